@@ -1,0 +1,393 @@
+"""Registries: an index of parts by name, one registry a kind of part.
+
+A part is a class, or a function that returns one configured object. Parts work without any registry; a registry only lets
+a config name them::
+
+    @TRANSFORMS.register_module()
+    class MyTransform(BaseTransform): ...
+
+    TRANSFORMS.build(dict(type="MyTransform", size=224))
+
+A name is found whether or not the module that defines it was imported: each registry knows the package that holds its parts
+and imports it at the first look-up, and so it does with the plug-ins of the entry-point group `kinema.plugins`.
+"""
+
+import difflib
+import importlib
+import importlib.metadata
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kinema.errors import PartArgumentError, RegistryError
+
+logger = logging.getLogger("kinema")
+
+# Prefixes that all name Kinema's own parts: configs of OpenMMLab write `mmaction.Resize`, `mmengine.SGD`.
+OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
+
+Part = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A registered part and the place of its registration (which tells a re-run definition from a second one)."""
+
+    part: Part
+    file: str
+    line: int
+
+    @property
+    def is_own(self) -> bool:
+        return self.part.__module__.partition(".")[0] == "kinema"
+
+    @property
+    def where(self) -> str:
+        return f"{self.part.__module__}.{self.part.__qualname__}"
+
+    def is_rerun_of(self, other: "_Entry") -> bool:
+        """True when this is the same definition executed again: a notebook cell, a reloaded module."""
+        if self.part is other.part:
+            return True
+        if self.where != other.where:
+            return False
+        is_local = "<locals>" in self.part.__qualname__
+        return not is_local or (self.file, self.line) == (other.file, other.line)
+
+
+class Registry:
+    """Parts of one kind, by name.
+
+    Args:
+        name: what the parts are, used in messages ("transform").
+        build_func: `build_func(cfg, *args, registry=self, **kwargs)` replaces `build_from_cfg`.
+        parent: registry that is asked when this one does not have a name.
+        scope: prefix under which the parent finds this registry's parts (`"mypackage"` -> `mypackage.Part`). The default
+            is the top package of the calling module.
+        locations: modules that are imported at the first look-up, so that the parts they define register themselves.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build_func: Callable[..., Any] | None = None,
+        parent: "Registry | None" = None,
+        scope: str | None = None,
+        locations: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.build_func = build_func or build_from_cfg
+        self.parent = parent
+        self.scope = scope if scope is not None else _calling_package()
+        self.locations = list(locations)
+        self.children: dict[str, Registry] = {}
+        self._own: dict[str, _Entry] = {}
+        self._users: dict[str, _Entry] = {}
+        self._imported = False
+        if parent is not None:
+            parent.children[self.scope] = self
+
+    # ---- registering
+
+    def register_module(
+        self,
+        name: str | Sequence[str] | None | Part = None,
+        force: bool = False,
+        module: Part | None = None,
+    ) -> Any:
+        """Register a class or function; a decorator, or a call with `module=`.
+
+        Args:
+            name: one name or several; default: the part's own.
+            force: replace a different part that has the name.
+            module: the part, when not used as a decorator.
+
+        Raises:
+            RegistryError: another package's part has the name already.
+            TypeError: an argument is of the wrong type.
+        """
+        if not isinstance(force, bool):
+            raise TypeError(f"force must be a bool, got {type(force)}")
+        caller = sys._getframe(1)
+        place = (caller.f_code.co_filename, caller.f_lineno)
+        if name is not None and not isinstance(name, str) and callable(name):  # `@R.register_module` without brackets
+            self._register(name, None, force, place)
+            return name
+        names = self._check_names(name)
+        if module is not None:
+            self._register(module, names, force, place)
+            return module
+
+        def decorator(part: Part) -> Part:
+            self._register(part, names, force, place)
+            return part
+
+        return decorator
+
+    @staticmethod
+    def _check_names(name: Any) -> list[str] | None:
+        if name is None:
+            return None
+        names = [name] if isinstance(name, str) else name
+        if not (isinstance(names, Sequence) and all(isinstance(one, str) for one in names)):
+            raise TypeError(f"name must be None, a str, or a sequence of str, but got {type(name)}")
+        return list(names)
+
+    def _register(self, part: Part, names: list[str] | None, force: bool, place: tuple[str, int]) -> None:
+        if not (inspect.isclass(part) or inspect.isroutine(part)):
+            raise TypeError(f"module must be a class or a function, but got {type(part)}")
+        entry = _Entry(part, *place)
+        for name in names or [part.__name__]:
+            table, other_table = (self._own, self._users) if entry.is_own else (self._users, self._own)
+            present = table.get(name)
+            if present is not None and not force and not entry.is_rerun_of(present):
+                raise RegistryError(
+                    f"{name} is already registered in {self.name} at {present.where}: rename the second one "
+                    f"({entry.where}), or register it with force=True to replace the first"
+                )
+            table[name] = entry
+            if present is None and name in other_table:
+                user = self._users[name]
+                logger.info("%s %r: using %s instead of the built-in one", self.name, name, user.where)
+
+    # ---- looking up
+
+    def get(self, key: str) -> Part | None:
+        """The part called `key`, or None. `key` may carry a prefix: `kinema.X`, `mmaction.X`, `mypackage.X`."""
+        if not isinstance(key, str):
+            raise TypeError(f"the name of a {self.name} must be a str, got {type(key)}: {key!r}")
+        scope, dot, name = key.rpartition(".")
+        if dot:
+            registry = self._registry_of(scope)
+            if registry is not None:
+                return registry._find(name)
+        elif _default_scope not in (None, *OWN_SCOPES):
+            child = self._registry_of(str(_default_scope))
+            part = None if child is None else child._find(key)
+            if part is not None:
+                return part
+        return self._find(key)
+
+    def _registry_of(self, scope: str) -> "Registry | None":
+        """The registry of this kind that `scope` names, in the whole family; None when there is none."""
+        root = self._root
+        if scope in OWN_SCOPES or scope == root.scope:
+            return root
+        queue = [root]
+        while queue:
+            registry = queue.pop()
+            if scope == registry.scope:
+                return registry
+            queue.extend(registry.children.values())
+        return None
+
+    @property
+    def _root(self) -> "Registry":
+        registry = self
+        while registry.parent is not None:
+            registry = registry.parent
+        return registry
+
+    def _find(self, name: str) -> Part | None:
+        self.import_from_location()
+        entry = self._users.get(name) or self._own.get(name)
+        if entry is not None:
+            return entry.part
+        return self.parent._find(name) if self.parent is not None else None
+
+    def import_from_location(self) -> None:
+        """Import the modules that hold this registry's parts, and the plug-ins, once."""
+        if self._imported:
+            return
+        self._imported = True  # before the imports: they may look names up
+        for location in self.locations:
+            importlib.import_module(location)
+        load_plugins()
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self.import_from_location()
+        return sorted({*self._own, *self._users})
+
+    @property
+    def module_dict(self) -> dict[str, Part]:
+        """Name -> part, users' parts before built-in ones."""
+        self.import_from_location()
+        return {name: entry.part for name, entry in {**self._own, **self._users}.items()}
+
+    def __contains__(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __repr__(self) -> str:
+        return f"Registry({self.name!r}, {len(self)} parts: {', '.join(self.names())})"
+
+    # ---- building
+
+    def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build the part that `cfg` describes.
+
+        Args:
+            cfg: `dict(type=name or part, keyword=value, ...)`.
+            args: passed on to the build function.
+            kwargs: defaults for keywords that `cfg` does not set; also as one dict `default_args`.
+
+        Raises:
+            RegistryError: no part has that name.
+            PartArgumentError: the part has no such keyword, or misses one.
+            TypeError: `cfg` is no dict.
+        """
+        return self.build_func(cfg, *args, **kwargs, registry=self)
+
+    def unknown(self, key: str) -> RegistryError:
+        """The error for a name that is not there, with the nearest names that are."""
+        names = self._root.names() if self.parent is not None else []
+        names = sorted({*self.names(), *names})
+        name = key.rpartition(".")[2]
+        near = nearest(name, names)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
+        return RegistryError(
+            f"{key} is not in the {self.name} registry: {hint} "
+            "(a part of your own must be imported first, e.g. by custom_imports)"
+        )
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` of `names` that look like `name`, letter case aside, the nearest first."""
+    by_lower: dict[str, str] = {}
+    for one in names:
+        by_lower.setdefault(one.lower(), one)
+    return [by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=count)]
+
+
+def build_from_cfg(
+    cfg: Any,
+    registry: Registry,
+    default_args: Mapping[str, Any] | None = None,
+    **defaults: Any,
+) -> Any:
+    """Build the part that `cfg` describes; what `Registry.build` calls. See there."""
+    if not isinstance(cfg, Mapping):
+        raise TypeError(f"the config of a {registry.name} must be a dict with 'type', got {type(cfg).__name__}: {cfg!r}")
+    arguments = {**(default_args or {}), **defaults, **cfg}
+    arguments.pop("_scope_", None)
+    kind = arguments.pop("type", None)
+    if kind is None:
+        raise RegistryError(f"the config of a {registry.name} needs 'type', got only the keys {sorted(map(str, cfg))}")
+    if isinstance(kind, str):
+        part = registry.get(kind)
+        if part is None:
+            raise registry.unknown(kind)
+    elif callable(kind):
+        part = kind
+    else:
+        raise TypeError(f"'type' of a {registry.name} must be a name, class or function, got {type(kind).__name__}: {kind!r}")
+    check_arguments(part, arguments, f"{registry.name} {getattr(part, '__name__', part)}")
+    return part(**arguments)
+
+
+def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None:
+    """Raise `PartArgumentError` when `part(**arguments)` would fail over a keyword, naming the real ones."""
+    try:
+        parameters = inspect.signature(part).parameters
+    except ValueError:  # built-in types may have no signature
+        return
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = {name: one for name, one in parameters.items() if one.kind in kinds}
+    missing = [name for name, one in known.items() if one.default is one.empty and name not in arguments]
+    if missing:
+        raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    for name in arguments:
+        if name not in known:
+            near = nearest(name, known, count=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise PartArgumentError(f"{what} has no keyword {name!r}{hint}; its keywords: {', '.join(known) or 'none'}")
+
+
+# ---- plug-ins and scopes
+
+_plugins_loaded = False
+
+
+def load_plugins() -> None:
+    """Import what installed packages declare in the entry-point group `kinema.plugins`, once a process.
+
+    An entry point names a module (its import registers the parts) or a function (which is called). One that fails is
+    named in a warning and left out.
+    """
+    global _plugins_loaded
+    if _plugins_loaded:
+        return
+    _plugins_loaded = True
+    for point in importlib.metadata.entry_points(group="kinema.plugins"):
+        try:
+            loaded = point.load()
+            if inspect.isroutine(loaded):
+                loaded()
+        except Exception as error:  # a broken plug-in must not take the others down
+            logger.warning("plug-in %s (%s) could not be loaded: %s: %s", point.name, point.value, type(error).__name__, error)
+
+
+_default_scope: str | None = None
+
+
+def init_default_scope(scope: str | None) -> None:
+    """Look names without a prefix up in the registries of `scope` first, then in Kinema's own."""
+    global _default_scope
+    _default_scope = scope
+
+
+def default_scope() -> str | None:
+    """The scope that `init_default_scope` set, None before."""
+    return _default_scope
+
+
+def _calling_package() -> str:
+    """Top package of the module that creates a registry."""
+    name: str = sys._getframe(2).f_globals.get("__name__", "")
+    return name.partition(".")[0]
+
+
+def _build_model(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any) -> Any:
+    """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
+    if not isinstance(cfg, list):
+        return build_from_cfg(cfg, registry, default_args, **defaults)
+    import torch
+
+    return torch.nn.Sequential(*(build_from_cfg(one, registry, default_args, **defaults) for one in cfg))
+
+
+# Each name beside the package that holds its parts. Packages that do not exist yet are not named.
+RUNNERS = Registry("runner", locations=["kinema.engine"])
+RUNNER_CONSTRUCTORS = Registry("runner constructor")
+LOOPS = Registry("loop", locations=["kinema.engine"])
+HOOKS = Registry("hook", locations=["kinema.engine"])
+LOG_PROCESSORS = Registry("log processor")
+STRATEGIES = Registry("strategy")
+OPTIMIZERS = Registry("optimizer", locations=["kinema.engine"])
+OPTIM_WRAPPERS = Registry("optim wrapper", locations=["kinema.engine"])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry("optim wrapper constructor", locations=["kinema.engine"])
+PARAM_SCHEDULERS = Registry("parameter scheduler", locations=["kinema.engine"])
+DATASETS = Registry("dataset", locations=["kinema.datasets"])
+DATA_SAMPLERS = Registry("data sampler", locations=["kinema.datasets"])
+TRANSFORMS = Registry("transform", locations=["kinema.transforms"])
+FUNCTIONS = Registry("function", locations=["kinema.datasets"])
+MODELS = Registry("model", build_func=_build_model, locations=["kinema.models"])
+MODEL_WRAPPERS = Registry("model wrapper")
+WEIGHT_INITIALIZERS = Registry("weight initializer", locations=["kinema.models"])
+TASK_UTILS = Registry("task util")
+METRICS = Registry("metric", locations=["kinema.evaluation"])
+EVALUATOR = Registry("evaluator", locations=["kinema.evaluation"])
+VISUALIZERS = Registry("visualizer")
+VISBACKENDS = Registry("visualizer backend")
+INFERENCERS = Registry("inferencer")
