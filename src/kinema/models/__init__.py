@@ -1,0 +1,67 @@
+"""Models: batch -> loss or scores."""
+
+from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
+from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
+from kinema.models.heads import BaseHead, I3DHead
+from kinema.models.init import (
+    BaseInit,
+    Caffe2XavierInit,
+    ConstantInit,
+    KaimingInit,
+    NormalInit,
+    PretrainedInit,
+    TruncNormalInit,
+    UniformInit,
+    XavierInit,
+    bias_init_with_prob,
+    caffe2_xavier_init,
+    constant_init,
+    initialize,
+    kaiming_init,
+    normal_init,
+    trunc_normal_init,
+    uniform_init,
+    xavier_init,
+)
+from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
+from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
+from kinema.models.recognizers import Recognizer3D
+
+__all__ = [
+    "ActionDataPreprocessor",
+    "BCELossWithLogits",
+    "BaseDataPreprocessor",
+    "BaseHead",
+    "BaseInit",
+    "BaseModel",
+    "BaseModule",
+    "Caffe2XavierInit",
+    "ConstantInit",
+    "CrossEntropyLoss",
+    "I3DHead",
+    "KaimingInit",
+    "LoadReport",
+    "ModuleDict",
+    "ModuleList",
+    "NormalInit",
+    "PretrainedInit",
+    "Recognizer3D",
+    "Sequential",
+    "TruncNormalInit",
+    "UniformInit",
+    "XavierInit",
+    "bias_init_with_prob",
+    "caffe2_xavier_init",
+    "constant_init",
+    "initialize",
+    "kaiming_init",
+    "load_checkpoint",
+    "load_state",
+    "normal_init",
+    "read_state",
+    "save_pretrained",
+    "stack_batch",
+    "trunc_normal_init",
+    "uniform_init",
+    "xavier_init",
+]

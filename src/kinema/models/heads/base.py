@@ -1,0 +1,190 @@
+"""What classification heads share: loss with logged accuracy, prediction, averaging of views."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.base import BaseModule
+from kinema.models.init import InitCfg
+from kinema.registry import MODELS
+
+AverageClips = Literal["prob", "score"] | None
+
+
+class BaseHead(BaseModule, ABC):
+    """Features -> class scores; a subclass gives `forward`.
+
+    Args:
+        num_classes: N.
+        in_channels: channels of the features.
+        loss_cls: loss, or its config; default: cross entropy.
+        multi_class: a clip may have several labels; scores become probabilities by a sigmoid, not a softmax.
+        label_smooth_eps: share of a label that is spread evenly over all classes.
+        topk: the k of the top-k accuracies that `loss` reports of each training batch.
+        average_clips: how the scores of a sample's views are averaged: `"prob"` as probabilities, `"score"` as they are,
+            None not at all. May be set at any time.
+        init_cfg: see `BaseModule`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | Sequence[int] = (1, 5),
+        average_clips: AverageClips = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        ks = (topk,) if isinstance(topk, int) else tuple(topk)
+        if not ks or min(ks) < 1:
+            raise ValueError(f"topk must be numbers from 1, got {topk}")
+        loss_cls = {"type": "CrossEntropyLoss", "loss_weight": 1.0} if loss_cls is None else loss_cls
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.loss_cls: nn.Module = MODELS.build(loss_cls) if isinstance(loss_cls, Mapping) else loss_cls
+        self.multi_class = multi_class
+        self.label_smooth_eps = label_smooth_eps
+        self.topk = ks
+        self.average_clips = average_clips
+
+    @property
+    def average_clips(self) -> AverageClips:
+        """How the scores of a sample's views are averaged."""
+        return self._average_clips
+
+    @average_clips.setter
+    def average_clips(self, value: AverageClips) -> None:
+        if value not in ("prob", "score", None):
+            raise ValueError(f"average_clips must be 'prob', 'score' or None, got {value!r}")
+        self._average_clips = value
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of B * V views -> (B * V, N) scores before any softmax."""
+
+    def check_channels(self, x: Tensor) -> None:
+        """Raise `ConfigError` unless dimension 1 of `x` has the channels that the head was made for."""
+        if x.shape[1] != self.in_channels:
+            raise ConfigError(
+                f"the backbone gives {x.shape[1]} channels, but {type(self).__name__} was built with "
+                f"in_channels={self.in_channels}: set in_channels={x.shape[1]} in cls_head"
+            )
+
+    # ---- training
+
+    def loss(self, feats: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Loss and accuracies of a training batch.
+
+        Args:
+            feats: features of B * V views, those of a sample one after the other.
+            data_samples: B samples with `gt_label`: a class number, or N values for soft and multiple labels.
+
+        Returns:
+            `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers, `top1_acc`, ...: for a
+            k above N that of N.
+
+        Raises:
+            ConfigError: a label does not fit `num_classes`.
+        """
+        return self.loss_by_feat(self(feats), data_samples)
+
+    def loss_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """`loss`, from (B * V, N) scores."""
+        labels = self._labels(data_samples).to(cls_scores.device)
+        labels = labels.repeat_interleave(len(cls_scores) // len(labels), dim=0)
+        losses: dict[str, Tensor] = {}
+        if labels.dim() == 1:
+            best = cls_scores.detach().topk(min(max(self.topk), self.num_classes)).indices  # (B * V, k)
+            hits = best == labels[:, None]
+            losses = {f"top{k}_acc": hits[:, :k].any(1).float().mean() for k in self.topk}
+        if self.label_smooth_eps:
+            spread = F.one_hot(labels, self.num_classes) if labels.dim() == 1 else labels
+            labels = (1 - self.label_smooth_eps) * spread + self.label_smooth_eps / self.num_classes
+        loss = self.loss_cls(cls_scores, labels)
+        return {**losses, **(loss if isinstance(loss, Mapping) else {"loss_cls": loss})}
+
+    def _labels(self, data_samples: Sequence[Any]) -> Tensor:
+        """(B,) class numbers or (B, N) soft or multiple labels."""
+        labels = torch.stack([sample.gt_label for sample in data_samples])
+        if labels.dim() == 1:
+            labels = labels[:, None]
+        if labels.is_floating_point() or (labels.shape[1] == self.num_classes != 1):
+            if labels.shape[1] != self.num_classes:
+                raise ConfigError(
+                    f"labels have {labels.shape[1]} values, but the head was built with num_classes={self.num_classes}: "
+                    "set num_classes of cls_head, and of the dataset, to the number of classes"
+                )
+            return labels.float()
+        if labels.shape[1] != 1:
+            raise ConfigError(
+                f"a sample has {labels.shape[1]} class numbers {labels[0].tolist()}, but this loss needs one: for several "
+                "labels a clip set multi_class=True and num_classes in the dataset and in cls_head"
+            )
+        labels = labels[:, 0]
+        # Worth its synchronisation on a GPU: there a wrong class number ends the process without a word about labels.
+        low, high = (int(value) for value in labels.aminmax())
+        if low < 0 or high >= self.num_classes:
+            wrong = low if low < 0 else high
+            raise ConfigError(
+                f"label {wrong} is out of range: the head has num_classes={self.num_classes}, so labels go from 0 to "
+                f"{self.num_classes - 1}. Correct the annotations, or set num_classes in cls_head"
+            )
+        return labels
+
+    # ---- prediction
+
+    def predict(self, feats: Tensor, data_samples: Sequence[Any]) -> list[Any]:
+        """Write the prediction of each sample into it.
+
+        Args:
+            feats: features of B * V views, those of a sample one after the other.
+            data_samples: B samples.
+
+        Returns:
+            The samples, with `pred_score` (N,) and `pred_label` (1,); where `average_clips` is None and V is above 1, with
+            (V, N) and (V,).
+        """
+        return self.predict_by_feat(self(feats), data_samples)
+
+    def predict_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> list[Any]:
+        """`predict`, from (B * V, N) scores."""
+        samples = list(data_samples)
+        num_views = len(cls_scores) // len(samples)
+        scores = self.average_clip(cls_scores, num_views)
+        if scores.dim() == 3 and num_views == 1:
+            scores = scores[:, 0]
+        labels = scores.argmax(-1, keepdim=scores.dim() == 2)
+        for sample, score, label in zip(samples, scores, labels, strict=True):
+            sample.set_pred_score(score)
+            sample.set_pred_label(label)
+        return samples
+
+    def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
+        """Average the scores of each sample's views.
+
+        Args:
+            cls_scores: (B * V, N), the views of a sample one after the other.
+            num_segs: V.
+
+        Returns:
+            (B, N), or (B, V, N) where `average_clips` is None.
+
+        Raises:
+            ValueError: the number of rows is not a multiple of `num_segs`.
+        """
+        if num_segs < 1 or len(cls_scores) % num_segs:
+            raise ValueError(f"{len(cls_scores)} scores cannot be averaged in groups of {num_segs} views")
+        scores = cls_scores.unflatten(0, (-1, num_segs))
+        if self.average_clips is None:
+            return scores
+        if self.average_clips == "prob":
+            scores = scores.sigmoid() if self.multi_class else scores.softmax(dim=-1)
+        return scores.mean(dim=1)

@@ -1,0 +1,5 @@
+"""Losses."""
+
+from kinema.models.losses.classification import BCELossWithLogits, CrossEntropyLoss
+
+__all__ = ["BCELossWithLogits", "CrossEntropyLoss"]

@@ -1,0 +1,57 @@
+"""Losses of classification heads."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.registry import MODELS
+
+
+class _WeightedLoss(nn.Module):
+    """Holds a factor for the whole loss and maybe one a class."""
+
+    class_weight: Tensor | None
+
+    def __init__(self, loss_weight: float = 1.0, class_weight: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
+        self.register_buffer("class_weight", weight, persistent=False)
+
+
+@MODELS.register_module()
+class CrossEntropyLoss(_WeightedLoss):
+    """Softmax cross entropy with hard or soft labels, averaged over the batch.
+
+    Args:
+        loss_weight: factor.
+        class_weight: N factors; the average is then weighted by those of the labels.
+    """
+
+    def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
+        """(B, N) logits and (B,) class numbers or (B, N) probabilities -> scalar."""
+        weight = self.class_weight
+        if cls_score.shape != label.shape:
+            return self.loss_weight * F.cross_entropy(cls_score, label, weight=weight)
+        log_probabilities = F.log_softmax(cls_score, dim=1)
+        if weight is None:
+            return self.loss_weight * -(label * log_probabilities).sum(1).mean()
+        # Unlike F.cross_entropy with probabilities, which divides by B: one-hot labels then give what hard ones give.
+        return self.loss_weight * -(weight * label * log_probabilities).sum() / (weight * label).sum()
+
+
+@MODELS.register_module()
+class BCELossWithLogits(_WeightedLoss):
+    """Sigmoid cross entropy of every class by itself, averaged over batch and classes: for several labels a clip.
+
+    Args:
+        loss_weight: factor.
+        class_weight: N factors.
+    """
+
+    def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
+        """(B, N) logits and (B, N) labels in [0, 1] -> scalar."""
+        loss = F.binary_cross_entropy_with_logits(cls_score, label.to(cls_score.dtype), weight=self.class_weight)
+        return self.loss_weight * loss

@@ -1,0 +1,173 @@
+"""From the loader's batch to the arguments of a model, on the model's device: stack, normalise, blend."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kinema.registry import MODELS
+from kinema.structures import BaseDataElement
+
+FormatShape = Literal["NCHW", "NCTHW", "MIX2d3d"]
+Blending = Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]]
+
+
+def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value: float = 0) -> Tensor:
+    """Stack tensors of different sizes, padded at the end of each dimension but the first.
+
+    Args:
+        tensors: B tensors of D dimensions with the same first one: (C, H, W), or (V, C, T, H, W) with V views.
+        pad_size_divisor: H and W, the last two dimensions, become multiples of it.
+        pad_value: value of the padding.
+
+    Returns:
+        (B, first dimension, largest of each other dimension) of the type of the first tensor.
+
+    Raises:
+        ValueError: there is no tensor, or numbers of dimensions or first dimensions differ.
+    """
+    if isinstance(tensors, Tensor) or not all(isinstance(one, Tensor) for one in tensors):
+        raise TypeError(f"stack_batch takes a list of tensors, got {type(tensors).__name__}")
+    shapes = [tuple(one.shape) for one in tensors]
+    if not shapes:
+        raise ValueError("stack_batch needs at least one tensor")
+    if len({len(shape) for shape in shapes}) > 1:
+        raise ValueError(f"cannot stack tensors with different numbers of dimensions: {_differing(shapes)}")
+    if len({shape[:1] for shape in shapes}) > 1:
+        raise ValueError(
+            "cannot stack samples that differ in the first dimension (views of a clip, channels of an image): "
+            f"{_differing(shapes)}. Give all samples the same number of clips and crops, or use a batch size of 1"
+        )
+    sizes = [max(dimension) for dimension in zip(*shapes, strict=True)]
+    for axis in range(max(1, len(sizes) - 2), len(sizes)):
+        sizes[axis] = -(-sizes[axis] // pad_size_divisor) * pad_size_divisor
+    if all(list(shape) == sizes for shape in shapes):
+        return torch.stack(list(tensors))
+    batch = tensors[0].new_full((len(tensors), *sizes), pad_value)
+    for place, tensor in zip(batch, tensors, strict=True):
+        place[tuple(slice(size) for size in tensor.shape)] = tensor
+    return batch
+
+
+def _differing(shapes: Sequence[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, dict.fromkeys(shapes)))
+
+
+@MODELS.register_module()
+class BaseDataPreprocessor(nn.Module):
+    """Moves a batch to the device of the model.
+
+    Args:
+        non_blocking: copy asynchronously from pinned memory.
+    """
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        super().__init__()
+        self._non_blocking = non_blocking
+        # Buffers follow the module to its device, by whatever way it gets there.
+        self.register_buffer("_place", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this module, and with it the model, is."""
+        place: Tensor = self._place  # type: ignore[assignment]
+        return place.device
+
+    def cast_data(self, data: Any) -> Any:
+        """Move tensors and data elements, in dicts, lists, tuples and named tuples of any depth, to `device`."""
+        if isinstance(data, Tensor | BaseDataElement):
+            return data.to(self.device, non_blocking=self._non_blocking)
+        if isinstance(data, Mapping):
+            return {key: self.cast_data(value) for key, value in data.items()}
+        if isinstance(data, tuple) and hasattr(data, "_fields"):
+            return type(data)(*(self.cast_data(value) for value in data))
+        if isinstance(data, list | tuple):
+            return type(data)(self.cast_data(value) for value in data)
+        return data
+
+    def forward(self, data: Any, training: bool = False) -> Any:
+        """Return the batch on `device`; subclasses do more."""
+        return self.cast_data(data)
+
+
+@MODELS.register_module()
+class ActionDataPreprocessor(BaseDataPreprocessor):
+    """Stacks clips, normalises them, and blends them in training.
+
+    Args:
+        mean: value to subtract, one a channel, in the range of the input (0 to 255 for frames).
+        std: value to divide by afterwards, one a channel. Without both nothing is normalised.
+        to_rgb: reverse the order of the three channels first.
+        to_float32: make the input float32 also where it is not normalised.
+        blending: changes a batch and its samples in training (mixup and its kin): a callable
+            `(inputs, data_samples) -> (inputs, data_samples)` or its config.
+        format_shape: where a sample's channels are: `"NCHW"` (views, C, H, W), `"NCTHW"` (views, C, T, H, W), or
+            `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        to_rgb: bool = False,
+        to_float32: bool = True,
+        blending: Blending | Mapping[str, Any] | None = None,
+        format_shape: FormatShape = "NCHW",
+    ) -> None:
+        super().__init__()
+        if (mean is None) != (std is None):
+            raise ValueError(f"mean and std go together, got {mean=}, {std=}")
+        if format_shape not in ("NCHW", "NCTHW", "MIX2d3d"):
+            raise ValueError(f"format_shape must be 'NCHW', 'NCTHW' or 'MIX2d3d', got {format_shape!r}")
+        self.to_rgb = to_rgb
+        self.to_float32 = to_float32
+        self.format_shape = format_shape
+        self.blending: Blending | None = MODELS.build(blending) if isinstance(blending, Mapping) else blending
+        self.mean: Tensor | None
+        self.std: Tensor | None
+        self.register_buffer(
+            "mean", None if mean is None else torch.tensor(mean, dtype=torch.float32), persistent=False
+        )
+        self.register_buffer("std", None if std is None else torch.tensor(std, dtype=torch.float32), persistent=False)
+
+    def forward(self, data: Any, training: bool = False) -> Any:
+        """Preprocess a batch.
+
+        Args:
+            data: dict with `inputs`, a list of B tensors or one tensor of B samples, and maybe `data_samples`; or a tuple
+                or list of such dicts.
+            training: blend.
+
+        Returns:
+            A new dict with `inputs` as one tensor on `device`, (B, ...), and the other entries moved there; of a tuple or
+            list, one of these.
+
+        Raises:
+            ValueError: the samples cannot be stacked, or their channels do not fit `mean`.
+        """
+        if isinstance(data, tuple | list):
+            return type(data)(self.forward(one, training) for one in data)
+        data = self.cast_data(data)
+        inputs = data["inputs"]
+        inputs = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))
+        data["inputs"] = inputs
+        if training and self.blending is not None:
+            data["inputs"], data["data_samples"] = self.blending(inputs, data["data_samples"])
+        return data
+
+    def _normalize(self, batch: Tensor) -> Tensor:
+        has_time = self.format_shape == "NCTHW" or (self.format_shape == "MIX2d3d" and batch.dim() != 4)
+        channel_axis = -4 if has_time else -3
+        if self.to_rgb:
+            batch = batch.flip(channel_axis)
+        if self.mean is None or self.std is None:
+            return batch.to(torch.float32) if self.to_float32 else batch
+        shape = (-1,) + (1,) * (-channel_axis - 1)
+        channels = batch.shape[channel_axis]
+        if self.mean.numel() not in (1, channels):
+            raise ValueError(
+                f"mean has {self.mean.numel()} values, but the inputs {tuple(batch.shape)} have {channels} channels "
+                f"as format_shape={self.format_shape!r} reads them"
+            )
+        return batch.sub(self.mean.view(shape)).div_(self.std.view(shape))
