@@ -1,0 +1,89 @@
+"""What the parts need of `torch.distributed`; everything works alike in a single process that never set it up."""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+import torch.distributed as dist
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def _is_distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def get_rank() -> int:
+    """Number of this process, 0 outside a distributed run."""
+    return dist.get_rank() if _is_distributed() else 0
+
+
+def get_world_size() -> int:
+    """Number of processes, 1 outside a distributed run."""
+    return dist.get_world_size() if _is_distributed() else 1
+
+
+def is_main_process() -> bool:
+    """True in the process that writes files and logs."""
+    return get_rank() == 0
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if not _is_distributed():
+        return
+    if "nccl" in dist.get_backend():
+        dist.barrier(device_ids=[torch.cuda.current_device()])
+    else:
+        dist.barrier()
+
+
+def gather_objects(obj: Any) -> list[Any]:
+    """The objects of all processes, in the order of their ranks, in every process. Objects must be picklable."""
+    if not _is_distributed():
+        return [obj]
+    gathered: list[Any] = [None] * get_world_size()
+    dist.all_gather_object(gathered, obj)
+    return gathered
+
+
+def broadcast_object(obj: Any, source: int = 0) -> Any:
+    """The object of process `source`, in every process. It must be picklable."""
+    if not _is_distributed():
+        return obj
+    objects = [obj]
+    dist.broadcast_object_list(objects, src=source)
+    return objects[0]
+
+
+def init_from_environment(backend: str | None = None) -> bool:
+    """Join the run that `torchrun` (or anything that sets `RANK` and `WORLD_SIZE`) started.
+
+    Args:
+        backend: "nccl", "gloo", ...; default: nccl where there is CUDA, gloo elsewhere.
+
+    Returns:
+        True in a distributed run, False when the environment describes none.
+    """
+    if _is_distributed():
+        return True
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return False
+    backend = backend or ("nccl" if torch.cuda.is_available() else "gloo")
+    if "nccl" in backend:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group(backend)
+    return True
+
+
+def main_process_only(function: Callable[Arguments, Result]) -> Callable[Arguments, Result | None]:
+    """Decorator: the function runs in the main process; in the others it does nothing and returns None."""
+
+    @functools.wraps(function)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result | None:
+        return function(*args, **kwargs) if is_main_process() else None
+
+    return guarded

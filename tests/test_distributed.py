@@ -1,0 +1,49 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinema import distributed
+
+SCRIPT = Path(__file__).parent / "torchrun_services.py"
+
+
+def test_one_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    thing = object()
+    assert distributed.init_from_environment() is False
+    assert (distributed.get_rank(), distributed.get_world_size()) == (0, 1)
+    assert distributed.is_main_process()
+    assert distributed.gather_objects(thing) == [thing]
+    assert distributed.broadcast_object(thing) is thing
+    distributed.barrier()
+
+
+def test_main_process_only_runs_the_function_and_keeps_its_name() -> None:
+    @distributed.main_process_only
+    def double(x: int) -> int:
+        """Twice."""
+        return 2 * x
+
+    assert double(4) == 8
+    assert (double.__name__, double.__doc__) == ("double", "Twice.")
+
+
+@pytest.mark.slow
+def test_two_processes_see_each_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, tmp_path]
+    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    for rank in range(2):
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == {
+            "joined": True,
+            "rank": rank,
+            "world": 2,
+            "main": rank == 0,
+            "gathered": [{"rank": 0, "items": []}, {"rank": 1, "items": ["x"]}],
+            "from_0": "said by 0",
+            "from_1": "said by 1",
+            "main_only": 0 if rank == 0 else None,
+        }
