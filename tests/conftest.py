@@ -1,0 +1,46 @@
+"""Videos whose frames are known, for every test."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema.video import write_video
+
+
+def _grey_level(index: int) -> int:
+    return 10 + 5 * (index % 45)
+
+
+@pytest.fixture(scope="session")
+def grey_level() -> Callable[[int], int]:
+    """Grey level of frame i of every video that `make_video` makes; reading it back gives it within 2."""
+    return _grey_level
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """Factory of videos of flat grey frames; `size` is (width, height), `options` go to `write_video`."""
+
+    def make(
+        path: Path | str | None = None,
+        num_frames: int = 20,
+        size: tuple[int, int] = (64, 48),
+        fps: float = 10,
+        **options: object,
+    ) -> Path:
+        width, height = size
+        frames = (np.full((height, width, 3), _grey_level(index), np.uint8) for index in range(num_frames))
+        return write_video(path or tmp_path / "video.mp4", frames, fps, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_clips() -> Path:
+    """The folder of real clips beside the checkout; skips the test where there is none."""
+    folder = Path(__file__).parents[1].parent / "shared" / "clips"
+    if not folder.is_dir():
+        pytest.skip("no folder of shared clips")
+    return folder
