@@ -94,7 +94,7 @@ class Registry:
 
     def register_module(
         self,
-        name: str | Sequence[str] | None | Part = None,
+        name: str | Sequence[str] | Part | None = None,
         force: bool = False,
         module: Part | None = None,
     ) -> Any:
@@ -276,7 +276,9 @@ def build_from_cfg(
 ) -> Any:
     """Build the part that `cfg` describes; what `Registry.build` calls. See there."""
     if not isinstance(cfg, Mapping):
-        raise TypeError(f"the config of a {registry.name} must be a dict with 'type', got {type(cfg).__name__}: {cfg!r}")
+        raise TypeError(
+            f"the config of a {registry.name} must be a dict with 'type', got {type(cfg).__name__}: {cfg!r}"
+        )
     arguments = {**(default_args or {}), **defaults, **cfg}
     arguments.pop("_scope_", None)
     kind = arguments.pop("type", None)
@@ -289,7 +291,9 @@ def build_from_cfg(
     elif callable(kind):
         part = kind
     else:
-        raise TypeError(f"'type' of a {registry.name} must be a name, class or function, got {type(kind).__name__}: {kind!r}")
+        raise TypeError(
+            f"'type' of a {registry.name} must be a name, class or function, got {type(kind).__name__}: {kind!r}"
+        )
     check_arguments(part, arguments, f"{registry.name} {getattr(part, '__name__', part)}")
     return part(**arguments)
 
@@ -335,7 +339,9 @@ def load_plugins() -> None:
             if inspect.isroutine(loaded):
                 loaded()
         except Exception as error:  # a broken plug-in must not take the others down
-            logger.warning("plug-in %s (%s) could not be loaded: %s: %s", point.name, point.value, type(error).__name__, error)
+            logger.warning(
+                "plug-in %s (%s) could not be loaded: %s: %s", point.name, point.value, type(error).__name__, error
+            )
 
 
 _default_scope: str | None = None

@@ -1,0 +1,58 @@
+"""Folders: the folder that a clip lies in names its class."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
+from kinema.errors import AnnotationError
+
+
+def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
+    """Read `root/class/clip.mp4`: every folder with videos below it is a class, in alphabetical order.
+
+    Args:
+        root: the folder that holds one folder a class.
+        class_names: the classes, when known (from the training split): their order gives the class indices.
+
+    Returns:
+        The clips, with paths relative to `root`.
+
+    Raises:
+        AnnotationError: no folder, no videos, a class without videos, or a folder that is none of `class_names`.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise AnnotationError(
+            f"{root}: expected a folder that holds one folder of videos a class; there is no such folder"
+        )
+    by_class = {entry.name: _videos_below(entry) for entry in sorted(root.iterdir()) if _is_visible_folder(entry)}
+    if not any(by_class.values()):
+        raise AnnotationError(
+            f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
+        )
+    empty = [name for name, videos in by_class.items() if not videos]
+    if empty:
+        raise AnnotationError(f"{root}: the class folder {empty[0]!r} holds no videos: add some or remove the folder")
+    names = tuple(by_class) if class_names is None else tuple(class_names)
+    unknown = sorted(set(by_class) - set(names))
+    if unknown:
+        raise AnnotationError(
+            f"{root}: the folder {unknown[0]!r} is none of the {len(names)} classes: {', '.join(names)}"
+        )
+    records = [
+        ClipRecord(video.relative_to(root).as_posix(), (names.index(name),))
+        for name, videos in by_class.items()
+        for video in videos
+    ]
+    return Annotations(records, root, names)
+
+
+def _videos_below(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def _is_visible_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")

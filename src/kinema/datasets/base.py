@@ -1,0 +1,239 @@
+"""What every dataset shares: where its files are, its list of samples in shared storage, the pipeline."""
+
+import copy
+import functools
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from kinema.errors import AnnotationError
+from kinema.transforms import Compose
+
+
+class BaseDataset(Dataset):
+    """A list of samples, each a dict, that a pipeline turns into what a model takes.
+
+    A subclass overrides `load_data_list()`; it may extend `get_data_info(idx)`. After loading, the list lies pickled in one
+    buffer, so that worker processes share it.
+
+    Args:
+        ann_file: annotation file; a relative one is taken from `data_root`.
+        metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's METAINFO.
+        data_root: folder that `ann_file` and the folders of `data_prefix` are relative to.
+        data_prefix: folders of the samples' files by kind, e.g. `dict(video="train")`.
+        filter_cfg: for `filter_data()`, which a subclass may override.
+        indices: take only the first `indices` samples, or those with these indices.
+        serialize_data: keep the list pickled in one buffer.
+        pipeline: transforms, or configs of transforms.
+        test_mode: a sample that the pipeline rejects is an error, not replaced by another.
+        lazy_init: load the list at the first use, not now.
+        max_refetch: how many other samples to try when the pipeline rejects one in training.
+
+    Raises:
+        AnnotationError: the annotation file is missing or wrong.
+        TypeError: an argument is of the wrong type.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {}
+
+    def __init__(
+        self,
+        ann_file: str | os.PathLike | None = "",
+        metainfo: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike | None = "",
+        data_prefix: Mapping[str, Any] | None = None,
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[Mapping[str, Any] | Callable[[Any], Any]] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        if metainfo is not None and not isinstance(metainfo, Mapping):
+            raise TypeError(f"metainfo must be a dict, got {type(metainfo).__name__}: {metainfo!r}")
+        self._metainfo = {**copy.deepcopy(self.METAINFO), **copy.deepcopy(dict(metainfo or {}))}
+        self.data_root = os.fspath(data_root or "")
+        self.ann_file = join_path(self.data_root, os.fspath(ann_file or ""))
+        prefix = {"img_path": ""} if data_prefix is None else dict(data_prefix)
+        self.data_prefix = {kind: join_path(self.data_root, folder) for kind, folder in prefix.items()}
+        self.filter_cfg = copy.deepcopy(filter_cfg)
+        self._indices = indices
+        self.serialize_data = serialize_data
+        self.test_mode = test_mode
+        self.max_refetch = max_refetch
+        self.data_list: list[dict[str, Any]] = []
+        self._buffer = np.zeros(0, dtype=np.uint8)
+        self._ends = np.zeros(0, dtype=np.int64)
+        self._fully_initialized = False
+        self.pipeline = Compose(pipeline)
+        if not lazy_init:
+            self.full_init()
+
+    # ---- loading
+
+    def full_init(self) -> None:
+        """Load, filter and store the list of samples; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        self.data_list = list(self.load_data_list())
+        self.data_list = list(self.filter_data())
+        if self._indices is not None:
+            self.data_list = [self.data_list[i] for i in _chosen(self._indices, len(self.data_list))]
+        if self.serialize_data:
+            self._store()
+        self._fully_initialized = True
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Samples from a JSON file `{"metainfo": {...}, "data_list": [{...}, ...]}`; a subclass reads its own format.
+
+        Raises:
+            AnnotationError: the file is missing, no JSON, or of another form.
+        """
+        try:
+            content = json.loads(Path(self.ann_file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise AnnotationError(
+                f"{self.ann_file or 'ann_file'}: cannot be read: {error.strerror or error}"
+            ) from error
+        except json.JSONDecodeError as error:
+            raise AnnotationError(f"{self.ann_file}:{error.lineno}: expected JSON: {error.msg}") from error
+        if not isinstance(content, dict) or not {"data_list", "metainfo"} <= set(content):
+            raise AnnotationError(f"{self.ann_file}: expected an object with the keys 'metainfo' and 'data_list'")
+        for key, value in content["metainfo"].items():
+            self._metainfo.setdefault(key, value)
+        samples: list[dict[str, Any]] = []
+        for raw in content["data_list"]:
+            info = self.parse_data_info(raw)
+            samples.extend(info if isinstance(info, list) else [info])
+        return samples
+
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+        """One entry of the annotation file -> one sample or several, with the folders of `data_prefix` put before paths."""
+        for kind, folder in self.data_prefix.items():
+            if kind in raw_data_info:
+                raw_data_info[kind] = join_path(folder, raw_data_info[kind])
+        return raw_data_info
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """The samples to keep; a subclass may use `filter_cfg`."""
+        return self.data_list
+
+    def _store(self) -> None:
+        """Move the list into one buffer of pickles: no Python object a sample is left that a worker would copy."""
+        pickles = [pickle.dumps(info, protocol=pickle.HIGHEST_PROTOCOL) for info in self.data_list]
+        self._ends = np.cumsum([len(one) for one in pickles], dtype=np.int64)
+        self._buffer = np.frombuffer(b"".join(pickles), dtype=np.uint8)
+        self.data_list = []
+
+    # ---- access
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """A copy of what is known of the whole set."""
+        return copy.deepcopy(self._metainfo)
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """A fresh dict of sample `idx`, with `sample_idx`, before the pipeline."""
+        self.full_init()
+        if self.serialize_data:
+            count = len(self._ends)
+            if not -count <= idx < count:
+                raise IndexError(f"sample {idx} of a dataset of {count}")
+            place = idx % count
+            start = self._ends[place - 1] if place else 0
+            info: dict[str, Any] = pickle.loads(self._buffer[start : self._ends[place]].data)
+        else:
+            info = copy.deepcopy(self.data_list[idx])
+        info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Class indices of sample `idx`."""
+        label = self.get_data_info(idx)["label"]
+        return list(label) if isinstance(label, Sequence) else [int(label)]
+
+    def prepare_data(self, idx: int) -> Any:
+        """Sample `idx` after the pipeline; None when the pipeline rejects it."""
+        return self.pipeline(self.get_data_info(idx))
+
+    def __getitem__(self, idx: int) -> Any:
+        """Sample `idx` after the pipeline; in training another random one when the pipeline rejects it.
+
+        Raises:
+            ValueError: rejected in test mode, or `max_refetch` others were rejected too.
+        """
+        self.full_init()
+        data = self.prepare_data(idx)
+        if data is not None:
+            return data
+        if self.test_mode:
+            raise ValueError(f"the pipeline returned None for sample {idx}, which test mode does not replace")
+        for _ in range(self.max_refetch):
+            data = self.prepare_data(int(np.random.randint(0, len(self))))
+            if data is not None:
+                return data
+        raise ValueError(
+            f"the pipeline rejected sample {idx} and {self.max_refetch} others: check its transforms and the files"
+        )
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self._ends) if self.serialize_data else len(self.data_list)
+
+    # ---- subsets
+
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep only the first (negative: last) `indices` samples, or those with these indices, in place."""
+        self.full_init()
+        chosen = _chosen(indices, len(self))
+        self.data_list = [self._without_index(i) for i in chosen]
+        if self.serialize_data:
+            self._store()
+
+    def get_subset(self, indices: int | Sequence[int]) -> "BaseDataset":
+        """A dataset of the first (negative: last) `indices` samples, or of those with these indices."""
+        subset = copy.copy(self)
+        subset.get_subset_(indices)
+        return subset
+
+    def _without_index(self, idx: int) -> dict[str, Any]:
+        info = BaseDataset.get_data_info(self, idx)
+        del info["sample_idx"]
+        return info
+
+
+def force_full_init(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for a dataset's method: load the list of samples before the call when it was not loaded yet."""
+
+    @functools.wraps(method)
+    def wrapper(self: BaseDataset, *args: Any, **kwargs: Any) -> Any:
+        self.full_init()
+        return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+def join_path(folder: str, path: Any) -> Any:
+    """`path` below `folder`; absolute paths, URLs and what is no string stay as they are."""
+    if not isinstance(path, str | os.PathLike):
+        return path
+    path = os.fspath(path)
+    if not folder or not path or os.path.isabs(path) or "://" in path:  # noqa: PTH117 - a URL must not pass through Path
+        return path or folder
+    return os.path.join(folder, path)  # noqa: PTH118 - keeps './' and forward slashes of list files as users wrote them
+
+
+def _chosen(indices: int | Sequence[int], count: int) -> list[int]:
+    """Indices that `indices` chooses out of `count`: the first n, the last n (negative), or the given ones."""
+    if isinstance(indices, int | np.integer):
+        return list(range(count))[:indices] if indices >= 0 else list(range(count))[indices:]
+    if isinstance(indices, Sequence | np.ndarray):
+        return [int(i) for i in indices]
+    raise TypeError(f"indices must be a whole number or a sequence of them, got {type(indices).__name__}: {indices!r}")

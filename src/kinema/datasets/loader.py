@@ -1,0 +1,277 @@
+"""Batches: collate functions, and a data loader whose samples are functions of (seed, epoch, index).
+
+The loader hands the workers not an index but (epoch, index); around each sample the global Python, numpy and torch generators
+are set from (seed, epoch, index) and restored afterwards. So the number of workers and processes changes nothing, and a
+transform that calls `np.random` is reproducible too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cv2
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import default_collate as torch_default_collate
+
+from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
+from kinema.errors import KinemaError
+from kinema.randomness import sample_randomness
+from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+from kinema.structures import BaseDataElement
+
+Collate = Callable[[list[Any]], Any]
+
+
+# ---- collating
+
+
+@FUNCTIONS.register_module()
+def pseudo_collate(data_batch: Sequence[Any]) -> Any:
+    """Batch samples without stacking: dicts become a dict of lists, sequences a list of lists, the rest a list.
+
+    Args:
+        data_batch: samples, all of one structure.
+
+    Raises:
+        RuntimeError: sequences of different lengths.
+    """
+    first = data_batch[0]
+    if isinstance(first, str | bytes | BaseDataElement):
+        return list(data_batch)
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(pseudo_collate(entries) for entries in zip(*data_batch, strict=True)))
+    if isinstance(first, Sequence):
+        _require_equal_lengths(data_batch)
+        return [pseudo_collate(entries) for entries in zip(*data_batch, strict=True)]
+    if isinstance(first, Mapping):
+        return type(first)({key: pseudo_collate([sample[key] for sample in data_batch]) for key in first})  # type: ignore[call-arg]
+    return list(data_batch)
+
+
+@FUNCTIONS.register_module(name="default_collate")
+def default_collate(data_batch: Sequence[Any]) -> Any:
+    """Batch samples by stacking: tensors get a batch axis; data samples and strings become lists.
+
+    Args:
+        data_batch: samples, all of one structure.
+
+    Raises:
+        RuntimeError: sequences of different lengths, or tensors of different shapes.
+    """
+    first = data_batch[0]
+    if isinstance(first, str | bytes | BaseDataElement):
+        return list(data_batch)
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(default_collate(entries) for entries in zip(*data_batch, strict=True)))
+    if isinstance(first, Sequence):
+        _require_equal_lengths(data_batch)
+        return [default_collate(entries) for entries in zip(*data_batch, strict=True)]
+    if isinstance(first, Mapping):
+        return type(first)({key: default_collate([sample[key] for sample in data_batch]) for key in first})  # type: ignore[call-arg]
+    return torch_default_collate(list(data_batch))
+
+
+def _require_equal_lengths(data_batch: Sequence[Any]) -> None:
+    if len({len(sample) for sample in data_batch}) > 1:
+        raise RuntimeError(
+            f"the samples of a batch must have equal lengths, got {[len(sample) for sample in data_batch]}"
+        )
+
+
+# ---- loading
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error about the user's data, on its way from a worker: torch would bury its message in a traceback."""
+
+    error: KinemaError
+
+
+class _SeededDataset(Dataset):
+    """What the workers see of a dataset: samples by (epoch, index), each with its own random numbers."""
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        epoch, index = key
+        with sample_randomness(self.seed, epoch, index):
+            try:
+                return self.dataset[index]
+            except KinemaError as error:
+                return _Failure(error)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+class _FailureAwareCollate:
+    """Collate a batch, or hand on the first failure in it."""
+
+    def __init__(self, collate: Collate) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: list[Any]) -> Any:
+        failure = next((sample for sample in samples if isinstance(sample, _Failure)), None)
+        return failure if failure is not None else self.collate(samples)
+
+
+class _KeyedBatches:
+    """A batch sampler's batches with the loader's epoch put beside each index."""
+
+    def __init__(self, loader: "ReproducibleLoader", batches: Any) -> None:
+        self.loader = loader
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.loader.epoch
+        for batch in self.batches:
+            yield [(epoch, index) for index in batch]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class ReproducibleLoader(DataLoader):
+    """A `torch.utils.data.DataLoader` over a map-style dataset whose samples are functions of (seed, epoch, index).
+
+    Every iteration is an epoch: 0, 1, ... and the sampler's `set_epoch` is called with it. `set_epoch` of the loader, or of
+    the sampler, chooses the next one.
+
+    Args:
+        dataset: map-style dataset.
+        seed: of the samples' random numbers.
+        keywords: of `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: Any, *, seed: int, **keywords: Any) -> None:
+        self.seed = seed
+        self.epoch = -1
+        self._next_epoch: int | None = None
+        super().__init__(dataset, **keywords)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration epoch `epoch`."""
+        self._next_epoch = epoch
+
+    def __iter__(self) -> Any:  # a generator in place of torch's iterator
+        self.epoch = self._choose_epoch()
+        self._next_epoch = None
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(self.epoch)
+        return self._batches(super().__iter__())
+
+    @staticmethod
+    def _batches(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            if isinstance(batch, _Failure):
+                raise batch.error
+            yield batch
+
+    def _choose_epoch(self) -> int:
+        if self._next_epoch is not None:
+            return self._next_epoch
+        chosen = getattr(self.sampler, "epoch", None)
+        if isinstance(chosen, int) and chosen > 0 and chosen != self.epoch:
+            return chosen  # somebody called the sampler's set_epoch
+        return self.epoch + 1
+
+    @property
+    def _index_sampler(self) -> Any:
+        return _KeyedBatches(self, super()._index_sampler)
+
+    def _get_iterator(self) -> Any:
+        # The workers get the seeded view and the loader keeps the user's own dataset and collate function. DataLoader
+        # refuses to have its dataset assigned, hence the way through vars().
+        own = vars(self)
+        dataset, collate = own["dataset"], own["collate_fn"]
+        own["dataset"], own["collate_fn"] = _SeededDataset(dataset, self.seed), _FailureAwareCollate(collate)
+        try:
+            return super()._get_iterator()
+        finally:
+            own["dataset"], own["collate_fn"] = dataset, collate
+
+
+def _start_worker(worker_id: int, then: Callable[[int], None] | None = None) -> None:
+    """Worker processes use one thread each: OpenCV's pool would only fight theirs."""
+    cv2.setNumThreads(0)
+    if then is not None:
+        then(worker_id)
+
+
+def build_dataloader(
+    dataloader: DataLoader | Mapping[str, Any],
+    seed: int | None = None,
+    diff_rank_seed: bool = False,
+) -> DataLoader:
+    """Build a data loader from a config; a loader that is built already is returned as it is.
+
+    Args:
+        dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler", shuffle=True),
+            num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), ...)`; the rest are
+            keywords of `torch.utils.data.DataLoader`. Without a sampler: shuffled unless the dataset is in test mode.
+        seed: of the order and of the samples' random numbers; None draws one that all processes share.
+        diff_rank_seed: accepted for OpenMMLab's sake; a sample's random numbers never depend on the rank.
+
+    Raises:
+        ConfigError: no such dataset, sampler or collate function, or no such keyword.
+        TypeError: `dataloader` is neither config nor loader, or torch knows no such keyword.
+    """
+    if isinstance(dataloader, DataLoader):
+        return dataloader
+    if not isinstance(dataloader, Mapping):
+        raise TypeError(
+            f"a data loader must be a dict or a DataLoader, got {type(dataloader).__name__}: {dataloader!r}"
+        )
+    keywords = dict(dataloader)
+    seed = draw_shared_seed() if seed is None else seed
+    dataset = keywords.pop("dataset", None)
+    if isinstance(dataset, Mapping):
+        dataset = DATASETS.build(dataset)
+    if dataset is None:
+        raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
+    if hasattr(dataset, "full_init"):
+        dataset.full_init()  # in this process: the workers share the list
+    collate = _build_collate(keywords.pop("collate_fn", None))
+    if keywords.get("num_workers", 0) == 0:
+        keywords.pop("persistent_workers", None)
+        keywords.pop("prefetch_factor", None)
+    keywords["worker_init_fn"] = partial(_start_worker, then=keywords.pop("worker_init_fn", None))
+    if isinstance(dataset, IterableDataset):
+        keywords.pop("sampler", None)
+        return DataLoader(dataset, collate_fn=collate, **keywords)
+    sampler = _build_sampler(keywords.pop("sampler", None), dataset, seed)
+    batch_sampler = keywords.pop("batch_sampler", None)
+    if isinstance(batch_sampler, Mapping):
+        batch_sampler = DATA_SAMPLERS.build(
+            batch_sampler, default_args={"sampler": sampler, "batch_size": keywords.pop("batch_size")}
+        )
+    if batch_sampler is not None:
+        return ReproducibleLoader(dataset, seed=seed, batch_sampler=batch_sampler, collate_fn=collate, **keywords)
+    return ReproducibleLoader(dataset, seed=seed, sampler=sampler, collate_fn=collate, **keywords)
+
+
+def _build_sampler(sampler: Any, dataset: Any, seed: int) -> Any:
+    if sampler is None:
+        return DefaultSampler(dataset, shuffle=not getattr(dataset, "test_mode", False), seed=seed)
+    if isinstance(sampler, Mapping):
+        return DATA_SAMPLERS.build(sampler, default_args={"dataset": dataset, "seed": seed})
+    return sampler
+
+
+def _build_collate(collate: Any) -> Collate:
+    if collate is None:
+        return pseudo_collate
+    options: dict[str, Any] = {}
+    if isinstance(collate, Mapping):
+        options = {key: value for key, value in collate.items() if key != "type"}
+        collate = collate["type"]
+    if isinstance(collate, str):
+        found = FUNCTIONS.get(collate)
+        if found is None:
+            raise FUNCTIONS.unknown(collate)
+        collate = found
+    return partial(collate, **options) if options else collate

@@ -1,0 +1,58 @@
+"""Samplers: in which order, and on which process, the samples of a dataset come."""
+
+import math
+from collections.abc import Iterator, Sized
+
+import torch
+from torch.utils.data import Sampler
+
+from kinema.distributed import broadcast_object, get_rank, get_world_size
+from kinema.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class DefaultSampler(Sampler[int]):
+    """All samples once an epoch, shared evenly by the processes: process r of W takes places r, r + W, r + 2W, ...
+
+    Args:
+        dataset: anything with a length.
+        shuffle: a new order each epoch, a function of (seed, epoch).
+        seed: of the order; None draws one that all processes share.
+        round_up: repeat the first samples so that all processes get the same number.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None, round_up: bool = True) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.rank, self.world_size = get_rank(), get_world_size()
+        self.seed = draw_shared_seed() if seed is None else seed
+        self.epoch = 0
+        self.round_up = round_up
+        if round_up:
+            self.num_samples = math.ceil(len(dataset) / self.world_size)
+            self.total_size = self.num_samples * self.world_size
+        else:
+            self.num_samples = math.ceil((len(dataset) - self.rank) / self.world_size)
+            self.total_size = len(dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        count = len(self.dataset)
+        if self.shuffle:
+            order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed + self.epoch)).tolist()
+        else:
+            order = list(range(count))
+        if self.round_up and count:
+            order = (order * math.ceil(self.total_size / count))[: self.total_size]
+        return iter(order[self.rank : self.total_size : self.world_size])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of `epoch` from the next iteration on."""
+        self.epoch = epoch
+
+
+def draw_shared_seed() -> int:
+    """A random seed, the same on all processes; leaves the global generators alone."""
+    return int(broadcast_object(torch.Generator().seed() % 2**31))

@@ -1,0 +1,90 @@
+"""The checkpoints of a run: `work_dir/checkpoints/epoch_0003/`, with the text files `last` and `best` beside them."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kinema.errors import CheckpointError
+from kinema.models.checkpoint import save_pretrained
+
+logger = logging.getLogger("kinema")
+
+TRAINING_FILE = "training.pt"
+
+
+class CheckpointStore:
+    """Writes, names, finds and prunes the checkpoints of one work folder.
+
+    Args:
+        work_dir: the work folder.
+        keep: how many of the newest to keep; the best stays too; -1 keeps all.
+    """
+
+    def __init__(self, work_dir: Path, keep: int = 3) -> None:
+        self.folder = work_dir / "checkpoints"
+        self.keep = keep
+
+    def save(
+        self,
+        name: str,
+        model: nn.Module,
+        *,
+        config: Mapping[str, Any],
+        training: Mapping[str, Any],
+        is_best: bool,
+    ) -> Path:
+        """Write checkpoint `name`, point `last` (and `best`) to it, remove those that are too old.
+
+        A checkpoint is complete or not there: it is written beside its place and then renamed.
+        """
+        folder = save_pretrained(model, self.folder / name, config=config, training=training)
+        self._point("last", name)
+        if is_best:
+            self._point("best", name)
+        self._prune()
+        return folder
+
+    def _point(self, pointer: str, name: str) -> None:
+        made = self.folder / f".{pointer}.new"
+        made.write_text(name + "\n", encoding="utf-8")
+        os.replace(made, self.folder / pointer)  # noqa: PTH105 - atomic on every system
+
+    def _prune(self) -> None:
+        if self.keep < 0:
+            return
+        best = self._read("best")
+        names = sorted(entry.name for entry in self.folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+        for name in names[: len(names) - self.keep]:
+            if name != best:
+                shutil.rmtree(self.folder / name)
+
+    def _read(self, pointer: str) -> str | None:
+        file = self.folder / pointer
+        return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+    def find(self, pointer: str = "last") -> Path | None:
+        """Folder that `last` or `best` names; None when there is none."""
+        name = self._read(pointer)
+        return None if name is None else self.folder / name
+
+
+def read_training_state(folder: Path) -> dict[str, Any]:
+    """The training state of a checkpoint: optimizer, position, generators. Reading it executes nothing.
+
+    Raises:
+        CheckpointError: the folder holds none, or it cannot be read.
+    """
+    file = folder / TRAINING_FILE
+    if not file.is_file():
+        raise CheckpointError(f"{folder}: no {TRAINING_FILE} here: training can only go on from a checkpoint of a training run")
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{file}: cannot be read ({type(error).__name__}): resume from an older checkpoint") from error
+    return state

@@ -1,0 +1,48 @@
+"""Where the library's log goes: the console (stderr) and a file in the work folder."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+_FORMAT = logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt="%m/%d %H:%M:%S")
+_logger = logging.getLogger("kinema")
+
+
+class _ConsoleHandler(logging.StreamHandler):
+    """Writes to whatever `sys.stderr` is when a record comes, so that redirections work."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(_FORMAT)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        raise AttributeError("the console handler always writes to sys.stderr")
+
+
+def show_on_console(level: int | str = logging.INFO) -> None:
+    """Show the library's records of `level` and above on stderr; calling it again only changes the level."""
+    _logger.setLevel(level)
+    if not any(isinstance(handler, _ConsoleHandler) for handler in _logger.handlers):
+        _logger.addHandler(_ConsoleHandler())
+
+
+def log_to_file(path: Path) -> logging.Handler:
+    """Append the library's records to the file `path`, too. Returns the handler, for `stop_logging`."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(_FORMAT)
+    if _logger.level == logging.NOTSET:
+        _logger.setLevel(logging.INFO)
+    _logger.addHandler(handler)
+    return handler
+
+
+def stop_logging(handler: logging.Handler) -> None:
+    """End what `log_to_file` began."""
+    _logger.removeHandler(handler)
+    handler.close()

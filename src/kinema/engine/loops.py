@@ -1,0 +1,173 @@
+"""The loops: training by epochs, validation, test. They call the model and the hooks; the runner holds the state."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from kinema.distributed import is_main_process
+from kinema.engine.records import Averages, Stopwatch, format_figures
+from kinema.engine.schedules import Position
+from kinema.evaluation import Evaluator
+from kinema.registry import LOOPS
+
+if TYPE_CHECKING:
+    from kinema.engine.runner import Runner
+
+logger = logging.getLogger("kinema")
+
+
+@LOOPS.register_module()
+class EpochBasedTrainLoop:
+    """Train for a number of epochs, validate in between, write a checkpoint after each epoch.
+
+    Args:
+        runner: the run.
+        dataloader: batches, the same number each epoch.
+        max_epochs: epochs to train.
+        val_begin: first epoch (counted from 1) after which to validate.
+        val_interval: validate every so many epochs; the last epoch always is.
+    """
+
+    def __init__(
+        self, runner: "Runner", dataloader: DataLoader, max_epochs: int, val_begin: int = 1, val_interval: int = 1
+    ) -> None:
+        if max_epochs < 1 or val_interval < 1:
+            raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs=}, {val_interval=}")
+        self.runner = runner
+        self.dataloader = dataloader
+        self.max_epochs = max_epochs
+        self.val_begin = val_begin
+        self.val_interval = val_interval
+        self.averages = Averages()
+
+    @property
+    def max_iters(self) -> int:
+        """Steps of the whole training."""
+        return self.max_epochs * len(self.dataloader)
+
+    def run(self) -> None:
+        """Train from the runner's epoch to the last one."""
+        runner = self.runner
+        self.stopwatch = Stopwatch(self.max_iters, runner.iter)
+        runner.call_hook("before_train")
+        while runner.epoch < self.max_epochs:
+            self.run_epoch()
+            metrics = runner.validate() if self._validates_after(runner.epoch) else {}
+            runner.epoch += 1
+            runner.end_epoch(metrics)
+        runner.call_hook("after_train")
+
+    def _validates_after(self, epoch: int) -> bool:
+        if self.runner.val_loop is None:
+            return False
+        done = epoch + 1
+        due = done >= self.val_begin and (done - self.val_begin) % self.val_interval == 0
+        return due or done == self.max_epochs
+
+    def run_epoch(self) -> None:
+        """One epoch of training."""
+        runner = self.runner
+        runner.model.train()
+        if hasattr(self.dataloader, "set_epoch"):
+            self.dataloader.set_epoch(runner.epoch)
+        runner.call_hook("before_train_epoch")
+        asked = time.perf_counter()
+        for batch_idx, data_batch in enumerate(self.dataloader):
+            waited = time.perf_counter() - asked
+            self.run_iter(batch_idx, data_batch)
+            took = time.perf_counter() - asked
+            self.averages.add({"data_seconds": waited, "step_seconds": took})
+            if self._logs_after(batch_idx):
+                self._log(batch_idx)
+            asked = time.perf_counter()
+        runner.optim_wrapper.flush()
+        runner.call_hook("after_train_epoch")
+
+    def run_iter(self, batch_idx: int, data_batch: Any) -> None:
+        """One step: set the learning rate, forward, backward, update."""
+        runner = self.runner
+        runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        position = Position(runner.epoch, runner.iter, len(self.dataloader))
+        runner.set_learning_rate(position, self.max_epochs)
+        outputs = runner.parallel_model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
+        self.averages.add(outputs)
+        runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        runner.iter += 1
+
+    def _logs_after(self, batch_idx: int) -> bool:
+        return (batch_idx + 1) % self.runner.log_interval == 0 or batch_idx + 1 == len(self.dataloader)
+
+    def _log(self, batch_idx: int) -> None:
+        runner = self.runner
+        figures = self.averages.take()
+        step_seconds, data_seconds = figures.pop("step_seconds"), figures.pop("data_seconds")
+        figures["lr"] = runner.optim_wrapper.get_lr()["lr"][0]
+        if not is_main_process():
+            return
+        runner.metrics_file.write(
+            step=runner.iter, epoch=runner.epoch + 1, split="train", figures=figures, seconds=self.stopwatch.seconds
+        )
+        logger.info(
+            "epoch %d/%d  batch %d/%d  %s  %.3f s a step (%.3f waiting for data)  %s left",
+            *(runner.epoch + 1, self.max_epochs, batch_idx + 1, len(self.dataloader), format_figures(figures)),
+            *(step_seconds, data_seconds, self.stopwatch.left(runner.iter)),
+        )
+
+
+class _EvaluationLoop:
+    """Run the model over a loader and evaluate what it predicts."""
+
+    mode: str
+
+    def __init__(self, runner: "Runner", dataloader: DataLoader, evaluator: Evaluator) -> None:
+        self.runner = runner
+        self.dataloader = dataloader
+        self.evaluator = evaluator
+        metainfo = getattr(dataloader.dataset, "metainfo", None)
+        if metainfo is not None:
+            self.evaluator.dataset_meta = metainfo
+
+    @torch.no_grad()
+    def run(self) -> dict[str, Any]:
+        """The metrics over the whole loader."""
+        runner = self.runner
+        runner.call_hook(f"before_{self.mode}")
+        runner.call_hook(f"before_{self.mode}_epoch")
+        model = runner.model
+        model.eval()
+        if hasattr(self.dataloader, "set_epoch"):
+            self.dataloader.set_epoch(0)  # the same samples at every evaluation
+        for batch_idx, data_batch in enumerate(self.dataloader):
+            runner.call_hook(f"before_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch)
+            step = model.val_step if self.mode == "val" else model.test_step
+            outputs = step(data_batch)
+            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+            runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        metrics: dict[str, Any] = dict(self.evaluator.evaluate(len(self.dataloader.dataset)))  # type: ignore[arg-type]
+        runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
+        runner.call_hook(f"after_{self.mode}")
+        return metrics
+
+
+@LOOPS.register_module()
+class ValLoop(_EvaluationLoop):
+    """Validation during training: `model.val_step`, then the evaluator."""
+
+    mode = "val"
+
+
+@LOOPS.register_module()
+class TestLoop(_EvaluationLoop):
+    """Test of a trained model: `model.test_step`, then the evaluator."""
+
+    mode = "test"
+    __test__ = False  # no test class of pytest's
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The plain numbers among metrics; a confusion matrix is none."""
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}

@@ -1,0 +1,112 @@
+"""What a run writes down while it goes: `metrics.jsonl`, and the line on the console with the time left."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+logger = logging.getLogger("kinema")
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one JSON object a line, with `step`, `epoch`, `split`, `seconds` and the figures.
+
+    Args:
+        path: the file; lines are appended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, *, step: int, epoch: int, split: str, figures: Mapping[str, float], seconds: float) -> None:
+        """Append one line. Figures that are not finite become null."""
+        line: dict[str, Any] = {"step": step, "epoch": epoch, "split": split}
+        line |= {name: _finite(value) for name, value in figures.items()}
+        line["seconds"] = round(seconds, 3)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Remove the lines of steps after `step`, which a resumed run makes again."""
+        if not self.path.is_file():
+            return
+        kept = [line for line in self.read() if line["step"] <= step]
+        made = self.path.with_suffix(".new")
+        made.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        made.replace(self.path)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines; a last one that was cut off in the middle is left out."""
+        lines = []
+        for text in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+
+def _finite(value: float) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+class Averages:
+    """Means of named figures since the last `take()`; tensors stay on their device until then."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, figures: Mapping[str, Any]) -> None:
+        """Add one batch's figures: floats or scalar tensors."""
+        for name, value in figures.items():
+            value = value.detach() if isinstance(value, torch.Tensor) else value
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """The means, and start again."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+
+class Stopwatch:
+    """Tells how long a run of known length will still take.
+
+    Args:
+        total: steps of the whole run.
+        done: steps that an earlier session has done.
+    """
+
+    def __init__(self, total: int, done: int = 0) -> None:
+        self.total, self.begin = total, done
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def left(self, done: int) -> str:
+        """Time left after `done` steps, as `1:02:03` or `2:03`."""
+        steps = done - self.begin
+        return format_seconds(self.seconds / steps * (self.total - done)) if steps > 0 else "?"
+
+
+def format_seconds(seconds: float) -> str:
+    """3723.4 -> "1:02:03"; 123 -> "2:03"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """`loss 0.693  acc/top1 0.5000`: the figures of a line on the console."""
+    return "  ".join(f"{name} {value:.2e}" if name == "lr" else f"{name} {value:.4f}" for name, value in figures.items())

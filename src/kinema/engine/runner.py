@@ -1,0 +1,440 @@
+"""The runner: builds what a call needs, runs a loop, keeps the state of the run and writes its files.
+
+The files of a work folder: `config.py` (resolved config), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from kinema import __version__
+from kinema.config import Config
+from kinema.datasets import build_dataloader
+from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
+from kinema.engine.checkpoints import CheckpointStore, read_training_state
+from kinema.engine.hooks import build_hooks
+from kinema.engine.logging import log_to_file, show_on_console, stop_logging
+from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
+from kinema.engine.optim import OptimWrapper, build_optim_wrapper
+from kinema.engine.parallel import ParallelModel
+from kinema.engine.records import MetricsFile
+from kinema.engine.schedules import Position, Schedule, build_schedules
+from kinema.errors import ConfigError
+from kinema.evaluation import Evaluator
+from kinema.models.checkpoint import load_checkpoint
+from kinema.randomness import capture_state, restore_state, seed_everything
+from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, init_default_scope
+
+logger = logging.getLogger("kinema")
+
+# Top-level keys of OpenMMLab configs that describe what Kinema does on its own account.
+_UNUSED_KEYS = ("env_cfg", "log_processor", "visualizer", "auto_scale_lr")
+
+
+@RUNNERS.register_module()
+class Runner:
+    """Train, validate and test a model. Every part is an object or its config.
+
+    Args:
+        model: a `BaseModel`, or its config.
+        work_dir: folder for the files of the run.
+        train_dataloader, val_dataloader, test_dataloader: loaders, or configs for `build_dataloader`.
+        train_cfg: `dict(max_epochs=..., val_begin=1, val_interval=1)`.
+        val_cfg, test_cfg: `dict()`; given or left out together with the loader and the evaluator.
+        auto_scale_lr: not used yet.
+        optim_wrapper: config for `build_optim_wrapper`, a wrapper, or an optimizer.
+        param_scheduler: schedules of the learning rate, a config or a list.
+        val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
+        default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater"),
+            logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks do.
+        custom_hooks: hooks, configs or objects.
+        data_preprocessor: config, for a model config that has none.
+        load_from: checkpoint whose weights to start from; with `resume` the one to go on from.
+        resume: go on from `load_from`, or from the last checkpoint in the work folder.
+        launcher: "none" or "pytorch" (started by torchrun).
+        env_cfg, log_processor, visualizer: accepted for OpenMMLab's sake, not used.
+        log_level: least level of records to show.
+        default_scope: registry scope in which names are looked up first.
+        randomness: `dict(seed=..., deterministic=False)`; without a seed one is drawn and logged.
+        experiment_name: a name for `summary.json`.
+        cfg: the resolved config that the work folder keeps.
+        device: "auto", "cpu", "cuda", ...
+        input_spec: how a clip becomes the model's input (sampling, preprocessing): travels with the checkpoints.
+
+    Raises:
+        ConfigError: a part is missing or does not fit another.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Mapping[str, Any],
+        work_dir: str | os.PathLike,
+        train_dataloader: DataLoader | Mapping[str, Any] | None = None,
+        val_dataloader: DataLoader | Mapping[str, Any] | None = None,
+        test_dataloader: DataLoader | Mapping[str, Any] | None = None,
+        train_cfg: Mapping[str, Any] | None = None,
+        val_cfg: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+        auto_scale_lr: Mapping[str, Any] | None = None,
+        optim_wrapper: Any = None,
+        param_scheduler: Any = None,
+        val_evaluator: Any = None,
+        test_evaluator: Any = None,
+        default_hooks: Mapping[str, Any] | None = None,
+        custom_hooks: Sequence[Any] | None = None,
+        data_preprocessor: Mapping[str, Any] | None = None,
+        load_from: str | os.PathLike | None = None,
+        resume: bool = False,
+        launcher: str = "none",
+        env_cfg: Mapping[str, Any] | None = None,
+        log_processor: Mapping[str, Any] | None = None,
+        log_level: int | str = "INFO",
+        visualizer: Any = None,
+        default_scope: str | None = None,
+        randomness: Mapping[str, Any] | None = None,
+        experiment_name: str | None = None,
+        cfg: Mapping[str, Any] | None = None,
+        *,
+        device: str = "auto",
+        input_spec: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._configs = {
+            "train": (train_dataloader, train_cfg, None),
+            "val": (val_dataloader, val_cfg, val_evaluator),
+            "test": (test_dataloader, test_cfg, test_evaluator),
+        }
+        _require_groups(self._configs)
+        show_on_console(log_level)
+        if launcher != "none" or "RANK" in os.environ:
+            init_from_environment()
+        if default_scope is not None:
+            init_default_scope(default_scope)
+        self.device = _choose_device(device)
+        self.seed = self._seed(randomness or {})
+        self.work_dir = Path(work_dir)
+        self.experiment_name = experiment_name or self.work_dir.name
+        self.cfg = Config(dict(cfg or {}))
+        self.input_spec = dict(input_spec or {})
+        self.model_config = dict(model) if isinstance(model, Mapping) else None
+        self.model: Any = self._build_model(model, data_preprocessor)
+        self.parallel_model: Any = self.model
+        self._optim_config = optim_wrapper
+        self._schedule_config = param_scheduler
+        self._load_from = load_from
+        self._resume = resume
+        settings = dict(default_hooks or {})
+        self.checkpoint_settings = _CheckpointSettings(settings.get("checkpoint") or {})
+        self.log_interval = int((settings.get("logger") or {}).get("interval", 20))
+        self.hooks = build_hooks(custom_hooks or [])
+        self.store = CheckpointStore(self.work_dir, self.checkpoint_settings.keep)
+        self.metrics_file = MetricsFile(self.work_dir / "metrics.jsonl")
+        self.epoch = 0
+        self.iter = 0
+        self.best: dict[str, Any] = {}
+        self.train_seconds = 0.0
+        self.optim_wrapper: OptimWrapper
+        self.schedules: list[Schedule] = []
+        self.train_loop: Any = None
+        self.val_loop: Any = None
+        self.test_loop: Any = None
+
+    @classmethod
+    def from_cfg(cls, cfg: Mapping[str, Any]) -> "Runner":
+        """A runner of a whole config; its keys are the arguments of `Runner`.
+
+        Raises:
+            ConfigError: a key is missing or of no use to the runner.
+        """
+        known = set(_init_parameters(cls))
+        keywords = {key: cfg[key] for key in cfg if key in known and key not in _UNUSED_KEYS}
+        unused = [key for key in _UNUSED_KEYS if cfg.get(key)]
+        if unused:
+            logger.info("not used by Kinema's runner: %s", ", ".join(unused))
+        for key in ("model", "work_dir"):
+            if key not in keywords:
+                raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
+        return cls(**keywords, cfg=cfg)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | Mapping[str, Any], seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """See `kinema.datasets.build_dataloader`."""
+        return build_dataloader(dataloader, seed, diff_rank_seed)
+
+    # ---- the three calls
+
+    def train(self) -> nn.Module:
+        """Train to the last epoch and return the model.
+
+        Raises:
+            ConfigError: the training parts are missing, or the data's classes are not the model's.
+            KinemaError: see the data's and the checkpoints' errors.
+        """
+        loader, loop_config, _ = self._configs["train"]
+        if loader is None or self._optim_config is None:
+            raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
+        try:
+            self._prepare_training(loader, dict(loop_config or {}))
+            self.call_hook("before_run")
+            self.train_loop.run()
+            self.call_hook("after_run")
+            self._write_summary()
+        finally:
+            if log is not None:
+                stop_logging(log)
+        return self.model
+
+    def val(self) -> dict[str, Any]:
+        """Validate the model as it is; returns the metrics."""
+        self._load_weights()
+        if self.val_loop is None:
+            self.val_loop = self._build_evaluation("val", ValLoop)
+        return self.val_loop.run()
+
+    def test(self) -> dict[str, Any]:
+        """Test the model as it is; returns the metrics."""
+        self._load_weights()
+        if self.test_loop is None:
+            self.test_loop = self._build_evaluation("test", TestLoop)
+        return self.test_loop.run()
+
+    # ---- building
+
+    def _seed(self, randomness: Mapping[str, Any]) -> int:
+        unknown = set(randomness) - {"seed", "deterministic", "diff_rank_seed"}
+        if unknown:
+            raise ConfigError(f"randomness has no {sorted(unknown)[0]!r}: it takes seed and deterministic")
+        seed = randomness.get("seed")
+        if seed is None:
+            seed = int(broadcast_object(torch.Generator().seed() % 2**31))
+        seed_everything(seed, deterministic=bool(randomness.get("deterministic")))
+        return seed
+
+    def _build_model(self, model: Any, preprocessor: Mapping[str, Any] | None) -> nn.Module:
+        if isinstance(model, Mapping):
+            defaults = {} if preprocessor is None else {"data_preprocessor": preprocessor}
+            model = MODELS.build(model, default_args=defaults)
+        return model.to(self.device)
+
+    def _prepare_training(self, loader: Any, loop_config: dict[str, Any]) -> None:
+        loop_config.pop("by_epoch", None)
+        loop_config.setdefault("type", EpochBasedTrainLoop)
+        built = build_dataloader(loader, seed=self.seed)
+        self._check_classes(built, "training")
+        self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
+        if self._configs["val"][0] is not None:
+            self.val_loop = self._build_evaluation("val", ValLoop)
+        if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
+            self.model.init_weights()
+        self.optim_wrapper = build_optim_wrapper(self._optim_config, self.model)
+        self.schedules = build_schedules(self._schedule_config)
+        if self._resume:
+            self._go_on()
+        else:
+            self._load_weights()
+            if is_main_process():
+                self.metrics_file.path.unlink(missing_ok=True)
+        if get_world_size() > 1:
+            self.parallel_model = ParallelModel(self.model)
+        if is_main_process() and self.cfg:
+            self.cfg.dump(self.work_dir / "config.py")
+        logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
+
+    def _build_evaluation(self, split: str, default: type) -> Any:
+        loader, loop_config, evaluator = self._configs[split]
+        if loader is None:
+            raise ConfigError(f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator")
+        built = build_dataloader(loader, seed=self.seed)
+        self._check_classes(built, split)
+        if not isinstance(evaluator, Evaluator):
+            is_custom = isinstance(evaluator, Mapping) and evaluator.get("type") in EVALUATOR
+            evaluator = EVALUATOR.build(evaluator) if is_custom else Evaluator(evaluator)
+        config = {"type": default, **dict(loop_config or {})}
+        return LOOPS.build(config, default_args={"runner": self, "dataloader": built, "evaluator": evaluator})
+
+    def _check_classes(self, loader: DataLoader, split: str) -> None:
+        """The head must have as many classes as the data."""
+        classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
+        of_head = getattr(self.model, "num_classes", None)
+        if classes and of_head is not None and len(classes) != of_head:
+            raise ConfigError(
+                f"the {split} data has {len(classes)} classes, the model's head {of_head}: "
+                f"set model.cls_head.num_classes={len(classes)}"
+            )
+
+    # ---- state
+
+    def _load_weights(self) -> None:
+        if self._load_from is not None:
+            report = load_checkpoint(self.model, self._load_from)
+            logger.info("%s: %s", self._load_from, report)
+            self._load_from = None
+
+    def _go_on(self) -> None:
+        """Take up the run where a checkpoint left it; a work folder without one starts from the beginning."""
+        folder = Path(self._load_from) if self._load_from is not None else self.store.find("last")
+        if folder is None:
+            logger.warning("nothing to resume in %s: starting from the beginning", self.work_dir)
+            return
+        state = read_training_state(folder)
+        load_checkpoint(self.model, folder, strict=True)
+        self.optim_wrapper.load_state_dict(state["optimizer"])
+        self.epoch, self.iter = state["epoch"], state["step"]
+        self.best, self.train_seconds = state["best"], state["train_seconds"]
+        restore_state(state["random"])
+        self.call_hook("after_load_checkpoint", checkpoint=state)
+        if is_main_process():
+            self.metrics_file.forget_after(self.iter)
+        logger.info("resumed from %s: %d epochs, %d steps done", folder, self.epoch, self.iter)
+
+    def set_learning_rate(self, position: Position, max_epochs: int) -> None:
+        """Set the rates that the schedules give for `position`."""
+        factors = []
+        for base in self.optim_wrapper.base_rates:
+            factor = 1.0
+            for schedule in self.schedules:
+                factor *= schedule.factor(position, base, max_epochs)
+            factors.append(factor)
+        self.optim_wrapper.scale_lr(factors)
+
+    def validate(self) -> dict[str, float]:
+        """Validate between two epochs, log and write down the figures."""
+        figures = scalars(self.val_loop.run())
+        if is_main_process():
+            seconds = self.train_seconds + self.train_loop.stopwatch.seconds
+            self.metrics_file.write(step=self.iter, epoch=self.epoch + 1, split="val", figures=figures, seconds=seconds)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        logger.info("epoch %d  validation  %s", self.epoch + 1, shown)
+        return figures
+
+    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        """Write the checkpoint of the epochs done so far."""
+        is_best = self.checkpoint_settings.improves(metrics, self.best)
+        name = f"epoch_{self.epoch:04d}"
+        if is_best:
+            key = self.checkpoint_settings.metric(metrics)
+            self.best = {"metric": key, "value": float(metrics[key]), "epoch": self.epoch, "checkpoint": name}
+        done = self.epoch % self.checkpoint_settings.interval == 0 or self.epoch == self.train_loop.max_epochs
+        if not (done or is_best) or not is_main_process():
+            return
+        training = {
+            "optimizer": self.optim_wrapper.state_dict(),
+            "epoch": self.epoch,
+            "step": self.iter,
+            "best": self.best,
+            "train_seconds": self.train_seconds + self.train_loop.stopwatch.seconds,
+            "random": capture_state(),
+        }
+        self.call_hook("before_save_checkpoint", checkpoint=training)
+        config = {
+            "model": self.model_config,
+            "classes": self.classes,
+            **self.input_spec,
+            "metrics": dict(metrics),
+        }
+        self.store.save(name, self.model, config=config, training=training, is_best=is_best)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names of the training data, or of what is evaluated; empty when unknown."""
+        loop = self.train_loop or self.val_loop or self.test_loop
+        metainfo = getattr(loop.dataloader.dataset, "metainfo", None) or {}
+        return list(metainfo.get("classes") or [])
+
+    def _write_summary(self) -> None:
+        if not is_main_process():
+            return
+        self.train_seconds += self.train_loop.stopwatch.seconds
+        summary = {
+            "experiment": self.experiment_name,
+            "kinema_version": __version__,
+            "epochs": self.epoch,
+            "steps": self.iter,
+            "best": self.best,
+            "last": self.store.find("last").name,  # type: ignore[union-attr] - the last epoch was written
+            "classes": self.classes,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "seed": self.seed,
+            "device": str(self.device),
+            "train_seconds": round(self.train_seconds, 3),
+        }
+        text = json.dumps(summary, indent=2) + "\n"
+        (self.work_dir / "summary.json").write_text(text, encoding="utf-8")
+
+    def call_hook(self, point: str, **arguments: Any) -> None:
+        """Call `point` of every hook."""
+        for hook in self.hooks:
+            getattr(hook, point)(self, **arguments)
+
+    def register_hook(self, hook: Any) -> None:
+        """Add a hook, an object or its config."""
+        self.hooks = build_hooks([*self.hooks, hook])
+
+
+class _CheckpointSettings:
+    """What `default_hooks.checkpoint` says."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        known = {"type", "interval", "max_keep_ckpts", "save_best", "rule", "by_epoch", "save_last", "priority"}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
+        self.interval = max(int(settings.get("interval", 1)), 1)
+        self.keep = int(settings.get("max_keep_ckpts", 3))
+        self.save_best = settings.get("save_best", "auto")
+        self.rule = settings.get("rule")
+
+    def metric(self, metrics: Mapping[str, float]) -> str:
+        """Name of the metric that decides which checkpoint is best: the first one unless it is named."""
+        if self.save_best in (None, "auto"):
+            return next(iter(metrics))
+        if self.save_best not in metrics:
+            raise ConfigError(f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}")
+        return str(self.save_best)
+
+    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any]) -> bool:
+        """Is this evaluation better than the best one so far?"""
+        if not metrics or self.save_best is None:
+            return False
+        name = self.metric(metrics)
+        if not best:
+            return True
+        is_less = self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
+        return metrics[name] < best["value"] if is_less else metrics[name] > best["value"]
+
+
+def _init_parameters(cls: type) -> list[str]:
+    import inspect
+
+    return [name for name in inspect.signature(cls).parameters if name != "cfg"]
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and torch.cuda.is_available():
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0))}"
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+
+
+def _require_groups(configs: Mapping[str, tuple[Any, Any, Any]]) -> None:
+    """Loader, loop settings and evaluator of a split must be given together."""
+    for split, (loader, loop, evaluator) in configs.items():
+        names = [f"{split}_dataloader", f"{split}_cfg"] + ([f"{split}_evaluator"] if split != "train" else [])
+        values = [loader, loop] + ([evaluator] if split != "train" else [])
+        missing = [name for name, value in zip(names, values, strict=True) if value is None]
+        if 0 < len(missing) < len(names):
+            raise ConfigError(f"{' and '.join(missing)} missing: {', '.join(names)} are given together or not at all")

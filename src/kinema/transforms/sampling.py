@@ -1,0 +1,200 @@
+"""Which frames of a video make up the clips."""
+
+from typing import Literal
+
+import numpy as np
+
+from kinema.registry import TRANSFORMS
+from kinema.transforms.base import BaseTransform, Sample
+
+OutOfBound = Literal["loop", "repeat_last"]
+
+
+def random_clip_offsets(num_frames: int, span: float, num_clips: int, *, keep_tail_frames: bool = False) -> np.ndarray:
+    """First frames of `num_clips` clips, drawn at random: one from each of `num_clips` equal parts of the video.
+
+    Args:
+        num_frames: length of the video, in frames.
+        span: frames that one clip covers.
+        num_clips: clips, N.
+        keep_tail_frames: parts of real-valued length, so that the last frames can be drawn too.
+
+    Returns:
+        (N,) offsets. Zeros when the video is shorter than a clip; may be real-valued when it barely holds the clips.
+
+    Draws from numpy's global generator.
+    """
+    starts = num_frames - span + 1  # places where a clip can start
+    part = starts / num_clips if keep_tail_frames else starts // num_clips
+    if keep_tail_frames:
+        if num_frames <= span - 1:
+            return np.zeros(num_clips, dtype=int)
+        return (np.arange(num_clips) * part + np.random.uniform(0, part, num_clips)).astype(np.int32)
+    if part > 0:
+        return np.arange(num_clips) * part + np.random.randint(int(part), size=num_clips)
+    if num_frames > max(num_clips, span):
+        return np.sort(np.random.randint(int(starts), size=num_clips))
+    if part == 0:
+        return np.around(np.arange(num_clips) * (starts / num_clips))
+    return np.zeros(num_clips, dtype=int)
+
+
+def even_clip_offsets(
+    num_frames: int,
+    clip_len: int,
+    span: float,
+    num_clips: int,
+    *,
+    twice: bool = False,
+    whole_steps: bool = False,
+) -> np.ndarray:
+    """First frames of `num_clips` clips, spread evenly over the video.
+
+    Args:
+        num_frames: length of the video, in frames.
+        clip_len: frames of a clip; clips of one frame are taken from the middle of their parts.
+        span: frames that one clip covers.
+        num_clips: clips, N.
+        twice: 2N clips (for single frames: the middles of the parts, then their beginnings).
+        whole_steps: floor the distance of two clips, as sampling at a target frame rate does.
+
+    Returns:
+        (N,) or (2N,) offsets, in frames, maybe fractional.
+
+    Raises:
+        ValueError: `twice` with one clip of several frames, for which no distance is defined.
+    """
+    if clip_len == 1:
+        part = num_frames / num_clips
+        begins = np.arange(num_clips) * part
+        middles = begins + part / 2
+        return np.concatenate([middles, begins]) if twice else middles
+    room = max(num_frames - span, 0)
+    count = 2 * num_clips if twice else num_clips
+    if count == 1:
+        return np.array([room // 2])
+    if num_clips == 1:
+        raise ValueError("twice_sample needs num_clips of at least 2 when clip_len is above 1")
+    # Dividing by num_clips - 1 for `twice` too is what the published figures were made with.
+    step = room / (num_clips - 1)
+    if whole_steps:
+        return np.arange(count) * np.floor(step)
+    return np.around(np.arange(count) * step)
+
+
+def keep_in_video(frames: np.ndarray, num_frames: int, out_of_bound: OutOfBound) -> np.ndarray:
+    """Bring the indices of frames past the end back into the video.
+
+    Args:
+        frames: (N, T) indices, one row a clip.
+        num_frames: length of the video, in frames.
+        out_of_bound: "loop" starts again at the first frame, "repeat_last" repeats the clip's last frame inside the video.
+
+    Returns:
+        (N, T) indices in [0, num_frames).
+    """
+    if out_of_bound == "loop":
+        return np.mod(frames, num_frames)
+    inside = frames < num_frames
+    last = np.where(inside, frames, 0).max(axis=1, keepdims=True)
+    return np.where(inside, frames, last)
+
+
+@TRANSFORMS.register_module()
+class SampleFrames(BaseTransform):
+    """Choose the frames of `num_clips` clips of `clip_len` frames, `frame_interval` apart.
+
+    In training each clip starts at random in its own part of the video; in test mode the clips are spread evenly.
+    Reads `total_frames`, `start_index`, `avg_fps` (for `target_fps`). Writes `frame_inds` (N * T,) int32, `clip_len`,
+    `num_clips`, `frame_interval`.
+
+    Args:
+        clip_len: frames of a clip, T.
+        frame_interval: distance of neighbouring frames of a clip.
+        num_clips: clips, N.
+        temporal_jitter: move every frame by a random 0 to `frame_interval` - 1.
+        twice_sample: take twice the clips, in test mode.
+        out_of_bound_opt: what stands for frames past the end: "loop" or "repeat_last".
+        test_mode: no randomness.
+        keep_tail_frames: in training, let clips reach the very last frames.
+        target_fps: sample as if the video had this frame rate.
+
+    Raises:
+        ValueError: `out_of_bound_opt` is neither, a number is below 1, or the video has no frames.
+    """
+
+    def __init__(
+        self,
+        clip_len: int,
+        frame_interval: int = 1,
+        num_clips: int = 1,
+        temporal_jitter: bool = False,
+        twice_sample: bool = False,
+        out_of_bound_opt: OutOfBound = "loop",
+        test_mode: bool = False,
+        keep_tail_frames: bool = False,
+        target_fps: float | None = None,
+    ) -> None:
+        for name, number in (("clip_len", clip_len), ("frame_interval", frame_interval), ("num_clips", num_clips)):
+            if number < 1:
+                raise ValueError(f"SampleFrames: {name} must be at least 1, got {number}")
+        if out_of_bound_opt not in ("loop", "repeat_last"):
+            raise ValueError(
+                f"SampleFrames: out_of_bound_opt must be 'loop' or 'repeat_last', got {out_of_bound_opt!r}"
+            )
+        self.clip_len = clip_len
+        self.frame_interval = frame_interval
+        self.num_clips = num_clips
+        self.temporal_jitter = temporal_jitter
+        self.twice_sample = twice_sample
+        self.out_of_bound_opt: OutOfBound = out_of_bound_opt
+        self.test_mode = test_mode
+        self.keep_tail_frames = keep_tail_frames
+        self.target_fps = target_fps
+
+    def transform(self, results: Sample) -> Sample:
+        num_frames = results["total_frames"]
+        if num_frames < 1:
+            raise ValueError(f"SampleFrames: the video has no frames: {results.get('filename', 'unnamed sample')}")
+        fps = results.get("avg_fps")
+        span: float
+        if self.target_fps:
+            ratio = fps / self.target_fps if fps else 1.0
+            span = max(1.0, self.clip_len * self.frame_interval * ratio)
+        elif self.test_mode:
+            span = (self.clip_len - 1) * self.frame_interval + 1
+        else:
+            span = self.clip_len * self.frame_interval
+
+        offsets = self._offsets(num_frames, span)
+        if self.target_fps:
+            within = np.linspace(0, span - 1, self.clip_len).astype(np.int32)
+        else:
+            within = np.arange(self.clip_len) * self.frame_interval
+        frames = offsets[:, None] + within[None, :]  # (N, T)
+        if self.temporal_jitter:
+            frames = frames + np.random.randint(self.frame_interval, size=frames.shape)
+        frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
+        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
+        results["clip_len"] = self.clip_len
+        results["frame_interval"] = self.frame_interval
+        results["num_clips"] = self.num_clips
+        return results
+
+    def _offsets(self, num_frames: int, span: float) -> np.ndarray:
+        if self.test_mode:
+            return even_clip_offsets(
+                num_frames,
+                self.clip_len,
+                span,
+                self.num_clips,
+                twice=self.twice_sample,
+                whole_steps=bool(self.target_fps),
+            )
+        return random_clip_offsets(num_frames, span, self.num_clips, keep_tail_frames=self.keep_tail_frames)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
+            f"num_clips={self.num_clips}, test_mode={self.test_mode})"
+        )
