@@ -30,7 +30,7 @@ def open_video(source: VideoSource) -> tuple[InputContainer, VideoStream]:
     """Open `source` at its start.
 
     Returns:
-        The container and its main video stream. The caller closes the container.
+        The container and its first video stream, cover pictures aside. The caller closes the container.
 
     Raises:
         VideoError: there is no such file, it is empty or no video, or no stream of it can be decoded.
@@ -43,7 +43,7 @@ def open_video(source: VideoSource) -> tuple[InputContainer, VideoStream]:
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: is no video that can be read ({reason_of(error)})") from error
     try:
-        return container, _main_stream(container, name)
+        return container, _first_stream(container, name)
     except VideoError:
         container.close()
         raise
@@ -72,7 +72,7 @@ def _target(source: VideoSource, name: str) -> str | BinaryIO:
     return source
 
 
-def _main_stream(container: InputContainer, name: str) -> VideoStream:
+def _first_stream(container: InputContainer, name: str) -> VideoStream:
     if container.format.name == _TEXT_FORMAT:
         raise VideoError(f"{name}: is a text file, not a video")
     # An audio file's cover picture counts as a video stream.
@@ -80,11 +80,9 @@ def _main_stream(container: InputContainer, name: str) -> VideoStream:
     if not streams:
         kinds = sorted({one.type for one in container.streams})
         raise VideoError(f"{name}: has no video stream, only {', '.join(kinds) or 'nothing'}")
-    best = container.streams.best("video")
-    stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
-    if stream.codec_context is None:
+    if streams[0].codec_context is None:
         raise VideoError(f"{name}: there is no decoder for its video stream")
-    return stream
+    return streams[0]
 
 
 def reason_of(error: Exception) -> str:

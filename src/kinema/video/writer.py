@@ -57,7 +57,7 @@ def write_video(
     _check_size(first, pixel_format)
     _check_codec(codec)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    partial = path.with_name(f".part-{os.getpid()}-{path.name}")
     settings = {**({} if crf is None else {"crf": str(crf)}), **(options or {})}
     try:
         _encode(partial, itertools.chain([first], iterator), fps, codec, pixel_format, settings)
