@@ -1,0 +1,31 @@
+"""Scores and labels -> numbers: pure functions, and metrics that count over a dataset."""
+
+from kinema.evaluation.evaluator import Evaluator
+from kinema.evaluation.functional import (
+    confusion_matrix,
+    get_weighted_score,
+    in_top_k,
+    mean_average_precision,
+    mean_class_accuracy,
+    mmit_mean_average_precision,
+    softmax,
+    top_k_accuracy,
+    top_k_classes,
+)
+from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
+
+__all__ = [
+    "AccMetric",
+    "BaseMetric",
+    "ConfusionMatrix",
+    "Evaluator",
+    "confusion_matrix",
+    "get_weighted_score",
+    "in_top_k",
+    "mean_average_precision",
+    "mean_class_accuracy",
+    "mmit_mean_average_precision",
+    "softmax",
+    "top_k_accuracy",
+    "top_k_classes",
+]
