@@ -79,7 +79,7 @@ class Registry:
         locations: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self.build_func = build_func or build_from_cfg
+        self.build_func: Callable[..., Any] = build_func or build_from_cfg
         self.parent = parent
         self.scope = scope if scope is not None else _calling_package()
         self.locations = list(locations)
@@ -245,7 +245,7 @@ class Registry:
             PartArgumentError: the part has no such keyword, or misses one.
             TypeError: `cfg` is no dict.
         """
-        return self.build_func(cfg, *args, **kwargs, registry=self)
+        return self.build_func(cfg, *args, registry=self, **kwargs)
 
     def unknown(self, key: str) -> RegistryError:
         """The error for a name that is not there, with the nearest names that are."""
@@ -306,16 +306,17 @@ def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None
         return
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = {name: one for name, one in parameters.items() if one.kind in kinds}
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    unknown = [] if takes_any else [name for name in arguments if name not in known]
+    if unknown:
+        near = nearest(unknown[0], known, count=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise PartArgumentError(
+            f"{what} has no keyword {unknown[0]!r}{hint}; its keywords: {', '.join(known) or 'none'}"
+        )
     missing = [name for name, one in known.items() if one.default is one.empty and name not in arguments]
     if missing:
         raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
-        return
-    for name in arguments:
-        if name not in known:
-            near = nearest(name, known, count=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise PartArgumentError(f"{what} has no keyword {name!r}{hint}; its keywords: {', '.join(known) or 'none'}")
 
 
 # ---- plug-ins and scopes

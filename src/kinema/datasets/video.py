@@ -97,26 +97,24 @@ class VideoDataset(BaseDataset):
     def _sample(self, record: ClipRecord, annotations: Annotations) -> dict[str, Any]:
         for label in record.labels:
             self._check(label, record, annotations)
-        label: int | np.ndarray
-        if self.multi_class:
-            assert self.num_classes is not None  # load_data_list made sure of it
-            label = np.zeros(self.num_classes, dtype=np.float32)
-            label[list(record.labels)] = 1
-        elif record.labels:
-            label = record.labels[0]
-        elif self.test_mode:
-            label = -1
-        else:
+        if not record.labels and not self.test_mode:
             raise AnnotationError(
-                f"{annotations.source}: expected 'path label' with a whole-number label, got {record.path!r} "
+                f"{annotations.source}:1: expected 'path label' with a whole-number label, got {record.path!r} "
                 "(only test_mode=True takes clips without labels)"
             )
         return {
             "filename": join_path(self.data_prefix["video"], record.path),
-            "label": label,
+            "label": self._multi_hot(record.labels) if self.multi_class else (*record.labels, -1)[0],
             "start_index": self.start_index,
             "modality": self.modality,
         }
+
+    def _multi_hot(self, labels: Sequence[int]) -> np.ndarray:
+        """Class indices -> (N,) float32 of 0 and 1."""
+        assert self.num_classes is not None  # load_data_list made sure of it
+        hot = np.zeros(self.num_classes, dtype=np.float32)
+        hot[list(labels)] = 1
+        return hot
 
     def _check(self, label: int, record: ClipRecord, annotations: Annotations) -> None:
         lowest = -1 if self.test_mode and not self.multi_class else 0

@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from kinema.errors import CheckpointError
-from kinema.models.checkpoint import save_pretrained
+from kinema.models.checkpoint import TRAINING_FILE, save_pretrained
 
 logger = logging.getLogger("kinema")
-
-TRAINING_FILE = "training.pt"
 
 
 class CheckpointStore:
@@ -82,9 +80,13 @@ def read_training_state(folder: Path) -> dict[str, Any]:
     """
     file = folder / TRAINING_FILE
     if not file.is_file():
-        raise CheckpointError(f"{folder}: no {TRAINING_FILE} here: training can only go on from a checkpoint of a training run")
+        raise CheckpointError(
+            f"{folder}: no {TRAINING_FILE} here: training can only go on from a checkpoint of a training run"
+        )
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{file}: cannot be read ({type(error).__name__}): resume from an older checkpoint") from error
+        raise CheckpointError(
+            f"{file}: cannot be read ({type(error).__name__}): resume from an older checkpoint"
+        ) from error
     return state

@@ -37,7 +37,9 @@ class OptimWrapper:
         clip_grad: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"OptimWrapper: optimizer must be a torch optimizer, got {type(optimizer).__name__}: {optimizer!r}")
+            raise TypeError(
+                f"OptimWrapper: optimizer must be a torch optimizer, got {type(optimizer).__name__}: {optimizer!r}"
+            )
         if accumulative_counts < 1:
             raise ValueError(f"OptimWrapper: accumulative_counts must be at least 1, got {accumulative_counts}")
         if clip_grad is not None and not isinstance(clip_grad, Mapping):

@@ -109,4 +109,6 @@ def format_seconds(seconds: float) -> str:
 
 def format_figures(figures: Mapping[str, float]) -> str:
     """`loss 0.693  acc/top1 0.5000`: the figures of a line on the console."""
-    return "  ".join(f"{name} {value:.2e}" if name == "lr" else f"{name} {value:.4f}" for name, value in figures.items())
+    return "  ".join(
+        f"{name} {value:.2e}" if name == "lr" else f"{name} {value:.4f}" for name, value in figures.items()
+    )

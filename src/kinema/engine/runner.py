@@ -3,6 +3,7 @@
 The files of a work folder: `config.py` (resolved config), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`.
 """
 
+import inspect
 import json
 import logging
 import os
@@ -253,11 +254,13 @@ class Runner:
     def _build_evaluation(self, split: str, default: type) -> Any:
         loader, loop_config, evaluator = self._configs[split]
         if loader is None:
-            raise ConfigError(f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator")
+            raise ConfigError(
+                f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator"
+            )
         built = build_dataloader(loader, seed=self.seed)
         self._check_classes(built, split)
         if not isinstance(evaluator, Evaluator):
-            is_custom = isinstance(evaluator, Mapping) and evaluator.get("type") in EVALUATOR
+            is_custom = isinstance(evaluator, Mapping) and evaluator.get("type", "") in EVALUATOR
             evaluator = EVALUATOR.build(evaluator) if is_custom else Evaluator(evaluator)
         config = {"type": default, **dict(loop_config or {})}
         return LOOPS.build(config, default_args={"runner": self, "dataloader": built, "evaluator": evaluator})
@@ -361,7 +364,7 @@ class Runner:
             "epochs": self.epoch,
             "steps": self.iter,
             "best": self.best,
-            "last": self.store.find("last").name,  # type: ignore[union-attr] - the last epoch was written
+            "last": f"epoch_{self.epoch:04d}",
             "classes": self.classes,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "seed": self.seed,
@@ -399,7 +402,9 @@ class _CheckpointSettings:
         if self.save_best in (None, "auto"):
             return next(iter(metrics))
         if self.save_best not in metrics:
-            raise ConfigError(f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}")
+            raise ConfigError(
+                f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}"
+            )
         return str(self.save_best)
 
     def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any]) -> bool:
@@ -414,8 +419,6 @@ class _CheckpointSettings:
 
 
 def _init_parameters(cls: type) -> list[str]:
-    import inspect
-
     return [name for name in inspect.signature(cls).parameters if name != "cfg"]
 
 

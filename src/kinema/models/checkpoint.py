@@ -26,6 +26,7 @@ from kinema.errors import CheckpointError
 FORMAT = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+TRAINING_FILE = "training.pt"
 
 State = dict[str, Tensor]
 ReviseKeys = Sequence[tuple[str, str]]
@@ -83,7 +84,13 @@ def _shorten(names: Sequence[str], most: int = 8) -> str:
 # ---- saving
 
 
-def save_pretrained(model: nn.Module, folder: str | os.PathLike[str], *, config: Mapping[str, Any]) -> Path:
+def save_pretrained(
+    model: nn.Module,
+    folder: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the weights of `model` and `config` into `folder`, which is complete or not there at all.
 
     Args:
@@ -91,6 +98,7 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str], *, config:
         folder: is made; one that exists is replaced.
         config: what JSON can hold: the model's config, class names, sampling, preprocessing. `format` and
             `kinema_version` are added.
+        training: what a training needs to go on, as `training.pt`; what torch's weights-only unpickler can read.
 
     Returns:
         The folder.
@@ -108,6 +116,8 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str], *, config:
     try:
         save_file(_storable(model.state_dict()), made / WEIGHTS_FILE)
         (made / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        if training is not None:
+            torch.save(dict(training), made / TRAINING_FILE)
         made.chmod(0o777 & ~_umask())
         _replace_folder(made, target)
     finally:

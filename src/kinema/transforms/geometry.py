@@ -94,7 +94,7 @@ def random_resized_box(
     width, height = image_size
     low, high = np.log(aspect_ratio_range[0]), np.log(aspect_ratio_range[1])
     ratios = np.exp(np.random.uniform(low, high, size=attempts))
-    areas = np.random.uniform(*area_range, size=attempts) * width * height
+    areas = np.random.uniform(area_range[0], area_range[1], size=attempts) * width * height
     crop_widths = np.round(np.sqrt(areas * ratios)).astype(np.int32)
     crop_heights = np.round(np.sqrt(areas / ratios)).astype(np.int32)
     for crop_width, crop_height in zip(crop_widths.tolist(), crop_heights.tolist(), strict=True):

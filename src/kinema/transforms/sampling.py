@@ -167,6 +167,7 @@ class SampleFrames(BaseTransform):
             span = self.clip_len * self.frame_interval
 
         offsets = self._offsets(num_frames, span)
+        within: np.ndarray
         if self.target_fps:
             within = np.linspace(0, span - 1, self.clip_len).astype(np.int32)
         else:

@@ -68,7 +68,8 @@ def _read_lines(source: Path) -> list[tuple[int, str]]:
 
 def _parse(line: str, delimiter: str, multi_label: bool) -> ClipRecord:
     """`path label [label ...]` -> record; the path keeps the delimiters it holds."""
-    rest, labels = line, []
+    rest = line
+    labels: list[int] = []
     while not labels or multi_label:
         head, _, last = rest.rpartition(delimiter) if delimiter.strip() else _split_last(rest)
         if not (head.strip() and _NUMBER.fullmatch(last.strip())):

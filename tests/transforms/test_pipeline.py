@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+
+from kinema.errors import PartArgumentError, RegistryError, SampleError, VideoError
+from kinema.registry import TRANSFORMS
+from kinema.transforms import (
+    BaseTransform,
+    Compose,
+    DecodeVideo,
+    FormatShape,
+    OpenVideo,
+    PackActionInputs,
+    SampleFrames,
+    pyav_decode,
+    to_tensor,
+)
+
+PIPELINE = [
+    dict(type="DecordInit"),
+    dict(type="SampleFrames", clip_len=4, frame_interval=2, num_clips=2, test_mode=True),
+    dict(type="DecordDecode"),
+    dict(type="Resize", scale=(-1, 32)),
+    dict(type="CenterCrop", crop_size=24),
+    dict(type="FormatShape", input_format="NCTHW"),
+    dict(type="PackActionInputs", meta_keys=("img_shape", "num_clips", "clip_len")),
+]
+
+
+def test_a_pipeline_of_configs_packs_the_frames_it_chose(make_video):
+    path = make_video(num_frames=20, size=(64, 48))
+    packed = Compose(PIPELINE)({"filename": str(path), "label": 3, "start_index": 0})
+    inputs, data_sample = packed["inputs"], packed["data_samples"]
+    assert inputs.shape == (2, 3, 4, 24, 24)
+    assert inputs.dtype == torch.uint8
+    chosen = SampleFrames(4, 2, 2, test_mode=True)({"total_frames": 20})["frame_inds"]
+    decoded = OpenVideo()({"filename": str(path)})["video_reader"].get_batch(chosen)
+    levels = decoded[:, 10, 10, 0].reshape(2, 4)
+    assert np.abs(inputs[:, 0, :, 5, 5].numpy().astype(int) - levels.astype(int)).max() <= 1
+    assert data_sample.gt_label.tolist() == [3]
+    assert data_sample.metainfo == {"img_shape": (24, 24), "num_clips": 2, "clip_len": 4}
+
+
+def test_old_names_are_the_same_parts():
+    assert TRANSFORMS.get("DecordInit") is OpenVideo
+    assert TRANSFORMS.get("mmaction.PyAVInit") is OpenVideo
+    assert TRANSFORMS.get("DecordDecode") is DecodeVideo
+    assert isinstance(pyav_decode(mode="efficient"), DecodeVideo)
+
+
+def test_decoding_closes_the_video(make_video):
+    sample = OpenVideo()({"filename": str(make_video()), "frame_inds": np.array([[3, 1], [3, 0]])})
+    assert (sample["total_frames"], sample["avg_fps"]) == (20, 10)
+    sample = DecodeVideo()(sample)
+    assert sample["video_reader"] is None
+    assert sample["imgs"].shape == (4, 48, 64, 3)
+    assert sample["original_shape"] == sample["img_shape"] == (48, 64)
+    assert np.array_equal(sample["imgs"][0], sample["imgs"][2])
+
+
+def test_a_name_without_extension_means_mp4(make_video):
+    path = make_video()
+    assert OpenVideo()({"filename": str(path.with_suffix(""))})["total_frames"] == 20
+
+
+def test_format_shape_orders_the_axes():
+    frames = np.arange(24 * 4 * 5 * 3, dtype=np.uint8).reshape(24, 4, 5, 3)
+    clips = FormatShape("NCTHW")({"imgs": list(frames), "clip_len": 4})
+    assert clips["imgs"].shape == clips["input_shape"] == (6, 3, 4, 4, 5)
+    assert np.array_equal(clips["imgs"][1, 2, 3], frames[7, :, :, 2])
+    images = FormatShape("NCHW")({"imgs": frames})["imgs"]
+    assert np.array_equal(images[7, 2], frames[7, :, :, 2])
+    assert FormatShape("NCTHW", collapse=True)({"imgs": frames, "clip_len": 24})["imgs"].shape == (3, 24, 4, 5)
+
+
+def test_to_tensor_takes_what_samples_hold():
+    assert to_tensor(np.ones((2, 3))[:, ::-1]).shape == (2, 3)
+    assert to_tensor(3).tolist() == [3]
+    assert to_tensor(2.5).tolist() == [2.5]
+    assert to_tensor([1, 2]).tolist() == [1, 2]
+    tensor = torch.zeros(2)
+    assert to_tensor(tensor) is tensor
+
+
+def test_packing_takes_named_keys_and_multi_hot_labels():
+    pack = PackActionInputs(collect_keys=("imgs", "flow"), algorithm_keys=("weight",))
+    sample = {"imgs": np.zeros(3), "flow": np.ones(2), "label": np.array([0, 1, 1], dtype=np.float32), "weight": 2}
+    packed = pack({**sample, "label": torch.tensor([0.0, 1.0, 1.0])})
+    assert set(packed["inputs"]) == {"imgs", "flow"}
+    assert packed["data_samples"].gt_label.tolist() == [0.0, 1.0, 1.0]
+    assert packed["data_samples"].weight.tolist() == [2]
+
+
+def test_a_pipeline_stops_when_a_transform_rejects():
+    seen = []
+
+    class Reject(BaseTransform):
+        def transform(self, results):
+            return None
+
+    assert Compose([Reject(), seen.append])({}) is None
+    assert seen == []
+
+
+def test_a_missing_key_names_its_writer():
+    with pytest.raises(SampleError, match="DecodeVideo needs the key 'video_reader', which OpenVideo writes"):
+        Compose([dict(type="DecodeVideo")])({"frame_inds": np.arange(2)})
+
+
+def test_a_key_error_of_a_users_own_key_stays_a_key_error():
+    class Mine(BaseTransform):
+        def transform(self, results):
+            return results["mine"]
+
+    with pytest.raises(KeyError, match="mine"):
+        Mine()({})
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: Compose([3]), TypeError, "a transform must be a callable or a dict with 'type', got int"),
+        (
+            lambda: Compose([dict(type="Rezise")]),
+            RegistryError,
+            "Rezise is not in the transform registry: did you mean Resize",
+        ),
+        (
+            lambda: Compose([dict(type="Resize", sclae=3)]),
+            PartArgumentError,
+            r"Resize has no keyword 'sclae' \(did you mean scale\?\)",
+        ),
+        (
+            lambda: Compose([dict(type="Resize", lazy=False)]),
+            PartArgumentError,
+            "Resize needs scale; it was given lazy",
+        ),
+        (lambda: OpenVideo(io_backend="petrel"), ValueError, "io_backend must be 'disk', got 'petrel'"),
+        (lambda: DecodeVideo(mode="fast"), ValueError, "mode must be 'accurate' or 'efficient', got 'fast'"),
+        (lambda: FormatShape("NTHWC"), ValueError, "input_format must be .* got 'NTHWC'"),
+        (
+            lambda: FormatShape("NCHW", collapse=True)({"imgs": np.zeros((2, 4, 4, 3))}),
+            ValueError,
+            "needs one view, got 2",
+        ),
+        (lambda: to_tensor("text"), TypeError, "str cannot be made a tensor"),
+        (lambda: OpenVideo()({"filename": "absent.mp4"}), VideoError, "absent.mp4"),
+    ],
+)
+def test_bad_input_is_named(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()

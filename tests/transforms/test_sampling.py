@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from kinema.transforms import SampleFrames
+
+
+def sample(total_frames, *, start_index=0, avg_fps=None, **options):
+    given = {"total_frames": total_frames, "start_index": start_index}
+    if avg_fps is not None:
+        given["avg_fps"] = avg_fps
+    return SampleFrames(**options)(given)
+
+
+# Figures that the reference implementation printed.
+GOLDEN_TEST = [
+    (dict(clip_len=1, num_clips=8), 100, [6, 18, 31, 43, 56, 68, 81, 93]),
+    (dict(clip_len=1, num_clips=8), 5, [0, 0, 1, 2, 2, 3, 4, 4]),
+    (dict(clip_len=1, num_clips=3, twice_sample=True), 30, [5, 15, 25, 0, 10, 20]),
+    (dict(clip_len=8, frame_interval=8), 100, [21, 29, 37, 45, 53, 61, 69, 77]),
+    (dict(clip_len=8, frame_interval=8), 40, [0, 8, 16, 24, 32, 0, 8, 16]),
+    (dict(clip_len=8, frame_interval=8, out_of_bound_opt="repeat_last"), 40, [0, 8, 16, 24, 32, 32, 32, 32]),
+    (dict(clip_len=4, frame_interval=4, num_clips=3), 50, [0, 4, 8, 12, 18, 22, 26, 30, 37, 41, 45, 49]),
+    (
+        dict(clip_len=4, frame_interval=2, num_clips=10),
+        20,
+        [start + k for start in (0, 1, 3, 4, 6, 7, 9, 10, 12, 13) for k in (0, 2, 4, 6)],
+    ),
+    (
+        dict(clip_len=4, frame_interval=4, num_clips=2, twice_sample=True),
+        50,
+        [0, 4, 8, 12, 37, 41, 45, 49, 24, 28, 32, 36, 11, 15, 19, 23],
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "total", "expected"), GOLDEN_TEST)
+def test_test_mode_gives_the_published_indices(options, total, expected):
+    assert sample(total, test_mode=True, **options)["frame_inds"].tolist() == expected
+
+
+def test_start_index_is_added():
+    result = sample(30, start_index=1, clip_len=1, num_clips=3, test_mode=True)
+    assert result["frame_inds"].tolist() == [6, 16, 26]
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [
+        (25, [0, 5, 10, 15, 83, 88, 93, 98]),
+        (30, [0, 6, 12, 19, 80, 86, 92, 99]),
+        (60, [0, 13, 26, 39, 60, 73, 86, 99]),
+    ],
+)
+def test_target_fps_resamples(fps, expected):
+    options = dict(clip_len=4, frame_interval=5, num_clips=2, target_fps=30, test_mode=True)
+    assert sample(100, avg_fps=fps, **options)["frame_inds"].tolist() == expected
+
+
+def test_target_fps_with_one_clip():
+    result = sample(300, avg_fps=25, clip_len=13, frame_interval=6, target_fps=30, test_mode=True)
+    assert result["frame_inds"].tolist() == [117, 122, 127, 133, 138, 143, 149, 154, 159, 165, 170, 175, 181]
+
+
+GOLDEN_TRAIN = [
+    (dict(clip_len=1, num_clips=3), 30, [5, 10, 23]),
+    (dict(clip_len=8, frame_interval=8), 100, list(range(0, 57, 8))),
+    (dict(clip_len=8, frame_interval=8), 40, [0, 8, 16, 24, 32, 0, 8, 16]),
+    (dict(clip_len=1, num_clips=8), 5, [0, 1, 1, 2, 2, 3, 4, 4]),
+    (dict(clip_len=1, num_clips=8), 8, list(range(8))),
+    (dict(clip_len=4, frame_interval=4, num_clips=3), 20, [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14]),
+    (dict(clip_len=4, frame_interval=4, num_clips=3), 17, [0, 4, 8, 12, 1, 5, 9, 13, 1, 5, 9, 13]),
+    (dict(clip_len=1, num_clips=3, keep_tail_frames=True), 31, [5, 17, 26]),
+    (dict(clip_len=4, frame_interval=4, temporal_jitter=True), 50, [3, 7, 11, 15]),
+]
+
+
+@pytest.mark.parametrize(("options", "total", "expected"), GOLDEN_TRAIN)
+def test_training_draws_the_published_indices(options, total, expected):
+    np.random.seed(0)
+    assert sample(total, **options)["frame_inds"].tolist() == expected
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 33])
+@pytest.mark.parametrize("fps", [None, 7.5, 60.0])
+def test_indices_stay_inside_short_videos(total, fps):
+    for options in (dict(clip_len=8, frame_interval=4, num_clips=2), dict(clip_len=4, target_fps=12, num_clips=2)):
+        for test_mode in (True, False):
+            frames = sample(total, avg_fps=fps, test_mode=test_mode, **options)["frame_inds"]
+            assert frames.dtype == np.int32
+            assert len(frames) == 2 * options["clip_len"]
+            assert frames.min() >= 0
+            assert frames.max() < total
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ValueError, match="clip_len must be at least 1, got 0"):
+        SampleFrames(clip_len=0)
+    with pytest.raises(ValueError, match="out_of_bound_opt must be 'loop' or 'repeat_last', got 'wrap'"):
+        SampleFrames(4, out_of_bound_opt="wrap")
+    with pytest.raises(ValueError, match="twice_sample needs num_clips of at least 2"):
+        sample(50, clip_len=4, twice_sample=True, test_mode=True)
+    with pytest.raises(ValueError, match="the video has no frames: empty.mp4"):
+        SampleFrames(4)({"total_frames": 0, "filename": "empty.mp4"})
