@@ -209,7 +209,8 @@ class BaseModel(BaseModule, ABC):
                 its tensors' means.
 
         Returns:
-            The sum of the entries whose name contains `loss`, and all entries as scalars, that sum first as `loss`.
+            The sum of the entries whose name contains `loss`, and all entries as detached scalars, that sum first as
+            `loss`.
 
         Raises:
             TypeError: a value is neither tensor nor list of tensors.
@@ -228,4 +229,6 @@ class BaseModel(BaseModule, ABC):
             names = ", ".join(scalars) or "nothing"
             raise ValueError(f"the losses hold {names}: no name contains 'loss', so there is nothing to minimise")
         loss = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
-        return loss, {**{"loss": loss}, **{name: value for name, value in scalars.items() if name != "loss"}}
+        return loss, {"loss": loss.detach()} | {
+            name: value.detach() for name, value in scalars.items() if name != "loss"
+        }
