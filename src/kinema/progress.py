@@ -80,10 +80,10 @@ class ProgressBar:
         self.completed += num_tasks
         if self._live is not None:
             self._live.update(self._live.task_ids[0], completed=self.completed)
-        elif monotonic() - self._line_at >= SECONDS_BETWEEN_LINES:
-            self._write_line()
         if self.task_num and self.completed >= self.task_num:
             self.close()
+        elif self._live is None and monotonic() - self._line_at >= SECONDS_BETWEEN_LINES:
+            self._write_line()
 
     def close(self) -> None:
         """Leave the terminal in order, or write the last line; a second call does nothing."""
