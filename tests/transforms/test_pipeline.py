@@ -27,7 +27,7 @@ PIPELINE = [
 ]
 
 
-def test_a_pipeline_of_configs_packs_the_frames_it_chose(make_video):
+def test_a_pipeline_of_configs_packs_the_frames_it_chose(make_video) -> None:
     path = make_video(num_frames=20, size=(64, 48))
     packed = Compose(PIPELINE)({"filename": str(path), "label": 3, "start_index": 0})
     inputs, data_sample = packed["inputs"], packed["data_samples"]
@@ -41,14 +41,14 @@ def test_a_pipeline_of_configs_packs_the_frames_it_chose(make_video):
     assert data_sample.metainfo == {"img_shape": (24, 24), "num_clips": 2, "clip_len": 4}
 
 
-def test_old_names_are_the_same_parts():
+def test_old_names_are_the_same_parts() -> None:
     assert TRANSFORMS.get("DecordInit") is OpenVideo
     assert TRANSFORMS.get("mmaction.PyAVInit") is OpenVideo
     assert TRANSFORMS.get("DecordDecode") is DecodeVideo
     assert isinstance(pyav_decode(mode="efficient"), DecodeVideo)
 
 
-def test_decoding_closes_the_video(make_video):
+def test_decoding_closes_the_video(make_video) -> None:
     sample = OpenVideo()({"filename": str(make_video()), "frame_inds": np.array([[3, 1], [3, 0]])})
     assert (sample["total_frames"], sample["avg_fps"]) == (20, 10)
     sample = DecodeVideo()(sample)
@@ -58,12 +58,12 @@ def test_decoding_closes_the_video(make_video):
     assert np.array_equal(sample["imgs"][0], sample["imgs"][2])
 
 
-def test_a_name_without_extension_means_mp4(make_video):
+def test_a_name_without_extension_means_mp4(make_video) -> None:
     path = make_video()
     assert OpenVideo()({"filename": str(path.with_suffix(""))})["total_frames"] == 20
 
 
-def test_format_shape_orders_the_axes():
+def test_format_shape_orders_the_axes() -> None:
     frames = np.arange(24 * 4 * 5 * 3, dtype=np.uint8).reshape(24, 4, 5, 3)
     clips = FormatShape("NCTHW")({"imgs": list(frames), "clip_len": 4})
     assert clips["imgs"].shape == clips["input_shape"] == (6, 3, 4, 4, 5)
@@ -73,7 +73,7 @@ def test_format_shape_orders_the_axes():
     assert FormatShape("NCTHW", collapse=True)({"imgs": frames, "clip_len": 24})["imgs"].shape == (3, 24, 4, 5)
 
 
-def test_to_tensor_takes_what_samples_hold():
+def test_to_tensor_takes_what_samples_hold() -> None:
     assert to_tensor(np.ones((2, 3))[:, ::-1]).shape == (2, 3)
     assert to_tensor(3).tolist() == [3]
     assert to_tensor(2.5).tolist() == [2.5]
@@ -82,7 +82,7 @@ def test_to_tensor_takes_what_samples_hold():
     assert to_tensor(tensor) is tensor
 
 
-def test_packing_takes_named_keys_and_multi_hot_labels():
+def test_packing_takes_named_keys_and_multi_hot_labels() -> None:
     pack = PackActionInputs(collect_keys=("imgs", "flow"), algorithm_keys=("weight",))
     sample = {"imgs": np.zeros(3), "flow": np.ones(2), "label": np.array([0, 1, 1], dtype=np.float32), "weight": 2}
     packed = pack({**sample, "label": torch.tensor([0.0, 1.0, 1.0])})
@@ -91,7 +91,7 @@ def test_packing_takes_named_keys_and_multi_hot_labels():
     assert packed["data_samples"].weight.tolist() == [2]
 
 
-def test_a_pipeline_stops_when_a_transform_rejects():
+def test_a_pipeline_stops_when_a_transform_rejects() -> None:
     seen = []
 
     class Reject(BaseTransform):
@@ -102,12 +102,12 @@ def test_a_pipeline_stops_when_a_transform_rejects():
     assert seen == []
 
 
-def test_a_missing_key_names_its_writer():
+def test_a_missing_key_names_its_writer() -> None:
     with pytest.raises(SampleError, match="DecodeVideo needs the key 'video_reader', which OpenVideo writes"):
         Compose([dict(type="DecodeVideo")])({"frame_inds": np.arange(2)})
 
 
-def test_a_key_error_of_a_users_own_key_stays_a_key_error():
+def test_a_key_error_of_a_users_own_key_stays_a_key_error() -> None:
     class Mine(BaseTransform):
         def transform(self, results):
             return results["mine"]
@@ -147,6 +147,6 @@ def test_a_key_error_of_a_users_own_key_stays_a_key_error():
         (lambda: OpenVideo()({"filename": "absent.mp4"}), VideoError, "absent.mp4"),
     ],
 )
-def test_bad_input_is_named(make, kind, message):
+def test_bad_input_is_named(make, kind, message) -> None:
     with pytest.raises(kind, match=message):
         make()

@@ -34,11 +34,11 @@ GOLDEN_TEST = [
 
 
 @pytest.mark.parametrize(("options", "total", "expected"), GOLDEN_TEST)
-def test_test_mode_gives_the_published_indices(options, total, expected):
+def test_test_mode_gives_the_published_indices(options, total, expected) -> None:
     assert sample(total, test_mode=True, **options)["frame_inds"].tolist() == expected
 
 
-def test_start_index_is_added():
+def test_start_index_is_added() -> None:
     result = sample(30, start_index=1, clip_len=1, num_clips=3, test_mode=True)
     assert result["frame_inds"].tolist() == [6, 16, 26]
 
@@ -51,12 +51,12 @@ def test_start_index_is_added():
         (60, [0, 13, 26, 39, 60, 73, 86, 99]),
     ],
 )
-def test_target_fps_resamples(fps, expected):
+def test_target_fps_resamples(fps, expected) -> None:
     options = dict(clip_len=4, frame_interval=5, num_clips=2, target_fps=30, test_mode=True)
     assert sample(100, avg_fps=fps, **options)["frame_inds"].tolist() == expected
 
 
-def test_target_fps_with_one_clip():
+def test_target_fps_with_one_clip() -> None:
     result = sample(300, avg_fps=25, clip_len=13, frame_interval=6, target_fps=30, test_mode=True)
     assert result["frame_inds"].tolist() == [117, 122, 127, 133, 138, 143, 149, 154, 159, 165, 170, 175, 181]
 
@@ -75,14 +75,14 @@ GOLDEN_TRAIN = [
 
 
 @pytest.mark.parametrize(("options", "total", "expected"), GOLDEN_TRAIN)
-def test_training_draws_the_published_indices(options, total, expected):
+def test_training_draws_the_published_indices(options, total, expected) -> None:
     np.random.seed(0)
     assert sample(total, **options)["frame_inds"].tolist() == expected
 
 
 @pytest.mark.parametrize("total", [1, 2, 7, 33])
 @pytest.mark.parametrize("fps", [None, 7.5, 60.0])
-def test_indices_stay_inside_short_videos(total, fps):
+def test_indices_stay_inside_short_videos(total, fps) -> None:
     for options in (dict(clip_len=8, frame_interval=4, num_clips=2), dict(clip_len=4, target_fps=12, num_clips=2)):
         for test_mode in (True, False):
             frames = sample(total, avg_fps=fps, test_mode=test_mode, **options)["frame_inds"]
@@ -92,7 +92,7 @@ def test_indices_stay_inside_short_videos(total, fps):
             assert frames.max() < total
 
 
-def test_bad_settings_are_named():
+def test_bad_settings_are_named() -> None:
     with pytest.raises(ValueError, match="clip_len must be at least 1, got 0"):
         SampleFrames(clip_len=0)
     with pytest.raises(ValueError, match="out_of_bound_opt must be 'loop' or 'repeat_last', got 'wrap'"):

@@ -234,6 +234,6 @@ def _chosen(indices: int | Sequence[int], count: int) -> list[int]:
     """Indices that `indices` chooses out of `count`: the first n, the last n (negative), or the given ones."""
     if isinstance(indices, int | np.integer):
         return list(range(count))[:indices] if indices >= 0 else list(range(count))[indices:]
-    if isinstance(indices, Sequence | np.ndarray):
+    if isinstance(indices, Sequence | np.ndarray) and not isinstance(indices, str):
         return [int(i) for i in indices]
     raise TypeError(f"indices must be a whole number or a sequence of them, got {type(indices).__name__}: {indices!r}")

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import cv2
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torch.utils.data import default_collate as torch_default_collate
 
@@ -151,6 +152,7 @@ class ReproducibleLoader(DataLoader):
         self.seed = seed
         self.epoch = -1
         self._next_epoch: int | None = None
+        keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
         super().__init__(dataset, **keywords)
 
     def set_epoch(self, epoch: int) -> None:
