@@ -1,0 +1,36 @@
+"""Kinema under OpenMMLab's names: code that imports `mmaction`, `mmengine`, `mmcv` and `decord` runs unchanged.
+
+Two ways in::
+
+    python -m kinema.compat train_my_model.py --epochs 3
+
+    import kinema.compat
+    kinema.compat.install()      # before the first import of those names
+    from mmengine.model import BaseModule
+
+What there is, what is a placeholder yet and what differs: docs/compat.md.
+"""
+
+from kinema.compat.finder import PACKAGES, import_real, install_finder, is_installed, uninstall_finder
+
+__all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
+
+
+def install() -> None:
+    """Make `mmaction`, `mmengine`, `mmcv` and `decord` importable as thin modules over Kinema's parts.
+
+    Log records of level INFO are shown on the console from then on, as code written for those packages expects. A real
+    package of one of the names that is installed but not imported is hidden. Installing again changes nothing.
+
+    Raises:
+        KinemaError: a real package of one of the names is imported already.
+    """
+    install_finder()
+    from kinema.engine.logging import show_on_console  # imports torch, which `import kinema.compat` does not
+
+    show_on_console()
+
+
+def uninstall() -> None:
+    """Give the four names back; modules imported under them are forgotten. The console keeps showing log records."""
+    uninstall_finder()

@@ -1,0 +1,8 @@
+"""`decord.bridge`, thin over Kinema."""
+
+from kinema.compat.parts.decord_reader import reset_bridge, set_bridge
+
+__all__ = [
+    "reset_bridge",
+    "set_bridge",
+]

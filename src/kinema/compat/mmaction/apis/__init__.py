@@ -1,0 +1,1 @@
+"""`mmaction.apis`, thin over Kinema."""

@@ -1,0 +1,1 @@
+"""`mmaction.models.backbones`, thin over Kinema."""

@@ -1,0 +1,43 @@
+"""`mmcv.image`, thin over Kinema."""
+
+from kinema.compat.parts.images import (
+    bgr2gray,
+    bgr2rgb,
+    gray2bgr,
+    gray2rgb,
+    imconvert,
+    imdenormalize,
+    imflip,
+    imfrombytes,
+    iminvert,
+    imnormalize,
+    imnormalize_,
+    imread,
+    imrescale,
+    imresize,
+    imwrite,
+    rescale_size,
+    rgb2bgr,
+    rgb2gray,
+)
+
+__all__ = [
+    "bgr2gray",
+    "bgr2rgb",
+    "gray2bgr",
+    "gray2rgb",
+    "imconvert",
+    "imdenormalize",
+    "imflip",
+    "imfrombytes",
+    "iminvert",
+    "imnormalize",
+    "imnormalize_",
+    "imread",
+    "imrescale",
+    "imresize",
+    "imwrite",
+    "rescale_size",
+    "rgb2bgr",
+    "rgb2gray",
+]

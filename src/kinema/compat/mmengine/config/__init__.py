@@ -1,0 +1,1 @@
+"""`mmengine.config`, thin over Kinema."""

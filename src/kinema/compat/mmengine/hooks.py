@@ -1,0 +1,1 @@
+"""`mmengine.hooks`, thin over Kinema."""

@@ -1,0 +1,1 @@
+"""`mmengine.optim`, thin over Kinema."""

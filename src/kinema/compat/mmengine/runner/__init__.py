@@ -1,0 +1,7 @@
+"""`mmengine.runner`, thin over Kinema."""
+
+from kinema.compat.parts.checkpoints import load_checkpoint, load_state_dict, set_random_seed
+from kinema.compat.parts.checkpoints import read_checkpoint as _load_checkpoint
+from kinema.compat.parts.checkpoints import read_weights_below as _load_checkpoint_with_prefix
+
+__all__ = ["_load_checkpoint", "_load_checkpoint_with_prefix", "load_checkpoint", "load_state_dict", "set_random_seed"]

@@ -1,0 +1,9 @@
+"""`mmengine.structures`, thin over Kinema."""
+
+from kinema.structures import BaseDataElement, InstanceData, LabelData
+
+__all__ = [
+    "BaseDataElement",
+    "InstanceData",
+    "LabelData",
+]

@@ -1,0 +1,1 @@
+"""`mmengine.utils.dl_utils`, thin over Kinema."""

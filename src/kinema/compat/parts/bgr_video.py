@@ -1,0 +1,195 @@
+"""`mmcv.VideoReader` and its companions: frames in OpenCV's BGR order, over `kinema.video`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kinema.compat.parts.images import imread, imresize, imwrite, rescale_size
+from kinema.errors import VideoError
+from kinema.progress import track_iter_progress
+from kinema.video import VideoReader as _VideoReader
+from kinema.video import write_video
+
+
+class VideoReader:
+    """A video as a sequence of BGR frames, with a position that `read` moves on.
+
+    Args:
+        filename: path of the video.
+        cache_capacity: without effect: the reader keeps what it needs.
+
+    Raises:
+        VideoError: it cannot be opened as a video.
+    """
+
+    def __init__(self, filename: str | Path, cache_capacity: int = 10) -> None:
+        self._reader = _VideoReader(filename)
+        self.position = 0
+        self._current: np.ndarray | None = None
+
+    @property
+    def opened(self) -> bool:
+        """True: a reader that cannot be opened is an error."""
+        return True
+
+    @property
+    def width(self) -> int:
+        """Of the frames, in pixels."""
+        return self._reader.width
+
+    @property
+    def height(self) -> int:
+        """Of the frames, in pixels."""
+        return self._reader.height
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """(width, height), in pixels."""
+        return self.width, self.height
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return float(self._reader.fps)
+
+    @property
+    def frame_cnt(self) -> int:
+        """Number of frames."""
+        return len(self._reader)
+
+    def __len__(self) -> int:
+        return self.frame_cnt
+
+    def get_frame(self, frame_id: int) -> np.ndarray:
+        """(H, W, 3) BGR; the position moves behind that frame.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        if not 0 <= frame_id < self.frame_cnt:
+            raise IndexError(f'"frame_id" must be between 0 and {self.frame_cnt - 1}, got {frame_id}')
+        self._current = np.ascontiguousarray(self._reader[frame_id][..., ::-1])
+        self.position = frame_id + 1
+        return self._current
+
+    def read(self) -> np.ndarray | None:
+        """The next frame, None at the end."""
+        return self.get_frame(self.position) if self.position < self.frame_cnt else None
+
+    def current_frame(self) -> np.ndarray | None:
+        """The frame read last, None before the first."""
+        return self._current
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self.get_frame(i) for i in range(*index.indices(self.frame_cnt))]
+        return self.get_frame(index + self.frame_cnt if index < 0 else index)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.position = 0
+        return self
+
+    def __next__(self) -> np.ndarray:
+        frame = self.read()
+        if frame is None:
+            raise StopIteration
+        return frame
+
+    next = __next__
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._reader.close()
+
+    def cvt2frames(
+        self,
+        frame_dir: str | Path,
+        file_start: int = 0,
+        filename_tmpl: str = "{:06d}.jpg",
+        start: int = 0,
+        max_num: int = 0,
+        show_progress: bool = True,
+    ) -> None:
+        """Write the frames as images.
+
+        Args:
+            frame_dir: folder for them.
+            file_start: number of the first file.
+            filename_tmpl: name of a file.
+            start: first frame.
+            max_num: at most so many frames; 0 for all.
+            show_progress: show a progress bar.
+        """
+        stop = min(start + max_num, self.frame_cnt) if max_num > 0 else self.frame_cnt
+        frames: Any = range(start, stop)
+        for number, index in enumerate(track_iter_progress(frames) if show_progress else frames):
+            imwrite(self.get_frame(index), Path(frame_dir) / filename_tmpl.format(file_start + number))
+
+
+def frames2video(
+    frame_dir: str | Path,
+    video_file: str | Path,
+    fps: float = 30,
+    fourcc: str = "XVID",
+    filename_tmpl: str = "{:06d}.jpg",
+    start: int = 0,
+    end: int = 0,
+    show_progress: bool = True,
+) -> None:
+    """Make a video of numbered images.
+
+    Args:
+        frame_dir: folder of the images.
+        video_file: where to.
+        fps: frames a second.
+        fourcc: without effect: the codec is H.264.
+        filename_tmpl: name of an image.
+        start: number of the first image.
+        end: number behind the last; 0 for all there are.
+        show_progress: show a progress bar.
+
+    Raises:
+        VideoError: the first image is not there.
+    """
+    paths = []
+    number = start
+    while (end == 0 or number < end) and (path := Path(frame_dir) / filename_tmpl.format(number)).is_file():
+        paths.append(path)
+        number += 1
+    if not paths:
+        raise VideoError(f"there is no image {Path(frame_dir) / filename_tmpl.format(start)} to start the video with")
+    steps: Any = track_iter_progress(paths) if show_progress else paths
+    write_video(video_file, (imread(path, channel_order="rgb") for path in steps), fps)
+
+
+def frame_extract(
+    video_path: str | Path, short_side: int | None = None, out_dir: str | Path = "./tmp"
+) -> tuple[list[str], list[np.ndarray]]:
+    """Write a video's frames as `OUT_DIR/STEM/img_000001.jpg`, ... and return them.
+
+    Args:
+        video_path: the video.
+        short_side: of the frames, in pixels, with their shape kept; None keeps the video's size.
+        out_dir: folder that gets a folder of the video's name.
+
+    Returns:
+        the paths, and the frames (H, W, 3) in BGR order.
+    """
+    folder = Path(out_dir) / Path(video_path).stem
+    paths: list[str] = []
+    frames: list[np.ndarray] = []
+    with _VideoReader(video_path) as reader:
+        size = rescale_size((reader.width, reader.height), (float("inf"), short_side)) if short_side else None
+        for number, picture in enumerate(reader, start=1):
+            frame: Any = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            if size is not None:
+                frame = imresize(frame, size)  # type: ignore[arg-type]
+            paths.append(str(folder / f"img_{number:06d}.jpg"))
+            imwrite(frame, paths[-1])
+            frames.append(frame)
+    return paths, frames

@@ -1,0 +1,50 @@
+"""Assertions of `mmengine.testing` and `mmaction.testing`; they return whether it holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
+    """Whether `dict_obj` has all items of `expected_subset`."""
+    return all(key in dict_obj and dict_obj[key] == value for key, value in expected_subset.items())
+
+
+def assert_dict_has_keys(obj: Mapping[str, Any], expected_keys: Iterable[str]) -> bool:
+    """Whether `obj` has all the keys."""
+    return set(expected_keys).issubset(obj)
+
+
+def assert_keys_equal(result_keys: Iterable[str], target_keys: Iterable[str]) -> bool:
+    """Whether both have the same keys, in any order."""
+    return set(result_keys) == set(target_keys)
+
+
+def assert_attrs_equal(obj: Any, expected_attrs: Mapping[str, Any]) -> bool:
+    """Whether `obj` has the attributes, of those values."""
+    return all(hasattr(obj, name) and getattr(obj, name) == value for name, value in expected_attrs.items())
+
+
+def assert_params_all_zeros(module: nn.Module) -> bool:
+    """Whether weight and bias of the layer are all zero."""
+    parameters = [getattr(module, name, None) for name in ("weight", "bias")]
+    return all(one is None or not bool(one.any()) for one in parameters)
+
+
+def assert_is_norm_layer(module: nn.Module) -> bool:
+    """Whether the layer normalises by batch, group, instance or layer."""
+    return isinstance(module, _BatchNorm | nn.modules.instancenorm._InstanceNorm | nn.GroupNorm | nn.LayerNorm)
+
+
+def check_norm_state(modules: Iterable[nn.Module], train_state: bool) -> bool:
+    """Whether all batch normalisation layers among `modules` are in training mode (`train_state` True) or not."""
+    return all(one.training == train_state for one in modules if isinstance(one, _BatchNorm))
+
+
+def generate_backbone_demo_inputs(input_shape: Sequence[int] = (1, 3, 64, 64)) -> torch.Tensor:
+    """Random float32 numbers in [0, 1) of that shape, from numpy's global generator."""
+    return torch.from_numpy(np.random.random(tuple(input_shape)).astype(np.float32))

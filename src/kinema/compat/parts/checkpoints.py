@@ -1,0 +1,93 @@
+"""Loading weights with the arguments of `mmengine.runner`; what is read never runs code. See `kinema.models.checkpoint`."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinema.distributed import get_rank
+from kinema.errors import CheckpointError
+from kinema.models import load_state, read_state
+from kinema.randomness import seed_everything
+
+FilePath = str | PathLike[str]
+Device = str | torch.device | None
+
+
+def load_checkpoint(
+    model: nn.Module,
+    filename: FilePath,
+    map_location: Device = None,
+    strict: bool = False,
+    logger: Any = None,
+    revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
+) -> dict[str, Any]:
+    """Set the weights of `model` from a file.
+
+    Args:
+        model: is changed in place.
+        filename: the checkpoint.
+        map_location: device of the tensors that are returned; None for the CPU.
+        strict: refuse any difference of names or shapes.
+        logger: without effect.
+        revise_keys: (regular expression, replacement) pairs for the names.
+
+    Returns:
+        `{"state_dict": weights}`.
+
+    Raises:
+        CheckpointError: the file cannot be read or does not fit.
+    """
+    state = read_state(filename, map_location=map_location or "cpu")
+    try:
+        load_state(model, state, strict=strict, revise_keys=tuple(revise_keys))
+    except CheckpointError as error:
+        raise CheckpointError(f"{filename}: {error}") from None
+    return {"state_dict": state}
+
+
+def load_state_dict(
+    module: nn.Module, state_dict: Mapping[str, Tensor], strict: bool = False, logger: Any = None
+) -> None:
+    """Set the weights of `module` from a dict; `logger` has no effect.
+
+    Raises:
+        CheckpointError: nothing fits, or `strict` and not everything does.
+    """
+    load_state(module, state_dict, strict=strict)
+
+
+def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
+    """The weights of a file as `{"state_dict": weights}`; `logger` has no effect."""
+    return {"state_dict": read_state(filename, map_location=map_location or "cpu")}
+
+
+def read_weights_below(prefix: str, filename: FilePath, map_location: Device = None) -> dict[str, Tensor]:
+    """The weights of a file whose names start with `prefix` and a dot, named by the rest.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    start = prefix.rstrip(".") + "."
+    state = read_state(filename, map_location=map_location or "cpu")
+    below = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+    if not below:
+        raise CheckpointError(
+            f"{filename}: no name starts with {start!r}; the first ones are {', '.join(list(state)[:3])}"
+        )
+    return below
+
+
+def set_random_seed(seed: int, deterministic: bool = False, diff_rank_seed: bool = False) -> int:
+    """Seed all generators of this process; returns the seed used.
+
+    Args:
+        seed: of Python, numpy and torch.
+        deterministic: also take deterministic algorithms only.
+        diff_rank_seed: add the number of the process.
+    """
+    used = seed + get_rank() if diff_rank_seed else seed
+    seed_everything(used, deterministic=deterministic)
+    return used

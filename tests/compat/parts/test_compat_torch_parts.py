@@ -1,0 +1,101 @@
+"""Collective operations, checkpoints and assertions."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from kinema.compat.parts import checking, checkpoints, communication
+from kinema.errors import CheckpointError
+
+
+def test_collectives_work_in_one_process_without_any_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    data = torch.tensor([1.0, 2.0])
+    assert communication.get_dist_info() == (0, 1)
+    assert not communication.is_distributed()
+    assert communication.all_gather(data)[0] is data
+    communication.all_reduce(data, op="mean")
+    communication.broadcast(data)
+    assert data.tolist() == [1, 2]
+    communication.init_dist("none")
+    assert not communication.is_distributed()
+    with pytest.raises(ValueError, match="launcher must be 'pytorch' or 'none', got 'slurm'"):
+        communication.init_dist("slurm")
+    with pytest.raises(ValueError, match="op must be one of sum, mean, max, min, product, got 'average'"):
+        communication.all_reduce(data, op="average")
+
+
+def test_collectives_agree_with_torch_distributed(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        data = torch.tensor([1.0, 2.0])
+        assert [one.tolist() for one in communication.all_gather(data)] == [[1, 2]]
+        for op in ("sum", "mean", "max"):
+            communication.all_reduce(data, op=op)
+        communication.broadcast(data, 0)
+        assert data.tolist() == [1, 2]
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path) -> Path:
+    state = {"backbone.weight": torch.full((1, 2), 3.0), "backbone.bias": torch.ones(1)}
+    torch.save({"state_dict": state, "meta": {"epoch": 1}}, tmp_path / "model.pth")
+    return tmp_path / "model.pth"
+
+
+def test_weights_are_loaded_by_the_old_functions(weights_file: Path) -> None:
+    model = nn.Sequential()
+    model.add_module("backbone", nn.Linear(2, 1))
+    loaded = checkpoints.load_checkpoint(model, str(weights_file), map_location="cpu")
+    assert model.backbone.weight.tolist() == [[3, 3]]
+    assert set(loaded["state_dict"]) == set(checkpoints.read_checkpoint(weights_file)["state_dict"])
+    part = checkpoints.read_weights_below("backbone.", weights_file)
+    assert set(part) == {"weight", "bias"}
+    linear = nn.Linear(2, 1)
+    checkpoints.load_state_dict(linear, part, strict=True)
+    assert linear.bias.tolist() == [1]
+
+
+def test_weights_that_do_not_fit_are_an_error_that_names_the_file(weights_file: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"model\.pth: nothing in the checkpoint fits Conv2d"):
+        checkpoints.load_checkpoint(nn.Conv2d(1, 1, 1), weights_file)
+    with pytest.raises(CheckpointError, match=r"model\.pth: no name starts with 'neck\.'; the first ones are backbone"):
+        checkpoints.read_weights_below("neck", weights_file)
+
+
+def test_seeding_returns_the_seed_and_repeats_the_numbers() -> None:
+    assert checkpoints.set_random_seed(3, diff_rank_seed=True) == 3
+    first = torch.rand(2)
+    checkpoints.set_random_seed(3)
+    assert torch.equal(torch.rand(2), first)
+
+
+def test_assertions_return_whether_it_holds() -> None:
+    assert checking.assert_dict_has_keys({"a": 1, "b": 2}, ["a"])
+    assert not checking.assert_dict_has_keys({"a": 1}, ["a", "b"])
+    assert checking.assert_keys_equal(["a", "b"], ["b", "a"])
+    assert checking.assert_dict_contains_subset({"a": 1, "b": 2}, {"a": 1})
+    assert not checking.assert_dict_contains_subset({"a": 1}, {"a": 2})
+    assert checking.assert_attrs_equal(Path("a/b"), {"name": "b"})
+    assert not checking.assert_attrs_equal(Path("a/b"), {"nothing": "b"})
+    layer = nn.Linear(2, 1)
+    assert not checking.assert_params_all_zeros(layer)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    assert checking.assert_params_all_zeros(layer)
+    assert checking.assert_is_norm_layer(nn.BatchNorm3d(1))
+    assert not checking.assert_is_norm_layer(layer)
+
+
+def test_norm_layers_are_looked_at_and_backbones_get_inputs() -> None:
+    model = nn.Sequential(nn.Conv3d(3, 3, 1), nn.BatchNorm3d(3).eval())
+    assert checking.check_norm_state(model.modules(), False)
+    assert not checking.check_norm_state(model.modules(), True)
+    inputs = checking.generate_backbone_demo_inputs((1, 3, 2, 4, 4))
+    assert inputs.shape == (1, 3, 2, 4, 4)
+    assert inputs.dtype == torch.float32

@@ -1,0 +1,57 @@
+import copy
+import inspect
+import pickle
+
+import pytest
+
+from kinema.compat.placeholders import Placeholder, listed_names
+from kinema.errors import NotYetError
+
+SAYS_SO = r"^mmaction\.models\.BMNLoss is not in Kinema \S+ yet; .*docs/compat\.md"
+
+
+@pytest.fixture
+def placeholder() -> Placeholder:
+    return Placeholder("mmaction.models", "BMNLoss")
+
+
+def test_using_a_placeholder_says_that_the_name_is_not_there_yet(placeholder: Placeholder) -> None:
+    with pytest.raises(NotYetError, match=SAYS_SO) as raised:
+        placeholder(loss_weight=1.0)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(NotYetError, match=SAYS_SO):
+        placeholder.forward  # noqa: B018
+    with pytest.raises(NotYetError, match=SAYS_SO):
+        isinstance(3, placeholder)
+    with pytest.raises(NotYetError, match=SAYS_SO):
+        issubclass(int, placeholder)
+    with pytest.raises(NotYetError, match=SAYS_SO):
+        placeholder["key"]
+    with pytest.raises(NotYetError, match=SAYS_SO):
+
+        class Loss(placeholder):
+            pass
+
+
+def test_a_placeholder_lets_tools_that_look_at_every_name_pass(placeholder: Placeholder) -> None:
+    assert repr(placeholder) == "<placeholder for mmaction.models.BMNLoss>"
+    assert not inspect.isclass(placeholder)
+    assert not inspect.isfunction(placeholder)
+    assert inspect.unwrap(placeholder) is placeholder
+    assert copy.copy(placeholder).__name__ == "BMNLoss"
+    assert repr(pickle.loads(pickle.dumps(placeholder))) == repr(placeholder)
+    with pytest.raises(AttributeError, match="has no attribute '__path__'"):
+        placeholder.__path__  # noqa: B018
+
+
+@pytest.mark.usefixtures("shim")
+def test_a_listed_name_without_a_definition_imports_as_a_placeholder() -> None:
+    from mmaction.localization import load_localize_proposal_file
+
+    with pytest.raises(NotYetError, match=r"mmaction\.localization\.load_localize_proposal_file is not in Kinema"):
+        load_localize_proposal_file("proposals.txt")
+
+
+def test_the_list_holds_each_name_of_a_module_once() -> None:
+    for module, names in listed_names().items():
+        assert len(names) == len(set(names)), module
