@@ -120,15 +120,23 @@ class _FailureAwareCollate:
         return failure if failure is not None else self.collate(samples)
 
 
+@dataclass
+class _Epoch:
+    """The epoch that a loader is in. An object of its own: an iterator that held its loader would make a cycle, whose
+    collection lets torch wait seconds for each worker to end."""
+
+    number: int = -1
+
+
 class _KeyedBatches:
     """A batch sampler's batches with the loader's epoch put beside each index."""
 
-    def __init__(self, loader: "ReproducibleLoader", batches: Any) -> None:
-        self.loader = loader
+    def __init__(self, epoch: _Epoch, batches: Any) -> None:
+        self.epoch = epoch
         self.batches = batches
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self.loader.epoch
+        epoch = self.epoch.number
         for batch in self.batches:
             yield [(epoch, index) for index in batch]
 
@@ -150,17 +158,22 @@ class ReproducibleLoader(DataLoader):
 
     def __init__(self, dataset: Any, *, seed: int, **keywords: Any) -> None:
         self.seed = seed
-        self.epoch = -1
+        self._epoch = _Epoch()
         self._next_epoch: int | None = None
         keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
         super().__init__(dataset, **keywords)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the loader is in; -1 before the first."""
+        return self._epoch.number
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration epoch `epoch`."""
         self._next_epoch = epoch
 
     def __iter__(self) -> Any:  # a generator in place of torch's iterator
-        self.epoch = self._choose_epoch()
+        self._epoch.number = self._choose_epoch()
         self._next_epoch = None
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(self.epoch)
@@ -168,8 +181,9 @@ class ReproducibleLoader(DataLoader):
 
     @staticmethod
     def _batches(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
+        while (batch := next(batches, _Failure)) is not _Failure:
             if isinstance(batch, _Failure):
+                del batches  # else the traceback keeps the workers alive
                 raise batch.error
             yield batch
 
@@ -183,7 +197,7 @@ class ReproducibleLoader(DataLoader):
 
     @property
     def _index_sampler(self) -> Any:
-        return _KeyedBatches(self, super()._index_sampler)
+        return _KeyedBatches(self._epoch, super()._index_sampler)
 
     def _get_iterator(self) -> Any:
         # The workers get the seeded view and the loader keeps the user's own dataset and collate function. DataLoader
