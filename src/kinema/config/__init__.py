@@ -1,0 +1,7 @@
+"""Configs: a run as nested dicts in a file, with inheritance and overrides."""
+
+from kinema.config.config import Config
+from kinema.config.dictionary import ConfigDict
+from kinema.config.overrides import parse_override
+
+__all__ = ["Config", "ConfigDict", "parse_override"]

@@ -1,0 +1,139 @@
+"""Changes to a config from a command line: `model.backbone.depth=101`."""
+
+import ast
+import re
+from typing import Any
+
+from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, unknown_key, without_delete
+from kinema.errors import ConfigError
+from kinema.registry import nearest
+
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_CONSTANTS = {"true": True, "false": False, "none": None}
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`"a.b.c=value"` -> `("a.b.c", value)`.
+
+    A value is an int, a float, a bool, `None`, a list `[a,b]` or `a,b`, a tuple `(a,b)`, a dict `{'a': 1}`, any of these
+    nested, or else a string. Quotes make a string of anything.
+
+    Raises:
+        ConfigError: there is no `=`, no key, or a bracket or quote is not closed.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"an override must be KEY=VALUE, for instance model.backbone.depth=101, got {text!r}")
+    try:
+        if len(_split(value)) == 1:
+            return key, _parse(value)
+        return key, _elements(value)
+    except ValueError as error:
+        raise ConfigError(f"the value of {key} cannot be read: {error} in {value!r}") from None
+
+
+def _split(text: str) -> list[str]:
+    """Text at its commas outside of brackets and quotes; always at least one part."""
+    parts: list[str] = []
+    closing: list[str] = []
+    quote, start = "", 0
+    at_start = True  # of an element, where a quote opens a string; inside a word it is an apostrophe
+    for place, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and at_start:
+            quote = character
+        elif character in _BRACKETS:
+            closing.append(_BRACKETS[character])
+        elif character in ")]}" and (not closing or closing.pop() != character):
+            raise ValueError(f"{character!r} closes nothing")
+        elif character == "," and not closing:
+            parts.append(text[start:place])
+            start = place + 1
+        at_start = character in "([{,:" or (at_start and character == " ")
+    if quote or closing:
+        raise ValueError(f"{quote or closing[-1]!r} is missing")
+    return [*parts, text[start:]]
+
+
+def _elements(text: str) -> list[Any]:
+    parts = _split(text)
+    if not parts[-1].strip():  # nothing in the brackets, or the comma of "(1,)"
+        parts.pop()
+    return [_parse(part) for part in parts]
+
+
+def _parse(text: str) -> Any:
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    if text.startswith("{") and text.endswith("}"):
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            raise ValueError("a dict must be written as in Python, {'a': 1},") from None
+    if text.startswith("[") and text.endswith("]"):
+        return _elements(text[1:-1])
+    if text.startswith("(") and text.endswith(")"):
+        return tuple(_elements(text[1:-1]))
+    return _scalar(text)
+
+
+def _scalar(text: str) -> Any:
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if "_" not in text:  # float() reads 1_000
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    return text
+
+
+def apply_override(config: ConfigDict, key: str, value: Any) -> None:
+    """Set the entry at a dotted path, in place; a number is an index of a list. A dict is merged into one that is there.
+
+    A key that does not exist yet is added, unless one on the way to the last looks like a misspelling.
+
+    Raises:
+        ConfigError: the path leads through something that holds no keys, past the end of a list, or is misspelled.
+    """
+    *way, last = key.split(".")
+    place: Any = config
+    for depth, part in enumerate(way):
+        found = _child(place, part, key, way[:depth])
+        if found is None:
+            found = ConfigDict()
+            place[_index(place, part, key) if isinstance(place, list) else part] = found
+        place = found
+    if isinstance(place, list):
+        place[_index(place, last, key)] = attribute_dicts(without_delete(value))
+    elif isinstance(place, dict):
+        place.update(merged(place, {last: value}, "".join(f"{part}." for part in way)))
+    else:
+        raise _no_keys(key, way, place)
+
+
+def _child(place: Any, part: str, key: str, way: list[str]) -> Any:
+    """The entry `part` of `place`; None where one may be added."""
+    if isinstance(place, list):
+        return place[_index(place, part, key)]
+    if not isinstance(place, dict):
+        raise _no_keys(key, way, place)
+    if part not in place and nearest(part, map(str, place)):
+        under = f" under {'.'.join(way)}" if way else ""
+        raise ConfigError(f"cannot set {key}: the config has {unknown_key(part, place)}{under}")
+    return place.get(part)
+
+
+def _index(place: list[Any], part: str, key: str) -> int:
+    if not re.fullmatch(r"-?\d+", part) or not -len(place) <= int(part) < len(place):
+        raise ConfigError(f"cannot set {key}: {part!r} is no index of a list of {len(place)}")
+    return int(part)
+
+
+def _no_keys(key: str, way: list[str], place: Any) -> ConfigError:
+    return ConfigError(f"cannot set {key}: {'.'.join(way)} is a {type(place).__name__}, which holds no keys: {place!r}")
