@@ -122,8 +122,11 @@ class _FailureAwareCollate:
 
 @dataclass
 class _Epoch:
-    """The epoch that a loader is in. An object of its own: an iterator that held its loader would make a cycle, whose
-    collection lets torch wait seconds for each worker to end."""
+    """The epoch that a loader is in.
+
+    An object of its own: an iterator that held its loader would make a cycle, whose collection lets torch wait seconds for
+    each worker to end.
+    """
 
     number: int = -1
 

@@ -7,7 +7,16 @@ from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper
 from kinema.engine.records import MetricsFile
 from kinema.engine.runner import Runner
-from kinema.engine.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
+from kinema.engine.schedules import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    MultiStepLR,
+    Position,
+    Schedule,
+    StepLR,
+    build_schedules,
+)
 
 __all__ = [
     "CheckpointStore",
@@ -27,6 +36,7 @@ __all__ = [
     "ValLoop",
     "build_hooks",
     "build_optim_wrapper",
+    "build_schedules",
     "log_to_file",
     "read_training_state",
     "show_on_console",

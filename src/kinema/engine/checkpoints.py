@@ -12,6 +12,7 @@ from torch import nn
 
 from kinema.errors import CheckpointError
 from kinema.models.checkpoint import TRAINING_FILE, save_pretrained
+from kinema.registry import Registry
 
 logger = logging.getLogger("kinema")
 
@@ -70,6 +71,36 @@ class CheckpointStore:
         """Folder that `last` or `best` names; None when there is none."""
         name = self._read(pointer)
         return None if name is None else self.folder / name
+
+
+def portable_config(config: Any, registry: Registry) -> Any:
+    """A config as JSON can hold it: registered classes by their names, tuples as lists.
+
+    Args:
+        config: nested dicts, lists and values.
+        registry: where classes have their names.
+
+    Returns:
+        The same in plain types; None when something in it cannot be written down.
+    """
+    try:
+        return _portable(config, registry)
+    except TypeError as error:
+        logger.info("the checkpoints will not tell how to rebuild the %s: %s", registry.name, error)
+        return None
+
+
+def _portable(value: Any, registry: Registry) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _portable(one, registry) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(one, registry) for one in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    name = getattr(value, "__name__", "")
+    if name and registry.get(name) is value:
+        return name
+    raise TypeError(f"its config holds {value!r}, which is neither a plain value nor a registered part")
 
 
 def read_training_state(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kinema import __version__
 from kinema.config import Config
 from kinema.datasets import build_dataloader
 from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
-from kinema.engine.checkpoints import CheckpointStore, read_training_state
+from kinema.engine.checkpoints import CheckpointStore, portable_config, read_training_state
 from kinema.engine.hooks import build_hooks
 from kinema.engine.logging import log_to_file, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
@@ -31,7 +31,8 @@ from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.models.checkpoint import load_checkpoint
 from kinema.randomness import capture_state, restore_state, seed_everything
-from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, init_default_scope
+from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
+from kinema.transforms import split_pipeline
 
 logger = logging.getLogger("kinema")
 
@@ -67,7 +68,6 @@ class Runner:
         experiment_name: a name for `summary.json`.
         cfg: the resolved config that the work folder keeps.
         device: "auto", "cpu", "cuda", ...
-        input_spec: how a clip becomes the model's input (sampling, preprocessing): travels with the checkpoints.
 
     Raises:
         ConfigError: a part is missing or does not fit another.
@@ -104,7 +104,6 @@ class Runner:
         cfg: Mapping[str, Any] | None = None,
         *,
         device: str = "auto",
-        input_spec: Mapping[str, Any] | None = None,
     ) -> None:
         self._configs = {
             "train": (train_dataloader, train_cfg, None),
@@ -122,8 +121,7 @@ class Runner:
         self.work_dir = Path(work_dir)
         self.experiment_name = experiment_name or self.work_dir.name
         self.cfg = Config(dict(cfg or {}))
-        self.input_spec = dict(input_spec or {})
-        self.model_config = dict(model) if isinstance(model, Mapping) else None
+        self.model_config = portable_config(model, MODELS) if isinstance(model, Mapping) else None
         self.model: Any = self._build_model(model, data_preprocessor)
         self.parallel_model: Any = self.model
         self._optim_config = optim_wrapper
@@ -247,9 +245,17 @@ class Runner:
                 self.metrics_file.path.unlink(missing_ok=True)
         if get_world_size() > 1:
             self.parallel_model = ParallelModel(self.model)
-        if is_main_process() and self.cfg:
-            self.cfg.dump(self.work_dir / "config.py")
+        self._keep_config()
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
+
+    def _keep_config(self) -> None:
+        """Write the resolved config into the work folder; one that holds objects cannot be written, which is said."""
+        if not self.cfg or not is_main_process():
+            return
+        try:
+            self.cfg.dump(self.work_dir / "config.py")
+        except ConfigError as error:
+            logger.warning("config.py is not written: %s", error)
 
     def _build_evaluation(self, split: str, default: type) -> Any:
         loader, loop_config, evaluator = self._configs[split]
@@ -342,10 +348,18 @@ class Runner:
         config = {
             "model": self.model_config,
             "classes": self.classes,
-            **self.input_spec,
+            **self._input_contract(),
             "metrics": dict(metrics),
         }
         self.store.save(name, self.model, config=config, training=training, is_best=is_best)
+
+    def _input_contract(self) -> dict[str, Any]:
+        """How a clip becomes the model's input, from the pipeline of the evaluation; what cannot be told is null."""
+        loader = self._configs["val"][0] or self._configs["test"][0]
+        dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+        pipeline = dataset.get("pipeline", ()) if isinstance(dataset, Mapping) else ()
+        sampling, preprocessing = portable_config(split_pipeline(pipeline), TRANSFORMS) or (None, None)
+        return {"sampling": sampling, "preprocessing": preprocessing}
 
     @property
     def classes(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Transforms: a sample dict in, a sample dict out. Each works alone and in a `Compose`."""
 
 from kinema.transforms.base import BaseTransform, Compose, Sample
+from kinema.transforms.contract import join_pipeline, split_pipeline
 from kinema.transforms.decoding import DecodeVideo, OpenVideo, pyav_decode
 from kinema.transforms.formatting import FormatShape, PackActionInputs, clips_first, to_tensor
 from kinema.transforms.geometry import (
@@ -33,8 +34,10 @@ __all__ = [
     "clips_first",
     "crop_frames",
     "flip_frames",
+    "join_pipeline",
     "pyav_decode",
     "rescale_size",
     "resize_frames",
+    "split_pipeline",
     "to_tensor",
 ]

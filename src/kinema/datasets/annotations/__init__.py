@@ -3,5 +3,18 @@
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.lists import read_class_names, read_list
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
+from kinema.datasets.annotations.splits import Split, find_splits, hold_out, read_split, write_list
 
-__all__ = ["VIDEO_SUFFIXES", "Annotations", "ClipRecord", "read_class_folders", "read_class_names", "read_list"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Annotations",
+    "ClipRecord",
+    "Split",
+    "find_splits",
+    "hold_out",
+    "read_class_folders",
+    "read_class_names",
+    "read_list",
+    "read_split",
+    "write_list",
+]

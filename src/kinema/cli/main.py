@@ -1,0 +1,66 @@
+"""`kinema`: the commands, and how their errors are shown."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from kinema import __version__
+from kinema.cli.demo import demo
+from kinema.cli.doctor import doctor
+from kinema.cli.models import models
+from kinema.cli.predict import predict
+from kinema.cli.test import test
+from kinema.cli.train import train
+from kinema.errors import KinemaError
+
+app = typer.Typer(
+    name="kinema",
+    help="Video action recognition: train, test and use a recognizer of your own clips.",
+    epilog="An error is one line; --traceback shows where it came from.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, test, predict, models, demo, doctor):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kinema {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Video action recognition: train, test and use a recognizer of your own clips."""
+
+
+def main() -> None:
+    """Run the command line; an error becomes one line on stderr and exit status 1."""
+    wants_traceback = "--traceback" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    try:
+        app(arguments, prog_name="kinema")
+    except KeyboardInterrupt:
+        typer.echo("stopped; `kinema train ... --resume` goes on from the last finished epoch", err=True)
+        raise SystemExit(130) from None
+    except Exception as error:
+        if wants_traceback:
+            traceback.print_exc()
+        typer.echo(_one_line(error), err=True)
+        raise SystemExit(1) from None
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, KinemaError | ValueError | TypeError):
+        return f"error: {text}"
+    return f"error: {type(error).__name__}: {text} (--traceback shows where)"

@@ -1,0 +1,181 @@
+"""From clips to a whole training config: what `kinema train DATA` runs."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema.config import Config
+from kinema.datasets.annotations import Split, find_splits, hold_out, write_list
+from kinema.errors import AnnotationError
+from kinema.models import zoo
+from kinema.video import VideoReader
+
+logger = logging.getLogger("kinema")
+
+PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
+
+
+def classification(
+    data: str | os.PathLike,
+    *,
+    val: str | os.PathLike | None = None,
+    model: str = "compact3d",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    work_dir: str | os.PathLike = "work/classification",
+    seed: int = 0,
+    workers: int | None = None,
+) -> Config:
+    """The config of training `model` from scratch on labelled clips.
+
+    Args:
+        data: what `kinema.datasets.annotations.find_splits` takes.
+        val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out, and the two
+            lists are written into the work folder.
+        model: a name of the zoo.
+        epochs: passes over the training clips; default: about 2000 steps, at least 12 and at most 100 epochs.
+        batch_size: clips a step; default 16, fewer for small sets.
+        work_dir: folder for all files of the run.
+        seed: of all random numbers, and of the clips held out.
+        workers: processes that read clips; default one a core, at most 8.
+
+    Returns:
+        A config for `Runner.from_cfg`.
+
+    Raises:
+        AnnotationError: the clips or labels are wrong.
+        ConfigError: no such model.
+        VideoError: a clip cannot be read.
+    """
+    train_split, val_split = find_splits(data, val)
+    classes = class_names_of([split for split in (train_split, val_split) if split is not None])
+    card = zoo.card(model)
+    frame_interval = choose_frame_interval(train_split, card.input.clip_len)
+    count = len(train_split.annotations.records)
+    if val_split is None:
+        train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
+        count -= held
+    else:
+        train_data, val_data = _data_config(train_split), _data_config(val_split)
+    batch_size = batch_size or min(16, max(2, count // 8))
+    epochs = epochs or int(np.clip(2000 * batch_size // max(count, 1), 12, 100))
+    loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
+    loader["persistent_workers"] = loader["num_workers"] > 0
+    metainfo = {"classes": classes}
+    train_set = {
+        "type": "VideoDataset",
+        **train_data,
+        "metainfo": metainfo,
+        "pipeline": pipeline(card, frame_interval, train=True),
+    }
+    val_set = {
+        "type": "VideoDataset",
+        **val_data,
+        "metainfo": metainfo,
+        "pipeline": pipeline(card, frame_interval, train=False),
+    }
+    logger.info("%d clips of %d classes to train on, every %d. frame of a clip", count, len(classes), frame_interval)
+    return Config(
+        {
+            "model": zoo.model_config(model, num_classes=len(classes)),
+            "train_dataloader": {
+                **loader,
+                "dataset": train_set,
+                "sampler": {"type": "DefaultSampler", "shuffle": True},
+            },
+            "val_dataloader": {
+                **loader,
+                "dataset": {**val_set, "test_mode": True},
+                "sampler": {"type": "DefaultSampler", "shuffle": False},
+            },
+            "val_evaluator": [{"type": "AccMetric"}],
+            "train_cfg": {"max_epochs": epochs, "val_interval": 1},
+            "val_cfg": {},
+            **card.training,
+            "default_hooks": {"checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1"}},
+            "randomness": {"seed": seed},
+            "work_dir": os.fspath(work_dir),
+        }
+    )
+
+
+def pipeline(card: zoo.Card, frame_interval: int, *, train: bool) -> list[dict[str, Any]]:
+    """The way of a clip to the input of the model that `card` describes.
+
+    There is no mirroring: it would swap actions that differ in their direction.
+    """
+    spec = card.input
+    sampling = {
+        "type": "SampleFrames",
+        "clip_len": spec.clip_len,
+        "frame_interval": frame_interval,
+        "num_clips": 1,
+        "out_of_bound_opt": "repeat_last",
+        "test_mode": not train,
+    }
+    crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
+    return [
+        {"type": "OpenVideo"},
+        sampling,
+        {"type": "DecodeVideo"},
+        {"type": "Resize", "scale": (-1, spec.short_side)},
+        crop,
+        {"type": "FormatShape", "input_format": "NCTHW"},
+        {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
+    ]
+
+
+def class_names_of(splits: Sequence[Split]) -> list[str]:
+    """Class names: what the annotations tell, else the indices up to the largest label."""
+    for split in splits:
+        if split.annotations.class_names:
+            return list(split.annotations.class_names)
+    labels = [label for split in splits for record in split.annotations.records for label in record.labels]
+    if not labels:
+        raise AnnotationError(f"{splits[0].path}: the clips have no labels: expected one 'path label' line a clip")
+    return [str(index) for index in range(max(labels) + 1)]
+
+
+def choose_frame_interval(split: Split, clip_len: int) -> int:
+    """Distance of frames at which `clip_len` of them span a clip of middle length.
+
+    Raises:
+        VideoError: a probed clip cannot be read.
+    """
+    records = split.annotations.records
+    places = np.linspace(0, len(records) - 1, min(PROBED_CLIPS, len(records))).astype(int)
+    lengths = []
+    for place in places:
+        with VideoReader(split.video_root / records[place].path) as reader:
+            lengths.append(len(reader))
+    return max(1, int(np.median(lengths)) // clip_len)
+
+
+def default_workers() -> int:
+    """One process a core that this process may use, at most 8."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return min(cores, 8)
+
+
+def _data_config(split: Split) -> dict[str, Any]:
+    return {"ann_file": os.fspath(split.path), "data_prefix": {"video": os.fspath(split.video_root)}}
+
+
+def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
+    train_records, val_records = hold_out(split, seed=seed)
+    if not val_records:
+        raise AnnotationError(
+            f"{split.path}: no class has two clips, so none can be held out for validation: give --val"
+        )
+    configs = []
+    for name, records in (("train", train_records), ("val", val_records)):
+        path = work_dir / "data" / f"{name}.txt"
+        write_list(path, records, split.video_root)
+        configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
+    logger.info("no validation clips given: held out %d of %d", len(val_records), len(split.annotations.records))
+    return configs[0], configs[1], len(val_records)

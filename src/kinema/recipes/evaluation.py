@@ -1,0 +1,86 @@
+"""Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kinema.datasets import VideoDataset, build_dataloader
+from kinema.datasets.annotations import Split, find_splits, read_split
+from kinema.errors import AnnotationError
+from kinema.evaluation import Evaluator
+from kinema.inference import VideoRecognizer
+from kinema.progress import track_iter_progress
+from kinema.recipes.classification import default_workers
+
+
+def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
+    """The clips to evaluate on: of a whole data set its validation clips, else what `data` names.
+
+    Raises:
+        AnnotationError: the clips are missing or wrong.
+    """
+    if data.is_file():
+        return read_split(data)
+    has_splits = (data / "train.txt").is_file() or (data / "train").is_dir()
+    if not has_splits and data.is_dir():
+        return read_split(data, class_names=classes)
+    _, val = find_splits(data)
+    if val is None:
+        raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
+    return val
+
+
+def evaluate(
+    recognizer: VideoRecognizer,
+    split: Split,
+    *,
+    metrics: Sequence[Any] = ({"type": "AccMetric"},),
+    batch_size: int = 16,
+    workers: int | None = None,
+    change_pipeline: Callable[[list[Any]], list[Any]] | None = None,
+) -> dict[str, Any]:
+    """Metrics of a recognizer over labelled clips, sampled and prepared as its checkpoint says.
+
+    Args:
+        recognizer: as `kinema.load` gives it.
+        split: labelled clips.
+        metrics: metrics, or their configs.
+        batch_size: clips a step.
+        workers: processes that read clips; default one a core, at most 8.
+        change_pipeline: gets the list of transforms and returns the one to use.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        AnnotationError: a clip has no label, or one that the recognizer has no class for.
+        VideoError: a clip cannot be read.
+    """
+    pipeline: list[Any] = list(recognizer.pipeline)
+    dataset = VideoDataset(
+        split.path,
+        change_pipeline(pipeline) if change_pipeline else pipeline,
+        metainfo={"classes": list(recognizer.classes)} if recognizer.classes else None,
+        data_prefix={"video": str(split.video_root)},
+        test_mode=True,
+    )
+    unlabelled = [record.path for record in split.annotations.records if not record.labels]
+    if unlabelled:
+        raise AnnotationError(f"{split.path}: {unlabelled[0]!r} has no label: evaluation needs 'path label' lines")
+    loader = build_dataloader(
+        {
+            "dataset": dataset,
+            "batch_size": batch_size,
+            "num_workers": default_workers() if workers is None else workers,
+            "sampler": {"type": "DefaultSampler", "shuffle": False},
+        },
+        seed=0,
+    )
+    evaluator = Evaluator(list(metrics))
+    evaluator.dataset_meta = dataset.metainfo
+    with torch.no_grad():
+        for batch in track_iter_progress(loader):
+            evaluator.process(recognizer.model.test_step(batch), batch)
+    return evaluator.evaluate(len(dataset))

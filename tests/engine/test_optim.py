@@ -1,0 +1,108 @@
+import pytest
+import torch
+from torch import nn
+
+from kinema.engine import OptimWrapper, build_optim_wrapper
+from kinema.errors import PartArgumentError, RegistryError
+from kinema.registry import OPTIMIZERS
+
+
+def model_and_data():
+    torch.manual_seed(0)
+    return nn.Linear(3, 1), torch.randn(8, 3)
+
+
+def test_every_optimizer_of_torch_has_its_name():
+    for name in ("SGD", "Adam", "AdamW", "RMSprop"):
+        assert OPTIMIZERS.get(name) is getattr(torch.optim, name)
+
+
+def test_accumulating_two_batches_equals_one_of_both():
+    weights = []
+    for counts, batches in ((1, [slice(0, 8)]), (2, [slice(0, 4), slice(4, 8)])):
+        model, data = model_and_data()
+        wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=counts), model)
+        for batch in batches:
+            with wrapper.optim_context(model):
+                loss = model(data[batch]).square().mean()
+            wrapper.update_params(loss)
+        weights.append(model.weight.detach().clone())
+    assert torch.allclose(*weights, atol=1e-7)
+
+
+def test_flush_updates_with_an_unfinished_accumulation():
+    model, data = model_and_data()
+    before = model.weight.detach().clone()
+    wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=3), model)
+    wrapper.update_params(model(data).square().mean())
+    assert torch.equal(model.weight, before)
+    wrapper.flush()
+    assert not torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("clip", "norm"), [(dict(max_norm=0.5, norm_type=2), 0.5), (dict(type="value", clip_value=0.01), None)]
+)
+def test_gradients_are_clipped(clip, norm):
+    model, data = model_and_data()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=1.0), clip_grad=clip), model)
+    wrapper.update_params(1000 * model(data).square().mean())
+    moved = torch.cat([(a - b).flatten() for a, b in zip(before, model.parameters(), strict=True)])
+    if norm is not None:
+        assert moved.norm().item() == pytest.approx(norm, rel=1e-3)
+    else:
+        assert moved.abs().max().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_frozen_parameters_are_left_out():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    wrapper = build_optim_wrapper(dict(optimizer=dict(type="AdamW", lr=0.1)), model)
+    assert len(wrapper.param_groups[0]["params"]) == 2
+    assert wrapper.get_lr() == {"lr": [0.1]}
+
+
+def test_built_optimizers_and_wrappers_are_taken():
+    model, _ = model_and_data()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    wrapper = build_optim_wrapper(optimizer, model)
+    assert wrapper.optimizer is optimizer
+    assert build_optim_wrapper(wrapper, model) is wrapper
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "message"),
+    [
+        (
+            dict(optimizer=dict(type="SGDD", lr=1.0)),
+            RegistryError,
+            "SGDD is not in the optimizer registry: did you mean SGD",
+        ),
+        (
+            dict(optimizer=dict(type="SGD", lrr=1.0)),
+            PartArgumentError,
+            r"SGD has no keyword 'lrr' \(did you mean lr\?\)",
+        ),
+        (dict(optimizer=None), TypeError, "optimizer must be a torch optimizer, got NoneType"),
+        (dict(optimizer=dict(type="SGD", lr=1.0), accumulative_counts=0), ValueError, "at least 1, got 0"),
+        (
+            dict(optimizer=dict(type="SGD", lr=1.0), clip_grad=40),
+            TypeError,
+            r"clip_grad must be a dict such as .* got 40",
+        ),
+    ],
+)
+def test_bad_configs_are_named(config, kind, message):
+    model, _ = model_and_data()
+    with pytest.raises(kind, match=message):
+        build_optim_wrapper(config, model)
+
+
+def test_wrapper_keeps_the_optimizers_state():
+    model, data = model_and_data()
+    wrapper = OptimWrapper(torch.optim.Adam(model.parameters()))
+    wrapper.update_params(model(data).square().mean())
+    other = OptimWrapper(torch.optim.Adam(model.parameters()))
+    other.load_state_dict(wrapper.state_dict())
+    assert other.state_dict()["state"][0]["step"] == 1

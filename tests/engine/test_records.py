@@ -1,0 +1,48 @@
+import json
+
+import pytest
+import torch
+
+from kinema.engine import MetricsFile
+from kinema.engine.records import Averages, Stopwatch, format_figures, format_seconds
+
+
+def test_averages_mean_what_was_added_since_the_last_time():
+    averages = Averages()
+    averages.add({"loss": torch.tensor(1.0), "acc": 0.5})
+    averages.add({"loss": torch.tensor(3.0)})
+    assert averages.take() == {"loss": 2.0, "acc": 0.5}
+    assert averages.take() == {}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (123, "2:03"), (3723.4, "1:02:03")])
+def test_seconds_read_like_a_clock(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+def test_time_left_is_unknown_before_the_first_step():
+    watch = Stopwatch(10, done=4)
+    assert watch.left(4) == "?"
+    assert watch.left(10) == "0:00"
+
+
+def test_the_learning_rate_is_shown_with_its_magnitude():
+    assert format_figures({"loss": 0.51234, "lr": 0.00123}) == "loss 0.5123  lr 1.23e-03"
+
+
+def test_metrics_file_writes_json_and_forgets_what_a_resumed_run_makes_again(tmp_path):
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file.forget_after(3)  # nothing there yet
+    for step in (2, 4):
+        file.write(step=step, epoch=1, split="train", figures={"loss": float("nan")}, seconds=1.23456)
+    assert json.loads(file.path.read_text().splitlines()[0]) == {
+        "step": 2,
+        "epoch": 1,
+        "split": "train",
+        "loss": None,
+        "seconds": 1.235,
+    }
+    with file.path.open("a") as handle:
+        handle.write('{"step": 6, "epo')  # cut off when the process was killed
+    file.forget_after(3)
+    assert [line["step"] for line in file.read()] == [2]

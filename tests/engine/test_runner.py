@@ -1,0 +1,217 @@
+import json
+import logging
+
+import pytest
+import torch
+from toy_run import Pack, Points, ToyModel, run_config
+
+from kinema.engine import Hook, Runner
+from kinema.errors import CheckpointError, ConfigError
+
+
+def train(work_dir, **changes):
+    runner = Runner.from_cfg(run_config(work_dir, **changes))
+    runner.train()
+    return runner
+
+
+def lines_of(work_dir):
+    return [json.loads(line) for line in (work_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights_of(runner):
+    return {name: tensor.clone() for name, tensor in runner.model.state_dict().items()}
+
+
+def test_a_run_writes_its_files(tmp_path):
+    runner = train(tmp_path)
+    lines = lines_of(tmp_path)
+    train_lines = [line for line in lines if line["split"] == "train"]
+    assert [(line["epoch"], line["step"]) for line in train_lines] == [(1, 2), (1, 4), (2, 6), (2, 8), (3, 10), (3, 12)]
+    assert set(train_lines[0]) == {"step", "epoch", "split", "loss", "loss_cls", "lr", "seconds"}
+    val_lines = [line for line in lines if line["split"] == "val"]
+    assert [line["step"] for line in val_lines] == [4, 8, 12]
+    assert 0 <= val_lines[0]["acc/top1"] <= 1
+    assert [line["seconds"] for line in lines] == sorted(line["seconds"] for line in lines)
+
+    checkpoints = tmp_path / "checkpoints"
+    assert (checkpoints / "last").read_text() == "epoch_0003\n"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (checkpoints / "best").read_text().strip() == summary["best"]["checkpoint"]
+    assert summary["best"]["value"] == max(line["acc/top1"] for line in val_lines)
+    assert (summary["epochs"], summary["steps"], summary["classes"]) == (3, 12, ["left", "right"])
+    contract = json.loads((checkpoints / "epoch_0003" / "config.json").read_text())
+    assert contract["format"] == 1
+    assert contract["classes"] == ["left", "right"]
+    assert contract["metrics"]["acc/top1"] == val_lines[-1]["acc/top1"]
+    assert "resumed" not in (tmp_path / "train.log").read_text()
+    assert (tmp_path / "config.py").is_file()
+    assert runner.epoch == 3
+
+
+def test_it_learns(tmp_path):
+    runner = train(tmp_path, epochs=20)
+    assert runner.best["value"] >= 0.9
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, num_workers):
+    def config(name, epochs, **changes):
+        made = run_config(tmp_path / name, epochs=epochs, **changes)
+        made["train_dataloader"]["num_workers"] = num_workers
+        return made
+
+    whole = Runner.from_cfg(config("whole", 4))
+    whole.train()
+    Runner.from_cfg(config("cut", 2)).train()
+    torch.rand(5)  # another process would come with other generators
+    resumed = Runner.from_cfg(config("cut", 4, resume=True))
+    resumed.train()
+    for name, tensor in weights_of(whole).items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    strip = [{k: v for k, v in line.items() if k != "seconds"} for line in lines_of(tmp_path / "whole")]
+    assert strip == [{k: v for k, v in line.items() if k != "seconds"} for line in lines_of(tmp_path / "cut")]
+
+
+def test_a_run_that_was_killed_in_an_epoch_goes_on_from_the_last_finished_one(tmp_path):
+    class Stop(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 6:
+                raise KeyboardInterrupt
+
+    whole = train(tmp_path / "whole", epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", epochs=3, custom_hooks=[Stop()])
+    resumed = train(tmp_path / "cut", epochs=3, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(whole).values(), weights_of(resumed).values(), strict=True))
+    steps = [line["step"] for line in lines_of(tmp_path / "cut")]
+    assert steps == sorted(steps)
+    assert len(steps) == len(lines_of(tmp_path / "whole"))
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    first = weights_of(train(tmp_path))
+    again = train(tmp_path, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(first.values(), weights_of(again).values(), strict=True))
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="kinema"):
+        train(tmp_path, epochs=1, resume=True)
+    assert "nothing to resume" in caplog.text
+
+
+def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
+    class Decline(Hook):
+        def after_val_epoch(self, runner, metrics=None):
+            metrics["acc/top1"] = 1.0 - 0.1 * runner.epoch
+
+    train(tmp_path, epochs=6, default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)), custom_hooks=[Decline()])
+    kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir())
+    assert kept == ["epoch_0001", "epoch_0005", "epoch_0006"]
+
+
+def test_weights_can_be_loaded_to_start_from(tmp_path):
+    first = train(tmp_path / "a", epochs=1)
+    other = Runner.from_cfg(run_config(tmp_path / "b", load_from=str(tmp_path / "a" / "checkpoints" / "epoch_0001")))
+    metrics = other.val()
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(first).values(), weights_of(other).values(), strict=True))
+    assert metrics["acc/top1"] == lines_of(tmp_path / "a")[-1]["acc/top1"]
+
+
+def test_objects_work_as_well_as_configs(tmp_path):
+    model = ToyModel()
+    config = run_config(tmp_path, epochs=1, model=model)
+    config["train_dataloader"] = Runner.build_dataloader(dict(batch_size=6, dataset=Points(pipeline=[Pack()])), seed=1)
+    config["optim_wrapper"] = torch.optim.SGD(model.parameters(), lr=0.1)
+    Runner(**config).train()
+    assert json.loads((tmp_path / "checkpoints" / "epoch_0001" / "config.json").read_text())["model"] is None
+
+
+def test_hooks_run_at_their_points_in_the_order_of_priority(tmp_path):
+    calls = []
+
+    class Note(Hook):
+        def __init__(self, name):
+            self.name = name
+
+    for point in (
+        "before_run",
+        "before_train",
+        "before_train_epoch",
+        "after_train_epoch",
+        "after_val",
+        "after_train",
+        "after_run",
+    ):
+        setattr(Note, point, lambda self, runner, point=point: calls.append((point, self.name)))
+    late, early = Note("late"), Note("early")
+    early.priority = "HIGH"
+    train(tmp_path, epochs=1, custom_hooks=[late, early])
+    points = [
+        "before_run",
+        "before_train",
+        "before_train_epoch",
+        "after_train_epoch",
+        "after_val",
+        "after_train",
+        "after_run",
+    ]
+    assert calls == [(point, name) for point in points for name in ("early", "late")]
+    late.priority = "URGENT"
+    with pytest.raises(ValueError, match="priority must be a number or one of HIGHEST"):
+        train(tmp_path, custom_hooks=[late])
+
+
+def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        train(tmp_path, epochs=1)
+    assert "epoch 1/1  batch 4/4  loss" in caplog.text
+    assert "0:00 left" in caplog.text
+    assert "epoch 1  validation  acc/top1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (
+            dict(val_evaluator=None),
+            ConfigError,
+            "val_evaluator missing: val_dataloader, val_cfg, val_evaluator are given together",
+        ),
+        (
+            dict(model=dict(type=ToyModel, num_classes=3)),
+            ConfigError,
+            "data has 2 classes, the model's head 3: set model.cls_head",
+        ),
+        (dict(optim_wrapper=None), ConfigError, "training needs train_dataloader, train_cfg and optim_wrapper"),
+        (dict(device="gpu"), ConfigError, "the device 'gpu' cannot be used here"),
+        (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
+        (dict(default_hooks=dict(checkpoint=dict(keep=1))), ConfigError, "default_hooks.checkpoint has no 'keep'"),
+        (
+            dict(default_hooks=dict(checkpoint=dict(save_best="f1"))),
+            ConfigError,
+            "save_best='f1' is no metric .* acc/top1",
+        ),
+        (dict(train_cfg=dict(max_epochs=0)), ValueError, "must be at least 1, got max_epochs=0"),
+        (dict(load_from="absent"), CheckpointError, "absent"),
+        (dict(resume=True, load_from="absent"), CheckpointError, "no training.pt here"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, change, kind, message):
+    with pytest.raises(kind, match=message):
+        Runner.from_cfg(run_config(tmp_path, **change)).train()
+
+
+def test_a_config_without_model_or_loader_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="the config has no 'model'"):
+        Runner.from_cfg({"work_dir": str(tmp_path)})
+    with pytest.raises(ConfigError, match="there is nothing to evaluate: give test_dataloader"):
+        Runner.from_cfg(run_config(tmp_path)).test()
+
+
+def test_a_damaged_training_state_is_named(tmp_path):
+    train(tmp_path, epochs=1)
+    (tmp_path / "checkpoints" / "epoch_0001" / "training.pt").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=r"training\.pt: cannot be read .*: resume from an older checkpoint"):
+        train(tmp_path, resume=True)
