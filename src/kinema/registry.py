@@ -37,12 +37,13 @@ class _Entry:
     """A registered part and the place of its registration (which tells a re-run definition from a second one)."""
 
     part: Part
+    registrar: str  # module that registered it: torch's optimizers are our parts too
     file: str
     line: int
 
     @property
     def is_own(self) -> bool:
-        return self.part.__module__.partition(".")[0] == "kinema"
+        return self.registrar.partition(".")[0] == "kinema"
 
     @property
     def where(self) -> str:
@@ -52,10 +53,11 @@ class _Entry:
         """True when this is the same definition executed again: a notebook cell, a reloaded module."""
         if self.part is other.part:
             return True
-        if self.where != other.where:
-            return False
-        is_local = "<locals>" in self.part.__qualname__
-        return not is_local or (self.file, self.line) == (other.file, other.line)
+        # One file run as a script and imported too: `__main__.Part` and `parts.Part`.
+        same_name = self.part.__qualname__ == other.part.__qualname__
+        if same_name and (self.file, self.line) == (other.file, other.line):
+            return True
+        return self.where == other.where and "<locals>" not in self.part.__qualname__
 
 
 class Registry:
@@ -63,7 +65,7 @@ class Registry:
 
     Args:
         name: what the parts are, used in messages ("transform").
-        build_func: `build_func(cfg, *args, registry=self, **kwargs)` replaces `build_from_cfg`.
+        build_func: `build_func(cfg, *args, registry=self, **kwargs)` replaces the parent's, or `build_from_cfg`.
         parent: registry that is asked when this one does not have a name.
         scope: prefix under which the parent finds this registry's parts (`"mypackage"` -> `mypackage.Part`). The default
             is the top package of the calling module.
@@ -79,7 +81,8 @@ class Registry:
         locations: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self.build_func: Callable[..., Any] = build_func or build_from_cfg
+        inherited = build_from_cfg if parent is None else parent.build_func
+        self.build_func: Callable[..., Any] = build_func or inherited
         self.parent = parent
         self.scope = scope if scope is not None else _calling_package()
         self.locations = list(locations)
@@ -112,7 +115,7 @@ class Registry:
         if not isinstance(force, bool):
             raise TypeError(f"force must be a bool, got {type(force)}")
         caller = sys._getframe(1)
-        place = (caller.f_code.co_filename, caller.f_lineno)
+        place = (caller.f_globals.get("__name__", ""), caller.f_code.co_filename, caller.f_lineno)
         if name is not None and not isinstance(name, str) and callable(name):  # `@R.register_module` without brackets
             self._register(name, None, force, place)
             return name
@@ -136,7 +139,7 @@ class Registry:
             raise TypeError(f"name must be None, a str, or a sequence of str, but got {type(name)}")
         return list(names)
 
-    def _register(self, part: Part, names: list[str] | None, force: bool, place: tuple[str, int]) -> None:
+    def _register(self, part: Part, names: list[str] | None, force: bool, place: tuple[str, str, int]) -> None:
         if not (inspect.isclass(part) or inspect.isroutine(part)):
             raise TypeError(f"module must be a class or a function, but got {type(part)}")
         entry = _Entry(part, *place)
@@ -203,8 +206,12 @@ class Registry:
         if self._imported:
             return
         self._imported = True  # before the imports: they may look names up
-        for location in self.locations:
-            importlib.import_module(location)
+        try:
+            for location in self.locations:
+                importlib.import_module(location)
+        except BaseException:  # the next look-up must meet the same error, not an empty registry
+            self._imported = False
+            raise
         load_plugins()
 
     def names(self) -> list[str]:
@@ -280,12 +287,12 @@ def build_from_cfg(
             f"the config of a {registry.name} must be a dict with 'type', got {type(cfg).__name__}: {cfg!r}"
         )
     arguments = {**(default_args or {}), **defaults, **cfg}
-    arguments.pop("_scope_", None)
+    scope = arguments.pop("_scope_", None)
     kind = arguments.pop("type", None)
     if kind is None:
         raise RegistryError(f"the config of a {registry.name} needs 'type', got only the keys {sorted(map(str, cfg))}")
     if isinstance(kind, str):
-        part = registry.get(kind)
+        part = (registry.get(f"{scope}.{kind}") if scope else None) or registry.get(kind)
         if part is None:
             raise registry.unknown(kind)
     elif callable(kind):
