@@ -1,0 +1,44 @@
+# `make demo` and `make test` work on a fresh machine: they make .venv first. PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help venv demo test test-slow check bench clean
+
+help:
+	@echo "make demo       make clips, train on them, evaluate, write work/demo/report.html"
+	@echo "make test       the tests (make test-slow: those that take longer)"
+	@echo "make check      formatting, lint, types, and the built wheel in a fresh environment"
+	@echo "make bench      the benchmarks"
+	@echo "make clean      remove .venv, caches and work/"
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Kinema needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V): run make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/kinema demo
+
+test: venv
+	$(BIN)/python -m pytest -q
+
+test-slow: venv
+	$(BIN)/python -m pytest -q -m slow
+
+check: venv
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python scripts/check_wheel.py
+
+bench: venv
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) work build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
