@@ -1,5 +1,6 @@
 """Models: batch -> loss or scores."""
 
+from kinema.models.backbones import CompactNet3D
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
 from kinema.models.heads import BaseHead, I3DHead
@@ -26,6 +27,8 @@ from kinema.models.init import (
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognizers import Recognizer3D
+from kinema.models.zoo import create_model
+from kinema.models.zoo import names as list_models
 
 __all__ = [
     "ActionDataPreprocessor",
@@ -36,6 +39,7 @@ __all__ = [
     "BaseModel",
     "BaseModule",
     "Caffe2XavierInit",
+    "CompactNet3D",
     "ConstantInit",
     "CrossEntropyLoss",
     "I3DHead",
@@ -53,8 +57,10 @@ __all__ = [
     "bias_init_with_prob",
     "caffe2_xavier_init",
     "constant_init",
+    "create_model",
     "initialize",
     "kaiming_init",
+    "list_models",
     "load_checkpoint",
     "load_state",
     "normal_init",

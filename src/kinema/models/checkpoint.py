@@ -27,6 +27,7 @@ FORMAT = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 TRAINING_FILE = "training.pt"
+TRAINING_FILE = "training.pt"
 
 State = dict[str, Tensor]
 ReviseKeys = Sequence[tuple[str, str]]
@@ -98,7 +99,8 @@ def save_pretrained(
         folder: is made; one that exists is replaced.
         config: what JSON can hold: the model's config, class names, sampling, preprocessing. `format` and
             `kinema_version` are added.
-        training: what a training needs to go on, as `training.pt`; what torch's weights-only unpickler can read.
+        training: state from which training goes on (optimizer, position, generators), of tensors and plain values;
+            written as `training.pt`.
 
     Returns:
         The folder.

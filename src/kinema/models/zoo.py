@@ -1,0 +1,179 @@
+"""The model zoo: a name -> a model's config, with a card that says what the model takes and how it is trained.
+
+    zoo.names("compact*")
+    model = zoo.create_model("compact3d", num_classes=8)
+
+An entry is a function `(num_classes) -> config` under `@model(...)`; its name is the model's.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.base import BaseModule
+from kinema.registry import MODELS, nearest
+
+ModelConfig = dict[str, Any]
+Builder = Callable[[int], ModelConfig]
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model wants to see.
+
+    Attributes:
+        clip_len: frames of a clip, T.
+        frame_interval: distance of neighbouring frames, in frames of the video.
+        num_clips: clips of a video in evaluation.
+        size: height and width of the crop, pixels.
+        short_side: short side of the frames before cropping, pixels.
+        mean: subtracted from each channel, of values from 0 to 255.
+        std: what each channel is then divided by.
+    """
+
+    clip_len: int
+    frame_interval: int
+    num_clips: int
+    size: int
+    short_side: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the zoo knows of a model.
+
+    Attributes:
+        name: its name.
+        params_millions: parameters with the number of classes that the source has, millions.
+        source: where the architecture is from.
+        input: what it takes.
+        training: the parts of a training config that are tuned for it: `optim_wrapper`, `param_scheduler`.
+    """
+
+    name: str
+    params_millions: float
+    source: str
+    input: InputSpec
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card in plain dicts, lists, texts and numbers, as JSON holds them."""
+        return asdict(self)
+
+
+_cards: dict[str, Card] = {}
+_builders: dict[str, Builder] = {}
+
+
+def model(
+    *, params_millions: float, source: str, inputs: InputSpec, training: Mapping[str, Any] | None = None
+) -> Callable[[Builder], Builder]:
+    """Decorator: put a function that returns a model's config into the zoo, under its own name.
+
+    Raises:
+        ConfigError: the zoo has a model of that name.
+    """
+
+    def add(builder: Builder) -> Builder:
+        name = builder.__name__
+        if name in _builders and _builders[name].__module__ != builder.__module__:
+            raise ConfigError(f"the zoo has a model {name!r} already, from {_builders[name].__module__}")
+        _cards[name] = Card(name, params_millions, source, inputs, training or {})
+        _builders[name] = builder
+        return builder
+
+    return add
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Names of the models that match `pattern` (`*`, `?`, `[abc]`), sorted."""
+    return sorted(name for name in _cards if fnmatchcase(name, pattern))
+
+
+def card(name: str) -> Card:
+    """The card of a model. Its `training` is yours to change.
+
+    Raises:
+        ConfigError: there is no such model; the nearest names are in the message.
+    """
+    if name not in _cards:
+        near = nearest(name, _cards)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names())}"
+        raise ConfigError(f"no model is called {name!r}: {hint}")
+    return copy.deepcopy(_cards[name])
+
+
+def model_config(name: str, num_classes: int) -> ModelConfig:
+    """Config of a model that tells `num_classes` classes apart, for `MODELS.build`.
+
+    Raises:
+        ConfigError: there is no such model, or fewer than 1 class.
+    """
+    card(name)
+    if num_classes < 1:
+        raise ConfigError(f"a model needs at least 1 class, got num_classes={num_classes}")
+    return _builders[name](num_classes)
+
+
+def create_model(name: str, *, num_classes: int) -> nn.Module:
+    """Build a model with fresh weights.
+
+    Args:
+        name: see `names`.
+        num_classes: number of classes, N.
+
+    Raises:
+        ConfigError: there is no such model, or fewer than 1 class.
+    """
+    built: BaseModule = MODELS.build(model_config(name, num_classes))
+    built.init_weights()
+    return built
+
+
+def recognizer_3d(backbone: ModelConfig, head: ModelConfig, inputs: InputSpec) -> ModelConfig:
+    """Config of a `Recognizer3D` whose preprocessor normalises as `inputs` says."""
+    return {
+        "type": "Recognizer3D",
+        "backbone": backbone,
+        "cls_head": {"average_clips": "prob", **head},
+        "data_preprocessor": {
+            "type": "ActionDataPreprocessor",
+            "mean": list(inputs.mean),
+            "std": list(inputs.std),
+            "format_shape": "NCTHW",
+        },
+    }
+
+
+# ---- the models
+
+_COMPACT_INPUT = InputSpec(clip_len=16, frame_interval=1, num_clips=1, size=56, short_side=64)
+
+
+@model(
+    params_millions=0.17,
+    source="Kinema's own, for training on a CPU",
+    inputs=_COMPACT_INPUT,
+    training={
+        "optim_wrapper": {"optimizer": {"type": "AdamW", "lr": 3e-3, "weight_decay": 0.05}},
+        "param_scheduler": [
+            {"type": "LinearLR", "start_factor": 0.05, "begin": 0, "end": 1, "convert_to_iter_based": True},
+            {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
+        ],
+    },
+)
+def compact3d(num_classes: int) -> ModelConfig:
+    """The small network for small sets of short clips, from scratch."""
+    backbone = {"type": "CompactNet3D", "width": 24}
+    head = {"type": "I3DHead", "num_classes": num_classes, "in_channels": 96, "dropout_ratio": 0.2}
+    return recognizer_3d(backbone, head, _COMPACT_INPUT)
