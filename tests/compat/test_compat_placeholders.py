@@ -1,6 +1,7 @@
 import copy
 import inspect
 import pickle
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,10 @@ def test_using_a_placeholder_says_that_the_name_is_not_there_yet(placeholder: Pl
 
 
 def test_a_placeholder_lets_tools_that_look_at_every_name_pass(placeholder: Placeholder) -> None:
+    def annotated(x: placeholder | None, y: list[placeholder]) -> None: ...
+
+    assert inspect.signature(annotated).parameters["x"].annotation is Any
+    assert None.__class__ | placeholder is Any
     assert repr(placeholder) == "<placeholder for mmaction.models.BMNLoss>"
     assert not inspect.isclass(placeholder)
     assert not inspect.isfunction(placeholder)

@@ -58,6 +58,11 @@ class Placeholder:
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         self._refuse()
 
+    def __or__(self, other: object) -> Any:
+        return Any  # `def f(x: Name | None)` must not fail where it is only defined
+
+    __ror__ = __or__
+
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._refuse()
 

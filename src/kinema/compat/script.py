@@ -7,11 +7,14 @@ the script in its place.
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from kinema.compat import install
+
+_SCRIPT_VARIABLE = "KINEMA_COMPAT_SCRIPT"  # where started processes find the script's path; their `sys.argv` is this file's
 
 
 def _compiled(script: Path) -> CodeType:
@@ -19,7 +22,8 @@ def _compiled(script: Path) -> CodeType:
 
 
 def run_script(script: Path) -> None:
-    """Execute `script` as `__main__`; `sys.argv[0]` must be its path, which multiprocessing hands on."""
+    """Execute `script` as `__main__`."""
+    os.environ[_SCRIPT_VARIABLE] = str(script.resolve())
     module = ModuleType("__main__")
     module.__file__ = str(script)
     module.__spec__ = importlib.util.find_spec("kinema.compat.script")
@@ -29,5 +33,5 @@ def run_script(script: Path) -> None:
 
 if __name__ == "__mp_main__":
     install()
-    __file__ = sys.argv[0]
+    __file__ = os.environ[_SCRIPT_VARIABLE]
     exec(_compiled(Path(__file__)), globals())

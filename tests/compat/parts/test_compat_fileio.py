@@ -59,6 +59,11 @@ def test_what_is_dumped_loads_again(tmp_path: Path, suffix: str) -> None:
     assert fileio.load(file) == fileio.load(str(file)) == data
 
 
+def test_yaml_keeps_tuples_and_small_numbers(tmp_path: Path) -> None:
+    fileio.dump({"scale": (1, 2), "lr": 1e-05}, tmp_path / "a.yaml")
+    assert fileio.load(tmp_path / "a.yaml") == {"scale": (1, 2), "lr": 1e-05}
+
+
 def test_dump_without_a_file_returns_the_text_and_json_takes_arrays() -> None:
     data = {"scores": np.array([0.5, 1.0]), "top": np.int64(3), "range": range(2)}
     text = fileio.dump(data, file_format="json", sort_keys=True)

@@ -1,5 +1,6 @@
 """`mmcv`, thin over Kinema."""
 
+from kinema.compat.parts.arguments import DictAction
 from kinema.compat.parts.bgr_video import VideoReader, frames2video
 from kinema.compat.parts.checks import is_list_of, is_seq_of, is_str, is_tuple_of
 from kinema.compat.parts.fileio import dump, load
@@ -24,6 +25,7 @@ from kinema.compat.parts.images import (
     rgb2gray,
 )
 from kinema.compat.parts.paths import mkdir_or_exist
+from kinema.config import Config, ConfigDict
 from kinema.progress import ProgressBar, track_iter_progress, track_parallel_progress, track_progress
 from kinema.registry import TRANSFORMS, build_from_cfg
 from kinema.transforms import BaseTransform, Compose, to_tensor
@@ -32,6 +34,9 @@ __all__ = [
     "TRANSFORMS",
     "BaseTransform",
     "Compose",
+    "Config",
+    "ConfigDict",
+    "DictAction",
     "ProgressBar",
     "VideoReader",
     "__version__",

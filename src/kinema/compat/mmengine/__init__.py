@@ -1,5 +1,6 @@
 """`mmengine`, thin over Kinema."""
 
+from kinema.compat.parts.arguments import DictAction
 from kinema.compat.parts.checks import (
     concat_list,
     digit_version,
@@ -40,6 +41,7 @@ from kinema.compat.parts.loggers import MMLogger, print_log
 from kinema.compat.parts.paths import check_file_exist, is_filepath, mkdir_or_exist, scandir
 from kinema.compat.parts.scopes import DefaultScope
 from kinema.compat.parts.timers import Timer, TimerError, check_time
+from kinema.config import Config, ConfigDict
 from kinema.progress import ProgressBar, track_iter_progress, track_parallel_progress, track_progress
 from kinema.registry import (
     DATA_SAMPLERS,
@@ -98,7 +100,10 @@ __all__ = [
     "VISBACKENDS",
     "VISUALIZERS",
     "WEIGHT_INITIALIZERS",
+    "Config",
+    "ConfigDict",
     "DefaultScope",
+    "DictAction",
     "MMLogger",
     "ProgressBar",
     "Registry",

@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 import numpy as np
 import yaml
 
+from kinema.config.yaml_dialect import Dumper, Loader
 from kinema.errors import KinemaError, NotYetError
 
 FilePath = str | Path
@@ -268,7 +269,7 @@ def load(
     if kind == "json":
         return json.loads(content, **kwargs)
     if kind == "yaml":
-        return yaml.safe_load(content)
+        return yaml.load(content, Loader)
     return pickle.loads(content, **kwargs)
 
 
@@ -299,7 +300,7 @@ def dump(
         file_format: see `load`.
         file_client_args: old name of `backend_args`.
         backend_args: see `get`.
-        kwargs: passed to `json.dumps`, `yaml.safe_dump` or `pickle.dumps`.
+        kwargs: passed to `json.dumps`, `yaml.dump` or `pickle.dumps`.
 
     Raises:
         TypeError: the format is none of these.
@@ -309,7 +310,7 @@ def dump(
     if kind == "json":
         content = json.dumps(obj, **{"default": _plain, **kwargs})
     elif kind == "yaml":
-        content = yaml.safe_dump(obj, **kwargs)
+        content = yaml.dump(obj, Dumper=Dumper, **kwargs)
     else:
         content = pickle.dumps(obj, **{"protocol": 2, **kwargs})
     if file is None:

@@ -1,0 +1,31 @@
+"""`DictAction`: overrides of a config on the command line, with the grammar of `kinema.config`."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from kinema.config import parse_override
+from kinema.errors import ConfigError
+
+
+class DictAction(argparse.Action):
+    """Collects arguments `a.b=value` into a dict `{"a.b": value}`; repeated options add up.
+
+    Use: `parser.add_argument("--cfg-options", nargs="+", action=DictAction)`, then `cfg.merge_from_dict(args.cfg_options)`.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for text in [values] if isinstance(values, str) else values or ():
+            try:
+                key, value = parse_override(text)
+            except ConfigError as error:
+                parser.error(f"argument {option_string}: {error}")
+            options[key] = value
+        setattr(namespace, self.dest, options)

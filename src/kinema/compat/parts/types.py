@@ -1,0 +1,22 @@
+"""Names that signatures of custom heads and recognizers use, from `mmaction.utils`."""
+
+from typing import Any
+
+from torch import Tensor
+
+from kinema.config import ConfigDict
+from kinema.structures import ActionDataSample, InstanceData
+
+ConfigType = ConfigDict | dict[str, Any]
+OptConfigType = ConfigType | None
+MultiConfig = ConfigType | list[ConfigType]
+OptMultiConfig = MultiConfig | None
+
+InstanceList = list[InstanceData]
+OptInstanceList = InstanceList | None
+LabelList = list[InstanceData]
+
+SampleList = list[ActionDataSample]
+OptSampleList = SampleList | None
+
+ForwardResults = dict[str, Tensor] | list[ActionDataSample] | tuple[Tensor, ...] | Tensor

@@ -1,0 +1,39 @@
+import argparse
+
+import pytest
+
+from kinema.compat.parts.arguments import DictAction
+from kinema.config import Config
+
+
+@pytest.fixture
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser
+
+
+def test_options_are_parsed_add_up_and_change_a_config(parser: argparse.ArgumentParser) -> None:
+    line = [
+        "--cfg-options",
+        "model.depth=50",
+        "lr=1e-3",
+        "--cfg-options",
+        "sizes=(1,2)",
+        "names=a,b",
+        "model.depth=101",
+    ]
+    options = parser.parse_args(line).cfg_options
+    assert options == {"model.depth": 101, "lr": 1e-3, "sizes": (1, 2), "names": ["a", "b"]}
+    cfg = Config({"model": {"depth": 18, "width": 64}})
+    cfg.merge_from_dict(options)
+    assert cfg.model == {"depth": 101, "width": 64}
+    assert parser.parse_args([]).cfg_options is None
+
+
+def test_what_is_no_override_is_wrong_usage(
+    parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--cfg-options", "depth"])
+    assert "argument --cfg-options: an override must be KEY=VALUE" in capsys.readouterr().err
