@@ -62,7 +62,12 @@ class _Pass:
         self._container.close()
 
     def __del__(self) -> None:
-        if "_frames" in self.__dict__ and os.getpid() != self.owner:
+        # PyAV's containers sit in reference cycles, so that dropping one does not close its file.
+        if "_frames" not in self.__dict__:
+            return
+        if os.getpid() == self.owner:
+            self.close()
+        else:
             _inherited.append((self._frames, self._container))
 
 

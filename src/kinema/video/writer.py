@@ -75,9 +75,7 @@ def _encode(
     try:
         container = av.open(f"file:{path}", "w")
     except ValueError:
-        raise ValueError(
-            f"no video format is known by the suffix {path.suffix!r}: use .mp4, .avi, .mkv or .webm"
-        ) from None
+        raise ValueError(f"no video format has the suffix {path.suffix!r}: use .mp4, .avi, .mkv or .webm") from None
     with container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         assert isinstance(stream, VideoStream)  # _check_codec saw to that
