@@ -189,9 +189,9 @@ def _load_pickle(file: Path, map_location: str | torch.device) -> Any:
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        unsafe = re.search(r"(?:GLOBAL|type|class) ([\w.]+\.[\w.]+)", str(error))
+        unsafe = re.search(r"GLOBAL (\S+)", str(error))
         if unsafe is None:
-            raise CheckpointError(f"{file} is not a checkpoint: {_first_line(error)}") from error
+            raise CheckpointError(f"{file} is not a checkpoint: torch.save did not write it") from error
         raise CheckpointError(
             f"{file} holds {unsafe[1]}, which is not weights; it was not loaded, as that could run code. "
             "Save its state_dict alone, where it was made"
