@@ -88,10 +88,10 @@ def test_an_error_closes_the_bar_and_passes() -> None:
 
 
 def test_the_line_tells_count_rate_and_time() -> None:
-    assert progress_line(30, 120, 60.0) == "30/120 (25%), 0.5/s, 1:00 gone, 3:00 left"
+    assert progress_line(30, 120, 60.0) == "30/120 (25%), 2.0 s each, 1:00 gone, 3:00 left"
     assert progress_line(7, 0, 3.5) == "7, 2.0/s, 0:04 gone"
     assert progress_line(0, 3, 0.0) == "0/3 (0%), 0:00 gone"
-    assert progress_line(1, 3, 4000.0) == "1/3 (33%), 0.0/s, 1:06:40 gone, 2:13:20 left"
+    assert progress_line(1, 3, 4000.0) == "1/3 (33%), 4000.0 s each, 1:06:40 gone, 2:13:20 left"
 
 
 def test_a_bar_is_driven_by_hand() -> None:

@@ -112,7 +112,7 @@ def progress_line(completed: int, task_num: int, seconds: float) -> str:
     rate = completed / seconds if seconds > 0 else 0.0
     parts = [f"{completed}/{task_num} ({100 * completed // task_num}%)" if task_num else f"{completed}"]
     if rate:
-        parts.append(f"{rate:.1f}/s")
+        parts.append(f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each")
     parts.append(f"{_duration(seconds)} gone")
     if rate and completed < task_num:
         parts.append(f"{_duration((task_num - completed) / rate)} left")
