@@ -26,7 +26,7 @@ def init_recognizer(
     """Build the recognizer of a config and load its weights.
 
     Args:
-        config: a config or the path of one; its `model` is built.
+        config: a config or the path of one; its `model` is built, without `backbone.pretrained`.
         checkpoint: the weights; None leaves them as initialised.
         device: where the model goes.
 
@@ -37,7 +37,10 @@ def init_recognizer(
         CheckpointError: the checkpoint cannot be read or does not fit.
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
-    model: Any = MODELS.build(copy.deepcopy(cfg.model))
+    description = copy.deepcopy(cfg.model)
+    if "pretrained" in description.get("backbone", {}):
+        description["backbone"]["pretrained"] = None  # the checkpoint brings the weights
+    model: Any = MODELS.build(description)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     model.cfg = cfg

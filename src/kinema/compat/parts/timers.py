@@ -1,5 +1,6 @@
 """Stop watches of `mmengine.utils`."""
 
+import sys
 import time
 from types import TracebackType
 
@@ -35,7 +36,7 @@ class Timer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        print(self.print_tmpl.format(self.since_last_check()))  # noqa: T201 - what a `with Timer()` is for
+        sys.stdout.write(self.print_tmpl.format(self.since_last_check()) + "\n")
         self._started_at = None
 
     def start(self) -> None:
