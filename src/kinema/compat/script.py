@@ -14,7 +14,9 @@ from types import CodeType, ModuleType
 
 from kinema.compat import install
 
-_SCRIPT_VARIABLE = "KINEMA_COMPAT_SCRIPT"  # where started processes find the script's path; their `sys.argv` is this file's
+_SCRIPT_VARIABLE = (
+    "KINEMA_COMPAT_SCRIPT"  # where started processes find the script's path; their `sys.argv` is this file's
+)
 
 
 def _compiled(script: Path) -> CodeType:
