@@ -4,7 +4,7 @@ import torch
 from kinema.models import CompactNet3D
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 16, 56, 56), (1, 3, 8, 64, 48), (1, 3, 7, 33, 50)])
+@pytest.mark.parametrize("shape", [(2, 3, 16, 56, 56), (1, 3, 8, 64, 48), (1, 3, 7, 33, 50), (1, 3, 1, 32, 32)])
 def test_features_have_the_stated_shape(shape: tuple[int, ...]) -> None:
     net = CompactNet3D()
     features = net(torch.randn(shape))
@@ -19,6 +19,6 @@ def test_a_motion_and_its_reverse_give_different_features() -> None:
     assert (forward - backward).abs().max() > 1e-3
 
 
-def test_the_width_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
-        CompactNet3D(width=0)
+def test_a_width_too_small_for_two_paths_is_refused() -> None:
+    with pytest.raises(ValueError, match="width must be at least 2, got 1"):
+        CompactNet3D(width=1)
