@@ -130,7 +130,7 @@ def test_growing_shapes_cover_more_and_more_and_shrinking_ones_less(name: str, d
     for seed in range(20):
         clip = render_motion_clip(name, np.random.default_rng(seed), num_frames=12)
         steps = np.diff([centred_mask(frame).sum() for frame in clip])
-        assert np.sign(np.median(steps)) == direction  # one step may lead from the largest to the smallest
+        assert np.sign(np.median(steps)) == direction  # the others lead from the largest to the smallest
 
 
 @pytest.mark.parametrize(("name", "direction"), [("turning_clockwise", -1), ("turning_counterclockwise", 1)])

@@ -1,7 +1,7 @@
 """A small data set of real video files whose class is in the motion and nowhere else.
 
 The state of a clip's shape is a point on a torus: place across and down (leaving on one side it comes in on the other),
-angle, and logarithm of the size (the largest is followed by the smallest). The starting point is uniform, and a class
+angle, and logarithm of the size (the largest dissolves into the smallest). The starting point is uniform, and a class
 moves one coordinate at constant speed in one direction. So at every frame the state is uniform whatever the class: no
 single frame tells anything, and a clip of one class played backwards is a clip of its opposite. Every frame is encoded
 as a key frame with a fixed quantizer, so that compression keeps it so.
@@ -28,11 +28,12 @@ class _Motion:
 
 
 _ACROSS, _DOWN, _ANGLE, _SIZE = range(4)
-_SMALLEST_RADIUS = 0.18  # of the frame's short side
+_SMALLEST_RADIUS = 0.2  # of the frame's short side
 _SIZE_RATIO = 2.6  # largest radius / smallest
+_DISSOLVE = 0.25  # last part of the sizes, over which the largest shape gives way to the smallest
 _SLIDE = (0.5, 0.9)  # of the frame's width or height
-_TURN = (90 / 360, 150 / 360)
-_ZOOM = (float(np.log(1.8) / np.log(_SIZE_RATIO)), float(np.log(2.2) / np.log(_SIZE_RATIO)))
+_TURN = (120 / 360, 200 / 360)
+_ZOOM = (float(np.log(1.5) / np.log(_SIZE_RATIO)), float(np.log(1.9) / np.log(_SIZE_RATIO)))
 
 # Alphabetical, so that a reader of the folder tree gives the labels of the list files.
 _MOTIONS = {
@@ -174,13 +175,12 @@ def motion_states(class_name: str, start: np.ndarray, pace: float, num_frames: i
 
 
 def _draw_scenery(rng: np.random.Generator, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """A background (H, W, 3) and a shape (P, P, 4) premultiplied by its alpha, float32; one is dark, one bright."""
-    dark, bright = rng.uniform(25, 80, 3), rng.uniform(175, 230, 3)
-    back, front = (dark, bright) if rng.random() < 0.5 else (bright, dark)
+    """A dark background (H, W, 3) and a bright shape (P, P, 4) premultiplied by its alpha, float32."""
+    back, front = rng.uniform(10, 60, 3), rng.uniform(190, 245, 3)
     back_colours = np.stack([back, back + rng.uniform(-25, 25, 3)])
     background = _texture(rng, width, height, 6, back_colours) + rng.normal(0, 2, (height, width, 1))
-    # Blobs of a middle tone show the angle of a shape that is nearly round, and its outline stays clear.
-    pixels = _texture(rng, _PATCH, _PATCH, 4, np.stack([front, rng.uniform(105, 150, 3)]))
+    # Blobs of a middle tone show how every part of the shape moves: along a straight edge nothing else would.
+    pixels = _texture(rng, _PATCH, _PATCH, 5, np.stack([front, rng.uniform(80, 125, 3)]))
     alpha = _outline(rng)[:, :, None]
     return background.astype(np.float32), np.concatenate([pixels * alpha, alpha], axis=2).astype(np.float32)
 
@@ -206,8 +206,19 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
 
 def _draw_frame(background: np.ndarray, shape: np.ndarray, state: np.ndarray) -> np.ndarray:
     """Put the shape on the background, (H, W, 3) uint8."""
-    height, width = background.shape[:2]
-    across, down, angle, size = state
+    size = state[3]
+    # Near the end of the sizes the large shape dissolves and a small one appears, so that no frame jumps.
+    appeared = max(0.0, (size - 1) / _DISSOLVE + 1)
+    picture = _blend(background, shape, state, size, 1 - appeared)
+    if appeared > 0:
+        picture = _blend(picture, shape, state, size - 1, appeared)
+    return np.asarray(picture.round().clip(0, 255), np.uint8)
+
+
+def _blend(picture: np.ndarray, shape: np.ndarray, state: np.ndarray, size: float, opacity: float) -> np.ndarray:
+    """Lay the shape over a picture, (H, W, 3) float; `size` as in the state, also outside [0, 1)."""
+    height, width = picture.shape[:2]
+    across, down, angle = state[:3]
     radius = _SMALLEST_RADIUS * min(width, height) * _SIZE_RATIO**size
     # Drawn in the middle, where no border cuts it, then rolled to its place by whole pixels.
     whole_x, part_x = divmod(across * width, 1)
@@ -215,7 +226,6 @@ def _draw_frame(background: np.ndarray, shape: np.ndarray, state: np.ndarray) ->
     centre = (_PATCH - 1) / 2
     matrix = cv2.getRotationMatrix2D((centre, centre), 360 * angle, 2 * radius / _PATCH)
     matrix[:, 2] += (width // 2 + part_x - centre, height // 2 + part_y - centre)
-    layer = cv2.warpAffine(shape, matrix, (width, height))
+    layer = opacity * cv2.warpAffine(shape, matrix, (width, height))
     layer = np.roll(layer, (int(whole_y) - height // 2, int(whole_x) - width // 2), axis=(0, 1))
-    picture = background * (1 - layer[:, :, 3:]) + layer[:, :, :3]
-    return np.asarray(picture.round().clip(0, 255), np.uint8)
+    return np.asarray(picture * (1 - layer[:, :, 3:]) + layer[:, :, :3])
