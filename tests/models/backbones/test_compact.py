@@ -20,5 +20,5 @@ def test_a_motion_and_its_reverse_give_different_features() -> None:
 
 
 def test_a_width_too_small_for_two_paths_is_refused() -> None:
-    with pytest.raises(ValueError, match="width must be at least 2, got 1"):
-        CompactNet3D(width=1)
+    with pytest.raises(ValueError, match="width must be at least 3, got 2"):
+        CompactNet3D(width=2)
