@@ -1,6 +1,7 @@
 import logging
 
 from kinema.engine import log_to_file, show_on_console, stop_logging
+from kinema.engine.logging import only_to_files
 
 
 def test_records_go_to_the_stderr_of_the_moment(capsys):
@@ -14,6 +15,15 @@ def test_records_go_to_the_stderr_of_the_moment(capsys):
     show_on_console("WARNING")
     logger.info("silent")
     assert capsys.readouterr().err == ""
+
+
+def test_details_can_be_kept_from_the_console(capsys):
+    show_on_console("INFO")
+    with only_to_files():
+        logging.getLogger("kinema").info("detail")
+    logging.getLogger("kinema").info("news")
+    assert "detail" not in (shown := capsys.readouterr().err)
+    assert "news" in shown
 
 
 def test_records_go_to_a_file_until_it_is_closed(tmp_path):

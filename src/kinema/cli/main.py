@@ -1,5 +1,6 @@
 """`kinema`: the commands, and how their errors are shown."""
 
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -45,6 +46,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error becomes one line on stderr and exit status 1."""
+    # Torch's threads would burn a core while they wait, which stalls training beside the processes that read clips:
+    # with one core busy a step took 11 times as long. Read by OpenMP when torch is imported, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:

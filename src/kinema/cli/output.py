@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -14,15 +16,23 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; the first column is left-aligned, the others right-aligned when they are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    """A table on stdout; columns of numbers are right-aligned, empty column names leave the head out."""
+    table = Table(
+        title=escape(title) or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE,
+        show_header=any(columns),
+        pad_edge=False,
+    )
     for place, name in enumerate(columns):
         numeric = place > 0 and all(_is_number(row[place]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escape, row))
+    Console(highlight=False).print(table)
 
 
 def _is_number(text: str) -> bool:
-    return text.strip().rstrip("%s").replace(".", "", 1).replace("-", "", 1).isdigit() or text == ""
+    return text.strip().rstrip("%").replace(".", "", 1).replace("-", "", 1).isdigit()

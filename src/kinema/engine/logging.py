@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +32,19 @@ def show_on_console(level: int | str = logging.INFO) -> None:
     _logger.setLevel(level)
     if not any(isinstance(handler, _ConsoleHandler) for handler in _logger.handlers):
         _logger.addHandler(_ConsoleHandler())
+
+
+@contextmanager
+def only_to_files() -> Iterator[None]:
+    """Keep records from the console for a while: details that a file may hold, but nobody wants to scroll past."""
+    handlers = [handler for handler in _logger.handlers if isinstance(handler, _ConsoleHandler)]
+    for handler in handlers:
+        _logger.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            _logger.addHandler(handler)
 
 
 def log_to_file(path: Path) -> logging.Handler:

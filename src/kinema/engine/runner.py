@@ -21,7 +21,7 @@ from kinema.datasets import build_dataloader
 from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import CheckpointStore, portable_config, read_training_state
 from kinema.engine.hooks import build_hooks
-from kinema.engine.logging import log_to_file, show_on_console, stop_logging
+from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper
 from kinema.engine.parallel import ParallelModel
@@ -234,7 +234,8 @@ class Runner:
         if self._configs["val"][0] is not None:
             self.val_loop = self._build_evaluation("val", ValLoop)
         if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
-            self.model.init_weights()
+            with only_to_files():  # a line a parameter
+                self.model.init_weights()
         self.optim_wrapper = build_optim_wrapper(self._optim_config, self.model)
         self.schedules = build_schedules(self._schedule_config)
         if self._resume:

@@ -94,6 +94,11 @@ class Recognizer3D(BaseModel):
             feats, _ = self.neck(feats, None)
         return head.predict(feats, data_samples)
 
+    @property
+    def num_classes(self) -> int | None:
+        """Classes that the head tells apart; None without a head, or where it does not say."""
+        return getattr(self.cls_head, "num_classes", None)
+
     def _head(self) -> Any:
         if self.cls_head is None:
             raise ConfigError(

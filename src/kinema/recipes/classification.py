@@ -37,7 +37,7 @@ def classification(
         val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out, and the two
             lists are written into the work folder.
         model: a name of the zoo.
-        epochs: passes over the training clips; default: about 2000 steps, at least 12 and at most 100 epochs.
+        epochs: passes over the training clips; default: about 500 steps, at least 12 and at most 60 epochs.
         batch_size: clips a step; default 16, fewer for small sets.
         work_dir: folder for all files of the run.
         seed: of all random numbers, and of the clips held out.
@@ -62,7 +62,7 @@ def classification(
     else:
         train_data, val_data = _data_config(train_split), _data_config(val_split)
     batch_size = batch_size or min(16, max(2, count // 8))
-    epochs = epochs or int(np.clip(2000 * batch_size // max(count, 1), 12, 100))
+    epochs = epochs or int(np.clip(500 * batch_size // max(count, 1), 12, 60))
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
     loader["persistent_workers"] = loader["num_workers"] > 0
     metainfo = {"classes": classes}
