@@ -42,9 +42,10 @@ def train(
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
     from kinema.config import Config, parse_override
-    from kinema.engine import Runner
+    from kinema.engine import Runner, show_on_console
     from kinema.recipes import classification
 
+    show_on_console()
     if data.suffix in CONFIG_SUFFIXES:
         config = Config.fromfile(data)
         config.setdefault("work_dir", str(Path("work") / data.stem))

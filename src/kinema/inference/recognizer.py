@@ -124,7 +124,10 @@ def load(path: str | os.PathLike, *, device: str = "auto") -> VideoRecognizer:
         CheckpointError: there is no checkpoint, or it does not tell what is needed.
     """
     folder = find_checkpoint(path)
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: is no JSON file that can be read: {error}") from error
     for key, what in (
         ("model", "the model"),
         ("sampling", "how frames are sampled"),

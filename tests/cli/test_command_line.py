@@ -1,0 +1,170 @@
+"""The command line as a user runs it: real processes, their output and exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kinema.datasets.synthetic import make_motion_dataset
+
+
+def kinema(*arguments, cwd=None):
+    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    root = tmp_path_factory.mktemp("clips")
+    return make_motion_dataset(root, num_train=16, num_val=8, num_frames=8, size=(32, 32))
+
+
+def test_import_and_help_do_not_import_torch():
+    script = "import sys, kinema; from kinema.cli import main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_help_names_the_commands():
+    shown = kinema("--help")
+    assert shown.returncode == 0
+    for command in ("train", "test", "predict", "models", "demo", "doctor"):
+        assert command in shown.stdout
+
+
+def test_wrong_usage_exits_with_2():
+    assert kinema("train").returncode == 2
+    assert kinema("train", "x", "--epoch", "3").returncode == 2
+
+
+def test_models_are_listed():
+    assert "compact3d" in kinema("models").stdout
+    (card,) = json.loads(kinema("models", "compact*", "--json").stdout)
+    assert card["name"] == "compact3d"
+    missing = kinema("models", "resnet*")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("error: no model is called like 'resnet*'; there are: compact3d")
+
+
+def test_doctor_tells_versions_devices_and_decoders():
+    report = json.loads(kinema("doctor", "--json").stdout)
+    assert report["versions"]["kinema"]
+    assert "cpu" in report["devices"]
+    assert report["decoders"]["pyav"] is None
+    assert "pip install 'kinema[timm]'" in kinema("doctor").stdout or "timm" in report["versions"]
+
+
+@pytest.mark.slow
+def test_clips_become_a_recognizer(clips, tmp_path):
+    work = tmp_path / "work"
+    trained = kinema("train", clips.root, "--epochs", 1, "--work-dir", work, "--workers", 1, "--json")
+    assert trained.returncode == 0, trained.stderr
+    summary = json.loads(trained.stdout)
+    assert (summary["epochs"], summary["classes"]) == (1, list(clips.class_names))
+
+    resumed = kinema("train", clips.root, "--epochs", 2, "--work-dir", work, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed from" in resumed.stderr
+    assert f"kinema predict {work}" in resumed.stdout
+    assert json.loads((work / "summary.json").read_text())["epochs"] == 2
+
+    tested = kinema("test", work, clips.root, "--json")
+    metrics = json.loads(tested.stdout)
+    assert metrics["clips"] == 8
+    best = json.loads((work / "summary.json").read_text())["best"]
+    assert metrics["acc/top1"] == pytest.approx(best["value"])
+
+    video = clips.root / clips.val_list.read_text().split()[0]
+    (prediction,) = json.loads(kinema("predict", work, video, "--json").stdout)
+    assert prediction["path"] == str(video)
+    assert len(prediction["labels"]) == 3
+    assert "class" in kinema("predict", work, video).stdout
+
+
+@pytest.mark.slow
+def test_class_folders_train_and_hold_out_validation_clips(clips, tmp_path):
+    tree = clips.root / "train"
+    trained = kinema(
+        "train", tree, "--epochs", 1, "--work-dir", tmp_path / "work", "--set", "train_dataloader.batch_size=3"
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "held out 8 of 16" in trained.stderr
+    assert "batch 3/3" in trained.stderr
+    split = kinema(
+        "train", clips.root / "train", "--val", clips.root / "val", "--epochs", 1, "--work-dir", tmp_path / "b"
+    )
+    assert split.returncode == 0, split.stderr
+
+
+@pytest.mark.slow
+def test_a_config_file_trains(clips, tmp_path):
+    first = tmp_path / "first"
+    assert kinema("train", clips.root, "--epochs", 1, "--work-dir", first).returncode == 0
+    again = kinema("train", first / "config.py", "--work-dir", tmp_path / "second", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["best"] == json.loads((first / "summary.json").read_text())["best"]
+
+
+def one_error_line(result, message):
+    """The command failed with one line on stderr that holds `message`, after what it logged; nothing on stdout."""
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: "), result.stderr
+    assert message in last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (None, [], "there is no such file or folder"),
+        ("clip.mp4 0\nclip.mp4\n", [], "train.txt:2: expected 'path label' with a whole-number label, got 'clip.mp4'"),
+        ("clip.mp4 0\nabsent.mp4 1\n", [], "absent.mp4: no such file"),
+        ("absent.mp4 0\n", [], "train.txt:1: the clip 'absent.mp4' is not there"),
+        ("clip.mp4 0\nempty.mp4 1\n", [], "empty.mp4"),
+        ("clip.mp4 0\ntext.mp4 1\n", [], "text.mp4"),
+        (
+            "clip.mp4 0\nclip.mp4 7\n",
+            [],
+            "train.txt:2: label 7 of 'clip.mp4' is out of range: expected 0 to 1 (2 classes)",
+        ),
+        ("clip.mp4 0\nclip.mp4 1\n", ["--model", "compact3"], "no model is called 'compact3': did you mean compact3d?"),
+        (
+            "clip.mp4 0\nclip.mp4 1\n",
+            ["--set", "model.cls_head.num_classes=5"],
+            "data has 2 classes, the model's head 5",
+        ),
+        (
+            "clip.mp4 0\nclip.mp4 1\n",
+            ["--set", "model.cls_head.type=I3Dhead"],
+            "I3Dhead is not in the model registry: did you mean I3DHead",
+        ),
+        ("clip.mp4 0\nclip.mp4 1\n", ["--set", "model.cls_head.drop=0.5"], "I3DHead has no keyword 'drop'"),
+        ("clip.mp4 0\nclip.mp4 1\n", ["--device", "gpu"], "the device 'gpu' cannot be used here"),
+    ],
+)
+def test_wrong_training_input_is_one_line(tmp_path, make_video, lines, options, message):
+    make_video(tmp_path / "clip.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video at all")
+    (tmp_path / "classes.txt").write_text("one\ntwo\n")
+    if lines is not None:
+        (tmp_path / "train.txt").write_text(lines)
+        (tmp_path / "val.txt").write_text("clip.mp4 0\nclip.mp4 1\n")
+    work = tmp_path / "work"
+    one_error_line(kinema("train", tmp_path / "train.txt", "--epochs", 1, "--work-dir", work, *options), message)
+
+
+def test_wrong_checkpoints_and_videos_are_one_line(tmp_path):
+    one_error_line(kinema("predict", tmp_path, "a.mp4"), "no checkpoint here: expected a folder with config.json")
+    one_error_line(kinema("test", tmp_path / "absent", tmp_path), "no checkpoint here")
+    (tmp_path / "config.py").write_text("model = dict(\n")
+    one_error_line(kinema("train", tmp_path / "config.py"), "config.py:1")
+
+
+def test_traceback_is_shown_when_asked_for(tmp_path):
+    result = kinema("predict", tmp_path, "a.mp4", "--traceback")
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")

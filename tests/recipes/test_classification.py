@@ -1,0 +1,90 @@
+import pytest
+
+from kinema.datasets.annotations import read_list, read_split
+from kinema.datasets.synthetic import make_motion_dataset
+from kinema.engine import Runner
+from kinema.errors import AnnotationError, ConfigError
+from kinema.inference import load
+from kinema.recipes import classification, evaluate, evaluation_clips
+from kinema.recipes.demo import hold_one_frame
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return make_motion_dataset(tmp_path_factory.mktemp("clips"), num_train=16, num_val=8, num_frames=24, size=(32, 32))
+
+
+def test_the_config_follows_the_clips(clips, tmp_path):
+    config = classification(clips.root, work_dir=tmp_path, workers=0)
+    assert config.model.cls_head.num_classes == 8
+    assert config.train_dataloader.dataset.metainfo.classes == list(clips.class_names)
+    sampling = config.val_dataloader.dataset.pipeline[1]
+    assert (sampling.clip_len, sampling.frame_interval, sampling.test_mode) == (8, 3, True)
+    types = [step.type for step in config.train_dataloader.dataset.pipeline]
+    assert "RandomCrop" in types
+    assert "Flip" not in types  # it would swap left and right
+    assert config.train_dataloader.batch_size == 2
+    assert config.train_cfg.max_epochs == 60
+
+
+def test_validation_clips_are_held_out_into_lists(clips, tmp_path):
+    config = classification(clips.root / "train", work_dir=tmp_path, workers=0, batch_size=4, epochs=3)
+    assert config.train_dataloader.dataset.ann_file == str(tmp_path / "data" / "train.txt")
+    assert len(read_list(tmp_path / "data" / "train.txt").records) == 8
+    assert len(read_list(tmp_path / "data" / "val.txt").records) == 8
+    assert (config.train_dataloader.batch_size, config.train_cfg.max_epochs) == (4, 3)
+
+
+def test_labels_without_names_are_counted(tmp_path, make_video):
+    make_video(tmp_path / "a.mp4", num_frames=4)
+    (tmp_path / "train.txt").write_text("a.mp4 0\na.mp4 2\n")
+    config = classification(tmp_path / "train.txt", val=tmp_path / "train.txt", work_dir=tmp_path, workers=0)
+    assert config.train_dataloader.dataset.metainfo.classes == ["0", "1", "2"]
+
+
+def test_impossible_data_is_named(tmp_path, make_video, clips):
+    make_video(tmp_path / "a.mp4", num_frames=4)
+    (tmp_path / "train.txt").write_text("a.mp4 0\n")
+    with pytest.raises(
+        AnnotationError, match="no class has two clips, so none can be held out for validation: give --val"
+    ):
+        classification(tmp_path / "train.txt", work_dir=tmp_path)
+    (tmp_path / "train.txt").write_text("a.mp4\n")
+    with pytest.raises(AnnotationError, match="the clips have no labels"):
+        classification(tmp_path / "train.txt", work_dir=tmp_path)
+    with pytest.raises(ConfigError, match="no model is called 'resnet'"):
+        classification(clips.root, model="resnet", work_dir=tmp_path)
+
+
+def test_a_trained_recognizer_is_measured_as_in_training(clips, tmp_path):
+    runner = Runner.from_cfg(classification(clips.root, work_dir=tmp_path, epochs=1, workers=0))
+    runner.train()
+    recognizer = load(tmp_path)
+    split = evaluation_clips(clips.root, recognizer.classes)
+    assert split.path == clips.val_list
+    metrics = evaluate(recognizer, split, metrics=[dict(type="AccMetric"), dict(type="ConfusionMatrix")], workers=0)
+    assert metrics["acc/top1"] == pytest.approx(runner.best["value"])
+    assert int(metrics["confusion_matrix/result"].sum()) == 8
+    static = evaluate(recognizer, split, change_pipeline=hold_one_frame, workers=0)
+    assert set(static) == {"acc/top1", "acc/top5", "acc/mean1"}
+
+
+def test_evaluation_needs_labelled_clips_of_known_classes(clips, tmp_path):
+    with pytest.raises(AnnotationError, match="is none of the 1 classes: jump"):
+        evaluation_clips(clips.root / "val", ["jump"])
+    assert evaluation_clips(clips.val_list, clips.class_names).path == clips.val_list
+    (tmp_path / "only" / "train" / "a").mkdir(parents=True)
+    (tmp_path / "only" / "train" / "a" / "x.mp4").touch()
+    with pytest.raises(AnnotationError, match="holds training clips but no validation clips"):
+        evaluation_clips(tmp_path / "only", ["a"])
+    unlabelled = tmp_path / "list.txt"
+    unlabelled.write_text(f"{clips.root / 'val' / 'growing' / 'growing_0000.mp4'}\n")
+    with pytest.raises(AnnotationError, match="has no label: evaluation needs 'path label' lines"):
+        evaluate(object.__new__(_NoModel), read_split(unlabelled))
+
+
+class _NoModel:
+    """A recognizer that is not reached: the labels are checked before."""
+
+    pipeline = ()
+    classes = ()

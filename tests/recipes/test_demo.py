@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from kinema.recipes import demo as demo_module
+from kinema.recipes.demo import HoldFrame, demo, hold_one_frame
+from kinema.transforms import OpenVideo
+
+
+def test_one_frame_is_held_in_each_clip():
+    sample = {"frame_inds": np.array([0, 2, 4, 6, 10, 12, 14, 16]), "clip_len": 4}
+    assert HoldFrame()(sample)["frame_inds"].tolist() == [4, 4, 4, 4, 14, 14, 14, 14]
+
+
+def test_the_frame_is_held_between_sampling_and_decoding():
+    steps = hold_one_frame(
+        [dict(type="OpenVideo"), dict(type="SampleFrames"), dict(type="DecodeVideo"), dict(type="Resize")]
+    )
+    assert [step if isinstance(step, HoldFrame) else step["type"] for step in steps][1:4] == [
+        "SampleFrames",
+        steps[2],
+        "DecodeVideo",
+    ]
+    assert isinstance(OpenVideo(), OpenVideo)
+
+
+@pytest.mark.slow
+def test_the_demo_does_the_whole_job_on_a_small_set(tmp_path, monkeypatch):
+    def small(root, *, seed):
+        return make(root, seed=seed, num_train=32, num_val=16, num_frames=8, size=(32, 32))
+
+    make = demo_module.make_motion_dataset
+    monkeypatch.setattr(demo_module, "make_motion_dataset", small)
+    result = demo(tmp_path, seed=3)
+    assert 0 <= result.top1 <= 1
+    assert result.chance == 1 / 8
+    assert len(result.predictions) == 8
+    page = result.report.read_text()
+    assert page.count("data:video/mp4;base64,") == 8
+    assert page.count("<svg") == 2

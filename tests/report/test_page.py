@@ -1,0 +1,40 @@
+import numpy as np
+
+from kinema.report import ShownClip, plots, write_report
+
+HISTORY = [
+    {"step": 2, "epoch": 1, "split": "train", "loss": 1.5},
+    {"step": 4, "epoch": 1, "split": "train", "loss": None},
+    {"step": 4, "epoch": 1, "split": "val", "acc/top1": 0.5},
+]
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(tmp_path, make_video):
+    clips = [ShownClip(make_video(), "run & jump", "run & jump", 0.9), ShownClip(make_video(), "sit", "<b>", 0.4)]
+    page = write_report(
+        tmp_path / "deep" / "report.html",
+        title="My run",
+        note="a note",
+        numbers={"top-1": "50 %"},
+        history=HISTORY,
+        metric="acc/top1",
+        confusion=np.array([[1, 0], [1, 0]]),
+        class_names=["run & jump", "sit"],
+        clips=clips,
+    ).read_text()
+    assert "http" not in page.replace("http://www.w3.org", "").replace("https://matplotlib.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "")
+    assert "run &amp; jump" in page
+    assert "<b>" not in page.split("<h2>Unseen clips")[1]
+    assert page.count("class='wrong'") == 1
+    assert page.count("data:video/mp4;base64,") == 2
+
+
+def test_large_confusion_matrices_are_drawn_without_numbers():
+    names = [f"class {index}" for index in range(31)]
+    assert "<svg" in plots.confusion(np.eye(31, dtype=int), names)
+
+
+def test_curves_can_be_drawn_of_an_empty_history():
+    assert plots.curves([], "acc/top1").startswith("<svg")
