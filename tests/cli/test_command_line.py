@@ -1,6 +1,7 @@
 """The command line as a user runs it: real processes, their output and exit status."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -79,6 +80,36 @@ def test_clips_become_a_recognizer(clips, tmp_path):
     assert prediction["path"] == str(video)
     assert len(prediction["labels"]) == 3
     assert "class" in kinema("predict", work, video).stdout
+
+    some = kinema("predict", work, tmp_path / "absent.mp4", video, "--json")
+    failed, good = json.loads(some.stdout)
+    assert good == prediction
+    assert "absent.mp4: no such file" in failed["error"]
+    assert (some.returncode, some.stderr) == (1, f"error: {failed['error']}\n")
+
+
+@pytest.mark.slow
+def test_a_stopped_run_says_how_to_go_on(clips, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "kinema.cli",
+        "train",
+        clips.root,
+        "--epochs",
+        "1000",
+        "--work-dir",
+        tmp_path / "work",
+    ]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "validation" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1].startswith("stopped; the same command with --resume goes on")
 
 
 @pytest.mark.slow

@@ -53,9 +53,6 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:
         app(arguments, prog_name="kinema")
-    except KeyboardInterrupt:
-        typer.echo("stopped; `kinema train ... --resume` goes on from the last finished epoch", err=True)
-        raise SystemExit(130) from None
     except Exception as error:
         if wants_traceback:
             traceback.print_exc()

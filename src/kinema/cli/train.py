@@ -58,7 +58,7 @@ def train(
             model=model,
             epochs=epochs,
             batch_size=batch_size,
-            work_dir=work_dir or Path("work") / data.resolve().stem,
+            work_dir=work_dir or Path("work") / _run_name(data),
             seed=seed,
             workers=workers,
         )
@@ -69,12 +69,22 @@ def train(
     config.setdefault("device", device)
     config.setdefault("randomness", {"seed": seed})
     runner = Runner.from_cfg(config)
-    runner.train()
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command with --resume goes on from the last finished epoch", err=True)
+        raise typer.Exit(130) from None
     summary = json.loads((runner.work_dir / "summary.json").read_text(encoding="utf-8"))
     if as_json:
         print_json(summary)
     else:
         _print_summary(summary, runner.work_dir)
+
+
+def _run_name(data: Path) -> str:
+    """Name of the work folder: the data's, where `train` says nothing."""
+    path = data.resolve()
+    return path.parent.name if path.stem == "train" else path.stem
 
 
 def _print_summary(summary: dict[str, Any], work_dir: Path) -> None:

@@ -5,6 +5,7 @@ are set from (seed, epoch, index) and restored afterwards. So the number of work
 transform that calls `np.random` is reproducible too.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -215,8 +216,9 @@ class ReproducibleLoader(DataLoader):
 
 
 def _start_worker(worker_id: int, then: Callable[[int], None] | None = None) -> None:
-    """Worker processes use one thread each: OpenCV's pool would only fight theirs."""
+    """Worker processes use one thread each, as OpenCV's pool would only fight theirs, and leave Ctrl-C to the main one."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if then is not None:
         then(worker_id)
 

@@ -97,6 +97,7 @@ class EpochBasedTrainLoop:
         self.averages.add(outputs)
         runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
         runner.iter += 1
+        runner.interrupt.check()
 
     def _logs_after(self, batch_idx: int) -> bool:
         return (batch_idx + 1) % self.runner.log_interval == 0 or batch_idx + 1 == len(self.dataloader)
@@ -147,6 +148,7 @@ class _EvaluationLoop:
             outputs = step(data_batch)
             self.evaluator.process(data_samples=outputs, data_batch=data_batch)
             runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+            runner.interrupt.check()
         metrics: dict[str, Any] = dict(self.evaluator.evaluate(len(self.dataloader.dataset)))  # type: ignore[arg-type]
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")

@@ -21,6 +21,7 @@ from kinema.datasets import build_dataloader
 from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import CheckpointStore, portable_config, read_training_state
 from kinema.engine.hooks import build_hooks
+from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper
@@ -138,6 +139,7 @@ class Runner:
         self.iter = 0
         self.best: dict[str, Any] = {}
         self.train_seconds = 0.0
+        self.interrupt = DeferredInterrupt()
         self.optim_wrapper: OptimWrapper
         self.schedules: list[Schedule] = []
         self.train_loop: Any = None
@@ -184,9 +186,10 @@ class Runner:
         log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
         try:
             self._prepare_training(loader, dict(loop_config or {}))
-            self.call_hook("before_run")
-            self.train_loop.run()
-            self.call_hook("after_run")
+            with self.interrupt:
+                self.call_hook("before_run")
+                self.train_loop.run()
+                self.call_hook("after_run")
             self._write_summary()
         finally:
             if log is not None:

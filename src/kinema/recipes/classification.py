@@ -78,7 +78,10 @@ def classification(
         "metainfo": metainfo,
         "pipeline": pipeline(card, frame_interval, train=False),
     }
-    logger.info("%d clips of %d classes to train on, every %d. frame of a clip", count, len(classes), frame_interval)
+    logger.info(
+        "%d clips of %d classes to train on; the model sees %d frames, %d apart",
+        *(count, len(classes), card.input.clip_len, frame_interval),
+    )
     return Config(
         {
             "model": zoo.model_config(model, num_classes=len(classes)),
