@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kinema.errors import CheckpointError
+from kinema.errors import CheckpointError, ConfigError
 from kinema.models.checkpoint import TRAINING_FILE, save_pretrained
 from kinema.registry import Registry
 
@@ -71,6 +71,40 @@ class CheckpointStore:
         """Folder that `last` or `best` names; None when there is none."""
         name = self._read(pointer)
         return None if name is None else self.folder / name
+
+
+class CheckpointSettings:
+    """What `default_hooks.checkpoint` says."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        known = {"type", "interval", "max_keep_ckpts", "save_best", "rule", "by_epoch", "save_last", "priority"}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
+        self.interval = max(int(settings.get("interval", 1)), 1)
+        self.keep = int(settings.get("max_keep_ckpts", 3))
+        self.save_best = settings.get("save_best", "auto")
+        self.rule = settings.get("rule")
+
+    def metric(self, metrics: Mapping[str, float]) -> str:
+        """Name of the metric that decides which checkpoint is best: the first one unless it is named."""
+        if self.save_best in (None, "auto"):
+            return next(iter(metrics))
+        if self.save_best not in metrics:
+            raise ConfigError(
+                f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}"
+            )
+        return str(self.save_best)
+
+    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any]) -> bool:
+        """Is this evaluation better than the best one so far?"""
+        if not metrics or self.save_best is None:
+            return False
+        name = self.metric(metrics)
+        if not best:
+            return True
+        is_less = self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
+        return metrics[name] < best["value"] if is_less else metrics[name] > best["value"]
 
 
 def portable_config(config: Any, registry: Registry) -> Any:

@@ -19,7 +19,7 @@ from kinema import __version__
 from kinema.config import Config
 from kinema.datasets import build_dataloader
 from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
-from kinema.engine.checkpoints import CheckpointStore, portable_config, read_training_state
+from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
 from kinema.engine.hooks import build_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
@@ -130,7 +130,7 @@ class Runner:
         self._load_from = load_from
         self._resume = resume
         settings = dict(default_hooks or {})
-        self.checkpoint_settings = _CheckpointSettings(settings.get("checkpoint") or {})
+        self.checkpoint_settings = CheckpointSettings(settings.get("checkpoint") or {})
         self.log_interval = int((settings.get("logger") or {}).get("interval", 20))
         self.hooks = build_hooks(custom_hooks or [])
         self.store = CheckpointStore(self.work_dir, self.checkpoint_settings.keep)
@@ -400,40 +400,6 @@ class Runner:
     def register_hook(self, hook: Any) -> None:
         """Add a hook, an object or its config."""
         self.hooks = build_hooks([*self.hooks, hook])
-
-
-class _CheckpointSettings:
-    """What `default_hooks.checkpoint` says."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        known = {"type", "interval", "max_keep_ckpts", "save_best", "rule", "by_epoch", "save_last", "priority"}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
-        self.interval = max(int(settings.get("interval", 1)), 1)
-        self.keep = int(settings.get("max_keep_ckpts", 3))
-        self.save_best = settings.get("save_best", "auto")
-        self.rule = settings.get("rule")
-
-    def metric(self, metrics: Mapping[str, float]) -> str:
-        """Name of the metric that decides which checkpoint is best: the first one unless it is named."""
-        if self.save_best in (None, "auto"):
-            return next(iter(metrics))
-        if self.save_best not in metrics:
-            raise ConfigError(
-                f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}"
-            )
-        return str(self.save_best)
-
-    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any]) -> bool:
-        """Is this evaluation better than the best one so far?"""
-        if not metrics or self.save_best is None:
-            return False
-        name = self.metric(metrics)
-        if not best:
-            return True
-        is_less = self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
-        return metrics[name] < best["value"] if is_less else metrics[name] > best["value"]
 
 
 def _init_parameters(cls: type) -> list[str]:
