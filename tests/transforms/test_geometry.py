@@ -4,7 +4,20 @@ import cv2
 import numpy as np
 import pytest
 
-from kinema.transforms import CenterCrop, Flip, RandomCrop, RandomResizedCrop, Resize, rescale_size
+from kinema.transforms import (
+    CenterCrop,
+    Flip,
+    FormatShape,
+    MultiScaleCrop,
+    RandomCrop,
+    RandomRescale,
+    RandomResizedCrop,
+    Resize,
+    TenCrop,
+    ThreeCrop,
+    rescale_size,
+)
+from kinema.transforms.cropping import multi_scale_sizes
 
 
 def frames_of(height, width, num_frames=3):
@@ -134,3 +147,100 @@ def test_bad_arguments_are_named(make, message) -> None:
 def test_a_crop_larger_than_the_frames_is_refused(crop) -> None:
     with pytest.raises(ValueError, match=r"a crop of 50x50 .* does not fit frames of 64x48: put a Resize .*\(a.mp4\)"):
         crop(sample_of(48, 64, filename="a.mp4"))
+
+
+def test_multi_scale_crop_draws_the_published_boxes():
+    scales = (1, 0.875, 0.75, 0.66)
+    seed_all()
+    result = MultiScaleCrop(224, scales, 1, False, 5)(sample_of(256, 340))
+    assert result["crop_bbox"].tolist() == [148, 64, 340, 256]
+    assert result["scales"] == scales
+    random.seed(1)
+    assert MultiScaleCrop(224, scales, 1, False, 13)(sample_of(256, 340))["crop_bbox"].tolist() == [21, 8, 277, 232]
+
+
+def test_multi_scale_sizes_mix_neighbouring_shares():
+    assert multi_scale_sizes((80, 40), [1, 0.5, 0.25], 1) == [
+        (40, 40),
+        (20, 40),
+        (40, 20),
+        (20, 20),
+        (10, 20),
+        (20, 10),
+        (10, 10),
+    ]
+
+
+def test_multi_scale_crop_takes_the_final_size_when_it_is_near_and_fits():
+    assert MultiScaleCrop(39, [1])(sample_of(40, 60))["img_shape"] == (39, 39)
+    assert MultiScaleCrop(41, [1])(sample_of(40, 60))["img_shape"] == (40, 41)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_multi_scale_crop_may_lie_anywhere(seed):
+    random.seed(seed)
+    result = MultiScaleCrop(32, [0.5], random_crop=True)(sample_of(40, 60))
+    left, top, right, bottom = result["crop_bbox"]
+    assert (right - left, bottom - top) == (20, 20)
+    assert np.array_equal(result["imgs"], frames_of(40, 60)[:, top:bottom, left:right])
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_three_crop_takes_left_right_middle(as_list):
+    result = ThreeCrop(224)(sample_of(224, 298, as_list=as_list))
+    assert [box.tolist() for box in result["crop_bbox"][::3]] == [[x, 0, x + 224, 224] for x in (0, 74, 37)]
+    expected = np.concatenate([frames_of(224, 298)[:, :, x : x + 224] for x in (0, 74, 37)])
+    assert np.array_equal(np.stack(result["imgs"]), expected)
+    assert result["img_shape"] == (224, 224)
+
+
+def test_three_crop_of_portrait_frames_takes_top_bottom_middle():
+    result = ThreeCrop((20, 20))(sample_of(31, 20))
+    assert [box.tolist() for box in result["crop_bbox"][::3]] == [[0, y, 20, y + 20] for y in (0, 10, 5)]
+
+
+def test_ten_crop_takes_corners_and_centre_plain_and_mirrored():
+    result = TenCrop(224)(sample_of(256, 341))
+    places = [(0, 0), (116, 0), (0, 32), (116, 32), (58, 16)]
+    expected = []
+    for x, y in places:
+        crop = frames_of(256, 341)[:, y : y + 224, x : x + 224]
+        expected += [crop, crop[:, :, ::-1]]
+    assert np.array_equal(np.stack(result["imgs"]), np.concatenate(expected))
+    assert [box[:2].tolist() for box in result["crop_bbox"][::6]] == [list(place) for place in places]
+
+
+def test_several_crops_become_views():
+    sample = ThreeCrop(24)(sample_of(24, 40))
+    views = FormatShape("NCTHW")({**sample, "clip_len": 3})["imgs"]
+    assert views.shape == (3, 3, 3, 24, 24)
+    assert np.array_equal(views[2, 1, 0], frames_of(24, 40)[0, :, 8:32, 1])
+
+
+def test_random_rescale_draws_the_published_size():
+    np.random.seed(0)
+    result = RandomRescale((256, 320))(sample_of(360, 640))
+    assert (result["short_edge"], result["img_shape"]) == (300, (300, 533))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MultiScaleCrop(0), "MultiScaleCrop: input_size must be one or two .* whole numbers above 0, got 0"),
+        (lambda: MultiScaleCrop(32, [1.5]), r"scales must be shares of the short side, .* got \[1.5\]"),
+        (lambda: MultiScaleCrop(32, num_fixed_crops=9), "num_fixed_crops must be 5 or 13, got 9"),
+        (
+            lambda: ThreeCrop(24)(sample_of(30, 40)),
+            "the crop of 24x24 .* must have the width or height of the frames, 40x30",
+        ),
+        (lambda: TenCrop(64)(sample_of(30, 40)), "TenCrop: a crop of 64x64 .* does not fit frames of 40x30"),
+        (
+            lambda: RandomRescale((320, 256)),
+            r"scale_range must be two whole numbers, 0 < low <= high, got \(320, 256\)",
+        ),
+        (lambda: RandomRescale((20, 30), "cubic"), "interpolation must be one of"),
+    ],
+)
+def test_bad_arguments_of_the_other_crops_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

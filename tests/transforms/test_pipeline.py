@@ -150,3 +150,13 @@ def test_a_key_error_of_a_users_own_key_stays_a_key_error() -> None:
 def test_bad_input_is_named(make, kind, message) -> None:
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_axes_keys_and_types_can_be_changed():
+    sample = {"imgs": np.zeros((2, 3, 4)), "old": 1}
+    sample = Compose(
+        [dict(type="Transpose", keys=["imgs"], order=(2, 0, 1)), dict(type="Rename", mapping={"old": "new", "no": "x"})]
+    )(sample)
+    assert sample["imgs"].shape == (4, 2, 3)
+    assert "old" not in sample
+    assert Compose([dict(type="ToTensor", keys=["new"])])(sample)["new"].tolist() == [1]

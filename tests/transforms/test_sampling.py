@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kinema.transforms import SampleFrames
+from kinema.transforms import DenseSampleFrames, SampleFrames, UniformSample, UntrimmedSampleFrames
 
 
 def sample(total_frames, *, start_index=0, avg_fps=None, **options):
@@ -101,3 +101,77 @@ def test_bad_settings_are_named() -> None:
         sample(50, clip_len=4, twice_sample=True, test_mode=True)
     with pytest.raises(ValueError, match="the video has no frames: empty.mp4"):
         SampleFrames(4)({"total_frames": 0, "filename": "empty.mp4"})
+
+
+def indices(transform, total):
+    result = transform({"total_frames": total, "start_index": 0})
+    assert result["frame_inds"].dtype == np.int32
+    return result["frame_inds"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("transform", "total", "expected"),
+    [
+        (UniformSample(8, test_mode=True), 100, [6, 18, 31, 43, 56, 68, 80, 93]),
+        (UniformSample(4, 2, test_mode=True), 30, [2, 9, 16, 24, 4, 11, 18, 26]),
+        (UniformSample(8, test_mode=True), 5, [0, 0, 1, 2, 2, 2, 3, 4]),
+        (UntrimmedSampleFrames(4, 16, 1), 50, [6, 7, 8, 9, 22, 23, 24, 25, 38, 39, 40, 41]),
+        (UntrimmedSampleFrames(1, 16, 1), 40, [8, 24]),
+        (UntrimmedSampleFrames(5, 16, 2), 20, [4, 6, 8, 10, 12]),
+        (
+            DenseSampleFrames(1, num_clips=8, num_sample_positions=3, test_mode=True),
+            100,
+            [start + step for start in (0, 18, 36) for step in range(0, 57, 8)],
+        ),
+        (
+            DenseSampleFrames(1, num_clips=8, num_sample_positions=2, test_mode=True),
+            40,
+            [0, 8, 16, 24, 32, 0, 8, 16] * 2,
+        ),
+    ],
+)
+def test_the_other_samplers_give_the_published_indices(transform, total, expected):
+    assert indices(transform, total) == expected
+
+
+def test_uniform_sampling_draws_the_published_indices():
+    np.random.seed(0)
+    assert indices(UniformSample(8), 100) == [12, 17, 25, 40, 61, 65, 81, 96]
+
+
+def test_dense_sampling_draws_one_stretch_inside_the_video():
+    for seed in range(20):
+        np.random.seed(seed)
+        frames = indices(DenseSampleFrames(2, 3, num_clips=4, sample_range=40), 50)
+        starts = frames[::2]
+        assert np.diff(starts).tolist() == [10, 10, 10]
+        assert 0 <= starts[0] < 10
+        assert [b - a for a, b in zip(starts, frames[1::2], strict=True)] == [3, 3, 3, 3]
+
+
+def test_the_other_samplers_write_what_they_chose():
+    dense = DenseSampleFrames(2, 3, num_clips=4, test_mode=True)({"total_frames": 100})
+    assert (dense["clip_len"], dense["frame_interval"], dense["num_clips"], len(dense["frame_inds"])) == (2, 3, 4, 80)
+    untrimmed = UntrimmedSampleFrames(2, 16)({"total_frames": 100, "start_index": 1})
+    assert (untrimmed["num_clips"], untrimmed["clip_interval"], untrimmed["frame_inds"][0]) == (6, 16, 8)
+    assert UniformSample(4)({"total_frames": 9})["frame_interval"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: UniformSample(0), "UniformSample: clip_len must be at least 1, got 0"),
+        (lambda: DenseSampleFrames(4, sample_range=0), "DenseSampleFrames: sample_range must be at least 1"),
+        (
+            lambda: DenseSampleFrames(4, out_of_bound_opt="x"),
+            "out_of_bound_opt must be 'loop' or 'repeat_last', got 'x'",
+        ),
+        (
+            lambda: UntrimmedSampleFrames(1, 16)({"total_frames": 8}),
+            "a video of 8 frames has no clip at clip_interval=16",
+        ),
+    ],
+)
+def test_the_other_samplers_refuse_what_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

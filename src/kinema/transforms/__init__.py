@@ -1,41 +1,83 @@
 """Transforms: a sample dict in, a sample dict out. Each works alone and in a `Compose`."""
 
+from kinema.transforms.augment import RandomErasing
 from kinema.transforms.base import BaseTransform, Compose, Sample
+from kinema.transforms.color import ColorJitter
 from kinema.transforms.contract import join_pipeline, split_pipeline
-from kinema.transforms.decoding import DecodeVideo, OpenVideo, pyav_decode
-from kinema.transforms.formatting import FormatShape, PackActionInputs, clips_first, to_tensor
-from kinema.transforms.geometry import (
+from kinema.transforms.cropping import (
     CenterCrop,
-    Flip,
+    MultiScaleCrop,
     RandomCrop,
     RandomResizedCrop,
-    Resize,
+    TenCrop,
+    ThreeCrop,
     crop_frames,
+)
+from kinema.transforms.decoding import (
+    ArrayDecode,
+    BuildPseudoClip,
+    DecodeVideo,
+    ImageDecode,
+    OpenVideo,
+    RawFrameDecode,
+    pyav_decode,
+    read_image,
+)
+from kinema.transforms.formatting import (
+    FormatShape,
+    PackActionInputs,
+    Rename,
+    ToTensor,
+    Transpose,
+    clips_first,
+    to_tensor,
+)
+from kinema.transforms.geometry import (
+    Flip,
+    RandomRescale,
+    Resize,
     flip_frames,
     rescale_size,
     resize_frames,
 )
-from kinema.transforms.sampling import SampleFrames
+from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UniformSample, UntrimmedSampleFrames
 
 __all__ = [
+    "ArrayDecode",
     "BaseTransform",
+    "BuildPseudoClip",
     "CenterCrop",
+    "ColorJitter",
     "Compose",
     "DecodeVideo",
+    "DenseSampleFrames",
     "Flip",
     "FormatShape",
+    "ImageDecode",
+    "MultiScaleCrop",
     "OpenVideo",
     "PackActionInputs",
     "RandomCrop",
+    "RandomErasing",
+    "RandomRescale",
     "RandomResizedCrop",
+    "RawFrameDecode",
+    "Rename",
     "Resize",
     "Sample",
     "SampleFrames",
+    "TenCrop",
+    "ThreeCrop",
+    "ToTensor",
+    "Transpose",
+    "UniformSample",
+    "UntrimmedSampleFrames",
     "clips_first",
     "crop_frames",
     "flip_frames",
     "join_pipeline",
     "pyav_decode",
+    "read_image",
     "rescale_size",
     "resize_frames",
     "split_pipeline",

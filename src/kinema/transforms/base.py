@@ -17,6 +17,10 @@ class Sample(TypedDict, total=False):
     """
 
     filename: str  # path of the video [dataset]
+    frame_dir: str  # folder of the frames' files [dataset]
+    filename_tmpl: str  # name of a frame's file, such as "img_{:05}.jpg", or "flow_{}_{:05d}.jpg" [dataset]
+    offset: int  # added to the numbers of frames' files [dataset]
+    array: np.ndarray  # (T, H, W, C) frames in memory [dataset]
     label: Any  # class index, or (N,) float multi-hot [dataset]
     sample_idx: int  # place in the dataset [dataset]
     modality: str  # "RGB" or "Flow" [dataset]
@@ -27,13 +31,18 @@ class Sample(TypedDict, total=False):
     frame_inds: np.ndarray  # (num_clips * clip_len,) int32, frames to decode, clip after clip [SampleFrames]
     clip_len: int  # frames of a clip, T [SampleFrames]
     num_clips: int  # clips of a sample [SampleFrames]
-    frame_interval: int  # frames between two neighbours of a clip [SampleFrames]
+    frame_interval: int | None  # frames between two neighbours of a clip; None when they vary [SampleFrames]
+    clip_interval: int  # frames between the middles of two clips [UntrimmedSampleFrames]
     imgs: Any  # list of, or stacked, (H, W, 3) uint8 RGB frames [DecodeVideo]; after FormatShape one array
     original_shape: tuple[int, int]  # (H, W) as decoded [DecodeVideo]
     img_shape: tuple[int, int]  # (H, W) of `imgs` now [DecodeVideo, Resize, crops]
     keep_ratio: bool  # whether the last resize kept the shape of the image [Resize]
     scale_factor: np.ndarray  # (2,) float32, width and height now over the decoded ones [Resize]
-    crop_bbox: np.ndarray  # (4,) int, left, top, right, bottom of the last crop in its input [crops]
+    short_edge: int  # short side drawn [RandomRescale]
+    scales: tuple[float, ...]  # shares of the short side to crop [MultiScaleCrop]
+    crop_bbox: (
+        np.ndarray
+    )  # (4,) int, left, top, right, bottom of the last crop in its input; (frames, 4) of several [crops]
     crop_quadruple: np.ndarray  # (4,) float32, left, top, width, height kept of the decoded frame, in [0, 1] [crops]
     flip: bool  # whether the frames are mirrored [Flip]
     flip_direction: str  # "horizontal" or "vertical" [Flip]
@@ -43,6 +52,9 @@ class Sample(TypedDict, total=False):
 # Who writes what the others read: the hint when a key is missing.
 _WRITERS = {
     "filename": "the dataset",
+    "frame_dir": "a dataset of frame folders",
+    "filename_tmpl": "a dataset of frame folders",
+    "array": "the dataset",
     "label": "the dataset",
     "total_frames": "OpenVideo (or a dataset of frame folders)",
     "video_reader": "OpenVideo",

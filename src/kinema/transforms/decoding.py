@@ -1,10 +1,12 @@
-"""From a file name to frames."""
+"""From a file name, a folder of frames, an array or an image to frames."""
 
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 
+from kinema.errors import VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.video import VideoReader
@@ -81,3 +83,138 @@ class DecodeVideo(BaseTransform):
 def pyav_decode(multi_thread: bool = False, mode: Literal["accurate", "efficient"] = "accurate") -> DecodeVideo:
     """`DecodeVideo` with the arguments that configs give `PyAVDecode`; threads are set where the video is opened."""
     return DecodeVideo(mode)
+
+
+def read_image(path: str | Path, *, grey: bool = False) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB, or (H, W) grey.
+
+    Raises:
+        VideoError: there is no such file, or it is no image.
+    """
+    path = Path(path)
+    try:
+        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    except OSError as error:
+        raise VideoError(f"{path}: the image cannot be read: {error.strerror or error}") from error
+    image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) if content.size else None
+    if image is None:
+        raise VideoError(f"{path}: expected an image file that OpenCV reads, such as .jpg or .png")
+    return image if grey else np.ascontiguousarray(image[..., ::-1])
+
+
+@TRANSFORMS.register_module()
+class RawFrameDecode(BaseTransform):
+    """Read the chosen frames from a folder of image files.
+
+    Reads `frame_dir`, `filename_tmpl`, `frame_inds`, `modality`, `offset`. Writes `imgs` (a list of (H, W, 3) RGB, or of (H, W, 2)
+    flow frames, x and y), `original_shape`, `img_shape`.
+
+    Args:
+        io_backend: only "disk".
+        decoding_backend: only "cv2".
+
+    Raises:
+        ValueError: another backend.
+        VideoError: a frame's file cannot be read.
+    """
+
+    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
+        if io_backend not in ("disk", "local") or decoding_backend != "cv2":
+            raise ValueError(
+                "RawFrameDecode reads files where they lie, by OpenCV: io_backend must be 'disk' and decoding_backend 'cv2', "
+                f"got {io_backend!r} and {decoding_backend!r}"
+            )
+
+    def transform(self, results: Sample) -> Sample:
+        indices = np.asarray(results["frame_inds"]).reshape(-1).tolist()
+        frames = {index: self._read(results, index + results.get("offset", 0)) for index in dict.fromkeys(indices)}
+        # A frame chosen twice is copied: what a later step does to one must not show in the other.
+        results["imgs"] = [
+            frames.pop(index) if index not in indices[place + 1 :] else frames[index].copy()
+            for place, index in enumerate(indices)
+        ]
+        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
+        return results
+
+    @staticmethod
+    def _read(results: Sample, number: int) -> np.ndarray:
+        folder, template = Path(results["frame_dir"]), results["filename_tmpl"]
+        if results.get("modality", "RGB") == "Flow":
+            return np.stack([read_image(folder / template.format(axis, number), grey=True) for axis in "xy"], axis=-1)
+        return read_image(folder / template.format(number))
+
+    def __repr__(self) -> str:
+        return "RawFrameDecode()"
+
+
+@TRANSFORMS.register_module()
+class ArrayDecode(BaseTransform):
+    """Take the chosen frames out of an array.
+
+    Reads `array` (T, H, W, 3) RGB, or (T, H, W, 2) flow; `frame_inds`, `modality`. Writes `imgs` (of flow: x and y of a frame, one after
+    the other, (H, W) each), `original_shape`, `img_shape`.
+    """
+
+    def transform(self, results: Sample) -> Sample:
+        frames = results["array"][np.asarray(results["frame_inds"]).reshape(-1)]
+        if results.get("modality", "RGB") == "Flow":
+            results["imgs"] = [frame[..., axis] for frame in frames for axis in (0, 1)]
+        else:
+            results["imgs"] = frames
+        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return "ArrayDecode()"
+
+
+@TRANSFORMS.register_module()
+class ImageDecode(BaseTransform):
+    """Read one image. Reads `filename`. Writes `imgs` (one frame), `original_shape`, `img_shape`.
+
+    Args:
+        io_backend: only "disk".
+        decoding_backend: only "cv2".
+
+    Raises:
+        ValueError: another backend.
+        VideoError: the file cannot be read.
+    """
+
+    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
+        RawFrameDecode(io_backend, decoding_backend)  # the same limits
+
+    def transform(self, results: Sample) -> Sample:
+        results["imgs"] = [read_image(results["filename"])]
+        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return "ImageDecode()"
+
+
+@TRANSFORMS.register_module()
+class BuildPseudoClip(BaseTransform):
+    """Repeat one image as a clip. Reads `imgs` (one frame). Writes `imgs`, `clip_len`, `num_clips`.
+
+    Args:
+        clip_len: frames of the clip, T.
+
+    Raises:
+        ValueError: `clip_len` below 1, or there is more than one image.
+    """
+
+    def __init__(self, clip_len: int) -> None:
+        if clip_len < 1:
+            raise ValueError(f"BuildPseudoClip: clip_len must be at least 1, got {clip_len}")
+        self.clip_len = clip_len
+
+    def transform(self, results: Sample) -> Sample:
+        if len(results["imgs"]) != 1:
+            raise ValueError(f"BuildPseudoClip repeats one image, got {len(results['imgs'])}")
+        results["imgs"] = [results["imgs"][0]] * self.clip_len
+        results["clip_len"], results["num_clips"] = self.clip_len, 1
+        return results
+
+    def __repr__(self) -> str:
+        return f"BuildPseudoClip(clip_len={self.clip_len})"

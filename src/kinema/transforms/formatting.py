@@ -41,11 +41,11 @@ def clips_first(frames: np.ndarray, clip_len: int) -> np.ndarray:
 class FormatShape(BaseTransform):
     """Bring the frames into the layout of a model.
 
-    Reads `imgs`, `clip_len`. Writes `imgs` (an array, still uint8), `input_shape`.
+    Reads `imgs`, `clip_len`, `modality`. Writes `imgs` (an array, still uint8), `input_shape`.
 
     Args:
         input_format: "NCTHW": (views, C, T, H, W) for 3D models, views being clips times crops;
-            "NCHW": (frames, C, H, W) for 2D models.
+            "NCHW": (frames, C, H, W) for 2D models; of optical flow (views, T * C, H, W).
         collapse: drop a leading 1 (one clip, one crop).
 
     Raises:
@@ -65,6 +65,8 @@ class FormatShape(BaseTransform):
             frames = clips_first(frames, results["clip_len"])
         else:
             frames = frames.transpose(0, 3, 1, 2)
+            if results.get("modality") == "Flow":  # the frames of a clip become channels: (clips, clip_len * 2, H, W)
+                frames = frames.reshape(-1, results["clip_len"] * frames.shape[1], *frames.shape[2:])
         if self.collapse:
             if len(frames) != 1:
                 raise ValueError(f"FormatShape: collapse=True needs one view, got {len(frames)}")
@@ -118,3 +120,66 @@ class PackActionInputs(BaseTransform):
 
     def __repr__(self) -> str:
         return f"PackActionInputs(collect_keys={self.collect_keys}, meta_keys={self.meta_keys})"
+
+
+@TRANSFORMS.register_module()
+class Transpose(BaseTransform):
+    """Reorder the axes of arrays.
+
+    Args:
+        keys: arrays of the sample.
+        order: of the axes, as for `numpy.transpose`.
+    """
+
+    def __init__(self, keys: Sequence[str], order: Sequence[int]) -> None:
+        self.keys = tuple(keys)
+        self.order = tuple(order)
+
+    def transform(self, results: Any) -> Any:
+        for key in self.keys:
+            results[key] = results[key].transpose(self.order)
+        return results
+
+    def __repr__(self) -> str:
+        return f"Transpose(keys={self.keys}, order={self.order})"
+
+
+@TRANSFORMS.register_module()
+class Rename(BaseTransform):
+    """Rename keys of the sample; keys that are not there are left out.
+
+    Args:
+        mapping: old key -> new key.
+    """
+
+    def __init__(self, mapping: dict[str, str]) -> None:
+        self.mapping = dict(mapping)
+
+    def transform(self, results: Any) -> Any:
+        for old, new in self.mapping.items():
+            if old in results:
+                results[new] = results.pop(old)
+        return results
+
+    def __repr__(self) -> str:
+        return f"Rename(mapping={self.mapping})"
+
+
+@TRANSFORMS.register_module()
+class ToTensor(BaseTransform):
+    """Make values of the sample tensors.
+
+    Args:
+        keys: of the sample.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = tuple(keys)
+
+    def transform(self, results: Any) -> Any:
+        for key in self.keys:
+            results[key] = to_tensor(results[key])
+        return results
+
+    def __repr__(self) -> str:
+        return f"ToTensor(keys={self.keys})"

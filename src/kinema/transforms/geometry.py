@@ -1,6 +1,5 @@
-"""Resizing, cropping and mirroring whole clips. Crops and flips are views; only resizing computes pixels."""
+"""Resizing and mirroring whole clips. A flip is a view; only resizing computes pixels."""
 
-import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,7 +9,6 @@ import numpy as np
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 Size = int | Sequence[int]
 
 INTERPOLATIONS = {
@@ -60,52 +58,6 @@ def as_size(size: Size, what: str) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def center_box(image_size: tuple[int, int], crop_size: tuple[int, int]) -> Box:
-    """Box of `crop_size` (W, H) in the middle of an image of `image_size` (W, H)."""
-    left, top = (image_size[0] - crop_size[0]) // 2, (image_size[1] - crop_size[1]) // 2
-    return left, top, left + crop_size[0], top + crop_size[1]
-
-
-def random_box(image_size: tuple[int, int], side: int) -> Box:
-    """Square box at a random place. The last row and column of places are never drawn, as published results had it."""
-    width, height = image_size
-    top = np.random.randint(0, height - side) if height > side else 0
-    left = np.random.randint(0, width - side) if width > side else 0
-    return left, top, left + side, top + side
-
-
-def random_resized_box(
-    image_size: tuple[int, int],
-    area_range: Sequence[float],
-    aspect_ratio_range: Sequence[float],
-    attempts: int = 10,
-) -> Box:
-    """Box of random area and shape; the centred square of the short side when no attempt fits the image.
-
-    Args:
-        image_size: (W, H) in pixels.
-        area_range: smallest and largest share of the image's area.
-        aspect_ratio_range: smallest and largest width over height, drawn log-uniformly.
-        attempts: candidates to draw.
-
-    Draws from numpy's (size) and Python's (place) global generators.
-    Source: Inception crops, Szegedy et al. 2015, arXiv:1409.4842, section 6.
-    """
-    width, height = image_size
-    low, high = np.log(aspect_ratio_range[0]), np.log(aspect_ratio_range[1])
-    ratios = np.exp(np.random.uniform(low, high, size=attempts))
-    areas = np.random.uniform(area_range[0], area_range[1], size=attempts) * width * height
-    crop_widths = np.round(np.sqrt(areas * ratios)).astype(np.int32)
-    crop_heights = np.round(np.sqrt(areas / ratios)).astype(np.int32)
-    for crop_width, crop_height in zip(crop_widths.tolist(), crop_heights.tolist(), strict=True):
-        if crop_width <= width and crop_height <= height:
-            left = random.randint(0, width - crop_width)
-            top = random.randint(0, height - crop_height)
-            return left, top, left + crop_width, top + crop_height
-    side = min(width, height)
-    return center_box(image_size, (side, side))
-
-
 # ---- frames
 
 
@@ -129,14 +81,6 @@ def resize_frames(frames: Any, size: tuple[int, int], interpolation: str = "bili
     return out
 
 
-def crop_frames(frames: Any, box: Box) -> Any:
-    """Cut `box` out of (T, H, W, C) frames or of a list of (H, W, C); views, not copies."""
-    left, top, right, bottom = box
-    if isinstance(frames, np.ndarray):
-        return frames[:, top:bottom, left:right]
-    return [frame[top:bottom, left:right] for frame in frames]
-
-
 def flip_frames(frames: Any, direction: str) -> Any:
     """Mirror (T, H, W, C) frames or a list of (H, W, C); views, not copies."""
     axis = 1 if direction == "horizontal" else 0
@@ -145,31 +89,24 @@ def flip_frames(frames: Any, direction: str) -> Any:
     return [np.flip(frame, axis) for frame in frames]
 
 
-def _crop_sample(results: Sample, box: Box) -> Sample:
-    """Cut `box` out of the sample's frames and write down what was cut."""
-    height, width = results["img_shape"]
-    left, top, right, bottom = box
-    results["imgs"] = crop_frames(results["imgs"], box)
-    results["crop_bbox"] = np.array(box)
-    results["img_shape"] = (bottom - top, right - left)
-    old = results.get("crop_quadruple", np.array([0, 0, 1, 1], dtype=np.float32))
-    new = [left / width, top / height, (right - left) / width, (bottom - top) / height]
-    kept = [old[0] + new[0] * old[2], old[1] + new[1] * old[3], new[2] * old[2], new[3] * old[3]]
-    results["crop_quadruple"] = np.array(kept, dtype=np.float32)
-    return results
+def mirror_flow(frames: Any) -> list[np.ndarray]:
+    """Mirror optical flow left to right: motion to the left becomes motion to the right, 255 - x.
+
+    Args:
+        frames: (H, W, 2) frames, x first; or (H, W) frames, x and y one after the other.
+    """
+    mirrored = []
+    for place, frame in enumerate(frames):
+        turned = np.flip(frame, 1).copy()
+        if turned.ndim == 3:
+            turned[..., 0] = 255 - turned[..., 0]
+        elif place % 2 == 0:
+            turned = 255 - turned
+        mirrored.append(turned)
+    return mirrored
 
 
-def _require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> None:
-    """Raise ValueError when a (W, H) crop is larger than the frames."""
-    height, width = results["img_shape"]
-    if crop_size[0] > width or crop_size[1] > height:
-        raise ValueError(
-            f"{who}: a crop of {crop_size[0]}x{crop_size[1]} (width x height) does not fit frames of {width}x{height}: "
-            f"put a Resize to at least the crop's size before it ({results.get('filename', 'unnamed sample')})"
-        )
-
-
-def _refuse_lazy(lazy: bool, who: str) -> None:
+def refuse_lazy(lazy: bool, who: str) -> None:
     """Raise ValueError for `lazy=True`, which Kinema does not need: crops and flips are views anyway."""
     if lazy:
         raise ValueError(f"{who}: lazy=True is not supported yet; leave it out, crops and flips copy no pixels")
@@ -201,7 +138,7 @@ class Resize(BaseTransform):
         interpolation: str = "bilinear",
         lazy: bool = False,
     ) -> None:
-        _refuse_lazy(lazy, "Resize")
+        refuse_lazy(lazy, "Resize")
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"Resize: interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
         self.scale: float | tuple[float, ...]
@@ -240,102 +177,43 @@ class Resize(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class CenterCrop(BaseTransform):
-    """Cut the middle of the frames out.
+class RandomRescale(BaseTransform):
+    """Resize the frames to a random short side, the shape kept.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
-
-    Args:
-        crop_size: side of a square, or (W, H), in pixels.
-        lazy: only False.
-
-    Raises:
-        ValueError: `crop_size` is neither, or larger than the frames.
-    """
-
-    def __init__(self, crop_size: Size, lazy: bool = False) -> None:
-        _refuse_lazy(lazy, "CenterCrop")
-        self.crop_size = as_size(crop_size, "CenterCrop: crop_size")
-
-    def transform(self, results: Sample) -> Sample:
-        _require_inside(results, self.crop_size, "CenterCrop")
-        height, width = results["img_shape"]
-        return _crop_sample(results, center_box((width, height), self.crop_size))
-
-    def __repr__(self) -> str:
-        return f"CenterCrop(crop_size={self.crop_size})"
-
-
-@TRANSFORMS.register_module()
-class RandomCrop(BaseTransform):
-    """Cut a square at a random place, the same in all frames.
-
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+    Reads `imgs`, `img_shape`. Writes what `Resize` writes, and `short_edge`.
 
     Args:
-        size: side of the square, in pixels.
-        lazy: only False.
+        scale_range: smallest and largest short side, both included, in pixels.
+        interpolation: see `Resize`.
 
     Raises:
-        ValueError: `size` is no whole number above 0, or larger than the frames.
+        ValueError: a range that is not two whole numbers, 0 < low <= high, or an unknown interpolation.
     """
 
-    def __init__(self, size: int, lazy: bool = False) -> None:
-        _refuse_lazy(lazy, "RandomCrop")
-        self.size, other = as_size(size, "RandomCrop: size")
-        if other != self.size:
-            raise ValueError(f"RandomCrop: size is the side of a square, got {size!r}")
+    def __init__(self, scale_range: Sequence[int], interpolation: str = "bilinear") -> None:
+        if not (isinstance(scale_range, Sequence) and len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1]):
+            raise ValueError(
+                f"RandomRescale: scale_range must be two whole numbers, 0 < low <= high, got {scale_range!r}"
+            )
+        self.scale_range = tuple(scale_range)
+        self.interpolation = interpolation
+        Resize((-1, self.scale_range[0]), interpolation=interpolation)  # says now what is wrong
 
     def transform(self, results: Sample) -> Sample:
-        _require_inside(results, (self.size, self.size), "RandomCrop")
-        height, width = results["img_shape"]
-        return _crop_sample(results, random_box((width, height), self.size))
+        short_edge = int(np.random.randint(self.scale_range[0], self.scale_range[1] + 1))
+        results = Resize((-1, short_edge), interpolation=self.interpolation).transform(results)
+        results["short_edge"] = short_edge
+        return results
 
     def __repr__(self) -> str:
-        return f"RandomCrop(size={self.size})"
-
-
-@TRANSFORMS.register_module()
-class RandomResizedCrop(BaseTransform):
-    """Cut a box of random area, shape and place, the same in all frames. A `Resize` behind it sets the final size.
-
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
-
-    Args:
-        area_range: smallest and largest share of the frame's area.
-        aspect_ratio_range: smallest and largest width over height.
-        lazy: only False.
-
-    Raises:
-        ValueError: a range that is not two numbers, 0 < low <= high.
-    """
-
-    def __init__(
-        self,
-        area_range: Sequence[float] = (0.08, 1.0),
-        aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
-        lazy: bool = False,
-    ) -> None:
-        _refuse_lazy(lazy, "RandomResizedCrop")
-        for name, bounds in (("area_range", area_range), ("aspect_ratio_range", aspect_ratio_range)):
-            if not (isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] <= bounds[1]):
-                raise ValueError(f"RandomResizedCrop: {name} must be two numbers, 0 < low <= high, got {bounds!r}")
-        self.area_range = tuple(area_range)
-        self.aspect_ratio_range = tuple(aspect_ratio_range)
-
-    def transform(self, results: Sample) -> Sample:
-        height, width = results["img_shape"]
-        return _crop_sample(results, random_resized_box((width, height), self.area_range, self.aspect_ratio_range))
-
-    def __repr__(self) -> str:
-        return f"RandomResizedCrop(area_range={self.area_range}, aspect_ratio_range={self.aspect_ratio_range})"
+        return f"RandomRescale(scale_range={self.scale_range}, interpolation={self.interpolation!r})"
 
 
 @TRANSFORMS.register_module()
 class Flip(BaseTransform):
-    """Mirror all frames of the sample, or none.
+    """Mirror all frames of the sample, or none. Of optical flow the x component changes its sign, too.
 
-    Reads `imgs`, `label` (with `flip_label_map`). Writes `imgs`, `label`, `flip`, `flip_direction`.
+    Reads `imgs`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`, `flip`, `flip_direction`.
 
     Args:
         flip_ratio: probability of mirroring.
@@ -344,7 +222,7 @@ class Flip(BaseTransform):
         lazy: only False.
 
     Raises:
-        ValueError: a ratio outside [0, 1], or an unknown direction.
+        ValueError: a ratio outside [0, 1], an unknown direction, or optical flow with "vertical".
     """
 
     def __init__(
@@ -354,7 +232,7 @@ class Flip(BaseTransform):
         flip_label_map: dict[int, int] | None = None,
         lazy: bool = False,
     ) -> None:
-        _refuse_lazy(lazy, "Flip")
+        refuse_lazy(lazy, "Flip")
         if not 0 <= flip_ratio <= 1:
             raise ValueError(f"Flip: flip_ratio must be within 0 and 1, got {flip_ratio}")
         if direction not in ("horizontal", "vertical"):
@@ -368,7 +246,12 @@ class Flip(BaseTransform):
         results["flip"] = flip
         results["flip_direction"] = self.direction
         if flip:
-            results["imgs"] = flip_frames(results["imgs"], self.direction)
+            if results.get("modality") == "Flow":
+                if self.direction != "horizontal":
+                    raise ValueError("Flip: optical flow can be mirrored horizontally only")
+                results["imgs"] = mirror_flow(results["imgs"])
+            else:
+                results["imgs"] = flip_frames(results["imgs"], self.direction)
             if self.flip_label_map:
                 results["label"] = self.flip_label_map.get(results["label"], results["label"])
         return results

@@ -1,5 +1,6 @@
 """Which frames of a video make up the clips."""
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -135,13 +136,8 @@ class SampleFrames(BaseTransform):
         keep_tail_frames: bool = False,
         target_fps: float | None = None,
     ) -> None:
-        for name, number in (("clip_len", clip_len), ("frame_interval", frame_interval), ("num_clips", num_clips)):
-            if number < 1:
-                raise ValueError(f"SampleFrames: {name} must be at least 1, got {number}")
-        if out_of_bound_opt not in ("loop", "repeat_last"):
-            raise ValueError(
-                f"SampleFrames: out_of_bound_opt must be 'loop' or 'repeat_last', got {out_of_bound_opt!r}"
-            )
+        _require_positive("SampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips)
+        _require_out_of_bound("SampleFrames", out_of_bound_opt)
         self.clip_len = clip_len
         self.frame_interval = frame_interval
         self.num_clips = num_clips
@@ -199,3 +195,176 @@ class SampleFrames(BaseTransform):
             f"{type(self).__name__}(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
             f"num_clips={self.num_clips}, test_mode={self.test_mode})"
         )
+
+
+@TRANSFORMS.register_module()
+class UniformSample(BaseTransform):
+    """Choose `clip_len` frames spread over the whole video, one from each of equal parts.
+
+    In training each frame is drawn in its part, both ends included; test mode takes the parts' beginnings, shifted a little
+    for each of `num_clips` clips. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`, `num_clips`;
+    `frame_interval` is None.
+
+    Args:
+        clip_len: frames of a clip, T.
+        num_clips: clips in test mode, N; training gives one.
+        test_mode: no randomness.
+
+    Raises:
+        ValueError: a number is below 1.
+
+    Source: the Something-Something sampling of UniFormer, Li et al. 2022, arXiv:2201.04676.
+    """
+
+    def __init__(self, clip_len: int, num_clips: int = 1, test_mode: bool = False) -> None:
+        _require_positive("UniformSample", clip_len=clip_len, num_clips=num_clips)
+        self.clip_len = clip_len
+        self.num_clips = num_clips
+        self.test_mode = test_mode
+
+    def transform(self, results: Sample) -> Sample:
+        part = (results["total_frames"] - 1) / self.clip_len
+        edges = np.around(part * np.arange(self.clip_len + 1)).astype(np.int64)
+        if self.test_mode:
+            shifts = (part / (self.num_clips + 1) * np.arange(1, self.num_clips + 1)).astype(np.int64)
+            frames = (edges[None, :-1] + shifts[:, None]).reshape(-1)  # (N * T,)
+        else:
+            frames = np.array([np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)])
+        results["frame_inds"] = (frames + results.get("start_index", 0)).astype(np.int32)
+        results["frame_interval"] = None
+        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
+        return results
+
+    def __repr__(self) -> str:
+        return f"UniformSample(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
+
+
+@TRANSFORMS.register_module()
+class DenseSampleFrames(BaseTransform):
+    """Choose the frames of `num_clips` clips from a stretch of `sample_range` frames.
+
+    In training the stretch lies at random; test mode takes `num_sample_positions` stretches spread over the video, so that
+    there are N * `num_sample_positions` clips. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`,
+    `frame_interval`, `num_clips`.
+
+    Args:
+        clip_len: frames of a clip, T.
+        frame_interval: distance of neighbouring frames of a clip.
+        num_clips: clips of a stretch, N.
+        sample_range: length of the stretch, in frames.
+        num_sample_positions: stretches in test mode.
+        temporal_jitter: move every frame by a random 0 to `frame_interval` - 1.
+        out_of_bound_opt: what stands for frames past the end: "loop" or "repeat_last".
+        test_mode: no randomness.
+
+    Raises:
+        ValueError: a number is below 1, or `out_of_bound_opt` is neither.
+
+    Source: the dense sampling of TSM, Lin et al. 2019, arXiv:1811.08383, after Wang et al. 2018, arXiv:1711.07971.
+    """
+
+    def __init__(
+        self,
+        clip_len: int,
+        frame_interval: int = 1,
+        num_clips: int = 1,
+        sample_range: int = 64,
+        num_sample_positions: int = 10,
+        temporal_jitter: bool = False,
+        out_of_bound_opt: OutOfBound = "loop",
+        test_mode: bool = False,
+    ) -> None:
+        _require_positive(
+            "DenseSampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips,
+            sample_range=sample_range, num_sample_positions=num_sample_positions,
+        )  # fmt: skip
+        _require_out_of_bound("DenseSampleFrames", out_of_bound_opt)
+        self.clip_len = clip_len
+        self.frame_interval = frame_interval
+        self.num_clips = num_clips
+        self.sample_range = sample_range
+        self.num_sample_positions = num_sample_positions
+        self.temporal_jitter = temporal_jitter
+        self.out_of_bound_opt: OutOfBound = out_of_bound_opt
+        self.test_mode = test_mode
+
+    def transform(self, results: Sample) -> Sample:
+        num_frames = results["total_frames"]
+        positions = max(1, 1 + num_frames - self.sample_range)
+        if self.test_mode:
+            starts = np.linspace(0, positions - 1, self.num_sample_positions).astype(np.int64)
+        else:  # the last position is never drawn, as in what was published
+            starts = np.array([0 if positions == 1 else np.random.randint(0, positions - 1)])
+        steps = np.arange(self.num_clips) * (self.sample_range // self.num_clips)
+        offsets = (starts[:, None] + steps[None, :]).reshape(-1) % num_frames
+        frames = offsets[:, None] + np.arange(self.clip_len) * self.frame_interval
+        if self.temporal_jitter:
+            frames = frames + np.random.randint(self.frame_interval, size=frames.shape)
+        frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
+        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
+        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
+        results["frame_interval"] = self.frame_interval
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"DenseSampleFrames(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
+            f"num_clips={self.num_clips}, sample_range={self.sample_range}, test_mode={self.test_mode})"
+        )
+
+
+@TRANSFORMS.register_module()
+class UntrimmedSampleFrames(BaseTransform):
+    """Choose a clip around every `clip_interval`-th frame: features of a long video.
+
+    Frames past an end are replaced by the end's. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`,
+    `clip_interval`, `frame_interval`, `num_clips`.
+
+    Args:
+        clip_len: frames of a clip, T.
+        clip_interval: distance of the clips' middles, in frames.
+        frame_interval: distance of neighbouring frames of a clip.
+
+    Raises:
+        ValueError: a number is below 1, or the video is too short to have a middle.
+    """
+
+    def __init__(self, clip_len: int = 1, clip_interval: int = 16, frame_interval: int = 1) -> None:
+        _require_positive(
+            "UntrimmedSampleFrames", clip_len=clip_len, clip_interval=clip_interval, frame_interval=frame_interval
+        )
+        self.clip_len = clip_len
+        self.clip_interval = clip_interval
+        self.frame_interval = frame_interval
+
+    def transform(self, results: Sample) -> Sample:
+        num_frames = results["total_frames"]
+        middles = np.arange(self.clip_interval // 2, num_frames, self.clip_interval)
+        if len(middles) == 0:
+            raise ValueError(
+                f"UntrimmedSampleFrames: a video of {num_frames} frames has no clip at clip_interval={self.clip_interval}: "
+                f"choose one of at most {2 * num_frames - 1} ({results.get('filename', 'unnamed sample')})"
+            )
+        within = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
+        frames = np.clip(middles[:, None] + within[None, :], 0, num_frames - 1)
+        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
+        results["clip_len"], results["clip_interval"] = self.clip_len, self.clip_interval
+        results["frame_interval"], results["num_clips"] = self.frame_interval, len(middles)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"UntrimmedSampleFrames(clip_len={self.clip_len}, clip_interval={self.clip_interval}, "
+            f"frame_interval={self.frame_interval})"
+        )
+
+
+def _require_positive(who: str, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{who}: {name} must be at least 1, got {number}")
+
+
+def _require_out_of_bound(who: str, option: str) -> None:
+    if option not in ("loop", "repeat_last"):
+        raise ValueError(f"{who}: out_of_bound_opt must be 'loop' or 'repeat_last', got {option!r}")

@@ -1,9 +1,16 @@
 """`mmaction.datasets.transforms.loading`, thin over Kinema."""
 
 from kinema.transforms import (
+    ArrayDecode,
+    BuildPseudoClip,
     DecodeVideo,
+    DenseSampleFrames,
+    ImageDecode,
     OpenVideo,
+    RawFrameDecode,
     SampleFrames,
+    UniformSample,
+    UntrimmedSampleFrames,
 )
 from kinema.transforms import (
     DecodeVideo as DecordDecode,
@@ -25,13 +32,20 @@ from kinema.transforms import (
 )
 
 __all__ = [
+    "ArrayDecode",
+    "BuildPseudoClip",
     "DecodeVideo",
     "DecordDecode",
     "DecordInit",
+    "DenseSampleFrames",
+    "ImageDecode",
     "OpenCVDecode",
     "OpenCVInit",
     "OpenVideo",
     "PyAVDecode",
     "PyAVInit",
+    "RawFrameDecode",
     "SampleFrames",
+    "UniformSample",
+    "UntrimmedSampleFrames",
 ]

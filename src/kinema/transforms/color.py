@@ -1,0 +1,102 @@
+"""Changing the colours of a clip: the same change for all its frames."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from kinema.registry import TRANSFORMS
+from kinema.transforms.base import BaseTransform, Sample
+
+_GREY = np.array([0.2989, 0.587, 0.114], dtype=np.float32)  # weights of R, G, B in a grey level
+
+
+def adjust_brightness(frames: np.ndarray, factor: float) -> np.ndarray:
+    """(T, H, W, 3) float32 frames times `factor`."""
+    return frames * np.float32(factor)
+
+
+def adjust_contrast(frames: np.ndarray, factor: float) -> np.ndarray:
+    """(T, H, W, 3) float32 frames blended with the mean grey level of each frame: factor 0 is flat, 1 changes nothing."""
+    level = (frames @ _GREY).mean(axis=(1, 2))[:, None, None, None]
+    return factor * frames + (1 - factor) * level
+
+
+def adjust_saturation(frames: np.ndarray, factor: float) -> np.ndarray:
+    """(T, H, W, 3) float32 frames blended with their grey levels: factor 0 is grey, 1 changes nothing."""
+    return factor * frames + (1 - factor) * (frames @ _GREY)[..., None]
+
+
+def adjust_hue(frames: np.ndarray, factor: float) -> np.ndarray:
+    """(T, H, W, 3) float32 frames with the hue turned by `factor` of the full circle as bytes hold it, by way of uint8 HSV."""
+    if factor == 0:  # the way through HSV would round
+        return frames
+    turn = int(factor * 255)
+    out = np.empty_like(frames)
+    for frame, target in zip(np.clip(frames, 0, 255).astype(np.uint8), out, strict=True):
+        hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int32) + turn) % 180
+        target[:] = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return out
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """Change brightness, contrast, saturation and hue at random, all frames alike.
+
+    The order of the four is drawn once, when the transform is made. Reads `imgs`. Writes `imgs` (T, H, W, 3) uint8.
+
+    Args:
+        brightness, contrast, saturation: factors are drawn from 1 - value to 1 + value, or from (low, high).
+        hue: drawn from -value to value, or from (low, high), within -0.5 and 0.5.
+
+    Raises:
+        ValueError: a negative number, or a range in the wrong order or outside what is possible.
+
+    Draws from numpy's global generator.
+    """
+
+    def __init__(
+        self,
+        brightness: float | Sequence[float] = 0.5,
+        contrast: float | Sequence[float] = 0.5,
+        saturation: float | Sequence[float] = 0.5,
+        hue: float | Sequence[float] = 0.1,
+    ) -> None:
+        self.brightness = _range("brightness", brightness, 1, 0, np.inf)
+        self.contrast = _range("contrast", contrast, 1, 0, np.inf)
+        self.saturation = _range("saturation", saturation, 1, 0, np.inf)
+        self.hue = _range("hue", hue, 0, -0.5, 0.5)
+        self.order = np.random.permutation(4)
+
+    def transform(self, results: Sample) -> Sample:
+        drawn = [
+            np.random.uniform(low, high) for low, high in (self.brightness, self.contrast, self.saturation, self.hue)
+        ]
+        functions = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        frames = np.stack(list(results["imgs"])).astype(np.float32)
+        for which in self.order:
+            frames = functions[which](frames, drawn[which])
+        results["imgs"] = np.clip(frames, 0, 255).astype(np.uint8)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"ColorJitter(brightness={self.brightness}, contrast={self.contrast}, saturation={self.saturation}, "
+            f"hue={self.hue})"
+        )
+
+
+def _range(
+    name: str, value: float | Sequence[float], centre: float, lowest: float, highest: float
+) -> tuple[float, float]:
+    """(low, high) around `centre` from one number, or the pair itself, checked."""
+    if isinstance(value, Sequence):
+        low, high = value if len(value) == 2 else (1.0, 0.0)
+    else:
+        low, high = (max(centre - value, lowest), centre + value) if value >= 0 else (1.0, 0.0)
+    if not lowest <= low <= high <= highest:
+        raise ValueError(
+            f"ColorJitter: {name} must be a number of at least 0, or (low, high) within {lowest} and {highest}, got {value!r}"
+        )
+    return float(low), float(high)

@@ -1,0 +1,364 @@
+"""Cutting boxes out of whole clips: at fixed places, at random, and several of a frame. Crops are views, not copies."""
+
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from kinema.registry import TRANSFORMS
+from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.geometry import Size, as_size, refuse_lazy
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
+
+
+# ---- arithmetic
+
+
+def center_box(image_size: tuple[int, int], crop_size: tuple[int, int]) -> Box:
+    """Box of `crop_size` (W, H) in the middle of an image of `image_size` (W, H)."""
+    left, top = (image_size[0] - crop_size[0]) // 2, (image_size[1] - crop_size[1]) // 2
+    return left, top, left + crop_size[0], top + crop_size[1]
+
+
+def random_box(image_size: tuple[int, int], side: int) -> Box:
+    """Square box at a random place. The last row and column of places are never drawn, as published results had it."""
+    width, height = image_size
+    top = np.random.randint(0, height - side) if height > side else 0
+    left = np.random.randint(0, width - side) if width > side else 0
+    return left, top, left + side, top + side
+
+
+def random_resized_box(
+    image_size: tuple[int, int],
+    area_range: Sequence[float],
+    aspect_ratio_range: Sequence[float],
+    attempts: int = 10,
+) -> Box:
+    """Box of random area and shape; the centred square of the short side when no attempt fits the image.
+
+    Args:
+        image_size: (W, H) in pixels.
+        area_range: smallest and largest share of the image's area.
+        aspect_ratio_range: smallest and largest width over height, drawn log-uniformly.
+        attempts: candidates to draw.
+
+    Draws from numpy's (size) and Python's (place) global generators.
+    Source: Inception crops, Szegedy et al. 2015, arXiv:1409.4842, section 6.
+    """
+    width, height = image_size
+    low, high = np.log(aspect_ratio_range[0]), np.log(aspect_ratio_range[1])
+    ratios = np.exp(np.random.uniform(low, high, size=attempts))
+    areas = np.random.uniform(area_range[0], area_range[1], size=attempts) * width * height
+    crop_widths = np.round(np.sqrt(areas * ratios)).astype(np.int32)
+    crop_heights = np.round(np.sqrt(areas / ratios)).astype(np.int32)
+    for crop_width, crop_height in zip(crop_widths.tolist(), crop_heights.tolist(), strict=True):
+        if crop_width <= width and crop_height <= height:
+            left = random.randint(0, width - crop_width)
+            top = random.randint(0, height - crop_height)
+            return left, top, left + crop_width, top + crop_height
+    side = min(width, height)
+    return center_box(image_size, (side, side))
+
+
+def multi_scale_sizes(image_size: tuple[int, int], scales: Sequence[float], max_gap: int) -> list[tuple[int, int]]:
+    """(W, H) of the boxes that `MultiScaleCrop` chooses from: shares of the short side, neighbours in `scales` mixed.
+
+    Args:
+        image_size: (W, H) in pixels.
+        scales: shares of the short side.
+        max_gap: how many places apart in `scales` the shares of width and height may be.
+    """
+    sides = [int(min(image_size) * scale) for scale in scales]
+    return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= max_gap]
+
+
+def fixed_places(
+    image_size: tuple[int, int], crop_size: tuple[int, int], count: Literal[5, 13]
+) -> list[tuple[int, int]]:
+    """(left, top) of the corners and the centre; with 13 also of places between them.
+
+    Source: TSN, Wang et al. 2016, arXiv:1608.00859, section 3.2 (corner cropping).
+    """
+    step_x, step_y = (image_size[0] - crop_size[0]) // 4, (image_size[1] - crop_size[1]) // 4
+    places = [(0, 0), (4, 0), (0, 4), (4, 4), (2, 2)]
+    if count == 13:
+        places += [(0, 2), (4, 2), (2, 4), (2, 0), (1, 1), (3, 1), (1, 3), (3, 3)]
+    return [(step_x * x, step_y * y) for x, y in places]
+
+
+def three_boxes(image_size: tuple[int, int], crop_size: tuple[int, int]) -> list[Box]:
+    """Boxes at both ends and in the middle (in this order) of the side that is longer than the crop."""
+    (width, height), (crop_width, crop_height) = image_size, crop_size
+    step_x, step_y = (width - crop_width) // 2, (height - crop_height) // 2
+    along_x, along_y = [(0, 0), (2 * step_x, 0), (step_x, 0)], [(0, 0), (0, 2 * step_y), (0, step_y)]
+    places = along_x if crop_height == height else along_y
+    return [(x, y, x + crop_width, y + crop_height) for x, y in places]
+
+
+# ---- frames
+
+
+def crop_frames(frames: Any, box: Box) -> Any:
+    """Cut `box` out of (T, H, W, C) frames or of a list of (H, W, C); views, not copies."""
+    left, top, right, bottom = box
+    if isinstance(frames, np.ndarray):
+        return frames[:, top:bottom, left:right]
+    return [frame[top:bottom, left:right] for frame in frames]
+
+
+def _crop_sample(results: Sample, box: Box) -> Sample:
+    """Cut `box` out of the sample's frames and write down what was cut."""
+    height, width = results["img_shape"]
+    left, top, right, bottom = box
+    results["imgs"] = crop_frames(results["imgs"], box)
+    results["crop_bbox"] = np.array(box)
+    results["img_shape"] = (bottom - top, right - left)
+    old = results.get("crop_quadruple", np.array([0, 0, 1, 1], dtype=np.float32))
+    new = [left / width, top / height, (right - left) / width, (bottom - top) / height]
+    kept = [old[0] + new[0] * old[2], old[1] + new[1] * old[3], new[2] * old[2], new[3] * old[3]]
+    results["crop_quadruple"] = np.array(kept, dtype=np.float32)
+    return results
+
+
+def _require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> None:
+    """Raise ValueError when a (W, H) crop is larger than the frames."""
+    height, width = results["img_shape"]
+    if crop_size[0] > width or crop_size[1] > height:
+        raise ValueError(
+            f"{who}: a crop of {crop_size[0]}x{crop_size[1]} (width x height) does not fit frames of {width}x{height}: "
+            f"put a Resize to at least the crop's size before it ({results.get('filename', 'unnamed sample')})"
+        )
+
+
+def _crop_views(results: Sample, boxes: Sequence[Box], *, mirrored: bool = False) -> Sample:
+    """Put every box of every frame into the sample, box after box; `mirrored` adds each box's mirror image behind it."""
+    frames: list[np.ndarray] = []
+    crop_boxes: list[Box] = []
+    for box in boxes:
+        cropped = list(crop_frames(results["imgs"], box))
+        for view in [cropped, [np.flip(frame, 1) for frame in cropped]] if mirrored else [cropped]:
+            frames += view
+            crop_boxes += [box] * len(view)
+    left, top, right, bottom = boxes[0]
+    results["imgs"] = frames
+    results["crop_bbox"] = np.array(crop_boxes)
+    results["img_shape"] = (bottom - top, right - left)
+    return results
+
+
+# ---- transforms
+
+
+@TRANSFORMS.register_module()
+class CenterCrop(BaseTransform):
+    """Cut the middle of the frames out.
+
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+
+    Args:
+        crop_size: side of a square, or (W, H), in pixels.
+        lazy: only False.
+
+    Raises:
+        ValueError: `crop_size` is neither, or larger than the frames.
+    """
+
+    def __init__(self, crop_size: Size, lazy: bool = False) -> None:
+        refuse_lazy(lazy, "CenterCrop")
+        self.crop_size = as_size(crop_size, "CenterCrop: crop_size")
+
+    def transform(self, results: Sample) -> Sample:
+        _require_inside(results, self.crop_size, "CenterCrop")
+        height, width = results["img_shape"]
+        return _crop_sample(results, center_box((width, height), self.crop_size))
+
+    def __repr__(self) -> str:
+        return f"CenterCrop(crop_size={self.crop_size})"
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(BaseTransform):
+    """Cut a square at a random place, the same in all frames.
+
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+
+    Args:
+        size: side of the square, in pixels.
+        lazy: only False.
+
+    Raises:
+        ValueError: `size` is no whole number above 0, or larger than the frames.
+    """
+
+    def __init__(self, size: int, lazy: bool = False) -> None:
+        refuse_lazy(lazy, "RandomCrop")
+        self.size, other = as_size(size, "RandomCrop: size")
+        if other != self.size:
+            raise ValueError(f"RandomCrop: size is the side of a square, got {size!r}")
+
+    def transform(self, results: Sample) -> Sample:
+        _require_inside(results, (self.size, self.size), "RandomCrop")
+        height, width = results["img_shape"]
+        return _crop_sample(results, random_box((width, height), self.size))
+
+    def __repr__(self) -> str:
+        return f"RandomCrop(size={self.size})"
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(BaseTransform):
+    """Cut a box of random area, shape and place, the same in all frames. A `Resize` behind it sets the final size.
+
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+
+    Args:
+        area_range: smallest and largest share of the frame's area.
+        aspect_ratio_range: smallest and largest width over height.
+        lazy: only False.
+
+    Raises:
+        ValueError: a range that is not two numbers, 0 < low <= high.
+    """
+
+    def __init__(
+        self,
+        area_range: Sequence[float] = (0.08, 1.0),
+        aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
+        lazy: bool = False,
+    ) -> None:
+        refuse_lazy(lazy, "RandomResizedCrop")
+        for name, bounds in (("area_range", area_range), ("aspect_ratio_range", aspect_ratio_range)):
+            if not (isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] <= bounds[1]):
+                raise ValueError(f"RandomResizedCrop: {name} must be two numbers, 0 < low <= high, got {bounds!r}")
+        self.area_range = tuple(area_range)
+        self.aspect_ratio_range = tuple(aspect_ratio_range)
+
+    def transform(self, results: Sample) -> Sample:
+        height, width = results["img_shape"]
+        return _crop_sample(results, random_resized_box((width, height), self.area_range, self.aspect_ratio_range))
+
+    def __repr__(self) -> str:
+        return f"RandomResizedCrop(area_range={self.area_range}, aspect_ratio_range={self.aspect_ratio_range})"
+
+
+@TRANSFORMS.register_module()
+class MultiScaleCrop(BaseTransform):
+    """Cut a box whose sides are drawn from shares of the short side. A `Resize` behind it sets the final size.
+
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`.
+
+    Args:
+        input_size: the final size, a side or (W, H): a side that comes out within 2 pixels of it is set to it.
+        scales: shares of the short side to choose from.
+        max_wh_scale_gap: how many places apart in `scales` width and height may be.
+        random_crop: any place; False: one of `num_fixed_crops`.
+        num_fixed_crops: 5 (corners and centre) or 13.
+        lazy: only False.
+
+    Raises:
+        ValueError: a size, share or number that cannot be.
+
+    Draws from Python's global generator: size, then place.
+    Source: TSN, Wang et al. 2016, arXiv:1608.00859, section 3.2.
+    """
+
+    def __init__(
+        self,
+        input_size: Size,
+        scales: Sequence[float] = (1,),
+        max_wh_scale_gap: int = 1,
+        random_crop: bool = False,
+        num_fixed_crops: Literal[5, 13] = 5,
+        lazy: bool = False,
+    ) -> None:
+        refuse_lazy(lazy, "MultiScaleCrop")
+        self.input_size = as_size(input_size, "MultiScaleCrop: input_size")
+        if not (isinstance(scales, Sequence) and scales and all(0 < scale <= 1 for scale in scales)):
+            raise ValueError(
+                f"MultiScaleCrop: scales must be shares of the short side, above 0 and at most 1, got {scales!r}"
+            )
+        if num_fixed_crops not in (5, 13):
+            raise ValueError(f"MultiScaleCrop: num_fixed_crops must be 5 or 13, got {num_fixed_crops!r}")
+        self.scales = tuple(scales)
+        self.max_wh_scale_gap = max_wh_scale_gap
+        self.random_crop = random_crop
+        self.num_fixed_crops: Literal[5, 13] = num_fixed_crops
+
+    def transform(self, results: Sample) -> Sample:
+        height, width = results["img_shape"]
+        drawn = random.choice(multi_scale_sizes((width, height), self.scales, self.max_wh_scale_gap))
+        crop_width, crop_height = (
+            wanted if abs(side - wanted) < 3 and wanted <= limit else side
+            for side, wanted, limit in zip(drawn, self.input_size, (width, height), strict=True)
+        )
+        if self.random_crop:
+            left, top = random.randint(0, width - crop_width), random.randint(0, height - crop_height)
+        else:
+            left, top = random.choice(fixed_places((width, height), (crop_width, crop_height), self.num_fixed_crops))
+        results["scales"] = self.scales
+        return _crop_sample(results, (left, top, left + crop_width, top + crop_height))
+
+    def __repr__(self) -> str:
+        return f"MultiScaleCrop(input_size={self.input_size}, scales={self.scales}, num_fixed_crops={self.num_fixed_crops})"
+
+
+@TRANSFORMS.register_module()
+class ThreeCrop(BaseTransform):
+    """Cut three boxes of every frame, along its longer side: test views.
+
+    Reads `imgs`, `img_shape`. Writes `imgs` (all frames of the first box, then of the second, then of the third),
+    `img_shape`, `crop_bbox` (one box a frame).
+
+    Args:
+        crop_size: side of a square, or (W, H), in pixels; one of them must be the frames'.
+
+    Raises:
+        ValueError: `crop_size` is neither, does not fit the frames, or has no side in common with them.
+    """
+
+    def __init__(self, crop_size: Size) -> None:
+        self.crop_size = as_size(crop_size, "ThreeCrop: crop_size")
+
+    def transform(self, results: Sample) -> Sample:
+        _require_inside(results, self.crop_size, "ThreeCrop")
+        height, width = results["img_shape"]
+        if self.crop_size[0] != width and self.crop_size[1] != height:
+            raise ValueError(
+                f"ThreeCrop: the crop of {self.crop_size[0]}x{self.crop_size[1]} (width x height) must have the width or height "
+                f"of the frames, {width}x{height}: put a Resize to the crop's short side before it"
+            )
+        return _crop_views(results, three_boxes((width, height), self.crop_size))
+
+    def __repr__(self) -> str:
+        return f"ThreeCrop(crop_size={self.crop_size})"
+
+
+@TRANSFORMS.register_module()
+class TenCrop(BaseTransform):
+    """Cut the corners and the centre of every frame, each plain and mirrored: test views.
+
+    Reads `imgs`, `img_shape`. Writes `imgs` (for upper left, upper right, lower left, lower right, centre: all frames, then
+    all frames mirrored), `img_shape`, `crop_bbox` (one box a frame).
+
+    Args:
+        crop_size: side of a square, or (W, H), in pixels.
+
+    Raises:
+        ValueError: `crop_size` is neither, or larger than the frames.
+    """
+
+    def __init__(self, crop_size: Size) -> None:
+        self.crop_size = as_size(crop_size, "TenCrop: crop_size")
+
+    def transform(self, results: Sample) -> Sample:
+        _require_inside(results, self.crop_size, "TenCrop")
+        height, width = results["img_shape"]
+        crop_width, crop_height = self.crop_size
+        places = fixed_places((width, height), self.crop_size, 5)
+        boxes = [(x, y, x + crop_width, y + crop_height) for x, y in places]
+        return _crop_views(results, boxes, mirrored=True)
+
+    def __repr__(self) -> str:
+        return f"TenCrop(crop_size={self.crop_size})"

@@ -1,0 +1,97 @@
+import cv2
+import numpy as np
+import pytest
+
+from kinema.errors import VideoError
+from kinema.transforms import ArrayDecode, BuildPseudoClip, Flip, FormatShape, ImageDecode, RawFrameDecode, read_image
+
+
+@pytest.fixture
+def frame_folder(tmp_path):
+    """Frames 1 to 6 whose pixels are (10 i, 20 i, 30 i) in RGB, and flow frames of level 7 i and 9 i."""
+    for i in range(1, 7):
+        image = np.full((8, 10, 3), (10 * i, 20 * i, 30 * i), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"img_{i:05}.png"), image[..., ::-1])
+        for axis, level in (("x", 7 * i), ("y", 9 * i)):
+            cv2.imwrite(str(tmp_path / f"flow_{axis}_{i:05d}.png"), np.full((8, 10), level, dtype=np.uint8))
+    return tmp_path
+
+
+def sample_of(folder, indices, template="img_{:05}.png", **keys):
+    return {
+        "frame_dir": str(folder),
+        "filename_tmpl": template,
+        "frame_inds": np.array(indices),
+        "modality": "RGB",
+        **keys,
+    }
+
+
+def test_frames_of_a_folder_are_read_in_the_order_chosen(frame_folder):
+    result = RawFrameDecode()(sample_of(frame_folder, [3, 1, 3]))
+    assert [frame[0, 0].tolist() for frame in result["imgs"]] == [[30, 60, 90], [10, 20, 30], [30, 60, 90]]
+    assert result["img_shape"] == result["original_shape"] == (8, 10)
+    result["imgs"][0][:] = 0
+    assert result["imgs"][2][0, 0].tolist() == [30, 60, 90]
+
+
+def test_an_offset_is_added_to_the_numbers_of_the_files(frame_folder):
+    assert RawFrameDecode()(sample_of(frame_folder, [1], offset=4))["imgs"][0][0, 0].tolist() == [50, 100, 150]
+
+
+def test_flow_pairs_become_two_channels(frame_folder):
+    result = RawFrameDecode()(sample_of(frame_folder, [2, 5], "flow_{}_{:05d}.png", modality="Flow"))
+    assert [frame[0, 0].tolist() for frame in result["imgs"]] == [[14, 18], [35, 45]]
+
+
+def test_frames_of_an_array_are_chosen():
+    array = np.arange(5 * 4 * 6 * 3, dtype=np.uint8).reshape(5, 4, 6, 3)
+    result = ArrayDecode()({"array": array, "frame_inds": np.array([4, 0]), "modality": "RGB"})
+    assert np.array_equal(result["imgs"], array[[4, 0]])
+    assert result["img_shape"] == (4, 6)
+    flow = ArrayDecode()({"array": array[..., :2], "frame_inds": np.array([4, 0]), "modality": "Flow"})
+    assert [frame.shape for frame in flow["imgs"]] == [(4, 6)] * 4
+    assert np.array_equal(flow["imgs"][3], array[0, ..., 1])
+
+
+def test_an_image_becomes_a_clip(frame_folder):
+    sample = ImageDecode()({"filename": str(frame_folder / "img_00002.png")})
+    assert (len(sample["imgs"]), sample["img_shape"]) == (1, (8, 10))
+    clip = BuildPseudoClip(4)(sample)
+    assert (len(clip["imgs"]), clip["clip_len"], clip["num_clips"]) == (4, 4, 1)
+    assert clip["imgs"][3][0, 0].tolist() == [20, 40, 60]
+
+
+def test_mirrored_flow_changes_its_sign_along_x():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 2), dtype=np.uint8)
+    stacked = Flip(1.0)({"imgs": frames, "modality": "Flow"})["imgs"]
+    expected = frames[:, :, ::-1].copy()
+    expected[..., 0] = 255 - expected[..., 0]
+    assert np.array_equal(np.stack(stacked), expected)
+    interleaved = Flip(1.0)({"imgs": [frames[0, ..., 0], frames[0, ..., 1]], "modality": "Flow"})["imgs"]
+    assert np.array_equal(np.stack(interleaved, axis=-1), expected[0])
+    with pytest.raises(ValueError, match="optical flow can be mirrored horizontally only"):
+        Flip(1.0, "vertical")({"imgs": frames, "modality": "Flow"})
+
+
+def test_flow_frames_of_a_clip_become_channels():
+    frames = np.random.default_rng(0).integers(0, 256, (15, 4, 5, 2), dtype=np.uint8)
+    result = FormatShape("NCHW")({"imgs": list(frames), "clip_len": 5, "modality": "Flow"})
+    assert result["imgs"].shape == result["input_shape"] == (3, 10, 4, 5)
+    assert np.array_equal(result["imgs"][1, 3], frames[6, ..., 1])
+
+
+def test_bad_input_is_named(frame_folder, tmp_path):
+    with pytest.raises(VideoError, match=r"img_00009\.png: the image cannot be read: No such file"):
+        RawFrameDecode()(sample_of(frame_folder, [9]))
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(VideoError, match=r"text\.png: expected an image file"):
+        read_image(tmp_path / "text.png")
+    with pytest.raises(
+        ValueError, match="io_backend must be 'disk' and decoding_backend 'cv2', got 'petrel' and 'cv2'"
+    ):
+        RawFrameDecode("petrel")
+    with pytest.raises(ValueError, match="BuildPseudoClip repeats one image, got 2"):
+        BuildPseudoClip(4)({"imgs": [0, 0]})
+    with pytest.raises(ValueError, match="clip_len must be at least 1, got 0"):
+        BuildPseudoClip(0)
