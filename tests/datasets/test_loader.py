@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kinema.datasets import BaseDataset, DefaultSampler, build_dataloader, default_collate, pseudo_collate
-from kinema.errors import RegistryError, VideoError
+from kinema.errors import PartArgumentError, RegistryError, VideoError
 from kinema.registry import DATASETS, FUNCTIONS
 from kinema.structures import ActionDataSample
 
@@ -134,6 +134,10 @@ def test_training_is_shuffled_and_test_mode_is_not() -> None:
 def test_wrong_loader_configs_are_named() -> None:
     with pytest.raises(TypeError, match="a data loader must be a dict or a DataLoader, got list"):
         build_dataloader([])
+    with pytest.raises(
+        PartArgumentError, match=r"a data loader has no keyword 'batchsize' \(did you mean batch_size\?\)"
+    ):
+        build_dataloader(dict(batchsize=2, dataset=Draws()))
     with pytest.raises(TypeError, match="a data loader needs 'dataset'"):
         build_dataloader(dict(batch_size=2))
     with pytest.raises(

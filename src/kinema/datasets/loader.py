@@ -19,7 +19,7 @@ from torch.utils.data import default_collate as torch_default_collate
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
 from kinema.errors import KinemaError
 from kinema.randomness import sample_randomness
-from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
+from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
 
 Collate = Callable[[list[Any]], Any]
@@ -239,7 +239,7 @@ def build_dataloader(
 
     Raises:
         ConfigError: no such dataset, sampler or collate function, or no such keyword.
-        TypeError: `dataloader` is neither config nor loader, or torch knows no such keyword.
+        TypeError: `dataloader` is neither config nor loader.
     """
     if isinstance(dataloader, DataLoader):
         return dataloader
@@ -261,6 +261,7 @@ def build_dataloader(
         keywords.pop("persistent_workers", None)
         keywords.pop("prefetch_factor", None)
     keywords["worker_init_fn"] = partial(_start_worker, then=keywords.pop("worker_init_fn", None))
+    check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     if isinstance(dataset, IterableDataset):
         keywords.pop("sampler", None)
         return DataLoader(dataset, collate_fn=collate, **keywords)
