@@ -104,7 +104,7 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog)
 def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
     class Decline(Hook):
         def after_val_epoch(self, runner, metrics=None):
-            metrics["acc/top1"] = 1.0 - 0.1 * runner.epoch
+            metrics["acc/top1"] = 2.0 - 0.1 * runner.epoch
 
     train(tmp_path, epochs=6, default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)), custom_hooks=[Decline()])
     kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir())

@@ -56,15 +56,14 @@ class EpochBasedTrainLoop:
         runner.call_hook("before_train")
         while runner.epoch < self.max_epochs:
             self.run_epoch()
+            runner.epoch += 1  # before the validation: its hooks see the number of epochs done
             metrics = runner.validate() if self._validates_after(runner.epoch) else {}
-            runner.epoch += 1
             runner.end_epoch(metrics)
         runner.call_hook("after_train")
 
-    def _validates_after(self, epoch: int) -> bool:
+    def _validates_after(self, done: int) -> bool:
         if self.runner.val_loop is None:
             return False
-        done = epoch + 1
         due = done >= self.val_begin and (done - self.val_begin) % self.val_interval == 0
         return due or done == self.max_epochs
 

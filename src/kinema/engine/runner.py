@@ -20,7 +20,7 @@ from kinema.config import Config
 from kinema.datasets import build_dataloader
 from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
-from kinema.engine.hooks import build_hooks
+from kinema.engine.hooks import build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
@@ -56,7 +56,8 @@ class Runner:
         param_scheduler: schedules of the learning rate, a config or a list.
         val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
         default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater"),
-            logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks do.
+            logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks do. An entry of another name or
+            type is a hook like those of `custom_hooks`.
         custom_hooks: hooks, configs or objects.
         data_preprocessor: config, for a model config that has none.
         load_from: checkpoint whose weights to start from; with `resume` the one to go on from.
@@ -120,6 +121,7 @@ class Runner:
         self.device = _choose_device(device)
         self.seed = self._seed(randomness or {})
         self.work_dir = Path(work_dir)
+        self.logger = logger
         self.experiment_name = experiment_name or self.work_dir.name
         self.cfg = Config(dict(cfg or {}))
         self.model_config = portable_config(model, MODELS) if isinstance(model, Mapping) else None
@@ -129,10 +131,10 @@ class Runner:
         self._schedule_config = param_scheduler
         self._load_from = load_from
         self._resume = resume
-        settings = dict(default_hooks or {})
+        settings, own_hooks = split_default_hooks(default_hooks or {})
         self.checkpoint_settings = CheckpointSettings(settings.get("checkpoint") or {})
         self.log_interval = int((settings.get("logger") or {}).get("interval", 20))
-        self.hooks = build_hooks(custom_hooks or [])
+        self.hooks = build_hooks([*own_hooks, *(custom_hooks or [])])
         self.store = CheckpointStore(self.work_dir, self.checkpoint_settings.keep)
         self.metrics_file = MetricsFile(self.work_dir / "metrics.jsonl")
         self.epoch = 0
@@ -145,6 +147,10 @@ class Runner:
         self.train_loop: Any = None
         self.val_loop: Any = None
         self.test_loop: Any = None
+        # What was given until the call that needs it builds the loader.
+        self.train_dataloader: Any = train_dataloader
+        self.val_dataloader: Any = val_dataloader
+        self.test_dataloader: Any = test_dataloader
 
     @classmethod
     def from_cfg(cls, cfg: Mapping[str, Any]) -> "Runner":
@@ -198,17 +204,22 @@ class Runner:
 
     def val(self) -> dict[str, Any]:
         """Validate the model as it is; returns the metrics."""
-        self._load_weights()
         if self.val_loop is None:
             self.val_loop = self._build_evaluation("val", ValLoop)
-        return self.val_loop.run()
+        return self._evaluate(self.val_loop)
 
     def test(self) -> dict[str, Any]:
         """Test the model as it is; returns the metrics."""
-        self._load_weights()
         if self.test_loop is None:
             self.test_loop = self._build_evaluation("test", TestLoop)
-        return self.test_loop.run()
+        return self._evaluate(self.test_loop)
+
+    def _evaluate(self, loop: Any) -> dict[str, Any]:
+        self._load_weights()
+        self.call_hook("before_run")
+        metrics: dict[str, Any] = loop.run()
+        self.call_hook("after_run")
+        return metrics
 
     # ---- building
 
@@ -231,7 +242,7 @@ class Runner:
     def _prepare_training(self, loader: Any, loop_config: dict[str, Any]) -> None:
         loop_config.pop("by_epoch", None)
         loop_config.setdefault("type", EpochBasedTrainLoop)
-        built = build_dataloader(loader, seed=self.seed)
+        built = self.train_dataloader = build_dataloader(loader, seed=self.seed)
         self._check_classes(built, "training")
         self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
         if self._configs["val"][0] is not None:
@@ -268,6 +279,7 @@ class Runner:
                 f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator"
             )
         built = build_dataloader(loader, seed=self.seed)
+        setattr(self, f"{split}_dataloader", built)
         self._check_classes(built, split)
         if not isinstance(evaluator, Evaluator):
             is_custom = isinstance(evaluator, Mapping) and evaluator.get("type", "") in EVALUATOR
@@ -321,13 +333,13 @@ class Runner:
         self.optim_wrapper.scale_lr(factors)
 
     def validate(self) -> dict[str, float]:
-        """Validate between two epochs, log and write down the figures."""
+        """Validate after an epoch, log and write down the figures."""
         figures = scalars(self.val_loop.run())
         if is_main_process():
             seconds = self.train_seconds + self.train_loop.stopwatch.seconds
-            self.metrics_file.write(step=self.iter, epoch=self.epoch + 1, split="val", figures=figures, seconds=seconds)
+            self.metrics_file.write(step=self.iter, epoch=self.epoch, split="val", figures=figures, seconds=seconds)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        logger.info("epoch %d  validation  %s", self.epoch + 1, shown)
+        logger.info("epoch %d  validation  %s", self.epoch, shown)
         return figures
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
@@ -366,6 +378,18 @@ class Runner:
         return {"sampling": sampling, "preprocessing": preprocessing}
 
     @property
+    def max_epochs(self) -> int | None:
+        """Epochs of the training; None when there is none."""
+        if self.train_loop is None:
+            return (self._configs["train"][1] or {}).get("max_epochs")
+        return int(self.train_loop.max_epochs)
+
+    @property
+    def max_iters(self) -> int | None:
+        """Steps of the whole training; None before `train()` was called."""
+        return None if self.train_loop is None else int(self.train_loop.max_iters)
+
+    @property
     def classes(self) -> list[str]:
         """Class names of the training data, or of what is evaluated; empty when unknown."""
         loop = self.train_loop or self.val_loop or self.test_loop
@@ -397,9 +421,9 @@ class Runner:
         for hook in self.hooks:
             getattr(hook, point)(self, **arguments)
 
-    def register_hook(self, hook: Any) -> None:
-        """Add a hook, an object or its config."""
-        self.hooks = build_hooks([*self.hooks, hook])
+    def register_hook(self, hook: Any, priority: str | int | None = None) -> None:
+        """Add a hook, an object or its config; `priority` goes before the hook's own."""
+        self.hooks = build_hooks([*self.hooks, *build_hooks([hook], priority)])
 
 
 def _init_parameters(cls: type) -> list[str]:

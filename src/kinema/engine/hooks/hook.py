@@ -1,6 +1,6 @@
 """The places in a run where optional code can hook in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from kinema.registry import HOOKS
@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 PRIORITIES = {"HIGHEST": 0, "VERY_HIGH": 10, "HIGH": 30, "ABOVE_NORMAL": 40, "NORMAL": 50}
 PRIORITIES |= {"BELOW_NORMAL": 60, "LOW": 70, "VERY_LOW": 90, "LOWEST": 100}
 
+# OpenMMLab's default hooks, by their names in `default_hooks`.
+_DONE_BY_LOOPS = {
+    "runtime_info": "RuntimeInfoHook",
+    "timer": "IterTimerHook",
+    "logger": "LoggerHook",
+    "param_scheduler": "ParamSchedulerHook",
+    "checkpoint": "CheckpointHook",
+    "sampler_seed": "DistSamplerSeedHook",
+    "sync_buffers": "SyncBuffersHook",
+}
+
 
 @HOOKS.register_module()
 class Hook:
@@ -19,7 +30,8 @@ class Hook:
     Points of a run: `before_run`, `after_run`, `before_train`, `after_train`, `before_train_epoch`, `after_train_epoch`,
     `before_train_iter(runner, batch_idx, data_batch)`, `after_train_iter(runner, batch_idx, data_batch, outputs)`,
     the same with `val` and `test` (`after_val_epoch(runner, metrics)`), `before_save_checkpoint(runner, checkpoint)`,
-    `after_load_checkpoint(runner, checkpoint)`.
+    `after_load_checkpoint(runner, checkpoint)`. What a hook does in all three modes alike it may write once, in
+    `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`, which get the `mode`.
     """
 
     priority: str | int = "NORMAL"
@@ -32,72 +44,140 @@ class Hook:
 
     def after_train(self, runner: "Runner") -> None: ...
 
-    def before_train_epoch(self, runner: "Runner") -> None: ...
-
-    def after_train_epoch(self, runner: "Runner") -> None: ...
-
-    def before_train_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None: ...
-
-    def after_train_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
-    ) -> None: ...
-
     def before_val(self, runner: "Runner") -> None: ...
 
     def after_val(self, runner: "Runner") -> None: ...
-
-    def before_val_epoch(self, runner: "Runner") -> None: ...
-
-    def after_val_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None: ...
-
-    def before_val_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None: ...
-
-    def after_val_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
-    ) -> None: ...
 
     def before_test(self, runner: "Runner") -> None: ...
 
     def after_test(self, runner: "Runner") -> None: ...
 
-    def before_test_epoch(self, runner: "Runner") -> None: ...
-
-    def after_test_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None: ...
-
-    def before_test_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None: ...
-
-    def after_test_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
-    ) -> None: ...
-
     def before_save_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None: ...
 
     def after_load_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None: ...
 
-    @staticmethod
-    def every_n_epochs(runner: "Runner", n: int) -> bool:
-        """True at the end of every n-th epoch."""
-        return n > 0 and (runner.epoch + 1) % n == 0
+    def before_train_epoch(self, runner: "Runner") -> None:
+        self._before_epoch(runner, mode="train")
+
+    def after_train_epoch(self, runner: "Runner") -> None:
+        self._after_epoch(runner, mode="train")
+
+    def before_train_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+        self._before_iter(runner, batch_idx, data_batch, mode="train")
+
+    def after_train_iter(
+        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        self._after_iter(runner, batch_idx, data_batch, outputs, mode="train")
+
+    def before_val_epoch(self, runner: "Runner") -> None:
+        self._before_epoch(runner, mode="val")
+
+    def after_val_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+        self._after_epoch(runner, mode="val")
+
+    def before_val_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+        self._before_iter(runner, batch_idx, data_batch, mode="val")
+
+    def after_val_iter(
+        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self._after_iter(runner, batch_idx, data_batch, outputs, mode="val")
+
+    def before_test_epoch(self, runner: "Runner") -> None:
+        self._before_epoch(runner, mode="test")
+
+    def after_test_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+        self._after_epoch(runner, mode="test")
+
+    def before_test_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+        self._before_iter(runner, batch_idx, data_batch, mode="test")
+
+    def after_test_iter(
+        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self._after_iter(runner, batch_idx, data_batch, outputs, mode="test")
+
+    def _before_epoch(self, runner: "Runner", mode: str = "train") -> None: ...
+
+    def _after_epoch(self, runner: "Runner", mode: str = "train") -> None: ...
+
+    def _before_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None, mode: str = "train") -> None: ...
+
+    def _after_iter(
+        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
+    ) -> None: ...
+
+    # The questions below are for the points of training: there `runner.epoch` and `runner.iter` do not count the present one.
 
     @staticmethod
-    def every_n_train_iters(runner: "Runner", n: int) -> bool:
-        """True at every n-th training step."""
-        return n > 0 and (runner.iter + 1) % n == 0
+    def every_n_epochs(runner: "Runner", n: int, start: int = 0) -> bool:
+        """True in every n-th epoch, counted from `start`."""
+        return _is_nth(runner.epoch + 1 - start, n)
+
+    @staticmethod
+    def every_n_train_iters(runner: "Runner", n: int, start: int = 0) -> bool:
+        """True at every n-th training step, counted from `start`."""
+        return _is_nth(runner.iter + 1 - start, n)
+
+    @staticmethod
+    def every_n_inner_iters(batch_idx: int, n: int) -> bool:
+        """True at every n-th batch of an epoch."""
+        return _is_nth(batch_idx + 1, n)
+
+    @staticmethod
+    def end_of_epoch(dataloader: Sized, batch_idx: int) -> bool:
+        """True at the last batch of an epoch."""
+        return batch_idx + 1 == len(dataloader)
+
+    @staticmethod
+    def is_last_train_epoch(runner: "Runner") -> bool:
+        """True in the last epoch of the training."""
+        return runner.epoch + 1 == runner.max_epochs
+
+    @staticmethod
+    def is_last_train_iter(runner: "Runner") -> bool:
+        """True at the last step of the training."""
+        return runner.iter + 1 == runner.max_iters
 
 
-def build_hooks(entries: Sequence[Any]) -> list[Hook]:
-    """Hooks of configs (`dict(type=..., priority=...)`) or objects, in the order in which they run."""
+def _is_nth(done: int, n: int) -> bool:
+    return n > 0 and done >= 0 and done % n == 0
+
+
+def build_hooks(entries: Sequence[Any], priority: str | int | None = None) -> list[Hook]:
+    """Hooks of configs (`dict(type=..., priority=...)`) or objects, in the order in which they run.
+
+    Args:
+        entries: configs and objects.
+        priority: goes before those of the entries.
+    """
     hooks = []
     for entry in entries:
-        hook = entry
+        hook, own_priority = entry, None
         if isinstance(entry, Mapping):
             settings = dict(entry)
-            priority = settings.pop("priority", None)
+            own_priority = settings.pop("priority", None)
             hook = HOOKS.build(settings)
-            if priority is not None:
-                hook.priority = priority
+        if priority is not None or own_priority is not None:
+            hook.priority = own_priority if priority is None else priority
         hooks.append(hook)
     return sorted(hooks, key=lambda hook: _rank(hook.priority))
+
+
+def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
+    """Part `default_hooks` into settings for what the loops do themselves, by name, and hooks of the user's own."""
+    settings: dict[str, Mapping[str, Any]] = {}
+    hooks = []
+    for name, entry in entries.items():
+        if entry is None:
+            continue
+        kind = entry.get("type", _DONE_BY_LOOPS.get(name)) if isinstance(entry, Mapping) else entry
+        if name in _DONE_BY_LOOPS and kind == _DONE_BY_LOOPS[name]:
+            settings[name] = entry
+        else:
+            hooks.append(entry)
+    return settings, hooks
 
 
 def _rank(priority: str | int) -> int:
