@@ -1,5 +1,6 @@
 """Samplers: in which order, and on which process, the samples of a dataset come."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sized
 
@@ -51,6 +52,35 @@ class DefaultSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Take the order of `epoch` from the next iteration on."""
         self.epoch = epoch
+
+
+@DATA_SAMPLERS.register_module()
+class InfiniteSampler(Sampler[int]):
+    """All samples again and again without end, shared by the processes: for training by steps.
+
+    Args:
+        dataset: anything with a length.
+        shuffle: a new order each time through, a function of (seed, time).
+        seed: of the order; None draws one that all processes share.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.rank, self.world_size = get_rank(), get_world_size()
+        self.seed = draw_shared_seed() if seed is None else seed
+
+    def _all(self) -> Iterator[int]:
+        count = len(self.dataset)
+        generator = torch.Generator().manual_seed(self.seed)
+        while True:
+            yield from torch.randperm(count, generator=generator).tolist() if self.shuffle else range(count)
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self._all(), self.rank, None, self.world_size)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
 
 
 def draw_shared_seed() -> int:

@@ -1,0 +1,205 @@
+"""Datasets made of datasets: several in a row, one several times, rare classes more often."""
+
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from kinema.errors import ConfigError
+from kinema.registry import DATASETS
+
+
+class _View(Dataset):
+    """Samples of one dataset in an order of the view's own; `_order()` gives their indices."""
+
+    def __init__(self, dataset: Any, lazy_init: bool) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        self._indices = np.zeros(0, dtype=np.int64)
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    def _order(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def full_init(self) -> None:
+        """Load the dataset's list of samples; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        if hasattr(self.dataset, "full_init"):
+            self.dataset.full_init()
+        self._indices = self._order()
+        self._fully_initialized = True
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What is known of the whole set."""
+        return copy.deepcopy(self.dataset.metainfo)
+
+    @property
+    def test_mode(self) -> bool:
+        """Whether the dataset is for evaluation."""
+        return bool(getattr(self.dataset, "test_mode", False))
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Sample `idx` before the pipeline."""
+        self.full_init()
+        info: dict[str, Any] = self.dataset.get_data_info(int(self._indices[idx]))
+        return info
+
+    def __getitem__(self, idx: int) -> Any:
+        self.full_init()
+        return self.dataset[int(self._indices[idx])]
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self._indices)
+
+
+@DATASETS.register_module()
+class RepeatDataset(_View):
+    """One dataset several times in a row: longer epochs for small sets.
+
+    Args:
+        dataset: a dataset, or its config.
+        times: how many times.
+        lazy_init: load the list at the first use, not now.
+
+    Raises:
+        ValueError: `times` below 1.
+    """
+
+    def __init__(self, dataset: Any, times: int, lazy_init: bool = False) -> None:
+        if times < 1:
+            raise ValueError(f"RepeatDataset: times must be at least 1, got {times}")
+        self.times = times
+        super().__init__(dataset, lazy_init)
+
+    def _order(self) -> np.ndarray:
+        return np.tile(np.arange(len(self.dataset)), self.times)
+
+
+@DATASETS.register_module()
+class ClassBalancedDataset(_View):
+    """A dataset whose rare classes come more often.
+
+    With f the share of samples that have a class, each sample comes ceil(max(1, sqrt(threshold / f))) times, f being that of its
+    rarest class.
+
+    Args:
+        dataset: a dataset with `get_cat_ids(idx)`, or its config.
+        oversample_thr: share of samples below which a class is repeated.
+        lazy_init: load the list at the first use, not now.
+
+    Raises:
+        ValueError: `oversample_thr` outside (0, 1].
+
+    Source: Gupta et al. 2019, arXiv:1908.03195, section 5 (repeat factor sampling).
+    """
+
+    def __init__(self, dataset: Any, oversample_thr: float, lazy_init: bool = False) -> None:
+        if not 0 < oversample_thr <= 1:
+            raise ValueError(
+                f"ClassBalancedDataset: oversample_thr must be above 0 and at most 1, got {oversample_thr}"
+            )
+        self.oversample_thr = oversample_thr
+        super().__init__(dataset, lazy_init)
+
+    def _order(self) -> np.ndarray:
+        count = len(self.dataset)
+        classes = [set(self.dataset.get_cat_ids(index)) for index in range(count)]
+        seen = Counter(one for of_sample in classes for one in of_sample)
+        factor = {one: max(1.0, (self.oversample_thr * count / number) ** 0.5) for one, number in seen.items()}
+        repeats = [int(np.ceil(max((factor[one] for one in of_sample), default=1.0))) for of_sample in classes]
+        return np.repeat(np.arange(count), repeats)
+
+
+@DATASETS.register_module()
+class ConcatDataset(Dataset):
+    """Several datasets in a row.
+
+    Args:
+        datasets: datasets, or their configs; all of the same metainfo.
+        lazy_init: load the lists at the first use, not now.
+        ignore_keys: keys of the metainfo that may differ; the first dataset's count.
+
+    Raises:
+        ConfigError: there is no dataset, or their metainfo differs.
+    """
+
+    def __init__(
+        self, datasets: Sequence[Any], lazy_init: bool = False, ignore_keys: str | Sequence[str] | None = None
+    ) -> None:
+        if not datasets:
+            raise ConfigError("ConcatDataset needs at least one dataset")
+        self.datasets = [DATASETS.build(one) if isinstance(one, Mapping) else one for one in datasets]
+        ignored = {ignore_keys} if isinstance(ignore_keys, str) else set(ignore_keys or ())
+        self._starts = np.zeros(0, dtype=np.int64)
+        self._fully_initialized = False
+        self._ignored = ignored
+        if not lazy_init:
+            self.full_init()
+
+    def full_init(self) -> None:
+        """Load the datasets' lists of samples; does nothing the second time."""
+        if self._fully_initialized:
+            return
+        for dataset in self.datasets:
+            dataset.full_init()
+        self._check_metainfo()
+        self._starts = np.concatenate([[0], np.cumsum([len(dataset) for dataset in self.datasets])])
+        self._fully_initialized = True
+
+    def _check_metainfo(self) -> None:
+        first = self.datasets[0].metainfo
+        for place, dataset in enumerate(self.datasets[1:], start=1):
+            other = dataset.metainfo
+            for key in sorted(({*first, *other}) - self._ignored):
+                if first.get(key) != other.get(key):
+                    raise ConfigError(
+                        f"ConcatDataset: dataset {place} has another {key!r} in its metainfo than dataset 0: "
+                        f"{other.get(key)!r} and {first.get(key)!r}; give them the same, or ignore_keys={key!r}"
+                    )
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What is known of the whole set: the first dataset's."""
+        return copy.deepcopy(self.datasets[0].metainfo)
+
+    @property
+    def test_mode(self) -> bool:
+        """Whether the datasets are for evaluation."""
+        return bool(getattr(self.datasets[0], "test_mode", False))
+
+    def _find(self, idx: int) -> tuple[Any, int]:
+        """The dataset of sample `idx`, and its index there."""
+        self.full_init()
+        count = int(self._starts[-1])
+        if not -count <= idx < count:
+            raise IndexError(f"sample {idx} of a dataset of {count}")
+        idx %= count
+        which = int(np.searchsorted(self._starts, idx, side="right")) - 1
+        return self.datasets[which], int(idx - self._starts[which])
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Sample `idx` before the pipeline."""
+        dataset, index = self._find(idx)
+        info: dict[str, Any] = dataset.get_data_info(index)
+        return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Class indices of sample `idx`."""
+        dataset, index = self._find(idx)
+        ids: list[int] = dataset.get_cat_ids(index)
+        return ids
+
+    def __getitem__(self, idx: int) -> Any:
+        dataset, index = self._find(idx)
+        return dataset[index]
+
+    def __len__(self) -> int:
+        self.full_init()
+        return int(self._starts[-1])
