@@ -121,24 +121,28 @@ def test_a_missing_field_names_those_that_are_there() -> None:
         _ = BaseDataElement().x
 
 
-def test_delete_refuses_metainfo_and_missing_fields() -> None:
-    with pytest.raises(AttributeError, match="'img_shape' is a metainfo field; only data fields can be deleted"):
-        del element().img_shape
-    with pytest.raises(AttributeError, match="has no field 'nothing'; its data fields: score, name"):
+def test_delete_takes_fields_of_both_kinds_and_refuses_missing_ones() -> None:
+    one = element()
+    del one.img_shape
+    del one.score
+    assert one.all_keys() == ["name"]
+    with pytest.raises(AttributeError, match="has no field 'nothing'; its fields: img_shape, score, name"):
         del element().nothing
 
 
-def test_pop_returns_and_removes_a_data_field() -> None:
+def test_pop_returns_and_removes_a_field_of_either_kind() -> None:
     one = element()
+    shape = one.img_shape
     assert one.pop("name") == "clip"
-    assert "name" not in one
+    assert one.pop("img_shape") == shape
+    assert one.all_keys() == ["score"]
     assert one.pop("name", 5) == 5
+    one.img_shape = "free to be a data field now"
+    assert one.keys() == ["score", "img_shape"]
 
 
-def test_pop_refuses_metainfo_and_missing_fields() -> None:
-    with pytest.raises(AttributeError, match="'img_shape' is a metainfo field; only data fields can be popped"):
-        element().pop("img_shape")
-    with pytest.raises(KeyError, match="has no data field 'x'; its data fields: score, name"):
+def test_pop_refuses_missing_fields() -> None:
+    with pytest.raises(KeyError, match="has no field 'x'; its fields: img_shape, score, name"):
         element().pop("x")
     with pytest.raises(TypeError, match="at most one default, got 2 defaults"):
         element().pop("x", 1, 2)

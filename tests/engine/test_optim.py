@@ -21,7 +21,7 @@ def test_accumulating_two_batches_equals_one_of_both():
     weights = []
     for counts, batches in ((1, [slice(0, 8)]), (2, [slice(0, 4), slice(4, 8)])):
         model, data = model_and_data()
-        wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=counts), model)
+        wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=counts))
         for batch in batches:
             with wrapper.optim_context(model):
                 loss = model(data[batch]).square().mean()
@@ -33,7 +33,7 @@ def test_accumulating_two_batches_equals_one_of_both():
 def test_flush_updates_with_an_unfinished_accumulation():
     model, data = model_and_data()
     before = model.weight.detach().clone()
-    wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=3), model)
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=3))
     wrapper.update_params(model(data).square().mean())
     assert torch.equal(model.weight, before)
     wrapper.flush()
@@ -46,7 +46,7 @@ def test_flush_updates_with_an_unfinished_accumulation():
 def test_gradients_are_clipped(clip, norm):
     model, data = model_and_data()
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    wrapper = build_optim_wrapper(dict(optimizer=dict(type="SGD", lr=1.0), clip_grad=clip), model)
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=1.0), clip_grad=clip))
     wrapper.update_params(1000 * model(data).square().mean())
     moved = torch.cat([(a - b).flatten() for a, b in zip(before, model.parameters(), strict=True)])
     if norm is not None:
@@ -58,7 +58,7 @@ def test_gradients_are_clipped(clip, norm):
 def test_frozen_parameters_are_left_out():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[0].requires_grad_(False)
-    wrapper = build_optim_wrapper(dict(optimizer=dict(type="AdamW", lr=0.1)), model)
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="AdamW", lr=0.1)))
     assert len(wrapper.param_groups[0]["params"]) == 2
     assert wrapper.get_lr() == {"lr": [0.1]}
 
@@ -66,9 +66,9 @@ def test_frozen_parameters_are_left_out():
 def test_built_optimizers_and_wrappers_are_taken():
     model, _ = model_and_data()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    wrapper = build_optim_wrapper(optimizer, model)
+    wrapper = build_optim_wrapper(model, optimizer)
     assert wrapper.optimizer is optimizer
-    assert build_optim_wrapper(wrapper, model) is wrapper
+    assert build_optim_wrapper(model, wrapper) is wrapper
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_built_optimizers_and_wrappers_are_taken():
 def test_bad_configs_are_named(config, kind, message):
     model, _ = model_and_data()
     with pytest.raises(kind, match=message):
-        build_optim_wrapper(config, model)
+        build_optim_wrapper(model, config)
 
 
 def test_wrapper_keeps_the_optimizers_state():
@@ -106,3 +106,20 @@ def test_wrapper_keeps_the_optimizers_state():
     other = OptimWrapper(torch.optim.Adam(model.parameters()))
     other.load_state_dict(wrapper.state_dict())
     assert other.state_dict()["state"][0]["step"] == 1
+
+
+def test_a_step_by_hand_equals_update_params():
+    weights = []
+    for by_hand in (False, True):
+        model, data = model_and_data()
+        wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=2))
+        for batch in (data[:4], data[4:]):
+            loss = model(batch).square().mean()
+            if not by_hand:
+                wrapper.update_params(loss)
+                continue
+            wrapper.backward(wrapper.scale_loss(loss))
+            if wrapper.should_update():
+                wrapper.step()
+        weights.append(model.weight.detach().clone())
+    assert torch.equal(*weights)

@@ -192,3 +192,12 @@ def test_the_preprocessor_may_be_none_a_config_or_a_module() -> None:
     assert type(Product({"type": "ActionDataPreprocessor"}).data_preprocessor).__name__ == "ActionDataPreprocessor"
     with pytest.raises(TypeError, match="data_preprocessor must be a module, a config dict or None, got 'mean'"):
         Product("mean")
+
+
+def test_a_train_step_of_ones_own_can_use_the_forward_of_the_base() -> None:
+    class Own(Product):
+        def train_step(self, data, optim_wrapper=None):
+            data = self.data_preprocessor(data, training=True)
+            return self.parse_losses(self._run_forward(data, mode="loss"))[1]
+
+    assert Own(Shift()).train_step({"inputs": torch.tensor(1.0)})["loss_a"] == 22

@@ -80,10 +80,22 @@ class OptimWrapper:
         Args:
             loss: scalar, the mean over the batch.
         """
-        (loss / self.accumulative_counts).backward()
-        self._batches += 1
-        if self._batches % self.accumulative_counts == 0:
+        self.backward(self.scale_loss(loss))
+        if self.should_update():
             self.step()
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """The share of `loss` in an update that accumulates several batches."""
+        return loss / self.accumulative_counts
+
+    def backward(self, loss: Tensor, **options: Any) -> None:
+        """Add the gradients of `loss`, the last part of a batch; `options` go to `Tensor.backward`."""
+        loss.backward(**options)
+        self._batches += 1
+
+    def should_update(self) -> bool:
+        """True when enough batches are in for an update."""
+        return self._batches % self.accumulative_counts == 0
 
     def flush(self) -> None:
         """Update with what is accumulated, at the end of an epoch."""
@@ -120,22 +132,22 @@ class OptimWrapper:
         self.optimizer.load_state_dict(state)
 
 
-def build_optim_wrapper(config: Any, model: nn.Module) -> OptimWrapper:
+def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
     """An `OptimWrapper` for the trainable parameters of `model`.
 
     Args:
-        config: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=..., accumulative_counts=...)`, an optimizer, or a
-            wrapper that is built already.
         model: whose parameters to update.
+        cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=..., accumulative_counts=...)`, an optimizer, or a
+            wrapper that is built already.
 
     Raises:
         ConfigError: no such optimizer, or no such keyword.
     """
-    if isinstance(config, OptimWrapper):
-        return config
-    if isinstance(config, torch.optim.Optimizer):
-        return OptimWrapper(config)
-    keywords = dict(config)
+    if isinstance(cfg, OptimWrapper):
+        return cfg
+    if isinstance(cfg, torch.optim.Optimizer):
+        return OptimWrapper(cfg)
+    keywords = dict(cfg)
     optimizer = keywords.pop("optimizer", None)
     if isinstance(optimizer, Mapping):
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

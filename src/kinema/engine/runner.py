@@ -250,7 +250,7 @@ class Runner:
         if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
             with only_to_files():  # a line a parameter
                 self.model.init_weights()
-        self.optim_wrapper = build_optim_wrapper(self._optim_config, self.model)
+        self.optim_wrapper = build_optim_wrapper(self.model, self._optim_config)
         self.schedules = build_schedules(self._schedule_config)
         if self._resume:
             self._go_on()

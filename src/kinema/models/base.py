@@ -194,7 +194,10 @@ class BaseModel(BaseModule, ABC):
         return self._step(data, "predict", training=False)
 
     def _step(self, data: Any, mode: Mode, *, training: bool) -> Any:
-        data = self.data_preprocessor(data, training)
+        return self._run_forward(self.data_preprocessor(data, training), mode)
+
+    def _run_forward(self, data: Any, mode: Mode) -> Any:
+        """`forward` on a preprocessed batch; MMEngine's name for it, which users' own `train_step` calls."""
         if isinstance(data, Mapping):
             return self(**data, mode=mode)
         if isinstance(data, tuple | list):

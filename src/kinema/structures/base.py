@@ -132,32 +132,30 @@ class BaseDataElement:
         self.set_data(dict(instance.items()))
 
     def __delattr__(self, name: str) -> None:
-        if name in self._metainfo_fields:
-            raise AttributeError(f"{name!r} is a metainfo field; only data fields can be deleted")
         stored = self._stored(name)
-        if stored not in self._data_fields:
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}; its data fields: {self._listed()}")
-        del self.__dict__[stored], self._data_fields[stored]
+        if name in self._metainfo_fields:
+            del self.__dict__[name], self._metainfo_fields[name]
+        elif stored in self._data_fields:
+            del self.__dict__[stored], self._data_fields[stored]
+        else:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields: {self._listed()}")
 
     def pop(self, name: str, *default: Any) -> Any:
-        """Remove a data field and return its value; `default`, when given, if there is none.
+        """Remove a field and return its value; `default`, when given, if there is none.
 
         Raises:
-            AttributeError: it is a metainfo field.
             KeyError: there is no such field and no default.
         """
-        if name in self._metainfo_fields:
-            raise AttributeError(f"{name!r} is a metainfo field; only data fields can be popped")
         if len(default) > 1:
             raise TypeError(f"pop takes a name and at most one default, got {len(default)} defaults")
         stored = self._stored(name)
-        if stored in self._data_fields:
+        if stored in self._data_fields or name in self._metainfo_fields:
             value = self.__dict__[stored]
             delattr(self, name)
             return value
         if default:
             return default[0]
-        raise KeyError(f"{type(self).__name__} has no data field {name!r}; its data fields: {self._listed()}")
+        raise KeyError(f"{type(self).__name__} has no field {name!r}; its fields: {self._listed()}")
 
     # ---- reading
 
@@ -165,9 +163,7 @@ class BaseDataElement:
         # Only reached for what is not there; during unpickling not even the records are.
         if name in _RECORDS or name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(
-            f"{type(self).__name__} has no field {name!r}; its fields: {', '.join(self.all_keys()) or 'none'}"
-        )
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields: {self._listed()}")
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a field, or `default`."""
@@ -283,7 +279,7 @@ class BaseDataElement:
         return stored[1:] if stored.startswith("_") and cls._is_property(stored[1:]) else stored
 
     def _listed(self) -> str:
-        return ", ".join(self.keys()) or "none"
+        return ", ".join(self.all_keys()) or "none"
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}("]
