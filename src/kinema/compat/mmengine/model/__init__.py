@@ -1,5 +1,6 @@
 """`mmengine.model`, thin over Kinema."""
 
+from kinema.compat.parts.models import is_model_wrapper, merge_dict
 from kinema.models import (
     BaseDataPreprocessor,
     BaseInit,
@@ -48,7 +49,9 @@ __all__ = [
     "caffe2_xavier_init",
     "constant_init",
     "initialize",
+    "is_model_wrapper",
     "kaiming_init",
+    "merge_dict",
     "normal_init",
     "stack_batch",
     "trunc_normal_init",
