@@ -164,3 +164,19 @@ def test_a_label_out_of_range_names_its_line(tmp_path, label) -> None:
         AnnotationError, match=rf"train\.txt:3: label {label} of 'b.mp4' is out of range: expected 0 to 1"
     ):
         VideoDataset(tmp_path / "train.txt", metainfo={"classes": ["x", "y"]})
+
+
+def test_class_names_may_come_from_a_file(tmp_path) -> None:
+    file = tmp_path / "classes.txt"
+    file.write_text("even\nodd one\n")
+    assert Numbers(metainfo={"classes": str(file)}).metainfo["classes"] == ["even", "odd one"]
+    with pytest.raises(AnnotationError, match=r"none\.txt: the class names cannot be read: No such file"):
+        Numbers(metainfo={"classes": tmp_path / "none.txt"})
+
+
+def test_the_arguments_of_a_video_dataset_have_the_order_of_mmaction(tmp_path) -> None:
+    (tmp_path / "train.txt").write_text("a.mp4 0 2\n")
+    dataset = VideoDataset(tmp_path / "train.txt", [], {"video": "clips"}, True, 3, 1, "Flow", True)
+    sample = dataset[0]
+    assert (sample["filename"], sample["label"].tolist()) == ("clips/a.mp4", [1, 0, 1])
+    assert (sample["start_index"], sample["modality"], dataset.test_mode) == (1, "Flow", True)

@@ -174,3 +174,17 @@ def test_default_sampler_splits_evenly(monkeypatch) -> None:
     last = DefaultSampler(range(7), shuffle=False, round_up=False)
     assert list(last) == [2, 5]
     assert len(last) == 2
+
+
+def test_a_function_that_starts_workers_may_be_named_with_options() -> None:
+    started = []
+
+    def note(worker_id, mark):
+        started.append((worker_id, mark))
+
+    FUNCTIONS.register_module(name="note_worker", module=note)
+    loader = loader_of(worker_init_fn=dict(type="note_worker", mark="m"))
+    loader.worker_init_fn(1)
+    assert started == [(1, "m")]
+    with pytest.raises(RegistryError, match="not_there is not in the function registry"):
+        loader_of(worker_init_fn=dict(type="not_there"))

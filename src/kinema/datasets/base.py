@@ -24,7 +24,8 @@ class BaseDataset(Dataset):
 
     Args:
         ann_file: annotation file; a relative one is taken from `data_root`.
-        metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's METAINFO.
+        metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's METAINFO. `classes` may be a
+            text file with one name a line.
         data_root: folder that `ann_file` and the folders of `data_prefix` are relative to.
         data_prefix: folders of the samples' files by kind, e.g. `dict(video="train")`.
         filter_cfg: for `filter_data()`, which a subclass may override.
@@ -59,6 +60,8 @@ class BaseDataset(Dataset):
         if metainfo is not None and not isinstance(metainfo, Mapping):
             raise TypeError(f"metainfo must be a dict, got {type(metainfo).__name__}: {metainfo!r}")
         self._metainfo = {**copy.deepcopy(self.METAINFO), **copy.deepcopy(dict(metainfo or {}))}
+        if isinstance(self._metainfo.get("classes"), str | os.PathLike):
+            self._metainfo["classes"] = _read_names(self._metainfo["classes"])
         self.data_root = os.fspath(data_root or "")
         self.ann_file = join_path(self.data_root, os.fspath(ann_file or ""))
         prefix = {"img_path": ""} if data_prefix is None else dict(data_prefix)
@@ -228,6 +231,17 @@ def join_path(folder: str, path: Any) -> Any:
     if not folder or not path or os.path.isabs(path) or "://" in path:  # noqa: PTH117 - a URL must not pass through Path
         return path or folder
     return os.path.join(folder, path)  # noqa: PTH118 - keeps './' and forward slashes of list files as users wrote them
+
+
+def _read_names(path: str | os.PathLike) -> list[str]:
+    """The names in a text file, one a line."""
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise AnnotationError(
+            f"{path}: the class names cannot be read: {error.strerror or error}; metainfo needs "
+            "classes=[name, ...], or a text file with one name a line"
+        ) from error
 
 
 def _chosen(indices: int | Sequence[int], count: int) -> list[int]:

@@ -232,7 +232,7 @@ def build_dataloader(
 
     Args:
         dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler", shuffle=True),
-            num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), ...)`; the rest are
+            num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), worker_init_fn=..., ...)`; the rest are
             keywords of `torch.utils.data.DataLoader`. Without a sampler: shuffled unless the dataset is in test mode.
         seed: of the order and of the samples' random numbers; None draws one that all processes share.
         diff_rank_seed: accepted for OpenMMLab's sake; a sample's random numbers never depend on the rank.
@@ -256,11 +256,11 @@ def build_dataloader(
         raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
     if hasattr(dataset, "full_init"):
         dataset.full_init()  # in this process: the workers share the list
-    collate = _build_collate(keywords.pop("collate_fn", None))
+    collate = _build_function(keywords.pop("collate_fn", None)) or pseudo_collate
     if keywords.get("num_workers", 0) == 0:
         keywords.pop("persistent_workers", None)
         keywords.pop("prefetch_factor", None)
-    keywords["worker_init_fn"] = partial(_start_worker, then=keywords.pop("worker_init_fn", None))
+    keywords["worker_init_fn"] = partial(_start_worker, then=_build_function(keywords.pop("worker_init_fn", None)))
     check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     if isinstance(dataset, IterableDataset):
         keywords.pop("sampler", None)
@@ -284,16 +284,15 @@ def _build_sampler(sampler: Any, dataset: Any, seed: int) -> Any:
     return sampler
 
 
-def _build_collate(collate: Any) -> Collate:
-    if collate is None:
-        return pseudo_collate
+def _build_function(function: Any) -> Callable[..., Any] | None:
+    """A function given as it is, by its name, or as `dict(type=..., keyword=value)`."""
     options: dict[str, Any] = {}
-    if isinstance(collate, Mapping):
-        options = {key: value for key, value in collate.items() if key != "type"}
-        collate = collate["type"]
-    if isinstance(collate, str):
-        found = FUNCTIONS.get(collate)
+    if isinstance(function, Mapping):
+        options = {key: value for key, value in function.items() if key != "type"}
+        function = function["type"]
+    if isinstance(function, str):
+        found = FUNCTIONS.get(function)
         if found is None:
-            raise FUNCTIONS.unknown(collate)
-        collate = found
-    return partial(collate, **options) if options else collate
+            raise FUNCTIONS.unknown(function)
+        function = found
+    return partial(function, **options) if options else function

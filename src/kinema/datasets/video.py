@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kinema.datasets.annotations import Annotations, ClipRecord, read_class_folders, read_list
+from kinema.datasets.annotations import Annotations, ClipRecord, check_labels, read_class_folders, read_list
 from kinema.datasets.base import BaseDataset, join_path
 from kinema.errors import AnnotationError
 from kinema.registry import DATASETS
@@ -23,8 +23,6 @@ class VideoDataset(BaseDataset):
     Args:
         ann_file: a list of `path label` lines, or a folder that holds one folder of videos a class.
         pipeline: transforms, or configs of transforms.
-        metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
-        data_root: folder that `ann_file` and `data_prefix` are relative to.
         data_prefix: `dict(video=folder)`: folder that the paths of the list are relative to.
         multi_class: a clip may have several labels.
         num_classes: number of classes, for `multi_class` and for checking labels.
@@ -32,6 +30,8 @@ class VideoDataset(BaseDataset):
         modality: "RGB" or "Flow".
         test_mode: for evaluation: unlabelled clips are allowed, a rejected sample is an error.
         delimiter: between path and label of a list; the default stands for any white space.
+        metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
+        data_root: folder that `ann_file` and `data_prefix` are relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
     Raises:
@@ -43,8 +43,6 @@ class VideoDataset(BaseDataset):
         self,
         ann_file: str | os.PathLike,
         pipeline: Sequence[Mapping[str, Any] | Callable[[Any], Any]] = (),
-        metainfo: Mapping[str, Any] | None = None,
-        data_root: str | os.PathLike | None = None,
         data_prefix: Mapping[str, Any] | None = None,
         multi_class: bool = False,
         num_classes: int | None = None,
@@ -53,6 +51,8 @@ class VideoDataset(BaseDataset):
         test_mode: bool = False,
         delimiter: str = " ",
         *,
+        metainfo: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike | None = None,
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,
@@ -86,6 +86,7 @@ class VideoDataset(BaseDataset):
             self.num_classes = len(self._metainfo["classes"])
         if self.multi_class and self.num_classes is None:
             raise ValueError("VideoDataset: multi_class=True needs num_classes, or metainfo=dict(classes=[...])")
+        check_labels(annotations, self.num_classes, lowest=-1 if self.test_mode and not self.multi_class else 0)
         return [self._sample(record, annotations) for record in annotations.records]
 
     def _read(self) -> Annotations:
@@ -95,8 +96,6 @@ class VideoDataset(BaseDataset):
         return read_list(self.ann_file, delimiter=self.delimiter, multi_label=self.multi_class)
 
     def _sample(self, record: ClipRecord, annotations: Annotations) -> dict[str, Any]:
-        for label in record.labels:
-            self._check(label, record, annotations)
         if not record.labels and not self.test_mode:
             raise AnnotationError(
                 f"{annotations.source}:1: expected 'path label' with a whole-number label, got {record.path!r} "
@@ -115,22 +114,3 @@ class VideoDataset(BaseDataset):
         hot = np.zeros(self.num_classes, dtype=np.float32)
         hot[list(labels)] = 1
         return hot
-
-    def _check(self, label: int, record: ClipRecord, annotations: Annotations) -> None:
-        lowest = -1 if self.test_mode and not self.multi_class else 0
-        if label < lowest or (self.num_classes is not None and label >= self.num_classes):
-            allowed = f"0 to {self.num_classes - 1}" if self.num_classes is not None else "0 or above"
-            number = _line_of(annotations.source, record)
-            raise AnnotationError(
-                f"{annotations.source}:{number}: label {label} of {record.path!r} is out of range: expected {allowed}"
-                + (f" ({self.num_classes} classes)" if self.num_classes is not None else "")
-            )
-
-
-def _line_of(source: Path, record: ClipRecord) -> int:
-    """Line of a list file that a record came from; looked for only when there is something to complain about."""
-    lines = source.read_text(encoding="utf-8-sig").splitlines() if source.is_file() else []
-    tail = str(record.labels[-1])
-    return next(
-        (n for n, line in enumerate(lines, 1) if line.strip().startswith(record.path) and line.split()[-1] == tail), 1
-    )

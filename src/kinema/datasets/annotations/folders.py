@@ -50,8 +50,15 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
 
 def _videos_below(folder: Path) -> list[Path]:
     return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
     )
+
+
+def _is_hidden(path: Path) -> bool:
+    """Thumbnails, caches and the like: a file or folder on the way begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_visible_folder(path: Path) -> bool:

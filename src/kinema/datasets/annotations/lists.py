@@ -34,13 +34,11 @@ def read_list(path: str | os.PathLike, *, delimiter: str = " ", multi_label: boo
     labelled = [bool(record.labels) for record in records]
     if any(labelled) and not all(labelled):
         first = labelled.index(False)
-        raise no_label_error(source, numbers[first], records[first].path)
+        hint = "; is it a header? Remove it, or begin it with '#'" if first == 0 else ""
+        raise AnnotationError(
+            f"{source}:{numbers[first]}: expected 'path label' with a whole-number label, got {records[first].path!r}{hint}"
+        )
     return Annotations(records, source, read_class_names(source.parent / "classes.txt"))
-
-
-def no_label_error(source: Path, number: int, line: str) -> AnnotationError:
-    """The error for a line without a label."""
-    return AnnotationError(f"{source}:{number}: expected 'path label' with a whole-number label, got {line!r}")
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.labels import line_of
 from kinema.datasets.annotations.lists import read_list
 from kinema.datasets.annotations.records import Annotations, ClipRecord
 from kinema.errors import AnnotationError
@@ -47,14 +48,12 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
         raise AnnotationError(
             f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class folders"
         )
+    beside: Path | None
     if path.is_file():
-        train, beside = path, (path.parent if path.stem.startswith("train") else None)
-    elif (path / "train.txt").is_file():
-        train, beside = path / "train.txt", path
-    elif (path / "train").is_dir():
-        train, beside = path / "train", path
+        train, beside = path, (path.parent if path.stem.lower().startswith("train") else None)
     else:
-        train, beside = path, None
+        found = _training_part(path)
+        train, beside = (path, None) if found is None else (found, path)
     train_split = read_split(train)
     val_path = Path(val) if val is not None else _find_val(beside, train)
     if val_path is None:
@@ -67,8 +66,27 @@ def _find_val(folder: Path | None, train: Path) -> Path | None:
     if folder is None:
         return None
     names = [name + train.suffix for name in _VAL_NAMES]
-    found = [folder / name for name in names if (folder / name).exists() and folder / name != train]
-    return found[0] if found else None
+    found = [entry for name in names if (entry := _entry(folder, name)) is not None]
+    return next((entry for entry in found if entry != train and entry.is_dir() == train.is_dir()), None)
+
+
+def has_splits(folder: Path) -> bool:
+    """Is `folder` a data set with a training part, `train.txt` or `train/`, not just class folders?"""
+    return _training_part(folder) is not None
+
+
+def _training_part(folder: Path) -> Path | None:
+    listed, sorted_ = _entry(folder, "train.txt"), _entry(folder, "train")
+    if listed is not None and listed.is_file():
+        return listed
+    return sorted_ if sorted_ is not None and sorted_.is_dir() else None
+
+
+def _entry(folder: Path, name: str) -> Path | None:
+    """The file or folder `name`; in any case of letters, for `Train` is hardly ever meant as a class."""
+    if (folder / name).exists():
+        return folder / name
+    return next((entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name), None)
 
 
 def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
@@ -86,13 +104,17 @@ def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
 def _video_root(annotations: Annotations) -> Path:
     """The folder that the paths of a list are relative to: the list's own, one named like the list, or the working one."""
     source = annotations.source
-    first = annotations.records[0].path
+    record = annotations.records[0]
+    first = record.path
     candidates = [source.parent, source.parent / source.stem, Path()]
     for folder in candidates:
         if (folder / first).is_file():
             return folder
     tried = ", ".join(str(folder) for folder in candidates)
-    raise AnnotationError(f"{source}:1: the clip {first!r} is not there: looked in {tried}")
+    hint = "" if record.labels else "; expected 'path label' lines with whole-number labels"
+    raise AnnotationError(
+        f"{source}:{line_of(source, record)}: the clip {first!r} is not there: looked in {tried}{hint}"
+    )
 
 
 def hold_out(split: Split, share: float = 0.2, seed: int = 0) -> tuple[list[ClipRecord], list[ClipRecord]]:
@@ -106,15 +128,15 @@ def hold_out(split: Split, share: float = 0.2, seed: int = 0) -> tuple[list[Clip
     Returns:
         The clips to train on, and those held out; each in the order of `split`.
     """
-    by_class: dict[tuple[int, ...], list[ClipRecord]] = defaultdict(list)
+    by_class: dict[tuple[int, ...], set[str]] = defaultdict(set)
     for record in split.annotations.records:
-        by_class[record.labels].append(record)
-    held: set[ClipRecord] = set()
-    for records in by_class.values():
-        count = max(round(len(records) * share), 1) if len(records) > 1 else 0
-        held.update(sorted(records, key=lambda record: _rank(record.path, seed))[:count])
+        by_class[record.labels].add(record.path)  # a clip that is listed twice must not come to lie on both sides
+    held: set[str] = set()
+    for paths in by_class.values():
+        count = max(round(len(paths) * share), 1) if len(paths) > 1 else 0
+        held.update(sorted(paths, key=lambda path: _rank(path, seed))[:count])
     records = split.annotations.records
-    return [record for record in records if record not in held], [record for record in records if record in held]
+    return [one for one in records if one.path not in held], [one for one in records if one.path in held]
 
 
 def _rank(path: str, seed: int) -> bytes:

@@ -1,6 +1,6 @@
 """`mmaction.datasets`, thin over Kinema."""
 
-from kinema.datasets import BaseDataset as BaseActionDataset
+from kinema.compat.parts.datasets import BaseActionDataset
 from kinema.datasets import VideoDataset, build_dataloader
 
 __all__ = [

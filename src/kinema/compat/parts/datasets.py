@@ -1,0 +1,80 @@
+"""MMAction2's base of datasets that users write."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kinema.datasets import BaseDataset
+
+
+class BaseActionDataset(BaseDataset):
+    """A dataset of clips whose subclass overrides `load_data_list()`, and gets what the transforms need of every sample.
+
+    Each sample gets `modality` and `start_index`; with `multi_class` the class indices in its `label` become (N,) float32 of
+    0 and 1.
+
+    Args:
+        ann_file: see `BaseDataset`.
+        pipeline: transforms, or configs of transforms.
+        data_prefix: folders of the samples' files by kind.
+        test_mode: see `BaseDataset`.
+        multi_class: a clip may have several labels.
+        num_classes: number of classes N, for `multi_class`.
+        start_index: number of the first frame.
+        modality: "RGB", "Flow", "Pose" or "Audio".
+        metainfo, data_root, filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
+
+    Raises:
+        ValueError: `multi_class` without `num_classes`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | os.PathLike,
+        pipeline: Sequence[Mapping[str, Any] | Callable[[Any], Any]],
+        data_prefix: Mapping[str, Any] | None = None,
+        test_mode: bool = False,
+        multi_class: bool = False,
+        num_classes: int | None = None,
+        start_index: int = 0,
+        modality: str = "RGB",
+        *,
+        metainfo: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike | None = "",
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        if multi_class and num_classes is None:
+            raise ValueError(f"{type(self).__name__}: multi_class=True needs num_classes")
+        self.multi_class = multi_class
+        self.num_classes = num_classes
+        self.start_index = start_index
+        self.modality = modality
+        super().__init__(
+            ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix={"prefix": ""} if data_prefix is None else data_prefix,
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        info = super().get_data_info(idx)
+        info["modality"] = self.modality
+        info["start_index"] = self.start_index
+        if self.num_classes is not None and self.multi_class:
+            hot = np.zeros(self.num_classes, dtype=np.float32)
+            hot[info["label"]] = 1
+            info["label"] = hot
+        return info

@@ -1,0 +1,32 @@
+import pytest
+
+from kinema.compat.parts.datasets import BaseActionDataset
+
+
+class Clips(BaseActionDataset):
+    """Clips named in the code, with one label each or several."""
+
+    def __init__(self, labels, *args, **kwargs):
+        self.labels = labels
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self):
+        return [
+            {"filename": f"{self.data_prefix['video']}/{i}.mp4", "label": label} for i, label in enumerate(self.labels)
+        ]
+
+
+def test_samples_carry_what_the_transforms_need() -> None:
+    dataset = Clips([2, 0], "", [], {"video": "clips"}, True, start_index=1, modality="Flow", data_root="root")
+    assert dataset.test_mode
+    assert dataset[0] == {
+        "filename": "root/clips/0.mp4", "label": 2, "sample_idx": 0, "modality": "Flow", "start_index": 1
+    }  # fmt: skip
+
+
+def test_several_labels_become_a_vector() -> None:
+    dataset = Clips([[0, 2], [1]], "", [], {"video": "clips"}, multi_class=True, num_classes=3)
+    assert [sample["label"].tolist() for sample in dataset] == [[1, 0, 1], [0, 1, 0]]
+    assert [sample["label"].tolist() for sample in dataset] == [[1, 0, 1], [0, 1, 0]]
+    with pytest.raises(ValueError, match="Clips: multi_class=True needs num_classes"):
+        Clips([[0]], "", [], multi_class=True)
