@@ -125,17 +125,9 @@ def test_default_hooks_may_hold_hooks_of_the_users_own(tmp_path):
 
 def test_the_runner_shows_its_loaders_and_its_length(tmp_path):
     runner = ready(tmp_path, epochs=2)
-    assert (runner.max_epochs, runner.max_iters) == (2, None)
+    assert (runner.max_epochs, runner.max_iters) == (2, 0)
     runner.train()
     assert (runner.max_epochs, runner.max_iters) == (2, 8)
     assert (len(runner.train_dataloader), len(runner.val_dataloader), runner.test_dataloader) == (4, 3, None)
     assert runner.logger.name == "kinema"
-    assert (
-        ready(
-            tmp_path,
-            train_cfg=None,
-            train_dataloader=None,
-            optim_wrapper=None,
-        ).max_epochs
-        is None
-    )
+    assert ready(tmp_path, train_cfg=None, train_dataloader=None, optim_wrapper=None).max_epochs == 0

@@ -95,6 +95,22 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(first.values(), weights_of(again).values(), strict=True))
 
 
+def test_a_resumed_run_keeps_the_seed_that_was_drawn(tmp_path):
+    drawn = train(tmp_path, epochs=1, randomness={})
+    resumed = train(tmp_path, epochs=2, randomness={}, resume=True)
+    assert resumed.seed == drawn.seed
+    assert resumed.train_dataloader.seed == drawn.seed
+
+
+def test_an_evaluation_after_a_resumed_training_is_of_the_trained_weights(tmp_path):
+    train(tmp_path, epochs=1)
+    start = tmp_path / "checkpoints" / "epoch_0001"
+    runner = train(tmp_path, epochs=3, resume=True, load_from=str(start))
+    trained = {name: tensor.clone() for name, tensor in weights_of(runner).items()}
+    runner.val()
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in weights_of(runner).items())
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="kinema"):
         train(tmp_path, epochs=1, resume=True)
@@ -185,6 +201,7 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
             "data has 2 classes, the model's head 3: set model.cls_head",
         ),
         (dict(optim_wrapper=None), ConfigError, "training needs train_dataloader, train_cfg and optim_wrapper"),
+        (dict(launcher="slurm"), ConfigError, r"launcher must be 'none' or 'pytorch' .* got 'slurm'"),
         (dict(device="gpu"), ConfigError, "the device 'gpu' cannot be used here"),
         (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
         (dict(default_hooks=dict(checkpoint=dict(keep=1))), ConfigError, "default_hooks.checkpoint has no 'keep'"),

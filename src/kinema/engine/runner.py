@@ -114,11 +114,14 @@ class Runner:
         }
         _require_groups(self._configs)
         show_on_console(log_level)
-        if launcher != "none" or "RANK" in os.environ:
+        if launcher not in ("none", "pytorch"):
+            raise ConfigError(f"launcher must be 'none' or 'pytorch' (started by torchrun), got {launcher!r}")
+        if launcher == "pytorch" or "RANK" in os.environ:
             init_from_environment()
         if default_scope is not None:
             init_default_scope(default_scope)
         self.device = _choose_device(device)
+        self._seed_is_given = (randomness or {}).get("seed") is not None
         self.seed = self._seed(randomness or {})
         self.work_dir = Path(work_dir)
         self.logger = logger
@@ -240,6 +243,9 @@ class Runner:
         return model.to(self.device)
 
     def _prepare_training(self, loader: Any, loop_config: dict[str, Any]) -> None:
+        state = self._state_to_resume() if self._resume else None
+        if state is not None and not self._seed_is_given:
+            self.seed = state["seed"]
         loop_config.pop("by_epoch", None)
         loop_config.setdefault("type", EpochBasedTrainLoop)
         built = self.train_dataloader = build_dataloader(loader, seed=self.seed)
@@ -252,8 +258,8 @@ class Runner:
                 self.model.init_weights()
         self.optim_wrapper = build_optim_wrapper(self.model, self._optim_config)
         self.schedules = build_schedules(self._schedule_config)
-        if self._resume:
-            self._go_on()
+        if state is not None:
+            self._go_on(state)
         else:
             self._load_weights()
             if is_main_process():
@@ -305,13 +311,19 @@ class Runner:
             logger.info("%s: %s", self._load_from, report)
             self._load_from = None
 
-    def _go_on(self) -> None:
-        """Take up the run where a checkpoint left it; a work folder without one starts from the beginning."""
+    def _state_to_resume(self) -> dict[str, Any] | None:
+        """The training state of the checkpoint to go on from; None when the work folder has none."""
         folder = Path(self._load_from) if self._load_from is not None else self.store.find("last")
         if folder is None:
             logger.warning("nothing to resume in %s: starting from the beginning", self.work_dir)
-            return
-        state = read_training_state(folder)
+            return None
+        self._load_from = folder
+        return read_training_state(folder)
+
+    def _go_on(self, state: dict[str, Any]) -> None:
+        """Take up the run where a checkpoint left it."""
+        folder, self._load_from = self._load_from, None
+        assert folder is not None  # _state_to_resume found it
         load_checkpoint(self.model, folder, strict=True)
         self.optim_wrapper.load_state_dict(state["optimizer"])
         self.epoch, self.iter = state["epoch"], state["step"]
@@ -358,6 +370,7 @@ class Runner:
             "step": self.iter,
             "best": self.best,
             "train_seconds": self.train_seconds + self.train_loop.stopwatch.seconds,
+            "seed": self.seed,
             "random": capture_state(),
         }
         self.call_hook("before_save_checkpoint", checkpoint=training)
@@ -378,16 +391,16 @@ class Runner:
         return {"sampling": sampling, "preprocessing": preprocessing}
 
     @property
-    def max_epochs(self) -> int | None:
-        """Epochs of the training; None when there is none."""
+    def max_epochs(self) -> int:
+        """Epochs of the training; 0 when there is none."""
         if self.train_loop is None:
-            return (self._configs["train"][1] or {}).get("max_epochs")
+            return int((self._configs["train"][1] or {}).get("max_epochs", 0))
         return int(self.train_loop.max_epochs)
 
     @property
-    def max_iters(self) -> int | None:
-        """Steps of the whole training; None before `train()` was called."""
-        return None if self.train_loop is None else int(self.train_loop.max_iters)
+    def max_iters(self) -> int:
+        """Steps of the whole training; 0 before `train()` was called."""
+        return 0 if self.train_loop is None else int(self.train_loop.max_iters)
 
     @property
     def classes(self) -> list[str]:
