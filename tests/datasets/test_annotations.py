@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.datasets.annotations import read_class_folders, read_list
+from kinema.datasets.annotations import check_labels, read_class_folders, read_list
 from kinema.errors import AnnotationError
 
 
@@ -76,3 +76,29 @@ def test_bad_class_folders_are_named(tmp_path) -> None:
     (tmp_path / "clap").mkdir()
     with pytest.raises(AnnotationError, match="the class folder 'clap' holds no videos"):
         read_class_folders(tmp_path)
+
+
+def test_hidden_files_and_folders_named_like_videos_are_no_clips(tmp_path) -> None:
+    for name in ("wave/a.MP4", "wave/._a.mp4", "wave/.thumbs/b.mp4", ".cache/c.mp4", "wave/day.mp4/d.mov"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [record.path for record in read_class_folders(tmp_path).records] == ["wave/a.MP4", "wave/day.mp4/d.mov"]
+
+
+def test_a_header_is_named_as_such(tmp_path) -> None:
+    with pytest.raises(AnnotationError, match=r"train\.txt:2: .* got 'path label'; is it a header\? Remove it"):
+        read_list(write(tmp_path, "# clips\npath label\na.mp4 0\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "num_classes", "message"),
+    [
+        ("# two\na.mp4 0\na.mp4 2\n", 2, r"train\.txt:3: label 2 of 'a\.mp4' is out of range: expected 0 to 1 \(2 cl"),
+        ("a.mp4 0\nb c.mp4\t-1\n", None, r"train\.txt:2: label -1 of 'b c\.mp4' is out of range: expected 0 or above"),
+    ],
+)
+def test_a_label_out_of_range_names_the_line(tmp_path, text, num_classes, message) -> None:
+    annotations = read_list(write(tmp_path, text))
+    check_labels(annotations, 3, lowest=-1)
+    with pytest.raises(AnnotationError, match=message):
+        check_labels(annotations, num_classes)

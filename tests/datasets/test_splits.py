@@ -1,6 +1,6 @@
 import pytest
 
-from kinema.datasets.annotations import find_splits, hold_out, read_list, read_split, write_list
+from kinema.datasets.annotations import find_splits, has_splits, hold_out, read_list, read_split, write_list
 from kinema.errors import AnnotationError
 
 
@@ -70,3 +70,30 @@ def test_written_lists_can_lie_anywhere(lists, tmp_path):
     moved = read_split(tmp_path / "deep" / "train.txt")
     assert [record.labels for record in moved.annotations.records] == [(0,), (1,)]
     assert read_list(tmp_path / "deep" / "train.txt").records[0].path == str((lists / "train" / "a.mp4").resolve())
+
+
+def test_splits_are_found_in_any_case_of_letters(tmp_path, make_video):
+    for name in ("Train/run/a.mp4", "VAL/run/b.mp4"):
+        make_video(tmp_path / name, num_frames=2)
+    assert has_splits(tmp_path)
+    assert not has_splits(tmp_path / "Train")
+    train, val = find_splits(tmp_path)
+    assert (train.path, val.path) == (tmp_path / "Train", tmp_path / "VAL")
+
+
+def test_a_clip_that_is_listed_twice_stays_on_one_side(tmp_path):
+    for index in range(4):
+        (tmp_path / f"{index}.mp4").touch()
+    (tmp_path / "all.txt").write_text("".join(f"{index}.mp4 0\n" for index in range(4)) * 2)
+    train, held = hold_out(read_split(tmp_path / "all.txt"))
+    assert (len(train), len(held)) == (6, 2)
+    assert not set(train) & set(held)
+
+
+def test_a_list_with_names_for_labels_says_what_was_expected(tmp_path):
+    (tmp_path / "all.txt").write_text("# my clips\n\na.mp4 wave\nb.mp4 clap\n")
+    message = (
+        r"all\.txt:3: the clip 'a\.mp4 wave' is not there: .*; expected 'path label' lines with whole-number labels"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        read_split(tmp_path / "all.txt")

@@ -56,6 +56,40 @@ def test_impossible_data_is_named(tmp_path, make_video, clips):
         classification(clips.root, model="resnet", work_dir=tmp_path)
 
 
+def test_labels_that_are_no_class_indices_are_named(tmp_path, make_video):
+    make_video(tmp_path / "a.mp4", num_frames=4)
+    (tmp_path / "train.txt").write_text("a.mp4 0\na.mp4 -1\n")
+    with pytest.raises(AnnotationError, match=r"train\.txt:2: label -1 of 'a\.mp4' is out of range"):
+        classification(tmp_path / "train.txt", work_dir=tmp_path)
+    (tmp_path / "train.txt").write_text("a.mp4 0\na.mp4 20260101120000\n")
+    with pytest.raises(AnnotationError, match="the largest label is 20260101120000: expected class indices"):
+        classification(tmp_path / "train.txt", work_dir=tmp_path)
+
+
+def test_classes_without_training_clips_are_told(tmp_path, make_video, caplog):
+    make_video(tmp_path / "a.mp4", num_frames=4)
+    (tmp_path / "train.txt").write_text("a.mp4 1\n")
+    (tmp_path / "val.txt").write_text("a.mp4 2\n")
+    classification(tmp_path, work_dir=tmp_path, workers=0)
+    assert "2 of 3 classes have no training clip: 0, 2" in caplog.text
+    assert "all training clips are of one class" in caplog.text
+
+
+def test_splits_that_name_other_classes_do_not_go_together(tmp_path, make_video):
+    for name, classes in (("old", "wave\nclap\n"), ("new", "clap\nwave\njump\n")):
+        make_video(tmp_path / name / "a.mp4", num_frames=4)
+        (tmp_path / name / "classes.txt").write_text(classes)
+        (tmp_path / name / "list.txt").write_text("a.mp4 0\n")
+    message = r"list\.txt: class 0 is 'clap' by the classes\.txt beside it, but 'wave' in training: bring its labels"
+    with pytest.raises(AnnotationError, match=message):
+        classification(tmp_path / "old" / "list.txt", val=tmp_path / "new" / "list.txt", work_dir=tmp_path)
+    with pytest.raises(AnnotationError, match=message):
+        evaluation_clips(tmp_path / "new" / "list.txt", ["wave", "clap"])
+    with pytest.raises(AnnotationError, match="class 2 is 'jump' by .* but nothing in training"):
+        evaluation_clips(tmp_path / "new" / "list.txt", ["clap", "wave"])
+    assert evaluation_clips(tmp_path / "new" / "list.txt", ["0", "1", "2"])  # the training named none
+
+
 def test_a_trained_recognizer_is_measured_as_in_training(clips, tmp_path):
     runner = Runner.from_cfg(classification(clips.root, work_dir=tmp_path, epochs=1, workers=0))
     runner.train()

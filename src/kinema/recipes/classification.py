@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Split, find_splits, hold_out, write_list
+from kinema.datasets.annotations import Split, check_labels, find_splits, hold_out, write_list
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.video import VideoReader
 
 logger = logging.getLogger("kinema")
 
+MAX_UNNAMED_CLASSES = 100_000  # above it a label is rather an identifier or a time than a class index
 PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
 
 
@@ -53,6 +54,7 @@ def classification(
     """
     train_split, val_split = find_splits(data, val)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
+    _warn_of_missing_classes(train_split, classes)
     card = zoo.card(model)
     frame_interval = choose_frame_interval(train_split, card.input.clip_len)
     count = len(train_split.annotations.records)
@@ -61,8 +63,8 @@ def classification(
         count -= held
     else:
         train_data, val_data = _data_config(train_split), _data_config(val_split)
-    batch_size = batch_size or min(16, max(2, count // 8))
-    epochs = epochs or int(np.clip(500 * batch_size // max(count, 1), 12, 60))
+    batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
+    epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
     loader["persistent_workers"] = loader["num_workers"] > 0
     metainfo = {"classes": classes}
@@ -133,14 +135,53 @@ def pipeline(card: zoo.Card, frame_interval: int, *, train: bool) -> list[dict[s
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:
-    """Class names: what the annotations tell, else the indices up to the largest label."""
+    """Class names: what the annotations tell, else the indices up to the largest label.
+
+    Raises:
+        AnnotationError: there are no labels, one is out of range, or the splits name different classes.
+    """
+    names = next((split.annotations.class_names for split in splits if split.annotations.class_names), ())
     for split in splits:
-        if split.annotations.class_names:
-            return list(split.annotations.class_names)
+        require_same_classes(split, names)
+        check_labels(split.annotations, len(names) or None)
+    if names:
+        return list(names)
     labels = [label for split in splits for record in split.annotations.records for label in record.labels]
     if not labels:
         raise AnnotationError(f"{splits[0].path}: the clips have no labels: expected one 'path label' line a clip")
+    if max(labels) >= MAX_UNNAMED_CLASSES:
+        raise AnnotationError(
+            f"{splits[0].path}: the largest label is {max(labels)}: expected class indices, counted from 0 "
+            f"(a list with more than {MAX_UNNAMED_CLASSES} classes needs a classes.txt beside it)"
+        )
     return [str(index) for index in range(max(labels) + 1)]
+
+
+def require_same_classes(split: Split, names: Sequence[str]) -> None:
+    """Where a split names its classes, they must be `names`, in this order: else its labels mean something else.
+
+    Raises:
+        AnnotationError: they differ.
+    """
+    own = split.annotations.class_names
+    if not own or not names or tuple(own) == tuple(names):
+        return
+    place = next((i for i, (a, b) in enumerate(zip(own, names, strict=False)) if a != b), min(len(own), len(names)))
+    mine, theirs = (repr(one[place]) if place < len(one) else "nothing" for one in (own, names))
+    raise AnnotationError(
+        f"{split.path}: class {place} is {mine} by the classes.txt beside it, but {theirs} in training: "
+        "bring its labels into the order of the training's classes"
+    )
+
+
+def _warn_of_missing_classes(train: Split, classes: Sequence[str]) -> None:
+    present = {label for record in train.annotations.records for label in record.labels}
+    missing = [name for index, name in enumerate(classes) if index not in present]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        logger.warning("%d of %d classes have no training clip: %s", len(missing), len(classes), shown)
+    if len(present) == 1:
+        logger.warning("all training clips are of one class: there is nothing to tell apart")
 
 
 def choose_frame_interval(split: Split, clip_len: int) -> int:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from kinema.datasets import VideoDataset, build_dataloader
-from kinema.datasets.annotations import Split, find_splits, read_split
+from kinema.datasets.annotations import Split, find_splits, has_splits, read_split
 from kinema.errors import AnnotationError
 from kinema.evaluation import Evaluator
 from kinema.inference import VideoRecognizer
 from kinema.progress import track_iter_progress
-from kinema.recipes.classification import default_workers
+from kinema.recipes.classification import default_workers, require_same_classes
 
 
 def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
@@ -22,14 +22,21 @@ def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
         AnnotationError: the clips are missing or wrong.
     """
     if data.is_file():
-        return read_split(data)
-    has_splits = (data / "train.txt").is_file() or (data / "train").is_dir()
-    if not has_splits and data.is_dir():
-        return read_split(data, class_names=classes)
-    _, val = find_splits(data)
-    if val is None:
+        split: Split | None = read_split(data)
+    elif data.is_dir() and not has_splits(data):
+        split = read_split(data, class_names=classes)
+    else:
+        _, split = find_splits(data)
+    if split is None:
         raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
-    return val
+    if not _are_indices(classes):
+        require_same_classes(split, classes)
+    return split
+
+
+def _are_indices(classes: Sequence[str]) -> bool:
+    """Are these the names of a recognizer whose training data told none?"""
+    return list(classes) == [str(index) for index in range(len(classes))]
 
 
 def evaluate(
