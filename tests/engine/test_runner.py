@@ -1,12 +1,14 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 import torch
 from toy_run import Pack, Points, ToyModel, run_config
 
 from kinema.engine import Hook, Runner
 from kinema.errors import CheckpointError, ConfigError
+from kinema.evaluation import BaseMetric, Evaluator
 
 
 def train(work_dir, **changes):
@@ -232,3 +234,24 @@ def test_a_damaged_training_state_is_named(tmp_path):
     (tmp_path / "checkpoints" / "epoch_0001" / "training.pt").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match=r"training\.pt: cannot be read .*: resume from an older checkpoint"):
         train(tmp_path, resume=True)
+
+
+class Share(BaseMetric):
+    """The share of right predictions, as a user may return it: in a tensor."""
+
+    def process(self, data_batch, data_samples):
+        self.results.extend(sample["pred_score"].argmax() == sample["gt_label"][0] for sample in data_samples)
+
+    def compute_metrics(self, results):
+        right = torch.stack(results)
+        return {"share": right.float().mean(), "count": np.float32(len(right)), "all": right}
+
+
+@pytest.mark.parametrize("evaluator", [dict(type=Share), dict(type=Evaluator, metrics=[Share()])])
+def test_a_metric_may_be_a_class_and_give_tensors(tmp_path, evaluator):
+    runner = train(tmp_path, epochs=1, val_evaluator=evaluator)
+    line = lines_of(tmp_path)[-1]
+    assert (line["split"], line["count"]) == ("val", 13)
+    assert runner.best["metric"] == "share"
+    assert runner.best["value"] == pytest.approx(line["share"])
+    assert "all" not in line

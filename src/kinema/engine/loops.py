@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -170,5 +171,11 @@ class TestLoop(_EvaluationLoop):
 
 
 def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The plain numbers among metrics; a confusion matrix is none."""
-    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+    """The single numbers among metrics as floats, also those in tensors and numpy types; a confusion matrix is none."""
+    return {name: float(value) for name, value in metrics.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return value.ndim == 0
+    return isinstance(value, int | float | np.number)

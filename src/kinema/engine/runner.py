@@ -288,8 +288,7 @@ class Runner:
         setattr(self, f"{split}_dataloader", built)
         self._check_classes(built, split)
         if not isinstance(evaluator, Evaluator):
-            is_custom = isinstance(evaluator, Mapping) and evaluator.get("type", "") in EVALUATOR
-            evaluator = EVALUATOR.build(evaluator) if is_custom else Evaluator(evaluator)
+            evaluator = EVALUATOR.build(evaluator) if _names_evaluator(evaluator) else Evaluator(evaluator)
         config = {"type": default, **dict(loop_config or {})}
         return LOOPS.build(config, default_args={"runner": self, "dataloader": built, "evaluator": evaluator})
 
@@ -441,6 +440,14 @@ class Runner:
 
 def _init_parameters(cls: type) -> list[str]:
     return [name for name in inspect.signature(cls).parameters if name != "cfg"]
+
+
+def _names_evaluator(config: Any) -> bool:
+    """Is this the config of an evaluator, not of a metric or a list of them?"""
+    kind = config.get("type") if isinstance(config, Mapping) else None
+    if isinstance(kind, str):
+        return kind in EVALUATOR
+    return isinstance(kind, type) and issubclass(kind, Evaluator)
 
 
 def _choose_device(device: str) -> torch.device:
