@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import kinema
-from kinema.errors import CheckpointError, VideoError
+from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference import VideoRecognizer, find_checkpoint, load
 from kinema.models import create_model, zoo
 from kinema.models.checkpoint import save_pretrained
@@ -79,3 +79,37 @@ def test_a_video_that_cannot_be_read_is_named(saved, tmp_path):
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(VideoError, match="empty.mp4"):
         load(saved).predict(tmp_path / "empty.mp4")
+
+
+def test_a_folder_and_a_missing_file_are_named_as_given(saved, tmp_path):
+    recognizer = load(saved)
+    with pytest.raises(VideoError, match=f"^{tmp_path}: is a folder, not a video file$"):
+        recognizer.predict(tmp_path)
+    with pytest.raises(VideoError, match=f"^{tmp_path / 'absent'}: no such file$"):
+        recognizer.predict(tmp_path / "absent")
+
+
+def test_a_device_that_is_not_there_is_named(saved):
+    with pytest.raises(ConfigError, match="the device 'gpu' cannot be used here"):
+        load(saved, device="gpu")
+
+
+def test_a_pointer_to_a_checkpoint_that_is_gone_is_named(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best").write_text("epoch_0009\n")
+    with pytest.raises(CheckpointError, match=r"its checkpoint 'epoch_0009' is not there or has no config\.json"):
+        find_checkpoint(tmp_path)
+
+
+def test_a_config_that_is_no_object_is_named(saved):
+    (saved / "config.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"config\.json: expected a JSON object, got a list"):
+        load(saved)
+
+
+def test_wrong_arguments_are_named(saved, make_video):
+    recognizer = load(saved)
+    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
+        recognizer.predict(make_video(), top_k=0)
+    with pytest.raises(TypeError, match="a video must be given by its path, got list"):
+        recognizer.predict([make_video()])

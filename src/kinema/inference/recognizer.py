@@ -12,7 +12,7 @@ from torch import nn
 
 from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
-from kinema.errors import CheckpointError
+from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.models.checkpoint import CONFIG_FILE, load_checkpoint
 from kinema.registry import MODELS
 from kinema.transforms import Compose, join_pipeline
@@ -74,9 +74,18 @@ class VideoRecognizer:
         """Scores of all classes for one video, (N,) on the CPU.
 
         Raises:
+            TypeError: `video` is no path.
             VideoError: the video cannot be read.
         """
-        sample = {"filename": os.fspath(video), "label": -1, "start_index": 0, "modality": "RGB"}
+        if not isinstance(video, str | os.PathLike):
+            raise TypeError(f"a video must be given by its path, got {type(video).__name__}")
+        path = os.fspath(video)
+        if "://" not in path and not Path(path).is_file():
+            # said here, for a pipeline takes a name without suffix for that of an mp4 file
+            raise VideoError(
+                f"{path}: is a folder, not a video file" if Path(path).is_dir() else f"{path}: no such file"
+            )
+        sample = {"filename": path, "label": -1, "start_index": 0, "modality": "RGB"}
         batch = pseudo_collate([self._transform(sample)])
         (data_sample,) = self.model.test_step(batch)
         scores: torch.Tensor = data_sample.pred_score.cpu()
@@ -86,8 +95,11 @@ class VideoRecognizer:
         """The `top_k` likeliest classes of one video.
 
         Raises:
+            ValueError: `top_k` is below 1.
             VideoError: the video cannot be read.
         """
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
         scores, order = self.scores(video).sort(descending=True, stable=True)
         best = order[:top_k].tolist()
         names = tuple(self.classes[index] if self.classes else str(index) for index in best)
@@ -110,6 +122,10 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
             f"{folder}: no checkpoint here: expected a folder with {CONFIG_FILE} and model.safetensors, "
             "or a work folder of `kinema train` with checkpoints/"
         )
+    if not (found / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{folder}: its checkpoint {found.name!r} is not there or has no {CONFIG_FILE}: name another folder of checkpoints/"
+        )
     return found
 
 
@@ -122,12 +138,16 @@ def load(path: str | os.PathLike, *, device: str = "auto") -> VideoRecognizer:
 
     Raises:
         CheckpointError: there is no checkpoint, or it does not tell what is needed.
+        ConfigError: there is no such device.
     """
+    chosen = _choose_device(device)
     folder = find_checkpoint(path)
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: is no JSON file that can be read: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / CONFIG_FILE}: expected a JSON object, got a {type(config).__name__}")
     for key, what in (
         ("model", "the model"),
         ("sampling", "how frames are sampled"),
@@ -141,7 +161,14 @@ def load(path: str | os.PathLike, *, device: str = "auto") -> VideoRecognizer:
     model = MODELS.build(config["model"])
     report = load_checkpoint(model, folder, strict=True)
     assert report.is_complete
+    pipeline = join_pipeline(config["sampling"], config["preprocessing"])
+    return VideoRecognizer(model, config.get("classes") or (), pipeline, device=chosen, config=config)
+
+
+def _choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = join_pipeline(config["sampling"], config["preprocessing"])
-    return VideoRecognizer(model, config.get("classes") or (), pipeline, device=device, config=config)
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
