@@ -129,6 +129,18 @@ def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
     assert kept == ["epoch_0001", "epoch_0005", "epoch_0006"]
 
 
+def test_without_an_interval_only_the_last_checkpoint_is_written(tmp_path):
+    train(tmp_path, epochs=3, default_hooks=dict(checkpoint=dict(interval=-1, save_best=None)))
+    assert [entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir()] == ["epoch_0003"]
+
+
+def test_weights_can_be_loaded_at_any_time(tmp_path):
+    first = train(tmp_path / "a", epochs=1)
+    other = Runner.from_cfg(run_config(tmp_path / "b"))
+    other.load_checkpoint(tmp_path / "a" / "checkpoints" / "epoch_0001", strict=True)
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(first).values(), weights_of(other).values(), strict=True))
+
+
 def test_weights_can_be_loaded_to_start_from(tmp_path):
     first = train(tmp_path / "a", epochs=1)
     other = Runner.from_cfg(run_config(tmp_path / "b", load_from=str(tmp_path / "a" / "checkpoints" / "epoch_0001")))
@@ -207,6 +219,9 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
         (dict(device="gpu"), ConfigError, "the device 'gpu' cannot be used here"),
         (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
         (dict(default_hooks=dict(checkpoint=dict(keep=1))), ConfigError, "default_hooks.checkpoint has no 'keep'"),
+        (dict(default_hooks=dict(checkpoint=dict(by_epoch=False))), ConfigError, "interval counts epochs"),
+        (dict(default_hooks=dict(checkpoint=dict(save_best=["a"]))), ConfigError, "name of one metric"),
+        (dict(default_hooks=dict(checkpoint=dict(rule="max"))), ConfigError, "'greater' or 'less', got 'max'"),
         (
             dict(default_hooks=dict(checkpoint=dict(save_best="f1"))),
             ConfigError,

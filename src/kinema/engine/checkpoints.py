@@ -81,10 +81,23 @@ class CheckpointSettings:
         unknown = sorted(set(settings) - known)
         if unknown:
             raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
-        self.interval = max(int(settings.get("interval", 1)), 1)
+        self.interval = int(settings.get("interval", 1))
         self.keep = int(settings.get("max_keep_ckpts", 3))
         self.save_best = settings.get("save_best", "auto")
         self.rule = settings.get("rule")
+        if not settings.get("by_epoch", True):
+            raise ConfigError("default_hooks.checkpoint: by_epoch=False is not there yet: interval counts epochs")
+        if not isinstance(self.save_best, str | None):
+            raise ConfigError(
+                "default_hooks.checkpoint: save_best must be the name of one metric, 'auto' or None, "
+                f"got {self.save_best!r}"
+            )
+        if self.rule not in (None, "greater", "less"):
+            raise ConfigError(f"default_hooks.checkpoint: rule must be 'greater' or 'less', got {self.rule!r}")
+
+    def is_due(self, epoch: int) -> bool:
+        """Is a checkpoint to be written after `epoch` epochs? With an interval below 1 none but the best and the last."""
+        return self.interval > 0 and epoch % self.interval == 0
 
     def metric(self, metrics: Mapping[str, float]) -> str:
         """Name of the metric that decides which checkpoint is best: the first one unless it is named."""

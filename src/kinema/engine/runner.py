@@ -306,9 +306,20 @@ class Runner:
 
     def _load_weights(self) -> None:
         if self._load_from is not None:
-            report = load_checkpoint(self.model, self._load_from)
-            logger.info("%s: %s", self._load_from, report)
+            self.load_checkpoint(self._load_from)
             self._load_from = None
+
+    def load_checkpoint(self, filename: str | os.PathLike, *, strict: bool = False) -> None:
+        """Load weights into the model.
+
+        Args:
+            filename: a checkpoint's folder, or a file.
+            strict: whether weights that are missing or left over are an error.
+
+        Raises:
+            CheckpointError: it cannot be read, or does not fit.
+        """
+        logger.info("%s: %s", filename, load_checkpoint(self.model, filename, strict=strict))
 
     def _state_to_resume(self) -> dict[str, Any] | None:
         """The training state of the checkpoint to go on from; None when the work folder has none."""
@@ -360,7 +371,7 @@ class Runner:
         if is_best:
             key = self.checkpoint_settings.metric(metrics)
             self.best = {"metric": key, "value": float(metrics[key]), "epoch": self.epoch, "checkpoint": name}
-        done = self.epoch % self.checkpoint_settings.interval == 0 or self.epoch == self.train_loop.max_epochs
+        done = self.checkpoint_settings.is_due(self.epoch) or self.epoch == self.train_loop.max_epochs
         if not (done or is_best) or not is_main_process():
             return
         training = {
