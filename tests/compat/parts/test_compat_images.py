@@ -87,3 +87,30 @@ def test_colours_change_as_their_names_say(picture: np.ndarray) -> None:
     assert np.array_equal(images.gray2rgb(gray), np.repeat(gray, 3, axis=2))
     assert np.array_equal(images.imflip(picture), picture[:, ::-1])
     assert np.array_equal(images.imflip(picture, "diagonal"), picture[::-1, ::-1])
+
+
+def test_an_image_is_mirrored_in_place(picture: np.ndarray) -> None:
+    mirrored = picture[::-1, ::-1].copy()
+    assert images.imflip_(picture, "diagonal") is picture
+    assert np.array_equal(picture, mirrored)
+
+
+def test_a_border_is_put_around(picture: np.ndarray) -> None:
+    height, width = picture.shape[:2]
+    grown = images.impad(picture, shape=(height + 1, width + 2), pad_val=(1, 2, 3))
+    assert np.array_equal(grown[:height, :width], picture)
+    assert grown[-1, -1].tolist() == [1, 2, 3]
+    for padding, sides in ((2, (2, 2, 2, 2)), ((1, 2), (1, 2, 1, 2)), ((1, 2, 3, 4), (1, 2, 3, 4))):
+        left, above, right, below = sides
+        grown = images.impad(picture, padding=padding, padding_mode="edge")
+        assert np.array_equal(grown, np.pad(picture, ((above, below), (left, right), (0, 0)), "edge"))
+    for mode in ("reflect", "symmetric"):
+        grown = images.impad(picture, padding=2, padding_mode=mode)
+        assert np.array_equal(grown, np.pad(picture, ((2, 2), (2, 2), (0, 0)), mode))
+    assert images.impad(picture[..., 0], padding=1, pad_val=7)[0, 0] == 7
+    with pytest.raises(ValueError, match="give either shape or padding, got shape=None, padding=None"):
+        images.impad(picture)
+    with pytest.raises(ValueError, match="cannot be padded with shape=\\(1, 1\\), padding=None"):
+        images.impad(picture, shape=(1, 1))
+    with pytest.raises(ValueError, match="padding_mode must be one of constant, edge, reflect, symmetric, got 'wrap'"):
+        images.impad(picture, padding=1, padding_mode="wrap")

@@ -185,6 +185,53 @@ def imflip(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
     return np.flip(img, axes[direction])
 
 
+def imflip_(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
+    """Mirror an image in place; see `imflip`. Returns `img`."""
+    img[...] = imflip(img, direction).copy()  # a view of what is being overwritten otherwise
+    return img
+
+
+def impad(
+    img: np.ndarray,
+    *,
+    shape: tuple[int, int] | None = None,
+    padding: int | Sequence[int] | None = None,
+    pad_val: float | Sequence[float] = 0,
+    padding_mode: str = "constant",
+) -> np.ndarray:
+    """Put a border around an image.
+
+    Args:
+        img: (H, W) or (H, W, C).
+        shape: (height, width) to reach, with the border to the right and below; or
+        padding: its width in pixels: one for all sides, (left and right, above and below), or (left, above, right, below).
+        pad_val: value of the border, or one a channel.
+        padding_mode: `"constant"`, `"edge"`, `"reflect"` or `"symmetric"`.
+
+    Raises:
+        ValueError: not just one of `shape` and `padding`, an image larger than `shape`, or a value that is not one of these.
+    """
+    modes = {
+        "constant": cv2.BORDER_CONSTANT,
+        "edge": cv2.BORDER_REPLICATE,
+        "reflect": cv2.BORDER_REFLECT_101,
+        "symmetric": cv2.BORDER_REFLECT,
+    }
+    _check_choice(padding_mode, modes, "padding_mode")
+    if (shape is None) == (padding is None):
+        raise ValueError(f"give either shape or padding, got {shape=}, {padding=}")
+    if shape is not None:
+        sides = [0, 0, shape[1] - img.shape[1], shape[0] - img.shape[0]]
+    else:
+        given = [padding] if isinstance(padding, int) else list(padding or ())
+        sides = given * (4 // len(given)) if len(given) in (1, 2, 4) else [-1]
+    if min(sides) < 0:
+        raise ValueError(f"an image of {img.shape[:2]} cannot be padded with {shape=}, {padding=}")
+    left, above, right, below = sides
+    value = tuple(pad_val) if isinstance(pad_val, Sequence) else (pad_val,) * 4
+    return cv2.copyMakeBorder(img, above, below, left, right, modes[padding_mode], value=value)
+
+
 # ---- colour
 
 
