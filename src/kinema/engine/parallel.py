@@ -17,7 +17,8 @@ class _Losses(nn.Module):
         self.model = model
 
     def forward(self, data: Any) -> Any:
-        return self.model.train_step(data)
+        # Not train_step: one of the user's own would update the parameters itself.
+        return self.model._run_forward(self.model.data_preprocessor(data, True), "loss")
 
 
 class ParallelModel:

@@ -1,0 +1,36 @@
+import pytest
+import torch
+from toy_run import Pack, Points, ToyModel
+
+from kinema.datasets import build_dataloader
+from kinema.engine import build_optim_wrapper
+from kinema.engine.parallel import ParallelModel
+
+
+class Own(ToyModel):
+    """A model whose training step needs the optimizer, as MMEngine's users write it."""
+
+    def train_step(self, data, optim_wrapper):
+        raise AssertionError("gradients would not be averaged")
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_a_parallel_step_does_not_need_the_models_own(one_process) -> None:
+    (batch,) = build_dataloader(dict(batch_size=24, dataset=Points(pipeline=[Pack()])), seed=1)
+    logged, weights = [], []
+    for kind in (ToyModel, Own):
+        torch.manual_seed(0)
+        model = kind()
+        before = model.layers[0].weight.detach().clone()
+        wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1)))
+        logged.append(float(ParallelModel(model).train_step(batch, wrapper)["loss"]))
+        weights.append(model.layers[0].weight.detach())
+        assert not torch.equal(weights[-1], before)
+    assert logged[0] == logged[1]
+    assert torch.equal(*weights)
