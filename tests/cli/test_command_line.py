@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from kinema.cli.output import print_table
 from kinema.datasets.synthetic import make_motion_dataset
 
 
@@ -36,6 +37,8 @@ def test_help_names_the_commands():
 def test_wrong_usage_exits_with_2():
     assert kinema("train").returncode == 2
     assert kinema("train", "x", "--epoch", "3").returncode == 2
+    for option, value in (("--epochs", 0), ("--batch-size", 0), ("--workers", -1), ("--seed", -1)):
+        assert kinema("train", "x", option, value).returncode == 2
 
 
 def test_models_are_listed():
@@ -173,6 +176,8 @@ def one_error_line(result, message):
             "I3Dhead is not in the model registry: did you mean I3DHead",
         ),
         ("clip.mp4 0\nclip.mp4 1\n", ["--set", "model.cls_head.drop=0.5"], "I3DHead has no keyword 'drop'"),
+        ("clip.mp4 0\nclip.mp4 1\n", ["--set", "nothing.like=3"], "cannot set nothing.like: there is no 'nothing'"),
+        ("clip.mp4 0\nclip.mp4 1\n", ["--set", "model.cls_head.dropout_ratio=x"], "(--traceback shows where)"),
         ("clip.mp4 0\nclip.mp4 1\n", ["--device", "gpu"], "the device 'gpu' cannot be used here"),
     ],
 )
@@ -193,6 +198,44 @@ def test_wrong_checkpoints_and_videos_are_one_line(tmp_path):
     one_error_line(kinema("test", tmp_path / "absent", tmp_path), "no checkpoint here")
     (tmp_path / "config.py").write_text("model = dict(\n")
     one_error_line(kinema("train", tmp_path / "config.py"), "config.py:1")
+
+
+@pytest.mark.slow
+def test_going_on_with_other_data_is_told_or_refused(clips, tmp_path, make_video):
+    work = tmp_path / "my work"
+    options = ["--epochs", 1, "--workers", 0, "--batch-size", 8, "--work-dir", work]
+    first = kinema("train", clips.root, *options)
+    assert f"kinema predict '{work}' VIDEO..." in first.stdout
+    same = kinema("train", clips.root, *options, "--resume")
+    assert "WARNING" not in same.stderr
+    other = kinema("train", clips.root, *options, "--resume", "--seed", 3)
+    assert "going on with other settings than the run began with: randomness.seed 0 -> 3" in other.stderr
+    for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4"):
+        make_video(tmp_path / "few" / name, num_frames=4)
+    one_error_line(kinema("train", tmp_path / "few", *options, "--resume"), "resume with the same data, or choose")
+
+
+@pytest.mark.slow
+def test_options_win_over_a_config_or_are_refused(clips, tmp_path):
+    options = ["--epochs", 1, "--workers", 0, "--batch-size", 8]
+    kinema("train", clips.root, *options, "--work-dir", tmp_path / "work")
+    config = tmp_path / "work" / "config.py"
+    one_error_line(kinema("train", config, "--val", clips.root), "a config names its own clips and model")
+    one_error_line(kinema("train", config, "--work-dir", config), "is a file: the work folder must be a folder")
+    again = kinema("train", config, "--seed", 5, "--device", "cpu", "--work-dir", tmp_path / "again", "--json")
+    summary = json.loads(again.stdout)
+    assert (summary["seed"], summary["device"]) == (5, "cpu")
+
+
+def test_a_folder_that_cannot_be_made_is_named(clips, tmp_path):
+    (tmp_path / "file").touch()
+    result = kinema("train", clips.root, "--work-dir", tmp_path / "file" / "work")
+    one_error_line(result, f"error: {tmp_path / 'file' / 'work'}: Not a directory")
+
+
+def test_tables_keep_a_row_a_line_where_a_program_reads_them(capsys):
+    print_table("", ["video", "class"], [["x" * 300, "waving"]])
+    assert any("x" * 300 in line and "waving" in line for line in capsys.readouterr().out.splitlines())
 
 
 def test_traceback_is_shown_when_asked_for(tmp_path):

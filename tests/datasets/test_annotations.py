@@ -102,3 +102,9 @@ def test_a_label_out_of_range_names_the_line(tmp_path, text, num_classes, messag
     check_labels(annotations, 3, lowest=-1)
     with pytest.raises(AnnotationError, match=message):
         check_labels(annotations, num_classes)
+
+
+def test_videos_outside_of_class_folders_are_told(tmp_path) -> None:
+    (tmp_path / "a.MP4").touch()
+    with pytest.raises(AnnotationError, match="its 1 videos lie in no class folder: sort them into one folder a class"):
+        read_class_folders(tmp_path)

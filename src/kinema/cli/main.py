@@ -62,6 +62,8 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, KinemaError | ValueError | TypeError):
+    if isinstance(error, KinemaError | ValueError):
         return f"error: {text}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"error: {error.filename}: {error.strerror}"
     return f"error: {type(error).__name__}: {text} (--traceback shows where)"

@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON value.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default=True)]
-Seed = Annotated[int, typer.Option(help="Of all random numbers; the same seed gives the same run.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that read clips; default: one a core, at most 8.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers; the same seed gives the same run.", min=0)]
+Workers = Annotated[int | None, typer.Option(help="Processes that read clips; default: one a core, at most 8.", min=0)]
 Checkpoint = Annotated[
-    Path, typer.Argument(help="A work folder of `kinema train` (its best checkpoint), or one checkpoint folder.")
+    Path,
+    typer.Argument(
+        help="A work folder of `kinema train` (its best checkpoint), or one checkpoint folder.", metavar="CHECKPOINT"
+    ),
 ]

@@ -1,6 +1,7 @@
 """What several commands print: tables for people, one JSON value for programs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(highlight=False).print(table)
+    # A program that reads the output wants a row a line, however long its paths.
+    width = None if sys.stdout.isatty() else 10_000
+    Console(highlight=False, width=width).print(table)
 
 
 def _is_number(text: str) -> bool:

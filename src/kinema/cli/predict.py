@@ -11,7 +11,7 @@ from kinema.cli.output import print_json, print_table
 
 def predict(
     checkpoint: Checkpoint,
-    videos: Annotated[list[Path], typer.Argument(help="Video files.", metavar="VIDEO...")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files.", metavar="VIDEO")],
     top_k: Annotated[int, typer.Option(help="How many classes to name.", min=1)] = 3,
     device: Device = "auto",
     as_json: Json = False,

@@ -14,10 +14,11 @@ def test(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A list of 'path label' lines or a folder of class folders; of a data set the validation clips."
+            help="A list of 'path label' lines or a folder of class folders; of a data set the validation clips.",
+            metavar="DATA",
         ),
     ],
-    batch_size: Annotated[int, typer.Option(help="Clips a step.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Clips a step.", min=1)] = 16,
     device: Device = "auto",
     workers: Workers = None,
     as_json: Json = False,

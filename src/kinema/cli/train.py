@@ -1,14 +1,24 @@
 """`kinema train`: from clips, or from a config, to a trained recognizer."""
 
+import inspect
 import json
+import logging
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kinema.cli.options import Device, Json, Seed, Workers
+from kinema.cli.options import Json, Workers
 from kinema.cli.output import print_json, print_table
+from kinema.errors import ConfigError
 
+logger = logging.getLogger("kinema")
+
+DEFAULT_MODEL = "compact3d"
+# Settings that a run may go on with in another value and still be the same run.
+MAY_CHANGE = ("max_epochs", "num_workers", "persistent_workers", "resume", "device", "work_dir")
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 
@@ -24,9 +34,9 @@ def train(
     val: Annotated[
         Path | None, typer.Option(help="List or folder of validation clips; default: found beside DATA, else held out.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A name from `kinema models`.")] = "compact3d",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training clips.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Clips a step.")] = None,
+    model: Annotated[str | None, typer.Option(help="A name from `kinema models`.", show_default=DEFAULT_MODEL)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training clips.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Clips a step.", min=1)] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Folder for all files of the run; default: work/NAME.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -35,39 +45,49 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last finished epoch in the work folder.")
     ] = False,
-    seed: Seed = 0,
-    device: Device = "auto",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of all random numbers; the same seed gives the same run.", min=0, show_default="0"),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
-    from kinema.config import Config, parse_override
+    from kinema.config import Config
     from kinema.engine import Runner, show_on_console
     from kinema.recipes import classification
 
     show_on_console()
-    if data.suffix in CONFIG_SUFFIXES:
+    if data.suffix in CONFIG_SUFFIXES and not data.is_dir():
+        if val is not None or model is not None:
+            raise ConfigError(f"{data}: a config names its own clips and model: --val and --model go with DATA only")
         config = Config.fromfile(data)
         config.setdefault("work_dir", str(Path("work") / data.stem))
         changes: dict[str, Any] = {"train_cfg.max_epochs": epochs, "train_dataloader.batch_size": batch_size}
+        loaders = [key for key in ("train_dataloader", "val_dataloader", "test_dataloader") if config.get(key)]
+        changes |= {f"{key}.num_workers": workers for key in loaders}
         config.merge_from_dict({key: value for key, value in changes.items() if value is not None})
     else:
         config = classification(
             data,
             val=val,
-            model=model,
+            model=model or DEFAULT_MODEL,
             epochs=epochs,
             batch_size=batch_size,
             work_dir=work_dir or Path("work") / _run_name(data),
-            seed=seed,
+            seed=seed or 0,
             workers=workers,
         )
     if work_dir is not None:
         config["work_dir"] = str(work_dir)
-    config.merge_from_dict(dict(parse_override(text) for text in overrides or []))
+    if device is not None or "device" not in config:
+        config["device"] = device or "auto"
+    if seed is not None or "randomness" not in config:
+        config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
+    config.merge_from_dict(_parse_overrides(overrides or [], config))
     config["resume"] = resume or bool(config.get("resume"))
-    config.setdefault("device", device)
-    config.setdefault("randomness", {"seed": seed})
+    _check_work_dir(Path(config["work_dir"]), config)
     runner = Runner.from_cfg(config)
     try:
         runner.train()
@@ -79,6 +99,57 @@ def train(
         print_json(summary)
     else:
         _print_summary(summary, runner.work_dir)
+
+
+def _parse_overrides(overrides: list[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """`--set` texts to values by key; a key of no use to anybody is a misspelling."""
+    from kinema.config import parse_override
+    from kinema.engine import Runner
+
+    values = dict(map(parse_override, overrides))
+    known = {*config, *inspect.signature(Runner).parameters}
+    for key in values:
+        first = key.split(".")[0]
+        if first not in known:
+            raise ConfigError(f"cannot set {key}: there is no {first!r}; the config has {', '.join(config)}")
+    return values
+
+
+def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
+    """A run can only go on with the classes it began with; other changes are said."""
+    from kinema.config import Config
+
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
+    if not config["resume"] or not (folder / "config.py").is_file():
+        return
+    before, now = _flat(Config.fromfile(folder / "config.py")), _flat(config)
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    for key in changed:
+        if key.endswith("metainfo.classes"):
+            raise ConfigError(
+                f"{folder}: the run began with the classes {before.get(key)}, the data now has {now.get(key)}: "
+                "resume with the same data, or choose another --work-dir"
+            )
+    changed = [key for key in changed if not key.endswith(MAY_CHANGE)]
+    if changed:
+        shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        logger.warning("going on with other settings than the run began with: %s%s", shown, more)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists of dicts -> values by dotted path."""
+    if isinstance(config, Mapping):
+        entries = list(config.items())
+    elif isinstance(config, list | tuple) and any(isinstance(one, Mapping) for one in config):
+        entries = list(enumerate(config))
+    else:
+        return {prefix: list(config) if isinstance(config, tuple) else config}
+    values: dict[str, Any] = {}
+    for key, value in entries:
+        values |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
 
 
 def _run_name(data: Path) -> str:
@@ -93,4 +164,4 @@ def _print_summary(summary: dict[str, Any], work_dir: Path) -> None:
     if best:
         rows.insert(0, [f"best {best['metric']}", f"{best['value']:.4f} (epoch {best['epoch']})"])
     print_table(f"Trained in {work_dir}", ["", ""], rows)
-    print(f"try it:  kinema predict {work_dir} VIDEO...")
+    print(f"try it:  kinema predict {shlex.quote(str(work_dir))} VIDEO...")

@@ -28,6 +28,12 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         )
     by_class = {entry.name: _videos_below(entry) for entry in sorted(root.iterdir()) if _is_visible_folder(entry)}
     if not any(by_class.values()):
+        loose = [entry for entry in root.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file()]
+        if loose:
+            raise AnnotationError(
+                f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
+                f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
+            )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
         )
