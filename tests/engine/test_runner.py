@@ -270,3 +270,38 @@ def test_a_metric_may_be_a_class_and_give_tensors(tmp_path, evaluator):
     assert runner.best["metric"] == "share"
     assert runner.best["value"] == pytest.approx(line["share"])
     assert "all" not in line
+
+
+def test_a_new_run_in_a_used_work_folder_sets_the_earlier_one_aside(tmp_path, caplog):
+    train(tmp_path, epochs=4)
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        second = train(tmp_path, epochs=2)
+    assert "the files of the earlier run are in" in caplog.text
+    assert json.loads((tmp_path / "earlier_1" / "summary.json").read_text())["epochs"] == 4
+    assert (tmp_path / "earlier_1" / "checkpoints" / "epoch_0004" / "model.safetensors").is_file()
+    kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir())
+    assert kept == ["epoch_0001", "epoch_0002"]
+    assert {line["epoch"] for line in lines_of(tmp_path)} == {1, 2}
+    resumed = train(tmp_path, epochs=2, resume=True)
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights_of(second).values(), weights_of(resumed).values(), strict=True)
+    )
+    train(tmp_path, epochs=1)
+    assert (tmp_path / "earlier_2" / "summary.json").is_file()
+
+
+def test_starting_from_weights_that_the_run_would_move_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    with pytest.raises(
+        ConfigError, match="lies in the work folder, whose files this run replaces: give another work_dir"
+    ):
+        train(tmp_path, load_from=str(tmp_path / "checkpoints" / "epoch_0001"))
+    assert (tmp_path / "checkpoints" / "epoch_0001").is_dir()
+
+
+def test_a_resumed_run_with_nothing_left_says_so(tmp_path, caplog):
+    train(tmp_path, epochs=2)
+    with caplog.at_level(logging.WARNING, logger="kinema"):
+        train(tmp_path, epochs=1, resume=True)
+    assert "nothing left to train: max_epochs is 1" in caplog.text
+    assert "resume = False" in (tmp_path / "config.py").read_text()

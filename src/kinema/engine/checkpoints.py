@@ -57,10 +57,10 @@ class CheckpointStore:
     def _prune(self) -> None:
         if self.keep < 0:
             return
-        best = self._read("best")
+        pointed = (self._read("best"), self._read("last"))
         names = sorted(entry.name for entry in self.folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
-        for name in names[: len(names) - self.keep]:
-            if name != best:
+        for name in names[: max(len(names) - self.keep, 0)]:
+            if name not in pointed:
                 shutil.rmtree(self.folder / name)
 
     def _read(self, pointer: str) -> str | None:
@@ -71,6 +71,29 @@ class CheckpointStore:
         """Folder that `last` or `best` names; None when there is none."""
         name = self._read(pointer)
         return None if name is None else self.folder / name
+
+
+# What a run writes into its work folder.
+RUN_FILES = ("checkpoints", "metrics.jsonl", "summary.json", "config.py", "train.log")
+
+
+def set_aside(work_dir: Path) -> Path | None:
+    """Move the files of an earlier run into `work_dir/earlier_1` (or the next free number), so that a new one loses nothing.
+
+    Returns:
+        Where they are now; None when there was no run.
+    """
+    if not (work_dir / "checkpoints").exists():
+        return None
+    number = 1
+    while (work_dir / f"earlier_{number}").exists():
+        number += 1
+    aside = work_dir / f"earlier_{number}"
+    aside.mkdir()
+    for name in RUN_FILES:
+        if (work_dir / name).exists():
+            (work_dir / name).rename(aside / name)
+    return aside
 
 
 class CheckpointSettings:

@@ -18,8 +18,14 @@ from torch.utils.data import DataLoader
 from kinema import __version__
 from kinema.config import Config
 from kinema.datasets import build_dataloader
-from kinema.distributed import broadcast_object, get_world_size, init_from_environment, is_main_process
-from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
+from kinema.distributed import barrier, broadcast_object, get_world_size, init_from_environment, is_main_process
+from kinema.engine.checkpoints import (
+    CheckpointSettings,
+    CheckpointStore,
+    portable_config,
+    read_training_state,
+    set_aside,
+)
 from kinema.engine.hooks import build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
@@ -192,8 +198,11 @@ class Runner:
         if loader is None or self._optim_config is None:
             raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")
         self.work_dir.mkdir(parents=True, exist_ok=True)
+        aside = self._set_aside() if not self._resume else None
         log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
         try:
+            if aside is not None:
+                logger.info("the files of the earlier run are in %s now", aside)
             self._prepare_training(loader, dict(loop_config or {}))
             with self.interrupt:
                 self.call_hook("before_run")
@@ -262,19 +271,29 @@ class Runner:
             self._go_on(state)
         else:
             self._load_weights()
-            if is_main_process():
-                self.metrics_file.path.unlink(missing_ok=True)
         if get_world_size() > 1:
             self.parallel_model = ParallelModel(self.model)
         self._keep_config()
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
+
+    def _set_aside(self) -> Path | None:
+        """Keep what an earlier run left in the work folder from being mixed up with what this one writes."""
+        if self._load_from is not None and (self.store.folder.resolve() in Path(self._load_from).resolve().parents):
+            raise ConfigError(
+                f"load_from={os.fspath(self._load_from)!r} lies in the work folder, whose files this run replaces: "
+                "give another work_dir, or resume=True to go on with that run"
+            )
+        aside = set_aside(self.work_dir) if is_main_process() else None
+        barrier()
+        return aside
 
     def _keep_config(self) -> None:
         """Write the resolved config into the work folder; one that holds objects cannot be written, which is said."""
         if not self.cfg or not is_main_process():
             return
         try:
-            self.cfg.dump(self.work_dir / "config.py")
+            # A config that is run again starts again: to resume is asked of a run, not of a config.
+            Config({**self.cfg, "resume": False}).dump(self.work_dir / "config.py")
         except ConfigError as error:
             logger.warning("config.py is not written: %s", error)
 
@@ -343,6 +362,8 @@ class Runner:
         if is_main_process():
             self.metrics_file.forget_after(self.iter)
         logger.info("resumed from %s: %d epochs, %d steps done", folder, self.epoch, self.iter)
+        if self.epoch >= self.max_epochs:
+            logger.warning("nothing left to train: max_epochs is %d; ask for more epochs to go on", self.max_epochs)
 
     def set_learning_rate(self, position: Position, max_epochs: int) -> None:
         """Set the rates that the schedules give for `position`."""
