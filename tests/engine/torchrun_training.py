@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from toy_run import run_config
 
-from kinema.distributed import gather_objects, is_main_process
+from kinema.distributed import barrier, gather_objects, is_main_process
 from kinema.engine import Runner
 
 work_dir = Path(sys.argv[1])
@@ -20,3 +20,5 @@ runner.train()
 weights = gather_objects({name: tensor.double().sum().item() for name, tensor in runner.model.named_parameters()})
 if is_main_process():
     (work_dir / "ranks.json").write_text(json.dumps(weights))
+barrier()  # nobody leaves while another is still in an exchange
+torch.distributed.destroy_process_group()
