@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from kinema import __version__
 from kinema.config import Config
 from kinema.datasets import build_dataloader
-from kinema.distributed import barrier, broadcast_object, get_world_size, init_from_environment, is_main_process
+from kinema.datasets.samplers import draw_shared_seed
+from kinema.distributed import barrier, get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import (
     CheckpointSettings,
     CheckpointStore,
@@ -241,7 +242,7 @@ class Runner:
             raise ConfigError(f"randomness has no {sorted(unknown)[0]!r}: it takes seed and deterministic")
         seed = randomness.get("seed")
         if seed is None:
-            seed = int(broadcast_object(torch.Generator().seed() % 2**31))
+            seed = draw_shared_seed()
         seed_everything(seed, deterministic=bool(randomness.get("deterministic")))
         return seed
 
