@@ -11,7 +11,8 @@ Two ways in::
 What there is, what is a placeholder yet and what differs: docs/compat.md.
 """
 
-from kinema.compat.finder import PACKAGES, import_real, install_finder, is_installed, uninstall_finder
+from kinema.compat.finder import PACKAGES, install_finder, is_installed, uninstall_finder
+from kinema.real_modules import import_real
 
 __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
 

@@ -9,24 +9,16 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from kinema.compat.placeholders import Placeholder, listed_names
 from kinema.errors import KinemaError
-
-PACKAGES = ("mmaction", "mmengine", "mmcv", "decord")
+from kinema.real_modules import SHIMMED_PACKAGES as PACKAGES
+from kinema.real_modules import ShimFinder, loaded_modules, lock, package_of, real_modules
 
 _FOLDER = Path(__file__).parent
-_lock = threading.RLock()
-# Modules of real packages that `import_real` loaded, kept out of `sys.modules` while the shim is installed.
-_real_modules: dict[str, ModuleType] = {}
-
-
-def _package_of(module: str) -> str:
-    return module.partition(".")[0]
 
 
 def _has_listed_children(module: str) -> bool:
@@ -85,13 +77,13 @@ def _find(module: str) -> importlib.machinery.ModuleSpec | None:
     )
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder(ShimFinder):
     """Answers for the four packages before any other finder is asked."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        return _find(fullname) if _package_of(fullname) in PACKAGES else None
+        return _find(fullname) if package_of(fullname) in PACKAGES else None
 
 
 _finder = _Finder()
@@ -100,12 +92,6 @@ _finder = _Finder()
 def is_installed() -> bool:
     """Whether the four names are Kinema's now."""
     return _finder in sys.meta_path
-
-
-def _loaded(packages: Sequence[str]) -> dict[str, ModuleType]:
-    return {
-        name: module for name, module in sys.modules.items() if module is not None and _package_of(name) in packages
-    }
 
 
 def _is_shim(module: ModuleType) -> bool:
@@ -118,14 +104,14 @@ def install_finder() -> None:
     Raises:
         KinemaError: a real package of one of the names is imported already.
     """
-    with _lock:
+    with lock:
         if is_installed():
             return
-        for name, module in _loaded(PACKAGES).items():
-            if _real_modules.get(name) is module:  # ours, through import_real: it only moves aside
+        for name, module in loaded_modules(PACKAGES).items():
+            if real_modules.get(name) is module:  # ours, through import_real: it only moves aside
                 del sys.modules[name]
             elif not _is_shim(module):
-                package = _package_of(name)
+                package = package_of(name)
                 raise KinemaError(
                     f"the real {package} is already imported (from {getattr(module, '__file__', None)}), so Kinema cannot take "
                     f"its name: call kinema.compat.install() before the first import of {package}"
@@ -136,46 +122,10 @@ def install_finder() -> None:
 
 def uninstall_finder() -> None:
     """Take the finder and every module it served out again."""
-    with _lock:
+    with lock:
         if not is_installed():
             return
         sys.meta_path.remove(_finder)
-        for name in _loaded(PACKAGES):
+        for name in loaded_modules(PACKAGES):
             del sys.modules[name]
-        sys.modules.update(_real_modules)
-
-
-def import_real(name: str) -> ModuleType:
-    """Import the module that is really installed under `name`, past the shim.
-
-    The real modules stay out of `sys.modules` while the shim is installed, so that `import decord` still means the shim.
-    An import that a function of the real package does later, by absolute name, therefore also gets the shim.
-
-    Args:
-        name: dotted name, such as `"decord"`. A package that the shim does not serve is imported as always.
-
-    Raises:
-        ModuleNotFoundError: it is not installed.
-    """
-    package = _package_of(name)
-    with _lock:
-        if package not in PACKAGES:
-            return importlib.import_module(name)
-        if not is_installed():
-            before = set(sys.modules)
-            module = importlib.import_module(name)
-            _real_modules.update({one: new for one, new in _loaded([package]).items() if one not in before})
-            return module
-        shims = _loaded([package])
-        for one in shims:
-            del sys.modules[one]
-        sys.modules.update({one: module for one, module in _real_modules.items() if _package_of(one) == package})
-        sys.meta_path.remove(_finder)
-        try:
-            return importlib.import_module(name)
-        finally:
-            for one, module in _loaded([package]).items():
-                _real_modules[one] = module
-                del sys.modules[one]
-            sys.modules.update(shims)
-            sys.meta_path.insert(0, _finder)
+        sys.modules.update(real_modules)

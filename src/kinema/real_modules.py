@@ -1,0 +1,74 @@
+"""Import the module that is really installed under a name, past `kinema.compat`'s module of that name."""
+
+import importlib
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+# Names under which `kinema.compat` offers Kinema's parts.
+SHIMMED_PACKAGES = ("mmaction", "mmengine", "mmcv", "decord")
+
+lock = threading.RLock()
+# Modules of real packages that `import_real` loaded, kept out of `sys.modules` while the shim is installed.
+real_modules: dict[str, ModuleType] = {}
+
+
+class ShimFinder(MetaPathFinder):
+    """Base of the finder that serves the shimmed names; `import_real` steps aside those in `sys.meta_path`."""
+
+
+def package_of(module: str) -> str:
+    """`a` of `a.b.c`."""
+    return module.partition(".")[0]
+
+
+def loaded_modules(packages: Sequence[str]) -> dict[str, ModuleType]:
+    """The imported modules of some packages, by full name."""
+    return {name: module for name, module in sys.modules.items() if module is not None and package_of(name) in packages}
+
+
+def import_real(name: str) -> ModuleType:
+    """Import the module that is really installed under `name`, past the shim.
+
+    The real modules stay out of `sys.modules` while the shim is installed, so that `import decord` still means the shim.
+    An import that a function of the real package does later, by absolute name, therefore also gets the shim.
+
+    Args:
+        name: dotted name, such as `"decord"`. A package that the shim does not serve is imported as always.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    package = package_of(name)
+    if package not in SHIMMED_PACKAGES:
+        return importlib.import_module(name)
+    with lock:
+        finders = [(place, one) for place, one in enumerate(sys.meta_path) if isinstance(one, ShimFinder)]
+        if not finders:
+            before = set(sys.modules)
+            module = importlib.import_module(name)
+            real_modules.update({one: new for one, new in loaded_modules([package]).items() if one not in before})
+            return module
+        if name in real_modules:
+            return real_modules[name]
+        return _import_past(finders, name, package)
+
+
+def _import_past(finders: list[tuple[int, ShimFinder]], name: str, package: str) -> ModuleType:
+    shims = loaded_modules([package])
+    for one in shims:
+        del sys.modules[one]
+    sys.modules.update({one: module for one, module in real_modules.items() if package_of(one) == package})
+    for _, finder in finders:
+        sys.meta_path.remove(finder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        for one, module in loaded_modules([package]).items():
+            real_modules[one] = module
+            del sys.modules[one]
+        sys.modules.update(shims)
+        for place, finder in finders:
+            sys.meta_path.insert(place, finder)
