@@ -3,6 +3,6 @@
 from kinema.video.backends import installed_backends
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource
-from kinema.video.writer import write_video
+from kinema.video.writer import VideoWriter, write_video
 
-__all__ = ["VideoReader", "VideoSource", "installed_backends", "write_video"]
+__all__ = ["VideoReader", "VideoSource", "VideoWriter", "installed_backends", "write_video"]
