@@ -38,6 +38,10 @@ class SampleError(KinemaError, KeyError):
     """A transform needs a key that no transform before it wrote."""
 
 
+class SampleValueError(KinemaError, ValueError):
+    """A sample does not suit a transform: frames smaller than a crop, clips of another length. Names transform and file."""
+
+
 class CheckpointError(KinemaError):
     """A checkpoint cannot be read, or does not fit the model."""
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from kinema.errors import SampleValueError
 from kinema.transforms import (
     CenterCrop,
     Flip,
@@ -130,10 +131,11 @@ def test_flip_maps_the_label_only_when_it_mirrors() -> None:
         (lambda: Resize((-1, -1)), "at most one -1"),
         (lambda: Resize((-1, 20), keep_ratio=False), r"keep_ratio=False needs scale=\(width, height\)"),
         (lambda: Resize(0.5, interpolation="cubic"), "interpolation must be one of nearest, .*, got 'cubic'"),
-        (lambda: Resize(0.5, lazy=True), "Resize: lazy=True is not supported"),
         (lambda: CenterCrop((1, 2, 3)), r"crop_size must be one or two .*, got \(1, 2, 3\)"),
         (lambda: RandomCrop((3, 4)), "size is the side of a square"),
         (lambda: RandomResizedCrop((0.0, 1.0)), "area_range must be two numbers, 0 < low <= high"),
+        (lambda: RandomResizedCrop((0.5, 1.5)), r"area_range holds shares of the frame, at most 1, got \(0.5, 1.5\)"),
+        (lambda: Flip(left_kp=[1, 2], right_kp=[3]), r"left_kp and right_kp must be lists of one length, got \[1, 2\]"),
         (lambda: Flip(1.5), "flip_ratio must be within 0 and 1, got 1.5"),
         (lambda: Flip(direction="diagonal"), "direction must be 'horizontal' or 'vertical', got 'diagonal'"),
     ],
@@ -143,9 +145,11 @@ def test_bad_arguments_are_named(make, message) -> None:
         make()
 
 
-@pytest.mark.parametrize("crop", [CenterCrop(50), RandomCrop(50)])
+@pytest.mark.parametrize("crop", [CenterCrop(50), RandomCrop(50), CenterCrop(50, lazy=True)])
 def test_a_crop_larger_than_the_frames_is_refused(crop) -> None:
-    with pytest.raises(ValueError, match=r"a crop of 50x50 .* does not fit frames of 64x48: put a Resize .*\(a.mp4\)"):
+    with pytest.raises(
+        SampleValueError, match=r"a crop of 50x50 .* does not fit frames of 64x48: put a Resize .*\(a.mp4\)"
+    ):
         crop(sample_of(48, 64, filename="a.mp4"))
 
 
@@ -244,3 +248,58 @@ def test_random_rescale_draws_the_published_size():
 def test_bad_arguments_of_the_other_crops_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_sizes_scales_and_ranges_are_tuples_or_lists(kind):
+    seed_all()
+    wide, square = kind((60, 50)), kind((40, 40))
+    for step in (
+        Resize(wide, keep_ratio=False),
+        RandomResizedCrop(kind((0.1, 1.0)), kind((0.75, 1.3))),
+        Resize(wide, keep_ratio=False),
+        RandomRescale(kind((48, 52))),
+        MultiScaleCrop(square, kind((1, 0.9))),
+        CenterCrop(square),
+        RandomCrop(square),
+        TenCrop(kind((32, 40))),
+        ThreeCrop(kind((20, 40))),
+    ):
+        sample = step(sample_of(48, 64) if step.__class__ is Resize else sample)  # noqa: F821 - the first is a Resize
+    assert sample["img_shape"] == (40, 20)
+    assert len(sample["imgs"]) == 3 * 10 * 3
+
+
+def test_frames_without_a_noted_size_are_measured():
+    sample = CenterCrop(16)({"imgs": list(frames_of(24, 40))})
+    assert sample["crop_bbox"].tolist() == [12, 4, 28, 20]
+
+
+def test_frames_of_different_sizes_are_resized_to_one():
+    frames = [frames_of(24, 40)[0], frames_of(20, 40)[0]]
+    result = Resize((40, 24), keep_ratio=False)({"imgs": frames})
+    assert np.array_equal(result["imgs"], [frames[0], cv2.resize(frames[1], (40, 24))])
+
+
+def test_no_frames_are_named():
+    with pytest.raises(SampleValueError, match=r"Resize: the sample has no frames \(a.mp4\)"):
+        Resize(0.5)({"imgs": [], "filename": "a.mp4"})
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area", "lanczos"])
+def test_frames_of_any_kind_are_resized_as_opencv_does(channels, interpolation):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, channels), dtype=np.uint8)
+    result = Resize((21, 17), keep_ratio=False, interpolation=interpolation)({"imgs": frames})["imgs"]
+    flag = getattr(cv2, {"bilinear": "INTER_LINEAR", "bicubic": "INTER_CUBIC", "lanczos": "INTER_LANCZOS4"}.get(
+        interpolation, f"INTER_{interpolation.upper()}"))  # fmt: skip
+    expected = [cv2.resize(frame, (21, 17), interpolation=flag).reshape(17, 21, channels) for frame in frames]
+    assert np.array_equal(result, expected)
+
+
+def test_multi_scale_crop_of_small_frames_stays_inside():
+    random.seed(0)
+    sample = MultiScaleCrop(224, (1, 0.99))(sample_of(222, 300))
+    left, top, right, bottom = sample["crop_bbox"]
+    assert 0 <= left < right <= 300
+    assert 0 <= top < bottom <= 222

@@ -8,9 +8,8 @@ from kinema.transforms import (
     BaseTransform,
     Compose,
     DecodeVideo,
-    FormatShape,
     OpenVideo,
-    PackActionInputs,
+    Sample,
     SampleFrames,
     pyav_decode,
     to_tensor,
@@ -63,16 +62,6 @@ def test_a_name_without_extension_means_mp4(make_video) -> None:
     assert OpenVideo()({"filename": str(path.with_suffix(""))})["total_frames"] == 20
 
 
-def test_format_shape_orders_the_axes() -> None:
-    frames = np.arange(24 * 4 * 5 * 3, dtype=np.uint8).reshape(24, 4, 5, 3)
-    clips = FormatShape("NCTHW")({"imgs": list(frames), "clip_len": 4})
-    assert clips["imgs"].shape == clips["input_shape"] == (6, 3, 4, 4, 5)
-    assert np.array_equal(clips["imgs"][1, 2, 3], frames[7, :, :, 2])
-    images = FormatShape("NCHW")({"imgs": frames})["imgs"]
-    assert np.array_equal(images[7, 2], frames[7, :, :, 2])
-    assert FormatShape("NCTHW", collapse=True)({"imgs": frames, "clip_len": 24})["imgs"].shape == (3, 24, 4, 5)
-
-
 def test_to_tensor_takes_what_samples_hold() -> None:
     assert to_tensor(np.ones((2, 3))[:, ::-1]).shape == (2, 3)
     assert to_tensor(3).tolist() == [3]
@@ -80,15 +69,6 @@ def test_to_tensor_takes_what_samples_hold() -> None:
     assert to_tensor([1, 2]).tolist() == [1, 2]
     tensor = torch.zeros(2)
     assert to_tensor(tensor) is tensor
-
-
-def test_packing_takes_named_keys_and_multi_hot_labels() -> None:
-    pack = PackActionInputs(collect_keys=("imgs", "flow"), algorithm_keys=("weight",))
-    sample = {"imgs": np.zeros(3), "flow": np.ones(2), "label": np.array([0, 1, 1], dtype=np.float32), "weight": 2}
-    packed = pack({**sample, "label": torch.tensor([0.0, 1.0, 1.0])})
-    assert set(packed["inputs"]) == {"imgs", "flow"}
-    assert packed["data_samples"].gt_label.tolist() == [0.0, 1.0, 1.0]
-    assert packed["data_samples"].weight.tolist() == [2]
 
 
 def test_a_pipeline_stops_when_a_transform_rejects() -> None:
@@ -105,6 +85,46 @@ def test_a_pipeline_stops_when_a_transform_rejects() -> None:
 def test_a_missing_key_names_its_writer() -> None:
     with pytest.raises(SampleError, match="DecodeVideo needs the key 'video_reader', which OpenVideo writes"):
         Compose([dict(type="DecodeVideo")])({"frame_inds": np.arange(2)})
+
+
+def test_every_documented_key_has_a_writer_that_a_missing_one_is_asked_of() -> None:
+    class Reads(BaseTransform):
+        def __init__(self, key):
+            self.key = key
+
+        def transform(self, results):
+            return results[self.key]
+
+    for key in Sample.__annotations__:
+        with pytest.raises(SampleError, match=rf"Reads needs the key '{key}', which .+ writes: put that before it"):
+            Reads(key)({"other": 1})
+
+
+def test_a_function_that_lacks_a_key_is_named_too() -> None:
+    def count_images(sample):
+        return len(sample["imgs"])
+
+    with pytest.raises(SampleError, match=r"count_images needs the key 'imgs', which DecodeVideo .*has filename\)"):
+        Compose([count_images])({"filename": "a.mp4"})
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        dict(type="Resize", scale=(-1, 8)),
+        dict(type="CenterCrop", crop_size=8),
+        dict(type="RandomResizedCrop"),
+        dict(type="MultiScaleCrop", input_size=8),
+        dict(type="ThreeCrop", crop_size=8),
+        dict(type="TenCrop", crop_size=8),
+        dict(type="Flip", flip_ratio=1),
+        dict(type="ColorJitter"),
+        dict(type="FormatShape", input_format="NCTHW"),
+    ],
+)
+def test_every_step_on_frames_says_that_there_are_none(step) -> None:
+    with pytest.raises(SampleError, match=rf"{step['type']} needs the key 'imgs', which DecodeVideo writes"):
+        Compose([step])({"label": 1})
 
 
 def test_a_key_error_of_a_users_own_key_stays_a_key_error() -> None:
@@ -137,12 +157,6 @@ def test_a_key_error_of_a_users_own_key_stays_a_key_error() -> None:
         ),
         (lambda: OpenVideo(io_backend="petrel"), ValueError, "io_backend must be 'disk', got 'petrel'"),
         (lambda: DecodeVideo(mode="fast"), ValueError, "mode must be 'accurate' or 'efficient', got 'fast'"),
-        (lambda: FormatShape("NTHWC"), ValueError, "input_format must be .* got 'NTHWC'"),
-        (
-            lambda: FormatShape("NCHW", collapse=True)({"imgs": np.zeros((2, 4, 4, 3))}),
-            ValueError,
-            "needs one view, got 2",
-        ),
         (lambda: to_tensor("text"), TypeError, "str cannot be made a tensor"),
         (lambda: OpenVideo()({"filename": "absent.mp4"}), VideoError, "absent.mp4"),
     ],

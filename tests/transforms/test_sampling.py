@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from kinema.transforms import DenseSampleFrames, SampleFrames, UniformSample, UntrimmedSampleFrames
+from kinema.errors import SampleValueError, VideoError
+from kinema.transforms import (
+    DenseSampleFrames,
+    SampleFrames,
+    UniformSample,
+    UniformSampleFrames,
+    UntrimmedSampleFrames,
+)
 
 
 def sample(total_frames, *, start_index=0, avg_fps=None, **options):
@@ -99,8 +106,6 @@ def test_bad_settings_are_named() -> None:
         SampleFrames(4, out_of_bound_opt="wrap")
     with pytest.raises(ValueError, match="twice_sample needs num_clips of at least 2"):
         sample(50, clip_len=4, twice_sample=True, test_mode=True)
-    with pytest.raises(ValueError, match="the video has no frames: empty.mp4"):
-        SampleFrames(4)({"total_frames": 0, "filename": "empty.mp4"})
 
 
 def indices(transform, total):
@@ -175,3 +180,74 @@ def test_the_other_samplers_write_what_they_chose():
 def test_the_other_samplers_refuse_what_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make", [SampleFrames, UniformSample, DenseSampleFrames, UntrimmedSampleFrames, UniformSampleFrames]
+)
+def test_a_video_without_frames_is_named(make):
+    with pytest.raises(VideoError, match=rf"empty\.mp4: the video has no frames to choose from \({make.__name__}"):
+        make(4)({"total_frames": 0, "filename": "empty.mp4"})
+
+
+def test_dense_sampling_says_which_options_change_nothing(caplog):
+    plain = indices(DenseSampleFrames(2, 3, 4, test_mode=True), 100)
+    assert not caplog.records
+    assert indices(DenseSampleFrames(2, 3, 4, test_mode=True, twice_sample=True, target_fps=30), 100) == plain
+    assert "twice_sample, keep_tail_frames and target_fps change nothing" in caplog.text
+
+
+def test_jitter_at_a_target_frame_rate_moves_every_frame_by_itself():
+    np.random.seed(0)
+    options = dict(clip_len=4, frame_interval=5, num_clips=2, target_fps=30, test_mode=True)
+    plain = sample(100, avg_fps=30, **options)["frame_inds"]
+    moved = sample(100, avg_fps=30, temporal_jitter=True, **options)["frame_inds"]
+    np.random.seed(0)
+    assert moved.tolist() == ((plain + np.random.randint(5, size=8)) % 100).tolist()
+
+
+# Figures that the reference implementation printed.
+UNIFORM_TEST = [
+    (dict(clip_len=8), 5, [0, 1, 2, 3, 4, 0, 1, 2]),
+    (dict(clip_len=8, num_clips=2), 5, [0, 1, 2, 3, 4, 0, 1, 2, 2, 3, 4, 0, 1, 2, 3, 4]),
+    (dict(clip_len=8), 10, [0, 1, 3, 4, 6, 7, 8, 9]),
+    (dict(clip_len=8), 40, [3, 6, 11, 15, 21, 27, 34, 36]),
+    (dict(clip_len=4, num_clips=3), 2, [0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 1]),
+]
+
+
+@pytest.mark.parametrize(("options", "total", "expected"), UNIFORM_TEST)
+def test_uniform_frames_in_test_mode_are_the_published_ones(options, total, expected):
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()
+    assert indices(UniformSampleFrames(test_mode=True, **options), total) == expected
+    assert np.array_equal(before, np.random.get_state()[1])  # the global generator is left alone
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        (40, [4, 5, 13, 18, 23, 26, 33, 37]),
+        (10, [0, 1, 3, 4, 5, 6, 7, 9]),
+        (5, [4, 0, 1, 2, 3, 4, 0, 1]),
+    ],
+)
+def test_uniform_frames_in_training_are_drawn_as_published(total, expected):
+    np.random.seed(0)
+    assert indices(UniformSampleFrames(8), total) == expected
+
+
+def test_uniform_frames_of_another_seed_differ_and_clips_follow_each_other():
+    assert indices(UniformSampleFrames(8, test_mode=True, seed=1), 40) != UNIFORM_TEST[3][2]
+    two = indices(UniformSampleFrames(8, 2, test_mode=True), 40)
+    assert two[:8] == UNIFORM_TEST[3][2]
+    assert two[8:] != two[:8]
+
+
+def test_uniform_frames_fit_the_joints():
+    given = {"total_frames": 40, "start_index": 1, "keypoint": np.ones((1, 40, 17, 2)), "filename": "a.pkl"}
+    result = UniformSampleFrames(8, test_mode=True)(dict(given))
+    assert result["frame_inds"].tolist() == [i + 1 for i in UNIFORM_TEST[3][2]]
+    assert (result["clip_len"], result["num_clips"], result["frame_interval"]) == (8, 1, None)
+    with pytest.raises(SampleValueError, match=r"total_frames is 39, but the joints are those of 40 frames \(a.pkl\)"):
+        UniformSampleFrames(8)({**given, "total_frames": 39})

@@ -1,5 +1,6 @@
 """Transforms: a sample dict in, a sample dict out. Each works alone and in a `Compose`."""
 
+from kinema.transforms.adapters import TensorTransform, kornia_transform, pytorchvideo_transform, torchvision_transform
 from kinema.transforms.augment import RandomErasing
 from kinema.transforms.base import BaseTransform, Compose, Sample
 from kinema.transforms.color import ColorJitter
@@ -9,8 +10,6 @@ from kinema.transforms.cropping import (
     MultiScaleCrop,
     RandomCrop,
     RandomResizedCrop,
-    TenCrop,
-    ThreeCrop,
     crop_frames,
 )
 from kinema.transforms.decoding import (
@@ -32,6 +31,7 @@ from kinema.transforms.formatting import (
     clips_first,
     to_tensor,
 )
+from kinema.transforms.fuse import Fuse
 from kinema.transforms.geometry import (
     Flip,
     RandomRescale,
@@ -40,7 +40,10 @@ from kinema.transforms.geometry import (
     rescale_size,
     resize_frames,
 )
-from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UniformSample, UntrimmedSampleFrames
+from kinema.transforms.rand_augment import RandAugment, TrivialAugment
+from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UntrimmedSampleFrames
+from kinema.transforms.uniform_sampling import UniformSample, UniformSampleFrames
+from kinema.transforms.views import TenCrop, ThreeCrop
 
 __all__ = [
     "ArrayDecode",
@@ -53,10 +56,12 @@ __all__ = [
     "DenseSampleFrames",
     "Flip",
     "FormatShape",
+    "Fuse",
     "ImageDecode",
     "MultiScaleCrop",
     "OpenVideo",
     "PackActionInputs",
+    "RandAugment",
     "RandomCrop",
     "RandomErasing",
     "RandomRescale",
@@ -67,19 +72,25 @@ __all__ = [
     "Sample",
     "SampleFrames",
     "TenCrop",
+    "TensorTransform",
     "ThreeCrop",
     "ToTensor",
     "Transpose",
+    "TrivialAugment",
     "UniformSample",
+    "UniformSampleFrames",
     "UntrimmedSampleFrames",
     "clips_first",
     "crop_frames",
     "flip_frames",
     "join_pipeline",
+    "kornia_transform",
     "pyav_decode",
+    "pytorchvideo_transform",
     "read_image",
     "rescale_size",
     "resize_frames",
     "split_pipeline",
     "to_tensor",
+    "torchvision_transform",
 ]

@@ -2,91 +2,100 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict, get_type_hints
 
 import numpy as np
 
 from kinema.errors import SampleError
 from kinema.registry import TRANSFORMS
 
+_FRAME_FOLDERS = "a dataset of frame folders"
+
 
 class Sample(TypedDict, total=False):
-    """Every key of a sample dict that Kinema's transforms read or write. Users may add keys of their own.
+    """Every key of a sample dict that Kinema's transforms read or write, and who writes it. Users may add keys of their own.
 
-    Sizes are in pixels, frame counts in frames. A key's writer is named in brackets.
+    Sizes are in pixels, frame counts in frames.
     """
 
-    filename: str  # path of the video [dataset]
-    frame_dir: str  # folder of the frames' files [dataset]
-    filename_tmpl: str  # name of a frame's file, such as "img_{:05}.jpg", or "flow_{}_{:05d}.jpg" [dataset]
-    offset: int  # added to the numbers of frames' files [dataset]
-    array: np.ndarray  # (T, H, W, C) frames in memory [dataset]
-    label: Any  # class index, or (N,) float multi-hot [dataset]
-    sample_idx: int  # place in the dataset [dataset]
-    modality: str  # "RGB" or "Flow" [dataset]
-    start_index: int  # number of the first frame: 0 for videos, 1 for frame folders [dataset]
-    video_reader: Any  # an open reader; None after decoding [OpenVideo]
-    total_frames: int  # length of the video [OpenVideo, or the dataset]
-    avg_fps: float  # average frames per second [OpenVideo]
-    frame_inds: np.ndarray  # (num_clips * clip_len,) int32, frames to decode, clip after clip [SampleFrames]
-    clip_len: int  # frames of a clip, T [SampleFrames]
-    num_clips: int  # clips of a sample [SampleFrames]
-    frame_interval: int | None  # frames between two neighbours of a clip; None when they vary [SampleFrames]
-    clip_interval: int  # frames between the middles of two clips [UntrimmedSampleFrames]
-    imgs: Any  # list of, or stacked, (H, W, 3) uint8 RGB frames [DecodeVideo]; after FormatShape one array
-    original_shape: tuple[int, int]  # (H, W) as decoded [DecodeVideo]
-    img_shape: tuple[int, int]  # (H, W) of `imgs` now [DecodeVideo, Resize, crops]
-    keep_ratio: bool  # whether the last resize kept the shape of the image [Resize]
-    scale_factor: np.ndarray  # (2,) float32, width and height now over the decoded ones [Resize]
-    short_edge: int  # short side drawn [RandomRescale]
-    scales: tuple[float, ...]  # shares of the short side to crop [MultiScaleCrop]
-    crop_bbox: (
-        np.ndarray
-    )  # (4,) int, left, top, right, bottom of the last crop in its input; (frames, 4) of several [crops]
-    crop_quadruple: np.ndarray  # (4,) float32, left, top, width, height kept of the decoded frame, in [0, 1] [crops]
-    flip: bool  # whether the frames are mirrored [Flip]
-    flip_direction: str  # "horizontal" or "vertical" [Flip]
-    input_shape: tuple[int, ...]  # shape of `imgs` after FormatShape [FormatShape]
+    filename: Annotated[str, "the dataset"]  # path of the video
+    frame_dir: Annotated[str, _FRAME_FOLDERS]  # folder of the frames' files
+    filename_tmpl: Annotated[str, _FRAME_FOLDERS]  # a frame file's name: "img_{:05}.jpg", "flow_{}_{:05d}.jpg"
+    offset: Annotated[int, _FRAME_FOLDERS]  # added to the numbers of frames' files
+    array: Annotated[np.ndarray, "the dataset"]  # (T, H, W, C) frames in memory
+    label: Annotated[Any, "the dataset"]  # class index, or (N,) float multi-hot
+    sample_idx: Annotated[int, "the dataset"]  # place in the dataset
+    modality: Annotated[str, "the dataset"]  # "RGB", "Flow" or "Pose"
+    start_index: Annotated[int, "the dataset"]  # number of the first frame: 0 for videos, 1 for frame folders
+    text: Annotated[Any, "the dataset"]  # a caption
+    audios: Annotated[Any, "the dataset"]  # features of the sound
+    video_reader: Annotated[Any, "OpenVideo"]  # an open reader; None after decoding
+    total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video
+    avg_fps: Annotated[float, "OpenVideo"]  # average frames per second
+    frame_inds: Annotated[
+        np.ndarray, "SampleFrames"
+    ]  # (num_clips * clip_len,) int32, frames to decode, clip after clip
+    clip_len: Annotated[int, "SampleFrames"]  # frames of a clip, T; a dict by modality when there are several
+    num_clips: Annotated[int, "SampleFrames"]  # clips of a sample
+    frame_interval: Annotated[int | None, "SampleFrames"]  # between two neighbours of a clip; None when it varies
+    clip_interval: Annotated[int, "UntrimmedSampleFrames"]  # frames between the middles of two clips
+    imgs: Annotated[Any, "DecodeVideo"]  # list of, or stacked, (H, W, 3) uint8 RGB; after FormatShape one array
+    original_shape: Annotated[tuple[int, int], "DecodeVideo"]  # (H, W) as decoded
+    img_shape: Annotated[tuple[int, int], "DecodeVideo"]  # (H, W) of `imgs` now
+    keypoint: Annotated[np.ndarray, "a dataset of poses"]  # (M, T, K, 2) x and y of joints, in pixels
+    keypoint_score: Annotated[np.ndarray, "a dataset of poses"]  # (M, T, K) confidence of the joints
+    gt_bboxes: Annotated[np.ndarray, "a dataset of boxes"]  # (boxes, 4) left, top, right, bottom
+    gt_labels: Annotated[np.ndarray, "a dataset of boxes"]  # (boxes, ...) their classes
+    proposals: Annotated[np.ndarray, "a dataset of boxes"]  # (boxes, 4) boxes that a detector proposed
+    num_proposals: Annotated[int, "a dataset of boxes"]  # parts of the video whose clips `imgs` holds
+    keep_ratio: Annotated[bool, "Resize"]  # whether the last resize kept the shape of the image
+    scale_factor: Annotated[np.ndarray, "Resize"]  # (2,) float32, width and height now over the decoded ones
+    short_edge: Annotated[int, "RandomRescale"]  # short side drawn
+    scales: Annotated[tuple[float, ...], "MultiScaleCrop"]  # shares of the short side to crop
+    crop_bbox: Annotated[np.ndarray, "a crop"]  # (4,) int, left, top, right, bottom of the last; (frames, 4) of several
+    crop_quadruple: Annotated[
+        np.ndarray, "a crop"
+    ]  # (4,) float32, x, y, width, height kept of the decoded frame, 0 to 1
+    flip: Annotated[bool, "Flip"]  # whether the frames are mirrored
+    flip_direction: Annotated[str, "Flip"]  # "horizontal" or "vertical"
+    lazy: Annotated[dict[str, Any], "a step with lazy=True"]  # what `Fuse` has to do yet; see `transforms.lazy`
+    heatmap_imgs: Annotated[np.ndarray, "a transform of poses"]  # (frames, K, H, W) float32 heat maps of joints
+    heatmap_input_shape: Annotated[tuple[int, ...], "FormatShape"]  # shape of `heatmap_imgs` after it
+    input_shape: Annotated[tuple[int, ...], "FormatShape"]  # shape of `imgs` after it
 
 
-# Who writes what the others read: the hint when a key is missing.
-_WRITERS = {
-    "filename": "the dataset",
-    "frame_dir": "a dataset of frame folders",
-    "filename_tmpl": "a dataset of frame folders",
-    "array": "the dataset",
-    "label": "the dataset",
-    "total_frames": "OpenVideo (or a dataset of frame folders)",
-    "video_reader": "OpenVideo",
-    "avg_fps": "OpenVideo",
-    "frame_inds": "SampleFrames",
-    "clip_len": "SampleFrames",
-    "num_clips": "SampleFrames",
-    "imgs": "DecodeVideo",
-    "img_shape": "DecodeVideo",
+_WRITERS: dict[str, str] = {
+    key: hint.__metadata__[0] for key, hint in get_type_hints(Sample, include_extras=True).items()
 }
+
+
+def explain_missing_key(error: KeyError, who: str, sample: Any) -> None:
+    """Raise a SampleError that names the transform and the key's writer when `sample` lacks a documented key; else nothing.
+
+    Args:
+        error: what the transform raised.
+        who: name of the transform.
+        sample: what it was given.
+    """
+    key = error.args[0] if error.args else None
+    if isinstance(error, SampleError) or not isinstance(sample, Mapping) or key not in _WRITERS or key in sample:
+        return
+    raise SampleError(
+        f"{who} needs the key {key!r}, which {_WRITERS[key]} writes: put that before it in the pipeline "
+        f"(the sample has {', '.join(map(str, sample)) or 'no keys'})"
+    ) from error
 
 
 class BaseTransform(ABC):
     """A step of a pipeline: `transform(sample)` changes the dict it is given and returns it, or None to reject the sample."""
 
     def __call__(self, results: Any) -> Any:
-        """Call `transform`, naming the transform and the key's writer when `results` misses a key."""
+        """Call `transform`; a key that `results` lacks becomes an error that names the transform and the key's writer."""
         try:
             return self.transform(results)
         except KeyError as error:
-            key = error.args[0] if error.args else None
-            if (
-                isinstance(error, SampleError)
-                or not isinstance(results, Mapping)
-                or key not in _WRITERS
-                or key in results
-            ):
-                raise
-            raise SampleError(
-                f"{type(self).__name__} needs the key {key!r}, which {_WRITERS[key]} writes: put that before it in the "
-                f"pipeline (the sample has {', '.join(map(str, results)) or 'no keys'})"
-            ) from error
+            explain_missing_key(error, type(self).__name__, results)
+            raise
 
     @abstractmethod
     def transform(self, results: Any) -> Any:
@@ -120,7 +129,11 @@ class Compose:
 
     def __call__(self, data: Any) -> Any:
         for transform in self.transforms:
-            data = transform(data)
+            try:
+                data = transform(data)
+            except KeyError as error:  # of a function, or of a class that has a __call__ of its own
+                explain_missing_key(error, getattr(transform, "__name__", type(transform).__name__), data)
+                raise
             if data is None:
                 return None
         return data

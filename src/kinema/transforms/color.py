@@ -8,7 +8,10 @@ import numpy as np
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 
-_GREY = np.array([0.2989, 0.587, 0.114], dtype=np.float32)  # weights of R, G, B in a grey level
+
+def grey_levels(frames: np.ndarray) -> np.ndarray:
+    """(T, H, W, 3) float32 RGB frames -> (T, H, W) grey levels. Summed in this order: published pixels depend on rounding."""
+    return 0.2989 * frames[..., 0] + 0.587 * frames[..., 1] + 0.114 * frames[..., 2]
 
 
 def adjust_brightness(frames: np.ndarray, factor: float) -> np.ndarray:
@@ -18,13 +21,15 @@ def adjust_brightness(frames: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_contrast(frames: np.ndarray, factor: float) -> np.ndarray:
     """(T, H, W, 3) float32 frames blended with the mean grey level of each frame: factor 0 is flat, 1 changes nothing."""
-    level = (frames @ _GREY).mean(axis=(1, 2))[:, None, None, None]
-    return factor * frames + (1 - factor) * level
+    levels = (
+        grey_levels(frames).reshape(len(frames), -1).mean(axis=1)
+    )  # summed frame by frame, as a mean of one frame is
+    return factor * frames + (1 - factor) * levels[:, None, None, None]
 
 
 def adjust_saturation(frames: np.ndarray, factor: float) -> np.ndarray:
     """(T, H, W, 3) float32 frames blended with their grey levels: factor 0 is grey, 1 changes nothing."""
-    return factor * frames + (1 - factor) * (frames @ _GREY)[..., None]
+    return factor * frames + (1 - factor) * grey_levels(frames)[..., None]
 
 
 def adjust_hue(frames: np.ndarray, factor: float) -> np.ndarray:

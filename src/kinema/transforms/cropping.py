@@ -1,4 +1,4 @@
-"""Cutting boxes out of whole clips: at fixed places, at random, and several of a frame. Crops are views, not copies."""
+"""Cutting one box out of all frames of a clip: in the middle or at random. Crops are views, not copies."""
 
 import random
 from collections.abc import Sequence
@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
-from kinema.transforms.geometry import Size, as_size, refuse_lazy
+from kinema.transforms.geometry import Size, as_size
+from kinema.transforms.lazy import begin_step, crop_later, name_of
+from kinema.transforms.points_and_boxes import crop_boxes, has_frames, map_boxes
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
@@ -50,7 +53,7 @@ def random_resized_box(
     width, height = image_size
     low, high = np.log(aspect_ratio_range[0]), np.log(aspect_ratio_range[1])
     ratios = np.exp(np.random.uniform(low, high, size=attempts))
-    areas = np.random.uniform(area_range[0], area_range[1], size=attempts) * width * height
+    areas = np.random.uniform(area_range[0], area_range[1], size=attempts) * (width * height)
     crop_widths = np.round(np.sqrt(areas * ratios)).astype(np.int32)
     crop_heights = np.round(np.sqrt(areas / ratios)).astype(np.int32)
     for crop_width, crop_height in zip(crop_widths.tolist(), crop_heights.tolist(), strict=True):
@@ -88,15 +91,6 @@ def fixed_places(
     return [(step_x * x, step_y * y) for x, y in places]
 
 
-def three_boxes(image_size: tuple[int, int], crop_size: tuple[int, int]) -> list[Box]:
-    """Boxes at both ends and in the middle (in this order) of the side that is longer than the crop."""
-    (width, height), (crop_width, crop_height) = image_size, crop_size
-    step_x, step_y = (width - crop_width) // 2, (height - crop_height) // 2
-    along_x, along_y = [(0, 0), (2 * step_x, 0), (step_x, 0)], [(0, 0), (0, 2 * step_y), (0, step_y)]
-    places = along_x if crop_height == height else along_y
-    return [(x, y, x + crop_width, y + crop_height) for x, y in places]
-
-
 # ---- frames
 
 
@@ -108,44 +102,35 @@ def crop_frames(frames: Any, box: Box) -> Any:
     return [frame[top:bottom, left:right] for frame in frames]
 
 
-def _crop_sample(results: Sample, box: Box) -> Sample:
-    """Cut `box` out of the sample's frames and write down what was cut."""
+def crop_sample(results: Sample, box: Box, *, lazy: bool = False) -> Sample:
+    """Cut `box` out of the sample's frames, joints and boxes, and write down what was cut; with `lazy` wait for `Fuse`."""
     height, width = results["img_shape"]
     left, top, right, bottom = box
-    results["imgs"] = crop_frames(results["imgs"], box)
     results["crop_bbox"] = np.array(box)
     results["img_shape"] = (bottom - top, right - left)
     old = results.get("crop_quadruple", np.array([0, 0, 1, 1], dtype=np.float32))
     new = [left / width, top / height, (right - left) / width, (bottom - top) / height]
     kept = [old[0] + new[0] * old[2], old[1] + new[1] * old[3], new[2] * old[2], new[3] * old[3]]
     results["crop_quadruple"] = np.array(kept, dtype=np.float32)
+    if lazy:
+        crop_later(results, box, (width, height))
+        return results
+    if has_frames(results):
+        results["imgs"] = crop_frames(results["imgs"], box)
+    if "keypoint" in results:
+        results["keypoint"] = results["keypoint"] - results["crop_bbox"][:2]
+    map_boxes(results, lambda boxes: crop_boxes(boxes, box))
     return results
 
 
-def _require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> None:
-    """Raise ValueError when a (W, H) crop is larger than the frames."""
+def require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> None:
+    """Raise SampleValueError when a (W, H) crop is larger than the frames."""
     height, width = results["img_shape"]
     if crop_size[0] > width or crop_size[1] > height:
-        raise ValueError(
+        raise SampleValueError(
             f"{who}: a crop of {crop_size[0]}x{crop_size[1]} (width x height) does not fit frames of {width}x{height}: "
-            f"put a Resize to at least the crop's size before it ({results.get('filename', 'unnamed sample')})"
+            f"put a Resize to at least the crop's size before it ({name_of(results)})"
         )
-
-
-def _crop_views(results: Sample, boxes: Sequence[Box], *, mirrored: bool = False) -> Sample:
-    """Put every box of every frame into the sample, box after box; `mirrored` adds each box's mirror image behind it."""
-    frames: list[np.ndarray] = []
-    crop_boxes: list[Box] = []
-    for box in boxes:
-        cropped = list(crop_frames(results["imgs"], box))
-        for view in [cropped, [np.flip(frame, 1) for frame in cropped]] if mirrored else [cropped]:
-            frames += view
-            crop_boxes += [box] * len(view)
-    left, top, right, bottom = boxes[0]
-    results["imgs"] = frames
-    results["crop_bbox"] = np.array(crop_boxes)
-    results["img_shape"] = (bottom - top, right - left)
-    return results
 
 
 # ---- transforms
@@ -155,24 +140,26 @@ def _crop_views(results: Sample, boxes: Sequence[Box], *, mirrored: bool = False
 class CenterCrop(BaseTransform):
     """Cut the middle of the frames out.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
+    with the frames.
 
     Args:
         crop_size: side of a square, or (W, H), in pixels.
-        lazy: only False.
+        lazy: wait for `Fuse`.
 
     Raises:
-        ValueError: `crop_size` is neither, or larger than the frames.
+        ValueError: `crop_size` is neither.
+        SampleValueError: the crop is larger than the frames.
     """
 
     def __init__(self, crop_size: Size, lazy: bool = False) -> None:
-        refuse_lazy(lazy, "CenterCrop")
+        self.lazy = lazy
         self.crop_size = as_size(crop_size, "CenterCrop: crop_size")
 
     def transform(self, results: Sample) -> Sample:
-        _require_inside(results, self.crop_size, "CenterCrop")
-        height, width = results["img_shape"]
-        return _crop_sample(results, center_box((width, height), self.crop_size))
+        height, width = begin_step(results, self.lazy, "CenterCrop")
+        require_inside(results, self.crop_size, "CenterCrop")
+        return crop_sample(results, center_box((width, height), self.crop_size), lazy=self.lazy)
 
     def __repr__(self) -> str:
         return f"CenterCrop(crop_size={self.crop_size})"
@@ -182,26 +169,28 @@ class CenterCrop(BaseTransform):
 class RandomCrop(BaseTransform):
     """Cut a square at a random place, the same in all frames.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
+    with the frames.
 
     Args:
         size: side of the square, in pixels.
-        lazy: only False.
+        lazy: wait for `Fuse`.
 
     Raises:
-        ValueError: `size` is no whole number above 0, or larger than the frames.
+        ValueError: `size` is no whole number above 0.
+        SampleValueError: the crop is larger than the frames.
     """
 
     def __init__(self, size: int, lazy: bool = False) -> None:
-        refuse_lazy(lazy, "RandomCrop")
+        self.lazy = lazy
         self.size, other = as_size(size, "RandomCrop: size")
         if other != self.size:
             raise ValueError(f"RandomCrop: size is the side of a square, got {size!r}")
 
     def transform(self, results: Sample) -> Sample:
-        _require_inside(results, (self.size, self.size), "RandomCrop")
-        height, width = results["img_shape"]
-        return _crop_sample(results, random_box((width, height), self.size))
+        height, width = begin_step(results, self.lazy, "RandomCrop")
+        require_inside(results, (self.size, self.size), "RandomCrop")
+        return crop_sample(results, random_box((width, height), self.size), lazy=self.lazy)
 
     def __repr__(self) -> str:
         return f"RandomCrop(size={self.size})"
@@ -211,12 +200,13 @@ class RandomCrop(BaseTransform):
 class RandomResizedCrop(BaseTransform):
     """Cut a box of random area, shape and place, the same in all frames. A `Resize` behind it sets the final size.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
+    with the frames.
 
     Args:
         area_range: smallest and largest share of the frame's area.
         aspect_ratio_range: smallest and largest width over height.
-        lazy: only False.
+        lazy: wait for `Fuse`.
 
     Raises:
         ValueError: a range that is not two numbers, 0 < low <= high.
@@ -228,7 +218,9 @@ class RandomResizedCrop(BaseTransform):
         aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
         lazy: bool = False,
     ) -> None:
-        refuse_lazy(lazy, "RandomResizedCrop")
+        self.lazy = lazy
+        if isinstance(area_range, Sequence) and max(area_range) > 1:
+            raise ValueError(f"RandomResizedCrop: area_range holds shares of the frame, at most 1, got {area_range!r}")
         for name, bounds in (("area_range", area_range), ("aspect_ratio_range", aspect_ratio_range)):
             if not (isinstance(bounds, Sequence) and len(bounds) == 2 and 0 < bounds[0] <= bounds[1]):
                 raise ValueError(f"RandomResizedCrop: {name} must be two numbers, 0 < low <= high, got {bounds!r}")
@@ -236,8 +228,9 @@ class RandomResizedCrop(BaseTransform):
         self.aspect_ratio_range = tuple(aspect_ratio_range)
 
     def transform(self, results: Sample) -> Sample:
-        height, width = results["img_shape"]
-        return _crop_sample(results, random_resized_box((width, height), self.area_range, self.aspect_ratio_range))
+        height, width = begin_step(results, self.lazy, "RandomResizedCrop")
+        box = random_resized_box((width, height), self.area_range, self.aspect_ratio_range)
+        return crop_sample(results, box, lazy=self.lazy)
 
     def __repr__(self) -> str:
         return f"RandomResizedCrop(area_range={self.area_range}, aspect_ratio_range={self.aspect_ratio_range})"
@@ -247,7 +240,8 @@ class RandomResizedCrop(BaseTransform):
 class MultiScaleCrop(BaseTransform):
     """Cut a box whose sides are drawn from shares of the short side. A `Resize` behind it sets the final size.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`. Joints and
+    boxes move with the frames.
 
     Args:
         input_size: the final size, a side or (W, H): a side that comes out within 2 pixels of it is set to it.
@@ -255,7 +249,7 @@ class MultiScaleCrop(BaseTransform):
         max_wh_scale_gap: how many places apart in `scales` width and height may be.
         random_crop: any place; False: one of `num_fixed_crops`.
         num_fixed_crops: 5 (corners and centre) or 13.
-        lazy: only False.
+        lazy: wait for `Fuse`.
 
     Raises:
         ValueError: a size, share or number that cannot be.
@@ -273,7 +267,7 @@ class MultiScaleCrop(BaseTransform):
         num_fixed_crops: Literal[5, 13] = 5,
         lazy: bool = False,
     ) -> None:
-        refuse_lazy(lazy, "MultiScaleCrop")
+        self.lazy = lazy
         self.input_size = as_size(input_size, "MultiScaleCrop: input_size")
         if not (isinstance(scales, Sequence) and scales and all(0 < scale <= 1 for scale in scales)):
             raise ValueError(
@@ -287,7 +281,7 @@ class MultiScaleCrop(BaseTransform):
         self.num_fixed_crops: Literal[5, 13] = num_fixed_crops
 
     def transform(self, results: Sample) -> Sample:
-        height, width = results["img_shape"]
+        height, width = begin_step(results, self.lazy, "MultiScaleCrop")
         drawn = random.choice(multi_scale_sizes((width, height), self.scales, self.max_wh_scale_gap))
         crop_width, crop_height = (
             wanted if abs(side - wanted) < 3 and wanted <= limit else side
@@ -298,67 +292,7 @@ class MultiScaleCrop(BaseTransform):
         else:
             left, top = random.choice(fixed_places((width, height), (crop_width, crop_height), self.num_fixed_crops))
         results["scales"] = self.scales
-        return _crop_sample(results, (left, top, left + crop_width, top + crop_height))
+        return crop_sample(results, (left, top, left + crop_width, top + crop_height), lazy=self.lazy)
 
     def __repr__(self) -> str:
         return f"MultiScaleCrop(input_size={self.input_size}, scales={self.scales}, num_fixed_crops={self.num_fixed_crops})"
-
-
-@TRANSFORMS.register_module()
-class ThreeCrop(BaseTransform):
-    """Cut three boxes of every frame, along its longer side: test views.
-
-    Reads `imgs`, `img_shape`. Writes `imgs` (all frames of the first box, then of the second, then of the third),
-    `img_shape`, `crop_bbox` (one box a frame).
-
-    Args:
-        crop_size: side of a square, or (W, H), in pixels; one of them must be the frames'.
-
-    Raises:
-        ValueError: `crop_size` is neither, does not fit the frames, or has no side in common with them.
-    """
-
-    def __init__(self, crop_size: Size) -> None:
-        self.crop_size = as_size(crop_size, "ThreeCrop: crop_size")
-
-    def transform(self, results: Sample) -> Sample:
-        _require_inside(results, self.crop_size, "ThreeCrop")
-        height, width = results["img_shape"]
-        if self.crop_size[0] != width and self.crop_size[1] != height:
-            raise ValueError(
-                f"ThreeCrop: the crop of {self.crop_size[0]}x{self.crop_size[1]} (width x height) must have the width or height "
-                f"of the frames, {width}x{height}: put a Resize to the crop's short side before it"
-            )
-        return _crop_views(results, three_boxes((width, height), self.crop_size))
-
-    def __repr__(self) -> str:
-        return f"ThreeCrop(crop_size={self.crop_size})"
-
-
-@TRANSFORMS.register_module()
-class TenCrop(BaseTransform):
-    """Cut the corners and the centre of every frame, each plain and mirrored: test views.
-
-    Reads `imgs`, `img_shape`. Writes `imgs` (for upper left, upper right, lower left, lower right, centre: all frames, then
-    all frames mirrored), `img_shape`, `crop_bbox` (one box a frame).
-
-    Args:
-        crop_size: side of a square, or (W, H), in pixels.
-
-    Raises:
-        ValueError: `crop_size` is neither, or larger than the frames.
-    """
-
-    def __init__(self, crop_size: Size) -> None:
-        self.crop_size = as_size(crop_size, "TenCrop: crop_size")
-
-    def transform(self, results: Sample) -> Sample:
-        _require_inside(results, self.crop_size, "TenCrop")
-        height, width = results["img_shape"]
-        crop_width, crop_height = self.crop_size
-        places = fixed_places((width, height), self.crop_size, 5)
-        boxes = [(x, y, x + crop_width, y + crop_height) for x, y in places]
-        return _crop_views(results, boxes, mirrored=True)
-
-    def __repr__(self) -> str:
-        return f"TenCrop(crop_size={self.crop_size})"

@@ -6,10 +6,29 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from kinema.errors import VideoError
+from kinema.errors import SampleValueError, VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.lazy import name_of
+from kinema.transforms.points_and_boxes import boxes_to_pixels
 from kinema.video import VideoReader
+
+
+def write_frames(results: Sample, frames: Any) -> Sample:
+    """Put decoded frames into a sample, with their size; boxes, given in shares of the frame, become pixels.
+
+    Args:
+        results: the sample.
+        frames: (T, H, W, C), or a list of (H, W, C).
+
+    Raises:
+        SampleValueError: there are no frames.
+    """
+    if len(frames) == 0:
+        raise SampleValueError(f"no frames were chosen: frame_inds is empty ({name_of(results)})")
+    results["imgs"] = frames
+    results["original_shape"] = results["img_shape"] = frames[0].shape[:2]
+    return boxes_to_pixels(results)
 
 
 @TRANSFORMS.register_module(name=["OpenVideo", "DecordInit", "PyAVInit", "OpenCVInit"])
@@ -71,9 +90,7 @@ class DecodeVideo(BaseTransform):
         images = reader.get_batch(frames)
         reader.close()
         results["video_reader"] = None
-        results["imgs"] = images
-        results["original_shape"] = results["img_shape"] = images.shape[1:3]
-        return results
+        return write_frames(results, images)
 
     def __repr__(self) -> str:
         return f"DecodeVideo(mode={self.mode!r})"
@@ -129,12 +146,9 @@ class RawFrameDecode(BaseTransform):
         indices = np.asarray(results["frame_inds"]).reshape(-1).tolist()
         frames = {index: self._read(results, index + results.get("offset", 0)) for index in dict.fromkeys(indices)}
         # A frame chosen twice is copied: what a later step does to one must not show in the other.
-        results["imgs"] = [
-            frames.pop(index) if index not in indices[place + 1 :] else frames[index].copy()
-            for place, index in enumerate(indices)
-        ]
-        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
-        return results
+        last = {index: place for place, index in enumerate(indices)}
+        chosen = [frames[i] if last[i] == place else frames[i].copy() for place, i in enumerate(indices)]
+        return write_frames(results, chosen)
 
     @staticmethod
     def _read(results: Sample, number: int) -> np.ndarray:
@@ -153,16 +167,22 @@ class ArrayDecode(BaseTransform):
 
     Reads `array` (T, H, W, 3) RGB, or (T, H, W, 2) flow; `frame_inds`, `modality`. Writes `imgs` (of flow: x and y of a frame, one after
     the other, (H, W) each), `original_shape`, `img_shape`.
+
+    Raises:
+        SampleValueError: a frame behind the end of the array was chosen, or none.
     """
 
     def transform(self, results: Sample) -> Sample:
-        frames = results["array"][np.asarray(results["frame_inds"]).reshape(-1)]
+        array, indices = results["array"], np.asarray(results["frame_inds"]).reshape(-1)
+        if indices.max(initial=-1) >= len(array):
+            raise SampleValueError(
+                f"ArrayDecode: frame {indices.max()} was chosen of an array of {len(array)} frames, numbered from 0: "
+                "total_frames and start_index must be those of the array"
+            )
+        frames = array[indices]
         if results.get("modality", "RGB") == "Flow":
-            results["imgs"] = [frame[..., axis] for frame in frames for axis in (0, 1)]
-        else:
-            results["imgs"] = frames
-        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
-        return results
+            return write_frames(results, [frame[..., axis] for frame in frames for axis in (0, 1)])
+        return write_frames(results, frames)
 
     def __repr__(self) -> str:
         return "ArrayDecode()"
@@ -185,9 +205,7 @@ class ImageDecode(BaseTransform):
         RawFrameDecode(io_backend, decoding_backend)  # the same limits
 
     def transform(self, results: Sample) -> Sample:
-        results["imgs"] = [read_image(results["filename"])]
-        results["original_shape"] = results["img_shape"] = results["imgs"][0].shape[:2]
-        return results
+        return write_frames(results, [read_image(results["filename"])])
 
     def __repr__(self) -> str:
         return "ImageDecode()"
@@ -201,7 +219,8 @@ class BuildPseudoClip(BaseTransform):
         clip_len: frames of the clip, T.
 
     Raises:
-        ValueError: `clip_len` below 1, or there is more than one image.
+        ValueError: `clip_len` below 1.
+        SampleValueError: there is more than one image.
     """
 
     def __init__(self, clip_len: int) -> None:
@@ -211,8 +230,9 @@ class BuildPseudoClip(BaseTransform):
 
     def transform(self, results: Sample) -> Sample:
         if len(results["imgs"]) != 1:
-            raise ValueError(f"BuildPseudoClip repeats one image, got {len(results['imgs'])}")
-        results["imgs"] = [results["imgs"][0]] * self.clip_len
+            raise SampleValueError(f"BuildPseudoClip repeats one image, got {len(results['imgs'])}")
+        image = results["imgs"][0]
+        results["imgs"] = [image, *(image.copy() for _ in range(self.clip_len - 1))]
         results["clip_len"], results["num_clips"] = self.clip_len, 1
         return results
 

@@ -1,14 +1,16 @@
 """From frames to what a model takes: the order of the axes, tensors, data samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from kinema.errors import SampleError, SampleValueError
 from kinema.registry import TRANSFORMS
-from kinema.structures import ActionDataSample
+from kinema.structures import ActionDataSample, InstanceData
 from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.lazy import name_of
 
 
 def to_tensor(data: Any) -> torch.Tensor:
@@ -32,66 +34,133 @@ def to_tensor(data: Any) -> torch.Tensor:
     )
 
 
+# ---- layouts
+
+
 def clips_first(frames: np.ndarray, clip_len: int) -> np.ndarray:
     """(views * T, H, W, C) frames -> (views, C, T, H, W) view."""
     return frames.reshape(-1, clip_len, *frames.shape[1:]).transpose(0, 4, 1, 2, 3)
+
+
+def heatmaps_first(heatmaps: np.ndarray, clip_len: int) -> np.ndarray:
+    """(views * T, C, H, W) heat maps -> (views, C, T, H, W) view."""
+    return heatmaps.reshape(-1, clip_len, *heatmaps.shape[1:]).swapaxes(1, 2)
+
+
+LAYOUTS = ("NCTHW", "NCHW", "NCTHW_Heatmap", "NPTCHW")
 
 
 @TRANSFORMS.register_module()
 class FormatShape(BaseTransform):
     """Bring the frames into the layout of a model.
 
-    Reads `imgs`, `clip_len`, `modality`. Writes `imgs` (an array, still uint8), `input_shape`.
+    Reads `imgs`, `clip_len`, `modality`; `heatmap_imgs` with "NCTHW"; `num_proposals`, `num_clips` with "NPTCHW". Writes `imgs`
+    (an array of the type it had, uint8 of frames), `input_shape`; `heatmap_imgs`, `heatmap_input_shape`.
 
     Args:
-        input_format: "NCTHW": (views, C, T, H, W) for 3D models, views being clips times crops;
+        input_format: "NCTHW": (views, C, T, H, W) for 3D models, views being clips times crops; heat maps beside the frames
+            too, where `clip_len` is a dict with "RGB" and "Pose".
             "NCHW": (frames, C, H, W) for 2D models; of optical flow (views, T * C, H, W).
+            "NCTHW_Heatmap": `imgs` are heat maps (frames, C, H, W) and become (views, C, T, H, W).
+            "NPTCHW": (proposals, clips * T, C, H, W).
         collapse: drop a leading 1 (one clip, one crop).
 
     Raises:
-        ValueError: unknown `input_format`, or `collapse` with several views.
+        ValueError: unknown `input_format`.
+        SampleValueError: no frames, frames of different sizes, a number of frames that is no multiple of the clip's,
+            `collapse` with several views.
     """
 
-    def __init__(self, input_format: Literal["NCTHW", "NCHW"], collapse: bool = False) -> None:
-        if input_format not in ("NCTHW", "NCHW"):
-            raise ValueError(f"FormatShape: input_format must be 'NCTHW' or 'NCHW', got {input_format!r}")
+    def __init__(
+        self, input_format: Literal["NCTHW", "NCHW", "NCTHW_Heatmap", "NPTCHW"], collapse: bool = False
+    ) -> None:
+        if input_format not in LAYOUTS:
+            raise ValueError(f"FormatShape: input_format must be one of {', '.join(LAYOUTS)}, got {input_format!r}")
         self.input_format = input_format
         self.collapse = collapse
 
     def transform(self, results: Sample) -> Sample:
-        images = results["imgs"]
-        frames = images if isinstance(images, np.ndarray) else np.stack(images)
-        if self.input_format == "NCTHW":
-            frames = clips_first(frames, results["clip_len"])
-        else:
-            frames = frames.transpose(0, 3, 1, 2)
-            if results.get("modality") == "Flow":  # the frames of a clip become channels: (clips, clip_len * 2, H, W)
-                frames = frames.reshape(-1, results["clip_len"] * frames.shape[1], *frames.shape[2:])
+        if "heatmap_imgs" in results and self.input_format == "NCTHW":
+            heatmaps = results["heatmap_imgs"]
+            results["heatmap_imgs"] = heatmaps_first(heatmaps, self._clip_len(results, "Pose", len(heatmaps)))
+            results["heatmap_input_shape"] = results["heatmap_imgs"].shape
+            if "imgs" not in results:
+                return results
+        frames = self._layout(self._stack(results), results)
         if self.collapse:
             if len(frames) != 1:
-                raise ValueError(f"FormatShape: collapse=True needs one view, got {len(frames)}")
+                raise SampleValueError(f"FormatShape: collapse=True needs one view, got {len(frames)}")
             frames = frames[0]
         results["imgs"] = frames
         results["input_shape"] = frames.shape
         return results
 
+    def _stack(self, results: Sample) -> np.ndarray:
+        """The frames as one array, with the axis of channels even where x and y of a flow are frames of their own."""
+        frames = results["imgs"]
+        if len(frames) == 0:
+            raise SampleValueError(f"FormatShape: the sample has no frames ({name_of(results)})")
+        if not isinstance(frames, np.ndarray):
+            sizes = {frame.shape for frame in frames}
+            if len(sizes) > 1:
+                raise SampleValueError(
+                    f"FormatShape: the frames have different sizes, {', '.join(map(str, sorted(sizes)))}: "
+                    f"put a Resize with keep_ratio=False, or a crop, before it ({name_of(results)})"
+                )
+            frames = np.stack(frames)
+        if frames.ndim == 3 and results.get("modality") == "Flow":
+            return frames.reshape(-1, 2, *frames.shape[1:]).transpose(0, 2, 3, 1)
+        return frames
+
+    def _layout(self, frames: np.ndarray, results: Sample) -> np.ndarray:
+        if self.input_format == "NCTHW":
+            return clips_first(frames, self._clip_len(results, "RGB", len(frames)))
+        if self.input_format == "NCTHW_Heatmap":
+            return heatmaps_first(frames, self._clip_len(results, "Pose", len(frames)))
+        if self.input_format == "NPTCHW":
+            shape = results["num_proposals"], results["num_clips"] * self._clip_len(results, "RGB", len(frames))
+            return frames.reshape(*shape, *frames.shape[1:]).transpose(0, 1, 4, 2, 3)
+        frames = frames.transpose(0, 3, 1, 2)
+        if results.get("modality") == "Flow":  # the frames of a clip become channels
+            clip_len = self._clip_len(results, "Flow", len(frames))
+            return frames.reshape(-1, clip_len * frames.shape[1], *frames.shape[2:])
+        return frames
+
+    @staticmethod
+    def _clip_len(results: Sample, modality: str, num_frames: int) -> int:
+        clip_len: Any = results["clip_len"]
+        clip_len = clip_len[modality] if isinstance(clip_len, Mapping) and modality in clip_len else clip_len
+        if not isinstance(clip_len, int | np.integer) or num_frames % clip_len:
+            raise SampleValueError(
+                f"FormatShape: {num_frames} frames cannot be cut into clips of clip_len={clip_len!r} ({name_of(results)})"
+            )
+        return int(clip_len)
+
     def __repr__(self) -> str:
         return f"FormatShape(input_format={self.input_format!r}, collapse={self.collapse})"
+
+
+# ---- packing
+
+
+INPUT_KEYS = ("imgs", "heatmap_imgs", "keypoint", "audios", "text")
 
 
 @TRANSFORMS.register_module()
 class PackActionInputs(BaseTransform):
     """Pack a sample into what the data loader batches: `dict(inputs=tensor, data_samples=ActionDataSample)`.
 
-    Reads `imgs` (or the keys of `collect_keys`), `label` and the keys named below.
+    Reads the first there is of `imgs`, `heatmap_imgs`, `keypoint`, `audios`, `text` (or the keys of `collect_keys`); `label`, `gt_bboxes`,
+    `gt_labels`, `proposals` and the keys named below, where the sample has them. A label is a class index, a sequence of them,
+    or multi-hot: floating point numbers stay what they are.
 
     Args:
-        collect_keys: pack a dict of these keys as inputs, in place of `imgs`.
+        collect_keys: pack a dict of these keys as inputs.
         meta_keys: keys that go with the data sample as metainfo, where present.
-        algorithm_keys: keys that go with the data sample as data fields.
+        algorithm_keys: keys that go with the data sample as data fields, as they are, where present.
 
     Raises:
-        SampleError: the sample has nothing to pack.
+        SampleError: the sample has nothing to pack, or lacks one of `collect_keys`.
     """
 
     def __init__(
@@ -105,18 +174,36 @@ class PackActionInputs(BaseTransform):
         self.algorithm_keys = algorithm_keys
 
     def transform(self, results: Any) -> dict[str, Any]:
-        inputs: Any
-        if self.collect_keys is not None:
-            inputs = {key: to_tensor(results[key]) for key in self.collect_keys}
-        else:
-            inputs = to_tensor(results["imgs"])
         data_sample = ActionDataSample()
+        if "gt_bboxes" in results:
+            data_sample.gt_instances = InstanceData(
+                bboxes=to_tensor(results["gt_bboxes"]), labels=to_tensor(results["gt_labels"])
+            )
+        if results.get("proposals") is not None:
+            data_sample.proposals = InstanceData(bboxes=to_tensor(results["proposals"]))
         if "label" in results:
-            data_sample.set_gt_label(results["label"])
+            label = results["label"]
+            is_soft = isinstance(label, np.ndarray) and np.issubdtype(label.dtype, np.floating)
+            data_sample.set_gt_label(torch.tensor(label) if is_soft else label)
         for key in self.algorithm_keys:
-            data_sample.set_field(to_tensor(results[key]), key)
+            if key in results:
+                data_sample.set_field(results[key], key)
         data_sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
-        return {"inputs": inputs, "data_samples": data_sample}
+        return {"inputs": self._inputs(results), "data_samples": data_sample}
+
+    def _inputs(self, results: Any) -> Any:
+        keys = INPUT_KEYS if self.collect_keys is None else self.collect_keys
+        found = [key for key in keys if key in results]
+        if not found or (self.collect_keys is not None and len(found) < len(keys)):
+            missing = [key for key in keys if key not in found]
+            word = "none of" if self.collect_keys is None else "no"
+            raise SampleError(
+                f"PackActionInputs found {word} {', '.join(missing)} in the sample, which has "
+                f"{', '.join(map(str, results)) or 'no keys'} ({name_of(results)})"
+            )
+        if self.collect_keys is None:
+            return to_tensor(results[found[0]])
+        return {key: to_tensor(results[key]) for key in found}
 
     def __repr__(self) -> str:
         return f"PackActionInputs(collect_keys={self.collect_keys}, meta_keys={self.meta_keys})"

@@ -1,13 +1,23 @@
 """Resizing and mirroring whole clips. A flip is a view; only resizing computes pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 
+from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.lazy import begin_step
+from kinema.transforms.points_and_boxes import (
+    has_frames,
+    map_boxes,
+    mirror_boxes,
+    mirror_points,
+    scale_boxes,
+    swapped_joints,
+)
 
 Size = int | Sequence[int]
 
@@ -61,23 +71,25 @@ def as_size(size: Size, what: str) -> tuple[int, int]:
 # ---- frames
 
 
-def resize_frames(frames: Any, size: tuple[int, int], interpolation: str = "bilinear") -> np.ndarray:
+def resize_frames(frames: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
     """Resize frames with OpenCV, without antialiasing.
 
     Args:
-        frames: (T, H, W, C) or a list of (H, W, C), uint8.
+        frames: (T, H, W, C) or a list of (H, W, C), uint8 or float32.
         size: (W, H) wanted, in pixels.
         interpolation: a key of `INTERPOLATIONS`.
 
     Returns:
-        (T, H, W, C), of the type of `frames`.
+        (T, H, W, C), of the type of `frames`; `frames` themselves when all have that size.
     """
     width, height = size
-    flag = INTERPOLATIONS[interpolation]
+    if all(frame.shape[:2] == (height, width) for frame in frames):
+        return frames
+    # A call a frame: all frames as channels of one image give the same pixels and take three to ten times as long.
     first = frames[0]
     out = np.empty((len(frames), height, width, *first.shape[2:]), dtype=first.dtype)
     for source, target in zip(frames, out, strict=True):
-        cv2.resize(source, (width, height), dst=target, interpolation=flag)
+        cv2.resize(source, (width, height), dst=target, interpolation=INTERPOLATIONS[interpolation])
     return out
 
 
@@ -106,10 +118,17 @@ def mirror_flow(frames: Any) -> list[np.ndarray]:
     return mirrored
 
 
-def refuse_lazy(lazy: bool, who: str) -> None:
-    """Raise ValueError for `lazy=True`, which Kinema does not need: crops and flips are views anyway."""
-    if lazy:
-        raise ValueError(f"{who}: lazy=True is not supported yet; leave it out, crops and flips copy no pixels")
+def mirror_clip(frames: Any, direction: str, modality: str = "RGB") -> Any:
+    """Mirror the frames of a sample; views for "RGB".
+
+    Raises:
+        SampleValueError: optical flow (`modality` "Flow") that is to be mirrored otherwise than horizontally.
+    """
+    if modality != "Flow":
+        return flip_frames(frames, direction)
+    if direction != "horizontal":
+        raise SampleValueError("Flip: optical flow can be mirrored horizontally only")
+    return mirror_flow(frames)
 
 
 # ---- transforms
@@ -119,13 +138,14 @@ def refuse_lazy(lazy: bool, who: str) -> None:
 class Resize(BaseTransform):
     """Resize the frames.
 
-    Reads `imgs`, `img_shape`. Writes `imgs` (T, H, W, 3), `img_shape`, `keep_ratio`, `scale_factor`.
+    Reads `imgs`, `img_shape`. Writes `imgs` (T, H, W, 3), `img_shape`, `keep_ratio`, `scale_factor`. Joints (`keypoint`) and
+    boxes (`gt_bboxes`, `proposals`) move with the frames.
 
     Args:
         scale: a factor; or (W, H). -1 on one side: the other is the length of the short side.
         keep_ratio: fit into `scale` with the shape kept; False gives exactly (W, H).
         interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos".
-        lazy: only False.
+        lazy: wait for `Fuse`.
 
     Raises:
         ValueError: a scale that is not above 0, or an unknown interpolation.
@@ -138,7 +158,6 @@ class Resize(BaseTransform):
         interpolation: str = "bilinear",
         lazy: bool = False,
     ) -> None:
-        refuse_lazy(lazy, "Resize")
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"Resize: interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
         self.scale: float | tuple[float, ...]
@@ -157,19 +176,26 @@ class Resize(BaseTransform):
             raise ValueError(f"Resize: keep_ratio=False needs scale=(width, height), got {scale!r}")
         self.keep_ratio = keep_ratio
         self.interpolation = interpolation
+        self.lazy = lazy
 
     def transform(self, results: Sample) -> Sample:
-        height, width = results["img_shape"]
+        height, width = begin_step(results, self.lazy, "Resize")
         if self.keep_ratio:
             new_width, new_height = rescale_size((width, height), self.scale)
         else:
             new_width, new_height = as_size(self.scale, "Resize: scale")  # type: ignore[arg-type]
-        if (new_width, new_height) != (width, height):
-            results["imgs"] = resize_frames(results["imgs"], (new_width, new_height), self.interpolation)
         results["img_shape"] = (new_height, new_width)
         results["keep_ratio"] = self.keep_ratio
-        factor = np.array([new_width / width, new_height / height], dtype=np.float32)
-        results["scale_factor"] = results.get("scale_factor", np.ones(2, dtype=np.float32)) * factor
+        factors = np.array([new_width / width, new_height / height], dtype=np.float32)
+        results["scale_factor"] = results.get("scale_factor", np.ones(2, dtype=np.float32)) * factors
+        if self.lazy:
+            results["lazy"]["interpolation"] = self.interpolation
+            return results
+        if has_frames(results):
+            results["imgs"] = resize_frames(results["imgs"], (new_width, new_height), self.interpolation)
+        if "keypoint" in results:
+            results["keypoint"] = results["keypoint"] * factors
+        map_boxes(results, lambda boxes: scale_boxes(boxes, factors))
         return results
 
     def __repr__(self) -> str:
@@ -213,48 +239,92 @@ class RandomRescale(BaseTransform):
 class Flip(BaseTransform):
     """Mirror all frames of the sample, or none. Of optical flow the x component changes its sign, too.
 
-    Reads `imgs`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`, `flip`, `flip_direction`.
+    Reads `imgs`, `img_shape`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`, `flip`, `flip_direction`.
+    Joints (`keypoint`, `keypoint_score`) and boxes (`gt_bboxes`, `proposals`) are mirrored with the frames.
 
     Args:
         flip_ratio: probability of mirroring.
         direction: "horizontal" or "vertical".
         flip_label_map: label -> label of the mirrored action ("pushing left to right"); others stay.
-        lazy: only False.
+        left_kp: joints of the left side, for samples with joints.
+        right_kp: their counterparts of the right side, in the same order.
+        lazy: wait for `Fuse`.
 
     Raises:
-        ValueError: a ratio outside [0, 1], an unknown direction, or optical flow with "vertical".
+        ValueError: a ratio outside [0, 1], an unknown direction, or lists of joints of different lengths.
+        SampleValueError: optical flow, joints or boxes with "vertical"; joints without `left_kp` and `right_kp`; several labels
+            with `flip_label_map`.
+
+    Draws one number from numpy's global generator, whatever the ratio.
     """
 
     def __init__(
         self,
         flip_ratio: float = 0.5,
         direction: Literal["horizontal", "vertical"] = "horizontal",
-        flip_label_map: dict[int, int] | None = None,
+        flip_label_map: Mapping[int, int] | None = None,
+        left_kp: Sequence[int] | None = None,
+        right_kp: Sequence[int] | None = None,
         lazy: bool = False,
     ) -> None:
-        refuse_lazy(lazy, "Flip")
         if not 0 <= flip_ratio <= 1:
             raise ValueError(f"Flip: flip_ratio must be within 0 and 1, got {flip_ratio}")
         if direction not in ("horizontal", "vertical"):
             raise ValueError(f"Flip: direction must be 'horizontal' or 'vertical', got {direction!r}")
+        if (left_kp is None) != (right_kp is None) or len(left_kp or ()) != len(right_kp or ()):
+            raise ValueError(
+                f"Flip: left_kp and right_kp must be lists of one length, got {left_kp!r} and {right_kp!r}"
+            )
         self.flip_ratio = flip_ratio
         self.direction = direction
-        self.flip_label_map = flip_label_map or {}
+        self.flip_label_map = dict(flip_label_map or {})
+        self.left_kp = left_kp
+        self.right_kp = right_kp
+        self.lazy = lazy
 
     def transform(self, results: Sample) -> Sample:
+        _, width = begin_step(results, self.lazy, "Flip")
+        self._require_possible(results)
         flip = bool(np.random.rand() < self.flip_ratio)
         results["flip"] = flip
         results["flip_direction"] = self.direction
-        if flip:
-            if results.get("modality") == "Flow":
-                if self.direction != "horizontal":
-                    raise ValueError("Flip: optical flow can be mirrored horizontally only")
-                results["imgs"] = mirror_flow(results["imgs"])
-            else:
-                results["imgs"] = flip_frames(results["imgs"], self.direction)
-            if self.flip_label_map:
-                results["label"] = self.flip_label_map.get(results["label"], results["label"])
+        if self.lazy:
+            results["lazy"]["flip"], results["lazy"]["flip_direction"] = flip, self.direction
+        if not flip:
+            return results
+        if self.flip_label_map:
+            results["label"] = self.flip_label_map.get(results["label"], results["label"])
+        if self.lazy:
+            return results
+        if has_frames(results):
+            results["imgs"] = mirror_clip(results["imgs"], self.direction, results.get("modality", "RGB"))
+        if "keypoint" in results:
+            self._mirror_joints(results, width)
+        map_boxes(results, lambda boxes: mirror_boxes(boxes, width))
         return results
+
+    def _require_possible(self, results: Sample) -> None:
+        """Refuse what could not be mirrored, whether or not this sample would be."""
+        for key in ("keypoint", "gt_bboxes"):
+            if key in results and self.direction != "horizontal":
+                raise SampleValueError(
+                    f"Flip: {key!r} can be mirrored horizontally only, got direction={self.direction!r}"
+                )
+        if "keypoint" in results and self.left_kp is None:
+            raise SampleValueError(
+                "Flip: to mirror 'keypoint' it needs left_kp and right_kp, the joints that change places"
+            )
+        if self.flip_label_map and not isinstance(results["label"], int | np.integer):
+            raise SampleValueError(
+                f"Flip: flip_label_map is for samples with one label, a whole number, got {results['label']!r}"
+            )
+
+    def _mirror_joints(self, results: Sample, width: int) -> None:
+        joints = mirror_points(results["keypoint"], width)
+        order = swapped_joints(joints.shape[2], self.left_kp or (), self.right_kp or ())
+        results["keypoint"] = joints[:, :, order]
+        if "keypoint_score" in results:
+            results["keypoint_score"] = results["keypoint_score"][:, :, order]
 
     def __repr__(self) -> str:
         return f"Flip(flip_ratio={self.flip_ratio}, direction={self.direction!r})"

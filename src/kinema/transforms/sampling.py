@@ -1,12 +1,16 @@
 """Which frames of a video make up the clips."""
 
-import itertools
+import logging
 from typing import Literal
 
 import numpy as np
 
+from kinema.errors import SampleValueError, VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.lazy import name_of
+
+logger = logging.getLogger("kinema")
 
 OutOfBound = Literal["loop", "repeat_last"]
 
@@ -121,7 +125,8 @@ class SampleFrames(BaseTransform):
         target_fps: sample as if the video had this frame rate.
 
     Raises:
-        ValueError: `out_of_bound_opt` is neither, a number is below 1, or the video has no frames.
+        ValueError: `out_of_bound_opt` is neither, a number is below 1, or `twice_sample` stands with one clip of several frames.
+        VideoError: the video has no frames.
     """
 
     def __init__(
@@ -136,7 +141,7 @@ class SampleFrames(BaseTransform):
         keep_tail_frames: bool = False,
         target_fps: float | None = None,
     ) -> None:
-        _require_positive("SampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips)
+        require_positive("SampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips)
         _require_out_of_bound("SampleFrames", out_of_bound_opt)
         self.clip_len = clip_len
         self.frame_interval = frame_interval
@@ -149,9 +154,7 @@ class SampleFrames(BaseTransform):
         self.target_fps = target_fps
 
     def transform(self, results: Sample) -> Sample:
-        num_frames = results["total_frames"]
-        if num_frames < 1:
-            raise ValueError(f"SampleFrames: the video has no frames: {results.get('filename', 'unnamed sample')}")
+        num_frames = count_frames(results, "SampleFrames")
         fps = results.get("avg_fps")
         span: float
         if self.target_fps:
@@ -198,48 +201,6 @@ class SampleFrames(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class UniformSample(BaseTransform):
-    """Choose `clip_len` frames spread over the whole video, one from each of equal parts.
-
-    In training each frame is drawn in its part, both ends included; test mode takes the parts' beginnings, shifted a little
-    for each of `num_clips` clips. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`, `num_clips`;
-    `frame_interval` is None.
-
-    Args:
-        clip_len: frames of a clip, T.
-        num_clips: clips in test mode, N; training gives one.
-        test_mode: no randomness.
-
-    Raises:
-        ValueError: a number is below 1.
-
-    Source: the Something-Something sampling of UniFormer, Li et al. 2022, arXiv:2201.04676.
-    """
-
-    def __init__(self, clip_len: int, num_clips: int = 1, test_mode: bool = False) -> None:
-        _require_positive("UniformSample", clip_len=clip_len, num_clips=num_clips)
-        self.clip_len = clip_len
-        self.num_clips = num_clips
-        self.test_mode = test_mode
-
-    def transform(self, results: Sample) -> Sample:
-        part = (results["total_frames"] - 1) / self.clip_len
-        edges = np.around(part * np.arange(self.clip_len + 1)).astype(np.int64)
-        if self.test_mode:
-            shifts = (part / (self.num_clips + 1) * np.arange(1, self.num_clips + 1)).astype(np.int64)
-            frames = (edges[None, :-1] + shifts[:, None]).reshape(-1)  # (N * T,)
-        else:
-            frames = np.array([np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)])
-        results["frame_inds"] = (frames + results.get("start_index", 0)).astype(np.int32)
-        results["frame_interval"] = None
-        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
-        return results
-
-    def __repr__(self) -> str:
-        return f"UniformSample(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
-
-
-@TRANSFORMS.register_module()
 class DenseSampleFrames(BaseTransform):
     """Choose the frames of `num_clips` clips from a stretch of `sample_range` frames.
 
@@ -251,14 +212,16 @@ class DenseSampleFrames(BaseTransform):
         clip_len: frames of a clip, T.
         frame_interval: distance of neighbouring frames of a clip.
         num_clips: clips of a stretch, N.
-        sample_range: length of the stretch, in frames.
-        num_sample_positions: stretches in test mode.
         temporal_jitter: move every frame by a random 0 to `frame_interval` - 1.
+        twice_sample, keep_tail_frames, target_fps: have no effect here, with a log line; `SampleFrames` has them.
         out_of_bound_opt: what stands for frames past the end: "loop" or "repeat_last".
         test_mode: no randomness.
+        sample_range: length of the stretch, in frames.
+        num_sample_positions: stretches in test mode.
 
     Raises:
         ValueError: a number is below 1, or `out_of_bound_opt` is neither.
+        VideoError: the video has no frames.
 
     Source: the dense sampling of TSM, Lin et al. 2019, arXiv:1811.08383, after Wang et al. 2018, arXiv:1711.07971.
     """
@@ -268,13 +231,21 @@ class DenseSampleFrames(BaseTransform):
         clip_len: int,
         frame_interval: int = 1,
         num_clips: int = 1,
-        sample_range: int = 64,
-        num_sample_positions: int = 10,
         temporal_jitter: bool = False,
+        twice_sample: bool = False,
         out_of_bound_opt: OutOfBound = "loop",
         test_mode: bool = False,
+        keep_tail_frames: bool = False,
+        target_fps: float | None = None,
+        *,
+        sample_range: int = 64,
+        num_sample_positions: int = 10,
     ) -> None:
-        _require_positive(
+        if twice_sample or keep_tail_frames or target_fps:
+            logger.warning(
+                "DenseSampleFrames: twice_sample, keep_tail_frames and target_fps change nothing, as published"
+            )
+        require_positive(
             "DenseSampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips,
             sample_range=sample_range, num_sample_positions=num_sample_positions,
         )  # fmt: skip
@@ -289,7 +260,7 @@ class DenseSampleFrames(BaseTransform):
         self.test_mode = test_mode
 
     def transform(self, results: Sample) -> Sample:
-        num_frames = results["total_frames"]
+        num_frames = count_frames(results, "DenseSampleFrames")
         positions = max(1, 1 + num_frames - self.sample_range)
         if self.test_mode:
             starts = np.linspace(0, positions - 1, self.num_sample_positions).astype(np.int64)
@@ -326,11 +297,13 @@ class UntrimmedSampleFrames(BaseTransform):
         frame_interval: distance of neighbouring frames of a clip.
 
     Raises:
-        ValueError: a number is below 1, or the video is too short to have a middle.
+        ValueError: a number is below 1.
+        SampleValueError: the video is too short to have a middle.
+        VideoError: it has no frames.
     """
 
     def __init__(self, clip_len: int = 1, clip_interval: int = 16, frame_interval: int = 1) -> None:
-        _require_positive(
+        require_positive(
             "UntrimmedSampleFrames", clip_len=clip_len, clip_interval=clip_interval, frame_interval=frame_interval
         )
         self.clip_len = clip_len
@@ -338,12 +311,12 @@ class UntrimmedSampleFrames(BaseTransform):
         self.frame_interval = frame_interval
 
     def transform(self, results: Sample) -> Sample:
-        num_frames = results["total_frames"]
+        num_frames = count_frames(results, "UntrimmedSampleFrames")
         middles = np.arange(self.clip_interval // 2, num_frames, self.clip_interval)
         if len(middles) == 0:
-            raise ValueError(
+            raise SampleValueError(
                 f"UntrimmedSampleFrames: a video of {num_frames} frames has no clip at clip_interval={self.clip_interval}: "
-                f"choose one of at most {2 * num_frames - 1} ({results.get('filename', 'unnamed sample')})"
+                f"choose one of at most {2 * num_frames - 1} ({name_of(results)})"
             )
         within = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
         frames = np.clip(middles[:, None] + within[None, :], 0, num_frames - 1)
@@ -359,10 +332,25 @@ class UntrimmedSampleFrames(BaseTransform):
         )
 
 
-def _require_positive(who: str, **numbers: int) -> None:
+def require_positive(who: str, **numbers: int) -> None:
+    """Raise ValueError for the first of the named numbers that is below 1."""
     for name, number in numbers.items():
         if number < 1:
             raise ValueError(f"{who}: {name} must be at least 1, got {number}")
+
+
+def count_frames(results: Sample, who: str) -> int:
+    """Length of the sample's video.
+
+    Raises:
+        VideoError: it has no frames.
+    """
+    num_frames = results["total_frames"]
+    if num_frames < 1:
+        raise VideoError(
+            f"{name_of(results)}: the video has no frames to choose from ({who}, total_frames={num_frames})"
+        )
+    return num_frames
 
 
 def _require_out_of_bound(who: str, option: str) -> None:

@@ -9,6 +9,7 @@ from kinema.transforms import (
     DenseSampleFrames,
     Flip,
     FormatShape,
+    Fuse,
     ImageDecode,
     MultiScaleCrop,
     OpenVideo,
@@ -26,6 +27,7 @@ from kinema.transforms import (
     ToTensor,
     Transpose,
     UniformSample,
+    UniformSampleFrames,
     UntrimmedSampleFrames,
 )
 from kinema.transforms import (
@@ -58,6 +60,7 @@ __all__ = [
     "DenseSampleFrames",
     "Flip",
     "FormatShape",
+    "Fuse",
     "ImageDecode",
     "MultiScaleCrop",
     "OpenCVDecode",
@@ -79,5 +82,6 @@ __all__ = [
     "ToTensor",
     "Transpose",
     "UniformSample",
+    "UniformSampleFrames",
     "UntrimmedSampleFrames",
 ]

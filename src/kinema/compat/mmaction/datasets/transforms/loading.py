@@ -10,6 +10,7 @@ from kinema.transforms import (
     RawFrameDecode,
     SampleFrames,
     UniformSample,
+    UniformSampleFrames,
     UntrimmedSampleFrames,
 )
 from kinema.transforms import (
@@ -47,5 +48,6 @@ __all__ = [
     "RawFrameDecode",
     "SampleFrames",
     "UniformSample",
+    "UniformSampleFrames",
     "UntrimmedSampleFrames",
 ]

@@ -4,6 +4,7 @@ from kinema.transforms import (
     CenterCrop,
     ColorJitter,
     Flip,
+    Fuse,
     MultiScaleCrop,
     RandomCrop,
     RandomErasing,
@@ -13,11 +14,13 @@ from kinema.transforms import (
     TenCrop,
     ThreeCrop,
 )
+from kinema.transforms.lazy import begin_step as _init_lazy_if_proper
 
 __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Flip",
+    "Fuse",
     "MultiScaleCrop",
     "RandomCrop",
     "RandomErasing",
@@ -26,4 +29,5 @@ __all__ = [
     "Resize",
     "TenCrop",
     "ThreeCrop",
+    "_init_lazy_if_proper",
 ]
