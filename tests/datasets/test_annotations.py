@@ -14,14 +14,14 @@ def write(folder: Path, text: str, name: str = "train.txt") -> Path:
 
 def test_a_list_keeps_paths_with_spaces_and_skips_comments(tmp_path) -> None:
     path = write(tmp_path, "# my clips\na b/c 1.mp4 0\n\n  d.mp4   12 \n")
-    assert read_list(path).records == [("a b/c 1.mp4", (0,)), ("d.mp4", (12,))]
+    assert list(read_list(path)) == [("a b/c 1.mp4", (0,)), ("d.mp4", (12,))]
 
 
 def test_a_list_may_hold_several_labels_and_other_separators(tmp_path) -> None:
     path = write(tmp_path, "a b.mp4,0,3\nc.mp4,1\n")
-    assert read_list(path, delimiter=",", multi_label=True).records == [("a b.mp4", (0, 3)), ("c.mp4", (1,))]
+    assert list(read_list(path, delimiter=",", multi_label=True)) == [("a b.mp4", (0, 3)), ("c.mp4", (1,))]
     path = write(tmp_path, "a b.mp4 0 3\nc.mp4 1\n")
-    assert read_list(path, multi_label=True).records == [("a b.mp4", (0, 3)), ("c.mp4", (1,))]
+    assert list(read_list(path, multi_label=True)) == [("a b.mp4", (0, 3)), ("c.mp4", (1,))]
 
 
 def test_a_list_takes_class_names_from_beside_it(tmp_path) -> None:
@@ -30,7 +30,7 @@ def test_a_list_takes_class_names_from_beside_it(tmp_path) -> None:
 
 
 def test_a_list_without_any_labels_is_not_labelled(tmp_path) -> None:
-    assert [record.labels for record in read_list(write(tmp_path, "a.mp4\nb.mp4\n")).records] == [(), ()]
+    assert [record.labels for record in read_list(write(tmp_path, "a.mp4\nb.mp4\n"))] == [(), ()]
 
 
 def test_class_folders_name_the_classes_in_alphabetical_order(tmp_path) -> None:
@@ -39,8 +39,8 @@ def test_class_folders_name_the_classes_in_alphabetical_order(tmp_path) -> None:
         (tmp_path / name).touch()
     found = read_class_folders(tmp_path)
     assert found.class_names == ("clap", "wave")
-    assert found.records == [("clap/c.webm", (0,)), ("wave/b.mp4", (1,)), ("wave/deeper/a.AVI", (1,))]
-    assert read_class_folders(tmp_path, class_names=["wave", "clap"]).records[0] == ("clap/c.webm", (1,))
+    assert list(found) == [("clap/c.webm", (0,)), ("wave/b.mp4", (1,)), ("wave/deeper/a.AVI", (1,))]
+    assert read_class_folders(tmp_path, class_names=["wave", "clap"])[0] == ("clap/c.webm", (1,))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_list_that_cannot_be_read_is_named(tmp_path) -> None:
     with pytest.raises(AnnotationError, match=r"absent\.txt: the annotation file cannot be read: No such file"):
         read_list(tmp_path / "absent.txt")
     (tmp_path / "clip.mp4").write_bytes(b"\x00\xff\xfe\x80")
-    with pytest.raises(AnnotationError, match=r"clip\.mp4: expected a text file"):
+    with pytest.raises(AnnotationError, match=r"clip\.mp4:1: expected a text file"):
         read_list(tmp_path / "clip.mp4")
 
 
@@ -82,7 +82,7 @@ def test_hidden_files_and_folders_named_like_videos_are_no_clips(tmp_path) -> No
     for name in ("wave/a.MP4", "wave/._a.mp4", "wave/.thumbs/b.mp4", ".cache/c.mp4", "wave/day.mp4/d.mov"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [record.path for record in read_class_folders(tmp_path).records] == ["wave/a.MP4", "wave/day.mp4/d.mov"]
+    assert [record.path for record in read_class_folders(tmp_path)] == ["wave/a.MP4", "wave/day.mp4/d.mov"]
 
 
 def test_a_header_is_named_as_such(tmp_path) -> None:

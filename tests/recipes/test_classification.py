@@ -30,8 +30,8 @@ def test_the_config_follows_the_clips(clips, tmp_path):
 def test_validation_clips_are_held_out_into_lists(clips, tmp_path):
     config = classification(clips.root / "train", work_dir=tmp_path, workers=0, batch_size=4, epochs=3)
     assert config.train_dataloader.dataset.ann_file == str(tmp_path / "data" / "train.txt")
-    assert len(read_list(tmp_path / "data" / "train.txt").records) == 8
-    assert len(read_list(tmp_path / "data" / "val.txt").records) == 8
+    assert len(read_list(tmp_path / "data" / "train.txt")) == 8
+    assert len(read_list(tmp_path / "data" / "val.txt")) == 8
     assert (config.train_dataloader.batch_size, config.train_cfg.max_epochs) == (4, 3)
 
 

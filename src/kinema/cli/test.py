@@ -32,8 +32,8 @@ def test(
     split = evaluation_clips(data, recognizer.classes)
     metrics = scalars(evaluate(recognizer, split, batch_size=batch_size, workers=workers))
     if as_json:
-        print_json({"clips": len(split.annotations.records), **metrics})
+        print_json({"clips": len(split.annotations), **metrics})
         return
     rows = [[name, f"{value:.4f}"] for name, value in metrics.items()]
-    print(f"{len(split.annotations.records)} clips of {split.path}")
+    print(f"{len(split.annotations)} clips of {split.path}")
     print_table("", ["metric", "value"], rows)

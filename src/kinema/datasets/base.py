@@ -4,7 +4,6 @@ import copy
 import functools
 import json
 import os
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
+from kinema.datasets.columns import ColumnSamples, PickledSamples, join_path
 from kinema.errors import AnnotationError
 from kinema.transforms import Compose
 
@@ -19,8 +19,8 @@ from kinema.transforms import Compose
 class BaseDataset(Dataset):
     """A list of samples, each a dict, that a pipeline turns into what a model takes.
 
-    A subclass overrides `load_data_list()`; it may extend `get_data_info(idx)`. After loading, the list lies pickled in one
-    buffer, so that worker processes share it.
+    A subclass overrides `load_data_list()`; it may extend `get_data_info(idx)`. After loading, the list lies in one buffer, pickled
+    or by column, so that worker processes share it.
 
     Args:
         ann_file: annotation file; a relative one is taken from `data_root`.
@@ -30,7 +30,7 @@ class BaseDataset(Dataset):
         data_prefix: folders of the samples' files by kind, e.g. `dict(video="train")`.
         filter_cfg: for `filter_data()`, which a subclass may override.
         indices: take only the first `indices` samples, or those with these indices.
-        serialize_data: keep the list pickled in one buffer.
+        serialize_data: keep the list in one buffer; False leaves dicts in `data_list`.
         pipeline: transforms, or configs of transforms.
         test_mode: a sample that the pipeline rejects is an error, not replaced by another.
         lazy_init: load the list at the first use, not now.
@@ -72,8 +72,7 @@ class BaseDataset(Dataset):
         self.test_mode = test_mode
         self.max_refetch = max_refetch
         self.data_list: list[dict[str, Any]] = []
-        self._buffer = np.zeros(0, dtype=np.uint8)
-        self._ends = np.zeros(0, dtype=np.int64)
+        self._samples: ColumnSamples | PickledSamples | None = None  # None: data_list holds them
         self._fully_initialized = False
         self.pipeline = Compose(pipeline)
         if not lazy_init:
@@ -85,16 +84,26 @@ class BaseDataset(Dataset):
         """Load, filter and store the list of samples; does nothing the second time."""
         if self._fully_initialized:
             return
-        self.data_list = list(self.load_data_list())
-        self.data_list = list(self.filter_data())
-        if self._indices is not None:
-            self.data_list = [self.data_list[i] for i in _chosen(self._indices, len(self.data_list))]
-        if self.serialize_data:
-            self._store()
+        loaded = self.load_data_list()
+        own_filter = type(self).filter_data is not BaseDataset.filter_data
+        if isinstance(loaded, ColumnSamples) and self.serialize_data and not own_filter:
+            self._samples = loaded
+            if self._indices is not None:
+                self._samples = loaded.take(_chosen(self._indices, len(loaded)))
+        else:
+            self.data_list = list(loaded)
+            self.data_list = list(self.filter_data())
+            if self._indices is not None:
+                self.data_list = [self.data_list[i] for i in _chosen(self._indices, len(self.data_list))]
+            if self.serialize_data:
+                self._samples, self.data_list = PickledSamples.from_dicts(self.data_list), []
         self._fully_initialized = True
 
-    def load_data_list(self) -> list[dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
         """Samples from a JSON file `{"metainfo": {...}, "data_list": [{...}, ...]}`; a subclass reads its own format.
+
+        Returns:
+            A list of dicts; or `ColumnSamples`, which hold a million clips in little memory.
 
         Raises:
             AnnotationError: the file is missing, no JSON, or of another form.
@@ -128,13 +137,6 @@ class BaseDataset(Dataset):
         """The samples to keep; a subclass may use `filter_cfg`."""
         return self.data_list
 
-    def _store(self) -> None:
-        """Move the list into one buffer of pickles: no Python object a sample is left that a worker would copy."""
-        pickles = [pickle.dumps(info, protocol=pickle.HIGHEST_PROTOCOL) for info in self.data_list]
-        self._ends = np.cumsum([len(one) for one in pickles], dtype=np.int64)
-        self._buffer = np.frombuffer(b"".join(pickles), dtype=np.uint8)
-        self.data_list = []
-
     # ---- access
 
     @property
@@ -145,21 +147,19 @@ class BaseDataset(Dataset):
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """A fresh dict of sample `idx`, with `sample_idx`, before the pipeline."""
         self.full_init()
-        if self.serialize_data:
-            count = len(self._ends)
-            if not -count <= idx < count:
-                raise IndexError(f"sample {idx} of a dataset of {count}")
-            place = idx % count
-            start = self._ends[place - 1] if place else 0
-            info: dict[str, Any] = pickle.loads(self._buffer[start : self._ends[place]].data)
-        else:
-            info = copy.deepcopy(self.data_list[idx])
-        info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        count = len(self)
+        if not -count <= idx < count:
+            raise IndexError(f"sample {idx} of a dataset of {count}")
+        place = idx % count
+        info = copy.deepcopy(self.data_list[place]) if self._samples is None else self._samples[place]
+        info["sample_idx"] = place
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Class indices of sample `idx`."""
         label = self.get_data_info(idx)["label"]
+        if isinstance(label, np.ndarray) and label.ndim:
+            return np.flatnonzero(label).tolist()
         return list(label) if isinstance(label, Sequence) else [int(label)]
 
     def prepare_data(self, idx: int) -> Any:
@@ -188,7 +188,7 @@ class BaseDataset(Dataset):
 
     def __len__(self) -> int:
         self.full_init()
-        return len(self._ends) if self.serialize_data else len(self.data_list)
+        return len(self.data_list) if self._samples is None else len(self._samples)
 
     # ---- subsets
 
@@ -196,20 +196,16 @@ class BaseDataset(Dataset):
         """Keep only the first (negative: last) `indices` samples, or those with these indices, in place."""
         self.full_init()
         chosen = _chosen(indices, len(self))
-        self.data_list = [self._without_index(i) for i in chosen]
-        if self.serialize_data:
-            self._store()
+        if self._samples is None:
+            self.data_list = [self.data_list[i] for i in chosen]
+        else:
+            self._samples = self._samples.take(chosen)
 
     def get_subset(self, indices: int | Sequence[int]) -> "BaseDataset":
         """A dataset of the first (negative: last) `indices` samples, or of those with these indices."""
         subset = copy.copy(self)
         subset.get_subset_(indices)
         return subset
-
-    def _without_index(self, idx: int) -> dict[str, Any]:
-        info = BaseDataset.get_data_info(self, idx)
-        del info["sample_idx"]
-        return info
 
 
 def force_full_init(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -223,16 +219,6 @@ def force_full_init(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def join_path(folder: str, path: Any) -> Any:
-    """`path` below `folder`; absolute paths, URLs and what is no string stay as they are."""
-    if not isinstance(path, str | os.PathLike):
-        return path
-    path = os.fspath(path)
-    if not folder or not path or os.path.isabs(path) or "://" in path:  # noqa: PTH117 - a URL must not pass through Path
-        return path or folder
-    return os.path.join(folder, path)  # noqa: PTH118 - keeps './' and forward slashes of list files as users wrote them
-
-
 def _read_names(path: str | os.PathLike) -> list[str]:
     """The names in a text file, one a line."""
     try:
@@ -244,10 +230,10 @@ def _read_names(path: str | os.PathLike) -> list[str]:
         ) from error
 
 
-def _chosen(indices: int | Sequence[int], count: int) -> list[int]:
+def _chosen(indices: int | Sequence[int], count: int) -> np.ndarray:
     """Indices that `indices` chooses out of `count`: the first n, the last n (negative), or the given ones."""
     if isinstance(indices, int | np.integer):
-        return list(range(count))[:indices] if indices >= 0 else list(range(count))[indices:]
+        return np.arange(count)[:indices] if indices >= 0 else np.arange(count)[indices:]
     if isinstance(indices, Sequence | np.ndarray) and not isinstance(indices, str):
-        return [int(i) for i in indices]
+        return np.asarray(indices, dtype=np.int64)
     raise TypeError(f"indices must be a whole number or a sequence of them, got {type(indices).__name__}: {indices!r}")

@@ -1,16 +1,16 @@
 """Videos with class labels."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from kinema.datasets.annotations import Annotations, ClipRecord, check_labels, read_class_folders, read_list
-from kinema.datasets.base import BaseDataset, join_path
-from kinema.errors import AnnotationError
+from kinema.datasets.annotations import Annotations, read_annotations, samples_of, settle_classes
+from kinema.datasets.base import BaseDataset
+from kinema.datasets.columns import ColumnSamples
 from kinema.registry import DATASETS
+
+logger = logging.getLogger("kinema")
 
 
 @DATASETS.register_module()
@@ -18,10 +18,12 @@ class VideoDataset(BaseDataset):
     """Video files with class labels.
 
     A sample, before the pipeline: `filename`, `label` (a class index; (N,) float32 multi-hot with `multi_class`; -1 when
-    not labelled), `start_index`, `modality`, `sample_idx`. The metainfo has `classes` where the annotations tell them.
+    not labelled), `start_index`, `modality`, `sample_idx`; of a part of a video also `start_seconds` and `end_seconds`, or
+    `start_frame` and `end_frame`. The metainfo has `classes` where the annotations tell them.
 
     Args:
-        ann_file: a list of `path label` lines, or a folder that holds one folder of videos a class.
+        ann_file: a file or folder of any format that `kinema.datasets.annotations.read_annotations` reads: a list of `path label`
+            lines, a folder that holds one folder of videos a class, a table, ...
         pipeline: transforms, or configs of transforms.
         data_prefix: `dict(video=folder)`: folder that the paths of the list are relative to.
         multi_class: a clip may have several labels.
@@ -30,6 +32,10 @@ class VideoDataset(BaseDataset):
         modality: "RGB" or "Flow".
         test_mode: for evaluation: unlabelled clips are allowed, a rejected sample is an error.
         delimiter: between path and label of a list; the default stands for any white space.
+        ann_format: how to read `ann_file`, a name of `kinema.datasets.annotations.FORMATS`; "auto" finds out.
+        split: the part to take, such as "train", of a file or folder that holds several.
+        fold: which of the official splits of UCF101 and HMDB51, 1 to 3.
+        columns: names of columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         data_root: folder that `ann_file` and `data_prefix` are relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
@@ -51,6 +57,10 @@ class VideoDataset(BaseDataset):
         test_mode: bool = False,
         delimiter: str = " ",
         *,
+        ann_format: str = "auto",
+        split: str | None = None,
+        fold: int = 1,
+        columns: Mapping[str, str] | None = None,
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | os.PathLike | None = None,
         filter_cfg: dict[str, Any] | None = None,
@@ -64,6 +74,10 @@ class VideoDataset(BaseDataset):
         self.start_index = start_index
         self.modality = modality
         self.delimiter = delimiter
+        self.ann_format = ann_format
+        self.split = split
+        self.fold = fold
+        self.columns = columns
         super().__init__(
             ann_file,
             metainfo=metainfo,
@@ -78,39 +92,35 @@ class VideoDataset(BaseDataset):
             max_refetch=max_refetch,
         )
 
-    def load_data_list(self) -> list[dict[str, Any]]:
+    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
+        """The clips. A subclass that calls this gets a list of dicts, which it may change."""
         annotations = self._read()
-        if annotations.class_names:
-            self._metainfo.setdefault("classes", list(annotations.class_names))
-        if self.num_classes is None and self._metainfo.get("classes"):
-            self.num_classes = len(self._metainfo["classes"])
-        if self.multi_class and self.num_classes is None:
-            raise ValueError("VideoDataset: multi_class=True needs num_classes, or metainfo=dict(classes=[...])")
-        check_labels(annotations, self.num_classes, lowest=-1 if self.test_mode and not self.multi_class else 0)
-        return [self._sample(record, annotations) for record in annotations.records]
+        for note in annotations.notes:
+            logger.info("%s: %s", annotations.source, note)
+        self.num_classes = settle_classes(
+            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
+        )
+        samples = samples_of(
+            annotations,
+            "filename",
+            self.data_prefix["video"],
+            multi_hot_classes=self.num_classes if self.multi_class else None,
+            constants={"start_index": self.start_index, "modality": self.modality},
+        )
+        return samples if type(self).load_data_list is VideoDataset.load_data_list else list(samples)
 
     def _read(self) -> Annotations:
-        if Path(self.ann_file).is_dir():
-            self.data_prefix["video"] = self.ann_file
-            return read_class_folders(self.ann_file, class_names=self._metainfo.get("classes"))
-        return read_list(self.ann_file, delimiter=self.delimiter, multi_label=self.multi_class)
-
-    def _sample(self, record: ClipRecord, annotations: Annotations) -> dict[str, Any]:
-        if not record.labels and not self.test_mode:
-            raise AnnotationError(
-                f"{annotations.source}:1: expected 'path label' with a whole-number label, got {record.path!r} "
-                "(only test_mode=True takes clips without labels)"
-            )
-        return {
-            "filename": join_path(self.data_prefix["video"], record.path),
-            "label": self._multi_hot(record.labels) if self.multi_class else (*record.labels, -1)[0],
-            "start_index": self.start_index,
-            "modality": self.modality,
-        }
-
-    def _multi_hot(self, labels: Sequence[int]) -> np.ndarray:
-        """Class indices -> (N,) float32 of 0 and 1."""
-        assert self.num_classes is not None  # load_data_list made sure of it
-        hot = np.zeros(self.num_classes, dtype=np.float32)
-        hot[list(labels)] = 1
-        return hot
+        annotations = read_annotations(
+            self.ann_file,
+            self.ann_format,
+            split=self.split,
+            fold=self.fold,
+            delimiter=None if self.delimiter == " " else self.delimiter,
+            multi_label=self.multi_class,
+            columns=self.columns,
+            class_names=self._metainfo.get("classes"),
+            video_root=self.data_prefix["video"] or None,
+        )
+        if annotations.video_root is not None:
+            self.data_prefix["video"] = os.fspath(annotations.video_root)
+        return annotations

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Split, check_labels, find_splits, hold_out, write_list
+from kinema.datasets.annotations import Annotations, Split, check_labels, find_splits, hold_out, write_list
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.video import VideoReader
@@ -57,12 +57,12 @@ def classification(
     _warn_of_missing_classes(train_split, classes)
     card = zoo.card(model)
     frame_interval = choose_frame_interval(train_split, card.input.clip_len)
-    count = len(train_split.annotations.records)
+    count = len(train_split.annotations)
     if val_split is None:
         train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
         count -= held
     else:
-        train_data, val_data = _data_config(train_split), _data_config(val_split)
+        train_data, val_data = train_split.dataset_config(), val_split.dataset_config()
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
@@ -146,15 +146,15 @@ def class_names_of(splits: Sequence[Split]) -> list[str]:
         check_labels(split.annotations, len(names) or None)
     if names:
         return list(names)
-    labels = [label for split in splits for record in split.annotations.records for label in record.labels]
-    if not labels:
+    labels = np.concatenate([split.annotations.labels.values for split in splits])
+    if not len(labels):
         raise AnnotationError(f"{splits[0].path}: the clips have no labels: expected one 'path label' line a clip")
-    if max(labels) >= MAX_UNNAMED_CLASSES:
+    if labels.max() >= MAX_UNNAMED_CLASSES:
         raise AnnotationError(
-            f"{splits[0].path}: the largest label is {max(labels)}: expected class indices, counted from 0 "
+            f"{splits[0].path}: the largest label is {labels.max()}: expected class indices, counted from 0 "
             f"(a list with more than {MAX_UNNAMED_CLASSES} classes needs a classes.txt beside it)"
         )
-    return [str(index) for index in range(max(labels) + 1)]
+    return [str(index) for index in range(int(labels.max()) + 1)]
 
 
 def require_same_classes(split: Split, names: Sequence[str]) -> None:
@@ -175,7 +175,7 @@ def require_same_classes(split: Split, names: Sequence[str]) -> None:
 
 
 def _warn_of_missing_classes(train: Split, classes: Sequence[str]) -> None:
-    present = {label for record in train.annotations.records for label in record.labels}
+    present = set(train.annotations.labels.values.tolist())
     missing = [name for index, name in enumerate(classes) if index not in present]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -190,13 +190,23 @@ def choose_frame_interval(split: Split, clip_len: int) -> int:
     Raises:
         VideoError: a probed clip cannot be read.
     """
-    records = split.annotations.records
-    places = np.linspace(0, len(records) - 1, min(PROBED_CLIPS, len(records))).astype(int)
+    clips = split.annotations
+    places = np.linspace(0, len(clips) - 1, min(PROBED_CLIPS, len(clips))).astype(int)
     lengths = []
     for place in places:
-        with VideoReader(split.video_root / records[place].path) as reader:
-            lengths.append(len(reader))
+        with VideoReader(split.video_root / clips.paths[place]) as reader:
+            lengths.append(_frames_of_clip(clips, place, len(reader), reader.fps))
     return max(1, int(np.median(lengths)) // clip_len)
+
+
+def _frames_of_clip(clips: Annotations, place: int, total_frames: int, fps: float) -> int:
+    """About how many frames of a video of `total_frames` belong to clip `place`."""
+    if clips.clip_starts is None or clips.clip_ends is None:
+        return total_frames
+    rate = fps if clips.clip_unit == "seconds" else 1.0
+    start, end = np.nan_to_num([clips.clip_starts[place], clips.clip_ends[place]], nan=np.inf) * rate
+    start = start if np.isfinite(start) else 0
+    return max(1, int(min(end, total_frames) - start))
 
 
 def default_workers() -> int:
@@ -205,21 +215,16 @@ def default_workers() -> int:
     return min(cores, 8)
 
 
-def _data_config(split: Split) -> dict[str, Any]:
-    return {"ann_file": os.fspath(split.path), "data_prefix": {"video": os.fspath(split.video_root)}}
-
-
 def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
-    train_records, val_records = hold_out(split, seed=seed)
-    if not val_records:
+    train, val = hold_out(split.annotations, seed=seed)
+    if not len(val):
         raise AnnotationError(
             f"{split.path}: no class has two clips, so none can be held out for validation: give --val"
         )
     configs = []
-    for name, records in (("train", train_records), ("val", val_records)):
-        path = work_dir / "data" / f"{name}.txt"
-        write_list(path, records, split.video_root)
+    for name, clips in (("train", train), ("val", val)):
+        path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
         configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
-    logger.info("no validation clips given: held out %d of %d", len(val_records), len(split.annotations.records))
-    return configs[0], configs[1], len(val_records)
+    logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))
+    return configs[0], configs[1], len(val)

@@ -106,10 +106,10 @@ def demo(work_dir: str | os.PathLike = "work/demo", *, seed: int = 0) -> DemoRes
 
 def _predict_some(recognizer: VideoRecognizer, split: Split, seed: int) -> list[tuple[str, Prediction]]:
     """True class and prediction of one clip a class, chosen by `seed`."""
-    order = np.random.default_rng(seed).permutation(len(split.annotations.records))
+    order = np.random.default_rng(seed).permutation(len(split.annotations))
     chosen: dict[int, str] = {}
     for index in order:
-        record = split.annotations.records[index]
+        record = split.annotations[index]
         chosen.setdefault(record.labels[0], record.path)
     some = sorted(chosen.items())[:SHOWN_CLIPS]
     return [(recognizer.classes[label], recognizer.predict(split.video_root / path)) for label, path in some]

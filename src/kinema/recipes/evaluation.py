@@ -22,7 +22,7 @@ def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
         AnnotationError: the clips are missing or wrong.
     """
     if data.is_file():
-        split: Split | None = read_split(data)
+        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes)
     elif data.is_dir() and not has_splits(data):
         split = read_split(data, class_names=classes)
     else:
@@ -66,16 +66,16 @@ def evaluate(
         VideoError: a clip cannot be read.
     """
     pipeline: list[Any] = list(recognizer.pipeline)
+    unlabelled = split.annotations.unlabelled()
+    if unlabelled is not None:
+        path = split.annotations.paths[unlabelled]
+        raise AnnotationError(f"{split.path}: {path!r} has no label: evaluation needs 'path label' lines")
     dataset = VideoDataset(
-        split.path,
-        change_pipeline(pipeline) if change_pipeline else pipeline,
+        **split.dataset_config(),
+        pipeline=change_pipeline(pipeline) if change_pipeline else pipeline,
         metainfo={"classes": list(recognizer.classes)} if recognizer.classes else None,
-        data_prefix={"video": str(split.video_root)},
         test_mode=True,
     )
-    unlabelled = [record.path for record in split.annotations.records if not record.labels]
-    if unlabelled:
-        raise AnnotationError(f"{split.path}: {unlabelled[0]!r} has no label: evaluation needs 'path label' lines")
     loader = build_dataloader(
         {
             "dataset": dataset,

@@ -1,23 +1,55 @@
 """Readers of annotations: one function a format."""
 
+from kinema.datasets.annotations.cvat import read_cvat
+from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import read_class_folders
-from kinema.datasets.annotations.labels import check_labels
-from kinema.datasets.annotations.lists import read_class_names, read_list
+from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
+from kinema.datasets.annotations.json_files import read_json, read_jsonl
+from kinema.datasets.annotations.kinetics import read_kinetics
+from kinema.datasets.annotations.label_studio import read_label_studio
+from kinema.datasets.annotations.labels import check_labels, labels_out_of_range
+from kinema.datasets.annotations.layout import find_video_root, has_splits
+from kinema.datasets.annotations.lists import read_class_names, read_list, read_rawframe_list
+from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
+from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
-from kinema.datasets.annotations.splits import Split, find_splits, has_splits, hold_out, read_split, write_list
+from kinema.datasets.annotations.samples import samples_of, settle_classes
+from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
+from kinema.datasets.annotations.splits import Split, find_splits, hold_out, read_split, write_list
+from kinema.datasets.annotations.tables import COLUMN_NAMES
 
 __all__ = [
+    "COLUMN_NAMES",
+    "FORMATS",
     "VIDEO_SUFFIXES",
     "Annotations",
     "ClipRecord",
     "Split",
     "check_labels",
+    "find_format",
     "find_splits",
+    "find_video_root",
     "has_splits",
     "hold_out",
+    "labels_out_of_range",
+    "left_right_pairs",
+    "read_annotations",
     "read_class_folders",
     "read_class_names",
+    "read_csv",
+    "read_cvat",
+    "read_hmdb51",
+    "read_json",
+    "read_jsonl",
+    "read_kinetics",
+    "read_label_studio",
     "read_list",
+    "read_parquet",
+    "read_rawframe_list",
+    "read_something_something",
     "read_split",
+    "read_ucf101",
+    "samples_of",
+    "settle_classes",
     "write_list",
 ]

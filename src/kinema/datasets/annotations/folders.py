@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
+from kinema.datasets.annotations.collecting import ClipCollector
+from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations
 from kinema.errors import AnnotationError
 
 
@@ -26,7 +27,7 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         raise AnnotationError(
             f"{root}: expected a folder that holds one folder of videos a class; there is no such folder"
         )
-    by_class = {entry.name: _videos_below(entry) for entry in sorted(root.iterdir()) if _is_visible_folder(entry)}
+    by_class = {entry.name: videos_below(entry) for entry in sorted(root.iterdir()) if _is_visible_folder(entry)}
     if not any(by_class.values()):
         loose = [entry for entry in root.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file()]
         if loose:
@@ -46,25 +47,33 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         raise AnnotationError(
             f"{root}: the folder {unknown[0]!r} is none of the {len(names)} classes: {', '.join(names)}"
         )
-    records = [
-        ClipRecord(video.relative_to(root).as_posix(), (names.index(name),))
-        for name, videos in by_class.items()
-        for video in videos
-    ]
-    return Annotations(records, root, names)
+    clips = ClipCollector(root, "class-folders")
+    for name, videos in by_class.items():
+        for video in videos:
+            clips.add(f"{name}/{video}", (name,))
+    return clips.finish(names, labels_are_names=True, video_root=root)
 
 
-def _videos_below(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
-    )
+def videos_below(folder: Path) -> list[str]:
+    """Paths of the videos below `folder`, relative to it, sorted; hidden files and folders left out.
 
-
-def _is_hidden(path: Path) -> bool:
-    """Thumbnails, caches and the like: a file or folder on the way begins with a dot."""
-    return any(part.startswith(".") for part in path.parts)
+    Thumbnails, caches and the like begin with a dot. A folder may be named like a video.
+    """
+    found: list[str] = []
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    if entry.is_symlink() and (folder / below).resolve().is_relative_to(Path(entry.path).resolve()):
+                        continue  # it leads back up
+                    pending.append(f"{below}{entry.name}/")
+                elif Path(entry.name).suffix.lower() in VIDEO_SUFFIXES:
+                    found.append(f"{below}{entry.name}")
+    return sorted(found)
 
 
 def _is_visible_folder(path: Path) -> bool:

@@ -1,41 +1,60 @@
-"""Which files or folders hold the training and the validation clips of what a user names."""
+"""The training and the validation clips of what a user names; holding clips out; writing lists."""
 
+import csv
 import hashlib
+import math
 import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kinema.datasets.annotations.folders import read_class_folders
-from kinema.datasets.annotations.labels import line_of
-from kinema.datasets.annotations.lists import read_list
-from kinema.datasets.annotations.records import Annotations, ClipRecord
+import numpy as np
+
+from kinema.datasets.annotations.formats import LABELLED_BY_INDEX, find_format, read_annotations
+from kinema.datasets.annotations.layout import VAL_NAMES, find_video_root, training_part, validation_part
+from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
-
-_VAL_NAMES = ("val", "validation", "valid", "test")
 
 
 @dataclass(frozen=True)
 class Split:
-    """The clips of one split, and the folder that their paths are relative to."""
+    """The clips of one split.
+
+    Attributes:
+        annotations: the clips.
+        video_root: folder that their paths are relative to.
+        part: the part taken of a file or folder that holds several, such as "train".
+    """
 
     annotations: Annotations
     video_root: Path
+    part: str | None = None
 
     @property
     def path(self) -> Path:
-        """The list file or the folder of class folders."""
+        """The file or folder that was read."""
         return self.annotations.source
+
+    def dataset_config(self) -> dict[str, Any]:
+        """Keywords of `VideoDataset` that read these clips."""
+        config: dict[str, Any] = {
+            "ann_file": os.fspath(self.path),
+            "data_prefix": {"video": os.fspath(self.video_root)},
+        }
+        if self.annotations.format not in ("list", "class-folders"):
+            config["ann_format"] = self.annotations.format
+        return config if self.part is None else {**config, "split": self.part}
 
 
 def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -> tuple[Split, Split | None]:
     """Find the training and the validation clips.
 
     Args:
-        data: a list of `path label` lines; a folder with `train.txt` (and `val.txt`); a folder `root/train/class/*`,
-            `root/val/class/*`; or a folder `root/class/*`.
-        val: list or folder of the validation clips, when `data` does not lead to them.
+        data: annotations of any format that `read_annotations` reads; a folder with `train.txt` (and `val.txt`), or with these in
+            another format; a folder `root/train/class/*`, `root/val/class/*`; or a folder `root/class/*`.
+        val: annotations of the validation clips, when `data` does not lead to them.
 
     Returns:
         The two splits; the second is None when there is none.
@@ -52,100 +71,97 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
     if path.is_file():
         train, beside = path, (path.parent if path.stem.lower().startswith("train") else None)
     else:
-        found = _training_part(path)
+        found = training_part(path)
         train, beside = (path, None) if found is None else (found, path)
-    train_split = read_split(train)
-    val_path = Path(val) if val is not None else _find_val(beside, train)
+    whole = read_split(train)
+    parts = whole.annotations.split_names
+    if "train" in parts:
+        own_val = next((name for name in VAL_NAMES if name in parts), None)
+        train_split = _part(whole, "train")
+        if val is None and own_val is not None:
+            return train_split, _part(whole, own_val)
+    else:
+        train_split = whole
+    if val is not None:
+        val_path: Path | None = Path(val)
+    else:
+        val_path = None if beside is None else validation_part(beside, train)
     if val_path is None:
         return train_split, None
     return train_split, read_split(val_path, class_names=train_split.annotations.class_names)
 
 
-def _find_val(folder: Path | None, train: Path) -> Path | None:
-    """What lies beside the training clips under a name such as `val`, and is of the same kind."""
-    if folder is None:
-        return None
-    names = [name + train.suffix for name in _VAL_NAMES]
-    found = [entry for name in names if (entry := _entry(folder, name)) is not None]
-    return next((entry for entry in found if entry != train and entry.is_dir() == train.is_dir()), None)
-
-
-def has_splits(folder: Path) -> bool:
-    """Is `folder` a data set with a training part, `train.txt` or `train/`, not just class folders?"""
-    return _training_part(folder) is not None
-
-
-def _training_part(folder: Path) -> Path | None:
-    listed, sorted_ = _entry(folder, "train.txt"), _entry(folder, "train")
-    if listed is not None and listed.is_file():
-        return listed
-    return sorted_ if sorted_ is not None and sorted_.is_dir() else None
-
-
-def _entry(folder: Path, name: str) -> Path | None:
-    """The file or folder `name`; in any case of letters, for `Train` is hardly ever meant as a class."""
-    if (folder / name).exists():
-        return folder / name
-    return next((entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name), None)
+def _part(whole: Split, name: str) -> Split:
+    return Split(whole.annotations.of_split(name), whole.video_root, name)
 
 
 def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
-    """Read a list or a folder of class folders; `class_names` are the training split's, for folders.
+    """Read annotations of any format and find the folder of their videos.
+
+    Args:
+        path: the file or folder.
+        class_names: the training split's, for formats that label by name.
 
     Raises:
         AnnotationError: the annotations are wrong, or the clips are not where they say.
     """
-    if path.is_dir():
-        return Split(read_class_folders(path, class_names=class_names or None), path)
-    annotations = read_list(path)
-    return Split(annotations, _video_root(annotations))
+    format = find_format(path)
+    names = None if format in LABELLED_BY_INDEX else class_names or None
+    annotations = read_annotations(path, format, class_names=names)
+    root = annotations.video_root
+    return Split(annotations, find_video_root(annotations) if root is None else root)
 
 
-def _video_root(annotations: Annotations) -> Path:
-    """The folder that the paths of a list are relative to: the list's own, one named like the list, or the working one."""
-    source = annotations.source
-    record = annotations.records[0]
-    first = record.path
-    candidates = [source.parent, source.parent / source.stem, Path()]
-    for folder in candidates:
-        if (folder / first).is_file():
-            return folder
-    tried = ", ".join(str(folder) for folder in candidates)
-    hint = "" if record.labels else "; expected 'path label' lines with whole-number labels"
-    raise AnnotationError(
-        f"{source}:{line_of(source, record)}: the clip {first!r} is not there: looked in {tried}{hint}"
-    )
-
-
-def hold_out(split: Split, share: float = 0.2, seed: int = 0) -> tuple[list[ClipRecord], list[ClipRecord]]:
-    """Part a split in two, class by class: a clip's side depends on its path and `seed` alone.
+def hold_out(annotations: Annotations, share: float = 0.2, seed: int = 0) -> tuple[Annotations, Annotations]:
+    """Part clips in two, class by class: a clip's side depends on its path and `seed` alone.
 
     Args:
-        split: labelled clips.
+        annotations: labelled clips.
         share: of each class's clips to hold out, rounded, at least one of a class with two.
         seed: another seed holds out other clips.
 
     Returns:
-        The clips to train on, and those held out; each in the order of `split`.
+        The clips to train on, and those held out; each in the order of `annotations`. All clips of one file lie on one side.
     """
     by_class: dict[tuple[int, ...], set[str]] = defaultdict(set)
-    for record in split.annotations.records:
-        by_class[record.labels].add(record.path)  # a clip that is listed twice must not come to lie on both sides
+    for path, labels in annotations:
+        by_class[labels].add(path)  # a clip that is listed twice must not come to lie on both sides
     held: set[str] = set()
     for paths in by_class.values():
         count = max(round(len(paths) * share), 1) if len(paths) > 1 else 0
-        held.update(sorted(paths, key=lambda path: _rank(path, seed))[:count])
-    records = split.annotations.records
-    return [one for one in records if one.path not in held], [one for one in records if one.path in held]
+        held.update(sorted(paths, key=lambda path: rank_of(path, seed))[:count])
+    is_held = np.array([path in held for path in annotations.paths])
+    return annotations.take(np.flatnonzero(~is_held)), annotations.take(np.flatnonzero(is_held))
 
 
-def _rank(path: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{path}".encode()).digest()
+def rank_of(text: str, seed: int) -> bytes:
+    """A random but lasting place of `text` in an order: a hash of it and `seed`."""
+    return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogateescape")).digest()
 
 
-def write_list(path: Path, records: Sequence[ClipRecord], video_root: Path) -> None:
-    """Write `path label` lines with absolute paths, so that the list can lie anywhere."""
+def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
+    """Write clips with absolute paths, so that the file can lie anywhere.
+
+    Args:
+        path: the file. Whole videos are written as `path label` lines; parts of videos as a table, with the suffix .csv.
+        annotations: the clips.
+        video_root: folder that their paths are relative to.
+
+    Returns:
+        The file that was written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     root = video_root.resolve()
-    lines = [f"{root / record.path} {' '.join(map(str, record.labels))}\n" for record in records]
-    path.write_text("".join(lines), encoding="utf-8")
+    if annotations.clip_starts is None or annotations.clip_ends is None:
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            file.writelines(f"{root / name} {' '.join(map(str, labels))}\n" for name, labels in annotations)
+        return path
+    path = path.with_suffix(".csv")
+    unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", f"start_{unit}", f"end_{unit}"])
+        for (name, labels), start, end in zip(annotations, annotations.clip_starts, annotations.clip_ends, strict=True):
+            times = ["" if math.isnan(one) else f"{one:.15g}" for one in (start, end)]
+            table.writerow([root / name, "|".join(map(str, labels)), *times])
+    return path

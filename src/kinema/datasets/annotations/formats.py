@@ -1,0 +1,176 @@
+"""All formats by name, and finding out which one a file or folder has."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kinema.datasets.annotations.cvat import read_cvat
+from kinema.datasets.annotations.delimited import csv_header, read_csv
+from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
+from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
+from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
+from kinema.datasets.annotations.layout import VAL_NAMES, entry_of
+from kinema.datasets.annotations.lists import read_list, read_rawframe_list
+from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
+from kinema.datasets.annotations.parquet import read_parquet
+from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.something_something import read_something_something
+from kinema.errors import AnnotationError
+
+logger = logging.getLogger("kinema")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of annotations: what it looks like, its reader, and the options that this takes."""
+
+    looks_like: str
+    read: Callable[..., Annotations]
+    options: frozenset[str]
+
+
+def _format(looks_like: str, read: Callable[..., Annotations], *options: str) -> Format:
+    return Format(looks_like, read, frozenset(options) | {"class_names"})
+
+
+FORMATS: dict[str, Format] = {
+    "list": _format("lines 'path label'", read_list, "delimiter", "multi_label"),
+    "rawframes": _format(
+        "lines 'folder total_frames label'", read_rawframe_list, "delimiter", "multi_label", "with_offset"
+    ),
+    "csv": _format("a table with a header", read_csv, "delimiter", "multi_label", "columns"),
+    "json": _format("a list of objects", read_json, "multi_label", "columns"),
+    "jsonl": _format("one object a line", read_jsonl, "multi_label", "columns"),
+    "parquet": _format("a parquet table", read_parquet, "multi_label", "columns"),
+    "class-folders": _format("one folder of videos a class", read_class_folders),
+    "kinetics": _format("label,youtube_id,time_start,time_end,split", read_kinetics, "video_root"),
+    "something-something": _format("a list of ids and templates", read_something_something, "video_root"),
+    "ucf101": _format("trainlist01.txt, testlist01.txt, classInd.txt", read_ucf101, "fold", "video_root"),
+    "hmdb51": _format("brush_hair_test_split1.txt, ...", read_hmdb51, "fold", "video_root"),
+    "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root"),
+    "cvat": _format("CVAT's annotations.xml", read_cvat),
+}
+LABELLED_BY_INDEX = ("list", "rawframes")  # their own classes.txt names the classes
+
+
+def read_annotations(
+    path: str | os.PathLike,
+    format: str = "auto",
+    *,
+    split: str | None = None,
+    fold: int = 1,
+    delimiter: str | None = None,
+    multi_label: bool = False,
+    with_offset: bool = False,
+    columns: Mapping[str, str] | None = None,
+    class_names: Sequence[str] | None = None,
+    video_root: str | os.PathLike | None = None,
+) -> Annotations:
+    """Read annotations of any format.
+
+    Args:
+        path: the file or folder.
+        format: a name of `FORMATS`; "auto" finds out, and logs which it took.
+        split: the part to take, such as "train", of a file that holds several, or of a folder `root/train/class/*`; default: all.
+        fold: which of the official splits, of UCF101 and HMDB51.
+        delimiter: between the fields of a list or table; default: white space for lists, what the header shows for tables.
+        multi_label: a clip may have several labels.
+        with_offset: lists of folders of frames have the column `offset`.
+        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
+        class_names: names by class index, when known (from the training split).
+        video_root: folder of the videos, for formats whose files do not tell their names in full.
+
+    Returns:
+        The clips, with columns rather than a Python object a clip.
+
+    Raises:
+        AnnotationError: the file is missing or wrong, or has no such split. Names file and line.
+        ValueError: there is no such format, or it does not take one of the options.
+        MissingDependencyError: the format needs a library that is not installed.
+    """
+    path = Path(path)
+    if split is not None and path.is_dir() and (part := _part_folder(path, split)) is not None:
+        path, split = part, None
+    if format == "auto":
+        format = find_format(path, delimiter=delimiter)
+        logger.debug("%s: read as %s (%s)", path, format, FORMATS[format].looks_like)
+    if format not in FORMATS:
+        raise ValueError(f"there is no annotation format {format!r}: expected auto, {', '.join(FORMATS)}")
+    given = {
+        **({"fold": fold} if fold != 1 else {}),
+        **({"delimiter": delimiter} if delimiter is not None else {}),
+        **({"multi_label": multi_label} if multi_label else {}),
+        **({"with_offset": with_offset} if with_offset else {}),
+        **({"columns": columns} if columns else {}),
+    }
+    taken = FORMATS[format].options
+    unfit = sorted(set(given) - taken)
+    if unfit:
+        raise ValueError(f"{path}: the format {format} takes no {unfit[0]}")
+    hints: dict[str, Any] = {"class_names": class_names or None, "video_root": video_root}
+    hints = {name: value for name, value in hints.items() if name in taken}
+    annotations = FORMATS[format].read(path, **given, **hints)
+    return annotations if split is None else _take_split(annotations, split)
+
+
+def _part_folder(root: Path, split: str) -> Path | None:
+    """`root/split`; for the validation clips under any of their names."""
+    for name in VAL_NAMES if split == "val" else (split,):
+        found = entry_of(root, name)
+        if found is not None and found.is_dir():
+            return found
+    return None
+
+
+def _take_split(annotations: Annotations, split: str) -> Annotations:
+    if split in annotations.split_names:
+        return annotations.of_split(split)
+    there = f"it has {', '.join(annotations.split_names)}" if annotations.split_names else "it tells no splits"
+    raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
+
+
+def find_format(path: str | os.PathLike, *, delimiter: str | None = None) -> str:
+    """The format of a file or folder, a name of `FORMATS`.
+
+    Args:
+        path: the file or folder.
+        delimiter: of a list whose suffix is that of a table.
+
+    Raises:
+        AnnotationError: there is no such file or folder, or its suffix tells nothing.
+    """
+    path = Path(path)
+    if is_ucf101(path):
+        return "ucf101"
+    if path.is_dir():
+        return "hmdb51" if is_hmdb51(path) else "class-folders"
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return _find_table_format(path)
+    if suffix == ".json":
+        return _find_json_format(path)
+    by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
+    if suffix in (".zip", ".gz", ".tar"):
+        raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
+    return by_suffix.get(suffix, "list")
+
+
+def _find_table_format(path: Path) -> str:
+    found = csv_header(path)
+    if found is None:
+        return "list"  # lines such as 'a.mp4,0', the form that MMAction2 reads with a delimiter
+    return "kinetics" if set(KINETICS_COLUMNS) <= set(found[0]) else "csv"
+
+
+def _find_json_format(path: Path) -> str:
+    content = load_json(path)
+    if is_label_studio(content):
+        return "label-studio"
+    first = content[0] if isinstance(content, list) and content else None
+    if isinstance(first, Mapping) and "id" in first and (set(first) == {"id"} or "template" in first):
+        return "something-something"
+    return "json"

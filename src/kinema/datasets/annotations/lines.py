@@ -1,0 +1,204 @@
+"""Lines of a text file and the numbers at their ends, on arrays of bytes: no Python object a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinema.errors import AnnotationError
+
+BLOCK_BYTES = 1 << 22  # masks and positions of one block lie in memory at a time
+MAX_DIGITS = 18  # what fits 64 bits
+
+NEWLINE, RETURN, COMMENT, MINUS = b"\n\r#-"
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_IS_SPACE = np.zeros(256, dtype=bool)
+_IS_SPACE[list(b" \t\r\v\f")] = True
+
+
+def read_text_bytes(path: Path, expected: str) -> np.ndarray:
+    """A text file as (bytes,) uint8; line ends of old Macs become newlines.
+
+    Args:
+        path: the file.
+        expected: what the file should hold, for messages.
+
+    Raises:
+        AnnotationError: it cannot be read, or is no UTF-8 text. Names file and line.
+    """
+    try:
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise AnnotationError(f"{path}: the annotation file cannot be read: {error.strerror or error}") from error
+    head = content[:3].tobytes()
+    if head.startswith(_UTF16_MARKS):
+        raise AnnotationError(f"{path}: expected {expected} in UTF-8, got UTF-16 text: save it as UTF-8")
+    if head == _UTF8_MARK:
+        content = content[3:]
+    if not (content[:BLOCK_BYTES] == NEWLINE).any() and (content[:BLOCK_BYTES] == RETURN).any():
+        content[content == RETURN] = NEWLINE
+    return content
+
+
+def line_blocks(content: np.ndarray, path: Path, expected: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The lines that hold something, some thousands at a time.
+
+    Args:
+        content: (bytes,) uint8, the text.
+        path: the file, for messages.
+        expected: what the file should hold, for messages.
+
+    Yields:
+        (n,) first bytes, (n,) bytes behind the last, white space at both ends left out; (n,) line numbers from 1. Empty lines and
+        those that begin with # are left out.
+
+    Raises:
+        AnnotationError: the text is no UTF-8. Names file and line.
+    """
+    position, number = 0, 1
+    while position < len(content):
+        stop = _end_of_block(content, position)
+        block = content[position:stop]
+        newlines = np.flatnonzero(block == NEWLINE)
+        _check_encoding(block, newlines, number, path, expected)
+        starts = np.concatenate([[0], newlines + 1]) + position
+        ends = np.concatenate([newlines, [len(block)]]) + position
+        numbers = np.arange(number, number + len(starts))
+        position, number = stop, number + len(newlines)
+        starts, ends = strip(content, starts, ends)
+        keep = (ends > starts) & (content[np.minimum(starts, len(content) - 1)] != COMMENT)
+        yield starts[keep], ends[keep], numbers[keep]
+
+
+def check_utf8(content: np.ndarray, path: Path, expected: str) -> None:
+    """Require the text to be UTF-8.
+
+    Raises:
+        AnnotationError: it is not. Names file and line.
+    """
+    position, number = 0, 1
+    while position < len(content):
+        stop = _end_of_block(content, position)
+        newlines = np.flatnonzero(content[position:stop] == NEWLINE)
+        _check_encoding(content[position:stop], newlines, number, path, expected)
+        position, number = stop, number + len(newlines)
+
+
+def _end_of_block(content: np.ndarray, position: int) -> int:
+    """Behind the last newline of the block that begins at `position`."""
+    stop = position + BLOCK_BYTES
+    while stop < len(content):
+        newlines = np.flatnonzero(content[stop - 4096 : stop] == NEWLINE)
+        if len(newlines):
+            return int(stop - 4096 + newlines[-1] + 1)
+        stop += 4096
+    return len(content)
+
+
+def _check_encoding(block: np.ndarray, newlines: np.ndarray, number: int, path: Path, expected: str) -> None:
+    if not len(block) or (block.max() < 128 and block.min() > 0):
+        return
+    try:
+        text = block.tobytes().decode("utf-8")
+        if "\0" not in text:
+            return
+        place, found = text.index("\0"), "a zero byte: is it a binary file?"
+        line = number + text.count("\n", 0, place)
+    except UnicodeDecodeError as error:
+        line = number + int(np.searchsorted(newlines, error.start))
+        found = "bytes that are no UTF-8 text: save it as UTF-8"
+    raise AnnotationError(f"{path}:{line}: expected a text file with {expected}, got {found}")
+
+
+def strip(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave white space out at both ends of the spans."""
+    starts, ends = starts.copy(), strip_right(content, starts, ends)
+    active = np.flatnonzero(ends > starts)
+    while len(active := active[_IS_SPACE[content[starts[active]]]]):
+        starts[active] += 1
+        active = active[starts[active] < ends[active]]
+    return starts, ends
+
+
+def strip_right(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Ends of the spans without white space before them."""
+    ends = ends.copy()
+    active = np.flatnonzero(ends > starts)
+    while len(active := active[_IS_SPACE[content[ends[active] - 1]]]):
+        ends[active] -= 1
+        active = active[ends[active] > starts[active]]
+    return ends
+
+
+def last_numbers(
+    content: np.ndarray, starts: np.ndarray, ends: np.ndarray, delimiter: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The whole number at the end of each span, where there is one behind a delimiter and something before that.
+
+    Args:
+        content: (bytes,) uint8.
+        starts: (n,) first bytes of the spans, no white space.
+        ends: (n,) bytes behind the last, which are no white space.
+        delimiter: the byte before the number; None: any white space.
+
+    Returns:
+        (n,) bool whether there is one, (n,) int64 numbers, (n,) ends of what comes before: unchanged where there is none.
+    """
+    values = np.zeros(len(ends), dtype=np.int64)
+    places = ends - 1  # the byte that is looked at
+    active = np.arange(len(ends))
+    power = 1
+    for _ in range(MAX_DIGITS):
+        digits = content[places[active]].astype(np.int64) - ord("0")
+        good = (digits >= 0) & (digits <= 9)
+        active, digits = active[good], digits[good]
+        values[active] += digits * power
+        places[active] -= 1
+        active = active[places[active] >= starts[active]]
+        power *= 10
+        if not len(active):
+            break
+    found = (places < ends - 1) & (places > starts)
+    negative = found & (content[places] == MINUS)
+    values[negative] *= -1
+    places[negative] -= 1
+    found &= places > starts
+    if delimiter is None:
+        found &= _IS_SPACE[content[places]]
+    else:
+        places = strip_right(content, starts, places + 1) - 1
+        found &= (content[places] == delimiter) & (places > starts)
+    before = strip_right(content, starts, np.where(found, places, ends))
+    found &= before > starts
+    return found, np.where(found, values, 0), np.where(found, before, ends)
+
+
+def trailing_numbers(
+    content: np.ndarray, starts: np.ndarray, ends: np.ndarray, delimiter: int | None, most: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All whole numbers at the end of each span, at most `most`.
+
+    Returns:
+        (total,) int64 numbers, span after span, each in the order of its line; (n,) how many each span has; (n,) ends of what
+        comes before them.
+    """
+    counts = np.zeros(len(ends), dtype=np.int64)
+    active = np.arange(len(ends))
+    ends = ends.copy()
+    spans: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    while len(active) and (most is None or len(spans) < most):
+        found, numbers, before = last_numbers(content, starts[active], ends[active], delimiter)
+        active = active[found]
+        ends[active] = before[found]
+        counts[active] += 1
+        spans.append(active)
+        values.append(numbers[found])
+    if not spans:
+        return np.zeros(0, dtype=np.int64), counts, ends
+    if len(spans) == 1:
+        return values[0], counts, ends
+    rounds = np.concatenate([np.full(len(one), -place) for place, one in enumerate(spans)])
+    order = np.lexsort((rounds, np.concatenate(spans)))
+    return np.concatenate(values)[order], counts, ends

@@ -1,0 +1,54 @@
+"""Parquet tables; needs the extra `parquet`."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.tables import TableColumns, collect_rows, find_columns
+from kinema.errors import AnnotationError, MissingDependencyError
+
+
+def read_parquet(
+    path: str | os.PathLike,
+    *,
+    multi_label: bool = False,
+    columns: Mapping[str, str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Annotations:
+    """Read a parquet table; the columns are found as in a CSV file.
+
+    Args:
+        path: the file.
+        multi_label: a label text holds several, separated by | ; or , (a list of labels is always taken as several).
+        columns: names of columns where they cannot be found out; see `COLUMN_NAMES`.
+        class_names: names by class index, when known.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+        AnnotationError: the file cannot be read, or a value is wrong. Names the file and the row, from 1.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError(f"{path}: reading parquet needs pyarrow: pip install 'kinema[parquet]'") from error
+    source = Path(path)
+    try:
+        file = pyarrow.parquet.ParquetFile(source)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise AnnotationError(f"{source}: cannot be read as a parquet table: {error}") from error
+    with file:
+        found = find_columns(file.schema_arrow.names, columns, f"{source}:1")
+        rows = _rows(file, found)
+        return collect_rows(source, "parquet", rows, found, multi_label=multi_label, class_names=class_names)
+
+
+def _rows(file: Any, columns: TableColumns) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Rows of the columns that are used, some thousands in memory at a time."""
+    number = 0
+    for batch in file.iter_batches(columns=list(columns.names.values())):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row

@@ -1,0 +1,83 @@
+"""From annotations to the samples of a dataset."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from kinema.datasets.annotations.labels import check_labels
+from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.columns import Column, ColumnSamples, NumberColumn
+from kinema.errors import AnnotationError
+
+
+def settle_classes(
+    annotations: Annotations,
+    metainfo: MutableMapping[str, Any],
+    num_classes: int | None,
+    *,
+    multi_class: bool = False,
+    test_mode: bool = False,
+) -> int | None:
+    """Put the classes that annotations name into the metainfo, and check the labels against their number.
+
+    Args:
+        annotations: the clips of one split.
+        metainfo: of the dataset; gets `classes` unless it has them.
+        num_classes: number of classes, where the user gave it.
+        multi_class: a clip may have several labels.
+        test_mode: clips without labels are allowed.
+
+    Returns:
+        The number of classes; None when nothing tells it.
+
+    Raises:
+        AnnotationError: a label is missing or out of range. Names file and line.
+        ValueError: `multi_class` and nothing tells the number of classes.
+    """
+    if annotations.class_names:
+        metainfo.setdefault("classes", list(annotations.class_names))
+    if num_classes is None and metainfo.get("classes"):
+        num_classes = len(metainfo["classes"])
+    if multi_class and num_classes is None:
+        raise ValueError("multi_class=True needs num_classes, or metainfo=dict(classes=[...])")
+    check_labels(annotations, num_classes, lowest=-1 if test_mode and not multi_class else 0)
+    unlabelled = None if test_mode else annotations.unlabelled()
+    if unlabelled is not None:
+        raise AnnotationError(
+            f"{annotations.place_of(unlabelled)}: expected 'path label' with a whole-number label, got "
+            f"{annotations.paths[unlabelled]!r} (only test_mode=True takes clips without labels)"
+        )
+    return num_classes
+
+
+def samples_of(
+    annotations: Annotations,
+    path_key: str,
+    folder: str,
+    *,
+    multi_hot_classes: int | None = None,
+    constants: Mapping[str, Any],
+) -> ColumnSamples:
+    """The samples of a dataset, by column.
+
+    Args:
+        annotations: the clips.
+        path_key: key of the path, such as "filename" or "frame_dir".
+        folder: put before relative paths.
+        multi_hot_classes: N: labels are (N,) float32 of 0 and 1; None: the first class index, -1 where there is none.
+        constants: what all samples have.
+
+    Returns:
+        Samples with `path_key`, `label` and, where the annotations tell them, `total_frames`, `offset`, and `start_seconds` and
+        `end_seconds`, or `start_frame` and `end_frame`.
+    """
+    labels = annotations.labels if multi_hot_classes is None else annotations.labels.multi_hot(multi_hot_classes)
+    columns: dict[str, Column] = {path_key: annotations.paths.below(folder), "label": labels}
+    unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
+    numbers = {
+        "total_frames": annotations.total_frames,
+        "offset": annotations.frame_offsets,
+        f"start_{unit}": annotations.clip_starts,
+        f"end_{unit}": annotations.clip_ends,
+    }
+    columns |= {key: NumberColumn(one) for key, one in numbers.items() if one is not None}
+    return ColumnSamples(columns, constants)
