@@ -48,6 +48,12 @@ from kinema.transforms import (
 from kinema.transforms import (
     pyav_decode as PyAVDecode,
 )
+from kinema.transforms import (
+    pytorchvideo_transform as PytorchVideoWrapper,
+)
+from kinema.transforms import (
+    torchvision_transform as TorchVisionWrapper,
+)
 
 __all__ = [
     "ArrayDecode",
@@ -69,6 +75,7 @@ __all__ = [
     "PackActionInputs",
     "PyAVDecode",
     "PyAVInit",
+    "PytorchVideoWrapper",
     "RandomCrop",
     "RandomErasing",
     "RandomRescale",
@@ -80,6 +87,7 @@ __all__ = [
     "TenCrop",
     "ThreeCrop",
     "ToTensor",
+    "TorchVisionWrapper",
     "Transpose",
     "UniformSample",
     "UniformSampleFrames",
