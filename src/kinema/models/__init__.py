@@ -25,6 +25,7 @@ from kinema.models.init import (
     xavier_init,
 )
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
+from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognizers import Recognizer3D
 from kinema.models.zoo import create_model
@@ -42,13 +43,16 @@ __all__ = [
     "CompactNet3D",
     "ConstantInit",
     "CrossEntropyLoss",
+    "CutmixBlending",
     "I3DHead",
     "KaimingInit",
     "LoadReport",
+    "MixupBlending",
     "ModuleDict",
     "ModuleList",
     "NormalInit",
     "PretrainedInit",
+    "RandomBatchAugment",
     "Recognizer3D",
     "Sequential",
     "TruncNormalInit",

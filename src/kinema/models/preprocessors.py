@@ -1,16 +1,16 @@
 """From the loader's batch to the arguments of a model, on the model's device: stack, normalise, blend."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from kinema.models.mixing import Blending
 from kinema.registry import MODELS
 from kinema.structures import BaseDataElement
 
 FormatShape = Literal["NCHW", "NCTHW", "MIX2d3d"]
-Blending = Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]]
 
 
 def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value: float = 0) -> Tensor:
@@ -100,8 +100,8 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         std: value to divide by afterwards, one a channel. Without both nothing is normalised.
         to_rgb: reverse the order of the three channels first.
         to_float32: make the input float32 also where it is not normalised.
-        blending: changes a batch and its samples in training (mixup and its kin): a callable
-            `(inputs, data_samples) -> (inputs, data_samples)` or its config.
+        blending: changes a batch and its samples in training: `MixupBlending`, `CutmixBlending`, `RandomBatchAugment`,
+            any callable `(inputs, data_samples) -> (inputs, data_samples)`, or a config.
         format_shape: where a sample's channels are: `"NCHW"` (views, C, H, W), `"NCTHW"` (views, C, T, H, W), or
             `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns.
     """
@@ -144,7 +144,8 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
             list, one of these.
 
         Raises:
-            ValueError: the samples cannot be stacked, or their channels do not fit `mean`.
+            ValueError: the samples cannot be stacked, their channels do not fit `mean`, or there are no samples to blend.
+            ConfigError: a label does not fit the classes of the blending.
         """
         if isinstance(data, tuple | list):
             return type(data)(self.forward(one, training) for one in data)
@@ -153,6 +154,8 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         inputs = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))
         data["inputs"] = inputs
         if training and self.blending is not None:
+            if data.get("data_samples") is None:
+                raise ValueError(f"blending needs data_samples with gt_label, got a batch of {', '.join(data)}")
             data["inputs"], data["data_samples"] = self.blending(inputs, data["data_samples"])
         return data
 

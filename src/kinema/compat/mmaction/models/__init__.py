@@ -5,8 +5,21 @@ from kinema.models import (
     BaseHead,
     BCELossWithLogits,
     CrossEntropyLoss,
+    CutmixBlending,
     I3DHead,
+    MixupBlending,
+    RandomBatchAugment,
     Recognizer3D,
 )
 
-__all__ = ["ActionDataPreprocessor", "BCELossWithLogits", "BaseHead", "CrossEntropyLoss", "I3DHead", "Recognizer3D"]
+__all__ = [
+    "ActionDataPreprocessor",
+    "BCELossWithLogits",
+    "BaseHead",
+    "CrossEntropyLoss",
+    "CutmixBlending",
+    "I3DHead",
+    "MixupBlending",
+    "RandomBatchAugment",
+    "Recognizer3D",
+]

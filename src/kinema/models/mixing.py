@@ -1,0 +1,187 @@
+"""Blending the clips of a batch and their labels: mixup, cutmix, or one of several by chance.
+
+A blending is a callable `(inputs, data_samples) -> (inputs, data_samples)` that `ActionDataPreprocessor(blending=...)` calls in
+training. The labels become soft: (N,) floats. What is drawn comes from torch's global generator on the CPU, whose state a
+checkpoint holds: a resumed run blends as the whole one does.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kinema.errors import ConfigError
+from kinema.registry import MODELS
+
+Blending = Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]]
+
+
+def soft_labels(data_samples: Sequence[Any], num_classes: int, who: str) -> Tensor:
+    """The labels of samples as (B, N) float32: one-hot, or as they are where they are floats already.
+
+    Args:
+        data_samples: B samples with `gt_label`: a class number, or (N,) floats.
+        num_classes: N.
+        who: what needs them, for messages.
+
+    Raises:
+        ConfigError: a label does not fit `num_classes`.
+    """
+    rows = []
+    for sample in data_samples:
+        label = sample.gt_label.reshape(-1)
+        if label.is_floating_point():
+            if len(label) != num_classes:
+                raise ConfigError(f"{who}: a label has {len(label)} values, but {num_classes=}")
+            rows.append(label.float())
+            continue
+        if len(label) != 1:
+            raise ConfigError(
+                f"{who}: a sample has {len(label)} class numbers {label.tolist()}: for several labels a clip set "
+                "multi_class=True and num_classes in the dataset"
+            )
+        if not 0 <= int(label) < num_classes:
+            raise ConfigError(f"{who}: label {int(label)} is out of range, {num_classes=}: labels go from 0")
+        rows.append(F.one_hot(label[0].long(), num_classes).float())
+    return torch.stack(rows)
+
+
+class _BatchBlending(ABC):
+    """Blends each sample of a batch with another one of it, by one share for the whole batch."""
+
+    def __init__(self, num_classes: int, alpha: float = 0.2) -> None:
+        who = type(self).__name__
+        if num_classes < 1:
+            raise ValueError(f"{who}: num_classes must be at least 1, got {num_classes}")
+        if alpha <= 0:
+            raise ValueError(f"{who}: alpha must be above 0, got {alpha}")
+        self.num_classes = num_classes
+        self.alpha = alpha
+
+    @abstractmethod
+    def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+        """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted: the result, and the share it has."""
+
+    def __call__(self, inputs: Tensor, data_samples: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+        """Blend a batch.
+
+        Args:
+            inputs: (B, ...), preprocessed; of any number of views.
+            data_samples: B samples with `gt_label`, a class number or (N,) floats.
+
+        Returns:
+            New inputs, and copies of the samples with soft labels, (N,) floats.
+
+        Raises:
+            ConfigError: a label does not fit `num_classes`.
+        """
+        labels = soft_labels(data_samples, self.num_classes, type(self).__name__)
+        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
+        partner = torch.randperm(len(inputs))
+        inputs, share = self.blend(inputs, partner, share)
+        labels = share * labels + (1 - share) * labels[partner]
+        return inputs, [sample.new().set_gt_label(label) for sample, label in zip(data_samples, labels, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_classes={self.num_classes}, alpha={self.alpha})"
+
+
+@MODELS.register_module()
+class MixupBlending(_BatchBlending):
+    """Mixup: weighted means of two clips and of their labels.
+
+    Args:
+        num_classes: N.
+        alpha: the weight is drawn from Beta(alpha, alpha), once a batch.
+
+    Raises:
+        ValueError: `num_classes` below 1, or `alpha` not above 0.
+
+    Source: Zhang et al. 2018, arXiv:1710.09412.
+    """
+
+    def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+        return share * inputs + (1 - share) * inputs[partner], share
+
+
+@MODELS.register_module()
+class CutmixBlending(_BatchBlending):
+    """Cutmix: a box of each frame comes from another clip; the labels are mixed by the areas.
+
+    The box has the frame's shape and is placed anywhere; what is outside the frame does not count.
+
+    Args:
+        num_classes: N.
+        alpha: the share of the frame that stays is drawn from Beta(alpha, alpha), once a batch.
+
+    Raises:
+        ValueError: `num_classes` below 1, or `alpha` not above 0.
+
+    Source: Yun et al. 2019, arXiv:1905.04899.
+    """
+
+    def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+        height, width = inputs.shape[-2:]
+        top, bottom = _random_side(height, share)
+        left, right = _random_side(width, share)
+        mixed = inputs.clone()
+        mixed[..., top:bottom, left:right] = inputs[partner][..., top:bottom, left:right]
+        return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+
+
+def _random_side(length: int, share: float) -> tuple[int, int]:
+    """Begin and end of a box along an axis of `length` pixels, for a box that leaves `share` of the area."""
+    half = int(length * math.sqrt(1 - share)) // 2
+    middle = int(torch.randint(length, ()))
+    return max(middle - half, 0), min(middle + half, length)
+
+
+@MODELS.register_module()
+class RandomBatchAugment:
+    """One of several blendings a batch, drawn by their probabilities; none for what these leave of 1.
+
+    Args:
+        augments: blendings or their configs; one or a list.
+        probs: their probabilities, one or a list; default: all the same, summing up to 1.
+
+    Raises:
+        ValueError: there is no blending, or the probabilities do not fit.
+        TypeError: a blending cannot be called.
+    """
+
+    def __init__(
+        self,
+        augments: Blending | Mapping[str, Any] | Sequence[Blending | Mapping[str, Any]],
+        probs: float | Sequence[float] | None = None,
+    ) -> None:
+        listed: list[Any] = list(augments) if isinstance(augments, list | tuple) else [augments]
+        self.augments: list[Blending] = [MODELS.build(one) if isinstance(one, Mapping) else one for one in listed]
+        for one in self.augments:
+            if not callable(one):
+                raise TypeError(f"RandomBatchAugment: a blending must be callable or a config, got {one!r}")
+        if not self.augments:
+            raise ValueError("RandomBatchAugment needs at least one blending")
+        count = len(self.augments)
+        given = [1 / count] * count if probs is None else [probs] if isinstance(probs, int | float) else list(probs)
+        if len(given) != count or min(given) < 0 or sum(given) > 1 + 1e-6:
+            raise ValueError(
+                f"RandomBatchAugment: probs must be {count} numbers of at least 0, one a blending, summing up to at most 1, "
+                f"got {probs!r}"
+            )
+        self.probs = given
+
+    def __call__(self, inputs: Tensor, data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
+        """Blend a batch by the blending that is drawn, or give it back as it is."""
+        drawn = torch.rand((), dtype=torch.float64).item()
+        for augment, prob in zip(self.augments, self.probs, strict=True):
+            if drawn < prob:
+                return augment(inputs, data_samples)
+            drawn -= prob
+        return inputs, data_samples
+
+    def __repr__(self) -> str:
+        return f"RandomBatchAugment({self.augments}, probs={self.probs})"
