@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kinema.errors import VideoError
+from kinema.errors import SampleValueError, VideoError
 from kinema.transforms import ArrayDecode, BuildPseudoClip, Flip, FormatShape, ImageDecode, RawFrameDecode, read_image
 
 
@@ -79,6 +79,37 @@ def test_flow_frames_of_a_clip_become_channels():
     result = FormatShape("NCHW")({"imgs": list(frames), "clip_len": 5, "modality": "Flow"})
     assert result["imgs"].shape == result["input_shape"] == (3, 10, 4, 5)
     assert np.array_equal(result["imgs"][1, 3], frames[6, ..., 1])
+
+
+def test_a_photo_taken_sideways_is_turned_upright(tmp_path):
+    picture = np.zeros((16, 32, 3), dtype=np.uint8)
+    picture[:, :16] = 255
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    # An EXIF segment with one entry: orientation (0x0112) is 6, "turn by 90 degrees to the right".
+    entry = bytes.fromhex("0112000300000001") + bytes.fromhex("00060000")
+    exif = b"Exif\0\0" + b"MM\0*" + (8).to_bytes(4, "big") + (1).to_bytes(2, "big") + entry + bytes(4)
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    upright = read_image(tmp_path / "a.jpg")
+    assert upright.shape == (32, 16, 3)
+    assert upright[:12].min() > 200
+    assert upright[20:].max() < 50
+
+
+def test_boxes_become_pixels_when_the_size_is_known(frame_folder):
+    boxes = np.array([[0.1, 0.25, 0.5, 1.0]])
+    result = RawFrameDecode()(sample_of(frame_folder, [1], gt_bboxes=boxes, proposals=boxes))
+    for key in ("gt_bboxes", "proposals"):
+        assert (result[key].dtype, result[key].tolist()) == (np.float32, [[1, 2, 5, 8]])
+
+
+def test_frames_that_are_not_there_are_named(frame_folder):
+    array = np.zeros((5, 4, 6, 3), dtype=np.uint8)
+    with pytest.raises(SampleValueError, match="frame 5 was chosen of an array of 5 frames, numbered from 0"):
+        ArrayDecode()({"array": array, "frame_inds": np.array([1, 5])})
+    for decode, keys in ((ArrayDecode(), {"array": array}), (RawFrameDecode(), sample_of(frame_folder, []))):
+        with pytest.raises(SampleValueError, match="no frames were chosen: frame_inds is empty"):
+            decode({**keys, "frame_inds": np.array([], dtype=int)})
 
 
 def test_bad_input_is_named(frame_folder, tmp_path):
