@@ -19,6 +19,11 @@ class Sample(TypedDict, total=False):
     """
 
     filename: Annotated[str, "the dataset"]  # path of the video
+    video_bytes: Annotated[bytes, "a dataset of shards"]  # the video's file in memory, until OpenVideo takes it
+    start_seconds: Annotated[float, "the dataset"]  # of a part of a video, from its first frame on; NaN: its start
+    end_seconds: Annotated[float, "the dataset"]  # a frame that is shown then is not part of it; NaN: the video's end
+    start_frame: Annotated[float, "the dataset"]  # the same in frames, in place of seconds
+    end_frame: Annotated[float, "the dataset"]  # the first frame behind the part
     frame_dir: Annotated[str, _FRAME_FOLDERS]  # folder of the frames' files
     filename_tmpl: Annotated[str, _FRAME_FOLDERS]  # a frame file's name: "img_{:05}.jpg", "flow_{}_{:05d}.jpg"
     offset: Annotated[int, _FRAME_FOLDERS]  # added to the numbers of frames' files
@@ -26,11 +31,13 @@ class Sample(TypedDict, total=False):
     label: Annotated[Any, "the dataset"]  # class index, or (N,) float multi-hot
     sample_idx: Annotated[int, "the dataset"]  # place in the dataset
     modality: Annotated[str, "the dataset"]  # "RGB", "Flow" or "Pose"
-    start_index: Annotated[int, "the dataset"]  # number of the first frame: 0 for videos, 1 for frame folders
+    start_index: Annotated[
+        int, "the dataset"
+    ]  # number of the first frame: 0 for videos (OpenVideo adds that of a part), 1 for folders
     text: Annotated[Any, "the dataset"]  # a caption
     audios: Annotated[Any, "the dataset"]  # features of the sound
     video_reader: Annotated[Any, "OpenVideo"]  # an open reader; None after decoding
-    total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video
+    total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video, or of its part
     avg_fps: Annotated[float, "OpenVideo"]  # average frames per second
     frame_inds: Annotated[
         np.ndarray, "SampleFrames"

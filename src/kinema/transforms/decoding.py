@@ -1,17 +1,27 @@
 """From a file name, a folder of frames, an array or an image to frames."""
 
+import io
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
-from kinema.errors import SampleValueError, VideoError
+from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.lazy import name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
+from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoReader
+from kinema.video.images import read_image
+
+
+class NamedBytes(io.BytesIO):
+    """A file in memory that messages call by the name of what it was read from."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
 
 
 def write_frames(results: Sample, frames: Any) -> Sample:
@@ -35,7 +45,11 @@ def write_frames(results: Sample, frames: Any) -> Sample:
 class OpenVideo(BaseTransform):
     """Open the video of a sample.
 
-    Reads `filename`; a name without an extension means an mp4 file. Writes `video_reader`, `total_frames`, `avg_fps`.
+    Reads `filename`; a name without an extension means an mp4 file. `video_bytes` are read in its place, where the dataset gives them.
+    Writes `video_reader`, `total_frames`, `avg_fps`.
+
+    A sample with `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`, is about the frames in [start, end) alone:
+    `total_frames` is their number, and `start_index` goes up by the first of them, so that whatever chooses frames stays inside.
 
     Args:
         io_backend: only "disk": the file is read where it lies.
@@ -43,7 +57,7 @@ class OpenVideo(BaseTransform):
 
     Raises:
         ValueError: `io_backend` is another.
-        VideoError: the file cannot be opened as a video.
+        VideoError: the file cannot be opened as a video, or has no frame in the sample's part.
     """
 
     def __init__(self, io_backend: Literal["disk"] = "disk", num_threads: int = 1) -> None:
@@ -52,12 +66,21 @@ class OpenVideo(BaseTransform):
         self.num_threads = num_threads
 
     def transform(self, results: Sample) -> Sample:
-        path = Path(results["filename"])
-        reader = VideoReader(path if path.suffix else path.with_suffix(".mp4"), num_threads=self.num_threads)
+        reader = VideoReader(self._source(results), num_threads=self.num_threads)
+        first, stop = choose_part(results, reader)
         results["video_reader"] = reader
-        results["total_frames"] = len(reader)
+        results["total_frames"] = stop - first
+        if first:
+            results["start_index"] = results.get("start_index", 0) + first
         results["avg_fps"] = reader.fps
         return results
+
+    @staticmethod
+    def _source(results: Sample) -> Path | NamedBytes:
+        if "video_bytes" in results:
+            return NamedBytes(results.pop("video_bytes"), results["filename"])
+        path = Path(results["filename"])
+        return path if path.suffix else path.with_suffix(".mp4")
 
     def __repr__(self) -> str:
         return f"OpenVideo(num_threads={self.num_threads})"
@@ -100,23 +123,6 @@ class DecodeVideo(BaseTransform):
 def pyav_decode(multi_thread: bool = False, mode: Literal["accurate", "efficient"] = "accurate") -> DecodeVideo:
     """`DecodeVideo` with the arguments that configs give `PyAVDecode`; threads are set where the video is opened."""
     return DecodeVideo(mode)
-
-
-def read_image(path: str | Path, *, grey: bool = False) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB, or (H, W) grey.
-
-    Raises:
-        VideoError: there is no such file, or it is no image.
-    """
-    path = Path(path)
-    try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise VideoError(f"{path}: the image cannot be read: {error.strerror or error}") from error
-    image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
-        raise VideoError(f"{path}: expected an image file that OpenCV reads, such as .jpg or .png")
-    return image if grey else np.ascontiguousarray(image[..., ::-1])
 
 
 @TRANSFORMS.register_module()
