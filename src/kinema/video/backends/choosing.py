@@ -1,0 +1,59 @@
+"""A backend by its name."""
+
+import re
+from pathlib import Path
+
+from kinema.video.backends.base import Backend
+from kinema.video.backends.frame_folder import FrameFolder
+from kinema.video.backends.libraries import LIBRARIES, reason_for_absence
+from kinema.video.source import VideoSource, source_name
+
+# What VideoReader(backend=...) takes; torchcodec's devices are those of torch.
+NAMES = ("auto", "pyav", "torchcodec", "torchcodec:cuda", "decord", "opencv", "frames")
+
+_TORCHCODEC = re.compile(r"torchcodec(?::(cpu|cuda(?::\d+)?))?")
+
+
+def installed_backends() -> dict[str, str | None]:
+    """Try to load every decoding library.
+
+    Returns:
+        Name of the library -> None when it loads, else the reason why it does not, in one line.
+    """
+    return {name: reason_for_absence(name) for name in LIBRARIES}
+
+
+def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
+    """Open a video with another library than PyAV, which VideoReader drives itself.
+
+    Args:
+        name: "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"), "decord", "opencv", or
+            "frames" for a folder of RGB frames.
+        source: what VideoReader takes; a folder for "frames".
+        num_threads: decoder threads. Does not change frames.
+        rotate: turn the frames as the file's rotation metadata says.
+
+    Raises:
+        ValueError: there is no backend of this name.
+        MissingDependencyError: its library does not load, or there is no CUDA device.
+        VideoError: there is no such file, or it is no video.
+        TypeError: `source` is nothing that can be read.
+    """
+    if torchcodec := _TORCHCODEC.fullmatch(name):
+        from kinema.video.backends.torchcodec import TorchcodecBackend
+
+        return TorchcodecBackend(source, torchcodec[1] or "cpu", num_threads=num_threads, rotate=rotate)
+    if name == "decord":
+        from kinema.video.backends.decord import DecordBackend
+
+        return DecordBackend(source, num_threads=num_threads, rotate=rotate)
+    if name == "opencv":
+        from kinema.video.backends.opencv import OpenCVBackend
+
+        return OpenCVBackend(source, num_threads=num_threads, rotate=rotate)
+    if name == "frames":
+        # Image files have no rotation, or OpenCV applies it, and are read one by one.
+        return FrameFolder(source if isinstance(source, (str, Path)) else source_name(source))
+    if name in ("auto", "pyav"):
+        raise ValueError(f"the video backend {name!r} is VideoReader itself, open_backend is for the others")
+    raise ValueError(f"there is no video backend {name!r}: use one of {', '.join(NAMES)}")
