@@ -256,7 +256,7 @@ def build_dataloader(
         raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
     if hasattr(dataset, "full_init"):
         dataset.full_init()  # in this process: the workers share the list
-    collate = _build_function(keywords.pop("collate_fn", None)) or pseudo_collate
+    collate = _build_function(keywords.pop("collate_fn", None)) or getattr(dataset, "collate_fn", pseudo_collate)
     if keywords.get("num_workers", 0) == 0:
         keywords.pop("persistent_workers", None)
         keywords.pop("prefetch_factor", None)
