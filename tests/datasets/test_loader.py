@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kinema.datasets import BaseDataset, DefaultSampler, build_dataloader, default_collate, pseudo_collate
-from kinema.errors import PartArgumentError, RegistryError, VideoError
+from kinema.errors import AnnotationError, PartArgumentError, RegistryError
 from kinema.registry import DATASETS, FUNCTIONS
 from kinema.structures import ActionDataSample
 
@@ -23,9 +23,11 @@ class Draws(Dataset):
 
 
 class Broken(Draws):
+    """A dataset with a wrong list: not a matter of one video."""
+
     def __getitem__(self, index):
         if index == 3:
-            raise VideoError("b.mp4: damaged")
+            raise AnnotationError("list.txt:4: no label")
         return super().__getitem__(index)
 
 
@@ -82,9 +84,9 @@ def test_a_sample_draws_the_same_numbers_in_any_order() -> None:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_an_error_about_the_data_arrives_as_it_was_raised(num_workers) -> None:
-    with pytest.raises(VideoError) as caught:
+    with pytest.raises(AnnotationError) as caught:
         epoch_of(loader_of(Broken(), num_workers=num_workers))
-    assert str(caught.value) == "b.mp4: damaged"
+    assert str(caught.value) == "list.txt:4: no label"
 
 
 def test_the_loader_keeps_the_users_dataset_and_collate() -> None:

@@ -102,3 +102,18 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
         seen = json.loads((tmp_path / f"{rank}.json").read_text())
         assert seen["numbers"] == alone
         assert seen["failure"] == "label 9 of sample 0 is out of range: the scores have 2 classes"
+
+
+def test_a_sample_that_was_left_out_keeps_its_place_but_is_in_no_number() -> None:
+    evaluator = Evaluator([Record(prefix="some"), AccMetric("mean_class_accuracy")])
+    for label in (0, 1):
+        evaluator.process([sample(label, [0.9, 0.1])], data_batch=label)
+    metric = evaluator.metrics[0]
+    numbers = evaluator.evaluate(3, left_out=[1])
+    assert [batch for batch, _ in numbers["some/given"]] == [0, 1]
+    assert numbers["acc/mean1"] == 0.5
+    assert metric.results == []
+    for label in (0, 1):
+        evaluator.process([sample(label, [0.9, 0.1])], data_batch=label)
+    cut = evaluator.evaluate(2, left_out=[1])  # the place of the second result is the third, beyond the data set
+    assert [batch for batch, _ in cut["some/given"]] == [0]

@@ -96,10 +96,12 @@ def test_a_trained_recognizer_is_measured_as_in_training(clips, tmp_path):
     recognizer = load(tmp_path)
     split = evaluation_clips(clips.root, recognizer.classes)
     assert split.path == clips.val_list
-    metrics = evaluate(recognizer, split, metrics=[dict(type="AccMetric"), dict(type="ConfusionMatrix")], workers=0)
+    evaluation = evaluate(recognizer, split, metrics=[dict(type="AccMetric"), dict(type="ConfusionMatrix")], workers=0)
+    assert (evaluation.num_clips, evaluation.failed) == (8, ())
+    metrics = evaluation.metrics
     assert metrics["acc/top1"] == pytest.approx(runner.best["value"])
     assert int(metrics["confusion_matrix/result"].sum()) == 8
-    static = evaluate(recognizer, split, change_pipeline=hold_one_frame, workers=0)
+    static = evaluate(recognizer, split, change_pipeline=hold_one_frame, workers=0).metrics
     assert set(static) == {"acc/top1", "acc/top5", "acc/mean1"}
 
 

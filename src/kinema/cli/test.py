@@ -7,6 +7,7 @@ import typer
 
 from kinema.cli.options import Checkpoint, Device, Json, Workers
 from kinema.cli.output import print_json, print_table
+from kinema.errors import VideoError
 
 
 def test(
@@ -21,6 +22,15 @@ def test(
     batch_size: Annotated[int, typer.Option(help="Clips a step.", min=1)] = 16,
     device: Device = "auto",
     workers: Workers = None,
+    allow_broken: Annotated[
+        bool,
+        typer.Option(
+            "--allow-broken",
+            help="Measure without the clips that cannot be read, and report them as failed. They are in no number, neither "
+            "as right nor as wrong, as is usual in published results on sets whose clips vanish. Default: the first one is "
+            "an error.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a recognizer on labelled clips, sampled and prepared as in its training."""
@@ -30,10 +40,21 @@ def test(
 
     recognizer = load(checkpoint, device=device)
     split = evaluation_clips(data, recognizer.classes)
-    metrics = scalars(evaluate(recognizer, split, batch_size=batch_size, workers=workers))
+    try:
+        evaluation = evaluate(recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken)
+    except VideoError as error:
+        if allow_broken:
+            raise
+        raise VideoError(f"{error} (--allow-broken measures without such clips and reports them)") from error
+    metrics = scalars(evaluation.metrics)
+    failed = [{"path": one.path, "error": one.error} for one in evaluation.failed]
     if as_json:
-        print_json({"clips": len(split.annotations), **metrics})
+        print_json({"clips": evaluation.num_clips, **metrics, "failed": failed})
         return
-    rows = [[name, f"{value:.4f}"] for name, value in metrics.items()]
-    print(f"{len(split.annotations)} clips of {split.path}")
-    print_table("", ["metric", "value"], rows)
+    if failed:
+        print_table("", ["broken clips"], [[one["error"]] for one in failed])
+        count = evaluation.num_clips + len(failed)
+        print(f"{evaluation.num_clips} of {count} clips of {split.path}; {len(failed)} broken, not in the numbers")
+    else:
+        print(f"{evaluation.num_clips} clips of {split.path}")
+    print_table("", ["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()])

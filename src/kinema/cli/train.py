@@ -5,6 +5,7 @@ import json
 import logging
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +79,7 @@ def train(
             work_dir=work_dir or Path("work") / _run_name(data),
             seed=seed or 0,
             workers=workers,
+            check_classes=partial(_check_classes, work_dir or Path("work") / _run_name(data)) if resume else None,
         )
     if work_dir is not None:
         config["work_dir"] = str(work_dir)
@@ -127,15 +129,29 @@ def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     for key in changed:
         if key.endswith("metainfo.classes"):
-            raise ConfigError(
-                f"{folder}: the run began with the classes {before.get(key)}, the data now has {now.get(key)}: "
-                "resume with the same data, or choose another --work-dir"
-            )
+            raise _other_classes(folder, before.get(key), now.get(key))
     changed = [key for key in changed if not key.endswith(MAY_CHANGE)]
     if changed:
         shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         logger.warning("going on with other settings than the run began with: %s%s", shown, more)
+
+
+def _check_classes(folder: Path, classes: list[str]) -> None:
+    """Compare the data's classes with those of the run to go on with, before its lists of clips are written anew."""
+    from kinema.config import Config
+
+    file = folder / "config.py"
+    for key, before in (_flat(Config.fromfile(file)) if file.is_file() else {}).items():
+        if key.endswith("metainfo.classes") and before != classes:
+            raise _other_classes(folder, before, classes)
+
+
+def _other_classes(folder: Path, before: Any, now: Any) -> ConfigError:
+    return ConfigError(
+        f"{folder}: the run began with the classes {before}, the data now has {now}: "
+        "resume with the same data, or choose another --work-dir"
+    )
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

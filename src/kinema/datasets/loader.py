@@ -5,25 +5,29 @@ are set from (seed, epoch, index) and restored afterwards. So the number of work
 transform that calls `np.random` is reproducible too.
 """
 
+import copy
+import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import default_collate as torch_default_collate
 
+from kinema.datasets.broken import BrokenAwareCollate, BrokenSample, Failure, LoadedBatch, SeededDataset, WhenBroken
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
-from kinema.errors import KinemaError
-from kinema.randomness import sample_randomness
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
 
 Collate = Callable[[list[Any]], Any]
 
+logger = logging.getLogger("kinema")
+
+MAX_BROKEN_SHARE = 0.05
 
 # ---- collating
 
@@ -84,43 +88,6 @@ def _require_equal_lengths(data_batch: Sequence[Any]) -> None:
 # ---- loading
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """An error about the user's data, on its way from a worker: torch would bury its message in a traceback."""
-
-    error: KinemaError
-
-
-class _SeededDataset(Dataset):
-    """What the workers see of a dataset: samples by (epoch, index), each with its own random numbers."""
-
-    def __init__(self, dataset: Any, seed: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
-
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        epoch, index = key
-        with sample_randomness(self.seed, epoch, index):
-            try:
-                return self.dataset[index]
-            except KinemaError as error:
-                return _Failure(error)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-
-class _FailureAwareCollate:
-    """Collate a batch, or hand on the first failure in it."""
-
-    def __init__(self, collate: Collate) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: list[Any]) -> Any:
-        failure = next((sample for sample in samples if isinstance(sample, _Failure)), None)
-        return failure if failure is not None else self.collate(samples)
-
-
 @dataclass
 class _Epoch:
     """The epoch that a loader is in.
@@ -154,14 +121,45 @@ class ReproducibleLoader(DataLoader):
     Every iteration is an epoch: 0, 1, ... and the sampler's `set_epoch` is called with it. `set_epoch` of the loader, or of
     the sampler, chooses the next one.
 
+    A sample whose video cannot be read (a `VideoError`) is replaced in training by the next one of the dataset that can, seeded by
+    its own index, so that also then a batch is a function of (seed, epoch, index). In evaluation, which is what a dataset in
+    test mode is for, nothing is replaced: the error is raised, or the sample is left out. `broken` tells what was met.
+
     Args:
         dataset: map-style dataset.
         seed: of the samples' random numbers.
+        allow_broken: of a dataset for evaluation: leave broken samples out of their batches. Default: raise the error.
+        max_broken_share: share of the dataset's samples, in [0, 1], that may be broken before a run stops; default 0.05, or all
+            where `allow_broken` is set. The runner makes use of it, not the loader.
         keywords: of `torch.utils.data.DataLoader`.
+
+    Attributes:
+        broken: the broken samples of this epoch, of this process, up to the batch that was given last.
+        on_broken: called in the main process with each of them; by default logs the first of a file.
+
+    Raises:
+        ValueError: `max_broken_share` is out of range.
     """
 
-    def __init__(self, dataset: Any, *, seed: int, **keywords: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        seed: int,
+        allow_broken: bool | None = None,
+        max_broken_share: float | None = None,
+        **keywords: Any,
+    ) -> None:
+        if max_broken_share is None:
+            max_broken_share = 1.0 if allow_broken else MAX_BROKEN_SHARE
+        if not 0 <= max_broken_share <= 1:
+            raise ValueError(f"max_broken_share must be a share from 0 to 1, got {max_broken_share}")
         self.seed = seed
+        self.allow_broken = allow_broken
+        self.max_broken_share = max_broken_share
+        self.replaces_broken = allow_broken is None and not getattr(dataset, "test_mode", False)
+        self.broken: list[BrokenSample] = []
+        self.on_broken: Callable[[BrokenSample], None] = _FirstOfAFile()
         self._epoch = _Epoch()
         self._next_epoch: int | None = None
         keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
@@ -176,20 +174,47 @@ class ReproducibleLoader(DataLoader):
         """Make the next iteration epoch `epoch`."""
         self._next_epoch = epoch
 
+    def for_evaluation(self, *, allow_broken: bool) -> "ReproducibleLoader":
+        """A loader of the same samples that never replaces one, whatever the mode of its dataset.
+
+        Args:
+            allow_broken: what to do about broken samples where this loader was not told.
+        """
+        made = copy.copy(self)
+        made._epoch, made._iterator, made.broken, made.on_broken = _Epoch(), None, [], _FirstOfAFile()
+        made.replaces_broken = False
+        made.allow_broken = allow_broken if self.allow_broken is None else self.allow_broken
+        return made
+
+    @property
+    def when_broken(self) -> WhenBroken:
+        """What is done about a broken sample."""
+        if self.replaces_broken:
+            return "replace"
+        return "leave out" if self.allow_broken else "stop"
+
     def __iter__(self) -> Any:  # a generator in place of torch's iterator
         self._epoch.number = self._choose_epoch()
         self._next_epoch = None
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(self.epoch)
+        self.broken = []
         return self._batches(super().__iter__())
 
-    @staticmethod
-    def _batches(batches: Iterator[Any]) -> Iterator[Any]:
-        while (batch := next(batches, _Failure)) is not _Failure:
-            if isinstance(batch, _Failure):
-                del batches  # else the traceback keeps the workers alive
+    def _batches(self, batches: Iterator[Any]) -> Iterator[Any]:
+        asked = 0
+        while (batch := next(batches, None)) is not None:
+            for record in batch.broken:
+                record = replace(record, place=asked + record.place)
+                self.broken.append(record)
+                self.on_broken(record)
+            if isinstance(batch, Failure):
+                del batches, self  # else the traceback keeps the workers alive
                 raise batch.error
-            yield batch
+            assert isinstance(batch, LoadedBatch)
+            asked += batch.num_asked
+            if batch.num_left:
+                yield batch.data
 
     def _choose_epoch(self) -> int:
         if self._next_epoch is not None:
@@ -208,11 +233,30 @@ class ReproducibleLoader(DataLoader):
         # refuses to have its dataset assigned, hence the way through vars().
         own = vars(self)
         dataset, collate = own["dataset"], own["collate_fn"]
-        own["dataset"], own["collate_fn"] = _SeededDataset(dataset, self.seed), _FailureAwareCollate(collate)
+        own["dataset"] = SeededDataset(dataset, self.seed, self.when_broken)
+        own["collate_fn"] = BrokenAwareCollate(collate)
         try:
             return super()._get_iterator()
         finally:
             own["dataset"], own["collate_fn"] = dataset, collate
+
+
+class _FirstOfAFile:
+    """Logs a broken sample when its file is met for the first time."""
+
+    def __init__(self) -> None:
+        self.met: set[str] = set()
+
+    def __call__(self, record: BrokenSample) -> None:
+        if record.path not in self.met:
+            self.met.add(record.path)
+            logger.warning("%s", describe_broken(record))
+
+
+def describe_broken(record: BrokenSample) -> str:
+    """One line about a broken sample: what is wrong, and what took its place."""
+    done = "" if record.replaced_by is None else f", replaced by sample {record.replaced_by}"
+    return f"broken{done}: {record.error}"
 
 
 def _start_worker(worker_id: int, then: Callable[[int], None] | None = None) -> None:
@@ -233,7 +277,8 @@ def build_dataloader(
     Args:
         dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler", shuffle=True),
             num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), worker_init_fn=..., ...)`; the rest are
-            keywords of `torch.utils.data.DataLoader`. Without a sampler: shuffled unless the dataset is in test mode.
+            keywords of `ReproducibleLoader` (`allow_broken`, `max_broken_share`) and of `torch.utils.data.DataLoader`. Without a
+            sampler: shuffled unless the dataset is in test mode.
         seed: of the order and of the samples' random numbers; None draws one that all processes share.
         diff_rank_seed: accepted for OpenMMLab's sake; a sample's random numbers never depend on the rank.
 
@@ -256,15 +301,18 @@ def build_dataloader(
         raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
     if hasattr(dataset, "full_init"):
         dataset.full_init()  # in this process: the workers share the list
-    collate = _build_function(keywords.pop("collate_fn", None)) or getattr(dataset, "collate_fn", pseudo_collate)
+    collate = _build_function(keywords.pop("collate_fn", None)) or pseudo_collate
     if keywords.get("num_workers", 0) == 0:
         keywords.pop("persistent_workers", None)
         keywords.pop("prefetch_factor", None)
     keywords["worker_init_fn"] = partial(_start_worker, then=_build_function(keywords.pop("worker_init_fn", None)))
-    check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     if isinstance(dataset, IterableDataset):
         keywords.pop("sampler", None)
+        check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
         return DataLoader(dataset, collate_fn=collate, **keywords)
+    own: dict[str, Any] = {key: keywords.pop(key) for key in ("allow_broken", "max_broken_share") if key in keywords}
+    check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
+    keywords |= own
     sampler = _build_sampler(keywords.pop("sampler", None), dataset, seed)
     batch_sampler = keywords.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):

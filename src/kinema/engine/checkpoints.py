@@ -74,7 +74,7 @@ class CheckpointStore:
 
 
 # What a run writes into its work folder.
-RUN_FILES = ("checkpoints", "metrics.jsonl", "summary.json", "config.py", "train.log")
+RUN_FILES = ("checkpoints", "metrics.jsonl", "summary.json", "config.py", "train.log", "broken.jsonl")
 
 
 def set_aside(work_dir: Path) -> Path | None:

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from kinema.distributed import is_main_process
+from kinema.datasets import ReproducibleLoader
+from kinema.datasets.broken import BrokenSample, num_allowed
+from kinema.distributed import gather_objects, is_main_process
 from kinema.engine.records import Averages, Stopwatch, format_figures
 from kinema.engine.schedules import Position
+from kinema.errors import KinemaError, VideoError
 from kinema.evaluation import Evaluator
 from kinema.registry import LOOPS
 
@@ -58,8 +61,7 @@ class EpochBasedTrainLoop:
         while runner.epoch < self.max_epochs:
             self.run_epoch()
             runner.epoch += 1  # before the validation: its hooks see the number of epochs done
-            metrics = runner.validate() if self._validates_after(runner.epoch) else {}
-            runner.end_epoch(metrics)
+            runner.end_epoch(self._validate() if self._validates_after(runner.epoch) else {})
         runner.call_hook("after_train")
 
     def _validates_after(self, done: int) -> bool:
@@ -67,6 +69,13 @@ class EpochBasedTrainLoop:
             return False
         due = done >= self.val_begin and (done - self.val_begin) % self.val_interval == 0
         return due or done == self.max_epochs
+
+    def _validate(self) -> dict[str, float]:
+        try:
+            return self.runner.validate()
+        except KinemaError:
+            self.runner.end_epoch({})  # what was trained is not lost with the validation
+            raise
 
     def run_epoch(self) -> None:
         """One epoch of training."""
@@ -120,7 +129,11 @@ class EpochBasedTrainLoop:
 
 
 class _EvaluationLoop:
-    """Run the model over a loader and evaluate what it predicts."""
+    """Run the model over a loader and evaluate what it predicts.
+
+    Samples that the loader leaves out because they are broken are in no number. The metrics then tell how many they are, as
+    `broken_samples`, and `broken` which.
+    """
 
     mode: str
 
@@ -128,6 +141,7 @@ class _EvaluationLoop:
         self.runner = runner
         self.dataloader = dataloader
         self.evaluator = evaluator
+        self.broken: list[BrokenSample] = []
         metainfo = getattr(dataloader.dataset, "metainfo", None)
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
@@ -149,10 +163,31 @@ class _EvaluationLoop:
             self.evaluator.process(data_samples=outputs, data_batch=data_batch)
             runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
             runner.interrupt.check()
-        metrics: dict[str, Any] = dict(self.evaluator.evaluate(len(self.dataloader.dataset)))  # type: ignore[arg-type]
+        metrics = self._metrics()
         runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{self.mode}")
         return metrics
+
+    def _metrics(self) -> dict[str, Any]:
+        loader, count = self.dataloader, len(self.dataloader.dataset)  # type: ignore[arg-type]
+        if not isinstance(loader, ReproducibleLoader) or loader.when_broken != "leave out":
+            return dict(self.evaluator.evaluate(count))
+        found = {record.index: record for records in gather_objects(loader.broken) for record in records}
+        self.broken = [found[index] for index in sorted(found)]
+        if self.broken:
+            self._tell_broken(count, loader.max_broken_share)
+        metrics = dict(self.evaluator.evaluate(count, [record.place for record in loader.broken]))
+        return metrics | {"broken_samples": len(self.broken)} if self.broken else metrics
+
+    def _tell_broken(self, count: int, max_share: float) -> None:
+        told, first = f"{len(self.broken)} of {count} samples are broken", self.broken[0].error
+        if len(self.broken) == count:
+            raise VideoError(f"{self.mode}: all {count} samples are broken; the first: {first}")
+        if len(self.broken) > num_allowed(count, max_share):
+            limit = f"more than the share of {max_share:g} that {self.mode}_dataloader.max_broken_share allows"
+            raise VideoError(f"{self.mode}: {told}, {limit}; the first: {first}")
+        if is_main_process():
+            logger.warning("%s: %s and not in the numbers; the first: %s", self.mode, told, first)
 
 
 @LOOPS.register_module()

@@ -1,6 +1,7 @@
 """The runner: builds what a call needs, runs a loop, keeps the state of the run and writes its files.
 
-The files of a work folder: `config.py` (resolved config), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`.
+The files of a work folder: `config.py` (resolved config), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`, and
+`broken.jsonl` when there were broken videos.
 """
 
 import inspect
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from kinema import __version__
 from kinema.config import Config
-from kinema.datasets import build_dataloader
+from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import barrier, get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import (
@@ -27,7 +28,7 @@ from kinema.engine.checkpoints import (
     read_training_state,
     set_aside,
 )
-from kinema.engine.hooks import build_hooks, split_default_hooks
+from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
@@ -262,7 +263,10 @@ class Runner:
         self._check_classes(built, "training")
         self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
         if self._configs["val"][0] is not None:
-            self.val_loop = self._build_evaluation("val", ValLoop)
+            # Between two epochs broken clips are told, not fatal: they must not end a run that is well otherwise.
+            self.val_loop = self._build_evaluation("val", ValLoop, allow_broken=True)
+        if not any(isinstance(hook, BrokenVideosHook) for hook in self.hooks):
+            self.register_hook(BrokenVideosHook())
         if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
             with only_to_files():  # a line a parameter
                 self.model.init_weights()
@@ -298,13 +302,15 @@ class Runner:
         except ConfigError as error:
             logger.warning("config.py is not written: %s", error)
 
-    def _build_evaluation(self, split: str, default: type) -> Any:
+    def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:
         loader, loop_config, evaluator = self._configs[split]
         if loader is None:
             raise ConfigError(
                 f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator"
             )
         built = build_dataloader(loader, seed=self.seed)
+        if isinstance(built, ReproducibleLoader):
+            built = built.for_evaluation(allow_broken=allow_broken)
         setattr(self, f"{split}_dataloader", built)
         self._check_classes(built, split)
         if not isinstance(evaluator, Evaluator):

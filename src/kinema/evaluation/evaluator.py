@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kinema.evaluation.metrics import BaseMetric
+from kinema.evaluation.metrics import BaseMetric, LeftOut
 from kinema.registry import EVALUATOR, METRICS
 from kinema.structures import BaseDataElement
 
@@ -45,12 +45,19 @@ class Evaluator:
         for metric in self.metrics:
             metric.process(data_batch, samples)
 
-    def evaluate(self, size: int) -> dict[str, Any]:
+    def evaluate(self, size: int, left_out: Iterable[int] = ()) -> dict[str, Any]:
         """The numbers of all metrics over a dataset of `size` samples; the metrics start anew.
+
+        Args:
+            size: number of samples of the dataset, with those left out.
+            left_out: places, among the samples of this process, of those that no metric was given.
 
         Raises:
             ValueError: two metrics give a number of the same name.
         """
+        for place in sorted(left_out):
+            for metric in self.metrics:
+                metric.results.insert(place, LeftOut())
         numbers: dict[str, Any] = {}
         # All first: a metric that keeps its results would count them again in the next evaluation.
         for metric, found in [(metric, metric.evaluate(size)) for metric in self.metrics]:

@@ -26,6 +26,10 @@ logger = logging.getLogger("kinema")
 DataSample = Mapping[str, Any] | BaseDataElement
 
 
+class LeftOut:
+    """Stands among the results in the place of a sample that could not be read: the place tells whose result is whose."""
+
+
 class BaseMetric(ABC):
     """Base of all metrics.
 
@@ -96,7 +100,8 @@ class BaseMetric(ABC):
         outcome: tuple[dict[str, Any] | None, Exception | None] = (None, None)
         if is_main_process():
             try:
-                outcome = (self._prefixed(self.compute_metrics(_in_dataset_order(gathered)[:size])), None)
+                results = [one for one in _in_dataset_order(gathered)[:size] if not isinstance(one, LeftOut)]
+                outcome = (self._prefixed(self.compute_metrics(results)), None)
             except Exception as error:  # the other processes wait for an answer
                 outcome = (None, error)
         metrics, failure = broadcast_object(outcome)

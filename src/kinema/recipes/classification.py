@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.datasets.annotations import Annotations, Split, check_labels, find_splits, hold_out, write_list
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, VideoError
 from kinema.models import zoo
 from kinema.video import VideoReader
 
@@ -30,6 +30,7 @@ def classification(
     work_dir: str | os.PathLike = "work/classification",
     seed: int = 0,
     workers: int | None = None,
+    check_classes: Callable[[list[str]], None] | None = None,
 ) -> Config:
     """The config of training `model` from scratch on labelled clips.
 
@@ -43,6 +44,7 @@ def classification(
         work_dir: folder for all files of the run.
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
+        check_classes: gets the class names before anything is written into the work folder; may raise.
 
     Returns:
         A config for `Runner.from_cfg`.
@@ -50,10 +52,12 @@ def classification(
     Raises:
         AnnotationError: the clips or labels are wrong.
         ConfigError: no such model.
-        VideoError: a clip cannot be read.
+        VideoError: no clip can be read.
     """
     train_split, val_split = find_splits(data, val)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
+    if check_classes is not None:
+        check_classes(classes)
     _warn_of_missing_classes(train_split, classes)
     card = zoo.card(model)
     frame_interval = choose_frame_interval(train_split, card.input.clip_len)
@@ -188,14 +192,19 @@ def choose_frame_interval(split: Split, clip_len: int) -> int:
     """Distance of frames at which `clip_len` of them span a clip of middle length.
 
     Raises:
-        VideoError: a probed clip cannot be read.
+        VideoError: none of the probed clips can be read.
     """
     clips = split.annotations
     places = np.linspace(0, len(clips) - 1, min(PROBED_CLIPS, len(clips))).astype(int)
-    lengths = []
+    lengths, errors = [], []
     for place in places:
-        with VideoReader(split.video_root / clips.paths[place]) as reader:
-            lengths.append(_frames_of_clip(clips, place, len(reader), reader.fps))
+        try:
+            with VideoReader(split.video_root / clips.paths[place]) as reader:
+                lengths.append(_frames_of_clip(clips, place, len(reader), reader.fps))
+        except VideoError as error:  # the training will name and count it
+            errors.append(error)
+    if not lengths:
+        raise VideoError(f"{split.path}: none of {len(errors)} clips tried can be read; the first: {errors[0]}")
     return max(1, int(np.median(lengths)) // clip_len)
 
 

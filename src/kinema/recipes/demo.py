@@ -79,8 +79,8 @@ def demo(work_dir: str | os.PathLike = "work/demo", *, seed: int = 0) -> DemoRes
 
     recognizer = load(folder)
     split = read_split(dataset.val_list)
-    metrics = evaluate(recognizer, split, metrics=[{"type": "AccMetric"}, {"type": "ConfusionMatrix"}])
-    static = evaluate(recognizer, split, change_pipeline=hold_one_frame)
+    metrics = evaluate(recognizer, split, metrics=[{"type": "AccMetric"}, {"type": "ConfusionMatrix"}]).metrics
+    static = evaluate(recognizer, split, change_pipeline=hold_one_frame).metrics
     predictions = _predict_some(recognizer, split, seed)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     top1, top1_static, chance = metrics["acc/top1"], static["acc/top1"], 1 / len(dataset.class_names)

@@ -1,18 +1,35 @@
 """Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kinema.datasets import VideoDataset, build_dataloader
+from kinema.datasets import ReproducibleLoader, VideoDataset, build_dataloader
 from kinema.datasets.annotations import Split, find_splits, has_splits, read_split
-from kinema.errors import AnnotationError
+from kinema.datasets.broken import BrokenSample
+from kinema.errors import AnnotationError, VideoError
 from kinema.evaluation import Evaluator
 from kinema.inference import VideoRecognizer
 from kinema.progress import track_iter_progress
 from kinema.recipes.classification import default_workers, require_same_classes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation measured.
+
+    Attributes:
+        metrics: the numbers by name, over the clips that could be read.
+        num_clips: clips in the numbers.
+        failed: clips that could not be read, and why; they are in no number.
+    """
+
+    metrics: dict[str, Any]
+    num_clips: int
+    failed: tuple[BrokenSample, ...] = ()
 
 
 def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
@@ -47,7 +64,8 @@ def evaluate(
     batch_size: int = 16,
     workers: int | None = None,
     change_pipeline: Callable[[list[Any]], list[Any]] | None = None,
-) -> dict[str, Any]:
+    allow_broken: bool = False,
+) -> Evaluation:
     """Metrics of a recognizer over labelled clips, sampled and prepared as its checkpoint says.
 
     Args:
@@ -57,13 +75,15 @@ def evaluate(
         batch_size: clips a step.
         workers: processes that read clips; default one a core, at most 8.
         change_pipeline: gets the list of transforms and returns the one to use.
+        allow_broken: leave clips that cannot be read out of the numbers, and tell which; without it the first one is an error.
 
     Returns:
-        The metrics by name.
+        The metrics, over how many clips, and what failed. Leaving clips out is how results on Kinetics are published, where
+        clips vanish from the web; numbers are comparable as far as the same clips are in them.
 
     Raises:
         AnnotationError: a clip has no label, or one that the recognizer has no class for.
-        VideoError: a clip cannot be read.
+        VideoError: a clip cannot be read; with `allow_broken`, none of them can.
     """
     pipeline: list[Any] = list(recognizer.pipeline)
     unlabelled = split.annotations.unlabelled()
@@ -82,12 +102,18 @@ def evaluate(
             "batch_size": batch_size,
             "num_workers": default_workers() if workers is None else workers,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
+            "allow_broken": allow_broken,
         },
         seed=0,
     )
+    assert isinstance(loader, ReproducibleLoader)
     evaluator = Evaluator(list(metrics))
     evaluator.dataset_meta = dataset.metainfo
     with torch.no_grad():
         for batch in track_iter_progress(loader):
             evaluator.process(recognizer.model.test_step(batch), batch)
-    return evaluator.evaluate(len(dataset))
+    failed = tuple(loader.broken)
+    if len(failed) == len(dataset):
+        raise VideoError(f"{split.path}: none of the {len(dataset)} clips can be read; the first: {failed[0].error}")
+    numbers = evaluator.evaluate(len(dataset), [record.place for record in failed])
+    return Evaluation(numbers, len(dataset) - len(failed), failed)

@@ -1,0 +1,170 @@
+"""Samples that cannot be loaded: what takes their place, and how the fact travels with the batch.
+
+A worker hands on a batch together with the samples that were broken in it; the loader parts the two in the main process. So
+nothing is lost with a worker, and what the training sees of a batch is what the collate function made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from torch.utils.data import Dataset
+
+from kinema.errors import KinemaError, VideoError
+from kinema.randomness import sample_randomness
+
+MAX_STEPS = 10  # samples tried after a broken one; more in a row are no accident
+SMALL_SET = 10  # from so many samples on, one broken is never too many
+
+# What is done about a broken sample: the next one takes its place, it is left out of the batch, or the error is raised.
+WhenBroken = Literal["replace", "leave out", "stop"]
+
+
+@dataclass(frozen=True)
+class BrokenSample:
+    """A sample whose video could not be read.
+
+    Attributes:
+        index: in the dataset.
+        path: its file or folder of frames; `sample 12` where the dataset does not tell.
+        error: what is wrong, in one line that names the file.
+        replaced_by: index of the sample in its place; None when it was left out, or the search for one failed.
+        place: of the sample among those that the loader read in this epoch and process, from 0.
+    """
+
+    index: int
+    path: str
+    error: str
+    replaced_by: int | None = None
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error about the user's data, on its way from a worker: torch would bury its message in a traceback."""
+
+    error: KinemaError
+    broken: tuple[BrokenSample, ...] = ()
+
+
+class LoadedBatch(NamedTuple):
+    """What a worker hands on. A named tuple, for torch pins the memory of what is in one.
+
+    Attributes:
+        data: what the collate function made; None when no sample is left.
+        broken: what was broken, `place` counted in this batch.
+        num_asked: samples that the sampler asked for.
+        num_left: samples that the collate function got.
+    """
+
+    data: Any
+    broken: tuple[BrokenSample, ...]
+    num_asked: int
+    num_left: int
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A sample, or its absence, with what was broken on the way to it."""
+
+    sample: Any = None
+    is_there: bool = False
+    broken: tuple[BrokenSample, ...] = ()
+
+
+class SeededDataset(Dataset):
+    """What the workers see of a dataset: samples by (epoch, index), each with its own random numbers.
+
+    Args:
+        dataset: map-style dataset.
+        seed: of the samples' random numbers.
+        when_broken: what to do about a sample whose loading raises a `VideoError`.
+    """
+
+    def __init__(self, dataset: Any, seed: int, when_broken: WhenBroken) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.when_broken = when_broken
+
+    def __getitem__(self, key: tuple[int, int]) -> _Loaded | Failure:
+        epoch, index = key
+        try:
+            return _Loaded(self._load(epoch, index), is_there=True)
+        except VideoError as error:
+            if self.when_broken == "stop":
+                return Failure(error)
+            broken = [self._record(index, error)]
+        except KinemaError as error:
+            return Failure(error)
+        return _Loaded(broken=tuple(broken)) if self.when_broken == "leave out" else self._replacement(epoch, broken)
+
+    def _load(self, epoch: int, index: int) -> Any:
+        with sample_randomness(self.seed, epoch, index):
+            return self.dataset[index]
+
+    def _replacement(self, epoch: int, broken: list[BrokenSample]) -> _Loaded | Failure:
+        """The next sample that can be loaded, seeded by its own index: the same one in any process."""
+        index, count = broken[0].index, len(self.dataset)
+        steps = min(MAX_STEPS, count - 1)
+        for candidate in ((index + step) % count for step in range(1, steps + 1)):
+            try:
+                sample = self._load(epoch, candidate)
+            except VideoError as error:
+                broken.append(self._record(candidate, error))
+            except KinemaError as error:
+                return Failure(error, tuple(broken))
+            else:
+                return _Loaded(sample, True, tuple(replace(one, replaced_by=candidate) for one in broken))
+        rest = f"and the {steps} samples after it are broken too" if steps else "and there is no other sample"
+        hint = "check where the list says the videos are, or run `kinema data check`"
+        return Failure(VideoError(f"{broken[0].error} ({rest}: {hint})"), tuple(broken))
+
+    def _record(self, index: int, error: VideoError) -> BrokenSample:
+        return BrokenSample(index, _path_of(self.dataset, index), " ".join(str(error).split()))
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+def _path_of(dataset: Any, index: int) -> str:
+    """The file or folder of a sample, where the dataset tells it."""
+    info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else {}
+    found = next((info[key] for key in ("filename", "frame_dir") if key in info), None)
+    return f"sample {index}" if found is None else str(found)
+
+
+class BrokenAwareCollate:
+    """Collate the samples that are there, or hand on the first failure.
+
+    Args:
+        collate: the user's function, from a list of samples to a batch.
+    """
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, loaded: list[_Loaded | Failure]) -> LoadedBatch | Failure:
+        broken: tuple[BrokenSample, ...] = ()
+        for place, one in enumerate(loaded):
+            broken += tuple(replace(record, place=place) for record in one.broken)
+            if isinstance(one, Failure):
+                return Failure(one.error, broken)
+        samples = [one.sample for one in loaded if isinstance(one, _Loaded) and one.is_there]
+        return LoadedBatch(self.collate(samples) if samples else None, broken, len(loaded), len(samples))
+
+
+def num_allowed(num_samples: int, max_share: float) -> int:
+    """How many samples of a dataset may be broken.
+
+    Args:
+        num_samples: of the whole dataset.
+        max_share: in [0, 1].
+
+    Returns:
+        That share, rounded down; but one where any may be and there are at least `SMALL_SET` samples: a single broken clip
+        says little about a small set.
+    """
+    floor = 1 if max_share > 0 and num_samples >= SMALL_SET else 0
+    return max(
+        int(max_share * num_samples + 1e-9), floor
+    )  # 0.07 * 100 is a little more than 7, 0.29 * 100 a little less than 29

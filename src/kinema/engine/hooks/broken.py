@@ -1,0 +1,172 @@
+"""Broken videos of a run: named, counted, written down; too many of them stop it."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.datasets import ReproducibleLoader
+from kinema.datasets.broken import BrokenSample, num_allowed
+from kinema.datasets.loader import describe_broken
+from kinema.distributed import broadcast_object, gather_objects, get_world_size, is_main_process
+from kinema.engine.hooks.hook import Hook
+from kinema.errors import ConfigError, VideoError
+from kinema.registry import HOOKS
+
+if TYPE_CHECKING:
+    from kinema.engine.runner import Runner
+
+logger = logging.getLogger("kinema")
+
+FILE_NAME = "broken.jsonl"
+
+
+@dataclass
+class _Video:
+    """What is known of a broken video.
+
+    Attributes:
+        split: "train" or "val".
+        path: of the video.
+        error: what was wrong when it was met first.
+        count: how often it was met.
+    """
+
+    split: str
+    path: str
+    error: str
+    count: int = 0
+
+    def line(self) -> str:
+        return json.dumps({"path": self.path, "error": self.error, "count": self.count, "split": self.split}) + "\n"
+
+
+@HOOKS.register_module()
+class BrokenVideosHook(Hook):
+    """Counts the broken videos that a training meets and writes them into `broken.jsonl` in the work folder.
+
+    The file has a line `{"path", "error", "count", "split"}` for each video. The runner adds this hook to every training. The main
+    process alone counts; the others send it what they met, at fixed steps and at the end of each epoch. A checkpoint holds the counts,
+    so that a resumed run goes on with those of the run that it continues.
+
+    Args:
+        interval: steps between two exchanges of several processes; a single one counts at once.
+
+    Raises:
+        ConfigError: the training loader would leave samples out, which is for evaluation.
+        VideoError: a larger share of the training samples than the loader's `max_broken_share` is broken.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, interval: int = 50) -> None:
+        self.interval = interval
+        self._videos: dict[tuple[str, str], _Video] = {}
+        self._samples: set[int] = set()  # broken ones of the training data; several may be of one video
+        self._unsent: list[BrokenSample] = []
+        self._in_epoch = 0
+        self._file: Path | None = None
+
+    def before_train(self, runner: "Runner") -> None:
+        loader = runner.train_loop.dataloader
+        self._file = runner.work_dir / FILE_NAME
+        if is_main_process():
+            self._write()
+        if not isinstance(loader, ReproducibleLoader):
+            return
+        if loader.when_broken == "leave out":
+            raise ConfigError(
+                "train_dataloader: allow_broken is for evaluation; training replaces broken videos, "
+                "as many as max_broken_share says"
+            )
+        loader.on_broken = self._count_training if is_main_process() else self._unsent.append
+
+    def after_train_iter(
+        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        if get_world_size() == 1 or self.every_n_inner_iters(batch_idx, self.interval):
+            self._exchange(runner)
+
+    def after_train_epoch(self, runner: "Runner") -> None:
+        self._exchange(runner)
+        if self._in_epoch and is_main_process():
+            self._write()
+            logger.warning(
+                "epoch %d: %d broken samples were replaced; %d broken videos so far, listed in %s",
+                *(runner.epoch + 1, self._in_epoch, len(self._of("train")), self._file),
+            )
+        self._in_epoch = 0
+
+    def after_val_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+        broken = getattr(runner.val_loop, "broken", ())
+        if broken and self._file is not None and is_main_process():
+            self._count("val", broken)
+            self._write()
+
+    def before_save_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None:
+        videos = [dict(vars(one)) for one in self._videos.values()]
+        checkpoint["broken"] = {"videos": videos, "samples": sorted(self._samples)}
+
+    def after_load_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None:
+        state = checkpoint.get("broken", {"videos": (), "samples": ()})
+        self._videos = {(one["split"], one["path"]): _Video(**one) for one in state["videos"]}
+        self._samples = set(state["samples"])
+
+    def _count_training(self, record: BrokenSample) -> None:
+        """Count one, in the main process. A new video is written down at once: the run may not reach the epoch's end."""
+        if ("train", record.path) not in self._videos and self._file is not None:
+            logger.warning("%s", describe_broken(record))
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(_Video("train", record.path, record.error, 1).line())
+        self._count("train", [record])
+        self._samples.add(record.index)
+        self._in_epoch += 1
+
+    def _count(self, split: str, records: Iterable[BrokenSample]) -> None:
+        for record in records:
+            video = self._videos.setdefault((split, record.path), _Video(split, record.path, record.error))
+            video.count += 1
+
+    def _exchange(self, runner: "Runner") -> None:
+        """Bring the other processes' records to the main one; stop all of them when there are too many.
+
+        Every process comes here at the same steps, whatever it met.
+        """
+        met = [record for records in gather_objects(self._unsent) for record in records]
+        self._unsent.clear()
+        if is_main_process():
+            for record in met:
+                self._count_training(record)
+        loader = runner.train_loop.dataloader
+        if not isinstance(loader, ReproducibleLoader):
+            return
+        verdict = broadcast_object(self._verdict(loader) if is_main_process() else None)
+        if verdict is not None:
+            if is_main_process():
+                self._write()
+            raise VideoError(verdict)
+
+    def _verdict(self, loader: ReproducibleLoader) -> str | None:
+        """What is wrong when too many samples are broken."""
+        count = len(loader.dataset)  # type: ignore[arg-type]
+        if len(self._samples) <= num_allowed(count, loader.max_broken_share):
+            return None
+        return (
+            f"{len(self._samples)} of {count} training samples are broken, more than the share of {loader.max_broken_share:g} that "
+            f"train_dataloader.max_broken_share allows: {self._file} lists them; the last: {self._of('train')[-1].error}"
+        )
+
+    def _of(self, split: str) -> list[_Video]:
+        return [video for video in self._videos.values() if video.split == split]
+
+    def _write(self) -> None:
+        """Make the file say what was counted; without broken videos there is none."""
+        assert self._file is not None  # before_train set it
+        if not self._videos:
+            self._file.unlink(missing_ok=True)
+            return
+        made = self._file.with_suffix(".new")
+        made.write_text("".join(video.line() for video in self._videos.values()), encoding="utf-8")
+        made.replace(self._file)
