@@ -13,6 +13,7 @@ from kinema.cli.output import print_json, print_table
 _REQUIRED = ("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "typer", "matplotlib")
 _OPTIONAL = {
     "torchcodec": "torchcodec",
+    "decord": "decord",
     "timm": "timm",
     "transformers": "transformers",
     "onnx": "export",
