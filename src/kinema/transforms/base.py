@@ -19,7 +19,7 @@ class Sample(TypedDict, total=False):
     """
 
     filename: Annotated[str, "the dataset"]  # path of the video
-    video_bytes: Annotated[bytes, "a dataset of shards"]  # the video's file in memory, until OpenVideo takes it
+    video_bytes: Annotated[Any, "ShardDataset"]  # the video's file in memory, or a FileSlice, until OpenVideo takes it
     start_seconds: Annotated[float, "the dataset"]  # of a part of a video, from its first frame on; NaN: its start
     end_seconds: Annotated[float, "the dataset"]  # a frame that is shown then is not part of it; NaN: the video's end
     start_frame: Annotated[float, "the dataset"]  # the same in frames, in place of seconds

@@ -14,6 +14,7 @@ from kinema.transforms.points_and_boxes import boxes_to_pixels
 from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoReader
 from kinema.video.images import read_image
+from kinema.video.slices import FileSlice
 
 
 class NamedBytes(io.BytesIO):
@@ -78,7 +79,8 @@ class OpenVideo(BaseTransform):
     @staticmethod
     def _source(results: Sample) -> Path | NamedBytes:
         if "video_bytes" in results:
-            return NamedBytes(results.pop("video_bytes"), results["filename"])
+            content = results.pop("video_bytes")
+            return NamedBytes(content.read() if isinstance(content, FileSlice) else content, results["filename"])
         path = Path(results["filename"])
         return path if path.suffix else path.with_suffix(".mp4")
 

@@ -13,7 +13,7 @@ from kinema.datasets.annotations.lists import read_class_names, read_list, read_
 from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
-from kinema.datasets.annotations.samples import samples_of, settle_classes
+from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
 from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
 from kinema.datasets.annotations.splits import Split, find_splits, hold_out, read_split, write_list
 from kinema.datasets.annotations.tables import COLUMN_NAMES
@@ -49,6 +49,7 @@ __all__ = [
     "read_something_something",
     "read_split",
     "read_ucf101",
+    "require_lengths",
     "samples_of",
     "settle_classes",
     "write_list",

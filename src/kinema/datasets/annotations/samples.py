@@ -49,6 +49,18 @@ def settle_classes(
     return num_classes
 
 
+def require_lengths(annotations: Annotations) -> None:
+    """Require the number of frames of every clip, which folders of frames need.
+
+    Raises:
+        AnnotationError: there is none. Names the file.
+    """
+    if annotations.total_frames is None or len(annotations.total_frames) != len(annotations):
+        raise AnnotationError(
+            f"{annotations.source}: tells no numbers of frames: expected 'folder total_frames label' lines, or a column total_frames"
+        )
+
+
 def samples_of(
     annotations: Annotations,
     path_key: str,

@@ -1,0 +1,240 @@
+"""Videos in tar files of the WebDataset layout, with an index that finds each one."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from kinema.datasets.annotations import samples_of, settle_classes
+from kinema.datasets.base import BaseDataset
+from kinema.datasets.columns import ColumnSamples, Indices, WorkerShared
+from kinema.datasets.shard_index import build_index, load_index
+from kinema.errors import AnnotationError
+from kinema.progress import track_iter_progress
+from kinema.registry import DATASETS
+from kinema.video.slices import FileSlice
+
+SHARD_BYTES = 1 << 30
+PART_KEYS = ("start_seconds", "end_seconds", "start_frame", "end_frame")
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What `write_shards` wrote: where, how many files, clips and bytes."""
+
+    folder: Path
+    num_shards: int
+    num_clips: int
+    num_bytes: int
+
+
+def write_shards(
+    dataset: Any,
+    folder: str | os.PathLike,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    shuffle_seed: int | None = None,
+) -> ShardSummary:
+    """Write the videos of a dataset into tar files that WebDataset reads, and an index beside them.
+
+    A clip is two or three members of one name: the video as it is (`000000042.mp4`), its class index (`.cls`, where it has one) and a
+    `.json` with its labels, class names, path and part. `classes.txt` names the classes.
+
+    Args:
+        dataset: `VideoDataset`, or another whose `get_data_info(i)` gives `filename` and `label`.
+        folder: where to write; made when it is not there.
+        shard_bytes: size at which a next file is begun.
+        shuffle_seed: mix the clips, for readers that go through the files in order; None keeps the order of the dataset.
+
+    Returns:
+        What was written.
+
+    Raises:
+        AnnotationError: the folder holds shards already, or a video is not there.
+        ValueError: `shard_bytes` below 1.
+    """
+    if shard_bytes < 1:
+        raise ValueError(f"shard_bytes must be at least 1, got {shard_bytes}")
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.glob("*.tar")):
+        raise AnnotationError(f"{folder}: holds shards already: name another folder, or remove them")
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = list(dataset.metainfo.get("classes") or ())
+    if classes:
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    order = np.arange(len(dataset))
+    if shuffle_seed is not None:
+        order = np.random.default_rng(shuffle_seed).permutation(order)
+    with _ShardWriter(folder, shard_bytes) as writer:
+        for number, index in enumerate(track_iter_progress(order.tolist())):
+            info = dataset.get_data_info(index)
+            try:
+                video = Path(info["filename"]).read_bytes()
+            except OSError as error:
+                raise AnnotationError(f"{info['filename']}: cannot be read: {error.strerror or error}") from error
+            writer.add(f"{number:09d}", Path(info["filename"]).suffix.lower(), video, _facts(info, classes))
+    build_index(folder).save(folder)
+    return ShardSummary(folder, writer.num_shards, len(order), writer.num_bytes)
+
+
+def _facts(info: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """What the `.json` of a clip says."""
+    label = info.get("label", -1)
+    if isinstance(label, np.ndarray) and label.ndim:
+        labels = np.flatnonzero(label).tolist()
+    else:
+        labels = list(label) if isinstance(label, list | tuple) else [int(label)]
+    labels = [one for one in labels if one >= 0]
+    facts = {"path": os.fspath(info["filename"]), "labels": labels}
+    if classes:
+        facts["classes"] = [classes[one] for one in labels]
+    return facts | {key: info[key] for key in PART_KEYS if key in info and not np.isnan(info[key])}
+
+
+class _ShardWriter:
+    """Fills tar files one after the other; each gets its name when it is complete."""
+
+    def __init__(self, folder: Path, shard_bytes: int) -> None:
+        self.folder = folder
+        self.shard_bytes = shard_bytes
+        self.num_shards = 0
+        self.num_bytes = 0
+        self._tar: tarfile.TarFile | None = None
+        self._unfinished = folder / "unfinished.part"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._finish()
+        elif self._tar is not None:
+            self._tar.close()
+            self._unfinished.unlink(missing_ok=True)
+
+    def add(self, key: str, suffix: str, video: bytes, facts: Mapping[str, Any]) -> None:
+        if self._tar is not None and self._tar.offset + len(video) > self.shard_bytes and self._tar.offset > 0:
+            self._finish()
+        if self._tar is None:
+            self._tar = tarfile.open(self._unfinished, "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - closed by _finish
+        members = {suffix: video}
+        if len(facts["labels"]) == 1:
+            members[".cls"] = str(facts["labels"][0]).encode()
+        members[".json"] = json.dumps(facts).encode()
+        for ending, content in members.items():
+            member = tarfile.TarInfo(
+                f"{key}{ending}"
+            )  # owner and time are left at zero: the same clips give the same files
+            member.size = len(content)
+            self._tar.addfile(member, io.BytesIO(content))
+        self._tar.members.clear()  # type: ignore[attr-defined]  # else it keeps an object a member
+
+    def _finish(self) -> None:
+        if self._tar is None:
+            return
+        self._tar.close()
+        path = self.folder / f"shard-{self.num_shards:06d}.tar"
+        self._unfinished.replace(path)
+        self.num_bytes += path.stat().st_size
+        self.num_shards += 1
+        self._tar = None
+
+
+class _SliceColumn(WorkerShared):
+    """Where each clip's video lies: (N,) shard, first byte and number of bytes."""
+
+    def __init__(self, shards: Sequence[str], shard: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> None:
+        self.shards = tuple(shards)
+        self.shard = shard
+        self.offsets = offsets
+        self.sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def __getitem__(self, place: int) -> FileSlice:
+        return FileSlice(self.shards[self.shard[place]], self.offsets[place].item(), self.sizes[place].item())
+
+    def take(self, places: Indices) -> Self:
+        return type(self)(self.shards, self.shard[places], self.offsets[places], self.sizes[places])
+
+
+@DATASETS.register_module()
+class ShardDataset(BaseDataset):
+    """Videos in tar files of the WebDataset layout, each to be had by its index.
+
+    A sample, before the pipeline: `filename` (`shard-000000.tar/000000042.mp4`), `video_bytes` (where they lie; `OpenVideo` reads them,
+    and nothing else of the file), `label`, `start_index`, `modality`, `sample_idx`, and the part of the video where there is one. As
+    every sample has its index, orders, resumption and evaluation are those of any dataset.
+
+    Args:
+        folder: of the tar files. Its index is used, or else made, which reads the headers of all members once.
+        pipeline: transforms, or configs of transforms.
+        multi_class: a clip may have several labels.
+        num_classes: number of classes, for `multi_class` and for checking labels.
+        test_mode: for evaluation: unlabelled clips are allowed, a rejected sample is an error.
+        metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
+        data_root: folder that `folder` is relative to.
+        filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
+
+    Raises:
+        AnnotationError: there are no shards, or the index does not fit them.
+        ValueError: `multi_class` without `num_classes` or `classes`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        pipeline: Sequence[Mapping[str, Any] | Callable[[Any], Any]] = (),
+        *,
+        multi_class: bool = False,
+        num_classes: int | None = None,
+        test_mode: bool = False,
+        metainfo: Mapping[str, Any] | None = None,
+        data_root: str | os.PathLike | None = None,
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        self.multi_class = multi_class
+        self.num_classes = num_classes
+        super().__init__(
+            folder,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix={},
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
+        """The clips. A subclass that calls this gets a list of dicts, which it may change."""
+        folder = Path(self.ann_file)
+        index = load_index(folder)
+        annotations = index.annotations
+        self.num_classes = settle_classes(
+            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
+        )
+        samples = samples_of(
+            annotations,
+            "filename",
+            str(folder),
+            multi_hot_classes=self.num_classes if self.multi_class else None,
+            constants={"start_index": 0, "modality": "RGB"},
+        )
+        shards = [str(folder / name) for name in index.shards]
+        samples.columns["video_bytes"] = _SliceColumn(shards, index.shard, index.offsets, index.sizes)
+        return samples if type(self).load_data_list is ShardDataset.load_data_list else list(samples)
