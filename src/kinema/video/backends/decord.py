@@ -14,6 +14,8 @@ from kinema.video.source import VideoSource
 class DecordBackend:
     """A `Backend` over `decord.VideoReader`, on the CPU.
 
+    decord reads ahead in a thread: in a damaged file a call for good frames may fail as well, one time and not another.
+
     Args:
         source: path, bytes, seekable binary file object, or URL; what has no path is read into memory.
         num_threads: decoder threads.
