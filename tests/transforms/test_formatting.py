@@ -26,6 +26,20 @@ def test_views_are_crops_times_clips(num_crops):
         assert np.array_equal(views[crop * 2 + clip, :, frame], source.transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize("channels", [2, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_crops_and_mirror_images_are_copied_as_they_are(channels, dtype):
+    frames = np.random.default_rng(0).integers(0, 256, (6, 9, 12, channels), dtype=np.uint8).astype(dtype)
+    mirrored = frames[:, :, ::-1]
+    for view in (frames, frames[:, 2:7, 3:8], mirrored, mirrored[:, 1:5, 2:9], frames[:, ::-1], mirrored[:, ::-1, 1:5]):
+        clips = FormatShape("NCTHW")({"imgs": view, "clip_len": 3})["imgs"]
+        assert np.array_equal(clips, view.reshape(2, 3, *view.shape[1:]).transpose(0, 4, 1, 2, 3))
+        assert clips.flags.c_contiguous
+        images = FormatShape("NCHW")({"imgs": list(view)})["imgs"]
+        assert np.array_equal(images, view.transpose(0, 3, 1, 2))
+        assert images.flags.c_contiguous
+
+
 def test_heat_maps_of_joints_get_their_clips_first():
     heatmaps = np.random.default_rng(0).random((12, 17, 4, 5), dtype=np.float32)
     alone = FormatShape("NCTHW_Heatmap")({"imgs": heatmaps, "clip_len": 6, "num_clips": 2})
@@ -130,6 +144,11 @@ def test_a_repeated_image_is_a_clip_of_independent_frames():
             lambda: FormatShape("NCTHW")({"imgs": [np.zeros((4, 4, 3)), np.zeros((4, 5, 3))], "clip_len": 2}),
             SampleValueError,
             r"the frames have different sizes, \(4, 4, 3\), \(4, 5, 3\): put a Resize",
+        ),
+        (
+            lambda: FormatShape("NCHW")({"imgs": np.zeros((2, 4, 5))}),
+            SampleValueError,
+            r"a frame must be \(H, W, C\), a heat map \(C, H, W\), got \(4, 5\)",
         ),
         (
             lambda: FormatShape("NCTHW")({"imgs": [], "clip_len": 2}),
