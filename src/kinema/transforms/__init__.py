@@ -4,6 +4,7 @@ from kinema.transforms.adapters import TensorTransform, kornia_transform, pytorc
 from kinema.transforms.augment import RandomErasing
 from kinema.transforms.base import BaseTransform, Compose, Sample
 from kinema.transforms.color import ColorJitter
+from kinema.transforms.composing import KeyMapper, RandomApply, RandomChoice
 from kinema.transforms.contract import join_pipeline, split_pipeline
 from kinema.transforms.cropping import (
     CenterCrop,
@@ -58,10 +59,13 @@ __all__ = [
     "FormatShape",
     "Fuse",
     "ImageDecode",
+    "KeyMapper",
     "MultiScaleCrop",
     "OpenVideo",
     "PackActionInputs",
     "RandAugment",
+    "RandomApply",
+    "RandomChoice",
     "RandomCrop",
     "RandomErasing",
     "RandomRescale",
