@@ -303,3 +303,9 @@ def test_multi_scale_crop_of_small_frames_stays_inside():
     left, top, right, bottom = sample["crop_bbox"]
     assert 0 <= left < right <= 300
     assert 0 <= top < bottom <= 222
+
+
+def test_random_resized_crop_of_a_few_pixels_is_never_empty():
+    seed_all()
+    for _ in range(50):
+        assert min(RandomResizedCrop()(sample_of(1, 2))["img_shape"]) == 1

@@ -57,7 +57,7 @@ def random_resized_box(
     crop_widths = np.round(np.sqrt(areas * ratios)).astype(np.int32)
     crop_heights = np.round(np.sqrt(areas / ratios)).astype(np.int32)
     for crop_width, crop_height in zip(crop_widths.tolist(), crop_heights.tolist(), strict=True):
-        if crop_width <= width and crop_height <= height:
+        if 0 < crop_width <= width and 0 < crop_height <= height:
             left = random.randint(0, width - crop_width)
             top = random.randint(0, height - crop_height)
             return left, top, left + crop_width, top + crop_height
