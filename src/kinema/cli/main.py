@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kinema import __version__
+from kinema.cli.bench import bench
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
 from kinema.cli.models import models
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (train, test, predict, models, demo, doctor):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def _show_version(wanted: bool) -> None:
