@@ -55,10 +55,15 @@ def read_csv_rows(source: Path) -> tuple[list[str], Iterator[tuple[int, dict[str
     return header, _rows(text, source, header, header_line, delimiter)
 
 
-def csv_header(path: Path) -> tuple[list[str], str] | None:
-    """Column names and delimiter of a table; None when its first line is no header."""
-    header, _, delimiter = _read_header(_open(path), path, None)
-    return (header, delimiter) if looks_like_header(header) else None
+def csv_header(path: Path) -> list[str] | None:
+    """Column names of a table; None when its first line is no header."""
+    header, _, _ = _read_header(_open(path), path, None)
+    return header if looks_like_header(header) else None
+
+
+def csv_delimiter(path: Path) -> str:
+    """The delimiter that the first line shows."""
+    return _read_header(_open(path), path, None)[2]
 
 
 def _open(source: Path) -> io.TextIOWrapper:

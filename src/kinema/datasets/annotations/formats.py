@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.datasets.annotations.cvat import read_cvat
-from kinema.datasets.annotations.delimited import csv_header, read_csv
+from kinema.datasets.annotations.delimited import csv_delimiter, csv_header, read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
@@ -54,6 +54,8 @@ FORMATS: dict[str, Format] = {
     "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root"),
     "cvat": _format("CVAT's annotations.xml", read_cvat),
 }
+USUAL_FORMATS = ("list", "rawframes", "class-folders")
+TABLE_SUFFIXES = (".csv", ".tsv")
 LABELLED_BY_INDEX = ("list", "rawframes")  # their own classes.txt names the classes
 
 
@@ -96,10 +98,15 @@ def read_annotations(
     if split is not None and path.is_dir() and (part := _part_folder(path, split)) is not None:
         path, split = part, None
     if format == "auto":
-        format = find_format(path, delimiter=delimiter)
-        logger.debug("%s: read as %s (%s)", path, format, FORMATS[format].looks_like)
+        format = find_format(path)
+        level = logging.DEBUG if format in USUAL_FORMATS else logging.INFO
+        logger.log(level, "%s: read as %s (%s)", path, format, FORMATS[format].looks_like)
     if format not in FORMATS:
         raise ValueError(f"there is no annotation format {format!r}: expected auto, {', '.join(FORMATS)}")
+    if format == "list" and delimiter is None and path.suffix.lower() in TABLE_SUFFIXES:
+        delimiter = csv_delimiter(path)
+    if format == "class-folders":
+        _require_one_part(path)
     given = {
         **({"fold": fold} if fold != 1 else {}),
         **({"delimiter": delimiter} if delimiter is not None else {}),
@@ -133,15 +140,23 @@ def _take_split(annotations: Annotations, split: str) -> Annotations:
     raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
 
 
-def find_format(path: str | os.PathLike, *, delimiter: str | None = None) -> str:
-    """The format of a file or folder, a name of `FORMATS`.
+def _require_one_part(folder: Path) -> None:
+    """A folder of train/ and val/ must not be taken for one of two classes."""
+    parts = [
+        found for name in ("train", *VAL_NAMES) if folder.is_dir() and (found := _part_folder(folder, name)) is not None
+    ]
+    names = list(dict.fromkeys(repr(part.name) for part in parts))
+    if len(names) > 1 and names[0].lower() == "'train'":
+        raise AnnotationError(
+            f"{folder}: holds the folders {' and '.join(names)}: name the part, by split='train' or as {folder / 'train'}"
+        )
 
-    Args:
-        path: the file or folder.
-        delimiter: of a list whose suffix is that of a table.
+
+def find_format(path: str | os.PathLike) -> str:
+    """The format of a file or folder, a name of `FORMATS`: by its suffix, and by how it begins where that is not enough.
 
     Raises:
-        AnnotationError: there is no such file or folder, or its suffix tells nothing.
+        AnnotationError: the file is packed; or one whose beginning tells the format cannot be read.
     """
     path = Path(path)
     if is_ucf101(path):
@@ -149,7 +164,7 @@ def find_format(path: str | os.PathLike, *, delimiter: str | None = None) -> str
     if path.is_dir():
         return "hmdb51" if is_hmdb51(path) else "class-folders"
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
+    if suffix in TABLE_SUFFIXES:
         return _find_table_format(path)
     if suffix == ".json":
         return _find_json_format(path)
@@ -163,7 +178,7 @@ def _find_table_format(path: Path) -> str:
     found = csv_header(path)
     if found is None:
         return "list"  # lines such as 'a.mp4,0', the form that MMAction2 reads with a delimiter
-    return "kinetics" if set(KINETICS_COLUMNS) <= set(found[0]) else "csv"
+    return "kinetics" if set(KINETICS_COLUMNS) <= set(found) else "csv"
 
 
 def _find_json_format(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from kinema.errors import AnnotationError
 
 BLOCK_BYTES = 1 << 22  # masks and positions of one block lie in memory at a time
+_WINDOW_BYTES = 4096  # how far from the end of a block its last newline is looked for at a time
 MAX_DIGITS = 18  # what fits 64 bits
 
 NEWLINE, RETURN, COMMENT, MINUS = b"\n\r#-"
@@ -89,10 +90,11 @@ def _end_of_block(content: np.ndarray, position: int) -> int:
     """Behind the last newline of the block that begins at `position`."""
     stop = position + BLOCK_BYTES
     while stop < len(content):
-        newlines = np.flatnonzero(content[stop - 4096 : stop] == NEWLINE)
+        begin = max(position, stop - _WINDOW_BYTES)
+        newlines = np.flatnonzero(content[begin:stop] == NEWLINE)
         if len(newlines):
-            return int(stop - 4096 + newlines[-1] + 1)
-        stop += 4096
+            return int(begin + newlines[-1] + 1)
+        stop += _WINDOW_BYTES
     return len(content)
 
 
