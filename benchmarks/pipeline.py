@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kinema.datasets import build_dataloader, pseudo_collate
 from kinema.randomness import sample_randomness
+from kinema.structures import ActionDataSample
 from kinema.transforms import Compose
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "clips" / "kinetics_style"
@@ -61,8 +62,8 @@ def peer_frames(path: Path) -> list[np.ndarray]:
     return list(reader.get_batch(frame_inds.reshape(-1)).asnumpy())
 
 
-def peer_transforms(frames: list[np.ndarray]) -> torch.Tensor:
-    """Short side, random resized crop, final size, flip, layout, tensor."""
+def peer_transforms(frames: list[np.ndarray]) -> dict[str, Any]:
+    """Short side, random resized crop, final size, flip, layout, tensor and data sample."""
     height, width = frames[0].shape[:2]
     factor = 256 / min(height, width)
     size = int(width * factor + 0.5), int(height * factor + 0.5)
@@ -75,7 +76,8 @@ def peer_transforms(frames: list[np.ndarray]) -> torch.Tensor:
             cv2.flip(frame, 1, frame)
     stacked = np.array(frames)
     views = stacked.reshape(-1, 1, 8, *stacked.shape[1:]).transpose(0, 1, 5, 2, 3, 4)
-    return torch.from_numpy(np.ascontiguousarray(views.reshape(-1, *views.shape[2:])))
+    inputs = torch.from_numpy(np.ascontiguousarray(views.reshape(-1, *views.shape[2:])))
+    return {"inputs": inputs, "data_samples": ActionDataSample().set_gt_label(0)}
 
 
 def peer_box(width: int, height: int) -> tuple[int, int, int, int]:
@@ -104,7 +106,7 @@ class PeerDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         with sample_randomness(SEED, 0, index):
-            return {"inputs": peer_transforms(peer_frames(self.paths[index])), "data_samples": index}
+            return peer_transforms(peer_frames(self.paths[index]))
 
 
 class KinemaDataset(Dataset):
@@ -165,28 +167,27 @@ def compare_transforms(paths: list[Path], *, rounds: int) -> None:
     decoded = [peer_frames(path) for path in paths]
     pipeline = Compose(TRANSFORMS)
 
-    def ours(frames: list[np.ndarray]) -> torch.Tensor:
+    def ours(frames: np.ndarray) -> dict[str, Any]:
         sample = {"imgs": frames, "img_shape": frames[0].shape[:2], "clip_len": 8, "num_clips": 1, "label": 0}
-        result: torch.Tensor = pipeline(sample)["inputs"]
-        return result
+        packed: dict[str, Any] = pipeline(sample)
+        return packed
 
-    sides: dict[str, Callable[[list[np.ndarray]], torch.Tensor]] = {"kinema": ours, "cv2 loops": peer_transforms}
+    sides: dict[str, Callable[[Any], dict[str, Any]]] = {"kinema": ours, "cv2 loops": peer_transforms}
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        digests = []
-        for name, transform in sides.items():
-            seconds, content = 0.0, hashlib.sha256()
-            for index, frames in enumerate(decoded):
+        seconds = dict.fromkeys(sides, 0.0)
+        for index, frames in enumerate(decoded):
+            digests = set()
+            for name in sides if (number + index) % 2 else reversed(sides):
                 given = np.stack(frames) if name == "kinema" else [frame.copy() for frame in frames]
                 with sample_randomness(SEED, number, index):
                     started = time.process_time()
-                    inputs = transform(given)  # type: ignore[arg-type]
-                    seconds += time.process_time() - started
-                content.update(inputs.numpy().tobytes())
-            digests.append(content.hexdigest())
-            if number > 0:
-                rates[name].append(len(decoded) / seconds)
-        assert digests[0] == digests[1], "the two sides made different pixels of the same frames"
+                    inputs = sides[name](given)["inputs"]
+                    seconds[name] += time.process_time() - started
+                digests.add(hashlib.sha256(inputs.numpy().tobytes()).hexdigest())
+            assert len(digests) == 1, "the two sides made different pixels of the same frames"
+        for name in sides if number > 0 else ():
+            rates[name].append(len(decoded) / seconds[name])
     report("transforms alone, one process, equal bit by bit", rates, "clips/s of CPU time")
 
 
