@@ -278,7 +278,8 @@ def build_dataloader(
         dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler", shuffle=True),
             num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), worker_init_fn=..., ...)`; the rest are
             keywords of `ReproducibleLoader` (`allow_broken`, `max_broken_share`) and of `torch.utils.data.DataLoader`. Without a
-            sampler: shuffled unless the dataset is in test mode.
+            sampler: shuffled unless the dataset is in test mode; without `collate_fn`: the dataset's own, where it has one, else
+            `pseudo_collate`.
         seed: of the order and of the samples' random numbers; None draws one that all processes share.
         diff_rank_seed: accepted for OpenMMLab's sake; a sample's random numbers never depend on the rank.
 
@@ -301,7 +302,7 @@ def build_dataloader(
         raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
     if hasattr(dataset, "full_init"):
         dataset.full_init()  # in this process: the workers share the list
-    collate = _build_function(keywords.pop("collate_fn", None)) or pseudo_collate
+    collate = _build_function(keywords.pop("collate_fn", None)) or getattr(dataset, "collate_fn", pseudo_collate)
     if keywords.get("num_workers", 0) == 0:
         keywords.pop("persistent_workers", None)
         keywords.pop("prefetch_factor", None)
