@@ -1,6 +1,7 @@
 """VideoWriter and write_video: what is written is read back, and nothing half-written is left."""
 
 import gc
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -256,6 +257,22 @@ def test_a_writer_that_is_dropped_leaves_no_file(tmp_path: Path) -> None:
     del writer
     gc.collect()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_process_that_drops_a_writer_leaves_the_file_to_its_parent(tmp_path: Path) -> None:
+    frames = moving_waves()
+    with VideoWriter(tmp_path / "alone.mkv", 10) as writer:
+        writer.write_batch(frames)
+    holder = [VideoWriter(tmp_path / "forked.mkv", 10)]
+    holder[0].write_batch(frames)
+    child = os.fork()
+    if child == 0:
+        holder.clear()
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    holder[0].close()
+    assert (tmp_path / "forked.mkv").read_bytes() == (tmp_path / "alone.mkv").read_bytes()
 
 
 def test_without_a_block_close_completes_the_file(tmp_path: Path) -> None:

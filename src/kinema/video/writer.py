@@ -40,6 +40,9 @@ _NEEDED_OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4"}
 _NTSC_BASES = (24, 30, 48, 60, 120)
 _MAX_GIF_FPS = 50  # browsers show delays under 2/100 s as 10/100 s
 
+# What forked processes inherited: freeing it would write into the parent's file.
+_inherited: list[object] = []
+
 
 class VideoWriter:
     """Encode frames into one video file, which appears under its name only when it is complete.
@@ -111,6 +114,7 @@ class VideoWriter:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._palette: PaletteGraph | None = None
+        self._owner = os.getpid()
         self._closed = False
 
     def write(self, frame: np.ndarray) -> None:
@@ -180,8 +184,12 @@ class VideoWriter:
             self._discard()
 
     def __del__(self) -> None:
-        if "_closed" in self.__dict__ and not self._closed:
+        if "_closed" not in self.__dict__ or self._closed:
+            return
+        if self._owner == os.getpid():
             self._discard()
+        else:
+            _inherited.append((self._container, self._stream))
 
     # ---- the file
 
