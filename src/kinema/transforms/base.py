@@ -93,6 +93,11 @@ def explain_missing_key(error: KeyError, who: str, sample: Any) -> None:
     ) from error
 
 
+def name_of(results: Sample) -> str:
+    """The file of a sample, for errors."""
+    return str(results.get("filename") or results.get("frame_dir") or "unnamed sample")
+
+
 class BaseTransform(ABC):
     """A step of a pipeline: `transform(sample)` changes the dict it is given and returns it, or None to reject the sample."""
 

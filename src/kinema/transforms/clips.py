@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinema.errors import SampleValueError
-from kinema.transforms.base import Sample
+from kinema.transforms.base import Sample, name_of
 from kinema.transforms.lazy import begin_step, name_of
 
 _PLACES = ("gt_bboxes", "proposals", "keypoint")  # keys that say where something is in the frames

@@ -8,9 +8,9 @@ import numpy as np
 
 from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.base import BaseTransform, Sample
+from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.geometry import Size, as_size
-from kinema.transforms.lazy import begin_step, crop_later, name_of
+from kinema.transforms.lazy import begin_step, crop_later
 from kinema.transforms.points_and_boxes import crop_boxes, has_frames, map_boxes
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels

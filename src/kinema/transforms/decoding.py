@@ -8,8 +8,7 @@ import numpy as np
 
 from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.base import BaseTransform, Sample
-from kinema.transforms.lazy import name_of
+from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
 from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoReader

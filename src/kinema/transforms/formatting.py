@@ -10,8 +10,7 @@ import torch
 from kinema.errors import SampleError, SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.structures import ActionDataSample, InstanceData
-from kinema.transforms.base import BaseTransform, Sample
-from kinema.transforms.lazy import name_of
+from kinema.transforms.base import BaseTransform, Sample, name_of
 
 
 def to_tensor(data: Any) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from kinema.errors import SampleValueError
-from kinema.transforms.base import Sample
+from kinema.transforms.base import Sample, name_of
 
 
 class LazySteps(TypedDict):
@@ -76,8 +76,3 @@ def crop_later(results: Sample, box: Sequence[int], image_size: tuple[int, int])
     places = [side * scale / size for side, scale, size in zip(box, scales, image_size * 2, strict=True)]
     corner = np.array([old_left, old_top] * 2, dtype=np.float32)
     results["lazy"]["crop_bbox"] = corner + np.array(places, dtype=np.float32)
-
-
-def name_of(results: Sample) -> str:
-    """The file of a sample, for errors."""
-    return str(results.get("filename") or results.get("frame_dir") or "unnamed sample")

@@ -7,8 +7,7 @@ import numpy as np
 
 from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.base import BaseTransform, Sample
-from kinema.transforms.lazy import name_of
+from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.sampling import count_frames, require_positive
 
 
