@@ -38,7 +38,7 @@ class TorchcodecBackend:
         applied = _applied_quarter_turns(metadata)
         self._undone_quarter_turns = 0 if rotate else applied
         self.num_frames: int = metadata.num_frames
-        self.fps: float = metadata.average_fps or 0.0
+        self.fps = float(metadata.average_fps or 0)
         self.width: int = metadata.width
         self.height: int = metadata.height
         if self._undone_quarter_turns % 2:
