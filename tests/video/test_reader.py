@@ -203,7 +203,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="is a folder, not a video file"):
+    with pytest.raises(VideoError, match="holds no RGB frames: expected numbered images"):
         VideoReader(tmp_path)
 
 
@@ -293,8 +293,8 @@ def test_a_video_whose_first_frame_cannot_be_decoded_says_that_none_is_good(make
         VideoReader(bytes(content)).width  # noqa: B018
 
 
-def test_a_stream_that_ends_early_says_where(make_video: MakeVideo) -> None:
-    """A packet in the middle holds nothing that the decoder would show or complain of, so that one frame is missing."""
+def test_a_picture_that_is_not_coded_is_no_frame(make_video: MakeVideo, grey_level: GreyLevel) -> None:
+    """MPEG-4 may say of a picture that it is not coded; the decoder shows nothing for it."""
     path = make_video(codec="mpeg4", crf=None, path=make_video().with_suffix(".avi"))
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
@@ -302,15 +302,14 @@ def test_a_stream_that_ends_early_says_where(make_video: MakeVideo) -> None:
     middle = packets[7]
     coded = bytes(middle)
     start = coded.index(b"\0\0\1\xb6") + 4
-    # An MPEG-4 picture that says of itself that it is not coded: after its type (2 bits), seconds (a 0 bit), a marker
-    # and the fraction (4 bits for 10 a second) comes a marker and vop_coded, which is cleared here.
+    # After its type (2 bits), seconds (a 0 bit), a marker and the fraction (4 bits for 10 a second) comes a marker and
+    # vop_coded, which is cleared here.
     bits = int.from_bytes(coded[start : start + 2])
     assert bits >> 6 & 3 == 3
     content[middle.pos + start : middle.pos + start + 2] = (bits & ~(1 << 6)).to_bytes(2)
-    with pytest.raises(
-        VideoError, match="frame 19 cannot be decoded: the stream ends there; of 20 frames the first 19 are"
-    ):
-        VideoReader(bytes(content))[19]
+    reader = VideoReader(bytes(content))
+    assert len(reader) == 19
+    assert levels(reader[6:8]) == pytest.approx([grey_level(6), grey_level(8)], abs=8)
 
 
 def test_a_video_that_changes_its_size_is_refused_where_it_does(make_video: MakeVideo, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Video files to exact frames, and frames to video files."""
 
 from kinema.video.backends import Backend, FrameFolder, installed_backends, open_backend
+from kinema.video.index import PacketIndex
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource
 from kinema.video.writer import VideoWriter, write_video
@@ -8,6 +9,7 @@ from kinema.video.writer import VideoWriter, write_video
 __all__ = [
     "Backend",
     "FrameFolder",
+    "PacketIndex",
     "VideoReader",
     "VideoSource",
     "VideoWriter",

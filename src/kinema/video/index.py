@@ -1,75 +1,336 @@
-"""What the packets of a video tell without decoding: how many frames there are, and for how long they are shown."""
+"""What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from kinema.video.bitstream import (
+    Mpeg4Pictures,
+    Picture,
+    h264_can_start_at,
+    hevc_can_start_at,
+    hevc_needs_what_precedes,
+    mpeg12_picture,
+    nal_length_size,
+    vp8_is_shown,
+)
+
+NO_TIME = np.iinfo(np.int64).min
+
 # Decoders of these output nothing before the first key frame; others start anywhere.
 _STARTS_AT_KEY_FRAME = ("h264", "hevc")
+# Codecs whose key packets need nothing that precedes them. Of others, decoding starts at the first packet only.
+_STARTS_AT_ANY_KEY_FRAME = frozenset(
+    "mpeg4 mpeg1video mpeg2video vp8 vp9 av1 msmpeg4v1 msmpeg4v2 msmpeg4v3 wmv1 wmv2 wmv3 vc1 flv1 h263 theora ffv1".split()
+)
+_MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PacketIndex:
-    """Facts from one walk over the packets.
+    """Facts from one walk over the P packets of a video stream, of which N frames come.
+
+    It can be kept, pickled, and given to another `VideoReader` of the same file, which then reads only the packets it needs.
 
     Attributes:
-        num_frames: frames that a decode of the whole stream outputs.
+        pts: (P,) int64 presentation times, in units of `time_base`; `NO_TIME` where there is none.
+        dts: (P,) int64 decoding times, likewise.
+        sizes: (P,) int64 bytes.
+        packet_of_frame: (N,) int64, the packet that frame i comes from.
+        frame_of_packet: (P,) int64, the inverse; -1 for a packet that no frame is shown of.
+        entry_of_frame: (N,) int64, the packet at which decoding must start to get frame i.
+        entries: (E,) int64 packets at which decoding can start, ascending.
+        is_chained: (P,) bool, true where a picture is lost when the packet before is not decoded in full.
+        time_base: seconds of one unit of time; None when the stream has none.
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
+        num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
+        is_certain: false when only decoding tells which packet each frame comes from.
     """
 
-    num_frames: int
+    pts: np.ndarray
+    dts: np.ndarray
+    sizes: np.ndarray
+    packet_of_frame: np.ndarray
+    frame_of_packet: np.ndarray
+    entry_of_frame: np.ndarray
+    entries: np.ndarray
+    is_chained: np.ndarray
+    time_base: float | None
     shown_seconds: float | None
+    num_missing: int = 0
+    is_certain: bool = True
+
+    @property
+    def num_packets(self) -> int:
+        """P."""
+        return len(self.sizes)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that a decode of the whole, undamaged stream outputs, N and those missing at the end."""
+        return len(self.packet_of_frame) + self.num_missing
+
+    @property
+    def key_frames(self) -> np.ndarray:
+        """Numbers of the frames at which decoding can start, ascending int64."""
+        frames = self.frame_of_packet[self.entries]
+        return np.sort(frames[frames >= 0])
+
+    def seconds_of_frames(self) -> np.ndarray | None:
+        """(N,) float64 presentation times, ascending; None when a packet has none."""
+        times = self.pts[self.packet_of_frame]
+        if self.time_base is None or (times == NO_TIME).any():
+            return None
+        # Sorted, for AVI files with two pictures in a packet hand their times out in another order.
+        return np.sort(times) * self.time_base
+
+    def reordered(self, packets: Sequence[int] | np.ndarray) -> "PacketIndex":
+        """The same with frames that come from `packets`, in that order, as a decoder that was watched put them out."""
+        return _arranged(
+            _Walk(
+                self.pts.tolist(),
+                self.dts.tolist(),
+                self.sizes.tolist(),
+                is_chained=self.is_chained.tolist(),
+                entries=self.entries.tolist(),
+            ),
+            packets,
+            packets,
+            time_base=self.time_base,
+            shown_seconds=self.shown_seconds,
+            num_missing=self.num_missing,
+        )
 
 
-def scan_packets(container: InputContainer, stream: VideoStream) -> PacketIndex:
+@dataclass
+class _Walk:
+    """What is noted of each packet."""
+
+    pts: list[int] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # pts + duration
+    is_key: list[bool] = field(default_factory=list)
+    is_shown: list[bool] = field(default_factory=list)
+    is_leading: list[bool] = field(default_factory=list)  # may refer to what lies before its key picture
+    is_chained: list[bool] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
+
+    def note(self, packet: Packet, codec: "_Codec") -> None:
+        number = len(self.sizes)
+        pts = packet.pts
+        self.pts.append(NO_TIME if pts is None else pts)
+        self.dts.append(NO_TIME if packet.dts is None else packet.dts)
+        self.sizes.append(packet.size)
+        self.ends.append((pts or 0) + (packet.duration or 0))
+        is_key = packet.is_keyframe
+        self.is_key.append(is_key)
+        if is_key and codec.can_start_at(packet):
+            self.entries.append(number)
+        picture = codec.picture(packet)
+        self.pictures.append(picture)
+        self.is_shown.append(picture is not Picture.NONE and not packet.is_discard)
+        self.is_leading.append(codec.is_leading(packet))
+        self.is_chained.append(codec.name == "mpeg4" and picture is Picture.BIDIRECTIONAL)
+
+
+class _Codec:
+    """What to ask of the packets of one stream."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        context = stream.codec_context
+        codec = context.codec
+        self.name = codec.canonical_name
+        self.reorders = bool(codec.reorder)
+        self.has_bidirectional = bool(context.has_b_frames)
+        self.starts_late = self.name in _STARTS_AT_KEY_FRAME
+        extradata = context.extradata
+        size = nal_length_size(self.name, extradata)
+        self.picture: Callable[[Any], Picture] = _always_a_picture
+        self.can_start_at: Callable[[Any], bool] = _never
+        self.is_leading: Callable[[Any], bool] = _always if self.name == "h264" else _never
+        if self.name == "h264":
+            self.can_start_at = lambda packet: h264_can_start_at(bytes(packet), size)
+        elif self.name == "hevc":
+            self.can_start_at = lambda packet: hevc_can_start_at(bytes(packet), size)
+            self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), size)
+        elif codec.intra_only or self.name in _STARTS_AT_ANY_KEY_FRAME:
+            self.can_start_at = _always
+        if self.name == "mpeg4":
+            pictures = Mpeg4Pictures(extradata)
+            self.picture = lambda packet: pictures.read(bytes(packet))
+        elif self.name in _MPEG_PICTURES:
+            self.picture = lambda packet: mpeg12_picture(bytes(packet))
+        elif self.name == "vp8":
+            self.picture = lambda packet: Picture.REFERENCE if vp8_is_shown(bytes(packet)) else Picture.NONE
+
+
+def _always_a_picture(packet: Packet) -> Picture:
+    return Picture.REFERENCE
+
+
+def _always(packet: Packet) -> bool:
+    return True
+
+
+def _never(packet: Packet) -> bool:
+    return False
+
+
+def scan_packets(
+    container: InputContainer, stream: VideoStream, *, keep: int = 0
+) -> tuple[PacketIndex, list[Packet] | None]:
     """Read all packets of `stream`, from where `container` stands, without decoding any.
 
-    Headers are not asked: they count the packets that an edit list cuts away, or say nothing. A file that breaks off
-    counts as far as its packets go.
+    Headers are not asked: they count the packets that an edit list cuts away, or say nothing. A file that breaks off counts as
+    far as its packets go, and, where the file has a table of them (mp4), with those that should follow.
+
+    Args:
+        container: at its start.
+        stream: of the container.
+        keep: bytes of packets to keep.
+
+    Returns:
+        The index, and the packets when they all fit into `keep` bytes.
     """
-    codec = stream.codec_context.codec.canonical_name
-    packets: list[_Facts] = []
+    codec = _Codec(stream)
+    walk = _Walk()
+    packets: list[Packet] | None = []
+    kept = 0
+    note = partial(walk.note, codec=codec)
     try:
         for packet in container.demux(stream):
-            if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
-                shown = _is_shown(packet, codec)
-                packets.append(_Facts(packet.pts, packet.duration or 0, packet.is_keyframe, shown))
+            size = packet.size
+            if not size:  # the mark that flushes the decoder, or a frame that an AVI file dropped
+                continue
+            if packet.is_corrupt:
+                break  # its bytes end with the file
+            note(packet)
+            kept += size
+            if packets is not None:
+                packets.append(packet)
+                if kept > keep:
+                    packets = None
     except av.FFmpegError:
-        pass  # the end of what can be read; decoding will say which frame is the first to miss
-    if codec in _STARTS_AT_KEY_FRAME:
-        packets = _from_first_key_frame(packets)
-    packets = [one for one in packets if one.is_shown]  # last, for the first key frame may be a hidden one
-    spans = [(one.pts, one.pts + one.duration) for one in packets if one.pts is not None]
-    if not spans or stream.time_base is None:
-        return PacketIndex(len(packets), None)
-    ticks = max(end for _, end in spans) - min(start for start, _ in spans)
-    return PacketIndex(len(packets), float(ticks * stream.time_base))
+        pass  # the end of what can be read
+    num_missing = _missing(stream, len(walk.sizes))
+    if codec.starts_late:
+        _hide_what_has_no_key_frame(walk)
+    order, is_certain = _output_order(walk, codec)
+    shown = [packet for packet in order if walk.is_shown[packet]]
+    base = stream.time_base
+    index = _arranged(
+        walk,
+        order,
+        shown,
+        time_base=float(base) if base else None,
+        shown_seconds=_shown_seconds(walk, base),
+        num_missing=num_missing,
+        is_certain=is_certain,
+    )
+    return index, packets
 
 
-class _Facts(NamedTuple):
-    pts: int | None
-    duration: int
-    is_key: bool
-    is_shown: bool
+def _missing(stream: VideoStream, num_read: int) -> int:
+    if "mov" not in stream.container.format.name.split(","):
+        return 0  # others make their table up from what they have read, or it is no table of frames
+    return max(0, len(stream.index_entries) - num_read)
 
 
-def _is_shown(packet: Packet, codec: str) -> bool:
-    if packet.is_discard:  # by an edit list
-        return False
-    # VP8 stores reference pictures that are never shown in packets of their own. Bit 4 of its frame header is
-    # show_frame (RFC 6386, section 9.1).
-    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
-
-
-def _from_first_key_frame(packets: list[_Facts]) -> list[_Facts]:
+def _hide_what_has_no_key_frame(walk: _Walk) -> None:
     """Leave out what the decoder drops in a stream that was cut: all before the first key frame, in either order."""
-    first = next((place for place, one in enumerate(packets) if one.is_key), None)
-    if first is None or packets[first].pts is None:
-        return packets[first:]
-    start = packets[first].pts
-    # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
-    return [one for one in packets[first:] if one.pts is None or start is None or one.pts >= start]
+    first = next((place for place, is_key in enumerate(walk.is_key) if is_key), None)
+    if first is None:
+        return
+    walk.is_shown[:first] = [False] * first
+    start = walk.pts[first]
+    for place in range(first + 1, len(walk.pts)):
+        if walk.is_key[place]:
+            break
+        # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
+        if walk.is_leading[place] and NO_TIME < walk.pts[place] < start:
+            walk.is_shown[place] = False
+    if first not in walk.entries:
+        walk.entries.insert(0, first)
+
+
+def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], bool]:
+    """Packets in the order in which their pictures leave the decoder, and whether that is certain."""
+    if codec.name in _MPEG_PICTURES:
+        return _order_by_pictures(walk.pictures), True
+    in_file = list(range(len(walk.sizes)))
+    if not codec.reorders:
+        return in_file, True
+    if len(set(walk.pts)) == len(walk.pts) and NO_TIME not in walk.pts:
+        return sorted(in_file, key=walk.pts.__getitem__), True
+    return in_file, not codec.has_bidirectional
+
+
+def _order_by_pictures(pictures: list[Picture]) -> list[int]:
+    """A reference waits until the next one arrives, a B picture is shown at once."""
+    order: list[int] = []
+    waiting: int | None = None
+    for packet, picture in enumerate(pictures):
+        if picture is Picture.REFERENCE:
+            if waiting is not None:
+                order.append(waiting)
+            waiting = packet
+        elif picture is Picture.BIDIRECTIONAL:
+            order.append(packet)
+    if waiting is not None:
+        order.append(waiting)
+    return order
+
+
+def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:
+    times = [(pts, end) for pts, end, shown in zip(walk.pts, walk.ends, walk.is_shown, strict=True) if shown]
+    times = [one for one in times if one[0] != NO_TIME]
+    if not times or time_base is None:
+        return None
+    return float((max(end for _, end in times) - min(pts for pts, _ in times)) * time_base)
+
+
+def _arranged(
+    walk: _Walk,
+    order: Sequence[int] | np.ndarray,
+    shown: Sequence[int] | np.ndarray,
+    *,
+    time_base: float | None,
+    shown_seconds: float | None,
+    num_missing: int,
+    is_certain: bool = True,
+) -> PacketIndex:
+    num_packets = len(walk.sizes)
+    place = np.full(num_packets, -1, np.int64)  # of each packet's picture in the output, also when it is cut away there
+    place[np.asarray(order, np.int64)] = np.arange(len(order))
+    packet_of_frame = np.asarray(shown, np.int64)
+    frame_of_packet = np.full(num_packets, -1, np.int64)
+    frame_of_packet[packet_of_frame] = np.arange(len(shown))
+    entries = np.asarray(walk.entries or [0] * bool(num_packets), np.int64)
+    entries = entries[place[entries] >= np.maximum.accumulate(place[entries])]
+    # A picture that precedes an entry in the output may refer to what lies before it (open group of pictures).
+    by_packet = np.searchsorted(entries, packet_of_frame, "right") - 1
+    by_place = np.searchsorted(place[entries], place[packet_of_frame], "right") - 1
+    entry_of_frame = entries[np.maximum(np.minimum(by_packet, by_place), 0)]
+    return PacketIndex(
+        pts=np.asarray(walk.pts, np.int64),
+        dts=np.asarray(walk.dts, np.int64),
+        sizes=np.asarray(walk.sizes, np.int64),
+        packet_of_frame=packet_of_frame,
+        frame_of_packet=frame_of_packet,
+        entry_of_frame=entry_of_frame,
+        entries=entries,
+        is_chained=np.asarray(walk.is_chained, bool),
+        time_base=time_base,
+        shown_seconds=shown_seconds,
+        num_missing=num_missing,
+        is_certain=is_certain,
+    )

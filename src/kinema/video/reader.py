@@ -1,120 +1,97 @@
-"""VideoReader: exact frames of a video by their number."""
+"""VideoReader: frames of a video by number or by time."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, Literal, Self, overload
 
-import av
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from kinema.errors import VideoError
-from kinema.video.index import PacketIndex, scan_packets
-from kinema.video.source import VideoSource, open_video, reason_of, source_name
+from kinema.video.backends import Backend, open_backend
+from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.index import PacketIndex
+from kinema.video.source import VideoSource, source_name
 
-# A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
-_RATE_TOLERANCE = 0.01
-
-
-# What forked processes inherited: freeing a decoder there would wait for threads that only the parent has.
-_inherited: list[object] = []
-
-
-class _Damage(Exception):  # noqa: N818 - never leaves this file
-    """Decoding stopped before the frame that was asked for."""
-
-
-class _Pass:
-    """One sequential decode from the first frame on; it holds the frame it has reached."""
-
-    def __init__(self, source: VideoSource, num_threads: int) -> None:
-        self.owner = os.getpid()
-        self._container, stream = open_video(source)
-        stream.codec_context.thread_count = num_threads
-        stream.codec_context.thread_type = "NONE" if num_threads == 1 else "AUTO"
-        self._frames = cast(Generator[VideoFrame], self._container.decode(stream))
-        self.header_rate = float(stream.average_rate or stream.guessed_rate or 0)
-        self.frame: VideoFrame | None = None
-        self.position = -1
-
-    def advance_to(self, index: int) -> VideoFrame:
-        """Decode up to frame `index`, which must not lie behind.
-
-        Raises:
-            _Damage: the decoder failed on the way, or the stream ended.
-        """
-        while self.position < index:
-            try:
-                self.frame = next(self._frames)
-            except StopIteration:
-                raise _Damage("the stream ends there") from None
-            except (av.FFmpegError, OSError) as error:
-                raise _Damage(reason_of(error)) from error
-            self.position += 1
-        assert self.frame is not None
-        return self.frame
-
-    def close(self) -> None:
-        self.frame = None
-        self._frames.close()  # the generator keeps the container alive
-        self._container.close()
-
-    def __del__(self) -> None:
-        # PyAV's containers sit in reference cycles, so that dropping one does not close its file.
-        if "_frames" not in self.__dict__:
-            return
-        if os.getpid() == self.owner:
-            self.close()
-        else:
-            _inherited.append((self._frames, self._container))
+# A time that was computed from a frame's number must find that frame.
+_TIME_TOLERANCE_SECONDS = 1e-6
 
 
 class VideoReader:
-    """Frames of a video by number, exactly: frame i is the i-th one that a decode of the whole file outputs.
+    """Frames of a video by number, exactly: frame i is the i-th one that a decode of the whole file outputs, bit for bit.
 
     Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames; ascending order is the fastest.
     A reader can be pickled and used after a fork: the copy opens the file itself. One that is dropped closes itself.
 
     Args:
-        source: path, bytes, seekable binary file object, or URL. A file object must not be shared with another process.
+        source: path, bytes, seekable binary file object, URL, or a folder of frames. A file object must not be shared with
+            another process.
         num_threads: decoder threads; 1 suits data loading with worker processes. Does not change frames.
+        backend: "auto" (PyAV for files, "frames" for folders), "pyav", "torchcodec", "torchcodec:cuda", "decord", "opencv",
+            "frames". Only PyAV is exact on every file; see docs/video.md.
         rotate: turn the frames as the file's rotation metadata says, as players do.
+        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`, "keep-good" gives the nearest good
+            frame in its place and counts it in `num_replaced`. PyAV only.
+        index: `index` of an earlier reader of the same file, which saves reading all packets. PyAV only.
+        short_side: let the colour conversion scale the frames so that their short side has this many pixels. Saves the
+            conversion of large frames, but the pixels are FFmpeg's, not those of `Resize`. PyAV only.
+        size: likewise, to (height, width).
 
     Raises:
         VideoError: there is no such file, or it is no video.
-        ValueError: `num_threads` is below 1.
+        ValueError: an argument is out of its range, or the backend does not have it.
+        MissingDependencyError: the backend's library does not load.
     """
 
-    def __init__(self, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> None:
+    def __init__(
+        self,
+        source: VideoSource,
+        *,
+        num_threads: int = 1,
+        backend: str = "auto",
+        rotate: bool = True,
+        errors: Literal["strict", "keep-good"] = "strict",
+        index: PacketIndex | None = None,
+        short_side: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
+        if errors not in ("strict", "keep-good"):
+            raise ValueError(f"errors must be 'strict' or 'keep-good', got {errors!r}")
+        _check_size(short_side, size)
+        if backend == "auto":
+            backend = "frames" if isinstance(source, (str, Path)) and Path(source).is_dir() else "pyav"
+        own_options = {"errors='keep-good'": errors != "strict", "index": index, "short_side": short_side, "size": size}
+        refused = [name for name, value in own_options.items() if value not in (None, False)]
+        if backend != "pyav" and refused:
+            raise ValueError(f"the video backend {backend!r} has no {' and no '.join(refused)}: use backend='pyav'")
         self._source = source
-        self._num_threads = num_threads
-        self._rotate = rotate
-        self._index: PacketIndex | None = None
-        self._shape: tuple[int, int] | None = None  # coded height and width, before rotation
-        self._quarter_turns = 0  # counter-clockwise
-        self._damage: tuple[int, str] | None = None  # number of frames before the damage, and what it is
+        self._backend_name = backend
+        self._options = {"num_threads": num_threads, "rotate": rotate}
+        self._pyav_options = {"index": index, "short_side": short_side, "size": size}
+        self._errors = errors
+        self._num_replaced = 0
         self._closed = False
-        self._pass: _Pass | None = _Pass(source, num_threads)
+        self._owner = os.getpid()
+        self._backend: Backend | None = self._open()
+
+    def _open(self) -> Backend:
+        if self._backend_name == "pyav":
+            return PyAVBackend(self._source, **self._options, **self._pyav_options)  # type: ignore[arg-type]
+        return open_backend(self._backend_name, self._source, **self._options)  # type: ignore[arg-type]
 
     # ---- the video as a whole
 
     def __len__(self) -> int:
-        """Number of frames, counted from the packets."""
-        return self._packet_index().num_frames
+        """Number of frames that should decode, counted from the packets."""
+        return self._current().num_frames
 
     @property
     def fps(self) -> float:
         """Average frame rate: frames per second of the time they are shown. 0.0 when the file does not tell."""
-        index = self._packet_index()
-        header_rate = self._current_pass().header_rate
-        if not index.shown_seconds:
-            return header_rate
-        rate = index.num_frames / index.shown_seconds
-        return header_rate if abs(rate - header_rate) <= _RATE_TOLERANCE * rate else rate
+        return self._current().fps
 
     @property
     def duration_seconds(self) -> float:
@@ -123,13 +100,41 @@ class VideoReader:
 
     @property
     def width(self) -> int:
-        """Pixels a row, after rotation."""
-        return self._frame_shape()[1]
+        """Pixels a row, after rotation and scaling."""
+        return self._current().width
 
     @property
     def height(self) -> int:
-        """Pixels a column, after rotation."""
-        return self._frame_shape()[0]
+        """Pixels a column, after rotation and scaling."""
+        return self._current().height
+
+    @property
+    def rotation_degrees(self) -> int:
+        """How far frames are turned counter-clockwise for showing: 0, 90, 180 or 270; 0 with `rotate=False`."""
+        return self._current_pyav("rotation_degrees").rotation_degrees
+
+    @property
+    def timestamps_seconds(self) -> np.ndarray:
+        """(len,) float64, ascending: when each frame is shown, by the file's own clock, which need not start at 0."""
+        return self._current().timestamps_seconds
+
+    @property
+    def index(self) -> PacketIndex:
+        """What the packets tell. Keep it, and give it to a later reader of the same file."""
+        return self._current_pyav("index").index
+
+    @property
+    def num_replaced(self) -> int:
+        """Frames asked for so far in whose place another was given, with `errors="keep-good"`."""
+        return self._num_replaced
+
+    def find_damage(self) -> VideoError | None:
+        """Decode every frame, converting none.
+
+        Returns:
+            The error that names the first frame that cannot be decoded and the number of good ones; None when all is well.
+        """
+        return self._current_pyav("find_damage").damage()
 
     # ---- frames
 
@@ -141,7 +146,7 @@ class VideoReader:
         """Frame `key` (H, W, 3), or the frames of a slice (N, H, W, 3)."""
         if isinstance(key, slice):
             return self.get_batch(range(len(self))[key])
-        return self.get_batch([key])[0]
+        return self._frames([key], stays=True)[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for index in range(len(self)):
@@ -161,24 +166,52 @@ class VideoReader:
             TypeError: indices are no integers.
             VideoError: a frame cannot be decoded.
         """
+        return self._frames(indices, stays=False)
+
+    def frames_at(self, seconds: Sequence[float] | np.ndarray) -> np.ndarray:
+        """The frames that are shown at some times.
+
+        Args:
+            seconds: (N,) times by the clock of `timestamps_seconds`, in any order, repeats allowed.
+
+        Returns:
+            (N, H, W, 3) uint8 RGB, in the order asked.
+
+        Raises:
+            ValueError: nothing is shown at that time.
+            VideoError: a frame cannot be decoded.
+        """
+        times = np.asarray(seconds, np.float64).reshape(-1)
+        starts = self.timestamps_seconds
+        end = starts[-1] + (1 / self.fps if self.fps else 0.0)
+        frames = np.searchsorted(starts, times + _TIME_TOLERANCE_SECONDS, "right") - 1
+        outside = times[~((frames >= 0) & (times < end))]
+        if len(outside):
+            raise ValueError(
+                f"{self._name}: nothing is shown at {outside[0]:g} s, the video runs from {starts[0]:g} to {end:g} s"
+            )
+        return self._frames(frames, stays=False)
+
+    def _frames(self, indices: Sequence[int] | np.ndarray, *, stays: bool) -> np.ndarray:
+        backend = self._current()
         wanted = self._checked(indices)
         if len(wanted) == 0:
-            return np.empty((0, *self._frame_shape(), 3), np.uint8)
-        out: np.ndarray | None = None
-        reformatter = VideoReformatter()
-        written = -1  # place of the last frame written
-        for place in np.argsort(wanted, kind="stable"):
-            index = int(wanted[place])
-            if out is not None and index == wanted[written]:
-                out[place] = out[written]
-                continue
-            frame = self._decode(index)
-            if out is None:
-                out = np.empty((len(wanted), *self._frame_shape(), 3), np.uint8)
-            self._write_rgb(frame, index, out[place], reformatter)
-            written = place
-        assert out is not None
-        return out
+            return np.empty((0, backend.height, backend.width, 3), np.uint8)
+        try:
+            return self._decode(backend, wanted, stays=stays)
+        except VideoError:
+            if self._errors == "strict":
+                raise
+        return self._decode(backend, self._replaced(wanted), stays=False)
+
+    @staticmethod
+    def _decode(backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
+        ascending, row_of = np.unique(wanted, return_inverse=True)
+        if isinstance(backend, PyAVBackend):
+            frames = backend.decode(ascending, stays=stays)
+        else:
+            frames = backend.decode(ascending)
+        return frames if np.array_equal(ascending, wanted) else frames[row_of]
 
     def _checked(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         wanted = np.asarray(indices)
@@ -188,75 +221,27 @@ class VideoReader:
             raise TypeError(
                 f"frame numbers must be a flat list of integers, got {wanted.dtype} of shape {wanted.shape}"
             )
+        wanted = wanted.astype(np.int64)
         length = len(self)
-        for index in wanted:
-            if not -length <= index < length:
-                raise IndexError(f"{self._name}: there is no frame {index}, the video has {length} frames")
-        return np.where(wanted < 0, wanted.astype(np.int64) + length, wanted)
+        outside = wanted[(wanted < -length) | (wanted >= length)]
+        if len(outside):
+            raise IndexError(f"{self._name}: there is no frame {outside[0]}, the video has {length} frames")
+        return np.where(wanted < 0, wanted + length, wanted)
 
-    def _write_rgb(self, frame: VideoFrame, index: int, out: np.ndarray, reformatter: VideoReformatter) -> None:
-        """Convert a decoded frame into `out`, an (H, W, 3) view."""
-        if (frame.height, frame.width) != self._shape:
-            assert self._shape is not None
-            height, width = self._shape
-            raise VideoError(
-                f"{self._name}: frame {index} is {frame.width}x{frame.height}, others are {width}x{height}: "
-                "re-encode the file to one size"
-            )
-        rgb = reformatter.reformat(frame, format="rgb24", threads=1)
-        plane = rgb.planes[0]
-        strides = (plane.line_size, 3, 1)
-        shape = (rgb.height, rgb.width, 3)
-        pixels: np.ndarray = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
-        out[:] = np.rot90(pixels, self._quarter_turns) if self._quarter_turns else pixels
-
-    # ---- decoding
-
-    def _decode(self, index: int) -> VideoFrame:
-        if self._damage is not None and index >= self._damage[0]:
-            raise self._damage_error(index)
-        current = self._current_pass()
-        if index < current.position:
-            current = self._restart()
-        try:
-            frame = current.advance_to(index)
-        except _Damage as damage:
-            self._damage = (current.position + 1, str(damage))
-            self._drop_pass()  # a decoder that failed has no defined next frame
-            raise self._damage_error(index) from damage
-        if self._shape is None:
-            self._shape = (frame.height, frame.width)
-            self._quarter_turns = round(frame.rotation / 90) % 4 if self._rotate else 0
-        return frame
-
-    def _damage_error(self, index: int) -> VideoError:
-        assert self._damage is not None
-        num_good, reason = self._damage
-        return VideoError(
-            f"{self._name}: frame {index} cannot be decoded: {reason}; of {len(self)} frames "
-            + (f"the first {num_good} are good" if num_good else "none is good")
-        )
-
-    def _frame_shape(self) -> tuple[int, int]:
-        """Height and width after rotation. Only a frame tells its rotation, so the first one is decoded."""
-        if self._shape is None:
-            self._decode(0)
-        assert self._shape is not None
-        height, width = self._shape
-        return (width, height) if self._quarter_turns % 2 else (height, width)
-
-    def _packet_index(self) -> PacketIndex:
-        if self._index is None:
-            self._check_open()
-            container, stream = open_video(self._source)
-            with container:
-                index = scan_packets(container, stream)
-            if index.num_frames == 0:
-                raise VideoError(f"{self._name}: has a video stream without any frame")
-            if hasattr(self._source, "seek"):
-                self._drop_pass()  # it reads from the object whose position the scan moved
-            self._index = index
-        return self._index
+    def _replaced(self, wanted: np.ndarray) -> np.ndarray:
+        """The nearest good frame for each one that is lost."""
+        backend = self._current_pyav("errors")
+        lost = np.fromiter(backend.lost_frames(), np.int64)
+        good = np.setdiff1d(np.arange(backend.num_frames), lost)
+        error = backend.damage()
+        if error is not None and not len(good):
+            raise error
+        above = np.minimum(np.searchsorted(good, wanted), len(good) - 1)
+        below = np.maximum(above - 1, 0)
+        nearer_below = wanted - good[below] <= np.abs(good[above] - wanted)
+        nearest = np.where(good[above] == wanted, wanted, np.where(nearer_below, good[below], good[above]))
+        self._num_replaced += int((nearest != wanted).sum())
+        return nearest
 
     # ---- opening and closing
 
@@ -264,30 +249,27 @@ class VideoReader:
     def _name(self) -> str:
         return source_name(self._source)
 
-    def _check_open(self) -> None:
+    def _current(self) -> Backend:
         if self._closed:
             raise ValueError(f"{self._name}: this VideoReader is closed")
-
-    def _current_pass(self) -> _Pass:
-        self._check_open()
         # A forked copy shares the file position with its parent, so it opens the file itself.
-        if self._pass is None or self._pass.owner != os.getpid():
-            self._pass = _Pass(self._source, self._num_threads)
-        return self._pass
+        if self._backend is None or self._owner != os.getpid():
+            self._backend = self._open()
+            self._owner = os.getpid()
+        return self._backend
 
-    def _restart(self) -> _Pass:
-        self._drop_pass()
-        return self._current_pass()
-
-    def _drop_pass(self) -> None:
-        if self._pass is not None and self._pass.owner == os.getpid():
-            self._pass.close()
-        self._pass = None
+    def _current_pyav(self, what: str) -> PyAVBackend:
+        backend = self._current()
+        if not isinstance(backend, PyAVBackend):
+            raise ValueError(f"the video backend {self._backend_name!r} has no {what}: use backend='pyav'")
+        return backend
 
     def close(self) -> None:
         """Release the file and the decoder. Closing twice is fine."""
         self._closed = True
-        self._drop_pass()
+        if self._backend is not None and self._owner == os.getpid():
+            self._backend.close()
+        self._backend = None
 
     def __enter__(self) -> Self:
         return self
@@ -298,4 +280,13 @@ class VideoReader:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pass": None}
+        return {**self.__dict__, "_backend": None}
+
+
+def _check_size(short_side: int | None, size: tuple[int, int] | None) -> None:
+    if short_side is not None and size is not None:
+        raise ValueError(f"give short_side or size, not both: got {short_side} and {size}")
+    if short_side is not None and short_side < 1:
+        raise ValueError(f"short_side must be at least 1 pixel, got {short_side}")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size must be a height and a width of at least 1 pixel, got {size}")

@@ -1,0 +1,176 @@
+"""Exact frames through PyAV: the backend that every other is measured against."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from kinema.errors import VideoError
+from kinema.video.convert import FrameConverter
+from kinema.video.decoder import Decoder, FrameLost
+from kinema.video.index import PacketIndex
+from kinema.video.source import VideoSource, source_name
+
+# A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
+_RATE_TOLERANCE = 0.01
+
+
+class PyAVBackend:
+    """A `Backend` whose frame i is the i-th one that a decode of the whole file outputs, bit for bit.
+
+    Args:
+        source: what `VideoReader` takes.
+        num_threads: decoder threads.
+        rotate: turn frames as the file says.
+        index: of this file, from an earlier reader; None reads all packets.
+        short_side: let the colour conversion scale frames to this, in pixels.
+        size: likewise, to this height and width.
+
+    Raises:
+        VideoError: there is no such file, or it is no video.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        *,
+        num_threads: int = 1,
+        rotate: bool = True,
+        index: PacketIndex | None = None,
+        short_side: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self._name = source_name(source)
+        self._decoder = Decoder(source, num_threads, index)
+        self._rotate, self._short_side, self._size = rotate, short_side, size
+        self._known_converter: FrameConverter | None = None
+        self._known_lost: dict[int, str] | None = None
+
+    @property
+    def owner(self) -> int:
+        """The process that opened the file."""
+        return self._decoder.owner
+
+    @property
+    def index(self) -> PacketIndex:
+        """What the packets tell."""
+        index = self._decoder.index
+        if index.num_frames == 0:
+            raise VideoError(f"{self._name}: has a video stream without any frame")
+        return index
+
+    @property
+    def num_frames(self) -> int:
+        """Counted from the packets."""
+        return self.index.num_frames
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the time they are shown; 0.0 when the file does not tell."""
+        stream, index = self._decoder.stream, self.index
+        header_rate = float(stream.average_rate or stream.guessed_rate or 0)
+        if not index.shown_seconds:
+            return header_rate
+        rate = len(index.packet_of_frame) / index.shown_seconds
+        return header_rate if abs(rate - header_rate) <= _RATE_TOLERANCE * rate else rate
+
+    @property
+    def timestamps_seconds(self) -> np.ndarray:
+        """(num_frames,) float64: the file's own presentation times; made from the rate where it has none."""
+        index, fps = self.index, self.fps
+        seconds = index.seconds_of_frames()
+        step = 1 / fps if fps else 0.0
+        if seconds is None:
+            return np.arange(index.num_frames) * step
+        missing = seconds[-1] + step * np.arange(1, index.num_missing + 1)
+        return np.concatenate([seconds, missing])
+
+    @property
+    def height(self) -> int:
+        """Of what `decode` returns."""
+        return self._converter().shown[0]
+
+    @property
+    def width(self) -> int:
+        """Of what `decode` returns."""
+        return self._converter().shown[1]
+
+    @property
+    def rotation_degrees(self) -> int:
+        """Counter-clockwise turn that is applied: 0, 90, 180 or 270."""
+        return self._converter().orientation.quarter_turns * 90
+
+    def decode(self, indices: Sequence[int] | np.ndarray, *, stays: bool = False) -> np.ndarray:
+        """Decode some frames; see `Backend.decode`.
+
+        Args:
+            indices: (N,) ascending, distinct, in [0, num_frames).
+            stays: the frames that follow will be asked for next.
+        """
+        numbers = [int(index) for index in indices]
+        row_of = {number: row for row, number in enumerate(numbers)}
+        out: np.ndarray | None = None
+
+        def write(number: int, frame: VideoFrame) -> None:
+            nonlocal out
+            converter = self._converter(frame)
+            if out is None:
+                out = np.empty((len(numbers), *converter.shown, 3), np.uint8)
+            if (frame.height, frame.width) != converter.stored:
+                height, width = converter.stored
+                raise VideoError(
+                    f"{self._name}: frame {number} is {frame.width}x{frame.height}, others are {width}x{height}: "
+                    "re-encode the file to one size"
+                )
+            converter.write(frame, out[row_of[number]])
+
+        try:
+            self._decoder.decode(numbers, write, stays=stays)
+        except FrameLost as lost:
+            raise self._damage_error(lost.frame, lost.reason) from lost
+        assert out is not None
+        return out
+
+    def _converter(self, frame: VideoFrame | None = None) -> FrameConverter:
+        """Made for the size of frame 0, which only a frame tells, as it does its rotation."""
+        if self._known_converter is None:
+            if frame is None:
+                try:
+                    frame = self._decoder.first_frame()
+                except FrameLost as lost:
+                    raise self._damage_error(lost.frame, lost.reason) from lost
+            self._known_converter = FrameConverter(
+                frame, rotate=self._rotate, short_side=self._short_side, size=self._size
+            )
+        return self._known_converter
+
+    # ---- damage
+
+    def lost_frames(self) -> dict[int, str]:
+        """Number of each frame that cannot be decoded -> why. Decodes the whole file once."""
+        if self._known_lost is None:
+            self._known_lost = self._decoder.lost_frames()
+        return self._known_lost
+
+    def damage(self) -> VideoError | None:
+        """The error that names the first frame that cannot be decoded; None when all can."""
+        lost = self.lost_frames()
+        if not lost:
+            return None
+        first = min(lost)
+        return self._damage_error(first, lost[first])
+
+    def _damage_error(self, frame: int, reason: str) -> VideoError:
+        lost, total = self.lost_frames(), self.num_frames
+        good = total - len(lost)
+        if not good:
+            extent = "none is good"
+        elif min(lost, default=total) == good:
+            extent = f"the first {good} are good"
+        else:
+            extent = f"{good} are good"
+        return VideoError(f"{self._name}: frame {frame} cannot be decoded: {reason}; of {total} frames {extent}")
+
+    def close(self) -> None:
+        """Release the file and the decoder."""
+        self._decoder.close()

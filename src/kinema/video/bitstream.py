@@ -1,0 +1,176 @@
+"""What a compressed picture says of itself in its first bits: its type, whether it is shown, whether decoding can start at it.
+
+Containers tell this wrongly or not at all (AVI has no presentation times, a sync table may list pictures that need others), and
+numbering frames without decoding them depends on it.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+
+_START_CODE = re.compile(rb"\x00\x00\x01")
+_MPEG4_LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
+_MPEG4_PICTURE = b"\x00\x00\x01\xb6"
+_MPEG12_PICTURE = b"\x00\x00\x01\x00"
+
+
+class Picture(Enum):
+    """What a packet of an MPEG-1, -2 or -4 stream holds."""
+
+    REFERENCE = "reference"  # I, P or S: shown when the next reference arrives
+    BIDIRECTIONAL = "bidirectional"  # B: shown at once
+    NONE = "none"  # nothing that is shown
+
+
+class _Bits:
+    """Big-endian bits of a few bytes; reading past the end gives zeros."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data)
+        self._left = 8 * len(data)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        shifted = self._value >> self._left if self._left >= 0 else self._value << -self._left
+        return shifted & ((1 << count) - 1)
+
+
+# ---- MPEG-4 part 2 (ISO/IEC 14496-2, sections 6.2.3 and 6.2.5)
+
+
+class Mpeg4Pictures:
+    """Read the packets of an MPEG-4 stream in order: which picture each one makes the decoder decode.
+
+    AVI files may be packed: a packet holds a P and the B that follows it, and the next packet without a coded picture makes the
+    decoder take the B out of its pocket.
+
+    Args:
+        extradata: of the stream; holds the layer header, which a packet may hold as well.
+    """
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._time_bits = _mpeg4_time_bits(extradata or b"")
+        self._in_pocket = False
+
+    def read(self, packet: bytes) -> Picture:
+        """The picture that the decoder takes up with `packet`."""
+        first = packet.find(_MPEG4_PICTURE)
+        if first < 0:
+            return Picture.NONE
+        if first > 4:
+            self._time_bits = _mpeg4_time_bits(packet[:first]) or self._time_bits
+        kind, is_coded = self._header(packet[first + 4 : first + 24])
+        if not is_coded:
+            from_pocket, self._in_pocket = self._in_pocket, False
+            return Picture.BIDIRECTIONAL if from_pocket else Picture.NONE
+        self._in_pocket = self._in_pocket or packet.find(_MPEG4_PICTURE, first + 4) >= 0
+        return Picture.BIDIRECTIONAL if kind == 2 else Picture.REFERENCE
+
+    def _header(self, content: bytes) -> tuple[int, bool]:
+        """Type (0 I, 1 P, 2 B, 3 S) of a picture, and whether it is coded at all."""
+        bits = _Bits(content)
+        kind = bits.take(2)
+        if self._time_bits is None:
+            return kind, True
+        for _ in range(64):  # one 1 a second gone by
+            if not bits.take(1):
+                break
+        bits.take(1 + self._time_bits + 1)  # between two markers
+        return kind, bool(bits.take(1))
+
+
+def _mpeg4_time_bits(header: bytes) -> int | None:
+    """Bits of vop_time_increment; None when `header` holds no layer header."""
+    found = _MPEG4_LAYER.search(header)
+    if found is None:
+        return None
+    bits = _Bits(header[found.end() : found.end() + 32])
+    bits.take(1 + 8)  # random access, object type
+    if bits.take(1):
+        bits.take(4 + 3)  # version, priority
+    if bits.take(4) == 15:
+        bits.take(8 + 8)  # pixel aspect ratio
+    if bits.take(1):
+        bits.take(2 + 1)  # chroma format, low delay
+        if bits.take(1):
+            bits.take(79)  # buffer sizes
+    if bits.take(2) != 0 or not bits.take(1):  # another shape than a rectangle, or not what this function takes it for
+        return None
+    return max(1, (bits.take(16) - 1).bit_length())
+
+
+# ---- MPEG-1 and -2 (ISO/IEC 13818-2, section 6.2.3)
+
+
+def mpeg12_picture(packet: bytes) -> Picture:
+    """What a packet of MPEG-1 or -2 holds, by its first picture header."""
+    first = packet.find(_MPEG12_PICTURE)
+    if first < 0 or first + 6 > len(packet):
+        return Picture.NONE
+    kind = packet[first + 5] >> 3 & 7  # after a temporal reference of 10 bits
+    return Picture.BIDIRECTIONAL if kind == 3 else Picture.REFERENCE
+
+
+# ---- VP8 (RFC 6386, section 9.1)
+
+
+def vp8_is_shown(packet: bytes) -> bool:
+    """Whether a VP8 picture is shown; some are stored only as references."""
+    return bool(packet[0] & 0x10)
+
+
+# ---- H.264 and HEVC
+
+
+def nal_length_size(codec: str, extradata: bytes | None) -> int:
+    """Bytes of the length before each NAL unit, as in mp4 and mkv; 0 for start codes, as in ts and raw streams."""
+    if not extradata or extradata[0] != 1:
+        return 0
+    place = 4 if codec == "h264" else 21
+    return (extradata[place] & 3) + 1 if len(extradata) > place else 0
+
+
+def _nal_units(packet: bytes, length_size: int) -> Iterator[bytes]:
+    """The beginnings (up to 64 bytes) of the NAL units of a packet."""
+    if length_size:
+        place = 0
+        while place + length_size < len(packet):
+            size = int.from_bytes(packet[place : place + length_size])
+            place += length_size
+            yield packet[place : place + min(size, 64)]
+            place += size
+    else:
+        for found in _START_CODE.finditer(packet):
+            yield packet[found.end() : found.end() + 64]
+
+
+def h264_can_start_at(packet: bytes, length_size: int) -> bool:
+    """Whether a packet holds an IDR picture.
+
+    Decoding may start at other pictures with a recovery point too (open groups of pictures), but there the decoder misses
+    references that later pictures list without using them, which cannot be told from damage.
+    Source: ITU-T H.264, 7.4.1.2.4 and D.2.8.
+    """
+    for unit in _nal_units(packet, length_size):
+        kind = unit[0] & 31 if unit else 0
+        if kind in (1, 2, 5):
+            return kind == 5
+    return False
+
+
+def _first_hevc_slice(packet: bytes, length_size: int) -> int:
+    for unit in _nal_units(packet, length_size):
+        kind = unit[0] >> 1 & 63 if unit else 63
+        if kind < 32:
+            return kind
+    return 63
+
+
+def hevc_can_start_at(packet: bytes, length_size: int) -> bool:
+    """Whether a packet holds an intra random access picture. Source: ITU-T H.265, 7.4.2.2."""
+    return 16 <= _first_hevc_slice(packet, length_size) <= 23
+
+
+def hevc_needs_what_precedes(packet: bytes, length_size: int) -> bool:
+    """Whether a packet is a skipped leading picture (RASL): one that refers to what lies before its key picture."""
+    return _first_hevc_slice(packet, length_size) in (8, 9)
