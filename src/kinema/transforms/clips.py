@@ -7,7 +7,7 @@ import numpy as np
 
 from kinema.errors import SampleValueError
 from kinema.transforms.base import Sample, name_of
-from kinema.transforms.lazy import begin_step, name_of
+from kinema.transforms.lazy import begin_step
 
 _PLACES = ("gt_bboxes", "proposals", "keypoint")  # keys that say where something is in the frames
 
