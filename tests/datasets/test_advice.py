@@ -34,7 +34,7 @@ def test_a_good_loader_gets_no_advice() -> None:
 def test_sparse_key_frames_lead_to_prepare() -> None:
     sparse = FrameFacts(num_wanted=8, num_walked=120, decoded_short_side=128, used_short_side=128)
     (sentence,) = advise(profile(DECODING, frames=sparse), num_cores=4)
-    assert sentence.startswith("Opening and decoding takes 90% of the time: key frames are sparse, so that the decoder")
+    assert sentence.startswith("Opening and decoding take 90% of the time: key frames are sparse, so that the decoder")
     assert "120 frames to give 8. `kinema data prepare SRC DST` re-encodes" in sentence
 
 

@@ -105,8 +105,8 @@ def _decoding(profile: LoaderProfile, epoch: EpochProfile) -> list[str]:
             f"{facts.used_short_side:.0f}"
         )
         options = f" --short-side {facts.used_short_side:.0f}"
-    what = "Opening and decoding" if share >= resizing else "Resizing"
-    begin = f"{what} takes {max(share, resizing):.0%} of the time"
+    what = "Opening and decoding take" if share >= resizing else "Resizing takes"
+    begin = f"{what} {max(share, resizing):.0%} of the time"
     if reasons:
         return [
             f"{begin}: {'; '.join(reasons)}. `kinema data prepare SRC DST{options}` re-encodes the clips for training, once."
