@@ -41,7 +41,7 @@ def test_a_run_names_counts_and_lists_broken_videos(tmp_path, caplog):
     ends = [record.getMessage() for record in caplog.records if "so far" in record.getMessage()]
     assert len(ends) == 3
     file = tmp_path / "broken.jsonl"
-    assert ends[2] == f"epoch 3: 1 broken samples were replaced; 1 broken videos so far, listed in {file}"
+    assert ends[2] == f"epoch 3: samples replaced because they are broken: 1; broken videos so far: 1, listed in {file}"
 
 
 def test_a_run_without_broken_videos_writes_nothing_about_them(tmp_path, caplog):
@@ -50,7 +50,7 @@ def test_a_run_without_broken_videos_writes_nothing_about_them(tmp_path, caplog)
         train(tmp_path, epochs=1)
     assert not (tmp_path / "broken.jsonl").exists()
     assert "damaged" not in caplog.text
-    assert "broken videos" not in caplog.text
+    assert "because they are broken" not in caplog.text
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

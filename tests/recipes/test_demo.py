@@ -3,7 +3,6 @@ import pytest
 
 from kinema.recipes import demo as demo_module
 from kinema.recipes.demo import HoldFrame, demo, hold_one_frame
-from kinema.transforms import OpenVideo
 
 
 def test_one_frame_is_held_in_each_clip():
@@ -15,12 +14,8 @@ def test_the_frame_is_held_between_sampling_and_decoding():
     steps = hold_one_frame(
         [dict(type="OpenVideo"), dict(type="SampleFrames"), dict(type="DecodeVideo"), dict(type="Resize")]
     )
-    assert [step if isinstance(step, HoldFrame) else step["type"] for step in steps][1:4] == [
-        "SampleFrames",
-        steps[2],
-        "DecodeVideo",
-    ]
-    assert isinstance(OpenVideo(), OpenVideo)
+    names = [type(step).__name__ if isinstance(step, HoldFrame) else step["type"] for step in steps]
+    assert names == ["OpenVideo", "SampleFrames", "HoldFrame", "DecodeVideo", "Resize"]
 
 
 @pytest.mark.slow

@@ -1,9 +1,21 @@
+import av
 import cv2
 import numpy as np
 import pytest
 
 from kinema.errors import SampleValueError, VideoError
-from kinema.transforms import ArrayDecode, BuildPseudoClip, Flip, FormatShape, ImageDecode, RawFrameDecode, read_image
+from kinema.transforms import (
+    ArrayDecode,
+    BuildPseudoClip,
+    DecodeVideo,
+    Flip,
+    FormatShape,
+    ImageDecode,
+    OpenVideo,
+    RawFrameDecode,
+    read_image,
+)
+from kinema.video import VideoReader
 
 
 @pytest.fixture
@@ -126,3 +138,30 @@ def test_bad_input_is_named(frame_folder, tmp_path):
         BuildPseudoClip(4)({"imgs": [0, 0]})
     with pytest.raises(ValueError, match="clip_len must be at least 1, got 0"):
         BuildPseudoClip(0)
+
+
+def test_good_frames_take_the_place_of_damaged_ones_when_asked_for(tmp_path, make_video):
+    video = tmp_path / "cut.mp4"
+    make_video(video, num_frames=30)
+    with av.open(str(video)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    content = bytearray(video.read_bytes())
+    for packet in packets[12:]:
+        content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    sound = VideoReader(video).get_batch(range(30))
+    video.write_bytes(content)
+
+    def decoded(errors):
+        sample = OpenVideo(errors=errors)({"filename": str(video)})
+        return DecodeVideo()({**sample, "frame_inds": np.arange(30)})
+
+    with pytest.raises(VideoError, match="cut.mp4"):
+        decoded("strict")
+    sample = decoded("keep-good")
+    wrong = [i for i in range(30) if not np.array_equal(sample["imgs"][i], sound[i])]
+    assert sample["num_replaced_frames"] == len(wrong)
+    assert 0 < len(wrong) < 30
+    assert all(any(np.array_equal(sample["imgs"][i], frame) for frame in sound) for i in wrong)
+    assert "num_replaced_frames" not in OpenVideo()({"filename": str(make_video())})
+    with pytest.raises(ValueError, match="OpenVideo: errors must be 'strict' or 'keep-good', got 'skip'"):
+        OpenVideo(errors="skip")

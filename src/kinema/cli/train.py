@@ -56,6 +56,7 @@ def train(
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
     from kinema.config import Config
+    from kinema.distributed import is_main_process
     from kinema.engine import Runner, show_on_console
     from kinema.recipes import classification
 
@@ -96,6 +97,8 @@ def train(
     except KeyboardInterrupt:
         typer.echo("stopped; the same command with --resume goes on from the last finished epoch", err=True)
         raise typer.Exit(130) from None
+    if not is_main_process():  # which alone writes the summary
+        return
     summary = json.loads((runner.work_dir / "summary.json").read_text(encoding="utf-8"))
     if as_json:
         print_json(summary)
@@ -179,5 +182,8 @@ def _print_summary(summary: dict[str, Any], work_dir: Path) -> None:
     best = summary["best"]
     if best:
         rows.insert(0, [f"best {best['metric']}", f"{best['value']:.4f} (epoch {best['epoch']})"])
+    listed = work_dir / "broken.jsonl"
+    if listed.is_file():
+        rows.append(["broken videos", f"{len(listed.read_text(encoding='utf-8').splitlines())} ({listed})"])
     print_table(f"Trained in {work_dir}", ["", ""], rows)
     print(f"try it:  kinema predict {shlex.quote(str(work_dir))} VIDEO...")

@@ -38,6 +38,7 @@ class Sample(TypedDict, total=False):
     audios: Annotated[Any, "the dataset"]  # features of the sound
     video_reader: Annotated[Any, "OpenVideo"]  # an open reader; None after decoding
     total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video, or of its part
+    num_replaced_frames: Annotated[int, "OpenVideo"]  # of errors="keep-good": frames of `imgs` in place of damaged ones
     avg_fps: Annotated[float, "OpenVideo"]  # average frames per second
     frame_inds: Annotated[
         np.ndarray, "SampleFrames"

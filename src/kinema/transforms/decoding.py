@@ -54,19 +54,32 @@ class OpenVideo(BaseTransform):
     Args:
         io_backend: only "disk": the file is read where it lies.
         num_threads: threads that decode this video.
+        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`; "keep-good" gives the nearest good frame
+            of the video in its place, and `DecodeVideo` writes how many were replaced as `num_replaced_frames`.
 
     Raises:
-        ValueError: `io_backend` is another.
+        ValueError: `io_backend` or `errors` is another.
         VideoError: the file cannot be opened as a video, or has no frame in the sample's part.
     """
 
-    def __init__(self, io_backend: Literal["disk"] = "disk", num_threads: int = 1) -> None:
+    def __init__(
+        self,
+        io_backend: Literal["disk"] = "disk",
+        num_threads: int = 1,
+        *,
+        errors: Literal["strict", "keep-good"] = "strict",
+    ) -> None:
         if io_backend not in ("disk", "local"):
             raise ValueError(f"OpenVideo reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
+        if errors not in ("strict", "keep-good"):
+            raise ValueError(f"OpenVideo: errors must be 'strict' or 'keep-good', got {errors!r}")
         self.num_threads = num_threads
+        self.errors = errors
 
     def transform(self, results: Sample) -> Sample:
-        reader = VideoReader(self._source(results), num_threads=self.num_threads)
+        reader = VideoReader(self._source(results), num_threads=self.num_threads, errors=self.errors)
+        if self.errors == "keep-good":
+            results["num_replaced_frames"] = 0
         first, stop = choose_part(results, reader)
         results["video_reader"] = reader
         results["total_frames"] = stop - first
@@ -84,7 +97,7 @@ class OpenVideo(BaseTransform):
         return path if path.suffix else path.with_suffix(".mp4")
 
     def __repr__(self) -> str:
-        return f"OpenVideo(num_threads={self.num_threads})"
+        return f"OpenVideo(num_threads={self.num_threads}, errors={self.errors!r})"
 
 
 @TRANSFORMS.register_module(name=["DecodeVideo", "DecordDecode", "OpenCVDecode"])
@@ -92,7 +105,7 @@ class DecodeVideo(BaseTransform):
     """Decode the chosen frames, exactly, and close the video.
 
     Reads `video_reader`, `frame_inds`. Writes `imgs` (num_frames, H, W, 3) uint8 RGB, `original_shape`, `img_shape`;
-    `video_reader` becomes None.
+    `video_reader` becomes None. With `OpenVideo(errors="keep-good")` also `num_replaced_frames`.
 
     Args:
         mode: "accurate"; the "efficient" of old configs, which took key frames in place of the frames asked for,
@@ -112,6 +125,8 @@ class DecodeVideo(BaseTransform):
         reader: Any = results["video_reader"]
         frames = np.asarray(results["frame_inds"]).reshape(-1)
         images = reader.get_batch(frames)
+        if "num_replaced_frames" in results:
+            results["num_replaced_frames"] = reader.num_replaced
         reader.close()
         results["video_reader"] = None
         return write_frames(results, images)

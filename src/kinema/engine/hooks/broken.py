@@ -94,7 +94,7 @@ class BrokenVideosHook(Hook):
         if self._in_epoch and is_main_process():
             self._write()
             logger.warning(
-                "epoch %d: %d broken samples were replaced; %d broken videos so far, listed in %s",
+                "epoch %d: samples replaced because they are broken: %d; broken videos so far: %d, listed in %s",
                 *(runner.epoch + 1, self._in_epoch, len(self._of("train")), self._file),
             )
         self._in_epoch = 0
