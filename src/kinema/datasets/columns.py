@@ -79,6 +79,7 @@ class TextColumn(WorkerShared):
         self.starts = starts
         self.lengths = lengths
         self.folder = folder
+        self._before = os.path.join(folder, "") if folder else ""  # noqa: PTH118 - with the slash at its end
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Self:
@@ -101,10 +102,14 @@ class TextColumn(WorkerShared):
         return len(self.starts)
 
     def __getitem__(self, place: int) -> str:
-        start = self.starts[place]
-        text = self.buffer[start : start + self.lengths[place]].tobytes().decode("utf-8", "surrogateescape")
-        path: str = join_path(self.folder, text) if self.folder else text
-        return path
+        start = self.starts.item(place)  # arithmetic on numpy's integers would take twice as long
+        text = self.buffer[start : start + self.lengths.item(place)].tobytes().decode("utf-8", "surrogateescape")
+        if not self._before:
+            return text
+        if text[:1] in ("", "/") or ":" in text:  # may be absolute, or a URL
+            path: str = join_path(self.folder, text)
+            return path
+        return self._before + text
 
     def __iter__(self) -> Iterator[str]:
         return map(self.__getitem__, range(len(self)))
@@ -127,7 +132,7 @@ class NumberColumn(WorkerShared):
         return len(self.numbers)
 
     def __getitem__(self, place: int) -> int | float:
-        number: int | float = self.numbers[place].item()
+        number: int | float = self.numbers.item(place)
         return number
 
     def take(self, places: Indices) -> Self:
@@ -163,7 +168,7 @@ class LabelColumn(WorkerShared):
             hot[self._values_of(place)] = 1
             return hot
         if self.ends is None:
-            return self.values[place].item()
+            return self.values.item(place)
         return next(iter(self.of(place)), -1)
 
     def _values_of(self, place: int) -> np.ndarray:
