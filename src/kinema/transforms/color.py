@@ -9,40 +9,34 @@ from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 
 
-def grey_levels(frames: np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) float32 RGB frames -> (T, H, W) grey levels. Summed in this order: published pixels depend on rounding."""
-    return 0.2989 * frames[..., 0] + 0.587 * frames[..., 1] + 0.114 * frames[..., 2]
+def grey_levels(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 RGB frame -> (H, W) grey levels. Summed in this order: published pixels depend on the rounding."""
+    levels: np.ndarray = 0.2989 * frame[..., 0] + 0.587 * frame[..., 1] + 0.114 * frame[..., 2]
+    return levels
 
 
-def adjust_brightness(frames: np.ndarray, factor: float) -> np.ndarray:
-    """(T, H, W, 3) float32 frames times `factor`."""
-    return frames * np.float32(factor)
+def adjust_brightness(frame: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) float32 frame times `factor`."""
+    return frame * np.float32(factor)
 
 
-def adjust_contrast(frames: np.ndarray, factor: float) -> np.ndarray:
-    """(T, H, W, 3) float32 frames blended with the mean grey level of each frame: factor 0 is flat, 1 changes nothing."""
-    levels = (
-        grey_levels(frames).reshape(len(frames), -1).mean(axis=1)
-    )  # summed frame by frame, as a mean of one frame is
-    return factor * frames + (1 - factor) * levels[:, None, None, None]
+def adjust_contrast(frame: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) float32 frame blended with its mean grey level: factor 0 is flat, 1 changes nothing."""
+    return factor * frame + (1 - factor) * grey_levels(frame).mean()
 
 
-def adjust_saturation(frames: np.ndarray, factor: float) -> np.ndarray:
-    """(T, H, W, 3) float32 frames blended with their grey levels: factor 0 is grey, 1 changes nothing."""
-    return factor * frames + (1 - factor) * grey_levels(frames)[..., None]
+def adjust_saturation(frame: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) float32 frame blended with its grey levels: factor 0 is grey, 1 changes nothing."""
+    return factor * frame + (1 - factor) * grey_levels(frame)[..., None]
 
 
-def adjust_hue(frames: np.ndarray, factor: float) -> np.ndarray:
-    """(T, H, W, 3) float32 frames with the hue turned by `factor` of the full circle as bytes hold it, by way of uint8 HSV."""
+def adjust_hue(frame: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) float32 frame with the hue turned by `factor` of the full circle as bytes hold it, by way of uint8 HSV."""
     if factor == 0:  # the way through HSV would round
-        return frames
-    turn = int(factor * 255)
-    out = np.empty_like(frames)
-    for frame, target in zip(np.clip(frames, 0, 255).astype(np.uint8), out, strict=True):
-        hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-        hsv[..., 0] = (hsv[..., 0].astype(np.int32) + turn) % 180
-        target[:] = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-    return out
+        return frame
+    hsv = cv2.cvtColor(np.clip(frame, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(np.int32) + int(factor * 255)) % 180
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
 
 @TRANSFORMS.register_module()
@@ -79,10 +73,16 @@ class ColorJitter(BaseTransform):
             np.random.uniform(low, high) for low, high in (self.brightness, self.contrast, self.saturation, self.hue)
         ]
         functions = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
-        frames = np.stack(list(results["imgs"])).astype(np.float32)
-        for which in self.order:
-            frames = functions[which](frames, drawn[which])
-        results["imgs"] = np.clip(frames, 0, 255).astype(np.uint8)
+        frames = results["imgs"]
+        out = np.empty((len(frames), *frames[0].shape), dtype=np.uint8)
+        for frame, target in zip(
+            frames, out, strict=True
+        ):  # one by one: a frame's floats stay in the cache, a clip's do not
+            changed = frame.astype(np.float32)
+            for which in self.order:
+                changed = functions[which](changed, drawn[which])
+            target[:] = np.clip(changed, 0, 255)
+        results["imgs"] = out
         return results
 
     def __repr__(self) -> str:
