@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -35,6 +36,21 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         return write_video(path or tmp_path / "video.mp4", frames, fps, **options)
 
     return make
+
+
+@pytest.fixture
+def damaged_video(make_video: Callable[..., Path], tmp_path: Path) -> Path:
+    """A video of 20 frames with all packets, of which the one of frame 12 holds no picture any more."""
+    options = {"x264-params": "bframes=0:keyint=5:scenecut=0"}
+    path = make_video(tmp_path / "damaged.mp4", options=options)
+    with av.open(str(path)) as container:
+        packet = [one for one in container.demux(video=0) if one.size][12]
+        assert packet.pos is not None
+        start, size = packet.pos, packet.size
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = b"\xff" * size
+    path.write_bytes(content)
+    return path
 
 
 @pytest.fixture(scope="session")
