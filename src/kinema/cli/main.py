@@ -9,6 +9,7 @@ import typer
 
 from kinema import __version__
 from kinema.cli.bench import bench
+from kinema.cli.data import data
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
 from kinema.cli.models import models
@@ -29,6 +30,7 @@ app = typer.Typer(
 for command in (train, test, predict, models, demo, doctor):
     app.command()(command)
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 
 def _show_version(wanted: bool) -> None:

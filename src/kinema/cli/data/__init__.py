@@ -1,0 +1,13 @@
+"""`kinema data`: look at a data set's videos, and make them ready for training."""
+
+import typer
+
+from kinema.cli.data.check import check
+from kinema.cli.data.info import info
+from kinema.cli.data.prepare import prepare
+
+data = typer.Typer(name="data", help="Check, describe and prepare the videos of a data set.", no_args_is_help=True)
+for command in (check, info, prepare):
+    data.command()(command)
+
+__all__ = ["data"]

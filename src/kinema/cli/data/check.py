@@ -1,0 +1,143 @@
+"""`kinema data check`: which videos cannot be read to their end?"""
+
+import functools
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinema.cli.data.sources import find_sources
+from kinema.cli.data.workers import Failure, available_cores, run_isolated
+from kinema.cli.options import Json
+from kinema.cli.output import print_json, print_table
+from kinema.errors import VideoError
+from kinema.progress import ProgressBar
+
+_GOOD_FRAMES = re.compile(r"(?:(?P<count>\d+) are|none is) good$")
+
+DEFAULT_TIMEOUT_SECONDS = 3600.0
+
+DataWorkers = Annotated[
+    int | None, typer.Option("--workers", help="Processes that read videos; default: one a core.", min=1)
+]
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Give up on a video that takes longer than this.", min=0.001)
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A video that cannot be used as it is.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong with it.
+        num_good: frames that can be decoded; None when that is not known.
+        num_frames: frames that there should be; None when that is not known.
+    """
+
+    path: str
+    problem: str
+    num_good: int | None = None
+    num_frames: int | None = None
+
+
+def check(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A video, a folder (with all below it), or a list of 'path label' lines.", metavar="PATH|LIST"
+        ),
+    ],
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Read packets only: finds files that cannot be opened or break off.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the paths of the bad files here, one a line.")] = None,
+    workers: DataWorkers = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    as_json: Json = False,
+) -> None:
+    """Decode every frame of every video and list the bad ones; the exit status is 1 when there are any."""
+    paths = find_sources(source).paths
+    try:
+        problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=timeout)
+    except KeyboardInterrupt:
+        typer.echo("stopped before all videos were checked", err=True)
+        raise typer.Exit(130) from None
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("".join(f"{one.path}\n" for one in problems), encoding="utf-8", errors="surrogateescape")
+    if as_json:
+        print_json({"videos": len(paths), "fast": fast, "problems": [asdict(one) for one in problems]})
+    else:
+        if problems:
+            rows = [[one.path, one.problem, _good_of_all(one)] for one in problems]
+            print_table("", ["file", "problem", "good frames"], rows)
+        how = "packets read, frames not decoded" if fast else "every frame decoded"
+        print(f"{len(problems)} of {len(paths)} videos have problems ({how})")
+    if problems:
+        raise typer.Exit(1)
+
+
+def find_problems(
+    paths: list[Path], *, fast: bool, num_workers: int, timeout_seconds: float | None = None
+) -> list[Problem]:
+    """Check videos in other processes; what crashes or hangs there becomes a problem of its file.
+
+    Args:
+        paths: the files.
+        fast: read packets only.
+        num_workers: processes.
+        timeout_seconds: limit for one file.
+
+    Returns:
+        The problems, in the order of the files.
+    """
+    found: dict[Path, Problem] = {}
+    bar = ProgressBar(len(paths))
+    try:
+        one_file = functools.partial(problem_of, fast=fast)
+        for outcome in run_isolated(one_file, paths, num_workers=num_workers, timeout_seconds=timeout_seconds):
+            if isinstance(outcome.result, Failure):
+                found[outcome.task] = Problem(str(outcome.task), outcome.result.reason)
+            elif outcome.result is not None:
+                found[outcome.task] = outcome.result
+            bar.update()
+    finally:
+        bar.close()
+    return [found[path] for path in paths if path in found]
+
+
+def problem_of(path: Path, *, fast: bool) -> Problem | None:
+    """What is wrong with one video; None when nothing is."""
+    from kinema.video import VideoReader
+
+    num_frames = None
+    try:
+        with VideoReader(path) as reader:
+            num_frames = len(reader)
+            if fast and reader.index.num_missing:
+                num_good = num_frames - reader.index.num_missing
+                return Problem(str(path), "the file breaks off", num_good, num_frames)
+            damage = None if fast else reader.find_damage()
+    except VideoError as error:
+        damage = error
+    if damage is None:
+        return None
+    return Problem(str(path), str(damage).removeprefix(f"{path}: "), _num_good(damage), num_frames)
+
+
+def _num_good(damage: VideoError) -> int | None:
+    """Of the frames, as the error's last words have it."""
+    found = _GOOD_FRAMES.search(str(damage))
+    if found is None:
+        return None
+    return 0 if found["count"] is None else int(found["count"])
+
+
+def _good_of_all(problem: Problem) -> str:
+    if problem.num_frames is None:
+        return ""
+    return f"{'?' if problem.num_good is None else problem.num_good} of {problem.num_frames}"

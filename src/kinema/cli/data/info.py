@@ -1,0 +1,89 @@
+"""`kinema data info`: what is this video?"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli.options import Json
+from kinema.cli.output import print_json, print_table
+from kinema.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from kinema.video.probe import VideoFacts
+
+
+def info(
+    file: Annotated[Path, typer.Argument(help="A video file.", metavar="FILE")],
+    fast: Annotated[bool, typer.Option("--fast", help="Do not decode every frame to look for damage.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a video file is, how its key frames lie, and what that means for training."""
+    from kinema.video.probe import advice, probe_video
+
+    if file.is_dir() or file.suffix.lower() in (".txt", ".csv", ".json"):
+        raise AnnotationError(
+            f"{file}: expected a video file; `kinema data check` looks at every video of a folder or a list"
+        )
+    facts = probe_video(file, decode=not fast)
+    sentences = advice(facts)
+    if as_json:
+        print_json(_json_value(facts) | {"advice": sentences})
+        return
+    print_table(str(file), ["", ""], _rows(facts))
+    for sentence in sentences:
+        print(f"* {sentence}")
+
+
+def _json_value(facts: "VideoFacts") -> dict[str, Any]:
+    ratio = facts.sample_aspect_ratio
+    return asdict(facts) | {"sample_aspect_ratio": None if ratio is None else str(ratio)}
+
+
+def _rows(facts: "VideoFacts") -> list[list[str]]:
+    colour = [facts.pixel_format, f"{facts.bit_depth} bit", facts.color_space, facts.hdr_transfer]
+    if facts.color_range is not None:
+        colour.append(f"{facts.color_range} range")
+    size = [f"{facts.width}x{facts.height}"]
+    if facts.rotation_degrees:
+        size.append(f"turned by {facts.rotation_degrees} degrees")
+    if facts.sample_aspect_ratio is not None:
+        size.append(f"pixels {facts.sample_aspect_ratio.numerator}:{facts.sample_aspect_ratio.denominator}")
+    rows = [
+        ["container", facts.container],
+        ["codec", _joined([facts.codec, facts.profile])],
+        ["colour", _joined(colour)],
+        ["size", _joined(size)],
+        ["frame rate", f"{facts.fps:.6g} a second{', variable' if facts.is_variable_rate else ''}"],
+        ["frames", _frames(facts)],
+        ["duration", f"{facts.duration_seconds:.3f} s"],
+    ]
+    if facts.first_timestamp_seconds is not None:
+        rows.append(["first frame at", f"{facts.first_timestamp_seconds:.3f} s"])
+    if facts.bit_rate is not None:
+        rows.append(["bit rate", f"{facts.bit_rate / 1000:.0f} kbit/s"])
+    rows.append(["key frames", _keyframes(facts)])
+    audio = [f"{one.codec} {one.sample_rate} Hz {one.channels} channels" for one in facts.audio]
+    rows.append(["audio", "; ".join(audio) or "none"])
+    return rows
+
+
+def _joined(parts: Sequence[str | None]) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _frames(facts: "VideoFacts") -> str:
+    if facts.damage is not None:
+        return f"{facts.num_frames}, damaged"
+    return f"{facts.num_frames}{', all can be decoded' if facts.was_decoded else ''}"
+
+
+def _keyframes(facts: "VideoFacts") -> str:
+    if facts.num_keyframes == 1:
+        return "1, the first frame"
+    return (
+        f"{facts.num_keyframes}, one in {facts.keyframe_spacing_mean:.1f} frames on average, "
+        f"at most {facts.keyframe_spacing_max} apart"
+    )
