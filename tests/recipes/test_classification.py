@@ -46,7 +46,7 @@ def test_impossible_data_is_named(tmp_path, make_video, clips):
     make_video(tmp_path / "a.mp4", num_frames=4)
     (tmp_path / "train.txt").write_text("a.mp4 0\n")
     with pytest.raises(
-        AnnotationError, match="no class has two clips, so none can be held out for validation: give --val"
+        AnnotationError, match="no class has clips of two source videos, so none can be held out for validation: give --val"
     ):
         classification(tmp_path / "train.txt", work_dir=tmp_path)
     (tmp_path / "train.txt").write_text("a.mp4\n")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Annotations, Split, check_labels, find_splits, hold_out, write_list
+from kinema.datasets.annotations import Annotations, Split, check_labels, find_splits, split_by_group, write_list
 from kinema.errors import AnnotationError, VideoError
 from kinema.models import zoo
 from kinema.video import VideoReader
@@ -226,10 +226,10 @@ def default_workers() -> int:
 
 def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
-    train, val = hold_out(split.annotations, seed=seed)
+    train, val = split_by_group(split.annotations, seed=seed)
     if not len(val):
         raise AnnotationError(
-            f"{split.path}: no class has two clips, so none can be held out for validation: give --val"
+            f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val"
         )
     configs = []
     for name, clips in (("train", train), ("val", val)):

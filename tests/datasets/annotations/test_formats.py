@@ -7,9 +7,9 @@ from kinema.datasets.annotations import (
     FORMATS,
     find_format,
     find_splits,
-    hold_out,
     read_annotations,
     read_split,
+    split_by_group,
     write_list,
 )
 from kinema.errors import AnnotationError
@@ -100,7 +100,7 @@ def test_held_out_parts_of_videos_are_written_with_their_times(tmp_path):
     rows = "".join(f"{name}.mp4,{part % 2},{part}.25,{part + 1}\n" for name in "abcd" for part in range(2))
     (tmp_path / "all.csv").write_text("path,label,start,end\n" + rows)
     split = read_split(tmp_path / "all.csv")
-    train, held = hold_out(split.annotations, share=0.3)
+    train, held = split_by_group(split.annotations, share=0.3)
     assert not {path for path, _ in train} & {path for path, _ in held}
     written = write_list(tmp_path / "work" / "train.txt", train, split.video_root)
     assert written.name == "train.csv"

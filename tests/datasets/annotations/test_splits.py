@@ -1,6 +1,6 @@
 import pytest
 
-from kinema.datasets.annotations import find_splits, has_splits, hold_out, read_list, read_split, write_list
+from kinema.datasets.annotations import find_splits, has_splits, read_list, read_split, split_by_group, write_list
 from kinema.errors import AnnotationError
 
 
@@ -56,12 +56,12 @@ def test_holding_out_takes_a_share_of_each_class_that_depends_on_paths_and_seed_
         (tmp_path / f"{index}.mp4").hardlink_to(clip)
     (tmp_path / "many.txt").write_text("".join(f"{index}.mp4 {index % 3}\n" for index in range(30)))
     split = read_split(tmp_path / "many.txt")
-    train, held = map(list, hold_out(split.annotations, share=0.2, seed=1))
+    train, held = map(list, split_by_group(split.annotations, share=0.2, seed=1))
     assert sorted(train + held) == sorted(split.annotations)
     assert sorted(record.labels[0] for record in held) == [0, 0, 1, 1, 2, 2]
-    assert list(hold_out(split.annotations, share=0.2, seed=1)[1]) == held
-    assert list(hold_out(split.annotations, share=0.2, seed=2)[1]) != held
-    assert len(hold_out(read_split(tmp_path / "one.txt").annotations)[1]) == 0  # a class with one clip keeps it
+    assert list(split_by_group(split.annotations, share=0.2, seed=1)[1]) == held
+    assert list(split_by_group(split.annotations, share=0.2, seed=2)[1]) != held
+    assert len(split_by_group(read_split(tmp_path / "one.txt").annotations)[1]) == 0  # a class with one clip keeps it
 
 
 def test_written_lists_can_lie_anywhere(lists, tmp_path):
@@ -85,7 +85,7 @@ def test_a_clip_that_is_listed_twice_stays_on_one_side(tmp_path):
     for index in range(4):
         (tmp_path / f"{index}.mp4").touch()
     (tmp_path / "all.txt").write_text("".join(f"{index}.mp4 0\n" for index in range(4)) * 2)
-    train, held = hold_out(read_split(tmp_path / "all.txt").annotations)
+    train, held = split_by_group(read_split(tmp_path / "all.txt").annotations)
     assert (len(train), len(held)) == (6, 2)
     assert not set(train) & set(held)
 

@@ -4,6 +4,7 @@ from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
+from kinema.datasets.annotations.grouping import group_by_pattern, source_video_of, split_by_group
 from kinema.datasets.annotations.json_files import read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import read_kinetics
 from kinema.datasets.annotations.label_studio import read_label_studio
@@ -15,7 +16,7 @@ from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
 from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
 from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
-from kinema.datasets.annotations.splits import Split, find_splits, hold_out, read_split, write_list
+from kinema.datasets.annotations.splits import Split, find_splits, read_split, write_list
 from kinema.datasets.annotations.tables import COLUMN_NAMES
 
 __all__ = [
@@ -29,8 +30,8 @@ __all__ = [
     "find_format",
     "find_splits",
     "find_video_root",
+    "group_by_pattern",
     "has_splits",
-    "hold_out",
     "labels_out_of_range",
     "left_right_pairs",
     "read_annotations",
@@ -52,5 +53,7 @@ __all__ = [
     "require_lengths",
     "samples_of",
     "settle_classes",
+    "source_video_of",
+    "split_by_group",
     "write_list",
 ]

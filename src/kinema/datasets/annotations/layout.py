@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
 VAL_NAMES = ("val", "validation", "valid", "test")
+LOOKED_FOR = 50  # clips, before a list's videos count as gone
 LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".lst", ".list")
 
 
@@ -48,13 +51,16 @@ def find_video_root(annotations: Annotations) -> Path:
     """The folder that the paths of a file are relative to: the file's own, one named like it, a neighbour, or the working one.
 
     Raises:
-        AnnotationError: the first clip is in none of them.
+        AnnotationError: none of the clips that were looked for, the first among them, is in one of these.
     """
-    first = annotations.paths[0]
     candidates = root_candidates(annotations.source)
-    for folder in candidates:
-        if (folder / first).exists():
-            return folder
+    # Some clips may have been lost: look for others before giving up.
+    for place in np.linspace(0, len(annotations) - 1, min(len(annotations), LOOKED_FOR)).astype(int).tolist():
+        for folder in candidates:
+            if (folder / annotations.paths[place]).exists():
+                return folder
     tried = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
     hint = "" if len(annotations.labels.values) else "; expected 'path label' lines with whole-number labels"
-    raise AnnotationError(f"{annotations.place_of(0)}: the clip {first!r} is not there: looked in {tried}{hint}")
+    raise AnnotationError(
+        f"{annotations.place_of(0)}: the clip {annotations.paths[0]!r} is not there: looked in {tried}{hint}"
+    )

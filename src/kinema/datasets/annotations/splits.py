@@ -1,16 +1,12 @@
-"""The training and the validation clips of what a user names; holding clips out; writing lists."""
+"""The training and the validation clips of what a user names; writing lists."""
 
 import csv
-import hashlib
 import math
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from kinema.datasets.annotations.formats import LABELLED_BY_INDEX, find_format, read_annotations
 from kinema.datasets.annotations.layout import VAL_NAMES, find_video_root, training_part, validation_part
@@ -110,33 +106,6 @@ def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
     annotations = read_annotations(path, format, class_names=names)
     root = annotations.video_root
     return Split(annotations, find_video_root(annotations) if root is None else root)
-
-
-def hold_out(annotations: Annotations, share: float = 0.2, seed: int = 0) -> tuple[Annotations, Annotations]:
-    """Part clips in two, class by class: a clip's side depends on its path and `seed` alone.
-
-    Args:
-        annotations: labelled clips.
-        share: of each class's clips to hold out, rounded, at least one of a class with two.
-        seed: another seed holds out other clips.
-
-    Returns:
-        The clips to train on, and those held out; each in the order of `annotations`. All clips of one file lie on one side.
-    """
-    by_class: dict[tuple[int, ...], set[str]] = defaultdict(set)
-    for path, labels in annotations:
-        by_class[labels].add(path)  # a clip that is listed twice must not come to lie on both sides
-    held: set[str] = set()
-    for paths in by_class.values():
-        count = max(round(len(paths) * share), 1) if len(paths) > 1 else 0
-        held.update(sorted(paths, key=lambda path: rank_of(path, seed))[:count])
-    is_held = np.array([path in held for path in annotations.paths])
-    return annotations.take(np.flatnonzero(~is_held)), annotations.take(np.flatnonzero(is_held))
-
-
-def rank_of(text: str, seed: int) -> bytes:
-    """A random but lasting place of `text` in an order: a hash of it and `seed`."""
-    return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogateescape")).digest()
 
 
 def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:

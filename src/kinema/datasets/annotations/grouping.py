@@ -1,0 +1,94 @@
+"""Which clips come from one source video, and parting clips so that no source video lies on both sides."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from kinema.datasets.annotations.records import Annotations
+
+# Names that tell the source video in their first group: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003.
+_SOURCE_NAMES = (
+    re.compile(r"(v_.+_g\d+)_c\d+"),
+    re.compile(r"(.+)_\d{6}_\d{6}"),
+    re.compile(r"(.+)-Scene-\d+"),
+)
+
+
+def source_video_of(path: str) -> str:
+    """What names the video that a clip was cut from: part of its name where that has a known form, else its path.
+
+    Args:
+        path: of the clip; parts of one file have one path and so one source.
+    """
+    stem = PurePosixPath(path).stem
+    found = (name.fullmatch(stem) for name in _SOURCE_NAMES)
+    return next((one[1] for one in found if one is not None), path)
+
+
+def group_by_pattern(pattern: str) -> Callable[[str], str]:
+    """A function from a path to what `pattern` finds in it (its first group, where it has one), or to the path.
+
+    Raises:
+        ValueError: `pattern` is no regular expression.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression, got {pattern!r}: {error}") from error
+
+    def group_of(path: str) -> str:
+        found = expression.search(path)
+        if found is None:
+            return path
+        return found[1] if expression.groups and found[1] is not None else found[0]
+
+    return group_of
+
+
+def split_by_group(
+    annotations: Annotations, share: float = 0.2, seed: int = 0, *, group_of: Callable[[str], str] = source_video_of
+) -> tuple[Annotations, Annotations]:
+    """Part clips in two, about class by class; all clips of a group lie on one side.
+
+    Groups are taken in an order that their names and `seed` alone decide, as long as they fill what a class lacks and leave it
+    some. A group of several classes goes where most of its clips are needed.
+
+    Args:
+        annotations: labelled clips.
+        share: of each class's clips to hold out, rounded, at least one of a class with two groups.
+        seed: another seed holds out other clips.
+        group_of: from a clip's path to its group; default: its source video.
+
+    Returns:
+        The clips to train on, and those held out; each in the order of `annotations`.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for place, path in enumerate(annotations.paths):
+        members[group_of(path)].append(place)
+    labels = [annotations.labels.of(place) for place in range(len(annotations))]
+    held = set[str]()
+    left = Counter(one for of_clip in labels for one in of_clip)
+    lacking = {one: max(round(count * share), 1) for one, count in left.items()}
+    for group in sorted(members, key=lambda name: rank_of(name, seed)):
+        own = Counter(one for place in members[group] for one in labels[place])
+        useful = sum(min(count, max(lacking[one], 0)) for one, count in own.items())
+        if 2 * useful <= own.total():
+            continue
+        if any(count >= left[one] for one, count in own.items()):
+            continue  # it is all that there is of a class
+        held.add(group)
+        left.subtract(own)
+        for one, count in own.items():
+            lacking[one] -= count
+    is_held = np.zeros(len(annotations), dtype=bool)
+    is_held[[place for group in held for place in members[group]]] = True
+    return annotations.take(np.flatnonzero(~is_held)), annotations.take(np.flatnonzero(is_held))
+
+
+def rank_of(text: str, seed: int) -> bytes:
+    """A random but lasting place of `text` in an order: a hash of it and `seed`."""
+    return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogateescape")).digest()

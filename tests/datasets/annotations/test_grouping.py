@@ -1,0 +1,70 @@
+import pytest
+
+from kinema.datasets.annotations import group_by_pattern, read_list, source_video_of, split_by_group
+
+
+def clips(tmp_path, *lines):
+    (tmp_path / "all.txt").write_text("".join(f"{line}\n" for line in lines))
+    return read_list(tmp_path / "all.txt", multi_label=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("YoYo/v_YoYo_g07_c02.avi", "v_YoYo_g07"),
+        ("x/-abc_DEF-12_000010_000020.mp4", "-abc_DEF-12"),
+        ("talk-Scene-012.mp4", "talk"),
+        ("clips/my_clip_3.mp4", "clips/my_clip_3.mp4"),
+        ("a/000012.mp4", "a/000012.mp4"),
+    ],
+)
+def test_names_tell_the_source_video(path, source):
+    assert source_video_of(path) == source
+
+
+def test_no_source_video_lies_on_both_sides(tmp_path):
+    lines = [
+        f"v_{name}_g{g:02}_c{c:02}.avi {label}"
+        for label, name in enumerate("AB")
+        for g in range(10)
+        for c in range(1 + g % 4)
+    ]
+    found = clips(tmp_path, *lines)
+    for seed in range(5):
+        train, held = split_by_group(found, 0.25, seed)
+        assert len(train) + len(held) == len(found)
+        assert not {source_video_of(path) for path in train.paths} & {source_video_of(path) for path in held.paths}
+        for label in (0, 1):
+            assert 2 <= (held.labels.values == label).sum() <= 9
+    assert list(split_by_group(found, seed=3)[1]) == list(split_by_group(found, seed=3)[1])
+
+
+def test_the_order_of_lines_does_not_matter(tmp_path):
+    lines = [f"{index}.mp4 {index % 3}" for index in range(30)]
+    one = {path for path, _ in split_by_group(clips(tmp_path, *lines))[1]}
+    assert one == {path for path, _ in split_by_group(clips(tmp_path, *reversed(lines)))[1]}
+
+
+def test_a_class_is_never_held_out_whole(tmp_path):
+    train, held = split_by_group(clips(tmp_path, "v_A_g01_c01.avi 0", "v_A_g01_c02.avi 0", "b.mp4 1", "c.mp4 1"), 0.5)
+    assert sorted(train.labels.values.tolist()) == [0, 0, 1]
+    assert len(held) == 1
+
+
+def test_clips_of_several_classes_and_of_none_are_parted_too(tmp_path):
+    train, held = split_by_group(
+        clips(tmp_path, *(f"{index}.mp4 {index % 2} {2 + index % 3}" for index in range(24))), 0.25
+    )
+    assert (len(train), len(held)) == (18, 6)
+    assert len(split_by_group(clips(tmp_path, "a.mp4", "b.mp4"))[1]) == 0
+
+
+def test_a_pattern_may_tell_the_group(tmp_path):
+    lines = [f"{person}/{clip}.mp4 {clip}" for person in ("ann", "bob", "cyd", "dan") for clip in range(3)]
+    _, held = split_by_group(clips(tmp_path, *lines), 0.25, group_of=group_by_pattern(r"^(\w+)/"))
+    assert len({path.partition("/")[0] for path in held.paths}) == 1
+    assert len(held) == 3
+    assert group_by_pattern("p[0-9]")("x_p7_y.mp4") == "p7"
+    assert group_by_pattern("nowhere")("x.mp4") == "x.mp4"
+    with pytest.raises(ValueError, match=r"expected a regular expression, got '\(': missing"):
+        group_by_pattern("(")
