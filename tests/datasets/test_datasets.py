@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kinema.datasets import BaseDataset, VideoDataset
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, VideoError
 from kinema.transforms import BaseTransform
 
 
@@ -76,6 +76,18 @@ def test_rejected_samples_are_replaced_in_training_only() -> None:
         Numbers(pipeline=[RejectOdd()], test_mode=True)[1]
     with pytest.raises(ValueError, match="the pipeline rejected sample 0 and 4 others"):
         Numbers(pipeline=[lambda sample: None], max_refetch=4)[0]
+
+
+def test_a_broken_sample_is_not_taken_in_place_of_a_rejected_one() -> None:
+    def refuse(sample):
+        if sample["value"] > 1:
+            raise VideoError(f"{sample['value']}.mp4: damaged")
+        return sample
+
+    dataset = Numbers(pipeline=[RejectOdd(), refuse])
+    assert dataset[1]["value"] == 0
+    with pytest.raises(VideoError, match=r"^4\.mp4: damaged"):
+        dataset[4]
 
 
 def test_filter_data_may_drop_samples() -> None:

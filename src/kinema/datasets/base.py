@@ -12,7 +12,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from kinema.datasets.columns import ColumnSamples, PickledSamples, join_path
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, VideoError
 from kinema.transforms import Compose
 
 
@@ -179,7 +179,10 @@ class BaseDataset(Dataset):
         if self.test_mode:
             raise ValueError(f"the pipeline returned None for sample {idx}, which test mode does not replace")
         for _ in range(self.max_refetch):
-            data = self.prepare_data(int(np.random.randint(0, len(self))))
+            try:
+                data = self.prepare_data(int(np.random.randint(0, len(self))))
+            except VideoError:  # of another sample than the one asked for: it is told when its own turn comes
+                continue
             if data is not None:
                 return data
         raise ValueError(
