@@ -10,6 +10,7 @@ Run: python benchmarks/pipeline.py [FOLDER] [--rounds N] [--repeats N] [--worker
 
 import argparse
 import hashlib
+import importlib.util
 import io
 import multiprocessing
 import os
@@ -227,6 +228,8 @@ def main() -> None:
     paths = sorted(path for path in args.folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise SystemExit(f"{args.folder}: no videos there; give a folder of videos")
+    if importlib.util.find_spec("decord") is None:
+        raise SystemExit("the side to compare with needs decord: pip install 'kinema[decord]'")
     compare_transforms(paths, rounds=args.rounds)
     compare_pipelines(paths, rounds=args.rounds, repeats=args.repeats, num_workers=args.workers)
 
