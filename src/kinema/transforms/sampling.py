@@ -104,6 +104,22 @@ def keep_in_video(frames: np.ndarray, num_frames: int, out_of_bound: OutOfBound)
     return np.where(inside, frames, last)
 
 
+def write_clips(results: Sample, frames: np.ndarray, frame_interval: int | None, num_clips: int) -> Sample:
+    """Put the chosen frames into the sample.
+
+    Args:
+        results: the sample; its `start_index` is added.
+        frames: (clips, T) indices from 0; fractions are cut off.
+        frame_interval: frames between two neighbours; None when it varies.
+        num_clips: clips that the transform was told to take. There are more with `twice_sample` or dense test positions.
+    """
+    results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
+    results["clip_len"] = frames.shape[1]
+    results["frame_interval"] = frame_interval
+    results["num_clips"] = num_clips
+    return results
+
+
 @TRANSFORMS.register_module()
 class SampleFrames(BaseTransform):
     """Choose the frames of `num_clips` clips of `clip_len` frames, `frame_interval` apart.
@@ -174,11 +190,7 @@ class SampleFrames(BaseTransform):
         if self.temporal_jitter:
             frames = frames + np.random.randint(self.frame_interval, size=frames.shape)
         frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
-        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
-        results["clip_len"] = self.clip_len
-        results["frame_interval"] = self.frame_interval
-        results["num_clips"] = self.num_clips
-        return results
+        return write_clips(results, frames, self.frame_interval, self.num_clips)
 
     def _offsets(self, num_frames: int, span: float) -> np.ndarray:
         if self.test_mode:
@@ -271,10 +283,7 @@ class DenseSampleFrames(BaseTransform):
         if self.temporal_jitter:
             frames = frames + np.random.randint(self.frame_interval, size=frames.shape)
         frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
-        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
-        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
-        results["frame_interval"] = self.frame_interval
-        return results
+        return write_clips(results, frames, self.frame_interval, self.num_clips)
 
     def __repr__(self) -> str:
         return (
@@ -319,10 +328,8 @@ class UntrimmedSampleFrames(BaseTransform):
             )
         within = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
         frames = np.clip(middles[:, None] + within[None, :], 0, num_frames - 1)
-        results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
-        results["clip_len"], results["clip_interval"] = self.clip_len, self.clip_interval
-        results["frame_interval"], results["num_clips"] = self.frame_interval, len(middles)
-        return results
+        results["clip_interval"] = self.clip_interval
+        return write_clips(results, frames, self.frame_interval, len(middles))
 
     def __repr__(self) -> str:
         return (

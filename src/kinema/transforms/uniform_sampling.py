@@ -8,7 +8,7 @@ import numpy as np
 from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
-from kinema.transforms.sampling import count_frames, require_positive
+from kinema.transforms.sampling import count_frames, require_positive, write_clips
 
 
 def spread_frames(num_frames: int, clip_len: int, generator: Any) -> np.ndarray:
@@ -61,13 +61,10 @@ class UniformSample(BaseTransform):
         edges = np.around(part * np.arange(self.clip_len + 1)).astype(np.int64)
         if self.test_mode:
             shifts = (part / (self.num_clips + 1) * np.arange(1, self.num_clips + 1)).astype(np.int64)
-            frames = (edges[None, :-1] + shifts[:, None]).reshape(-1)  # (N * T,)
+            frames = edges[None, :-1] + shifts[:, None]  # (N, T)
         else:
-            frames = np.array([np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)])
-        results["frame_inds"] = (frames + results.get("start_index", 0)).astype(np.int32)
-        results["frame_interval"] = None
-        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
-        return results
+            frames = np.array([[np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)]])
+        return write_clips(results, frames, None, self.num_clips)
 
     def __repr__(self) -> str:
         return f"UniformSample(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
@@ -110,11 +107,7 @@ class UniformSampleFrames(BaseTransform):
             )
         generator = np.random.RandomState(self.seed) if self.test_mode else np.random
         clips = [self._clip(num_frames, number, generator) for number in range(self.num_clips)]
-        frames = np.mod(np.concatenate(clips), num_frames) + results.get("start_index", 0)
-        results["frame_inds"] = frames.astype(np.int32)
-        results["frame_interval"] = None
-        results["clip_len"], results["num_clips"] = self.clip_len, self.num_clips
-        return results
+        return write_clips(results, np.mod(np.stack(clips), num_frames), None, self.num_clips)
 
     def _clip(self, num_frames: int, number: int, generator: Any) -> np.ndarray:
         """(T,) indices of clip `number`, not yet looped."""
