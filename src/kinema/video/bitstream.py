@@ -46,11 +46,17 @@ class Mpeg4Pictures:
 
     Args:
         extradata: of the stream; holds the layer header, which a packet may hold as well.
+        has_bidirectional: whether the stream has B pictures; without them none is packed.
+
+    Attributes:
+        is_packed: whether a packet so far made the decoder do that.
     """
 
-    def __init__(self, extradata: bytes | None) -> None:
+    def __init__(self, extradata: bytes | None, *, has_bidirectional: bool = True) -> None:
         self._time_bits = _mpeg4_time_bits(extradata or b"")
+        self._may_be_packed = has_bidirectional
         self._in_pocket = False
+        self.is_packed = False
 
     def read(self, packet: bytes) -> Picture:
         """The picture that the decoder takes up with `packet`."""
@@ -59,24 +65,24 @@ class Mpeg4Pictures:
             return Picture.NONE
         if first > 4:
             self._time_bits = _mpeg4_time_bits(packet[:first]) or self._time_bits
-        kind, is_coded = self._header(packet[first + 4 : first + 24])
-        if not is_coded:
+        header = int.from_bytes(packet[first + 4 : first + 12].ljust(8, b"\0"))
+        if not self._is_coded(header):
             from_pocket, self._in_pocket = self._in_pocket, False
+            self.is_packed = self.is_packed or from_pocket
             return Picture.BIDIRECTIONAL if from_pocket else Picture.NONE
-        self._in_pocket = self._in_pocket or packet.find(_MPEG4_PICTURE, first + 4) >= 0
-        return Picture.BIDIRECTIONAL if kind == 2 else Picture.REFERENCE
+        if self._may_be_packed and not self._in_pocket:
+            self._in_pocket = packet.find(_MPEG4_PICTURE, first + 4) >= 0
+        return Picture.BIDIRECTIONAL if header >> 62 == 2 else Picture.REFERENCE  # 0 I, 1 P, 2 B, 3 S
 
-    def _header(self, content: bytes) -> tuple[int, bool]:
-        """Type (0 I, 1 P, 2 B, 3 S) of a picture, and whether it is coded at all."""
-        bits = _Bits(content)
-        kind = bits.take(2)
+    def _is_coded(self, header: int) -> bool:
+        """`header` is the first 64 bits after the start code."""
         if self._time_bits is None:
-            return kind, True
-        for _ in range(64):  # one 1 a second gone by
-            if not bits.take(1):
-                break
-        bits.take(1 + self._time_bits + 1)  # between two markers
-        return kind, bool(bits.take(1))
+            return True
+        left = 61  # bits after the type and the first one of the seconds, which are ones ended by a zero
+        while header >> left & 1:
+            left -= 1
+        left -= 1 + self._time_bits + 2  # the fraction of the second between two markers
+        return left < 0 or bool(header >> left & 1)
 
 
 def _mpeg4_time_bits(header: bytes) -> int | None:
@@ -114,9 +120,9 @@ def mpeg12_picture(packet: bytes) -> Picture:
 # ---- VP8 (RFC 6386, section 9.1)
 
 
-def vp8_is_shown(packet: bytes) -> bool:
-    """Whether a VP8 picture is shown; some are stored only as references."""
-    return bool(packet[0] & 0x10)
+def vp8_picture(packet: bytes) -> Picture:
+    """What a VP8 packet holds: some pictures are stored only as references and never shown."""
+    return Picture.REFERENCE if packet[0] & 0x10 else Picture.NONE
 
 
 # ---- H.264 and HEVC

@@ -1,8 +1,11 @@
 """From a decoded frame to RGB pixels in an array: colour, size, orientation."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -45,15 +48,16 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     Angles that are no multiple of 90 degrees are rounded to one.
     Source: FFmpeg, libavutil/display.h: (a, b, u, c, d, v, x, y, w) maps (p, q) to (a p + c q, b p + d q).
     """
-    found = next((data for data in frame.side_data if data.type == SideDataType.DISPLAYMATRIX), None)
+    all_data = cast(Iterable[SideData], frame.side_data)  # annotated as a mapping of names, of which it has no others
+    found = next((data for data in all_data if data.type == SideDataType.DISPLAYMATRIX), None)
     if found is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(found), np.int32)[:5].astype(float)
     mirrored = a * d - b * c < 0
     if mirrored:  # x is negated first
         a, b = -a, -b
-    clockwise = np.degrees(np.arctan2(b, a))
-    return Orientation(int(round(-clockwise / 90)) % 4, bool(mirrored))
+    clockwise = float(np.degrees(np.arctan2(b, a)))
+    return Orientation(round(-clockwise / 90) % 4, bool(mirrored))
 
 
 class FrameConverter:

@@ -7,7 +7,7 @@ is the same without them. And nothing behind the last frame asked for is decoded
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 import numpy as np
@@ -58,6 +58,26 @@ class _OrderDiffers(Exception):  # noqa: N818 - never leaves this file
         self.packet = packet
 
 
+class _Table(NamedTuple):
+    """The index as lists, whose single entries Python reads faster than those of arrays."""
+
+    packet_of: list[int]  # of each frame
+    entry_of: list[int]  # of each frame
+    frame_of: list[int]  # of each packet
+    is_chained: list[bool]  # of each packet
+    num_missing: int
+
+    @classmethod
+    def of(cls, index: PacketIndex) -> "_Table":
+        return cls(
+            index.packet_of_frame.tolist(),
+            index.entry_of_frame.tolist(),
+            index.frame_of_packet.tolist(),
+            index.is_chained.tolist(),
+            index.num_missing,
+        )
+
+
 def _tag(packet: Packet, number: int) -> None:
     # PyAV keeps such objects by their identity, which small integers share.
     packet.opaque = (number,)
@@ -80,6 +100,7 @@ class Decoder:
     def __init__(self, source: VideoSource, num_threads: int, index: PacketIndex | None = None) -> None:
         self.owner = os.getpid()
         self._packets = PacketSource(source, index)
+        self._known_table: _Table | None = None
         self.stream = self._packets.stream
         self._num_threads = num_threads
         self._context = self._make_context()
@@ -110,6 +131,12 @@ class Decoder:
             self._watch_order()
             index = self._packets.index
         return index
+
+    @property
+    def _table(self) -> _Table:
+        if self._known_table is None:
+            self._known_table = _Table.of(self.index)
+        return self._known_table
 
     def close(self) -> None:
         """Release the file and the decoder."""
@@ -188,56 +215,56 @@ class Decoder:
 
     def _first_group(self, frames: list[int]) -> list[int]:
         """The leading frames of `frames` that are best decoded in one go; none of them is known to be lost."""
-        index = self.index
+        table = self._table
         group = [frames[0]]
-        last_packet = int(index.packet_of_frame[frames[0]])
+        last_packet = table.packet_of[frames[0]]
         for frame in frames[1:]:
-            if self._why_lost(frame) is not None or index.entry_of_frame[frame] > last_packet + 1:
+            if self._why_lost(frame) is not None or table.entry_of[frame] > last_packet + 1:
                 break
             group.append(frame)
-            last_packet = max(last_packet, int(index.packet_of_frame[frame]))
+            last_packet = max(last_packet, table.packet_of[frame])
         return group
 
     def _decode_group(self, group: list[int], deliver: OnFrame, *, stays: bool) -> None:
-        index = self.index
+        table = self._table
         stays = stays or not self._ends_streams
         self._move_to(group)
-        packets = index.packet_of_frame[group]
-        in_full = self._with_chained(packets.tolist())
-        last_packet, last_frame = int(packets.max()), group[-1]
+        packets = [table.packet_of[frame] for frame in group]
+        in_full = self._with_chained(packets)
+        last_packet, last_frame = max(packets), group[-1]
         wanted = set(group)
         while self._next <= last_packet:
-            frame = int(index.frame_of_packet[self._next])
+            frame = table.frame_of[self._next]
             leave_out = self._next not in in_full and (not stays or frame < last_frame)
             self._feed(leave_out, wanted, deliver)
-        while wanted and stays and self._next < index.num_packets and self._next not in self._lost:
+        while wanted and stays and self._next < len(table.frame_of) and self._next not in self._lost:
             self._feed(False, wanted, deliver)
         if wanted:
             self._drain(wanted, deliver)
         if wanted:
-            raise _OrderDiffers(int(index.packet_of_frame[min(wanted)]))
+            raise _OrderDiffers(table.packet_of[min(wanted)])
 
     def _move_to(self, group: list[int]) -> None:
         """Choose the packet to go on with: the next one, or the key picture from which the first frame decodes."""
-        index = self.index
-        entry = int(index.entry_of_frame[group[0]])
+        table = self._table
+        entry = table.entry_of[group[0]]
         goes_on = self._next > entry or group[0] in self._pending
         if goes_on and all(self._is_ahead(frame) for frame in group):
             return
-        if self._drained_at is not None and entry < self._drained_at <= index.packet_of_frame[group[0]]:
+        if self._drained_at is not None and entry < self._drained_at <= table.packet_of[group[0]]:
             self._ends_streams = False  # somebody reads on and on: starting anew each time costs more than it saves
         if entry != self._next or self._drained_at is not None:
             self._restart(entry)
 
     def _is_ahead(self, frame: int) -> bool:
-        index = self.index
+        table = self._table
         if frame in self._pending:
             return True
-        fresh = self._drained_at is None and index.packet_of_frame[frame] >= self._next
-        return bool(fresh and index.entry_of_frame[frame] >= self._start)
+        fresh = self._drained_at is None and table.packet_of[frame] >= self._next
+        return bool(fresh and table.entry_of[frame] >= self._start)
 
     def _with_chained(self, packets: list[int]) -> set[int]:
-        chained = self.index.is_chained
+        chained = self._table.is_chained
         in_full = set(packets)
         for packet in packets:
             while chained[packet] and packet > 0:
@@ -255,7 +282,7 @@ class Decoder:
         self._drained_at = None
 
     def _feed(self, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
-        index, number = self.index, self._next
+        table, number = self._table, self._next
         failed_before = number in self._lost
         leave_out = (leave_out or failed_before) and self._can_skip
         skips: Literal["DEFAULT", "NONREF"] = "NONREF" if leave_out else "DEFAULT"
@@ -270,8 +297,8 @@ class Decoder:
         except (av.FFmpegError, OSError) as error:
             raise _PacketFailed(number, reason_of(error), as_reference=leave_out or not self._can_skip) from error
         self._next += 1
-        frame = int(index.frame_of_packet[number])
-        if frame >= 0 and not leave_out and index.entry_of_frame[frame] >= self._start:
+        frame = table.frame_of[number]
+        if frame >= 0 and not leave_out and table.entry_of[frame] >= self._start:
             self._pending.add(frame)
         for one in frames:
             self._emit(one, wanted, deliver)
@@ -289,11 +316,11 @@ class Decoder:
         packet = _tag_of(frame)
         if packet is None:
             return  # made up by the decoder to stand for pictures before the one it started at
-        number = int(self.index.frame_of_packet[packet])
+        number = self._table.frame_of[packet]
         if number not in self._pending:
             return  # cut away by an edit list, or fed only because others refer to it
         if min(self._pending) < number:
-            raise _OrderDiffers(int(self.index.packet_of_frame[min(self._pending)]))
+            raise _OrderDiffers(self._table.packet_of[min(self._pending)])
         self._pending.discard(number)
         if frame.is_corrupt:
             raise _PacketFailed(packet, "the decoder says that it is damaged", as_reference=True)
@@ -304,10 +331,10 @@ class Decoder:
     # ---- what cannot be decoded
 
     def _why_lost(self, frame: int) -> str | None:
-        index = self.index
-        if frame >= len(index.packet_of_frame):
-            return "the file ends before it" if index.num_missing else "the stream ends before it"
-        packet, entry = index.packet_of_frame[frame], index.entry_of_frame[frame]
+        table = self._table
+        if frame >= len(table.packet_of):
+            return "the file ends before it" if table.num_missing else "the stream ends before it"
+        packet, entry = table.packet_of[frame], table.entry_of[frame]
         for failed, (reason, is_reference) in self._lost.items():
             if packet == failed or (is_reference and entry <= failed < packet):
                 return reason
@@ -361,4 +388,5 @@ class Decoder:
         if None in packets or len(set(packets)) < len(packets):
             return False
         self._packets.replace_index(index.reordered(np.asarray(packets)))
+        self._known_table = None
         return True

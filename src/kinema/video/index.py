@@ -1,8 +1,7 @@
 """What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import av
@@ -19,7 +18,7 @@ from kinema.video.bitstream import (
     hevc_needs_what_precedes,
     mpeg12_picture,
     nal_length_size,
-    vp8_is_shown,
+    vp8_picture,
 )
 
 NO_TIME = np.iinfo(np.int64).min
@@ -28,8 +27,10 @@ NO_TIME = np.iinfo(np.int64).min
 _STARTS_AT_KEY_FRAME = ("h264", "hevc")
 # Codecs whose key packets need nothing that precedes them. Of others, decoding starts at the first packet only.
 _STARTS_AT_ANY_KEY_FRAME = frozenset(
-    "mpeg4 mpeg1video mpeg2video vp8 vp9 av1 msmpeg4v1 msmpeg4v2 msmpeg4v3 wmv1 wmv2 wmv3 vc1 flv1 h263 theora ffv1".split()
+    {"mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "theora", "ffv1", "flv1", "h263"}
+    | {"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1"}
 )
+_BATCH_PACKETS = 1024
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
 
 
@@ -78,6 +79,11 @@ class PacketIndex:
         return len(self.packet_of_frame) + self.num_missing
 
     @property
+    def num_bytes(self) -> int:
+        """Of the arrays, in memory."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+
+    @property
     def key_frames(self) -> np.ndarray:
         """Numbers of the frames at which decoding can start, ascending int64."""
         frames = self.frame_of_packet[self.entries]
@@ -116,30 +122,34 @@ class _Walk:
     pts: list[int] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # pts + duration
+    durations: list[int] = field(default_factory=list)
     is_key: list[bool] = field(default_factory=list)
     is_shown: list[bool] = field(default_factory=list)
-    is_leading: list[bool] = field(default_factory=list)  # may refer to what lies before its key picture
-    is_chained: list[bool] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)  # of MPEG codecs only
+    leading: list[int] = field(default_factory=list)  # packets that may refer to what lies before their key picture
     entries: list[int] = field(default_factory=list)
+    is_chained: list[bool] | None = None
 
-    def note(self, packet: Packet, codec: "_Codec") -> None:
-        number = len(self.sizes)
-        pts = packet.pts
-        self.pts.append(NO_TIME if pts is None else pts)
-        self.dts.append(NO_TIME if packet.dts is None else packet.dts)
-        self.sizes.append(packet.size)
-        self.ends.append((pts or 0) + (packet.duration or 0))
-        is_key = packet.is_keyframe
-        self.is_key.append(is_key)
-        if is_key and codec.can_start_at(packet):
-            self.entries.append(number)
-        picture = codec.picture(packet)
-        self.pictures.append(picture)
-        self.is_shown.append(picture is not Picture.NONE and not packet.is_discard)
-        self.is_leading.append(codec.is_leading(packet))
-        self.is_chained.append(codec.name == "mpeg4" and picture is Picture.BIDIRECTIONAL)
+    def note(self, packets: list[Packet], codec: "_Codec") -> None:
+        """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
+        start = len(self.sizes)
+        keys = [packet.is_keyframe for packet in packets]
+        self.is_key += keys
+        self.pts += [NO_TIME if packet.pts is None else packet.pts for packet in packets]
+        self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
+        self.sizes += [packet.size for packet in packets]
+        self.durations += [packet.duration or 0 for packet in packets]
+        self.entries += [
+            start + place for place, packet in enumerate(packets) if keys[place] and codec.can_start_at(packet)
+        ]
+        shown = [not packet.is_discard for packet in packets]
+        if codec.picture is not None:
+            pictures = [codec.picture(bytes(packet)) for packet in packets]
+            self.pictures += pictures
+            shown = [flag and picture is not Picture.NONE for flag, picture in zip(shown, pictures, strict=True)]
+        self.is_shown += shown
+        if codec.is_leading is not None and sum(self.is_key[:start]) < 2:  # asked of the first group of pictures only
+            self.leading += [start + place for place, packet in enumerate(packets) if codec.is_leading(packet)]
 
 
 class _Codec:
@@ -151,30 +161,28 @@ class _Codec:
         self.name = codec.canonical_name
         self.reorders = bool(codec.reorder)
         self.has_bidirectional = bool(context.has_b_frames)
-        self.starts_late = self.name in _STARTS_AT_KEY_FRAME
         extradata = context.extradata
         size = nal_length_size(self.name, extradata)
-        self.picture: Callable[[Any], Picture] = _always_a_picture
-        self.can_start_at: Callable[[Any], bool] = _never
-        self.is_leading: Callable[[Any], bool] = _always if self.name == "h264" else _never
+        self.mpeg4: Mpeg4Pictures | None = None
+        if self.name == "mpeg4":
+            self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=self.has_bidirectional)
+        self.picture: Callable[[bytes], Picture] | None = None
+        self.is_leading: Callable[[Packet], bool] | None = None
+        self.can_start_at: Callable[[Packet], bool] = _never
         if self.name == "h264":
             self.can_start_at = lambda packet: h264_can_start_at(bytes(packet), size)
+            self.is_leading = _always
         elif self.name == "hevc":
             self.can_start_at = lambda packet: hevc_can_start_at(bytes(packet), size)
             self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), size)
         elif codec.intra_only or self.name in _STARTS_AT_ANY_KEY_FRAME:
             self.can_start_at = _always
-        if self.name == "mpeg4":
-            pictures = Mpeg4Pictures(extradata)
-            self.picture = lambda packet: pictures.read(bytes(packet))
+        if self.mpeg4 is not None:
+            self.picture = self.mpeg4.read
         elif self.name in _MPEG_PICTURES:
-            self.picture = lambda packet: mpeg12_picture(bytes(packet))
+            self.picture = mpeg12_picture
         elif self.name == "vp8":
-            self.picture = lambda packet: Picture.REFERENCE if vp8_is_shown(bytes(packet)) else Picture.NONE
-
-
-def _always_a_picture(packet: Packet) -> Picture:
-    return Picture.REFERENCE
+            self.picture = vp8_picture
 
 
 def _always(packet: Packet) -> bool:
@@ -203,27 +211,18 @@ def scan_packets(
     """
     codec = _Codec(stream)
     walk = _Walk()
-    packets: list[Packet] | None = []
-    kept = 0
-    note = partial(walk.note, codec=codec)
-    try:
-        for packet in container.demux(stream):
-            size = packet.size
-            if not size:  # the mark that flushes the decoder, or a frame that an AVI file dropped
-                continue
-            if packet.is_corrupt:
-                break  # its bytes end with the file
-            note(packet)
-            kept += size
-            if packets is not None:
-                packets.append(packet)
-                if kept > keep:
-                    packets = None
-    except av.FFmpegError:
-        pass  # the end of what can be read
+    kept: list[Packet] | None = []
+    for batch in _batches(container, stream):
+        walk.note(batch, codec)
+        if kept is not None:
+            kept += batch
+            if sum(walk.sizes) > keep:
+                kept = None
     num_missing = _missing(stream, len(walk.sizes))
-    if codec.starts_late:
+    if codec.name in _STARTS_AT_KEY_FRAME:
         _hide_what_has_no_key_frame(walk)
+    if codec.mpeg4 is not None and codec.mpeg4.is_packed:
+        walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
     order, is_certain = _output_order(walk, codec)
     shown = [packet for packet in order if walk.is_shown[packet]]
     base = stream.time_base
@@ -236,7 +235,24 @@ def scan_packets(
         num_missing=num_missing,
         is_certain=is_certain,
     )
-    return index, packets
+    return index, kept
+
+
+def _batches(container: InputContainer, stream: VideoStream) -> Iterator[list[Packet]]:
+    """The packets that hold something, up to where the file breaks off."""
+    batch: list[Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                break  # its bytes end with the file
+            if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
+                batch.append(packet)
+                if len(batch) == _BATCH_PACKETS:
+                    yield batch
+                    batch = []
+    except av.FFmpegError:
+        pass  # the end of what can be read
+    yield batch
 
 
 def _missing(stream: VideoStream, num_read: int) -> int:
@@ -252,11 +268,12 @@ def _hide_what_has_no_key_frame(walk: _Walk) -> None:
         return
     walk.is_shown[:first] = [False] * first
     start = walk.pts[first]
+    leading = set(walk.leading)
     for place in range(first + 1, len(walk.pts)):
         if walk.is_key[place]:
             break
         # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
-        if walk.is_leading[place] and NO_TIME < walk.pts[place] < start:
+        if place in leading and NO_TIME < walk.pts[place] < start:
             walk.is_shown[place] = False
     if first not in walk.entries:
         walk.entries.insert(0, first)
@@ -291,8 +308,8 @@ def _order_by_pictures(pictures: list[Picture]) -> list[int]:
 
 
 def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:
-    times = [(pts, end) for pts, end, shown in zip(walk.pts, walk.ends, walk.is_shown, strict=True) if shown]
-    times = [one for one in times if one[0] != NO_TIME]
+    spans = zip(walk.pts, walk.durations, walk.is_shown, strict=True)
+    times = [(pts, pts + duration) for pts, duration, shown in spans if shown and pts != NO_TIME]
     if not times or time_base is None:
         return None
     return float((max(end for _, end in times) - min(pts for pts, _ in times)) * time_base)
@@ -328,7 +345,7 @@ def _arranged(
         frame_of_packet=frame_of_packet,
         entry_of_frame=entry_of_frame,
         entries=entries,
-        is_chained=np.asarray(walk.is_chained, bool),
+        is_chained=np.zeros(num_packets, bool) if walk.is_chained is None else np.asarray(walk.is_chained, bool),
         time_base=time_base,
         shown_seconds=shown_seconds,
         num_missing=num_missing,

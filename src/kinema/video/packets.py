@@ -1,8 +1,12 @@
 """The packets of a video by number: from memory when they fit there, else from their place in the file."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import av
+from av.container import Flags, InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -10,6 +14,8 @@ from kinema.errors import VideoError
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.source import VideoSource, open_video, source_name
 
+# Indices of files that were read before, for the epochs that follow: the last used ones, up to this many bytes a process.
+_CACHED_BYTES = 64 * 2**20
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
 _KEPT_BYTES = 32 * 2**20
 
@@ -24,9 +30,11 @@ class PacketSource:
 
     def __init__(self, source: VideoSource, index: PacketIndex | None = None) -> None:
         self._source = source
-        self._container, self.stream = open_video(source)
-        self._index = index
+        self._container, self.stream = self._open()
+        self._cache_key = _cache_key(source)
+        self._index = index or _cached(self._cache_key)
         self._kept: list[Packet] | None = None
+        self._sizes: list[int] = []  # those of the index; Python reads lists faster than arrays
         self._demuxed: Iterator[Packet] = self._sized()
         self._next = 0  # number of the packet that `_demuxed` yields next
 
@@ -34,13 +42,17 @@ class PacketSource:
     def index(self) -> PacketIndex:
         """What the packets tell."""
         if self._index is None:
-            self._index, self._kept = scan_packets(self._container, self.stream, keep=_KEPT_BYTES)
-            self._next = self._index.num_packets
+            index, self._kept = scan_packets(self._container, self.stream, keep=_KEPT_BYTES)
+            self._next = index.num_packets
+            self.replace_index(index)
+            return index
         return self._index
 
     def replace_index(self, index: PacketIndex) -> None:
         """Take another order of frames as the right one."""
         self._index = index
+        if self._cache_key is not None:
+            _cache(self._cache_key, index)
 
     def packet(self, number: int) -> Packet | None:
         """Packet `number`, or None where the file breaks off.
@@ -48,15 +60,16 @@ class PacketSource:
         Raises:
             VideoError: the index is another file's.
         """
-        index = self.index
         if self._kept is not None:
             return self._kept[number]
+        if not self._sizes:
+            self._sizes = self.index.sizes.tolist()
         if number != self._next and not self._seek(number):
             self._restart()
             while self._next < number and self._take() is not None:
                 pass
         packet = self._take()
-        if packet is not None and not _fits(packet, index, number):
+        if packet is not None and packet.size != self._sizes[number]:
             raise VideoError(
                 f"{source_name(self._source)}: packet {number} is not the one that the index describes: "
                 "the index is another file's, or the file has changed since; leave index= out"
@@ -97,9 +110,16 @@ class PacketSource:
 
     def _restart(self) -> None:
         self._container.close()
-        self._container, self.stream = open_video(self._source)
+        self._container, self.stream = self._open()
         self._demuxed = self._sized()
         self._next = 0
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        container, stream = open_video(self._source)
+        if "mov" in container.format.name.split(","):
+            # Its tables say all that FFmpeg would look for in every packet.
+            container.flags |= cast(int, Flags.no_parse.value)
+        return container, stream
 
     def reopened(self) -> "PacketSource":
         """The same file opened anew, with a decoder of its own; this one is closed."""
@@ -115,6 +135,55 @@ class PacketSource:
         self._kept = None
         self._demuxed = iter(())  # a generator keeps the container alive
         self._container.close()
+
+
+# ---- indices of files read before
+
+_CacheKey = tuple[str, int, int]
+_index_cache: OrderedDict[_CacheKey, PacketIndex] = OrderedDict()
+_cached_bytes = 0
+
+
+def _cache_key(source: VideoSource) -> _CacheKey | None:
+    """A local file as it is now: path, size, time of the last change."""
+    if not isinstance(source, (str, Path)):
+        return None
+    try:
+        facts = Path(source).stat()
+    except OSError:
+        return None  # a URL
+    return str(source), facts.st_size, facts.st_mtime_ns
+
+
+def _cached(key: _CacheKey | None) -> PacketIndex | None:
+    if key is None or key not in _index_cache:
+        return None
+    _index_cache.move_to_end(key)
+    return _index_cache[key]
+
+
+def _cache(key: _CacheKey, index: PacketIndex) -> None:
+    global _cached_bytes
+    forget_index(key)
+    _index_cache[key] = index
+    _cached_bytes += index.num_bytes
+    while _cached_bytes > _CACHED_BYTES:
+        _, oldest = _index_cache.popitem(last=False)
+        _cached_bytes -= oldest.num_bytes
+
+
+def forget_index(key: _CacheKey) -> None:
+    """Drop the index of one file."""
+    global _cached_bytes
+    index = _index_cache.pop(key, None)
+    if index is not None:
+        _cached_bytes -= index.num_bytes
+
+
+def forget_indices() -> None:
+    """Drop all that is remembered of files read before; for measuring what the first opening costs."""
+    for key in list(_index_cache):
+        forget_index(key)
 
 
 def _fits(packet: Packet, index: PacketIndex, number: int) -> bool:
