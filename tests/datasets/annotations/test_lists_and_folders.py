@@ -108,3 +108,9 @@ def test_videos_outside_of_class_folders_are_told(tmp_path) -> None:
     (tmp_path / "a.MP4").touch()
     with pytest.raises(AnnotationError, match="its 1 videos lie in no class folder: sort them into one folder a class"):
         read_class_folders(tmp_path)
+
+
+def test_a_folder_of_shards_says_who_reads_it(tmp_path) -> None:
+    (tmp_path / "shard-000000.tar").touch()
+    with pytest.raises(AnnotationError, match="holds tar files of videos, which the dataset ShardDataset reads"):
+        read_class_folders(tmp_path)

@@ -1,4 +1,4 @@
-"""`kinema data info`: what is this video?"""
+"""`kinema data info`: what is this video, what is in this data set?"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,32 +7,48 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinema.cli.data.dataset_info import show_dataset
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
-from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
     from kinema.video.probe import VideoFacts
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="A video file.", metavar="FILE")],
-    fast: Annotated[bool, typer.Option("--fast", help="Do not decode every frame to look for damage.")] = False,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A video file; or a data set: annotations of any format, or a folder of class folders.", metavar="PATH"
+        ),
+    ],
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Of a video: do not decode every frame to look for damage.")
+    ] = False,
+    val: Annotated[
+        Path | None, typer.Option(help="Of a data set: its validation clips; default: found beside PATH.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Of a data set: draw the clips of each class into this file (.png, .svg, .pdf).")
+    ] = None,
+    probe: Annotated[
+        int, typer.Option(help="Of a data set: how many videos to open for durations and sizes.", min=0)
+    ] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show what a video file is, how its key frames lie, and what that means for training."""
+    """Show what a video file is and what that means for training; or the classes, sizes and problems of a data set."""
+    from kinema.datasets.annotations.layout import LIST_SUFFIXES
     from kinema.video.probe import advice, probe_video
 
-    if file.is_dir() or file.suffix.lower() in (".txt", ".csv", ".json"):
-        raise AnnotationError(
-            f"{file}: expected a video file; `kinema data check` looks at every video of a folder or a list"
-        )
-    facts = probe_video(file, decode=not fast)
+    if path.is_dir() or path.suffix.lower() in LIST_SUFFIXES:
+        show_dataset(path, val, plot=plot, num_probed=probe, as_json=as_json)
+        return
+    facts = probe_video(path, decode=not fast)
     sentences = advice(facts)
     if as_json:
         print_json(_json_value(facts) | {"advice": sentences})
         return
-    print_table(str(file), ["", ""], _rows(facts))
+    print_table(str(path), ["", ""], _rows(facts))
     for sentence in sentences:
         print(f"* {sentence}")
 

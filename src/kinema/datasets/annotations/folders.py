@@ -35,6 +35,10 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
                 f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
             )
+        if any(root.glob("*.tar")):
+            raise AnnotationError(
+                f"{root}: holds tar files of videos, which the dataset ShardDataset reads, in a config"
+            )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
         )

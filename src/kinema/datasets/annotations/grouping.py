@@ -69,24 +69,43 @@ def split_by_group(
     members: dict[str, list[int]] = defaultdict(list)
     for place, path in enumerate(annotations.paths):
         members[group_of(path)].append(place)
-    labels = [annotations.labels.of(place) for place in range(len(annotations))]
-    held = set[str]()
-    left = Counter(one for of_clip in labels for one in of_clip)
-    lacking = {one: max(round(count * share), 1) for one, count in left.items()}
-    for group in sorted(members, key=lambda name: rank_of(name, seed)):
-        own = Counter(one for place in members[group] for one in labels[place])
-        useful = sum(min(count, max(lacking[one], 0)) for one, count in own.items())
-        if 2 * useful <= own.total():
-            continue
-        if any(count >= left[one] for one, count in own.items()):
-            continue  # it is all that there is of a class
-        held.add(group)
-        left.subtract(own)
-        for one, count in own.items():
-            lacking[one] -= count
+    classes = {
+        name: Counter(one for place in own for one in annotations.labels.of(place)) for name, own in members.items()
+    }
+    held = _choose_groups(classes, share, seed)
     is_held = np.zeros(len(annotations), dtype=bool)
     is_held[[place for group in held for place in members[group]]] = True
     return annotations.take(np.flatnonzero(~is_held)), annotations.take(np.flatnonzero(is_held))
+
+
+def _choose_groups(classes: dict[str, Counter[int]], share: float, seed: int) -> set[str]:
+    """The groups to hold out; `classes` are the numbers of clips of each class by group."""
+    left: Counter[int] = Counter()
+    for own in classes.values():
+        left.update(own)
+    lacking = {one: max(round(count * share), 1) for one, count in left.items()}
+    held: set[str] = set()
+
+    def hold(group: str) -> None:
+        own = classes[group]
+        if all(count < left[one] for one, count in own.items()):  # else it is all that there is of a class
+            held.add(group)
+            left.subtract(own)
+            for one, count in own.items():
+                lacking[one] -= count
+
+    order = sorted(classes, key=lambda name: rank_of(name, seed))
+    for group in order:
+        useful = sum(min(count, max(lacking[one], 0)) for one, count in classes[group].items())
+        if useful and 2 * useful >= classes[group].total():
+            hold(group)
+    # Where all groups of a class are too large for its share, one of the smallest is better than none.
+    reached = {one for group in held for one in classes[group]}
+    for group in sorted(order, key=lambda name: classes[name].total()):
+        if not reached.issuperset(classes[group]):
+            hold(group)
+            reached.update(classes[group] if group in held else ())
+    return held
 
 
 def rank_of(text: str, seed: int) -> bytes:

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kinema.cli.main import app
+from kinema.datasets import ShardDataset
+from kinema.errors import AnnotationError
+
+
+@pytest.fixture
+def clips(tmp_path, make_video):
+    """Two classes of four source videos with two clips each."""
+    for label, name in enumerate(("run", "walk")):
+        for index in range(8):
+            make_video(
+                tmp_path / "clips" / name / f"v_{name}_g{index // 2:02}_c{index % 2:02}.mp4", num_frames=3 + label
+            )
+    return tmp_path / "clips"
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_info_describes_a_data_set_and_draws_its_classes(clips, tmp_path):
+    text = call("info", clips, "--plot", tmp_path / "plots" / "classes.png")
+    assert "class-folders" in text
+    assert "no problems found" in text
+    assert (tmp_path / "plots" / "classes.png").read_bytes().startswith(b"\x89PNG")
+    survey = json.loads(call("info", clips, "--json"))
+    assert survey["counts"] == {"all": [8, 8]}
+
+
+def test_info_names_the_problems(clips):
+    (clips / "run" / "v_run_g00_c00.mp4").write_bytes(b"junk")
+    text = call("info", clips)
+    assert "1 of 16 probed videos cannot be opened" in text
+
+
+def test_split_keeps_source_videos_on_one_side(clips, tmp_path):
+    facts = json.loads(call("split", clips, tmp_path / "lists", "--share", "0.25", "--json"))
+    assert (facts["train"]["clips"], facts["val"]["clips"], facts["val"]["groups"]) == (12, 4, 2)
+    assert (tmp_path / "lists" / "classes.txt").read_text() == "run\nwalk\n"
+    assert "no problems found" in call("info", tmp_path / "lists")
+    with pytest.raises(AnnotationError, match=r"train\.txt: is there already: name another folder"):
+        call("split", clips, tmp_path / "lists")
+    with pytest.raises(AnnotationError, match="no class has clips of two groups, so none can be held out"):
+        call("split", clips, tmp_path / "other", "--by", "^(run|walk)/")
+
+
+def test_shard_packs_both_parts(clips, tmp_path):
+    call("split", clips, tmp_path / "lists", "--share", "0.25")
+    facts = json.loads(call("shard", tmp_path / "lists", tmp_path / "shards", "--json"))
+    assert [(one["num_shards"], one["num_clips"]) for one in facts] == [(1, 12), (1, 4)]
+    dataset = ShardDataset(tmp_path / "shards" / "val")
+    assert (len(dataset), dataset.metainfo["classes"]) == (4, ["run", "walk"])
+    assert "shards/val" in call("shard", tmp_path / "lists", tmp_path / "again").replace("again", "shards")
