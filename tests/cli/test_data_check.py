@@ -2,11 +2,13 @@
 
 import json
 
+import av
 import pytest
 from typer.testing import CliRunner
 
+from kinema.cli.data.check import _num_good
 from kinema.cli.main import app
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, VideoError
 
 
 def check(*arguments):
@@ -63,7 +65,7 @@ def test_fast_reads_packets_only(damaged_video, make_video, tmp_path):
 
 def test_a_list_is_checked_and_missing_files_are_problems(make_video, tmp_path):
     make_video(tmp_path / "here.mp4")
-    (tmp_path / "train.txt").write_text("here.mp4 0\nabsent.mp4 1\nhere.mp4 0\n")
+    (tmp_path / "train.txt").write_text("absent.mp4 1\nhere.mp4 0\nhere.mp4 0\n")
     out = tmp_path / "bad.txt"
     result = check(tmp_path / "train.txt", "--json", "--out", out)
     report = json.loads(result.stdout)
@@ -86,6 +88,36 @@ def test_a_video_that_takes_too_long_is_a_problem(make_video, tmp_path):
     result = check(tmp_path, "--timeout", "0.02")
     assert result.exit_code == 1
     assert "took more than 0.02 s" in result.stdout
+
+
+def test_a_file_that_breaks_off_is_found_without_decoding(make_video, tmp_path):
+    path = make_video(tmp_path / "cut.mp4", num_frames=40)
+    whole = tmp_path / "front.mp4"  # the table of frames in front, so that the cut file can be opened
+    with av.open(str(path)) as source, av.open(str(whole), "w", options={"movflags": "+faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    content = whole.read_bytes()
+    path.write_bytes(content[: -len(content) // 4])
+    (problem,) = json.loads(check(path, "--fast", "--json").stdout)["problems"]
+    assert problem["problem"] == "the file breaks off"
+    assert 0 < problem["num_good"] < problem["num_frames"] == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "good"), [("the first 28 are good", 28), ("7 are good", 7), ("none is good", 0), ("?", None)]
+)
+def test_the_good_frames_are_those_of_the_error(words, good):
+    assert _num_good(VideoError(f"a.mp4: frame 3 cannot be decoded: bad data; of 50 frames {words}")) == good
+
+
+def test_folders_of_frames_are_no_videos(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "train.csv").write_text("path,label,total_frames\nframes,wave,30\n")
+    with pytest.raises(AnnotationError, match=r"train\.csv: lists folders of frames: expected a list of videos"):
+        raise check(tmp_path / "train.csv").exception
 
 
 def test_what_is_not_there_is_said_in_one_line(tmp_path):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from kinema.cli.data.ledger import LEDGER_NAME, Ledger
 from kinema.cli.main import app
+from kinema.datasets.annotations import read_annotations
 from kinema.errors import ConfigError
 from kinema.video import VideoReader
 from kinema.video.probe import probe_video
@@ -128,6 +129,36 @@ def test_failures_are_named_and_the_rest_is_done(clips, tmp_path, damaged_video)
     assert len(VideoReader(out / "jump" / "bad.mp4")) == damaged["frames"]
     again = report_of(clips / "train.txt", out)  # without the permission it is no good any more
     assert len(again["failed"]) == 3
+
+
+def test_parts_of_videos_stay_parts(clips, tmp_path):
+    out = tmp_path / "out"
+    (clips / "parts.csv").write_text(
+        "path,label,start_seconds,end_seconds\njump/one.mp4,hop,0.5,1.5\njump/one.mp4,run,1.5,2\n"
+    )
+    (file,) = report_of(clips / "parts.csv", out)["lists"]
+    annotations = read_annotations(file)
+    assert [(out / path, labels) for path, labels in annotations] == [
+        (out / "jump" / "one.mp4", (0,)),
+        (out / "jump" / "one.mp4", (1,)),
+    ]
+    assert (annotations.clip_starts.tolist(), annotations.clip_ends.tolist()) == ([0.5, 1.5], [1.5, 2.0])
+    assert (out / "classes.txt").read_text() == "hop\nrun\n"
+    (clips / "frames.csv").write_text("path,label,start_frame,end_frame\njump/one.mp4,hop,5,15\n")
+    with pytest.raises(
+        ConfigError, match=r"frames\.csv: its clips are parts of videos by frame number: prepare it without"
+    ):
+        raise prepare(clips / "frames.csv", out, "--fps", 5).exception
+
+
+def test_a_second_list_is_read_with_the_classes_of_the_first(clips, tmp_path):
+    out = tmp_path / "out"
+    (clips / "train.csv").write_text("path,label\njump/one.mp4,hop\nwave hands/zwei drei.mkv,wave\n")
+    (clips / "val.csv").write_text("path,label\njump/one.avi,wave\n")
+    report_of(clips / "train.csv", out)
+    report_of(clips / "val.csv", out)
+    assert (out / "train.txt").read_text() == "jump/one.mp4 0\nwave hands/zwei drei.mp4 1\n"
+    assert (out / "val.txt").read_text() == "jump/one.avi.mp4 1\n"
 
 
 def test_places_that_would_mix_new_and_old_are_refused(clips, tmp_path):

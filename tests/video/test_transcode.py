@@ -212,6 +212,18 @@ def test_a_damaged_video_fails_unless_its_good_frames_are_wanted(damaged_video, 
     assert kept[:12] == pytest.approx([grey_level(i) for i in range(12)], abs=3)
 
 
+def test_a_video_without_a_good_frame_fails_always(damaged_video, tmp_path):
+    content = damaged_video.read_bytes()
+    with av.open(str(damaged_video)) as container:
+        places = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+    content = bytearray(content)
+    for start, size in places:
+        content[start : start + size] = b"\xff" * size
+    damaged_video.write_bytes(content)
+    with pytest.raises(VideoError, match=r"of 20 frames none is good"):
+        transcode(damaged_video, tmp_path / "out.mp4", TranscodeSettings(keep_good=True))
+
+
 def test_a_target_that_cannot_be_written_is_named(make_video, tmp_path):
     target = tmp_path / "out.mp4"
     target.mkdir()
