@@ -53,5 +53,5 @@ def test_what_is_no_video_is_refused(tmp_path):
         raise info(tmp_path / "absent.mp4").exception
     (tmp_path / "train.txt").write_text("a.mp4 0\n")
     for path in (tmp_path, tmp_path / "train.txt"):
-        with pytest.raises(AnnotationError, match="expected a video file; `kinema data check` looks at every video"):
+        with pytest.raises(AnnotationError, match=r"train\.txt:1: the clip 'a\.mp4' is not there: looked in"):
             raise info(path).exception

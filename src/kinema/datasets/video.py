@@ -8,6 +8,7 @@ from typing import Any, Literal
 from kinema.datasets.annotations import Annotations, read_annotations, samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.columns import ColumnSamples
+from kinema.errors import AnnotationError
 from kinema.registry import DATASETS
 
 logger = logging.getLogger("kinema")
@@ -95,6 +96,8 @@ class VideoDataset(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
         """The clips. A subclass that calls this gets a list of dicts, which it may change."""
         annotations = self._read()
+        if annotations.total_frames is not None and annotations.format == "rawframes":
+            raise AnnotationError(f"{annotations.source}: lists folders of frames: RawframeDataset reads these")
         for note in annotations.notes:
             logger.info("%s: %s", annotations.source, note)
         self.num_classes = settle_classes(

@@ -106,3 +106,14 @@ def test_held_out_parts_of_videos_are_written_with_their_times(tmp_path):
     assert written.name == "train.csv"
     again = read_annotations(written)
     assert (list(again.labels.values), list(again.clip_starts)) == (list(train.labels.values), list(train.clip_starts))
+
+
+def test_folders_of_frames_are_told_from_videos_with_several_labels(tmp_path):
+    (tmp_path / "some clip").mkdir()
+    (tmp_path / "frames.txt").write_text("# folders\nsome clip 12 0\n")
+    (tmp_path / "videos.txt").write_text("other clip 12 0\n")
+    assert find_format(tmp_path / "frames.txt") == "rawframes"
+    assert find_format(tmp_path / "videos.txt") == "list"
+    assert read_annotations(tmp_path / "frames.txt").total_frames.tolist() == [12]
+    with pytest.raises(AnnotationError, match=r"frames\.txt: lists folders of frames: RawframeDataset reads these"):
+        VideoDataset(tmp_path / "frames.txt")

@@ -14,7 +14,7 @@ from kinema.datasets.annotations.json_files import load_json, read_json, read_js
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
 from kinema.datasets.annotations.layout import VAL_NAMES, entry_of
-from kinema.datasets.annotations.lists import read_list, read_rawframe_list
+from kinema.datasets.annotations.lists import lists_frame_folders, read_list, read_rawframe_list
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
@@ -171,7 +171,7 @@ def find_format(path: str | os.PathLike) -> str:
     by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
     if suffix in (".zip", ".gz", ".tar"):
         raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
-    return by_suffix.get(suffix, "list")
+    return by_suffix.get(suffix) or ("rawframes" if lists_frame_folders(path) else "list")
 
 
 def _find_table_format(path: Path) -> str:
