@@ -36,7 +36,7 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
 
 
 @contextmanager
-def sample_randomness(seed: int, epoch: int, index: int) -> Iterator[None]:
+def sample_randomness(seed: int, epoch: int, index: int, repeat: int = 0) -> Iterator[None]:
     """Let the global Python, numpy and torch (CPU) generators be a function of the arguments, and restore them afterwards.
 
     Around the making of one sample it makes that sample independent of workers, processes and everything drawn before.
@@ -45,18 +45,19 @@ def sample_randomness(seed: int, epoch: int, index: int) -> Iterator[None]:
         seed: the run's seed, 0 or more.
         epoch: number of the pass over the data, 0 or more.
         index: the sample's index in its dataset, 0 or more.
+        repeat: how often the sample came before in this pass.
 
     Raises:
         ValueError: one of them is negative.
     """
-    if min(seed, epoch, index) < 0:
-        raise ValueError(f"seed, epoch and index must be 0 or more, got {seed=}, {epoch=}, {index=}")
+    if min(seed, epoch, index, repeat) < 0:
+        raise ValueError(f"seed, epoch, index and repeat must be 0 or more, got {seed=}, {epoch=}, {index=}, {repeat=}")
     python_state, numpy_state, torch_state = (
         random.getstate(),
         np.random.get_state(),
         torch.default_generator.get_state(),
     )
-    words = np.random.SeedSequence([seed, epoch, index]).generate_state(12)
+    words = np.random.SeedSequence([seed, epoch, index, *([repeat] if repeat else [])]).generate_state(12)
     random.seed(words[:4].tobytes())
     np.random.seed(words[4:8])
     # torch.manual_seed would seed CUDA too, which a worker process must not touch.

@@ -1,5 +1,12 @@
 """Datasets: annotations -> a list of samples -> batches."""
 
+from kinema.datasets.balanced import (
+    ClassBalancedSampler,
+    count_classes,
+    effective_number_weights,
+    inverse_frequency_weights,
+    labels_of,
+)
 from kinema.datasets.base import BaseDataset, force_full_init
 from kinema.datasets.loader import ReproducibleLoader, build_dataloader, default_collate, pseudo_collate
 from kinema.datasets.rawframe import RawframeDataset
@@ -12,6 +19,7 @@ from kinema.datasets.wrappers import ClassBalancedDataset, ConcatDataset, Repeat
 __all__ = [
     "BaseDataset",
     "ClassBalancedDataset",
+    "ClassBalancedSampler",
     "ConcatDataset",
     "DefaultSampler",
     "InfiniteSampler",
@@ -23,8 +31,12 @@ __all__ = [
     "ShardSummary",
     "VideoDataset",
     "build_dataloader",
+    "count_classes",
     "default_collate",
+    "effective_number_weights",
     "force_full_init",
+    "inverse_frequency_weights",
+    "labels_of",
     "pseudo_collate",
     "repeat_augmentation",
     "repeat_pseudo_collate",

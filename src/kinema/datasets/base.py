@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
-from kinema.datasets.columns import ColumnSamples, PickledSamples, join_path
+from kinema.datasets.columns import ColumnSamples, LabelColumn, PickledSamples, join_path
 from kinema.errors import AnnotationError, VideoError
 from kinema.transforms import Compose
 
@@ -161,6 +161,17 @@ class BaseDataset(Dataset):
         if isinstance(label, np.ndarray) and label.ndim:
             return np.flatnonzero(label).tolist()
         return list(label) if isinstance(label, Sequence) else [int(label)]
+
+    def label_column(self) -> LabelColumn:
+        """Class indices of all samples: of a million in milliseconds, where the dataset holds columns."""
+        self.full_init()
+        own = any(
+            getattr(type(self), name) is not getattr(BaseDataset, name) for name in ("get_cat_ids", "get_data_info")
+        )
+        labels = self._samples.columns.get("label") if isinstance(self._samples, ColumnSamples) and not own else None
+        if isinstance(labels, LabelColumn):
+            return LabelColumn(labels.values, labels.ends)
+        return LabelColumn.from_lists(self.get_cat_ids(index) for index in range(len(self)))
 
     def prepare_data(self, idx: int) -> Any:
         """Sample `idx` after the pipeline; None when the pipeline rejects it."""

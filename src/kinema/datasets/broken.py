@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch.utils.data import Dataset
 
+from kinema.datasets.samplers import RepeatedIndex
 from kinema.errors import KinemaError, VideoError
 from kinema.randomness import sample_randomness
 
@@ -88,27 +89,33 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> _Loaded | Failure:
         epoch, index = key
+        repeat = index.repeat if isinstance(index, RepeatedIndex) else 0
+        index = int(index)
         try:
-            return _Loaded(self._load(epoch, index), is_there=True)
+            return _Loaded(self._load(epoch, index, repeat), is_there=True)
         except VideoError as error:
             if self.when_broken == "stop":
                 return Failure(error)
             broken = [self._record(index, error)]
         except KinemaError as error:
             return Failure(error)
-        return _Loaded(broken=tuple(broken)) if self.when_broken == "leave out" else self._replacement(epoch, broken)
+        return (
+            _Loaded(broken=tuple(broken))
+            if self.when_broken == "leave out"
+            else self._replacement(epoch, repeat, broken)
+        )
 
-    def _load(self, epoch: int, index: int) -> Any:
-        with sample_randomness(self.seed, epoch, index):
+    def _load(self, epoch: int, index: int, repeat: int) -> Any:
+        with sample_randomness(self.seed, epoch, index, repeat):
             return self.dataset[index]
 
-    def _replacement(self, epoch: int, broken: list[BrokenSample]) -> _Loaded | Failure:
+    def _replacement(self, epoch: int, repeat: int, broken: list[BrokenSample]) -> _Loaded | Failure:
         """The next sample that can be loaded, seeded by its own index: the same one in any process."""
         index, count = broken[0].index, len(self.dataset)
         steps = min(MAX_STEPS, count - 1)
         for candidate in ((index + step) % count for step in range(1, steps + 1)):
             try:
-                sample = self._load(epoch, candidate)
+                sample = self._load(epoch, candidate, repeat)
             except VideoError as error:
                 broken.append(self._record(candidate, error))
             except KinemaError as error:

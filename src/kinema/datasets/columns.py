@@ -159,6 +159,16 @@ class LabelColumn(WorkerShared):
         values = values.astype(np.int32) if not len(values) or values.max() < 2**31 else values
         return cls(values, None if (counts == 1).all() else np.cumsum(counts, dtype=np.int64))
 
+    @classmethod
+    def from_lists(cls, labels: Iterable[Sequence[int]]) -> Self:
+        """The class indices of each sample, one list after the other."""
+        values: list[int] = []
+        counts: list[int] = []
+        for of_sample in labels:
+            values.extend(of_sample)
+            counts.append(len(of_sample))
+        return cls.from_counts(np.array(values, dtype=np.int64), np.array(counts, dtype=np.int64))
+
     def __len__(self) -> int:
         return len(self.values) if self.ends is None else len(self.ends)
 

@@ -3,12 +3,28 @@
 import itertools
 import math
 from collections.abc import Iterator, Sized
+from typing import Self
 
 import torch
 from torch.utils.data import Sampler
 
 from kinema.distributed import broadcast_object, get_rank, get_world_size
 from kinema.registry import DATA_SAMPLERS
+
+
+class RepeatedIndex(int):
+    """A sample's index that a sampler gives again in the same epoch.
+
+    Attributes:
+        repeat: how often it came before. It enters the sample's random numbers, so that it is augmented in another way each time.
+    """
+
+    repeat: int
+
+    def __new__(cls, index: int, repeat: int = 0) -> Self:
+        made = super().__new__(cls, index)
+        made.repeat = repeat
+        return made
 
 
 @DATA_SAMPLERS.register_module()
@@ -73,8 +89,9 @@ class InfiniteSampler(Sampler[int]):
     def _all(self) -> Iterator[int]:
         count = len(self.dataset)
         generator = torch.Generator().manual_seed(self.seed)
-        while True:
-            yield from torch.randperm(count, generator=generator).tolist() if self.shuffle else range(count)
+        for time in itertools.count():
+            order = torch.randperm(count, generator=generator).tolist() if self.shuffle else range(count)
+            yield from (RepeatedIndex(index, time) for index in order) if time else order
 
     def __iter__(self) -> Iterator[int]:
         return itertools.islice(self._all(), self.rank, None, self.world_size)

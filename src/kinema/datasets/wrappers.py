@@ -50,6 +50,12 @@ class _View(Dataset):
         info: dict[str, Any] = self.dataset.get_data_info(int(self._indices[idx]))
         return info
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Class indices of sample `idx`."""
+        self.full_init()
+        ids: list[int] = self.dataset.get_cat_ids(int(self._indices[idx]))
+        return ids
+
     def __getitem__(self, idx: int) -> Any:
         self.full_init()
         return self.dataset[int(self._indices[idx])]
