@@ -99,11 +99,9 @@ class SeededDataset(Dataset):
             broken = [self._record(index, error)]
         except KinemaError as error:
             return Failure(error)
-        return (
-            _Loaded(broken=tuple(broken))
-            if self.when_broken == "leave out"
-            else self._replacement(epoch, repeat, broken)
-        )
+        if self.when_broken == "leave out":
+            return _Loaded(broken=tuple(broken))
+        return self._replacement(epoch, repeat, broken)
 
     def _load(self, epoch: int, index: int, repeat: int) -> Any:
         with sample_randomness(self.seed, epoch, index, repeat):
