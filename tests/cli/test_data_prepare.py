@@ -51,9 +51,9 @@ def test_the_tree_stays_and_a_second_run_has_nothing_to_do(clips, tmp_path):
     assert result.exit_code == 0, result.exception
     made = ["jump/one.avi.mp4", "jump/one.mp4", "wave hands/zwei drei.mp4"]
     assert videos_in(out) == made
-    assert "3 videos prepared" in result.stdout
-    assert "1 were cheap to read already and keep their pictures as they are" in result.stdout
-    assert "times faster (2 re-encoded videos measured)" in result.stdout
+    assert "videos prepared: 3, done before: 0, failed: 0" in result.stdout
+    assert "cheap to read already, pictures kept as they are: 1" in result.stdout
+    assert "times faster (measured on 2 of the re-encoded videos)" in result.stdout
     for name in ("jump/one.mp4", "wave hands/zwei drei.mp4"):
         assert probe_video(out / name).keyframe_spacing_max == 16
     times = {name: (out / name).stat().st_mtime_ns for name in made}
@@ -116,7 +116,7 @@ def test_failures_are_named_and_the_rest_is_done(clips, tmp_path, damaged_video)
     out = tmp_path / "out"
     result = prepare(clips / "train.txt", out)
     assert result.exit_code == 1
-    assert "1 videos prepared, 3 failed" in result.stdout
+    assert "videos prepared: 1, done before: 0, failed: 3" in result.stdout
     assert f"new list: {out / 'train.txt'} (without the failed videos)" in result.stdout
     assert (out / "train.txt").read_text() == "jump/one.mp4 0\n"
     failed = {one["path"]: one["problem"] for one in report_of(clips / "train.txt", out)["failed"]}

@@ -95,6 +95,7 @@ def test_times_rounded_to_milliseconds_are_one_rate():
     assert not is_variable_rate(np.array([0.0, 0.1, 0.1, 0.1]))  # wrong times say nothing
     assert not is_variable_rate(np.array([0.0, np.nan, 0.2]))
     assert is_variable_rate(np.array([0.0, 0.1, 0.2, 0.4]))
+    assert is_variable_rate(np.cumsum([0.0] + 50 * [0.0333] + 50 * [0.0337]))  # steps alike, but they add up
 
 
 def test_damage_is_found_only_by_decoding(damaged_video):

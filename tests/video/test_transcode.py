@@ -16,6 +16,7 @@ from kinema.video.transcode import (
     frame_plan,
     is_cheap,
     random_clip_starts,
+    steady_rate,
     target_size,
     transcode,
 )
@@ -54,6 +55,14 @@ def test_another_rate_shows_what_was_shown_at_its_times():
     assert frame_plan(np.array([0.0, 0.1, 0.9]), 1.0, 5)[0].tolist() == [0, 1, 1, 1, 1]
     indices, times = frame_plan(np.array([3.0]), 0.04, 1)
     assert (indices.tolist(), times.tolist()) == ([0], [0.0])
+
+
+def test_a_last_frame_that_is_shown_for_long_does_not_slow_the_others():
+    times = np.arange(10) / 10
+    assert steady_rate(times, 8.0) == pytest.approx(10)
+    assert steady_rate(np.round(np.arange(300) * 1001 / 30000, 3), 30000 / 1001) == 30000 / 1001
+    assert steady_rate(times, 0.0) == pytest.approx(10)
+    assert steady_rate(np.zeros(1), 25.0) == 25.0
 
 
 @pytest.mark.parametrize(

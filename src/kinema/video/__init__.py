@@ -2,18 +2,25 @@
 
 from kinema.video.backends import Backend, FrameFolder, installed_backends, open_backend
 from kinema.video.index import PacketIndex
+from kinema.video.probe import VideoFacts, probe_video
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource
+from kinema.video.transcode import Transcoded, TranscodeSettings, transcode
 from kinema.video.writer import VideoWriter, write_video
 
 __all__ = [
     "Backend",
     "FrameFolder",
     "PacketIndex",
+    "TranscodeSettings",
+    "Transcoded",
+    "VideoFacts",
     "VideoReader",
     "VideoSource",
     "VideoWriter",
     "installed_backends",
     "open_backend",
+    "probe_video",
+    "transcode",
     "write_video",
 ]

@@ -13,7 +13,7 @@ from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource, open_video, source_name
 
 # Containers round times to milliseconds; a frame that is further off was meant to be.
-_SAME_TIME_SECONDS = 0.002
+SAME_TIME_SECONDS = 0.002
 _HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 _COLOR_RANGES = {1: "limited", 2: "full"}
 # Numbers of ITU-T H.273, table 4, as FFmpeg uses them.
@@ -161,7 +161,8 @@ def is_variable_rate(timestamps_seconds: np.ndarray) -> bool:
     steps = np.diff(timestamps_seconds)
     if len(steps) == 0 or not np.all(np.isfinite(steps)) or np.any(steps <= 0):
         return False
-    return bool(np.max(np.abs(steps - np.mean(steps))) > _SAME_TIME_SECONDS)
+    regular = np.linspace(timestamps_seconds[0], timestamps_seconds[-1], len(timestamps_seconds))
+    return bool(np.max(np.abs(timestamps_seconds - regular)) > SAME_TIME_SECONDS)
 
 
 def advice(facts: VideoFacts) -> list[str]:

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
-from kinema.video.probe import VideoFacts, is_variable_rate, probe_video
+from kinema.video.probe import SAME_TIME_SECONDS, VideoFacts, is_variable_rate, probe_video
 from kinema.video.reader import VideoReader
 from kinema.video.source import open_video, reason_of
 
@@ -158,6 +158,23 @@ def frame_plan(
     return shown.astype(np.int64), wanted
 
 
+def steady_rate(timestamps_seconds: np.ndarray, fps: float) -> float:
+    """The rate at which frames come, where all come at one: `fps` unless its frames would come at other times.
+
+    An average over a video whose last frame is shown for long is lower.
+
+    Args:
+        timestamps_seconds: (N,) float64, when each frame is shown.
+        fps: frames a second on average, 0 where it is not known.
+    """
+    span = float(timestamps_seconds[-1] - timestamps_seconds[0])
+    if not span > 0:
+        return fps
+    num_steps = len(timestamps_seconds) - 1
+    is_right = fps > 0 and abs(num_steps / fps - span) <= SAME_TIME_SECONDS
+    return fps if is_right else num_steps / span
+
+
 # ---- copying
 
 
@@ -192,7 +209,7 @@ def _encoded(source: Path, partial: Path, facts: VideoFacts, settings: Transcode
     timestamps = reader.timestamps_seconds
     indices, times = frame_plan(timestamps, reader.duration_seconds, settings.fps)
     even = settings.fps is not None or not is_variable_rate(timestamps)
-    encoder = _Encoder(partial, size, reader.fps, facts.sample_aspect_ratio, settings, even)
+    encoder = _Encoder(partial, size, steady_rate(timestamps, reader.fps), facts.sample_aspect_ratio, settings, even)
     lost: set[int] = set()
     with encoder:
         pixels, held = None, -1

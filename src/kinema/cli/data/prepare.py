@@ -81,8 +81,10 @@ def prepare(
 ) -> None:
     """Re-encode videos as small H.264 files whose frames at random places are cheap to read.
 
-    The tree of folders stays, audio goes, rotation is baked in, and lists are written anew. A run that was stopped or killed goes
-    on where it was; what is done is skipped. Videos that are cheap to read already keep their pictures bit for bit.
+    The tree of folders stays, audio goes, rotation is baked in, and lists
+    are written anew. A run that was stopped or killed goes on where it was;
+    what is done is skipped. Videos that are cheap to read already keep
+    their pictures bit for bit.
     """
     from kinema.video.transcode import TranscodeSettings
 
@@ -294,22 +296,17 @@ def _print_summary(
     ]
     if damaged:
         print_table("Damaged, good frames kept", ["file", "frames"], damaged)
-    parts = [f"{len(done) - num_skipped} videos prepared"]
-    if num_skipped:
-        parts.append(f"{num_skipped} were done before")
-    if failed:
-        parts.append(f"{len(failed)} failed")
-    print(", ".join(parts))
+    print(f"videos prepared: {len(done) - num_skipped}, done before: {num_skipped}, failed: {len(failed)}")
     num_copied = sum(entry.is_copy for entry in done.values())
     if num_copied:
-        print(f"{num_copied} were cheap to read already and keep their pictures as they are")
+        print(f"cheap to read already, pictures kept as they are: {num_copied}")
     before, after = sum(one.source_bytes for one in done.values()), sum(one.target_bytes for one in done.values())
     print(f"size: {_megabytes(before)} before, {_megabytes(after)} after")
     if gain is not None:
         print(
             f"a random clip of 8 frames, 8 apart: {1000 * gain.seconds_before:.1f} ms of CPU time before, "
             f"{1000 * gain.seconds_after:.1f} ms after, {gain.times_faster:.1f} times faster "
-            f"({gain.num_videos} re-encoded videos measured)"
+            f"(measured on {gain.num_videos} of the re-encoded videos)"
         )
     for path in lists:
         print(f"new list: {shlex.quote(str(path))}{' (without the failed videos)' if failed else ''}")
