@@ -165,3 +165,15 @@ def test_good_frames_take_the_place_of_damaged_ones_when_asked_for(tmp_path, mak
     assert "num_replaced_frames" not in OpenVideo()({"filename": str(make_video())})
     with pytest.raises(ValueError, match="OpenVideo: errors must be 'strict' or 'keep-good', got 'skip'"):
         OpenVideo(errors="skip")
+
+
+def test_a_video_is_decoded_by_the_library_asked_for_and_in_the_size_asked_for(make_video):
+    sample = {"filename": str(make_video(size=(64, 48)))}
+    frames = np.array([3, 11])
+    exact = DecodeVideo()({**OpenVideo()(dict(sample)), "frame_inds": frames})
+    by_opencv = DecodeVideo()({**OpenVideo(backend="opencv")(dict(sample)), "frame_inds": frames})
+    assert np.allclose(by_opencv["imgs"], exact["imgs"], atol=1)
+    small = DecodeVideo()({**OpenVideo(short_side=24)(dict(sample)), "frame_inds": frames})
+    assert small["imgs"].shape == (2, 24, 32, 3)
+    assert small["original_shape"] == (24, 32)
+    assert np.allclose(small["imgs"].mean((1, 2)), exact["imgs"].mean((1, 2)), atol=2)

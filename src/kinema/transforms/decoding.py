@@ -56,9 +56,12 @@ class OpenVideo(BaseTransform):
         num_threads: threads that decode this video.
         errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`; "keep-good" gives the nearest good frame
             of the video in its place, and `DecodeVideo` writes how many were replaced as `num_replaced_frames`.
+        backend: the library that decodes, as `VideoReader` names them; only the default is exact on every file.
+        short_side: let the decoder's colour conversion scale frames to this short side, in pixels: faster on large videos, but
+            not the pixels that `Resize` makes of full frames.
 
     Raises:
-        ValueError: `io_backend` or `errors` is another.
+        ValueError: `io_backend` or `errors` is another, or the backend has no such option.
         VideoError: the file cannot be opened as a video, or has no frame in the sample's part.
     """
 
@@ -68,6 +71,8 @@ class OpenVideo(BaseTransform):
         num_threads: int = 1,
         *,
         errors: Literal["strict", "keep-good"] = "strict",
+        backend: str = "auto",
+        short_side: int | None = None,
     ) -> None:
         if io_backend not in ("disk", "local"):
             raise ValueError(f"OpenVideo reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
@@ -75,9 +80,17 @@ class OpenVideo(BaseTransform):
             raise ValueError(f"OpenVideo: errors must be 'strict' or 'keep-good', got {errors!r}")
         self.num_threads = num_threads
         self.errors = errors
+        self.backend = backend
+        self.short_side = short_side
 
     def transform(self, results: Sample) -> Sample:
-        reader = VideoReader(self._source(results), num_threads=self.num_threads, errors=self.errors)
+        reader = VideoReader(
+            self._source(results),
+            num_threads=self.num_threads,
+            errors=self.errors,
+            backend=self.backend,
+            short_side=self.short_side,
+        )
         if self.errors == "keep-good":
             results["num_replaced_frames"] = 0
         first, stop = choose_part(results, reader)
@@ -97,7 +110,8 @@ class OpenVideo(BaseTransform):
         return path if path.suffix else path.with_suffix(".mp4")
 
     def __repr__(self) -> str:
-        return f"OpenVideo(num_threads={self.num_threads}, errors={self.errors!r})"
+        options = f"errors={self.errors!r}, backend={self.backend!r}, short_side={self.short_side}"
+        return f"OpenVideo(num_threads={self.num_threads}, {options})"
 
 
 @TRANSFORMS.register_module(name=["DecodeVideo", "DecordDecode", "OpenCVDecode"])

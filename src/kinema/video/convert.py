@@ -8,7 +8,7 @@ import numpy as np
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class FrameConverter:
             rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
         else:
             height, width = self._scaled
-            rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
+            rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
         plane = rgb.planes[0]
         strides = (plane.line_size, 3, 1)
         pixels: np.ndarray = np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=strides)

@@ -34,8 +34,8 @@ class VideoReader:
         errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`, "keep-good" gives the nearest good
             frame in its place and counts it in `num_replaced`. PyAV only.
         index: `index` of an earlier reader of the same file, which saves reading all packets. PyAV only.
-        short_side: let the colour conversion scale the frames so that their short side has this many pixels. Saves the
-            conversion of large frames, but the pixels are FFmpeg's, not those of `Resize`. PyAV only.
+        short_side: let the colour conversion scale the frames so that their short side has this many pixels. Saves memory and some
+            time on large frames, but the pixels are FFmpeg's averages over areas, not those of `Resize`. PyAV only.
         size: likewise, to (height, width).
 
     Raises:
