@@ -15,7 +15,7 @@ def test(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A list of 'path label' lines or a folder of class folders; of a data set the validation clips.",
+            help="Annotations of any format or a folder of class folders; of a data set the validation clips.",
             metavar="DATA",
         ),
     ],

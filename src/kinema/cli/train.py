@@ -27,8 +27,8 @@ def train(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A list of 'path label' lines; a folder with train.txt and val.txt; a folder of class folders "
-            "(root/class/*.mp4 or root/train/class/*.mp4); or a config file (.py, .yaml, .json).",
+            help="A list of 'path label' lines, a table or an export (CSV, JSON, parquet, ...); a folder with train.txt and val.txt (.csv, "
+            "...); a folder of class folders (root/class/*.mp4 or root/train/class/*.mp4); or a config file (.py, .yaml, .json).",
             metavar="DATA|CONFIG",
         ),
     ],
@@ -61,7 +61,7 @@ def train(
     from kinema.recipes import classification
 
     show_on_console()
-    if data.suffix in CONFIG_SUFFIXES and not data.is_dir():
+    if _is_config(data):
         if val is not None or model is not None:
             raise ConfigError(f"{data}: a config names its own clips and model: --val and --model go with DATA only")
         config = Config.fromfile(data)
@@ -104,6 +104,15 @@ def train(
         print_json(summary)
     else:
         _print_summary(summary, runner.work_dir)
+
+
+def _is_config(path: Path) -> bool:
+    """Configs and annotations may both be JSON."""
+    from kinema.datasets.annotations import holds_clips
+
+    if path.suffix not in CONFIG_SUFFIXES or path.is_dir():
+        return False
+    return path.suffix != ".json" or not holds_clips(path)
 
 
 def _parse_overrides(overrides: list[str], config: Mapping[str, Any]) -> dict[str, Any]:

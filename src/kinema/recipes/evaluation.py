@@ -46,6 +46,8 @@ def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
         _, split = find_splits(data)
     if split is None:
         raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
+    if split.part is None and split.validation_name is not None:
+        split = split.of_part(split.validation_name)
     if not _are_indices(classes):
         require_same_classes(split, classes)
     return split

@@ -13,6 +13,7 @@ from kinema.datasets.annotations import (
     write_list,
 )
 from kinema.errors import AnnotationError
+from kinema.recipes import evaluation_clips
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,11 @@ def test_folders_of_frames_are_told_from_videos_with_several_labels(tmp_path):
     assert read_annotations(tmp_path / "frames.txt").total_frames.tolist() == [12]
     with pytest.raises(AnnotationError, match=r"frames\.txt: lists folders of frames: RawframeDataset reads these"):
         VideoDataset(tmp_path / "frames.txt")
+
+
+def test_a_table_of_all_clips_is_evaluated_by_its_validation_clips(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").touch()
+    (tmp_path / "all.csv").write_text("path,label,split\na.mp4,run,train\nb.mp4,jump,test\nc.mp4,run,train\n")
+    split = evaluation_clips(tmp_path / "all.csv", ["jump", "run"])
+    assert (list(split.annotations), split.part) == ([("b.mp4", (0,))], "test")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kinema.datasets import VideoDataset
-from kinema.datasets.annotations import read_annotations, read_csv, read_json, read_jsonl, read_parquet
+from kinema.datasets.annotations import holds_clips, read_annotations, read_csv, read_json, read_jsonl, read_parquet
 from kinema.errors import AnnotationError, MissingDependencyError
 
 ROWS = [
@@ -205,3 +205,18 @@ def test_what_is_no_parquet_is_told(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"nothing of the kind")
     with pytest.raises(AnnotationError, match=r"x\.parquet: cannot be read as a parquet table"):
         read_parquet(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[]", True),
+        ('{"clips": []}', True),
+        ('{"model": {}, "data": []}', False),
+        ('{"train_cfg": {}}', False),
+        ("{no", False),
+    ],
+)
+def test_annotations_are_told_from_configs(tmp_path, text, expected):
+    (tmp_path / "a.json").write_text(text)
+    assert holds_clips(tmp_path / "a.json") is expected

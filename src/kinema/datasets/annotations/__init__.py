@@ -4,13 +4,14 @@ from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
-from kinema.datasets.annotations.grouping import group_by_pattern, source_video_of, split_by_group
-from kinema.datasets.annotations.json_files import read_json, read_jsonl
+from kinema.datasets.annotations.grouping import group_by_pattern, source_video_of, split_by_fractions, split_by_group
+from kinema.datasets.annotations.json_files import holds_clips, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import read_kinetics
 from kinema.datasets.annotations.label_studio import read_label_studio
 from kinema.datasets.annotations.labels import check_labels, labels_out_of_range
 from kinema.datasets.annotations.layout import find_video_root, has_splits
 from kinema.datasets.annotations.lists import read_class_names, read_list, read_rawframe_list
+from kinema.datasets.annotations.merging import join_splits, read_whole
 from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
@@ -32,6 +33,8 @@ __all__ = [
     "find_video_root",
     "group_by_pattern",
     "has_splits",
+    "join_splits",
+    "holds_clips",
     "labels_out_of_range",
     "left_right_pairs",
     "read_annotations",
@@ -50,10 +53,12 @@ __all__ = [
     "read_something_something",
     "read_split",
     "read_ucf101",
+    "read_whole",
     "require_lengths",
     "samples_of",
     "settle_classes",
     "source_video_of",
+    "split_by_fractions",
     "split_by_group",
     "write_list",
 ]

@@ -3,18 +3,20 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from kinema.datasets.annotations.records import Annotations
 
-# Names that tell the source video in their first group: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003.
+# Names that tell the source video in their first group: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003,
+# talk_clip3, talk-part2.
 _SOURCE_NAMES = (
     re.compile(r"(v_.+_g\d+)_c\d+"),
     re.compile(r"(.+)_\d{6}_\d{6}"),
     re.compile(r"(.+)-Scene-\d+"),
+    re.compile(r"(.+)[_-](?:clip|part)\d+"),
 )
 
 
@@ -106,6 +108,41 @@ def _choose_groups(classes: dict[str, Counter[int]], share: float, seed: int) ->
             hold(group)
             reached.update(classes[group] if group in held else ())
     return held
+
+
+def split_by_fractions(
+    annotations: Annotations,
+    fractions: Sequence[float],
+    seed: int = 0,
+    *,
+    group_of: Callable[[str], str] = source_video_of,
+) -> tuple[Annotations, ...]:
+    """Part clips in two or more, about class by class; all clips of a group lie in one part.
+
+    The parts behind the first are held out one after the other, so the second is the same whether there is a third or not, and a
+    class of few groups is rather in the second than in the third. See `split_by_group`.
+
+    Args:
+        annotations: labelled clips.
+        fractions: of each part, all above 0; 8, 1, 1 is the same as 0.8, 0.1, 0.1.
+        seed: another seed gives other parts.
+        group_of: from a clip's path to its group; default: its source video.
+
+    Returns:
+        The parts; each in the order of `annotations`.
+
+    Raises:
+        ValueError: there are fewer than two fractions, or one is not above 0.
+    """
+    if len(fractions) < 2 or not all(0 < one < np.inf for one in fractions):
+        raise ValueError(f"expected two or more fractions above 0, such as 0.8, 0.1, 0.1, got {list(fractions)}")
+    rest, left = annotations, float(sum(fractions))
+    held = []
+    for fraction in fractions[1:]:
+        rest, part = split_by_group(rest, fraction / left, seed, group_of=group_of)
+        held.append(part)
+        left -= fraction
+    return rest, *held
 
 
 def rank_of(text: str, seed: int) -> bytes:

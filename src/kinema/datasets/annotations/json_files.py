@@ -70,6 +70,17 @@ def read_jsonl(
     return _collect(source, "jsonl", list(_objects(source)), multi_label, columns, class_names)
 
 
+def holds_clips(path: Path) -> bool:
+    """Is this JSON file annotations, not a config? It is a list, or an object with a list of clips and no model."""
+    try:
+        content = load_json(path)
+    except AnnotationError:
+        return False  # whoever reads it says it
+    if isinstance(content, Mapping):
+        return "model" not in content and any(isinstance(content.get(key), list) for key in LIST_KEYS)
+    return isinstance(content, list)
+
+
 def load_json(source: Path) -> Any:
     """What a JSON file holds.
 

@@ -33,6 +33,15 @@ class Split:
         """The file or folder that was read."""
         return self.annotations.source
 
+    @property
+    def validation_name(self) -> str | None:
+        """What the annotations call their validation clips; None: they tell no such part."""
+        return next((name for name in VAL_NAMES if name in self.annotations.split_names), None)
+
+    def of_part(self, name: str) -> "Split":
+        """Only the clips of one part, such as "train"."""
+        return Split(self.annotations.of_split(name), self.video_root, name)
+
     def dataset_config(self) -> dict[str, Any]:
         """Keywords of `VideoDataset` that read these clips."""
         config: dict[str, Any] = {
@@ -72,10 +81,10 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
     whole = read_split(train)
     parts = whole.annotations.split_names
     if "train" in parts:
-        own_val = next((name for name in VAL_NAMES if name in parts), None)
-        train_split = _part(whole, "train")
+        own_val = whole.validation_name
+        train_split = whole.of_part("train")
         if val is None and own_val is not None:
-            return train_split, _part(whole, own_val)
+            return train_split, whole.of_part(own_val)
     else:
         train_split = whole
     if val is not None:
@@ -85,10 +94,6 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
     if val_path is None:
         return train_split, None
     return train_split, read_split(val_path, class_names=train_split.annotations.class_names)
-
-
-def _part(whole: Split, name: str) -> Split:
-    return Split(whole.annotations.of_split(name), whole.video_root, name)
 
 
 def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
@@ -112,7 +117,8 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
     """Write clips with absolute paths, so that the file can lie anywhere.
 
     Args:
-        path: the file. Whole videos are written as `path label` lines; parts of videos as a table, with the suffix .csv.
+        path: the file. Whole videos are written as `path label` lines, folders of frames as `folder total_frames label` (`folder offset
+            total_frames label`) lines; parts of videos as a table, with the suffix .csv.
         annotations: the clips.
         video_root: folder that their paths are relative to.
 
@@ -123,7 +129,9 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
     root = video_root.resolve()
     if annotations.clip_starts is None or annotations.clip_ends is None:
         with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            file.writelines(f"{root / name} {' '.join(map(str, labels))}\n" for name, labels in annotations)
+            numbers = [one for one in (annotations.frame_offsets, annotations.total_frames) if one is not None]
+            for place, (name, labels) in enumerate(annotations):
+                file.write(" ".join(map(str, [root / name, *(int(one[place]) for one in numbers), *labels])) + "\n")
         return path
     path = path.with_suffix(".csv")
     unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
