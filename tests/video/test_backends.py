@@ -126,9 +126,11 @@ def test_an_unknown_name_is_an_error_that_names_the_known_ones(unknown: str) -> 
         open_backend(unknown, "video.mp4")
 
 
-def test_pyav_is_the_reader_itself() -> None:
-    with pytest.raises(ValueError, match="'pyav' is VideoReader itself"):
-        open_backend("pyav", "video.mp4")
+def test_pyav_is_a_backend_like_the_others(make_video: Callable[..., Path]) -> None:
+    backend = open_backend("pyav", make_video())
+    assert backend.num_frames == 20
+    assert backend.decode(np.array([3, 7])).shape == (2, 48, 64, 3)
+    backend.close()
 
 
 # ---- what every backend does with a good file

@@ -6,6 +6,7 @@ from pathlib import Path
 from kinema.video.backends.base import Backend
 from kinema.video.backends.frame_folder import FrameFolder
 from kinema.video.backends.libraries import LIBRARIES, reason_for_absence
+from kinema.video.backends.pyav import PyAVBackend
 from kinema.video.source import VideoSource, source_name
 
 # What VideoReader(backend=...) takes; torchcodec's devices are those of torch.
@@ -24,10 +25,10 @@ def installed_backends() -> dict[str, str | None]:
 
 
 def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
-    """Open a video with another library than PyAV, which VideoReader drives itself.
+    """Open a video with one of the libraries.
 
     Args:
-        name: "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"), "decord", "opencv", or
+        name: "pyav", "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"), "decord", "opencv", or
             "frames" for a folder of RGB frames.
         source: what VideoReader takes; a folder for "frames".
         num_threads: decoder threads. Does not change frames.
@@ -39,6 +40,8 @@ def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate
         VideoError: there is no such file, or it is no video.
         TypeError: `source` is nothing that can be read.
     """
+    if name == "pyav":
+        return PyAVBackend(source, num_threads=num_threads, rotate=rotate)
     if torchcodec := _TORCHCODEC.fullmatch(name):
         from kinema.video.backends.torchcodec import TorchcodecBackend
 
@@ -54,6 +57,4 @@ def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate
     if name == "frames":
         # Image files have no rotation, or OpenCV applies it, and are read one by one.
         return FrameFolder(source if isinstance(source, (str, Path)) else source_name(source))
-    if name in ("auto", "pyav"):
-        raise ValueError(f"the video backend {name!r} is VideoReader itself, open_backend is for the others")
     raise ValueError(f"there is no video backend {name!r}: use one of {', '.join(NAMES)}")

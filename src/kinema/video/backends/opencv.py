@@ -1,7 +1,7 @@
 """OpenCV's VideoCapture, read frame by frame from the start: its own seeking lands on other frames in many files."""
 
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from kinema.errors import VideoError
 from kinema.video.backends.base import CheckedSource, errors_of
 from kinema.video.backends.libraries import load_library
-from kinema.video.reader import VideoReader
+from kinema.video.backends.pyav import PyAVBackend
 from kinema.video.source import VideoSource
 
 
@@ -36,8 +36,8 @@ class OpenCVBackend:
         self._num_threads = num_threads
         self._rotate = rotate
         self._temporary_file: Path | None = None
-        with VideoReader(source, rotate=rotate) as packets:
-            self.num_frames = len(packets)
+        with closing(PyAVBackend(source, rotate=rotate)) as packets:
+            self.num_frames = packets.num_frames
             self.fps = packets.fps
             self.width, self.height = packets.width, packets.height
         self._position = -1  # of the frame that the capture has grabbed
@@ -66,7 +66,7 @@ class OpenCVBackend:
 
     @cached_property
     def timestamps_seconds(self) -> np.ndarray:
-        with VideoReader(self._checked.source) as packets:
+        with closing(PyAVBackend(self._checked.source)) as packets:
             return packets.timestamps_seconds
 
     def decode(self, indices: np.ndarray) -> np.ndarray:

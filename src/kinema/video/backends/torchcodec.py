@@ -1,5 +1,6 @@
 """torchcodec, on the CPU or on a CUDA device. It numbers frames by their time: packed B-frames in AVI lose order."""
 
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from kinema.errors import MissingDependencyError, VideoError
 from kinema.video.backends.base import CheckedSource, errors_of
 from kinema.video.backends.libraries import load_library
-from kinema.video.reader import VideoReader
+from kinema.video.backends.pyav import PyAVBackend
 from kinema.video.source import VideoSource
 
 
@@ -62,10 +63,10 @@ class TorchcodecBackend:
         Raises:
             VideoError: torchcodec counts other frames than the packets say.
         """
-        with VideoReader(self._checked.source) as packets:
-            if len(packets) != self.num_frames:
+        with closing(PyAVBackend(self._checked.source)) as packets:
+            if packets.num_frames != self.num_frames:
                 raise VideoError(
-                    f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {len(packets)}, so their times "
+                    f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {packets.num_frames}, so their times "
                     "are unknown: use the backend 'pyav'"
                 )
             return np.sort(packets.timestamps_seconds)  # torchcodec's order
