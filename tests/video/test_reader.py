@@ -319,6 +319,10 @@ def test_a_video_that_changes_its_size_is_refused_where_it_does(make_video: Make
     assert reader[19].shape == (48, 64, 3)
     with pytest.raises(VideoError, match="frame 20 is 32x32, others are 64x48: re-encode the file to one size"):
         reader[20]
+    damage = reader.find_damage()
+    assert "frame 20 cannot be decoded: it is 32x32, others are 64x48; of 40 frames the first 20 are good" in str(
+        damage
+    )
 
 
 def test_the_decoder_writes_nothing_to_stderr(make_video: MakeVideo) -> None:

@@ -193,22 +193,24 @@ class Decoder:
         return found[0]
 
     def lost_frames(self) -> dict[int, str]:
-        """Decode everything: number of each frame that cannot be decoded -> why."""
+        """Decode everything: number of each frame that cannot be decoded, or has another size than the first -> why."""
         lost: dict[int, str] = {}
-        frame = 0
-        last_good = -1
+        next_frame = 0
+        size: tuple[int, int] | None = None
 
-        def note(number: int, _: VideoFrame) -> None:
-            nonlocal last_good
-            last_good = number
+        def compare(number: int, frame: VideoFrame) -> None:
+            nonlocal size
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                lost[number] = f"it is {frame.width}x{frame.height}, others are {size[0]}x{size[1]}"
 
-        while frame < self.index.num_frames:
+        while next_frame < self.index.num_frames:
             try:
-                self.decode(range(frame, self.index.num_frames), note)
+                self.decode(range(next_frame, self.index.num_frames), compare)
                 break
             except FrameLost as failure:
                 lost[failure.frame] = failure.reason
-                frame = failure.frame + 1
+                next_frame = failure.frame + 1
         return lost
 
     # ---- which packets to decode
