@@ -42,18 +42,56 @@ def test_info_names_the_problems(clips):
 
 
 def test_split_keeps_source_videos_on_one_side(clips, tmp_path):
-    facts = json.loads(call("split", clips, tmp_path / "lists", "--share", "0.25", "--json"))
+    facts = json.loads(call("split", clips, tmp_path / "lists", "--fractions", "0.75,0.25", "--json"))
     assert (facts["train"]["clips"], facts["val"]["clips"], facts["val"]["groups"]) == (12, 4, 2)
     assert (tmp_path / "lists" / "classes.txt").read_text() == "run\nwalk\n"
     assert "no problems found" in call("info", tmp_path / "lists")
     with pytest.raises(AnnotationError, match=r"train\.txt: is there already: name another folder"):
         call("split", clips, tmp_path / "lists")
-    with pytest.raises(AnnotationError, match="no class has clips of two groups, so none can be held out"):
+    with pytest.raises(AnnotationError, match="nothing is left for val: no class has clips of 2 groups .--no-group"):
         call("split", clips, tmp_path / "other", "--by", "^(run|walk)/")
 
 
+def test_split_parts_in_three_anew_and_warns_of_absent_classes(clips, tmp_path, make_video):
+    call("split", clips, tmp_path / "lists")
+    make_video(tmp_path / "clips" / "alone" / "v_alone_g00_c00.mp4", num_frames=3)
+    result = CliRunner().invoke(
+        app, ["data", "split", str(clips), "--out", f"{tmp_path}/three", "--fractions", "2,1,1"]
+    )
+    assert result.exit_code == 0, result.exception
+    assert "warning: 1 of 3 classes have no clip in val (alone): too few source videos" in result.stderr
+    assert [line.split() for line in result.stdout.splitlines() if line.strip().startswith(("run", "walk"))] == [
+        ["run", "4", "2", "2", "4"],
+        ["walk", "4", "2", "2", "4"],
+    ]
+    again = json.loads(call("split", tmp_path / "lists", tmp_path / "again", "--json"))
+    assert again["train"]["clips"] + again["val"]["clips"] == 16
+    assert again["classes"]["run"] == {"train": 6, "val": 2}
+
+
+def test_split_can_part_clips_one_by_one(clips, tmp_path):
+    facts = json.loads(call("split", clips, tmp_path / "lists", "--no-group", "--json"))
+    assert facts["val"]["groups"] == facts["val"]["clips"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["DST", "--fractions", "1"], "expected two or three numbers above 0"),
+        (["DST", "--fractions", "a,b"], "got 'a,b'"),
+        (["DST", "--group", "("], "expected a regular expression, got '('"),
+        ([], "name one folder for the lists"),
+        (["DST", "--out", "OTHER"], "name one folder for the lists"),
+    ],
+)
+def test_split_says_what_is_wrong_with_its_arguments(clips, arguments, message):
+    result = CliRunner().invoke(app, ["data", "split", str(clips), *arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 def test_shard_packs_both_parts(clips, tmp_path):
-    call("split", clips, tmp_path / "lists", "--share", "0.25")
+    call("split", clips, tmp_path / "lists", "--fractions", "0.75,0.25")
     facts = json.loads(call("shard", tmp_path / "lists", tmp_path / "shards", "--json"))
     assert [(one["num_shards"], one["num_clips"]) for one in facts] == [(1, 12), (1, 4)]
     dataset = ShardDataset(tmp_path / "shards" / "val")

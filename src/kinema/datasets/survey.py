@@ -288,7 +288,10 @@ def _class_problems(counts: dict[str, np.ndarray], classes: Sequence[str]) -> It
     largest = max(int(numbers.max(initial=0)) for numbers in counts.values())
     least = _least_present(next(iter(counts.values())))
     if least and largest >= 10 * least:
-        message = f"the largest class has {largest // least} times the clips of the smallest: see ClassBalancedDataset"
+        message = (
+            f"the largest class has {largest // least} times the clips of the smallest: "
+            "`--set train_dataloader.sampler.type=ClassBalancedSampler` evens them out"
+        )
         yield Problem("imbalance", 1, message)
 
 

@@ -229,7 +229,8 @@ def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, A
     train, val = split_by_group(split.annotations, seed=seed)
     if not len(val):
         raise AnnotationError(
-            f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val"
+            f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val, "
+            "or lists made by `kinema data split --no-group`"
         )
     configs = []
     for name, clips in (("train", train), ("val", val)):

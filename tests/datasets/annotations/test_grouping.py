@@ -1,6 +1,6 @@
 import pytest
 
-from kinema.datasets.annotations import group_by_pattern, read_list, source_video_of, split_by_group
+from kinema.datasets.annotations import group_by_pattern, read_list, source_video_of, split_by_fractions, split_by_group
 
 
 def clips(tmp_path, *lines):
@@ -14,6 +14,9 @@ def clips(tmp_path, *lines):
         ("YoYo/v_YoYo_g07_c02.avi", "v_YoYo_g07"),
         ("x/-abc_DEF-12_000010_000020.mp4", "-abc_DEF-12"),
         ("talk-Scene-012.mp4", "talk"),
+        ("a/talk7_clip3.mp4", "talk7"),
+        ("talk7-part12.mp4", "talk7"),
+        ("clip3.mp4", "clip3.mp4"),
         ("clips/my_clip_3.mp4", "clips/my_clip_3.mp4"),
         ("a/000012.mp4", "a/000012.mp4"),
     ],
@@ -75,3 +78,33 @@ def test_a_pattern_may_tell_the_group(tmp_path):
     assert group_by_pattern("nowhere")("x.mp4") == "x.mp4"
     with pytest.raises(ValueError, match=r"expected a regular expression, got '\(': missing"):
         group_by_pattern("(")
+
+
+def test_three_parts_share_no_group_and_hold_their_fractions(tmp_path):
+    lines = [
+        f"v_{label}_g{group:02}_c{clip:02}.avi {label}"
+        for label in range(5)
+        for group in range(25)
+        for clip in range(4 + group % 4)
+    ]
+    found = clips(tmp_path, *lines)
+    parts = split_by_fractions(found, (0.8, 0.1, 0.1), seed=4)
+    groups = [set(map(source_video_of, part.paths)) for part in parts]
+    assert sum(map(len, parts)) == len(found)
+    assert not groups[0] & groups[1]
+    assert not groups[0] & groups[2]
+    assert not groups[1] & groups[2]
+    for label in range(5):
+        shares = [(part.labels.values == label).sum() / (found.labels.values == label).sum() for part in parts]
+        assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.04)
+    assert [list(part) for part in split_by_fractions(found, (8, 1, 1), seed=4)] == [list(part) for part in parts]
+    assert list(split_by_fractions(found, (0.9, 0.1), seed=4)[1]) == list(parts[1])
+
+
+def test_fractions_must_be_two_or_more_above_0(tmp_path):
+    found = clips(tmp_path, "a.mp4 0", "b.mp4 0")
+    for fractions in ((1,), (1, 0), (0.5, -0.5), (1, float("nan"))):
+        with pytest.raises(
+            ValueError, match=r"expected two or more fractions above 0, such as 0\.8, 0\.1, 0\.1, got \["
+        ):
+            split_by_fractions(found, fractions)

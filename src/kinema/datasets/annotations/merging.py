@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+from typing import Literal
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def _joined(parts: Sequence[Annotations], name: str, absent: float) -> np.ndarra
     )
 
 
-def _unit(splits: Sequence[Split]) -> str:
+def _unit(splits: Sequence[Split]) -> Literal["seconds", "frames"]:
     units = {one.annotations.clip_unit: one for one in splits if one.annotations.clip_starts is not None}
     if len(units) > 1:
         raise AnnotationError(
