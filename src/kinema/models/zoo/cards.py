@@ -1,8 +1,5 @@
 """The model zoo: a name -> a model's config, with a card that says what the model takes and how it is trained.
 
-    zoo.names("compact*")
-    model = zoo.create_model("compact3d", num_classes=8)
-
 An entry is a function `(num_classes) -> config` under `@model(...)`; its name is the model's.
 """
 
@@ -49,15 +46,37 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What published weights of a model reach.
+
+    Attributes:
+        top1: percent of videos whose class has the highest score.
+        top5: percent of videos whose class is among the five highest; None: not published.
+        dataset: the data set, whose validation part was classified.
+        protocol: clips times crops of each that are averaged, such as `"10 x 3"`.
+        config: the OpenMMLab config that the weights belong to.
+    """
+
+    top1: float
+    top5: float | None
+    dataset: str
+    protocol: str
+    config: str
+
+
+@dataclass(frozen=True)
 class Card:
     """What the zoo knows of a model.
 
     Attributes:
         name: its name.
-        params_millions: parameters with the number of classes that the source has, millions.
+        params_millions: parameters with `num_classes` classes, millions.
         source: where the architecture is from.
         input: what it takes.
         training: the parts of a training config that are tuned for it: `optim_wrapper`, `param_scheduler`.
+        num_classes: number of classes that the source has.
+        gflops: billions of multiply-adds for one view, as the source states them; None: not stated.
+        result: what published weights reach; None: there are none.
     """
 
     name: str
@@ -65,6 +84,9 @@ class Card:
     source: str
     input: InputSpec
     training: Mapping[str, Any] = field(default_factory=dict)
+    num_classes: int = 400
+    gflops: float | None = None
+    result: Result | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The card in plain dicts, lists, texts and numbers, as JSON holds them."""
@@ -76,7 +98,14 @@ _builders: dict[str, Builder] = {}
 
 
 def model(
-    *, params_millions: float, source: str, inputs: InputSpec, training: Mapping[str, Any] | None = None
+    *,
+    params_millions: float,
+    source: str,
+    inputs: InputSpec,
+    training: Mapping[str, Any] | None = None,
+    num_classes: int = 400,
+    gflops: float | None = None,
+    result: Result | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
 
@@ -88,7 +117,7 @@ def model(
         name = builder.__name__
         if name in _builders and _builders[name].__module__ != builder.__module__:
             raise ConfigError(f"the zoo has a model {name!r} already, from {_builders[name].__module__}")
-        _cards[name] = Card(name, params_millions, source, inputs, training or {})
+        _cards[name] = Card(name, params_millions, source, inputs, training or {}, num_classes, gflops, result)
         _builders[name] = builder
         return builder
 
@@ -153,27 +182,3 @@ def recognizer_3d(backbone: ModelConfig, head: ModelConfig, inputs: InputSpec) -
             "format_shape": "NCTHW",
         },
     }
-
-
-# ---- the models
-
-_COMPACT_INPUT = InputSpec(clip_len=8, frame_interval=2, num_clips=1, size=56, short_side=64)
-
-
-@model(
-    params_millions=0.20,
-    source="Kinema's own, for training on a CPU",
-    inputs=_COMPACT_INPUT,
-    training={
-        "optim_wrapper": {"optimizer": {"type": "AdamW", "lr": 8e-3, "weight_decay": 0.02}},
-        "param_scheduler": [
-            {"type": "LinearLR", "start_factor": 0.05, "begin": 0, "end": 1, "convert_to_iter_based": True},
-            {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
-        ],
-    },
-)
-def compact3d(num_classes: int) -> ModelConfig:
-    """The small network for small sets of short clips, from scratch."""
-    backbone = {"type": "CompactNet3D", "width": 24}
-    head = {"type": "I3DHead", "num_classes": num_classes, "in_channels": 96, "dropout_ratio": 0.1}
-    return recognizer_3d(backbone, head, _COMPACT_INPUT)

@@ -1,0 +1,40 @@
+"""The model zoo: a name -> a model's config, with a card that says what the model takes and what it reaches.
+
+zoo.names("compact*")
+model = zoo.create_model("compact3d", num_classes=8)
+"""
+
+from kinema.models.zoo import cnn2d, cnn3d
+from kinema.models.zoo.cards import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Builder,
+    Card,
+    InputSpec,
+    ModelConfig,
+    Result,
+    card,
+    create_model,
+    model,
+    model_config,
+    names,
+    recognizer_3d,
+)
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Builder",
+    "Card",
+    "InputSpec",
+    "ModelConfig",
+    "Result",
+    "card",
+    "cnn2d",
+    "cnn3d",
+    "create_model",
+    "model",
+    "model_config",
+    "names",
+    "recognizer_3d",
+]

@@ -1,0 +1,1 @@
+"""The 2D convolutional networks of the zoo."""
