@@ -1,9 +1,12 @@
+import contextlib
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from kinema.datasets.annotations import FORMATS, read_annotations
+from kinema.errors import AnnotationError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^### (\S+)\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL))
@@ -29,3 +32,36 @@ def test_the_example_of_the_page_is_read(tmp_path, name):
     found = read_annotations(tmp_path / file)
     assert found.format == name
     assert len(found) >= 1
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_damaged_file_is_read_or_gives_one_clear_error(tmp_path, name):
+    file, text = EXAMPLES[name]
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "bbbbbbbbbbb.mp4").touch()
+    rng = random.Random(name)
+    pieces = [
+        b'"',
+        b",",
+        b"null",
+        b"[]",
+        b"{}",
+        b"-1",
+        b"1e400",
+        b"nan",
+        b"\n",
+        b"\0",
+        b"\xff",
+        b"9" * 20,
+        b"[",
+        b"}",
+        b"0",
+    ]
+    for _ in range(60):
+        content = bytearray(text.encode())
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(content) + 1)
+            content[place : place + rng.randint(0, 9)] = rng.choice(pieces)
+        (tmp_path / file).write_bytes(content)
+        with contextlib.suppress(AnnotationError):
+            list(read_annotations(tmp_path / file, name))

@@ -155,6 +155,8 @@ def test_json_of_mmengine_is_understood(tmp_path):
             r"x\.csv:2: the clip goes from 2 to 1: expected a start of 0 or above",
         ),
         ("x.csv", "path,label,start,end\na.mp4,0,-2,1\n", r"x\.csv:2: the clip goes from -2 to 1"),
+        ("x.csv", "path,start\na.mp4,1e400\n", r"x\.csv:2: the column 'start' must hold numbers, got '1e400'"),
+        ("x.json", '{"classes": [1], "clips": [{"path": "a"}]}', r"x\.json: 'classes' must be a list of names"),
         ("x.json", "", r"x\.json: the file is empty: expected JSON"),
         ("x.json", '[{"path": 1},\n]', r"x\.json:2: expected JSON: "),
         ("x.json", "[1, 2]", r"x\.json: expected a list of objects such as"),

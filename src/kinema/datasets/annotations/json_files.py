@@ -39,7 +39,7 @@ def read_json(
     if isinstance(content, Mapping):
         objects = next((content[key] for key in LIST_KEYS if isinstance(content.get(key), list)), None)
         classes = content.get("metainfo", {}).get("classes") if isinstance(content.get("metainfo"), Mapping) else None
-        class_names = class_names or classes or content.get("classes")
+        class_names = class_names or _names(classes or content.get("classes") or [], source)
     if not isinstance(objects, list) or not all(isinstance(one, Mapping) for one in objects):
         raise AnnotationError(
             f'{source}: expected a list of objects such as {{"path": "a.mp4", "label": 0}}, or an object with such a list '
@@ -95,6 +95,12 @@ def load_json(source: Path) -> Any:
         return json.loads(content.tobytes())
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{source}:{error.lineno}: expected JSON: {error.msg}") from error
+
+
+def _names(classes: Any, source: Path) -> Sequence[str]:
+    if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
+        raise AnnotationError(f"{source}: 'classes' must be a list of names, in the order of the class indices")
+    return classes
 
 
 def _objects(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -73,7 +73,7 @@ def read_kinetics(
 def _file_name(row: Mapping[str, str], place: str) -> str:
     try:
         start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise AnnotationError(
             f"{place}: time_start and time_end must be seconds, got {row['time_start']!r} and {row['time_end']!r}"
         ) from None

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import numpy as np
+
 from kinema.datasets.annotations.labels import check_labels
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import Column, ColumnSamples, NumberColumn
@@ -53,11 +55,17 @@ def require_lengths(annotations: Annotations) -> None:
     """Require the number of frames of every clip, which folders of frames need.
 
     Raises:
-        AnnotationError: there is none. Names the file.
+        AnnotationError: there is none, or one is below 1. Names file and line.
     """
     if annotations.total_frames is None or len(annotations.total_frames) != len(annotations):
         raise AnnotationError(
             f"{annotations.source}: tells no numbers of frames: expected 'folder total_frames label' lines, or a column total_frames"
+        )
+    empty = np.flatnonzero(annotations.total_frames < 1)
+    if len(empty):
+        raise AnnotationError(
+            f"{annotations.place_of(int(empty[0]))}: {annotations.paths[int(empty[0])]!r} has "
+            f"{annotations.total_frames[empty[0]]} frames: expected at least 1"
         )
 
 

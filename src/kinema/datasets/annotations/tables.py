@@ -40,6 +40,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "total_frames": ("total_frames", "num_frames", "n_frames", "frame_count"),
     "offset": ("offset", "frame_offset"),
 }
+MAX_NUMBER = 2**53  # no frame or second is counted so far
 _SEPARATORS = re.compile(r"[|;,]")
 
 
@@ -162,6 +163,10 @@ def _number(row: Mapping[str, Any], names: Mapping[str, str], role: str, place: 
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise AnnotationError(f"{place}: the column {names[role]!r} must hold numbers, got {value!r}") from None
-    return None if math.isnan(number) else number
+    except (TypeError, ValueError, OverflowError):
+        number = math.inf
+    if math.isnan(number):
+        return None
+    if abs(number) > MAX_NUMBER:
+        raise AnnotationError(f"{place}: the column {names[role]!r} must hold numbers, got {value!r}")
+    return number
