@@ -24,6 +24,7 @@ from kinema.models.init import (
     uniform_init,
     xavier_init,
 )
+from kinema.models.layers import ConvModule, build_activation_layer, build_conv_layer, build_norm_layer
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
@@ -42,6 +43,7 @@ __all__ = [
     "Caffe2XavierInit",
     "CompactNet3D",
     "ConstantInit",
+    "ConvModule",
     "CrossEntropyLoss",
     "CutmixBlending",
     "I3DHead",
@@ -59,6 +61,9 @@ __all__ = [
     "UniformInit",
     "XavierInit",
     "bias_init_with_prob",
+    "build_activation_layer",
+    "build_conv_layer",
+    "build_norm_layer",
     "caffe2_xavier_init",
     "constant_init",
     "create_model",

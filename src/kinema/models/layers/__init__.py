@@ -1,0 +1,29 @@
+"""Layers that networks share."""
+
+from kinema.models.layers.build import (
+    Clamp,
+    HSigmoid,
+    LayerCfg,
+    Swish,
+    build_activation_layer,
+    build_conv_layer,
+    build_norm_layer,
+    norm_attribute,
+)
+from kinema.models.layers.conv import ConvModule, Size
+from kinema.models.layers.freezing import fix_batch_norms, freeze
+
+__all__ = [
+    "Clamp",
+    "ConvModule",
+    "HSigmoid",
+    "LayerCfg",
+    "Size",
+    "Swish",
+    "build_activation_layer",
+    "build_conv_layer",
+    "build_norm_layer",
+    "fix_batch_norms",
+    "freeze",
+    "norm_attribute",
+]
