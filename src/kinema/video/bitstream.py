@@ -12,6 +12,7 @@ _START_CODE = re.compile(rb"\x00\x00\x01")
 _MPEG4_LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 _MPEG4_PICTURE = b"\x00\x00\x01\xb6"
 _MPEG12_PICTURE = b"\x00\x00\x01\x00"
+_MPEG12_GROUP = b"\x00\x00\x01\xb8"
 
 
 class Picture(Enum):
@@ -50,10 +51,14 @@ class Mpeg4Pictures:
 
     Attributes:
         is_packed: whether a packet so far made the decoder do that.
+        is_interlaced: whether a layer header so far says that pictures may be interlaced.
     """
 
     def __init__(self, extradata: bytes | None, *, has_bidirectional: bool = True) -> None:
-        self._time_bits = _mpeg4_time_bits(extradata or b"")
+        self.is_interlaced = False
+        self._time_bits: int | None = None
+        self._take_layer(extradata or b"")
+        self._num_references = 0
         self._may_be_packed = has_bidirectional
         self._in_pocket = False
         self.is_packed = False
@@ -64,7 +69,7 @@ class Mpeg4Pictures:
         if first < 0:
             return Picture.NONE
         if first > 4:
-            self._time_bits = _mpeg4_time_bits(packet[:first]) or self._time_bits
+            self._take_layer(packet[:first])
         header = int.from_bytes(packet[first + 4 : first + 12].ljust(8, b"\0"))
         if not self._is_coded(header):
             from_pocket, self._in_pocket = self._in_pocket, False
@@ -72,7 +77,17 @@ class Mpeg4Pictures:
             return Picture.BIDIRECTIONAL if from_pocket else Picture.NONE
         if self._may_be_packed and not self._in_pocket:
             self._in_pocket = packet.find(_MPEG4_PICTURE, first + 4) >= 0
-        return Picture.BIDIRECTIONAL if header >> 62 == 2 else Picture.REFERENCE  # 0 I, 1 P, 2 B, 3 S
+        kind = header >> 62  # 0 I, 1 P, 2 B, 3 S
+        if kind == 2:
+            return Picture.BIDIRECTIONAL if self._num_references > 1 else Picture.NONE  # the decoder drops it
+        self._num_references += 1 if kind == 0 else 2  # for a P picture without reference it makes one up
+        return Picture.REFERENCE
+
+    def _take_layer(self, header: bytes) -> None:
+        layer = _mpeg4_layer(header)
+        if layer is not None:
+            self._time_bits, is_interlaced = layer
+            self.is_interlaced = self.is_interlaced or is_interlaced
 
     def _is_coded(self, header: int) -> bool:
         """`header` is the first 64 bits after the start code."""
@@ -85,8 +100,8 @@ class Mpeg4Pictures:
         return left < 0 or bool(header >> left & 1)
 
 
-def _mpeg4_time_bits(header: bytes) -> int | None:
-    """Bits of vop_time_increment; None when `header` holds no layer header."""
+def _mpeg4_layer(header: bytes) -> tuple[int, bool] | None:
+    """Bits of vop_time_increment, and whether the layer is interlaced; None when `header` holds no layer header."""
     found = _MPEG4_LAYER.search(header)
     if found is None:
         return None
@@ -102,19 +117,42 @@ def _mpeg4_time_bits(header: bytes) -> int | None:
             bits.take(79)  # buffer sizes
     if bits.take(2) != 0 or not bits.take(1):  # another shape than a rectangle, or not what this function takes it for
         return None
-    return max(1, (bits.take(16) - 1).bit_length())
+    time_bits = max(1, (bits.take(16) - 1).bit_length())
+    bits.take(1)
+    if bits.take(1):
+        bits.take(time_bits)  # fixed rate
+    bits.take(1 + 13 + 1 + 13 + 1)  # width and height between markers
+    return time_bits, bool(bits.take(1))
 
 
 # ---- MPEG-1 and -2 (ISO/IEC 13818-2, section 6.2.3)
 
 
-def mpeg12_picture(packet: bytes) -> Picture:
-    """What a packet of MPEG-1 or -2 holds, by its first picture header."""
-    first = packet.find(_MPEG12_PICTURE)
-    if first < 0 or first + 6 > len(packet):
-        return Picture.NONE
-    kind = packet[first + 5] >> 3 & 7  # after a temporal reference of 10 bits
-    return Picture.BIDIRECTIONAL if kind == 3 else Picture.REFERENCE
+class Mpeg12Pictures:
+    """Read the packets of an MPEG-1 or -2 stream in order: which picture each one makes the decoder decode.
+
+    Of a stream that was cut, the decoder drops what refers to pictures before its first I picture.
+    """
+
+    def __init__(self) -> None:
+        self._num_references = 0
+        self._is_closed = False
+
+    def read(self, packet: bytes) -> Picture:
+        """The picture that the decoder takes up with `packet`, by the first picture header."""
+        first = packet.find(_MPEG12_PICTURE)
+        if first < 0 or first + 6 > len(packet):
+            return Picture.NONE
+        group = packet.find(_MPEG12_GROUP, 0, first)
+        if group >= 0:
+            self._is_closed = bool(packet[group + 7] & 0x40)  # after a time code of 25 bits
+        kind = packet[first + 5] >> 3 & 7  # after a temporal reference of 10 bits: 1 I, 2 P, 3 B
+        if kind == 3:
+            return Picture.BIDIRECTIONAL if self._num_references > 1 or self._is_closed else Picture.NONE
+        if kind == 2 and not self._num_references:
+            return Picture.NONE
+        self._num_references += 1
+        return Picture.REFERENCE
 
 
 # ---- VP8 (RFC 6386, section 9.1)
@@ -161,6 +199,20 @@ def h264_can_start_at(packet: bytes, length_size: int) -> bool:
         kind = unit[0] & 31 if unit else 0
         if kind in (1, 2, 5):
             return kind == 5
+    return False
+
+
+def h264_is_recovered_at(packet: bytes, length_size: int) -> bool:
+    """Whether a packet's recovery point message promises right pictures from this one on. Source: D.1.8."""
+    for unit in _nal_units(packet, length_size):
+        place = 1
+        while unit and unit[0] & 31 == 6 and place + 2 < len(unit):
+            kind, size = unit[place], unit[place + 1]
+            if kind == 255 or size == 255:
+                break  # a long message: those of recovery points are short
+            if kind == 6:
+                return bool(unit[place + 2] & 0x80)  # recovery_frame_cnt is 0
+            place += 2 + size
     return False
 
 

@@ -65,6 +65,7 @@ class _Table(NamedTuple):
     entry_of: list[int]  # of each frame
     frame_of: list[int]  # of each packet
     is_chained: list[bool]  # of each packet
+    is_cut_off: list[bool]  # of each packet
     num_missing: int
 
     @classmethod
@@ -74,6 +75,7 @@ class _Table(NamedTuple):
             index.entry_of_frame.tolist(),
             index.frame_of_packet.tolist(),
             index.is_chained.tolist(),
+            index.is_cut_off.tolist(),
             index.num_missing,
         )
 
@@ -297,7 +299,10 @@ class Decoder:
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, OSError) as error:
-            raise _PacketFailed(number, reason_of(error), as_reference=leave_out or not self._can_skip) from error
+            if not table.is_cut_off[number]:
+                as_reference = leave_out or not self._can_skip
+                raise _PacketFailed(number, reason_of(error), as_reference) from error
+            frames = []
         self._next += 1
         frame = table.frame_of[number]
         if frame >= 0 and not leave_out and table.entry_of[frame] >= self._start:
@@ -381,13 +386,17 @@ class Decoder:
                 if packet is None:
                     return False
                 _tag(packet, number)
-                packets += [_tag_of(frame) for frame in self._context.decode(packet)]
+                try:
+                    packets += [_tag_of(frame) for frame in self._context.decode(packet)]
+                except (av.FFmpegError, OSError):
+                    if packets or not index.is_cut_off[number]:
+                        return False
             packets += [_tag_of(frame) for frame in self._context.decode(None)]
         except (av.FFmpegError, OSError):
             return False
         finally:
             self._restart(0)
-        if None in packets or len(set(packets)) < len(packets):
+        if not packets or None in packets or len(set(packets)) < len(packets):
             return False
         self._packets.replace_index(index.reordered(np.asarray(packets)))
         self._known_table = None

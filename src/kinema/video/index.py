@@ -12,11 +12,12 @@ from av.video.stream import VideoStream
 
 from kinema.video.bitstream import (
     Mpeg4Pictures,
+    Mpeg12Pictures,
     Picture,
     h264_can_start_at,
+    h264_is_recovered_at,
     hevc_can_start_at,
     hevc_needs_what_precedes,
-    mpeg12_picture,
     nal_length_size,
     vp8_picture,
 )
@@ -30,6 +31,8 @@ _STARTS_AT_ANY_KEY_FRAME = frozenset(
     {"mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "theora", "ffv1", "flv1", "h263"}
     | {"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1"}
 )
+# Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
+_CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
 _BATCH_PACKETS = 1024
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
 
@@ -49,6 +52,8 @@ class PacketIndex:
         entry_of_frame: (N,) int64, the packet at which decoding must start to get frame i.
         entries: (E,) int64 packets at which decoding can start, ascending.
         is_chained: (P,) bool, true where a picture is lost when the packet before is not decoded in full.
+        is_cut_off: (P,) bool, true where a picture may refer to what was cut off before the stream: the decoder need not
+            manage to decode it, and shows nothing of it.
         time_base: seconds of one unit of time; None when the stream has none.
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
@@ -63,6 +68,7 @@ class PacketIndex:
     entry_of_frame: np.ndarray
     entries: np.ndarray
     is_chained: np.ndarray
+    is_cut_off: np.ndarray
     time_base: float | None
     shown_seconds: float | None
     num_missing: int = 0
@@ -86,8 +92,10 @@ class PacketIndex:
     @property
     def key_frames(self) -> np.ndarray:
         """Numbers of the frames at which decoding can start, ascending int64."""
-        frames = self.frame_of_packet[self.entries]
-        return np.sort(frames[frames >= 0])
+        # An entry without a frame lies before the first one, and serves it.
+        return (
+            np.unique(np.maximum(self.frame_of_packet[self.entries], 0)) if self.num_frames else np.empty(0, np.int64)
+        )
 
     def seconds_of_frames(self) -> np.ndarray | None:
         """(N,) float64 presentation times, ascending; None when a packet has none."""
@@ -99,12 +107,15 @@ class PacketIndex:
 
     def reordered(self, packets: Sequence[int] | np.ndarray) -> "PacketIndex":
         """The same with frames that come from `packets`, in that order, as a decoder that was watched put them out."""
+        is_cut_off = self.is_cut_off.copy()
+        is_cut_off[np.sort(packets)[1:]] = False  # the first may still list what lies before it
         return _arranged(
             _Walk(
                 self.pts.tolist(),
                 self.dts.tolist(),
                 self.sizes.tolist(),
                 is_chained=self.is_chained.tolist(),
+                is_cut_off=is_cut_off.tolist(),
                 entries=self.entries.tolist(),
             ),
             packets,
@@ -129,6 +140,8 @@ class _Walk:
     leading: list[int] = field(default_factory=list)  # packets that may refer to what lies before their key picture
     entries: list[int] = field(default_factory=list)
     is_chained: list[bool] | None = None
+    is_cut_off: list[bool] | None = None
+    starts_right: bool = True  # pictures are right from the first key frame on
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
@@ -148,6 +161,8 @@ class _Walk:
             self.pictures += pictures
             shown = [flag and picture is not Picture.NONE for flag, picture in zip(shown, pictures, strict=True)]
         self.is_shown += shown
+        if codec.is_recovered_at is not None and True in keys and True not in self.is_key[:start]:
+            self.starts_right = codec.is_recovered_at(packets[keys.index(True)])
         if codec.is_leading is not None and sum(self.is_key[:start]) < 2:  # asked of the first group of pictures only
             self.leading += [start + place for place, packet in enumerate(packets) if codec.is_leading(packet)]
 
@@ -160,6 +175,7 @@ class _Codec:
         codec = context.codec
         self.name = codec.canonical_name
         self.reorders = bool(codec.reorder)
+        self.may_be_cut = self.name == "h264" and stream.container.format.name in _CUT_ANYWHERE
         self.has_bidirectional = bool(context.has_b_frames)
         extradata = context.extradata
         size = nal_length_size(self.name, extradata)
@@ -168,10 +184,12 @@ class _Codec:
             self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=self.has_bidirectional)
         self.picture: Callable[[bytes], Picture] | None = None
         self.is_leading: Callable[[Packet], bool] | None = None
+        self.is_recovered_at: Callable[[Packet], bool] | None = None
         self.can_start_at: Callable[[Packet], bool] = _never
         if self.name == "h264":
             self.can_start_at = lambda packet: h264_can_start_at(bytes(packet), size)
             self.is_leading = _always
+            self.is_recovered_at = lambda packet: h264_is_recovered_at(bytes(packet), size)
         elif self.name == "hevc":
             self.can_start_at = lambda packet: hevc_can_start_at(bytes(packet), size)
             self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), size)
@@ -180,7 +198,7 @@ class _Codec:
         if self.mpeg4 is not None:
             self.picture = self.mpeg4.read
         elif self.name in _MPEG_PICTURES:
-            self.picture = mpeg12_picture
+            self.picture = Mpeg12Pictures().read
         elif self.name == "vp8":
             self.picture = vp8_picture
 
@@ -219,11 +237,12 @@ def scan_packets(
             if sum(walk.sizes) > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
+    starts_clearly = True
     if codec.name in _STARTS_AT_KEY_FRAME:
-        _hide_what_has_no_key_frame(walk)
-    if codec.mpeg4 is not None and codec.mpeg4.is_packed:
-        walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
-    order, is_certain = _output_order(walk, codec)
+        starts_clearly = _hide_what_has_no_key_frame(walk, codec)
+    if codec.mpeg4 is not None:
+        _note_what_mpeg4_needs(walk, codec.mpeg4)
+    order, order_is_certain = _output_order(walk, codec)
     shown = [packet for packet in order if walk.is_shown[packet]]
     base = stream.time_base
     index = _arranged(
@@ -233,7 +252,7 @@ def scan_packets(
         time_base=float(base) if base else None,
         shown_seconds=_shown_seconds(walk, base),
         num_missing=num_missing,
-        is_certain=is_certain,
+        is_certain=order_is_certain and starts_clearly,
     )
     return index, kept
 
@@ -261,12 +280,20 @@ def _missing(stream: VideoStream, num_read: int) -> int:
     return max(0, len(stream.index_entries) - num_read)
 
 
-def _hide_what_has_no_key_frame(walk: _Walk) -> None:
-    """Leave out what the decoder drops in a stream that was cut: all before the first key frame, in either order."""
-    first = next((place for place, is_key in enumerate(walk.is_key) if is_key), None)
-    if first is None:
-        return
-    walk.is_shown[:first] = [False] * first
+def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
+    """Leave out what the decoder drops in a stream that was cut: all before the first key frame, in either order.
+
+    Returns:
+        Whether it is certain that no more is dropped than that.
+    """
+    first = walk.is_key.index(True) if True in walk.is_key else None
+    if first is None or (codec.may_be_cut and first not in walk.entries and not walk.starts_right):
+        # The decoder shows pictures when it finds that they are right again (periodic intra refresh).
+        end = walk.entries[0] if walk.entries else len(walk.sizes)
+        walk.is_cut_off = [place < end for place in range(len(walk.sizes))]
+        walk.entries.insert(0, 0)
+        return not walk.sizes
+    hidden = set(range(first))
     start = walk.pts[first]
     leading = set(walk.leading)
     for place in range(first + 1, len(walk.pts)):
@@ -274,9 +301,22 @@ def _hide_what_has_no_key_frame(walk: _Walk) -> None:
             break
         # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
         if place in leading and NO_TIME < walk.pts[place] < start:
-            walk.is_shown[place] = False
+            hidden.add(place)
+    walk.is_cut_off = [place in hidden for place in range(len(walk.pts))]
+    walk.is_shown = [shown and place not in hidden for place, shown in enumerate(walk.is_shown)]
     if first not in walk.entries:
-        walk.entries.insert(0, first)
+        # What follows may list pictures that lie before it without using them: some must be there.
+        walk.entries.insert(0, 0)
+    return True
+
+
+def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
+    has_bidirectional = Picture.BIDIRECTIONAL in walk.pictures
+    if mpeg4.is_packed:
+        walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
+    if mpeg4.is_interlaced and has_bidirectional:
+        # FFmpeg learns the time between fields from the first B picture that it sees, and takes it for all others.
+        walk.entries = [0]
 
 
 def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], bool]:
@@ -346,6 +386,7 @@ def _arranged(
         entry_of_frame=entry_of_frame,
         entries=entries,
         is_chained=np.zeros(num_packets, bool) if walk.is_chained is None else np.asarray(walk.is_chained, bool),
+        is_cut_off=np.zeros(num_packets, bool) if walk.is_cut_off is None else np.asarray(walk.is_cut_off, bool),
         time_base=time_base,
         shown_seconds=shown_seconds,
         num_missing=num_missing,
