@@ -12,12 +12,17 @@ from kinema.models.layers.build import (
 )
 from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.freezing import fix_batch_norms, freeze
+from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
 
 __all__ = [
     "Clamp",
     "ConvModule",
     "HSigmoid",
     "LayerCfg",
+    "NonLocal1d",
+    "NonLocal2d",
+    "NonLocal3d",
+    "NonLocalMode",
     "Size",
     "Swish",
     "build_activation_layer",
