@@ -1,9 +1,9 @@
 """Models: batch -> loss or scores."""
 
-from kinema.models.backbones import CompactNet3D
+from kinema.models.backbones import CompactNet3D, ResNet, ResNet3d
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
-from kinema.models.heads import BaseHead, I3DHead
+from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, TSMHead, TSNHead
 from kinema.models.init import (
     BaseInit,
     Caffe2XavierInit,
@@ -28,18 +28,20 @@ from kinema.models.layers import ConvModule, build_activation_layer, build_conv_
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
-from kinema.models.recognizers import Recognizer3D
+from kinema.models.recognizers import BaseRecognizer, Recognizer2D, Recognizer3D
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 
 __all__ = [
     "ActionDataPreprocessor",
+    "AvgConsensus",
     "BCELossWithLogits",
     "BaseDataPreprocessor",
     "BaseHead",
     "BaseInit",
     "BaseModel",
     "BaseModule",
+    "BaseRecognizer",
     "Caffe2XavierInit",
     "CompactNet3D",
     "ConstantInit",
@@ -55,8 +57,13 @@ __all__ = [
     "NormalInit",
     "PretrainedInit",
     "RandomBatchAugment",
+    "Recognizer2D",
     "Recognizer3D",
+    "ResNet",
+    "ResNet3d",
     "Sequential",
+    "TSMHead",
+    "TSNHead",
     "TruncNormalInit",
     "UniformInit",
     "XavierInit",

@@ -67,7 +67,7 @@ class BaseHead(BaseModule, ABC):
         self._average_clips = value
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Features of B * V views -> (B * V, N) scores before any softmax."""
 
     def check_channels(self, x: Tensor) -> None:
@@ -80,12 +80,13 @@ class BaseHead(BaseModule, ABC):
 
     # ---- training
 
-    def loss(self, feats: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+    def loss(self, feats: Any, data_samples: Sequence[Any], **options: Any) -> dict[str, Tensor]:
         """Loss and accuracies of a training batch.
 
         Args:
             feats: features of B * V views, those of a sample one after the other.
             data_samples: B samples with `gt_label`: a class number, or N values for soft and multiple labels.
+            **options: for `forward`, such as the `num_segs` of `Recognizer2D`.
 
         Returns:
             `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers, `top1_acc`, ...: for a
@@ -94,7 +95,7 @@ class BaseHead(BaseModule, ABC):
         Raises:
             ConfigError: a label does not fit `num_classes`.
         """
-        return self.loss_by_feat(self(feats), data_samples)
+        return self.loss_by_feat(self(feats, **options), data_samples)
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """`loss`, from (B * V, N) scores."""
@@ -141,18 +142,19 @@ class BaseHead(BaseModule, ABC):
 
     # ---- prediction
 
-    def predict(self, feats: Tensor, data_samples: Sequence[Any]) -> list[Any]:
+    def predict(self, feats: Any, data_samples: Sequence[Any], **options: Any) -> list[Any]:
         """Write the prediction of each sample into it.
 
         Args:
             feats: features of B * V views, those of a sample one after the other.
             data_samples: B samples.
+            **options: for `forward`.
 
         Returns:
             The samples, with `pred_score` (N,) and `pred_label` (1,); where `average_clips` is None and V is above 1, with
             (V, N) and (V,).
         """
-        return self.predict_by_feat(self(feats), data_samples)
+        return self.predict_by_feat(self(feats, **options), data_samples)
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> list[Any]:
         """`predict`, from (B * V, N) scores."""

@@ -1,1 +1,5 @@
 """`mmaction.models.backbones`, thin over Kinema."""
+
+from kinema.models import ResNet
+
+__all__ = ["ResNet"]

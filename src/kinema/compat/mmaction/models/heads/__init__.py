@@ -1,8 +1,17 @@
 """`mmaction.models.heads`, thin over Kinema."""
 
-from kinema.models import BaseHead, I3DHead
+from kinema.models import (
+    AvgConsensus,
+    BaseHead,
+    I3DHead,
+    TSMHead,
+    TSNHead,
+)
 
 __all__ = [
+    "AvgConsensus",
     "BaseHead",
     "I3DHead",
+    "TSMHead",
+    "TSNHead",
 ]

@@ -1,0 +1,60 @@
+"""Pooling of frames and consensus over the segments of a clip, which the heads of 2D networks share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.registry import MODELS
+
+Consensus = nn.Module | Mapping[str, Any]
+AVERAGE: Mapping[str, Any] = {"type": "AvgConsensus", "dim": 1}
+
+
+@MODELS.register_module()
+class AvgConsensus(nn.Module):
+    """Average over one dimension, which is kept with size 1.
+
+    Args:
+        dim: the dimension; 1 are the segments.
+
+    Source: TSN, Wang et al. 2016, arXiv:1608.00859, section 3.1, the even average.
+    """
+
+    def __init__(self, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=self.dim, keepdim=True)
+
+
+def build_consensus(consensus: Consensus) -> nn.Module:
+    """The module, or the one that a config describes."""
+    return consensus if isinstance(consensus, nn.Module) else MODELS.build(consensus)
+
+
+def pool_frames(x: Tensor, spatial_type: str | None) -> Tensor:
+    """(B, C, ...) -> (B, C), the average over all that follows the channels; only flattened where `spatial_type` is None."""
+    return x.flatten(1) if spatial_type is None or x.dim() == 2 else x.flatten(2).mean(2)
+
+
+def by_segment(x: Tensor, num_segs: int, head: str) -> Tensor:
+    """(B * S, C) -> (B, S, C).
+
+    Raises:
+        ConfigError: the rows are no multiple of S.
+    """
+    if num_segs < 1 or len(x) % num_segs:
+        raise ConfigError(
+            f"{head} joins num_segments={num_segs} frames, which do not divide the {len(x)} frames of the batch: "
+            "sample a multiple of them, or change num_segments"
+        )
+    return x.unflatten(0, (-1, num_segs))
+
+
+def check_spatial_type(spatial_type: str | None) -> None:
+    """Raise `ValueError` unless it is `"avg"` or None."""
+    if spatial_type not in ("avg", None):
+        raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")

@@ -1,0 +1,89 @@
+"""Classify each frame, then average over the frames of a clip. Source: TSM, Lin et al. 2019, arXiv:1811.08383."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.segments import (
+    AVERAGE,
+    Consensus,
+    build_consensus,
+    by_segment,
+    check_spatial_type,
+    pool_frames,
+)
+from kinema.models.init import InitCfg
+from kinema.registry import MODELS
+
+
+@MODELS.register_module()
+class TSMHead(BaseHead):
+    """(B * S, C, H, W) features of frames -> (B * S / num_segments, N) scores, one row a view.
+
+    Args:
+        num_classes: N.
+        in_channels: C.
+        num_segments: frames of a view.
+        loss_cls: see `BaseHead`.
+        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that are pooled already.
+        consensus: joins the segments, (V, num_segments, N) -> (V, 1, N); module or config.
+        dropout_ratio: probability that a feature is set to 0 in training.
+        init_std: standard deviation of the initial class weights.
+        is_shift: the backbone shifts in time; matters with `temporal_pool` only.
+        temporal_pool: the backbone halves the number of frames.
+        multi_class: see `BaseHead`, as all that follow.
+        label_smooth_eps: share of a label that is spread over all classes.
+        topk: the k of the accuracies that are logged.
+        average_clips: how the scores of views are averaged.
+        init_cfg: replaces the initialisation with `init_std`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_segments: int = 8,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        spatial_type: Literal["avg"] | None = "avg",
+        consensus: Consensus = AVERAGE,
+        dropout_ratio: float = 0.8,
+        init_std: float = 0.001,
+        is_shift: bool = True,
+        temporal_pool: bool = False,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | Sequence[int] = (1, 5),
+        average_clips: AverageClips = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(
+            num_classes,
+            in_channels,
+            loss_cls,
+            multi_class=multi_class,
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
+        )
+        check_spatial_type(spatial_type)
+        self.spatial_type = spatial_type
+        self.dropout_ratio = dropout_ratio
+        self.num_segments = num_segments
+        self.init_std = init_std
+        self.is_shift = is_shift
+        self.temporal_pool = temporal_pool
+        self.consensus = build_consensus(consensus)
+        self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
+        """Classify. `num_segs`, the frames of a sample in all its views, does not matter here."""
+        x = pool_frames(x, self.spatial_type)
+        self.check_channels(x)
+        if self.dropout is not None:
+            x = self.dropout(x)
+        frames = self.num_segments // 2 if self.is_shift and self.temporal_pool else self.num_segments
+        return self.consensus(by_segment(self.fc_cls(x), frames, type(self).__name__)).squeeze(1)

@@ -1,0 +1,80 @@
+"""Average over the frames of a clip, then classify. Source: TSN, Wang et al. 2016, arXiv:1608.00859."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.segments import (
+    AVERAGE,
+    Consensus,
+    build_consensus,
+    by_segment,
+    check_spatial_type,
+    pool_frames,
+)
+from kinema.models.init import InitCfg
+from kinema.registry import MODELS
+
+
+@MODELS.register_module()
+class TSNHead(BaseHead):
+    """(B * S, C, H, W) features of frames -> (B, N) scores.
+
+    Args:
+        num_classes: N.
+        in_channels: C.
+        loss_cls: see `BaseHead`.
+        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that are pooled already.
+        consensus: joins the segments, (B, S, C) -> (B, 1, C); module or config.
+        dropout_ratio: probability that a feature is set to 0 in training.
+        init_std: standard deviation of the initial class weights.
+        multi_class: see `BaseHead`, as all that follow.
+        label_smooth_eps: share of a label that is spread over all classes.
+        topk: the k of the accuracies that are logged.
+        average_clips: how the scores of views are averaged.
+        init_cfg: replaces the initialisation with `init_std`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        spatial_type: Literal["avg"] | None = "avg",
+        consensus: Consensus = AVERAGE,
+        dropout_ratio: float = 0.4,
+        init_std: float = 0.01,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | Sequence[int] = (1, 5),
+        average_clips: AverageClips = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(
+            num_classes,
+            in_channels,
+            loss_cls,
+            multi_class=multi_class,
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
+        )
+        check_spatial_type(spatial_type)
+        self.spatial_type = spatial_type
+        self.dropout_ratio = dropout_ratio
+        self.init_std = init_std
+        self.consensus = build_consensus(consensus)
+        self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: Tensor, num_segs: int) -> Tensor:
+        """Classify clips of `num_segs` frames each, S."""
+        x = pool_frames(x, self.spatial_type)
+        self.check_channels(x)
+        x = self.consensus(by_segment(x, num_segs, type(self).__name__)).squeeze(1)  # (B, C)
+        if self.dropout is not None:
+            x = self.dropout(x)
+        return self.fc_cls(x)

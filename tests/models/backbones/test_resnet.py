@@ -1,0 +1,118 @@
+import pytest
+import torch
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models import ResNet
+from kinema.models.backbones import Bottleneck
+
+IMAGES = torch.rand(2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("depth", "millions", "channels"),
+    [(18, 11.18, 512), (34, 21.28, 512), (50, 23.51, 2048), (101, 42.50, 2048), (152, 58.14, 2048)],
+)
+def test_depths_have_the_parameters_of_the_paper_without_its_classifier(depth, millions, channels) -> None:
+    with torch.device("meta"):
+        model = ResNet(depth)
+    assert sum(one.numel() for one in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
+    assert model.out_channels == model.feat_dim == channels
+
+
+def test_a_bottleneck_is_its_definition() -> None:
+    block = Bottleneck(8, 2, stride=1).eval()
+    x = torch.randn(1, 8, 5, 5)
+    out = x
+    for index, (conv, padding) in enumerate(((block.conv1, 0), (block.conv2, 1), (block.conv3, 0))):
+        out = nn.functional.conv2d(out, conv.conv.weight, padding=padding) / (1 + 1e-5) ** 0.5
+        out = out.clamp(min=0) if index < 2 else out
+    torch.testing.assert_close(block(x), (x + out).clamp(min=0))
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_outputs_of_chosen_stages_have_their_sizes(depth) -> None:
+    model = ResNet(depth, in_channels=10, out_indices=(0, 2, 3))
+    levels = model(torch.rand(1, 10, 64, 64))
+    wide = 4 if depth == 50 else 1
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (64 * wide, 16, 16),
+        (256 * wide, 4, 4),
+        (512 * wide, 2, 2),
+    ]
+    short = ResNet(depth, num_stages=2, out_indices=(1,))
+    assert short(IMAGES).shape == (2, 128 * wide, 8, 8)
+    assert short.out_channels == 128 * wide
+
+
+def test_dilation_keeps_the_size_and_style_moves_the_stride() -> None:
+    model = ResNet(50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), style="caffe")
+    assert model(IMAGES).shape == (2, 2048, 8, 8)
+    assert model.layer2[0].conv1.conv.stride == (2, 2)
+    assert ResNet(50).layer2[0].conv2.conv.stride == (2, 2)
+
+
+def test_frozen_stages_are_not_trained() -> None:
+    model = ResNet(18, frozen_stages=2).train()
+    trained = {name.split(".")[0] for name, one in model.named_parameters() if one.requires_grad}
+    assert trained == {"layer3", "layer4"}
+    assert not model.conv1.bn.training
+    assert not model.layer2[1].conv2.bn.training
+    assert model.layer3[0].conv1.bn.training
+
+
+def test_norm_eval_keeps_statistics_and_trains_weights() -> None:
+    model = ResNet(18, norm_eval=True).train()
+    model(IMAGES)
+    assert model.layer1[0].conv1.bn.running_mean.abs().sum() == 0
+    assert model.layer1[0].conv1.bn.weight.requires_grad
+
+
+def test_partial_bn_trains_the_first_norm_only() -> None:
+    model = ResNet(18, partial_bn=True).train()
+    norms = [one for one in model.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert [one.training for one in norms] == [True] + [False] * (len(norms) - 1)
+    assert [one.weight.requires_grad for one in norms] == [True] + [False] * (len(norms) - 1)
+    assert model.layer1[0].conv1.conv.weight.requires_grad
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_recomputing_blocks_changes_no_gradient(depth) -> None:
+    plain, saving = ResNet(depth, norm_eval=True), ResNet(depth, norm_eval=True, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    for model in (plain, saving):
+        model.train()(IMAGES).square().mean().backward()
+    for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_weights_are_initialised_by_kaiming_or_as_asked() -> None:
+    model = ResNet(18)
+    model.init_weights()
+    assert model.layer1[0].conv1.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    other = ResNet(18, init_cfg={"type": "Constant", "layer": "Conv2d", "val": 3})
+    other.init_weights()
+    assert other.conv1.conv.weight.unique().tolist() == [3]
+
+
+def test_pretrained_weights_are_loaded(tmp_path) -> None:
+    source = ResNet(18, num_stages=1, out_indices=(0,))
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    model = ResNet(18, str(tmp_path / "weights.pth"), num_stages=1, out_indices=(0,))
+    model.init_weights()
+    assert torch.equal(model.layer1[1].conv2.conv.weight, source.layer1[1].conv2.conv.weight)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depth": 20}, "ResNet has no depth 20: there are 18, 34, 50, 101, 152"),
+        ({"depth": 18, "num_stages": 5}, "num_stages of ResNet must be 1 to 4, got 5"),
+        ({"depth": 18, "out_indices": (4,)}, r"out_indices of ResNet must name stages from 0 to 3, got \(4,\)"),
+        ({"depth": 18, "strides": (1, 2)}, r"strides of ResNet has 2 values for 4 stages: \(1, 2\)"),
+        ({"depth": 18, "style": "tf"}, "style of a ResNet must be 'pytorch' or 'caffe', got 'tf'"),
+    ],
+)
+def test_what_does_not_exist_is_refused(arguments, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ResNet(**arguments)
