@@ -1,7 +1,6 @@
 """The report of a training: one HTML file that needs nothing else."""
 
 import base64
-import html
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kinema import __version__
 from kinema.report import plots
+from kinema.report.document import escaped as _text
+from kinema.report.document import write_document
 from kinema.transforms import rescale_size, resize_frames
 from kinema.video import VideoReader, write_video
 
@@ -19,9 +19,6 @@ _CLIP_FRAMES = 60  # frames of a shown clip, at most
 _CLIP_SIDE = 96  # short side of a shown clip, in pixels
 
 _STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } .note { opacity: .7; margin-top: .2rem; }
 .numbers { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0; }
 .numbers div { border: 1px solid #8884; border-radius: .6rem; padding: .7rem 1.1rem; min-width: 8rem; }
 .numbers b { display: block; font-size: 1.7rem; }
@@ -79,20 +76,8 @@ def write_report(
         f"<h2>Training</h2><div class='plot'>{plots.curves(history, metric)}</div>",
         f"<h2>Confusion matrix</h2><div class='plot'>{plots.confusion(confusion, class_names)}</div>",
         f"<h2>Unseen clips</h2><div class='clips'>{''.join(map(_clip, clips))}</div>",
-        f"<p class='note'>Written by Kinema {__version__}.</p>",
     ]
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{_text(title)}</title><style>{_STYLE}</style><body>{''.join(sections)}</body></html>\n"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
+    return write_document(path, title=title, style=_STYLE, body="".join(sections))
 
 
 def _clip(clip: ShownClip) -> str:

@@ -2,6 +2,7 @@
 
 import typer
 
+from kinema.cli.data.browse import browse
 from kinema.cli.data.check import check
 from kinema.cli.data.info import info
 from kinema.cli.data.prepare import prepare
@@ -9,9 +10,9 @@ from kinema.cli.data.shard import shard
 from kinema.cli.data.split import split
 
 data = typer.Typer(
-    name="data", help="Check, describe, prepare, split and pack the videos of a data set.", no_args_is_help=True
+    name="data", help="Check, describe, show, prepare, split and pack the videos of a data set.", no_args_is_help=True
 )
-for command in (check, info, prepare, split, shard):
+for command in (check, info, browse, prepare, split, shard):
     data.command()(command)
 
 __all__ = ["data"]

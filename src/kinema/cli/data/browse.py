@@ -1,0 +1,252 @@
+"""`kinema data browse`: what do the clips look like, before and after the pipeline?"""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from kinema.cli.options import Json
+from kinema.cli.output import print_json
+from kinema.cli.train import CONFIG_SUFFIXES, DEFAULT_MODEL
+from kinema.errors import ConfigError, VideoError
+
+if TYPE_CHECKING:
+    from kinema.datasets.watching import WatchedSample
+    from kinema.report import SheetClip, Strip, Version
+
+logger = logging.getLogger("kinema")
+
+SHOWN_FRAMES = 8  # of a strip
+SHOWN_VIEWS = 6  # of a test pipeline
+
+
+def browse(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="What `kinema train` takes: clips (a list, a folder) or a config file.", metavar="CONFIG|FOLDER|LIST"
+        ),
+    ],
+    part: Annotated[
+        Literal["train", "val", "test"], typer.Option("--split", help="Whose clips and pipeline; test: of a config.")
+    ] = "train",
+    clips: Annotated[int, typer.Option(help="Clips to show, as many of each class.", min=1)] = 24,
+    repeats: Annotated[
+        int, typer.Option(help="Epochs of each clip to show: how the augmentation changes it.", min=1)
+    ] = 3,
+    out: Annotated[Path, typer.Option(help="The page to write.", metavar="HTML")] = Path("browse.html"),
+    model: Annotated[
+        str | None,
+        typer.Option(help="Show clips as this model of `kinema models` wants them.", show_default=DEFAULT_MODEL),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the choice of clips and of the augmentation; default: the config's, so that the page shows what a training sees.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a contact sheet: clips as they are decoded, and what of them reaches the model."""
+    from kinema.datasets.watching import choose_samples, pipeline_of
+    from kinema.engine import show_on_console
+    from kinema.progress import ProgressBar
+    from kinema.report import write_contact_sheet
+
+    show_on_console()
+    dataset, seed = _load_dataset(source, part, model, seed)
+    indices = choose_samples(dataset, clips, seed)
+    steps = pipeline_of(dataset)
+    sheet = []
+    bar = ProgressBar(len(indices))
+    try:
+        for index in indices:
+            sheet.append(_show(dataset, index, steps, seed, repeats))
+            bar.update()
+    finally:
+        bar.close()
+    broken = [one for one in sheet if one.error is not None]
+    if len(broken) == len(sheet):
+        raise VideoError(f"{source}: none of {len(sheet)} {part} clips can be shown; the first: {broken[0].error}")
+    count = f"{len(sheet)} of {len(dataset)} {part} clips" + (f", {len(broken)} broken" if broken else "")
+    write_contact_sheet(
+        out,
+        title=f"Clips of {source.resolve().name}",
+        note=f"{count}. Above the frames as decoded, with their numbers, below what reaches the model, before its preprocessor. Point at a strip to see it move. Seed {seed}.",
+        steps=[" ".join(repr(step).split()) for step in steps],
+        clips=sheet,
+    )
+    if as_json:
+        shown = [{"path": one.name, "classes": list(one.classes), "error": one.error} for one in sheet]
+        print_json({"page": str(out), "clips": shown, "seed": seed, "bytes": out.stat().st_size})
+    else:
+        print(f"{out}: {count} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _load_dataset(source: Path, part: str, model: str | None, seed: int | None) -> tuple[Any, int]:
+    """The dataset with its list of samples, and the seed to use."""
+    from kinema.config import Config
+    from kinema.recipes import classification
+    from kinema.registry import DATASETS, init_default_scope
+
+    if source.suffix not in CONFIG_SUFFIXES or source.is_dir():
+        if part == "test":
+            raise ConfigError(f"{source}: --split test goes with a config; clips have train and val")
+        with tempfile.TemporaryDirectory() as folder:  # for the lists of clips that are held out
+            made = classification(source, model=model or DEFAULT_MODEL, work_dir=folder, seed=seed or 0)
+            return DATASETS.build(made[f"{part}_dataloader"]["dataset"]), seed or 0
+    if model is not None:
+        raise ConfigError(f"{source}: a config says how clips are read: --model goes with clips only")
+    config = Config.fromfile(source)
+    loader = config.get(f"{part}_dataloader")
+    if not loader or not loader.get("dataset"):
+        raise ConfigError(f"{source}: has no {part}_dataloader.dataset to show")
+    if config.get("default_scope"):
+        init_default_scope(config["default_scope"])
+    dataset = DATASETS.build(loader["dataset"])
+    if hasattr(dataset, "full_init"):
+        dataset.full_init()
+    of_config = (config.get("randomness") or {}).get("seed")
+    return dataset, (of_config or 0) if seed is None else seed
+
+
+def _show(dataset: Any, index: int, steps: Sequence[Any], seed: int, repeats: int) -> "SheetClip":
+    """A clip of the sheet: the same sample in several epochs."""
+    from kinema.datasets.watching import watch_sample
+    from kinema.report import SheetClip
+    from kinema.report.strips import normalisation_of
+
+    names = (getattr(dataset, "metainfo", None) or {}).get("classes") or ()
+    versions: list[Version] = []
+    facts, classes, name, error = "", [], "", None
+    seen_frames: Any = None
+    for epoch in range(repeats):
+        seen = watch_sample(dataset, index, seed=seed, epoch=epoch, num_shown=SHOWN_FRAMES)
+        facts, classes, name = _facts(seen), class_names(seen.label, names), _shown_path(seen.path) or f"sample {index}"
+        error = error or seen.error
+        if seen.error is not None:
+            break
+        try:
+            made = _versions(seen, f"epoch {epoch}", seen_frames, normalisation_of(steps))
+        except ValueError as problem:
+            error = str(problem)
+            break
+        seen_frames = seen.frame_numbers
+        versions += made
+    if len(versions) == repeats > 1 and all(_same(versions[0], one) for one in versions[1:]):
+        versions = [replace(versions[0], title=f"epochs 0 to {repeats - 1}, all the same")]
+    return SheetClip(name, classes, facts, versions, error)
+
+
+def _versions(seen: "WatchedSample", title: str, before: Any, normalised_by: tuple[Any, Any] | None) -> list["Version"]:
+    """What a run of the pipeline made: one version, or several where it gives a list of samples."""
+    from kinema.report import Strip, Version, model_views
+
+    packed = seen.packed if isinstance(seen.packed, list | tuple) else [seen.packed]
+    same_frames = before is not None and seen.frame_numbers is not None and list(before) == list(seen.frame_numbers)
+    strip = None if not seen.frames or same_frames else Strip(seen.frames, "decoded", _numbers(seen))
+    versions = []
+    for number, one in enumerate(packed):
+        if not isinstance(one, dict) or "inputs" not in one:
+            given = ", ".join(one) if isinstance(one, dict) else type(one).__name__
+            raise ValueError(f"the pipeline gives no 'inputs' to show, but {given}")
+        views = model_views(one["inputs"], num_decoded=seen.num_frames, normalised_by=normalised_by)
+        shape = "x".join(map(str, views.shape))
+        facts = [f"input {shape} {views.kind}", _some(seen), views.note]
+        if seen.runs > 1:
+            facts.append("the pipeline rejected the sample that was asked for: this one came in its place")
+        part = f", sample {number + 1} of {len(packed)}" if len(packed) > 1 else ""
+        versions.append(
+            Version(
+                title + part,
+                " · ".join(filter(None, facts)),
+                strip if number == 0 else None,
+                _view_strips(seen, views.frames),
+            )
+        )
+    return versions
+
+
+def _view_strips(seen: "WatchedSample", views: Any) -> list["Strip"]:
+    from kinema.datasets.watching import evenly_spaced
+    from kinema.report import Strip
+
+    frames = evenly_spaced(views.shape[1], SHOWN_FRAMES)
+    return [
+        Strip(
+            [views[view][frame] for frame in frames],
+            "model" if len(views) == 1 else f"view {view + 1} of {len(views)}",
+            _numbers_of_view(seen, views, view, frames),
+        )
+        for view in evenly_spaced(len(views), SHOWN_VIEWS)
+    ]
+
+
+def _same(first: "Version", other: "Version") -> bool:
+    """Do two runs of the pipeline give the same pictures of the same frames?"""
+    if other.before is not None and other.before.numbers:
+        return False  # the decoded frames stand there again only where they are others
+    one, two = ([frame for strip in version.after for frame in strip.frames] for version in (first, other))
+    return len(one) == len(two) and all(map(np.array_equal, one, two))
+
+
+def _numbers(seen: "WatchedSample") -> list[int]:
+    return [] if seen.frame_numbers is None else seen.frame_numbers[seen.places].tolist()
+
+
+def _numbers_of_view(seen: "WatchedSample", views: Any, view: int, frames: Sequence[int]) -> list[int]:
+    """Numbers of a view's frames, where it is one of several clips; of one clip they stand below the decoded frames.
+
+    The views are those of the first crop, clip by clip, then those of the second, ...
+    """
+    num_views, clip_len = views.shape[:2]
+    num_clips = seen.num_frames // clip_len
+    if seen.frame_numbers is None or num_clips < 2 or seen.num_frames % clip_len or num_views % num_clips:
+        return []
+    own = seen.frame_numbers[view % num_clips * clip_len :]
+    return [int(own[frame]) for frame in frames]
+
+
+def _some(seen: "WatchedSample") -> str:
+    return f"{len(seen.frames)} of {seen.num_frames} frames shown" if len(seen.frames) < seen.num_frames else ""
+
+
+def _facts(seen: "WatchedSample") -> str:
+    facts = [] if seen.total_frames is None else [f"{seen.total_frames} frames"]
+    if seen.frames:
+        facts.append(f"{seen.frames[0].shape[1]}x{seen.frames[0].shape[0]} pixels")
+    if seen.label is not None:
+        facts.append(f"label {_shown_label(seen.label)}")
+    return ", ".join(facts)
+
+
+def _shown_path(path: str) -> str:
+    """Folder and name: enough to find it, short enough to read."""
+    return str(Path(*Path(path).parts[-2:]))
+
+
+def _shown_label(label: Any) -> str:
+    indices = class_shares(label)
+    return ", ".join(str(one) if share == 1 else f"{one} ({share:.2g})" for one, share in indices.items()) or "none"
+
+
+def class_shares(label: Any) -> dict[int, float]:
+    """A class index, several, or a row of N shares -> what share each class has; classes without any are left out."""
+    array = np.asarray(label)
+    if array.ndim and np.issubdtype(array.dtype, np.floating):
+        return {int(place): float(array[place]) for place in np.flatnonzero(array)}
+    return {int(one): 1.0 for one in array.reshape(-1) if one >= 0}
+
+
+def class_names(label: Any, names: Sequence[str]) -> list[str]:
+    """The names of a sample's classes; their indices where there are no names."""
+    shares = {} if label is None else class_shares(label)
+    shown = {one: names[one] if one < len(names) else f"class {one}" for one in shares}
+    return [name if shares[one] == 1 else f"{name} {shares[one]:.2g}" for one, name in shown.items()]
