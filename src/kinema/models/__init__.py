@@ -24,7 +24,15 @@ from kinema.models.init import (
     uniform_init,
     xavier_init,
 )
-from kinema.models.layers import ConvModule, build_activation_layer, build_conv_layer, build_norm_layer
+from kinema.models.layers import (
+    ConvModule,
+    NonLocal1d,
+    NonLocal2d,
+    NonLocal3d,
+    build_activation_layer,
+    build_conv_layer,
+    build_norm_layer,
+)
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
@@ -54,6 +62,9 @@ __all__ = [
     "MixupBlending",
     "ModuleDict",
     "ModuleList",
+    "NonLocal1d",
+    "NonLocal2d",
+    "NonLocal3d",
     "NormalInit",
     "PretrainedInit",
     "RandomBatchAugment",

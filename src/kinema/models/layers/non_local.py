@@ -117,7 +117,8 @@ class _NonLocal(nn.Module):
                 return query.transpose(1, 2) @ (key @ value) / value.shape[1]
             return query.transpose(1, 2) @ key / value.shape[1] @ value
         if self.mode == "concatenation":
-            of_query, of_key = self.concat_project.conv.weight.flatten().chunk(2)
+            weight = self.concat_project.conv.get_parameter("weight")
+            of_query, of_key = weight.flatten().chunk(2)
             pairs = (of_query @ query)[:, :, None] + (of_key @ key)[:, None]  # (B, L, S)
             return F.relu(pairs) @ value / value.shape[1]
         scale = query.shape[1] ** -0.5 if self.mode == "embedded_gaussian" and self.use_scale else 1.0

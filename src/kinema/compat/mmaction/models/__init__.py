@@ -14,6 +14,7 @@ from kinema.models import (
     Recognizer2D,
     Recognizer3D,
     ResNet,
+    ResNet3d,
     TSMHead,
     TSNHead,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Recognizer2D",
     "Recognizer3D",
     "ResNet",
+    "ResNet3d",
     "TSMHead",
     "TSNHead",
 ]

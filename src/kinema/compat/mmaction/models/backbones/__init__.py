@@ -1,5 +1,5 @@
 """`mmaction.models.backbones`, thin over Kinema."""
 
-from kinema.models import ResNet
+from kinema.models import ResNet, ResNet3d
 
-__all__ = ["ResNet"]
+__all__ = ["ResNet", "ResNet3d"]

@@ -1,0 +1,23 @@
+"""What a backbone says about input that it cannot take."""
+
+from torch import Tensor
+
+from kinema.errors import ConfigError
+
+
+def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
+    """Check that `x` is (B, `in_channels`, T, H, W).
+
+    Raises:
+        ValueError: `x` has another number of dimensions.
+        ConfigError: it has other channels than the backbone was built for.
+    """
+    if x.dim() != 5:
+        raise ValueError(
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}"
+        )
+    if x.shape[1] != in_channels:
+        raise ConfigError(
+            f"the clips have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "
+            f"in_channels={x.shape[1]} in backbone"
+        )
