@@ -7,14 +7,16 @@ is the same without them. And nothing behind the last frame asked for is decoded
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import av
 import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
+from kinema.video.bitstream import Mpeg4Pictures
+from kinema.video.frame_table import FrameTable
 from kinema.video.index import PacketIndex
 from kinema.video.packets import PacketSource
 from kinema.video.source import VideoSource, reason_of
@@ -58,28 +60,6 @@ class _OrderDiffers(Exception):  # noqa: N818 - never leaves this file
         self.packet = packet
 
 
-class _Table(NamedTuple):
-    """The index as lists, whose single entries Python reads faster than those of arrays."""
-
-    packet_of: list[int]  # of each frame
-    entry_of: list[int]  # of each frame
-    frame_of: list[int]  # of each packet
-    is_chained: list[bool]  # of each packet
-    is_cut_off: list[bool]  # of each packet
-    num_missing: int
-
-    @classmethod
-    def of(cls, index: PacketIndex) -> "_Table":
-        return cls(
-            index.packet_of_frame.tolist(),
-            index.entry_of_frame.tolist(),
-            index.frame_of_packet.tolist(),
-            index.is_chained.tolist(),
-            index.is_cut_off.tolist(),
-            index.num_missing,
-        )
-
-
 def _tag(packet: Packet, number: int) -> None:
     # PyAV keeps such objects by their identity, which small integers share.
     packet.opaque = (number,)
@@ -102,11 +82,12 @@ class Decoder:
     def __init__(self, source: VideoSource, num_threads: int, index: PacketIndex | None = None) -> None:
         self.owner = os.getpid()
         self._packets = PacketSource(source, index)
-        self._known_table: _Table | None = None
+        self._known_table: FrameTable | None = None
         self.stream = self._packets.stream
         self._num_threads = num_threads
         self._context = self._make_context()
         self._can_skip = self._context.codec.canonical_name in _SKIPPABLE
+        self._may_make_up = self._context.codec.canonical_name == "mpeg4"
         self._skips: Literal["DEFAULT", "NONREF"] = "DEFAULT"
         self._start = 0  # packet at which this run of decoding started
         self._next = 0  # packet that comes next
@@ -118,6 +99,8 @@ class Decoder:
 
     def _make_context(self) -> VideoCodecContext:
         context = self.stream.codec_context
+        if context.codec.canonical_name == "mpeg4" and Mpeg4Pictures(context.extradata).is_interlaced:
+            self._num_threads = 1  # others do not learn the time between fields that the first thread has found
         context.thread_count = self._num_threads
         context.thread_type = "NONE" if self._num_threads == 1 else "AUTO"
         context.copy_opaque = True  # each frame tells which packet it comes from
@@ -135,9 +118,9 @@ class Decoder:
         return index
 
     @property
-    def _table(self) -> _Table:
+    def _table(self) -> FrameTable:
         if self._known_table is None:
-            self._known_table = _Table.of(self.index)
+            self._known_table = FrameTable.of(self.index)
         return self._known_table
 
     def close(self) -> None:
@@ -324,6 +307,8 @@ class Decoder:
         if packet is None:
             return  # made up by the decoder to stand for pictures before the one it started at
         number = self._table.frame_of[packet]
+        if self._may_make_up and frame.pict_type == PictureType.NONE:
+            raise _PacketFailed(packet, "it refers to a picture that the file does not hold", as_reference=True)
         if number not in self._pending:
             return  # cut away by an edit list, or fed only because others refer to it
         if min(self._pending) < number:

@@ -326,9 +326,11 @@ def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], bool]:
     in_file = list(range(len(walk.sizes)))
     if not codec.reorders:
         return in_file, True
-    if len(set(walk.pts)) == len(walk.pts) and NO_TIME not in walk.pts:
-        return sorted(in_file, key=walk.pts.__getitem__), True
-    return in_file, not codec.has_bidirectional
+    if len(set(walk.pts)) < len(walk.pts) or NO_TIME in walk.pts:
+        return in_file, not codec.has_bidirectional
+    by_time = sorted(in_file, key=walk.pts.__getitem__)
+    # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the file.
+    return by_time, by_time != in_file or not codec.has_bidirectional
 
 
 def _order_by_pictures(pictures: list[Picture]) -> list[int]:
@@ -371,7 +373,9 @@ def _arranged(
     packet_of_frame = np.asarray(shown, np.int64)
     frame_of_packet = np.full(num_packets, -1, np.int64)
     frame_of_packet[packet_of_frame] = np.arange(len(shown))
-    entries = np.asarray(walk.entries or [0] * bool(num_packets), np.int64)
+    entries = np.asarray(walk.entries, np.int64)
+    if num_packets and (len(entries) == 0 or packet_of_frame.min(initial=num_packets) < entries[0]):
+        entries = np.insert(entries, 0, 0)
     entries = entries[place[entries] >= np.maximum.accumulate(place[entries])]
     # A picture that precedes an entry in the output may refer to what lies before it (open group of pictures).
     by_packet = np.searchsorted(entries, packet_of_frame, "right") - 1
