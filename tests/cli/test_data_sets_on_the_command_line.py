@@ -69,6 +69,18 @@ def test_split_parts_in_three_anew_and_warns_of_absent_classes(clips, tmp_path, 
     assert again["classes"]["run"] == {"train": 6, "val": 2}
 
 
+def test_split_can_keep_together_what_a_column_says(clips, tmp_path):
+    rows = [
+        f"{path.relative_to(clips)},{path.parent.name},p{index % 8 // 2}"
+        for index, path in enumerate(sorted(clips.rglob("*.mp4")))
+    ]
+    (clips / "all.csv").write_text("\n".join(["path,label,person", *rows]))
+    facts = json.loads(
+        call("split", clips / "all.csv", tmp_path / "lists", "--group-column", "person", "--fractions", "3,1", "--json")
+    )
+    assert (facts["val"]["clips"], facts["val"]["groups"], facts["train"]["groups"]) == (4, 1, 3)
+
+
 def test_split_can_part_clips_one_by_one(clips, tmp_path):
     facts = json.loads(call("split", clips, tmp_path / "lists", "--no-group", "--json"))
     assert facts["val"]["groups"] == facts["val"]["clips"] == 4
@@ -80,6 +92,7 @@ def test_split_can_part_clips_one_by_one(clips, tmp_path):
         (["DST", "--fractions", "1"], "expected two or three numbers above 0"),
         (["DST", "--fractions", "a,b"], "got 'a,b'"),
         (["DST", "--group", "("], "expected a regular expression, got '('"),
+        (["DST", "--group", "x", "--no-group"], "choose one of --no-group, --group and --group-column"),
         ([], "name one folder for the lists"),
         (["DST", "--out", "OTHER"], "name one folder for the lists"),
     ],

@@ -11,7 +11,7 @@ import typer
 
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
-from kinema.cli.train import CONFIG_SUFFIXES, DEFAULT_MODEL
+from kinema.cli.train import DEFAULT_MODEL, is_config
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _training_config(source: Path, model: str | None, folder: Path) -> "Config":
     from kinema.recipes import classification
     from kinema.registry import init_default_scope
 
-    if source.suffix not in CONFIG_SUFFIXES or source.is_dir():
+    if not is_config(source):
         return classification(source, model=model or DEFAULT_MODEL, work_dir=folder)
     if model is not None:
         raise ConfigError(f"{source}: a config says how clips are read: --model goes with clips only")

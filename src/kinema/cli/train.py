@@ -61,7 +61,7 @@ def train(
     from kinema.recipes import classification
 
     show_on_console()
-    if _is_config(data):
+    if is_config(data):
         if val is not None or model is not None:
             raise ConfigError(f"{data}: a config names its own clips and model: --val and --model go with DATA only")
         config = Config.fromfile(data)
@@ -106,7 +106,7 @@ def train(
         _print_summary(summary, runner.work_dir)
 
 
-def _is_config(path: Path) -> bool:
+def is_config(path: Path) -> bool:
     """Configs and annotations may both be JSON."""
     from kinema.datasets.annotations import holds_clips
 

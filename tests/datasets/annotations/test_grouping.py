@@ -1,6 +1,15 @@
 import pytest
 
-from kinema.datasets.annotations import group_by_pattern, read_list, source_video_of, split_by_fractions, split_by_group
+from kinema.datasets.annotations import (
+    group_by_column,
+    group_by_pattern,
+    read_csv,
+    read_list,
+    source_video_of,
+    split_by_fractions,
+    split_by_group,
+)
+from kinema.errors import AnnotationError
 
 
 def clips(tmp_path, *lines):
@@ -108,3 +117,17 @@ def test_fractions_must_be_two_or_more_above_0(tmp_path):
             ValueError, match=r"expected two or more fractions above 0, such as 0\.8, 0\.1, 0\.1, got \["
         ):
             split_by_fractions(found, fractions)
+
+
+def test_a_column_may_tell_the_group(tmp_path):
+    (tmp_path / "all.csv").write_text(
+        "# people\npath;label;person\na.mp4;0;ann\n\nb.mp4;1;bob\nc.mp4;0;ann\nd.mp4;1;\n"
+    )
+    group_of = group_by_column(read_csv(tmp_path / "all.csv"), "person")
+    assert [group_of(f"{name}.mp4") for name in "abcd"] == ["ann", "bob", "ann", "d.mp4"]
+    with pytest.raises(
+        AnnotationError, match=r"all\.csv: there is no column 'actor': the columns are 'path', 'label', 'person'"
+    ):
+        group_by_column(read_csv(tmp_path / "all.csv"), "actor")
+    with pytest.raises(AnnotationError, match=r"all\.txt: has no column 'person': expected a table with a header"):
+        group_by_column(clips(tmp_path, "a.mp4 0"), "person")

@@ -12,7 +12,7 @@ import typer
 
 from kinema.cli.options import Json
 from kinema.cli.output import print_json
-from kinema.cli.train import CONFIG_SUFFIXES, DEFAULT_MODEL
+from kinema.cli.train import DEFAULT_MODEL, is_config
 from kinema.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _load_dataset(source: Path, part: str, model: str | None, seed: int | None) 
     from kinema.recipes import classification
     from kinema.registry import DATASETS, init_default_scope
 
-    if source.suffix not in CONFIG_SUFFIXES or source.is_dir():
+    if not is_config(source):
         if part == "test":
             raise ConfigError(f"{source}: --split test goes with a config; clips have train and val")
         with tempfile.TemporaryDirectory() as folder:  # for the lists of clips that are held out

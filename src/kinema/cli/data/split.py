@@ -1,5 +1,6 @@
 """`kinema data split`: lists of training, validation and test clips, with all clips of a source video on one side."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +10,10 @@ import typer
 
 from kinema.cli.options import Json, Seed
 from kinema.cli.output import print_json, print_table
+from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
-    from kinema.datasets.annotations import Annotations
+    from kinema.datasets.annotations import Annotations, Split
 
 PART_NAMES = ("train", "val", "test")
 MOST_CLASSES = 40  # rows of the table
@@ -51,59 +53,76 @@ def split(
             help="What a clip's path has in common with those it must stay with, such as '^([^/]+)/' or 'person(\\d+)'.",
         ),
     ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option("--group-column", metavar="NAME", help="The column of a table that tells it, such as person."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Part clips into training, validation and test lists; no source video lies on two sides."""
-    from kinema.datasets.annotations import (
-        check_labels,
-        group_by_pattern,
-        read_whole,
-        source_video_of,
-        split_by_fractions,
-        write_list,
-    )
-    from kinema.errors import AnnotationError
+    from kinema.datasets.annotations import check_labels, read_whole, split_by_fractions
 
     folder = _one_folder(target, out)
     shares = parse_fractions(fractions)
-    try:
-        group_of = _itself if not by_source else source_video_of if pattern is None else group_by_pattern(pattern)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--group") from error
+    if (not by_source) + (pattern is not None) + (column is not None) > 1:
+        raise typer.BadParameter("choose one of --no-group, --group and --group-column", param_hint="--group")
     whole = read_whole(source)
-    check_labels(whole.annotations, len(whole.annotations.class_names) or None)
-    parts = dict(zip(PART_NAMES, split_by_fractions(whole.annotations, shares, seed, group_of=group_of), strict=False))
-    for name, clips in parts.items():
-        if not len(clips):
-            raise AnnotationError(
-                f"{source}: nothing is left for {name}: no class has clips of {len(parts)} {_what(by_source, pattern)}"
-                f"{' (--no-group parts all clips one by one)' if by_source else ''}"
-            )
-    for file in sorted(one for name in PART_NAMES for one in folder.glob(f"{name}.*")):
-        raise AnnotationError(f"{file}: is there already: name another folder, or remove it")
-    lists = {name: write_list(folder / f"{name}.txt", clips, whole.video_root) for name, clips in parts.items()}
-    classes = whole.annotations.class_names
-    if classes:
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    names = classes or tuple(map(str, range(1 + int(whole.annotations.labels.values.max(initial=-1)))))
-    counts = {name: np.bincount(clips.labels.values, minlength=len(names)) for name, clips in parts.items()}
+    clips = whole.annotations
+    check_labels(clips, len(clips.class_names) or None)
+    group_of = _grouping(clips, by_source, pattern, column)
+    what = "files" if not by_source else "groups" if pattern or column else "source videos"
+    parts = dict(zip(PART_NAMES, split_by_fractions(clips, shares, seed, group_of=group_of), strict=False))
+    lists = _write(folder, parts, whole, what)
+    names = clips.class_names or tuple(map(str, range(1 + int(clips.labels.values.max(initial=-1)))))
+    counts = {name: np.bincount(part.labels.values, minlength=len(names)) for name, part in parts.items()}
     facts = {
-        name: {"list": str(lists[name]), "clips": len(clips), "groups": len(set(map(group_of, clips.paths)))}
-        for name, clips in parts.items()
+        name: {"list": str(lists[name]), "clips": len(part), "groups": len(set(map(group_of, part.paths)))}
+        for name, part in parts.items()
     }
     for name, number in counts.items():
-        _warn_of_absent(name, [names[place] for place in np.flatnonzero(number == 0)], len(names), by_source)
+        _warn_of_absent(name, [names[place] for place in np.flatnonzero(number == 0)], len(names), what)
     if as_json:
         by_class = {
             one: {part: int(number[place]) for part, number in counts.items()} for place, one in enumerate(names)
         }
         print_json({**facts, "classes": by_class, "seed": seed})
         return
-    _print_counts(
-        names, counts, facts, _class_groups(whole.annotations, group_of, len(names)), _what(by_source, pattern)
-    )
-    print(f"try it:  kinema train {folder}")
+    _print_counts(names, counts, facts, _class_groups(clips, group_of, len(names)), what)
+    print(f"try it:  kinema train {shlex.quote(str(folder))}")
+
+
+def _grouping(clips: "Annotations", by_source: bool, pattern: str | None, column: str | None) -> Callable[[str], str]:
+    """What tells the group of a clip from its path."""
+    from kinema.datasets.annotations import group_by_column, group_by_pattern, source_video_of
+
+    if column is not None:
+        return group_by_column(clips, column)
+    if pattern is not None:
+        try:
+            return group_by_pattern(pattern)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--group") from error
+    return source_video_of if by_source else _itself
+
+
+def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: str) -> dict[str, Path]:
+    """Write the lists of all parts, or nothing; returns their paths."""
+    from kinema.datasets.annotations import write_list
+
+    for name, part in parts.items():
+        if not len(part):
+            hint = "" if what == "files" else " (--no-group parts all clips one by one)"
+            raise AnnotationError(
+                f"{whole.path}: nothing is left for {name}: no class has clips of {len(parts)} {what}{hint}"
+            )
+    for file in sorted(one for name in PART_NAMES for one in folder.glob(f"{name}.*")):
+        raise AnnotationError(f"{file}: is there already: name another folder, or remove it")
+    lists = {name: write_list(folder / f"{name}.txt", part, whole.video_root) for name, part in parts.items()}
+    names = whole.annotations.class_names
+    if names:
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    return lists
 
 
 def parse_fractions(text: str) -> tuple[float, ...]:
@@ -135,12 +154,6 @@ def _itself(path: str) -> str:
     return path
 
 
-def _what(by_source: bool, pattern: str | None) -> str:
-    if not by_source:
-        return "files"
-    return "source videos" if pattern is None else "groups"
-
-
 def _class_groups(annotations: "Annotations", group_of: Callable[[str], str], num_classes: int) -> list[int]:
     """How many groups the clips of each class come from."""
     groups: list[set[str]] = [set() for _ in range(num_classes)]
@@ -150,10 +163,10 @@ def _class_groups(annotations: "Annotations", group_of: Callable[[str], str], nu
     return list(map(len, groups))
 
 
-def _warn_of_absent(part: str, absent: Sequence[str], num_classes: int, by_source: bool) -> None:
+def _warn_of_absent(part: str, absent: Sequence[str], num_classes: int, what: str) -> None:
     if absent:
         shown = ", ".join(absent[:MOST_NAMES]) + (", ..." if len(absent) > MOST_NAMES else "")
-        why = ": too few source videos or groups, see the last column" if by_source else ""
+        why = "" if what == "files" else f": too few {what}, see the last column"
         typer.echo(f"warning: {len(absent)} of {num_classes} classes have no clip in {part} ({shown}){why}", err=True)
 
 

@@ -4,7 +4,13 @@ from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
-from kinema.datasets.annotations.grouping import group_by_pattern, source_video_of, split_by_fractions, split_by_group
+from kinema.datasets.annotations.grouping import (
+    group_by_column,
+    group_by_pattern,
+    source_video_of,
+    split_by_fractions,
+    split_by_group,
+)
 from kinema.datasets.annotations.json_files import holds_clips, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import read_kinetics
 from kinema.datasets.annotations.label_studio import read_label_studio
@@ -31,6 +37,7 @@ __all__ = [
     "find_format",
     "find_splits",
     "find_video_root",
+    "group_by_column",
     "group_by_pattern",
     "has_splits",
     "holds_clips",

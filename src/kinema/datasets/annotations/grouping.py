@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from kinema.datasets.annotations.delimited import read_csv_rows
 from kinema.datasets.annotations.records import Annotations
+from kinema.errors import AnnotationError
 
 # Names that tell the source video in their first group: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003,
 # talk_clip3, talk-part2.
@@ -49,6 +51,33 @@ def group_by_pattern(pattern: str) -> Callable[[str], str]:
         return found[1] if expression.groups and found[1] is not None else found[0]
 
     return group_of
+
+
+def group_by_column(annotations: Annotations, column: str) -> Callable[[str], str]:
+    """A function from a clip's path to what a column of its table holds, such as the person; or to the path where that is empty.
+
+    Args:
+        annotations: read from a table with a header.
+        column: its name; where parts of one video differ in it, the first counts for all of them.
+
+    Raises:
+        AnnotationError: the annotations are no such table, or it has no such column.
+    """
+    source = annotations.source
+    if annotations.lines is None or annotations.format not in ("csv", "kinetics"):
+        raise AnnotationError(
+            f"{source}: has no column {column!r}: expected a table with a header (.csv, .tsv), not '{annotations.format}'"
+        )
+    header, rows = read_csv_rows(source)
+    if column not in header:
+        raise AnnotationError(
+            f"{source}: there is no column {column!r}: the columns are {', '.join(map(repr, header))}"
+        )
+    values = {line: row[column].strip() for line, row in rows}
+    groups: dict[str, str] = {}
+    for path, line in zip(annotations.paths, annotations.lines.tolist(), strict=True):
+        groups.setdefault(path, values[line] or path)
+    return groups.__getitem__
 
 
 def split_by_group(
