@@ -1,9 +1,19 @@
 """Models: batch -> loss or scores."""
 
-from kinema.models.backbones import CompactNet3D, ResNet, ResNet3d
+from kinema.models.backbones import (
+    CompactNet3D,
+    MobileNetV2,
+    MobileNetV2TSM,
+    ResNet,
+    ResNet3d,
+    ResNet3dPathway,
+    ResNet3dSlowFast,
+    ResNet3dSlowOnly,
+    ResNetTSM,
+)
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
-from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, TSMHead, TSNHead
+from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, SlowFastHead, TSMHead, TSNHead
 from kinema.models.init import (
     BaseInit,
     Caffe2XavierInit,
@@ -60,6 +70,8 @@ __all__ = [
     "KaimingInit",
     "LoadReport",
     "MixupBlending",
+    "MobileNetV2",
+    "MobileNetV2TSM",
     "ModuleDict",
     "ModuleList",
     "NonLocal1d",
@@ -72,7 +84,12 @@ __all__ = [
     "Recognizer3D",
     "ResNet",
     "ResNet3d",
+    "ResNet3dPathway",
+    "ResNet3dSlowFast",
+    "ResNet3dSlowOnly",
+    "ResNetTSM",
     "Sequential",
+    "SlowFastHead",
     "TSMHead",
     "TSNHead",
     "TruncNormalInit",

@@ -1,7 +1,26 @@
 """Backbones: clips -> features."""
 
 from kinema.models.backbones.compact import CompactNet3D
+from kinema.models.backbones.mobilenet_v2 import InvertedResidual, MobileNetV2
+from kinema.models.backbones.mobilenet_v2_tsm import MobileNetV2TSM
 from kinema.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.resnet3d import ResNet3d
+from kinema.models.backbones.resnet_tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.slowfast import ResNet3dPathway, ResNet3dSlowFast, ResNet3dSlowOnly
 
-__all__ = ["BasicBlock", "Bottleneck", "CompactNet3D", "ResNet", "ResNet3d"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "CompactNet3D",
+    "InvertedResidual",
+    "MobileNetV2",
+    "MobileNetV2TSM",
+    "NL3DWrapper",
+    "ResNet",
+    "ResNet3d",
+    "ResNet3dPathway",
+    "ResNet3dSlowFast",
+    "ResNet3dSlowOnly",
+    "ResNetTSM",
+    "TemporalPool",
+]

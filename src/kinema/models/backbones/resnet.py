@@ -61,6 +61,7 @@ class _Block(nn.Module):
         super().__init__()
         check_style(style)
         self.stride = stride
+        self.out_channels = planes * self.expansion
         self.with_cp = with_cp
         self.norm_cfg = norm_cfg
         self._add_convs(

@@ -13,6 +13,7 @@ from kinema.models.layers.build import (
 from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
+from kinema.models.layers.temporal_shift import TemporalShift
 
 __all__ = [
     "Clamp",
@@ -25,6 +26,7 @@ __all__ = [
     "NonLocalMode",
     "Size",
     "Swish",
+    "TemporalShift",
     "build_activation_layer",
     "build_conv_layer",
     "build_norm_layer",

@@ -1,5 +1,13 @@
 """`mmaction.models.backbones`, thin over Kinema."""
 
-from kinema.models import ResNet, ResNet3d
+from kinema.models import MobileNetV2, MobileNetV2TSM, ResNet, ResNet3d, ResNet3dSlowFast, ResNet3dSlowOnly, ResNetTSM
 
-__all__ = ["ResNet", "ResNet3d"]
+__all__ = [
+    "MobileNetV2",
+    "MobileNetV2TSM",
+    "ResNet",
+    "ResNet3d",
+    "ResNet3dSlowFast",
+    "ResNet3dSlowOnly",
+    "ResNetTSM",
+]

@@ -4,6 +4,7 @@ from kinema.models import (
     AvgConsensus,
     BaseHead,
     I3DHead,
+    SlowFastHead,
     TSMHead,
     TSNHead,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "AvgConsensus",
     "BaseHead",
     "I3DHead",
+    "SlowFastHead",
     "TSMHead",
     "TSNHead",
 ]
