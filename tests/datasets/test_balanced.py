@@ -1,12 +1,16 @@
 """Drawing rare classes more often, and the weights of classes."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from balanced_draws import draws
 
-from kinema import datasets
 from kinema.config import Config, parse_override
 from kinema.datasets import (
     BaseDataset,
@@ -79,27 +83,24 @@ def test_over_many_epochs_no_sample_is_preferred():
 
 
 def test_the_draws_are_a_function_of_seed_and_epoch():
-    def draws(seed, epoch):
+    def drawn(seed, epoch):
         sampler = ClassBalancedSampler(Labelled(LABELS), seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 
-    assert draws(1, 2) == draws(1, 2)
-    assert len({tuple(draws(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+    assert drawn(1, 2) == drawn(1, 2)
+    assert len({tuple(drawn(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
 
 
-@pytest.mark.parametrize("num_samples", [None, 10, 7])
-def test_processes_share_the_draws(monkeypatch, num_samples):
-    alone = ClassBalancedSampler(Labelled(LABELS), num_samples=num_samples, seed=5)
-    monkeypatch.setattr(datasets.balanced, "get_world_size", lambda: 2)
-    shares = []
-    for rank in range(2):
-        monkeypatch.setattr(datasets.balanced, "get_rank", lambda rank=rank: rank)
-        shares.append(list(ClassBalancedSampler(Labelled(LABELS), num_samples=num_samples, seed=5)))
-    merged = [index for pair in zip(*shares, strict=True) for index in pair]
-    assert len(merged) == len(alone) + len(alone) % 2
-    if len(alone) % 2 == 0:
-        assert merged == list(alone)
+@pytest.mark.slow
+def test_processes_share_the_draws(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = Path(__file__).parent / "balanced_draws.py"
+    subprocess.run([*launch, script, tmp_path], check=True, timeout=120, capture_output=True)
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    for of_ranks, num_samples in zip(zip(*ranks, strict=True), (100, 8), strict=True):  # 7 is rounded up to 8
+        merged = [[one for pair in zip(*epoch, strict=True) for one in pair] for epoch in zip(*of_ranks, strict=True)]
+        assert merged == draws(num_samples)
 
 
 def loaded(dataset, num_workers=0, epoch=0, sampler=None):
