@@ -29,15 +29,12 @@ NOT_BUILT = (
     "recognition/c3d",
     "recognition/csn",
     "recognition/r2plus1d",
-    "recognition/slowfast",
-    "recognition/slowonly",
     "recognition/x3d",
     "recognition/tanet",
     "recognition/tpn",
     "recognition/tsm",
     "recognition/tsn",
     "recognition/c2d",
-    "skeleton/posec3d",
 )
 
 pytestmark = pytest.mark.skipif(not FIXTURES, reason="the parity fixtures are not here")

@@ -144,6 +144,9 @@ class ResNet3d(BaseModule):
         self.with_pool2 = with_pool2
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
         self.stage_blocks = self._stage_blocks(num_stages, stage_blocks or blocks)
         self.num_stages = len(self.stage_blocks)
         if not -1 <= frozen_stages <= self.num_stages:

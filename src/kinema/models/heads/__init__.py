@@ -3,7 +3,8 @@
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.i3d import I3DHead
 from kinema.models.heads.segments import AvgConsensus
+from kinema.models.heads.slowfast import SlowFastHead
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
 
-__all__ = ["AvgConsensus", "BaseHead", "I3DHead", "TSMHead", "TSNHead"]
+__all__ = ["AvgConsensus", "BaseHead", "I3DHead", "SlowFastHead", "TSMHead", "TSNHead"]

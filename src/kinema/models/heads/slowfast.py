@@ -1,0 +1,83 @@
+"""SlowFastHead: pool both pathways, put them side by side, classify.
+
+Source: SlowFast Networks, Feichtenhofer et al. 2019, arXiv:1812.03982, section 3.4.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.init import InitCfg
+from kinema.registry import MODELS
+
+
+@MODELS.register_module()
+class SlowFastHead(BaseHead):
+    """Slow (B, C, T, H, W) and fast (B, C', T', H', W') features -> (B, N) scores.
+
+    Args:
+        num_classes: N.
+        in_channels: C + C'.
+        loss_cls: see `BaseHead`.
+        spatial_type: `"avg"`: average over time and space.
+        dropout_ratio: probability that a feature is set to 0 in training.
+        init_std: standard deviation of the initial class weights.
+        multi_class: see `BaseHead`, as all that follow.
+        label_smooth_eps: share of a label that is spread over all classes.
+        topk: the k of the accuracies that are logged.
+        average_clips: how the scores of views are averaged.
+        init_cfg: replaces the initialisation with `init_std`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        spatial_type: Literal["avg"] | None = "avg",
+        dropout_ratio: float = 0.8,
+        init_std: float = 0.01,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | Sequence[int] = (1, 5),
+        average_clips: AverageClips = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(
+            num_classes,
+            in_channels,
+            loss_cls,
+            multi_class=multi_class,
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
+        )
+        if spatial_type not in ("avg", None):
+            raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
+        self.spatial_type = spatial_type
+        self.dropout_ratio = dropout_ratio
+        self.init_std = init_std
+        self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: tuple[Tensor, Tensor]) -> Tensor:  # type: ignore[override]
+        if not (isinstance(x, tuple | list) and len(x) == 2):
+            raise ConfigError(
+                "SlowFastHead takes the features of two pathways, such as those of ResNet3dSlowFast; for a backbone with one "
+                "set cls_head to I3DHead"
+            )
+        slow, fast = x
+        if self.spatial_type == "avg":
+            slow, fast = slow.mean(dim=(2, 3, 4)), fast.mean(dim=(2, 3, 4))
+        pooled = torch.cat(
+            [fast.flatten(1), slow.flatten(1)], dim=1
+        )  # (B, C' + C): published weights have the fast first
+        self.check_channels(pooled)
+        if self.dropout is not None:
+            pooled = self.dropout(pooled)
+        return self.fc_cls(pooled)
