@@ -23,7 +23,7 @@ header h2 { font-size: 1.05rem; margin: 0; } header code { font-size: .85rem; op
 .error { color: #dc2626; margin: .6rem 0 0; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: dark) { .error { color: #f87171; } article.broken { border-color: #f87171; } }
 .version { margin-top: .8rem; } .version h3 { font-size: .9rem; margin: 0 0 .2rem; } .version h3 span { font-weight: normal; margin-left: .5rem; }
-figure { margin: .25rem 0 0; display: grid; grid-template-columns: 5.2rem 1fr; align-items: center; gap: .6rem; }
+figure { margin: .25rem 0 0; display: grid; grid-template-columns: 5.2rem minmax(0, 1fr); align-items: center; gap: .6rem; }
 figcaption { font-size: .8rem; line-height: 1.25; opacity: .75; text-align: right; }
 .film { position: relative; display: inline-block; max-width: 100%; line-height: 0; border-radius: .3rem; overflow: hidden; }
 .film img { max-width: 100%; height: auto; cursor: zoom-in; }

@@ -79,7 +79,8 @@ def browse(
     write_contact_sheet(
         out,
         title=f"Clips of {source.resolve().name}",
-        note=f"{count}. Above the frames as decoded, with their numbers, below what reaches the model, before its preprocessor. Point at a strip to see it move. Seed {seed}.",
+        note=f"{count}, seed {seed}. Above: frames as decoded, with their numbers. Below: what the pipeline gives the model. "
+        "Point at a strip to see it move.",
         steps=[" ".join(repr(step).split()) for step in steps],
         clips=sheet,
     )
