@@ -27,8 +27,6 @@ NOT_BUILT = (
     "recognition/videomae",
     "recognition_audio/resnet",
     "recognition/c3d",
-    "recognition/csn",
-    "recognition/r2plus1d",
     "recognition/x3d",
     "recognition/tanet",
     "recognition/tpn",

@@ -1,8 +1,10 @@
 """Backbones: clips -> features."""
 
 from kinema.models.backbones.compact import CompactNet3D
+from kinema.models.backbones.csn import ResNet3dCSN
 from kinema.models.backbones.mobilenet_v2 import InvertedResidual, MobileNetV2
 from kinema.models.backbones.mobilenet_v2_tsm import MobileNetV2TSM
+from kinema.models.backbones.r2plus1d import ResNet2Plus1d
 from kinema.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.resnet3d import ResNet3d
 from kinema.models.backbones.resnet_tsm import NL3DWrapper, ResNetTSM, TemporalPool
@@ -17,7 +19,9 @@ __all__ = [
     "MobileNetV2TSM",
     "NL3DWrapper",
     "ResNet",
+    "ResNet2Plus1d",
     "ResNet3d",
+    "ResNet3dCSN",
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",

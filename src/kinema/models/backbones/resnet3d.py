@@ -196,7 +196,7 @@ class ResNet3d(BaseModule):
         self.feat_dim = inplanes
         widths = tuple(base_channels * 2**stage * self.block.expansion for stage in self.out_indices)
         self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
-        self._freeze_stages()
+        self.train()
 
     # ---- reading the arguments
 

@@ -51,7 +51,7 @@ class ResNet3dPathway(ResNet3d):
         lateral_activate: Sequence[int] = (1, 1, 1, 1),
         **settings: Any,
     ) -> None:
-        # What `ResNet3d` asks for while it builds its stages comes before it.
+        # `ResNet3d` asks for these while it is built.
         self.lateral = lateral
         self.channel_ratio = channel_ratio
         self.lateral_infl = lateral_infl

@@ -11,12 +11,14 @@ from kinema.models.layers.build import (
     norm_attribute,
 )
 from kinema.models.layers.conv import ConvModule, Size
+from kinema.models.layers.conv2plus1d import Conv2plus1d
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
 from kinema.models.layers.temporal_shift import TemporalShift
 
 __all__ = [
     "Clamp",
+    "Conv2plus1d",
     "ConvModule",
     "HSigmoid",
     "LayerCfg",

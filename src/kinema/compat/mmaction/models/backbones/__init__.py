@@ -1,12 +1,24 @@
 """`mmaction.models.backbones`, thin over Kinema."""
 
-from kinema.models import MobileNetV2, MobileNetV2TSM, ResNet, ResNet3d, ResNet3dSlowFast, ResNet3dSlowOnly, ResNetTSM
+from kinema.models import (
+    MobileNetV2,
+    MobileNetV2TSM,
+    ResNet,
+    ResNet2Plus1d,
+    ResNet3d,
+    ResNet3dCSN,
+    ResNet3dSlowFast,
+    ResNet3dSlowOnly,
+    ResNetTSM,
+)
 
 __all__ = [
     "MobileNetV2",
     "MobileNetV2TSM",
     "ResNet",
+    "ResNet2Plus1d",
     "ResNet3d",
+    "ResNet3dCSN",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
     "ResNetTSM",

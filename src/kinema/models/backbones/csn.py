@@ -1,0 +1,110 @@
+"""CSN: a residual network whose 3D convolutions see one channel each; channels mix only where kernels are 1 x 1 x 1.
+
+Source: Video Classification with Channel-Separated Convolutional Networks, Tran et al. 2019, arXiv:1904.02811, figure 2.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.backbones.blocks3d import Block3d, Bottleneck3d, InflateStyle, Triple
+from kinema.models.backbones.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.base import Sequential
+from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms
+from kinema.registry import MODELS
+
+NORM: LayerCfg = {"type": "BN3d", "requires_grad": True, "eps": 1e-3}
+
+
+class ReducedBlock(Bottleneck3d):
+    """Interaction-reduced: the middle convolution is depthwise."""
+
+    def _middle(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> nn.Module:
+        return Sequential(self._depthwise(planes, kernel, stride, dilation))
+
+    def _depthwise(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> ConvModule:
+        return self._conv(planes, planes, kernel, stride=stride, dilation=dilation, groups=planes)
+
+
+class PreservedBlock(ReducedBlock):
+    """Interaction-preserved: a convolution of 1 x 1 x 1 in front of the depthwise one mixes the channels."""
+
+    def _middle(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> nn.Module:
+        mix = self._conv(planes, planes, (1, 1, 1), act_cfg=None)
+        return Sequential(mix, self._depthwise(planes, kernel, stride, dilation))
+
+
+BLOCKS: dict[str, type[Block3d]] = {"ir": ReducedBlock, "ip": PreservedBlock}
+
+
+@MODELS.register_module()
+class ResNet3dCSN(ResNet3d):
+    """(B, C, T, H, W) -> (B, out_channels, T/8, H/32, W/32), or T/16 with `with_pool2`.
+
+    Args:
+        depth: 50, 101 or 152.
+        pretrained: see `ResNet3d`, as the next four.
+        temporal_strides: step over frames of each stage.
+        conv1_kernel: kernel of the stem.
+        conv1_stride_t: its step over frames.
+        pool1_stride_t: step of its pooling over frames.
+        norm_cfg: norm.
+        inflate_style: see `Block3d`.
+        bottleneck_mode: `"ir"` interaction-reduced, `"ip"` interaction-preserved.
+        bn_frozen: under `norm_eval`, weights and biases of the norms are not trained either.
+        **settings: further arguments of `ResNet3d`.
+
+    Raises:
+        ConfigError: there is no such depth or mode.
+    """
+
+    arch_settings: ClassVar[dict[int, tuple[type[Block3d], tuple[int, ...]]]] = {
+        50: (ReducedBlock, (3, 4, 6, 3)),
+        101: (ReducedBlock, (3, 4, 23, 3)),
+        152: (ReducedBlock, (3, 8, 36, 3)),
+    }
+
+    @takes_arguments_of(ResNet3d)
+    def __init__(
+        self,
+        depth: int,
+        pretrained: str | None = None,
+        temporal_strides: Sequence[int] = (1, 2, 2, 2),
+        conv1_kernel: Sequence[int] = (3, 7, 7),
+        conv1_stride_t: int = 1,
+        pool1_stride_t: int = 1,
+        norm_cfg: LayerCfg = NORM,
+        inflate_style: InflateStyle = "3x3x3",
+        bottleneck_mode: Literal["ir", "ip"] = "ir",
+        bn_frozen: bool = False,
+        **settings: Any,
+    ) -> None:
+        if bottleneck_mode not in BLOCKS:
+            raise ConfigError(f"bottleneck_mode of ResNet3dCSN must be 'ir' or 'ip', got {bottleneck_mode!r}")
+        # `ResNet3d` asks for these while it is built.
+        self.bottleneck_mode = bottleneck_mode
+        self.bn_frozen = bn_frozen
+        super().__init__(
+            depth,
+            pretrained,
+            temporal_strides=temporal_strides,
+            conv1_kernel=conv1_kernel,
+            conv1_stride_t=conv1_stride_t,
+            pool1_stride_t=pool1_stride_t,
+            norm_cfg=norm_cfg,
+            inflate_style=inflate_style,
+            **settings,
+        )
+
+    def _arch(self, depth: int) -> tuple[type[Block3d], tuple[int, ...]]:
+        _, blocks = super()._arch(depth)
+        return BLOCKS[self.bottleneck_mode], blocks
+
+    def train(self, mode: bool = True) -> "ResNet3dCSN":
+        """Set the mode; see `ResNet3d.train`, and `bn_frozen`."""
+        super().train(mode)
+        if mode and self.norm_eval and self.bn_frozen:
+            fix_batch_norms(self, freeze_parameters=True)
+        return self

@@ -1,0 +1,47 @@
+"""R(2+1)D: a residual network whose 3D convolutions are split into space and time.
+
+Source: A Closer Look at Spatiotemporal Convolutions, Tran et al. 2018, arXiv:1711.11248.
+"""
+
+from typing import Any
+
+from kinema.errors import ConfigError
+from kinema.models.backbones.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.layers import LayerCfg
+from kinema.registry import MODELS
+
+CONV: LayerCfg = {"type": "Conv2plus1d"}
+
+
+@MODELS.register_module()
+class ResNet2Plus1d(ResNet3d):
+    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). Frames are never pooled after the first stage.
+
+    Args:
+        depth: see `ResNet3d`, as `pretrained`.
+        pretrained: checkpoint that `init_weights` loads; of a network of this kind, as an image network has no weights for it.
+        pretrained2d: must be False.
+        conv_cfg: `Conv2plus1d`.
+        **settings: further arguments of `ResNet3d`.
+
+    Raises:
+        ConfigError: `pretrained2d` is True, or `conv_cfg` names another convolution.
+    """
+
+    @takes_arguments_of(ResNet3d)
+    def __init__(
+        self,
+        depth: int = 50,
+        pretrained: str | None = None,
+        *,
+        pretrained2d: bool = False,
+        conv_cfg: LayerCfg = CONV,
+        **settings: Any,
+    ) -> None:
+        if pretrained2d:
+            raise ConfigError(
+                "ResNet2Plus1d cannot start from an image network: its convolutions are split. Set pretrained2d=False"
+            )
+        if conv_cfg.get("type") != "Conv2plus1d":
+            raise ConfigError(f"conv_cfg of ResNet2Plus1d must be of type 'Conv2plus1d', got {dict(conv_cfg)}")
+        super().__init__(depth, pretrained, pretrained2d=False, conv_cfg=conv_cfg, **{**settings, "with_pool2": False})
