@@ -26,13 +26,10 @@ NOT_BUILT = (
     "recognition/uniformerv2",
     "recognition/videomae",
     "recognition_audio/resnet",
-    "recognition/c3d",
-    "recognition/x3d",
     "recognition/tanet",
     "recognition/tpn",
     "recognition/tsm",
     "recognition/tsn",
-    "recognition/c2d",
 )
 
 pytestmark = pytest.mark.skipif(not FIXTURES, reason="the parity fixtures are not here")

@@ -1,6 +1,9 @@
 """Models: batch -> loss or scores."""
 
 from kinema.models.backbones import (
+    C2D,
+    C3D,
+    X3D,
     CompactNet3D,
     MobileNetV2,
     MobileNetV2TSM,
@@ -15,7 +18,7 @@ from kinema.models.backbones import (
 )
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
-from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, SlowFastHead, TSMHead, TSNHead
+from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, SlowFastHead, TSMHead, TSNHead, X3DHead
 from kinema.models.init import (
     BaseInit,
     Caffe2XavierInit,
@@ -54,6 +57,9 @@ from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 
 __all__ = [
+    "C2D",
+    "C3D",
+    "X3D",
     "ActionDataPreprocessor",
     "AvgConsensus",
     "BCELossWithLogits",
@@ -100,6 +106,7 @@ __all__ = [
     "TSNHead",
     "TruncNormalInit",
     "UniformInit",
+    "X3DHead",
     "XavierInit",
     "bias_init_with_prob",
     "build_activation_layer",

@@ -24,12 +24,13 @@ from kinema.models.backbones.blocks3d import (
     make_stage,
 )
 from kinema.models.base import BaseModule
-from kinema.models.checkpoint import STRIP_WRAPPER, load_state, read_state
+from kinema.models.checkpoint import load_state, read_state
 from kinema.models.inflation import inflate_2d_weights
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_clips
+from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 logger = logging.getLogger("kinema")
@@ -267,12 +268,12 @@ class ResNet3d(BaseModule):
         Raises:
             CheckpointError: there is no such file, or nothing in it fits.
         """
+        if not self.pretrained2d:
+            load_backbone(self, path)
+            return
         state = read_state(path)
         try:
-            if self.pretrained2d:
-                found = load_state(self, inflate_2d_weights(state, self.state_dict()))
-            else:
-                found = load_state(self, state, revise_keys=(*STRIP_WRAPPER, (r"^backbone\.", "")))
+            found = load_state(self, inflate_2d_weights(state, self.state_dict()))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
         logger.log(logging.INFO if found.is_complete else logging.WARNING, "%s: %s", path, found)

@@ -4,7 +4,6 @@ Source: SlowFast Networks, Feichtenhofer et al. 2019, arXiv:1812.03982, table 1 
 lateral connections).
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,14 +13,12 @@ from torch import Tensor
 from kinema.errors import ConfigError
 from kinema.models.backbones.resnet3d import Pattern, ResNet3d, takes_arguments_of
 from kinema.models.base import BaseModule
-from kinema.models.checkpoint import STRIP_WRAPPER, load_checkpoint
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, freeze
 from kinema.models.layers.inputs import check_clips
+from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
-
-logger = logging.getLogger("kinema")
 
 
 @MODELS.register_module(name=["ResNet3dPathway", "resnet3d"])
@@ -235,8 +232,7 @@ class ResNet3dSlowFast(BaseModule):
     def _init_weights(self, report: InitReport) -> None:
         super()._init_weights(report)
         if self.pretrained:
-            found = load_checkpoint(self, self.pretrained, revise_keys=(*STRIP_WRAPPER, (r"^backbone\.", "")))
-            logger.log(logging.INFO if found.is_complete else logging.WARNING, "%s: %s", self.pretrained, found)
+            load_backbone(self, self.pretrained)
             report.credit(self, f"loaded from {self.pretrained}")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,5 +6,6 @@ from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
+from kinema.models.heads.x3d import X3DHead
 
-__all__ = ["AvgConsensus", "BaseHead", "I3DHead", "SlowFastHead", "TSMHead", "TSNHead"]
+__all__ = ["AvgConsensus", "BaseHead", "I3DHead", "SlowFastHead", "TSMHead", "TSNHead", "X3DHead"]

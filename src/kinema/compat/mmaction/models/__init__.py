@@ -1,6 +1,9 @@
 """`mmaction.models`, thin over Kinema."""
 
 from kinema.models import (
+    C2D,
+    C3D,
+    X3D,
     ActionDataPreprocessor,
     AvgConsensus,
     BaseHead,
@@ -25,9 +28,13 @@ from kinema.models import (
     SlowFastHead,
     TSMHead,
     TSNHead,
+    X3DHead,
 )
 
 __all__ = [
+    "C2D",
+    "C3D",
+    "X3D",
     "ActionDataPreprocessor",
     "AvgConsensus",
     "BCELossWithLogits",
@@ -52,4 +59,5 @@ __all__ = [
     "SlowFastHead",
     "TSMHead",
     "TSNHead",
+    "X3DHead",
 ]

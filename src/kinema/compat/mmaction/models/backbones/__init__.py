@@ -1,6 +1,9 @@
 """`mmaction.models.backbones`, thin over Kinema."""
 
 from kinema.models import (
+    C2D,
+    C3D,
+    X3D,
     MobileNetV2,
     MobileNetV2TSM,
     ResNet,
@@ -13,6 +16,9 @@ from kinema.models import (
 )
 
 __all__ = [
+    "C2D",
+    "C3D",
+    "X3D",
     "MobileNetV2",
     "MobileNetV2TSM",
     "ResNet",

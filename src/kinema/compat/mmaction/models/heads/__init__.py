@@ -7,6 +7,7 @@ from kinema.models import (
     SlowFastHead,
     TSMHead,
     TSNHead,
+    X3DHead,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "SlowFastHead",
     "TSMHead",
     "TSNHead",
+    "X3DHead",
 ]

@@ -1,0 +1,273 @@
+"""X3D: a small 3D network of channel-separated convolutions, grown step by step from an image network.
+
+Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 and section 3.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from kinema.errors import ConfigError
+from kinema.models.backbones.blocks3d import BATCH_NORM, CONV3D, RELU
+from kinema.models.backbones.resnet3d import INIT_CFG
+from kinema.models.base import BaseModule, Sequential
+from kinema.models.init import InitCfg, constant_init
+from kinema.models.init_report import InitReport
+from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
+from kinema.models.layers.inputs import check_clips
+from kinema.models.pretrained import load_backbone
+from kinema.registry import MODELS
+
+SeStyle = Literal["half", "all"]
+
+
+def round_width(width: int, factor: float, *, divisor: int = 8) -> int:
+    """`width` * `factor`, rounded to a multiple of `divisor` that is no more than 10 % smaller, and at least `divisor`."""
+    if not factor:
+        return width
+    scaled = width * factor
+    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * scaled else rounded
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a factor in (0, 1) that comes from the means of all: (B, C, T, H, W) -> the same.
+
+    Args:
+        channels: C.
+        ratio: channels between its two layers, as a share of C.
+    """
+
+    def __init__(self, channels: int, ratio: float) -> None:
+        super().__init__()
+        middle = round_width(channels, ratio)
+        self.fc1 = nn.Conv3d(channels, middle, 1)
+        self.fc2 = nn.Conv3d(middle, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean(dim=(2, 3, 4), keepdim=True)
+        return x * self.fc2(F.relu(self.fc1(means))).sigmoid()
+
+
+class X3DBlock(nn.Module):
+    """Widen, convolve each channel by itself, narrow, beside a shortcut: (B, inplanes, ...) -> (B, outplanes, ...).
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels inside.
+        outplanes: channels of the output.
+        spatial_stride: step over height and width.
+        downsample: the shortcut; None: the input itself.
+        se_ratio: see `SqueezeExcite`; None: none.
+        use_swish: Swish follows the middle convolution, else the activation of `act_cfg`.
+        conv_cfg: see `ConvModule`, as the next two.
+        norm_cfg: norm.
+        act_cfg: activation.
+        with_cp: forget activations in training, and compute them again in the backward pass.
+        zero_init_residual: `init_weights` makes the block start as its shortcut.
+    """
+
+    def __init__(
+        self,
+        inplanes: int,
+        planes: int,
+        outplanes: int,
+        spatial_stride: int = 1,
+        downsample: nn.Module | None = None,
+        se_ratio: float | None = None,
+        use_swish: bool = True,
+        conv_cfg: LayerCfg = CONV3D,
+        norm_cfg: LayerCfg = BATCH_NORM,
+        act_cfg: LayerCfg = RELU,
+        with_cp: bool = False,
+        zero_init_residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.with_cp = with_cp
+        self.zero_init_residual = zero_init_residual
+        self.downsample = downsample
+        self.conv1 = ConvModule(inplanes, planes, 1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.conv2 = ConvModule(
+            planes,
+            planes,
+            3,
+            stride=(1, spatial_stride, spatial_stride),
+            padding=1,
+            groups=planes,
+            bias=False,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            act_cfg=None,
+        )
+        self.conv3 = ConvModule(planes, outplanes, 1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        self.se_module = None if se_ratio is None else SqueezeExcite(planes, se_ratio)
+        self.swish = nn.SiLU(inplace=True) if use_swish else build_activation_layer(act_cfg)
+        self.relu = build_activation_layer(act_cfg)
+
+    def init_weights(self) -> None:
+        """Make the residual zero, if asked for."""
+        if self.zero_init_residual and self.conv3.norm is not None:
+            constant_init(self.conv3.norm, 0)
+
+    def _sum(self, x: Tensor) -> Tensor:
+        out = self.conv2(self.conv1(x))
+        if self.se_module is not None:
+            out = self.se_module(out)
+        out = self.conv3(self.swish(out))
+        return out.add_(x if self.downsample is None else self.downsample(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = checkpoint(self._sum, x, use_reentrant=False) if self.with_cp and x.requires_grad else self._sum(x)
+        return self.relu(out)
+
+
+@MODELS.register_module()
+class X3D(BaseModule):
+    """(B, C, T, H, W) float -> (B, out_channels, T, H/32, W/32).
+
+    Args:
+        gamma_w: factor of the channels of the stem and stages, 24 to 192.
+        gamma_b: factor of the channels inside a block, over those outside.
+        gamma_d: factor of the blocks of the stages, 1, 2, 5 and 3.
+        pretrained: checkpoint that `init_weights` loads.
+        in_channels: C.
+        num_stages: number of stages, from the first.
+        spatial_strides: step over height and width of each stage.
+        frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
+        se_style: blocks with squeeze-and-excitation: `"half"`, every second from the first, or `"all"`.
+        se_ratio: its width, as a share of the block's; None: none has it.
+        use_swish: see `X3DBlock`.
+        conv_cfg: see `ConvModule`, as the next two.
+        norm_cfg: norm.
+        act_cfg: activation.
+        norm_eval: batch norms use their running statistics also in training.
+        with_cp: forget activations in training, and compute them again in the backward pass.
+        zero_init_residual: each block starts as its shortcut.
+        init_cfg: replaces the initialisation: Kaiming normal for convolutions, 1 for norms.
+
+    Attributes:
+        out_channels: channels of the features: 432 with the published factors.
+
+    Raises:
+        ConfigError: there is no such stage or style.
+    """
+
+    def __init__(
+        self,
+        gamma_w: float = 1.0,
+        gamma_b: float = 1.0,
+        gamma_d: float = 1.0,
+        pretrained: str | None = None,
+        in_channels: int = 3,
+        num_stages: int = 4,
+        spatial_strides: Sequence[int] = (2, 2, 2, 2),
+        frozen_stages: int = -1,
+        se_style: SeStyle = "half",
+        se_ratio: float | None = 1 / 16,
+        use_swish: bool = True,
+        conv_cfg: LayerCfg = CONV3D,
+        norm_cfg: LayerCfg = BATCH_NORM,
+        act_cfg: LayerCfg = RELU,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = True,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(init_cfg or INIT_CFG)
+        _check_arguments(num_stages, spatial_strides, frozen_stages, se_style)
+        self.pretrained = pretrained
+        self.in_channels = in_channels
+        self.base_channels = round_width(24, gamma_w)
+        self.stage_blocks = [math.ceil(blocks * gamma_d) if gamma_d else blocks for blocks in (1, 2, 5, 3)][:num_stages]
+        self.num_stages = num_stages
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        layers: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        width = self.base_channels
+        self.conv1_s = ConvModule(
+            in_channels,
+            width,
+            (1, 3, 3),
+            stride=(1, 2, 2),
+            padding=(0, 1, 1),
+            bias=False,
+            conv_cfg=conv_cfg,
+            norm_cfg=None,
+            act_cfg=None,
+        )
+        self.conv1_t = ConvModule(width, width, (5, 1, 1), padding=(2, 0, 0), groups=width, bias=False, **layers)
+        self.res_layers: list[str] = []
+        inplanes = width
+        for stage, num_blocks in enumerate(self.stage_blocks):
+            planes = self.base_channels * 2**stage
+            stride = spatial_strides[stage]
+            blocks = []
+            for index in range(num_blocks):
+                downsample = None
+                if index == 0 and (stride != 1 or inplanes != planes):
+                    settings = {"stride": (1, stride, stride), "bias": False, **layers, "act_cfg": None}
+                    downsample = ConvModule(inplanes, planes, 1, **settings)
+                blocks.append(
+                    X3DBlock(
+                        inplanes if index == 0 else planes,
+                        int(planes * gamma_b),
+                        planes,
+                        spatial_stride=stride if index == 0 else 1,
+                        downsample=downsample,
+                        se_ratio=se_ratio if se_style == "all" or index % 2 == 0 else None,
+                        use_swish=use_swish,
+                        with_cp=with_cp,
+                        zero_init_residual=zero_init_residual,
+                        **layers,
+                    )
+                )
+            inplanes = planes
+            self.res_layers.append(f"layer{stage + 1}")
+            self.add_module(self.res_layers[-1], Sequential(*blocks))
+        self.feat_dim = inplanes
+        self.out_channels = int(inplanes * gamma_b)
+        self.conv5 = ConvModule(inplanes, self.out_channels, 1, bias=False, **layers)
+        self.train()
+
+    def _init_weights(self, report: InitReport) -> None:
+        super()._init_weights(report)
+        if self.pretrained:
+            load_backbone(self, self.pretrained)
+            report.credit(self, f"loaded from {self.pretrained}")
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages >= 0:
+            stages = (self.get_submodule(name) for name in self.res_layers[: self.frozen_stages])
+            freeze([self.conv1_s, self.conv1_t, *stages])
+
+    def train(self, mode: bool = True) -> "X3D":
+        """Set the mode; frozen stages, and norms under `norm_eval`, stay in evaluation mode."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            fix_batch_norms(self)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_clips(x, self.in_channels, "X3D")
+        x = self.conv1_t(self.conv1_s(x))  # (B, base_channels, T, H/2, W/2)
+        for name in self.res_layers:
+            x = self._modules[name](x)  # type: ignore[misc]
+        return self.conv5(x)
+
+
+def _check_arguments(num_stages: int, spatial_strides: Sequence[int], frozen_stages: int, se_style: str) -> None:
+    if not 1 <= num_stages <= 4:
+        raise ConfigError(f"num_stages of X3D must be from 1 to 4, got {num_stages}")
+    if len(spatial_strides) < num_stages:
+        raise ConfigError(
+            f"spatial_strides={tuple(spatial_strides)} of X3D has {len(spatial_strides)} entries for {num_stages} stages"
+        )
+    if not -1 <= frozen_stages <= num_stages:
+        raise ConfigError(f"frozen_stages must be from -1 to {num_stages}, got {frozen_stages}")
+    if se_style not in ("half", "all"):
+        raise ConfigError(f"se_style of X3D must be 'half' or 'all', got {se_style!r}")

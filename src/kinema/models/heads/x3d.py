@@ -1,0 +1,73 @@
+"""X3DHead: pool, a wide hidden layer, classify. Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 (conv5 to fc2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.init import InitCfg
+from kinema.registry import MODELS
+
+
+@MODELS.register_module()
+class X3DHead(BaseHead):
+    """(B, C, T, H, W) features -> (B, N) scores.
+
+    Args:
+        num_classes: N.
+        in_channels: C.
+        loss_cls: see `BaseHead`.
+        spatial_type: `"avg"` or `"max"`: how time and space are pooled.
+        dropout_ratio: probability that a hidden value is set to 0 in training.
+        init_std: standard deviation of the initial weights.
+        fc1_bias: the hidden layer has a bias.
+        multi_class: see `BaseHead`, as all that follow.
+        label_smooth_eps: share of a label that is spread over all classes.
+        topk: the k of the accuracies that are logged.
+        average_clips: how the scores of views are averaged.
+        init_cfg: replaces the initialisation with `init_std`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        spatial_type: Literal["avg", "max"] = "avg",
+        dropout_ratio: float = 0.5,
+        init_std: float = 0.01,
+        fc1_bias: bool = False,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | Sequence[int] = (1, 5),
+        average_clips: AverageClips = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(
+            num_classes,
+            in_channels,
+            loss_cls,
+            multi_class=multi_class,
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
+        )
+        if spatial_type not in ("avg", "max"):
+            raise ValueError(f"spatial_type must be 'avg' or 'max', got {spatial_type!r}")
+        self.spatial_type = spatial_type
+        self.dropout_ratio = dropout_ratio
+        self.init_std = init_std
+        self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
+        self.fc1 = nn.Linear(in_channels, 2048, bias=fc1_bias)
+        self.fc2 = nn.Linear(2048, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check_channels(x)
+        x = x.mean(dim=(2, 3, 4)) if self.spatial_type == "avg" else x.amax(dim=(2, 3, 4))
+        x = F.relu(self.fc1(x))
+        if self.dropout is not None:
+            x = self.dropout(x)
+        return self.fc2(x)
