@@ -14,11 +14,23 @@ from kinema.models.backbones import (
     ResNet3dPathway,
     ResNet3dSlowFast,
     ResNet3dSlowOnly,
+    ResNetTIN,
     ResNetTSM,
+    TANet,
 )
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
-from kinema.models.heads import AvgConsensus, BaseHead, I3DHead, SlowFastHead, TSMHead, TSNHead, X3DHead
+from kinema.models.heads import (
+    AvgConsensus,
+    BaseHead,
+    I3DHead,
+    SlowFastHead,
+    TPNHead,
+    TRNHead,
+    TSMHead,
+    TSNHead,
+    X3DHead,
+)
 from kinema.models.init import (
     BaseInit,
     Caffe2XavierInit,
@@ -51,6 +63,7 @@ from kinema.models.layers import (
 )
 from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
+from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognizers import BaseRecognizer, Recognizer2D, Recognizer3D
 from kinema.models.zoo import create_model
@@ -59,6 +72,7 @@ from kinema.models.zoo import names as list_models
 __all__ = [
     "C2D",
     "C3D",
+    "TPN",
     "X3D",
     "ActionDataPreprocessor",
     "AvgConsensus",
@@ -99,9 +113,13 @@ __all__ = [
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
+    "ResNetTIN",
     "ResNetTSM",
     "Sequential",
     "SlowFastHead",
+    "TANet",
+    "TPNHead",
+    "TRNHead",
     "TSMHead",
     "TSNHead",
     "TruncNormalInit",

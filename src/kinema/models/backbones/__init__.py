@@ -9,8 +9,10 @@ from kinema.models.backbones.mobilenet_v2_tsm import MobileNetV2TSM
 from kinema.models.backbones.r2plus1d import ResNet2Plus1d
 from kinema.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.resnet3d import ResNet3d
+from kinema.models.backbones.resnet_tin import CombineNet, ResNetTIN
 from kinema.models.backbones.resnet_tsm import NL3DWrapper, ResNetTSM, TemporalPool
 from kinema.models.backbones.slowfast import ResNet3dPathway, ResNet3dSlowFast, ResNet3dSlowOnly
+from kinema.models.backbones.tanet import TABlock, TANet
 from kinema.models.backbones.x3d import X3D
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "X3D",
     "BasicBlock",
     "Bottleneck",
+    "CombineNet",
     "CompactNet3D",
     "InvertedResidual",
     "MobileNetV2",
@@ -31,6 +34,9 @@ __all__ = [
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
+    "ResNetTIN",
     "ResNetTSM",
+    "TABlock",
+    "TANet",
     "TemporalPool",
 ]

@@ -4,8 +4,22 @@ from kinema.models.heads.base import BaseHead
 from kinema.models.heads.i3d import I3DHead
 from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
+from kinema.models.heads.tpn import TPNHead
+from kinema.models.heads.trn import RelationModule, RelationModuleMultiScale, TRNHead
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
 from kinema.models.heads.x3d import X3DHead
 
-__all__ = ["AvgConsensus", "BaseHead", "I3DHead", "SlowFastHead", "TSMHead", "TSNHead", "X3DHead"]
+__all__ = [
+    "AvgConsensus",
+    "BaseHead",
+    "I3DHead",
+    "RelationModule",
+    "RelationModuleMultiScale",
+    "SlowFastHead",
+    "TPNHead",
+    "TRNHead",
+    "TSMHead",
+    "TSNHead",
+    "X3DHead",
+]

@@ -14,9 +14,12 @@ from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.conv2plus1d import Conv2plus1d
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
+from kinema.models.layers.temporal_adaptive import TAM
+from kinema.models.layers.temporal_interlace import TemporalInterlace
 from kinema.models.layers.temporal_shift import TemporalShift
 
 __all__ = [
+    "TAM",
     "Clamp",
     "Conv2plus1d",
     "ConvModule",
@@ -28,6 +31,7 @@ __all__ = [
     "NonLocalMode",
     "Size",
     "Swish",
+    "TemporalInterlace",
     "TemporalShift",
     "build_activation_layer",
     "build_conv_layer",

@@ -12,7 +12,9 @@ from kinema.models import (
     ResNet3dCSN,
     ResNet3dSlowFast,
     ResNet3dSlowOnly,
+    ResNetTIN,
     ResNetTSM,
+    TANet,
 )
 
 __all__ = [
@@ -27,5 +29,7 @@ __all__ = [
     "ResNet3dCSN",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
+    "ResNetTIN",
     "ResNetTSM",
+    "TANet",
 ]
