@@ -23,7 +23,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ def report_equality(largest: dict[str, dict[str, float]], codecs: dict[str, str]
 # ---- measuring
 
 Times = dict[str, dict[str, dict[str, float]]]  # plan -> clip -> contender -> milliseconds
+Samples = dict[str, dict[str, dict[str, list[float]]]]  # likewise, those of all repeats
 
 
 def cpu_milliseconds(read: Contender, path: Path, plan: Plan) -> float:
@@ -128,9 +129,9 @@ def cpu_milliseconds(read: Contender, path: Path, plan: Plan) -> float:
     return 1000 * spent
 
 
-def measure_cpu(paths: list[Path], contenders: dict[str, Contender], plans: list[str], repeats: int) -> Times:
-    """Medians; who comes first on a clip changes with every repeat."""
-    times: Times = {plan: {} for plan in plans}
+def measure_cpu(paths: list[Path], contenders: dict[str, Contender], plans: list[str], repeats: int) -> Samples:
+    """Who comes first on a clip changes with every repeat."""
+    samples: Samples = {plan: {} for plan in plans}
     order = list(contenders)
     for plan in plans:
         for path in paths:
@@ -141,8 +142,16 @@ def measure_cpu(paths: list[Path], contenders: dict[str, Contender], plans: list
                     if plan == "whole clip" and name in RESIZING:
                         continue
                     spent[name].append(cpu_milliseconds(contenders[name], path, PLANS[plan]))
-            times[plan][path.name] = {name: statistics.median(values) for name, values in spent.items() if values}
-    return times
+            samples[plan][path.name] = {name: values for name, values in spent.items() if values}
+    return samples
+
+
+def reduced(samples: Samples, reduce: Callable[[list[float]], float]) -> Times:
+    """One number in place of all repeats."""
+    return {
+        plan: {clip: {name: reduce(values) for name, values in row.items()} for clip, row in by_clip.items()}
+        for plan, by_clip in samples.items()
+    }
 
 
 def use_one_thread() -> None:
@@ -242,6 +251,15 @@ def judge(times: Times, codecs: dict[str, str]) -> dict[str, Any]:
     return found
 
 
+def report_least(times: Times) -> None:
+    """The means by the least of the repeats, which others on the machine disturb less than the median."""
+    rows = [row for plan in SPARSE if plan in times for row in times[plan].values()]
+    for name in MEAN_LIMITS:
+        if any(name in row for row in rows):
+            mean = geometric_mean(row["kinema"] / row[name] for row in rows)
+            print(f"  by the least instead of the median of the repeats: {mean:.3f} of {name}'s")
+
+
 def report_apart(times: Times) -> None:
     """What an index, and scaling while decoding, save."""
     print("\napart: geometric means over the clips")
@@ -310,11 +328,13 @@ def run(paths: list[Path], plans: list[str], repeats: int) -> tuple[bool, dict[s
     largest = compare_frames(paths, compared, plans)
     is_exact = report_equality(largest, codecs)
     others, wall = cpu_seconds_of_machine() - time.process_time(), time.perf_counter()
-    times = measure_cpu(paths, contenders, plans, repeats)
+    samples = measure_cpu(paths, contenders, plans, repeats)
+    times = reduced(samples, statistics.median)
     others = (cpu_seconds_of_machine() - time.process_time() - others) / (time.perf_counter() - wall)
     for plan, by_clip in times.items():
         print_plan(plan, by_clip, codecs)
     goals = judge(times, codecs)
+    report_least(reduced(samples, min))
     report_apart(times)
     rates = measure_rates(paths, list(compared), plans, (repeats + 1) // 2)
     print_rates(rates, {name for name, by_clip in largest.items() if any(map(math.isnan, by_clip.values()))})
@@ -322,7 +342,7 @@ def run(paths: list[Path], plans: list[str], repeats: int) -> tuple[bool, dict[s
     print(f"\nload average {load}; other processes used {others:.1f} cores while CPU times were taken")
     if others > BUSY_CORES:
         print("warning: others were busy: clips a second are too low and CPU times noisy; repeat on a quiet machine")
-    numbers = {"machine": machine, "cpu_milliseconds": times, "clips_per_second": rates, "goals": goals}
+    numbers = {"machine": machine, "cpu_milliseconds": samples, "clips_per_second": rates, "goals": goals}
     return is_exact, {**numbers, "largest_difference": largest, "cores_used_by_others": others}
 
 
