@@ -61,7 +61,14 @@ from kinema.models.layers import (
     build_conv_layer,
     build_norm_layer,
 )
-from kinema.models.losses import BCELossWithLogits, CrossEntropyLoss
+from kinema.models.losses import (
+    AsymmetricLoss,
+    BCELossWithLogits,
+    CBFocalLoss,
+    CrossEntropyLoss,
+    FocalLoss,
+    LogitAdjustedLoss,
+)
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
@@ -75,6 +82,7 @@ __all__ = [
     "TPN",
     "X3D",
     "ActionDataPreprocessor",
+    "AsymmetricLoss",
     "AvgConsensus",
     "BCELossWithLogits",
     "BaseDataPreprocessor",
@@ -83,6 +91,7 @@ __all__ = [
     "BaseModel",
     "BaseModule",
     "BaseRecognizer",
+    "CBFocalLoss",
     "Caffe2XavierInit",
     "CompactNet3D",
     "ConstantInit",
@@ -90,9 +99,11 @@ __all__ = [
     "ConvModule",
     "CrossEntropyLoss",
     "CutmixBlending",
+    "FocalLoss",
     "I3DHead",
     "KaimingInit",
     "LoadReport",
+    "LogitAdjustedLoss",
     "MixupBlending",
     "MobileNetV2",
     "MobileNetV2TSM",

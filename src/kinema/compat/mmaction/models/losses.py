@@ -1,8 +1,9 @@
 """`mmaction.models.losses`, thin over Kinema."""
 
-from kinema.models import BCELossWithLogits, CrossEntropyLoss
+from kinema.models import BCELossWithLogits, CBFocalLoss, CrossEntropyLoss
 
 __all__ = [
     "BCELossWithLogits",
+    "CBFocalLoss",
     "CrossEntropyLoss",
 ]
