@@ -57,6 +57,7 @@ class Mpeg4Pictures:
     def __init__(self, extradata: bytes | None, *, has_bidirectional: bool = True) -> None:
         self.is_interlaced = False
         self._time_bits: int | None = None
+        self._header: bytes | None = None
         self._take_layer(extradata or b"")
         self._num_references = 0
         self._may_be_packed = has_bidirectional
@@ -66,38 +67,44 @@ class Mpeg4Pictures:
     def read(self, packet: bytes) -> Picture:
         """The picture that the decoder takes up with `packet`."""
         first = packet.find(_MPEG4_PICTURE)
-        if first < 0:
+        content = first + 4
+        if first < 0 or content >= len(packet):
             return Picture.NONE
         if first > 4:
             self._take_layer(packet[:first])
-        header = int.from_bytes(packet[first + 4 : first + 12].ljust(8, b"\0"))
-        if not self._is_coded(header):
+        if not self._is_coded(packet, content):
             from_pocket, self._in_pocket = self._in_pocket, False
             self.is_packed = self.is_packed or from_pocket
             return Picture.BIDIRECTIONAL if from_pocket else Picture.NONE
         if self._may_be_packed and not self._in_pocket:
-            self._in_pocket = packet.find(_MPEG4_PICTURE, first + 4) >= 0
-        kind = header >> 62  # 0 I, 1 P, 2 B, 3 S
+            self._in_pocket = packet.find(_MPEG4_PICTURE, content) >= 0
+        kind = packet[content] >> 6  # 0 I, 1 P, 2 B, 3 S
         if kind == 2:
             return Picture.BIDIRECTIONAL if self._num_references > 1 else Picture.NONE  # the decoder drops it
         self._num_references += 1 if kind == 0 else 2  # for a P picture without reference it makes one up
         return Picture.REFERENCE
 
     def _take_layer(self, header: bytes) -> None:
+        if header == self._header:
+            return  # most files repeat it before every key picture
+        self._header = header
         layer = _mpeg4_layer(header)
         if layer is not None:
             self._time_bits, is_interlaced = layer
             self.is_interlaced = self.is_interlaced or is_interlaced
 
-    def _is_coded(self, header: int) -> bool:
-        """`header` is the first 64 bits after the start code."""
+    def _is_coded(self, packet: bytes, content: int) -> bool:
+        """The bit behind type (2 bits), seconds (ones, ended by a zero) and the fraction of the second between two markers."""
         if self._time_bits is None:
             return True
-        left = 61  # bits after the type and the first one of the seconds, which are ones ended by a zero
-        while header >> left & 1:
-            left -= 1
-        left -= 1 + self._time_bits + 2  # the fraction of the second between two markers
-        return left < 0 or bool(header >> left & 1)
+        place = 2
+        if packet[content] & 0x20:  # a second or more has gone by
+            header = int.from_bytes(packet[content : content + 8].ljust(8, b"\0"))
+            while header >> (63 - place) & 1:
+                place += 1
+        place += 2 + self._time_bits + 1
+        at = content + (place >> 3)
+        return at >= len(packet) or bool(packet[at] & 0x80 >> (place & 7))
 
 
 def _mpeg4_layer(header: bytes) -> tuple[int, bool] | None:
