@@ -10,22 +10,41 @@ from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
 
+def every_model() -> list[object]:
+    """All names; large models are slow."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if zoo.card(name).params_millions > 3 else [])
+        for name in zoo.names()
+    ]
+
+
 def clips_for(name: str, views: int = 1) -> torch.Tensor:
+    """Clips of two samples, smaller than those of the card where the architecture allows."""
     spec = zoo.card(name).input
+    size, frames = (spec.size, spec.clip_len) if name == "c3d" else (min(spec.size, 64), min(spec.clip_len, 8))
     torch.manual_seed(0)
-    return torch.randn(2, views, 3, spec.clip_len, spec.size, spec.size)
+    return torch.randn(2, views, 3, frames, size, size)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+def open_residuals(model: torch.nn.Module) -> None:
+    """Set norms that start at 0 to 1: behind one of them nothing gets a gradient in the first step."""
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, torch.nn.Parameter) and weight.dim() == 1 and not weight.any():
+            torch.nn.init.ones_(weight)
+
+
+@pytest.mark.parametrize("name", every_model())
 def test_every_model_trains_every_parameter(name: str) -> None:
     model = zoo.create_model(name, num_classes=5)
+    open_residuals(model)
     samples = [ActionDataSample().set_gt_label(label) for label in (0, 4)]
     loss, _ = model.parse_losses(model(clips_for(name), samples, mode="loss"))
     loss.backward()
     assert [key for key, one in model.named_parameters() if one.grad is None or not one.grad.abs().sum()] == []
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", every_model())
 def test_every_model_predicts_the_same_twice_and_after_a_state_round_trip(name: str) -> None:
     model = zoo.create_model(name, num_classes=5).eval()
     other = MODELS.build(zoo.model_config(name, num_classes=5)).eval()
@@ -41,8 +60,10 @@ def test_every_model_predicts_the_same_twice_and_after_a_state_round_trip(name: 
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_card_tells_the_parameters_and_is_json(name: str) -> None:
     card = zoo.card(name)
-    counted = sum(one.numel() for one in zoo.create_model(name, num_classes=card.num_classes).parameters()) / 1e6
-    assert card.params_millions == pytest.approx(counted, rel=0.03)
+    with torch.device("meta"):
+        model = MODELS.build(zoo.model_config(name, num_classes=card.num_classes))
+    counted = sum(one.numel() for one in model.parameters()) / 1e6
+    assert card.params_millions == pytest.approx(counted, rel=0.02)
     assert json.loads(json.dumps(card.as_dict()))["input"]["clip_len"] == card.input.clip_len
 
 

@@ -4,7 +4,7 @@ zoo.names("compact*")
 model = zoo.create_model("compact3d", num_classes=8)
 """
 
-from kinema.models.zoo import cnn2d, cnn3d
+from kinema.models.zoo import cnn2d, cnn3d, compact, separated
 from kinema.models.zoo.cards import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -32,9 +32,11 @@ __all__ = [
     "card",
     "cnn2d",
     "cnn3d",
+    "compact",
     "create_model",
     "model",
     "model_config",
     "names",
     "recognizer_3d",
+    "separated",
 ]

@@ -75,7 +75,8 @@ class Card:
         input: what it takes.
         training: the parts of a training config that are tuned for it: `optim_wrapper`, `param_scheduler`.
         num_classes: number of classes that the source has.
-        gflops: billions of multiply-adds for one view, as the source states them; None: not stated.
+        gflops: billions of multiply-adds for one view of `gflops_size` pixels, as published; None: not published.
+        gflops_size: height and width for which `gflops` is stated.
         result: what published weights reach; None: there are none.
     """
 
@@ -86,6 +87,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     num_classes: int = 400
     gflops: float | None = None
+    gflops_size: int | None = None
     result: Result | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def model(
     training: Mapping[str, Any] | None = None,
     num_classes: int = 400,
     gflops: float | None = None,
+    gflops_size: int | None = None,
     result: Result | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
@@ -117,7 +120,9 @@ def model(
         name = builder.__name__
         if name in _builders and _builders[name].__module__ != builder.__module__:
             raise ConfigError(f"the zoo has a model {name!r} already, from {_builders[name].__module__}")
-        _cards[name] = Card(name, params_millions, source, inputs, training or {}, num_classes, gflops, result)
+        _cards[name] = Card(
+            name, params_millions, source, inputs, training or {}, num_classes, gflops, gflops_size, result
+        )
         _builders[name] = builder
         return builder
 
