@@ -11,11 +11,11 @@ from typing import Literal
 
 import av
 import numpy as np
-from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 
 from kinema.video.bitstream import Mpeg4Pictures
+from kinema.video.damage import DamagedVideo, FrameLost, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
 from kinema.video.index import PacketIndex
 from kinema.video.packets import PacketSource
@@ -24,50 +24,17 @@ from kinema.video.source import VideoSource, reason_of
 # Their decoders leave out just the pictures that no other refers to.
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 
+# FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture are decoded at a time.
+_HANGS_IN_FRAME_THREADS = frozenset({"hevc", "vp9"})
+
 OnFrame = Callable[[int, VideoFrame], None]
 
 # What forked processes inherited: freeing a decoder there would wait for threads that only the parent has.
 _inherited: list[object] = []
 
 
-class FrameLost(Exception):  # noqa: N818 - never leaves this package
-    """A frame cannot be decoded.
-
-    Attributes:
-        frame: its number.
-        reason: FFmpeg's words.
-    """
-
-    def __init__(self, frame: int, reason: str) -> None:
-        super().__init__(f"frame {frame}: {reason}")
-        self.frame = frame
-        self.reason = reason
-
-
-class _PacketFailed(Exception):  # noqa: N818 - never leaves this file
-    def __init__(self, packet: int, reason: str, as_reference: bool) -> None:
-        super().__init__(reason)
-        self.packet = packet
-        self.reason = reason
-        self.as_reference = as_reference
-
-
 class _OrderDiffers(Exception):  # noqa: N818 - never leaves this file
     """The decoder put frames out in another order than the index says, or none for a packet."""
-
-    def __init__(self, packet: int) -> None:
-        super().__init__(packet)
-        self.packet = packet
-
-
-def _tag(packet: Packet, number: int) -> None:
-    # PyAV keeps such objects by their identity, which small integers share.
-    packet.opaque = (number,)
-
-
-def _tag_of(frame: VideoFrame) -> int | None:
-    tag = frame.opaque
-    return None if tag is None else int(tag[0])  # type: ignore[index]
 
 
 class Decoder:
@@ -86,8 +53,8 @@ class Decoder:
         self.stream = self._packets.stream
         self._num_threads = num_threads
         self._context = self._make_context()
-        self._can_skip = self._context.codec.canonical_name in _SKIPPABLE
-        self._may_make_up = self._context.codec.canonical_name == "mpeg4"
+        self._codec = self._context.codec.canonical_name
+        self._can_skip = self._codec in _SKIPPABLE
         self._skips: Literal["DEFAULT", "NONREF"] = "DEFAULT"
         self._start = 0  # packet at which this run of decoding started
         self._next = 0  # packet that comes next
@@ -95,14 +62,16 @@ class Decoder:
         self._drained_at: int | None = None
         self._ends_streams = True
         self._watched = False
-        self._lost: dict[int, tuple[str, bool]] = {}  # packet -> reason, and whether others refer to it
+        self._damaged: DamagedVideo | None = None
+        self._num_ordered: int | None = None  # frames whose order is known, where decoding did not tell that of all
 
     def _make_context(self) -> VideoCodecContext:
         context = self.stream.codec_context
         if context.codec.canonical_name == "mpeg4" and Mpeg4Pictures(context.extradata).is_interlaced:
             self._num_threads = 1  # others do not learn the time between fields that the first thread has found
         context.thread_count = self._num_threads
-        context.thread_type = "NONE" if self._num_threads == 1 else "AUTO"
+        one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
+        context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
         context.copy_opaque = True  # each frame tells which packet it comes from
         # Without this a damaged picture is patched up from its neighbours and handed out as if it were right.
         context.options = {"err_detect": "explode+crccheck"}
@@ -156,16 +125,15 @@ class Decoder:
             left.remove(number)
             on_frame(number, frame)
 
-        while left:
-            reason = self._why_lost(left[0])
-            if reason is not None:
-                raise FrameLost(left[0], reason)
-            try:
+        try:
+            while (
+                left and self._damaged is None and left[-1] < len(self._table.packet_of) and self._num_ordered is None
+            ):
                 self._decode_group(self._first_group(left), deliver, stays=stays)
-            except _PacketFailed as failure:
-                self._note(failure)
-            except _OrderDiffers as found:
-                self._on_other_order(found.packet)
+        except (PacketFailed, _OrderDiffers):
+            pass  # what was handed out before is good
+        for number in list(left):
+            deliver(number, self._damaged_video().frame(number))
 
     def first_frame(self) -> VideoFrame:
         """Frame 0; the decoder stays behind it.
@@ -201,12 +169,12 @@ class Decoder:
     # ---- which packets to decode
 
     def _first_group(self, frames: list[int]) -> list[int]:
-        """The leading frames of `frames` that are best decoded in one go; none of them is known to be lost."""
+        """The leading frames of `frames` that are best decoded in one go."""
         table = self._table
         group = [frames[0]]
         last_packet = table.packet_of[frames[0]]
         for frame in frames[1:]:
-            if self._why_lost(frame) is not None or table.entry_of[frame] > last_packet + 1:
+            if table.entry_of[frame] > last_packet + 1:
                 break
             group.append(frame)
             last_packet = max(last_packet, table.packet_of[frame])
@@ -224,12 +192,12 @@ class Decoder:
             frame = table.frame_of[self._next]
             leave_out = self._next not in in_full and (not stays or frame < last_frame)
             self._feed(leave_out, wanted, deliver)
-        while wanted and stays and self._next < len(table.frame_of) and self._next not in self._lost:
+        while wanted and stays and self._next < len(table.frame_of):
             self._feed(False, wanted, deliver)
         if wanted:
             self._drain(wanted, deliver)
         if wanted:
-            raise _OrderDiffers(table.packet_of[min(wanted)])
+            raise _OrderDiffers
 
     def _move_to(self, group: list[int]) -> None:
         """Choose the packet to go on with: the next one, or the key picture from which the first frame decodes."""
@@ -270,21 +238,19 @@ class Decoder:
 
     def _feed(self, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
         table, number = self._table, self._next
-        failed_before = number in self._lost
-        leave_out = (leave_out or failed_before) and self._can_skip
+        leave_out = leave_out and self._can_skip
         skips: Literal["DEFAULT", "NONREF"] = "NONREF" if leave_out else "DEFAULT"
         if skips != self._skips:
             self._context.skip_frame = self._skips = skips
         packet = self._packets.packet(number)
         if packet is None:
-            raise _PacketFailed(number, "the file breaks off there", as_reference=True)
-        _tag(packet, number)
+            raise PacketFailed(number, "the file breaks off there")
+        tag(packet, number)
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, OSError) as error:
             if not table.is_cut_off[number]:
-                as_reference = leave_out or not self._can_skip
-                raise _PacketFailed(number, reason_of(error), as_reference) from error
+                raise PacketFailed(number, reason_of(error)) from error
             frames = []
         self._next += 1
         frame = table.frame_of[number]
@@ -297,51 +263,27 @@ class Decoder:
         try:
             frames = self._context.decode(None)
         except (av.FFmpegError, OSError) as error:
-            raise _PacketFailed(self._next - 1, reason_of(error), as_reference=True) from error
+            raise PacketFailed(self._next - 1, reason_of(error)) from error
         self._drained_at = self._next
         for frame in frames:
             self._emit(frame, wanted, deliver)
 
     def _emit(self, frame: VideoFrame, wanted: set[int], deliver: OnFrame) -> None:
-        packet = _tag_of(frame)
+        packet = tag_of(frame)
         if packet is None:
             return  # made up by the decoder to stand for pictures before the one it started at
         number = self._table.frame_of[packet]
-        if self._may_make_up and frame.pict_type == PictureType.NONE:
-            raise _PacketFailed(packet, "it refers to a picture that the file does not hold", as_reference=True)
+        check(frame, packet, self._codec)
         if number not in self._pending:
             return  # cut away by an edit list, or fed only because others refer to it
         if min(self._pending) < number:
-            raise _OrderDiffers(self._table.packet_of[min(self._pending)])
+            raise _OrderDiffers
         self._pending.discard(number)
-        if frame.is_corrupt:
-            raise _PacketFailed(packet, "the decoder says that it is damaged", as_reference=True)
         if number in wanted:
             wanted.discard(number)
             deliver(number, frame)
 
-    # ---- what cannot be decoded
-
-    def _why_lost(self, frame: int) -> str | None:
-        table = self._table
-        if frame >= len(table.packet_of):
-            return "the file ends before it" if table.num_missing else "the stream ends before it"
-        packet, entry = table.packet_of[frame], table.entry_of[frame]
-        for failed, (reason, is_reference) in self._lost.items():
-            if packet == failed or (is_reference and entry <= failed < packet):
-                return reason
-        return None
-
-    def _note(self, failure: _PacketFailed) -> None:
-        if self._num_threads > 1:
-            # Threads report a failure packets later: decode in one to learn whose it is.
-            self._num_threads = 1
-            self._use_new_context()
-            return
-        noted = (failure.reason, failure.as_reference)
-        assert self._lost.get(failure.packet) != noted, f"packet {failure.packet} was decoded although it is lost"
-        self._lost[failure.packet] = noted
-        self._restart(0)  # a decoder that failed has no defined next frame
+    # ---- what the packets did not tell
 
     def _use_new_context(self) -> None:
         self._packets = self._packets.reopened()
@@ -350,13 +292,18 @@ class Decoder:
         self._skips = "DEFAULT"
         self._restart(0)
 
-    def _on_other_order(self, packet: int) -> None:
-        if self._watched or not self._watch_order():
-            self._lost[packet] = ("the decoder puts out no frame for it", False)
-            self._restart(0)
+    def _damaged_video(self) -> DamagedVideo:
+        """Made when something fails: from then on it gives the frames, so that they do not depend on what was asked before."""
+        if self._damaged is None:
+            self._num_threads = 1
+            self._use_new_context()
+            self._damaged = DamagedVideo(
+                self._packets, self._context, self._table, can_skip=self._can_skip, num_ordered=self._num_ordered
+            )
+        return self._damaged
 
-    def _watch_order(self) -> bool:
-        """Decode everything once and take the order in which frames come out as the right one; False if that fails."""
+    def _watch_order(self) -> None:
+        """Decode everything once and take the order in which frames come out as the right one, as far as that goes."""
         self._watched = True
         index = self._packets.index
         if self._num_threads > 1:
@@ -364,25 +311,35 @@ class Decoder:
             self._use_new_context()
         self._restart(0)
         self._context.skip_frame = self._skips = "DEFAULT"
-        packets: list[int | None] = []
+        packets: list[int] = []
         try:
-            for number in range(index.num_packets):
-                packet = self._packets.packet(number)
-                if packet is None:
-                    return False
-                _tag(packet, number)
-                try:
-                    packets += [_tag_of(frame) for frame in self._context.decode(packet)]
-                except (av.FFmpegError, OSError):
-                    if packets or not index.is_cut_off[number]:
-                        return False
-            packets += [_tag_of(frame) for frame in self._context.decode(None)]
-        except (av.FFmpegError, OSError):
-            return False
-        finally:
-            self._restart(0)
-        if not packets or None in packets or len(set(packets)) < len(packets):
-            return False
-        self._packets.replace_index(index.reordered(np.asarray(packets)))
-        self._known_table = None
-        return True
+            for number in [*range(index.num_packets), None]:
+                packets += self._watched_packets(number, is_start=not packets)
+        except PacketFailed:
+            self._num_ordered = len(packets)
+        may_be_dropped = index.is_cut_off if self._num_ordered is None else np.zeros(index.num_packets, bool)
+        missing = np.setdiff1d(index.packet_of_frame[~may_be_dropped[index.packet_of_frame]], packets).tolist()
+        if missing and self._num_ordered is None:
+            self._num_ordered = next((place for place, one in enumerate(packets) if one > missing[0]), len(packets))
+        packets += missing
+        self._restart(0)
+        self._packets.replace_index(index.reordered(np.asarray(packets, np.int64)), is_kept=self._num_ordered is None)
+
+    def _watched_packets(self, number: int | None, *, is_start: bool) -> list[int]:
+        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in."""
+        packet = None if number is None else self._packets.packet(number)
+        if number is not None:
+            if packet is None:
+                raise PacketFailed(number, "the file breaks off there")
+            tag(packet, number)
+        try:
+            frames = self._context.decode(packet)
+        except (av.FFmpegError, OSError) as error:
+            if number is not None and is_start and self._packets.index.is_cut_off[number]:
+                return []
+            raise PacketFailed(number or 0, reason_of(error)) from error
+        tags = [(frame, tag_of(frame)) for frame in frames]
+        for frame, one in tags:
+            if one is not None:
+                check(frame, one, self._codec)
+        return [one for _, one in tags if one is not None]

@@ -287,13 +287,16 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
         Whether it is certain that no more is dropped than that.
     """
     first = walk.is_key.index(True) if True in walk.is_key else None
+    if not walk.sizes or (first is None and not codec.may_be_cut):
+        return True
     if first is None or (codec.may_be_cut and first not in walk.entries and not walk.starts_right):
         # The decoder shows pictures when it finds that they are right again (periodic intra refresh).
         end = walk.entries[0] if walk.entries else len(walk.sizes)
         walk.is_cut_off = [place < end for place in range(len(walk.sizes))]
         walk.entries.insert(0, 0)
-        return not walk.sizes
+        return False
     hidden = set(range(first))
+    may_be_hidden: set[int] = set()
     start = walk.pts[first]
     leading = set(walk.leading)
     for place in range(first + 1, len(walk.pts)):
@@ -302,7 +305,10 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
         # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
         if place in leading and NO_TIME < walk.pts[place] < start:
             hidden.add(place)
-    walk.is_cut_off = [place in hidden for place in range(len(walk.pts))]
+        elif place in leading and walk.pts[place] == NO_TIME and first not in walk.entries:
+            may_be_hidden.add(place)
+    cut_off = hidden | may_be_hidden
+    walk.is_cut_off = [place in cut_off for place in range(len(walk.pts))]
     walk.is_shown = [shown and place not in hidden for place, shown in enumerate(walk.is_shown)]
     if first not in walk.entries:
         # What follows may list pictures that lie before it without using them: some must be there.

@@ -48,10 +48,10 @@ class PacketSource:
             return index
         return self._index
 
-    def replace_index(self, index: PacketIndex) -> None:
-        """Take another order of frames as the right one."""
+    def replace_index(self, index: PacketIndex, *, is_kept: bool = True) -> None:
+        """Take another order of frames as the right one, and remember it for the next opening."""
         self._index = index
-        if self._cache_key is not None:
+        if self._cache_key is not None and is_kept:
             _cache(self._cache_key, index)
 
     def packet(self, number: int) -> Packet | None:

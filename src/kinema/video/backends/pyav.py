@@ -7,7 +7,8 @@ from av.video.frame import VideoFrame
 
 from kinema.errors import VideoError
 from kinema.video.convert import FrameConverter
-from kinema.video.decoder import Decoder, FrameLost
+from kinema.video.damage import FrameLost
+from kinema.video.decoder import Decoder
 from kinema.video.index import PacketIndex
 from kinema.video.source import VideoSource, source_name
 
