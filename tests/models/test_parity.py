@@ -14,7 +14,7 @@ from kinema.registry import MODELS
 
 PARITY = Path(__file__).parents[2].parent / "shared" / "parity"
 FIXTURES = sorted(PARITY.glob("*.json.gz"))
-# Transformers, skeleton graphs and audio come later, the others are being written.
+# Transformers, skeleton graphs and audio come later.
 NOT_BUILT = (
     "skeleton/2s-agcn",
     "skeleton/stgcn",
@@ -26,10 +26,6 @@ NOT_BUILT = (
     "recognition/uniformerv2",
     "recognition/videomae",
     "recognition_audio/resnet",
-    "recognition/tanet",
-    "recognition/tpn",
-    "recognition/tsm",
-    "recognition/tsn",
 )
 
 pytestmark = pytest.mark.skipif(not FIXTURES, reason="the parity fixtures are not here")

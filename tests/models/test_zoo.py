@@ -23,6 +23,8 @@ def clips_for(name: str, views: int = 1) -> torch.Tensor:
     spec = zoo.card(name).input
     size, frames = (spec.size, spec.clip_len) if name == "c3d" else (min(spec.size, 64), min(spec.clip_len, 8))
     torch.manual_seed(0)
+    if spec.format_shape == "NCHW":
+        return torch.randn(2, views * spec.num_clips, 3, size, size)
     return torch.randn(2, views, 3, frames, size, size)
 
 

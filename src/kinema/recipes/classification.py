@@ -86,7 +86,7 @@ def classification(
     }
     logger.info(
         "%d clips of %d classes to train on; the model sees %d frames, %d apart",
-        *(count, len(classes), card.input.clip_len, frame_interval),
+        *(count, len(classes), card.input.num_frames, frame_interval),
     )
     return Config(
         {
@@ -122,7 +122,7 @@ def pipeline(card: zoo.Card, frame_interval: int, *, train: bool) -> list[dict[s
         "type": "SampleFrames",
         "clip_len": spec.clip_len,
         "frame_interval": frame_interval,
-        "num_clips": 1,
+        "num_clips": spec.num_clips if spec.format_shape == "NCHW" else 1,
         "out_of_bound_opt": "repeat_last",
         "test_mode": not train,
     }
@@ -133,7 +133,7 @@ def pipeline(card: zoo.Card, frame_interval: int, *, train: bool) -> list[dict[s
         {"type": "DecodeVideo"},
         {"type": "Resize", "scale": (-1, spec.short_side)},
         crop,
-        {"type": "FormatShape", "input_format": "NCTHW"},
+        {"type": "FormatShape", "input_format": spec.format_shape},
         {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
     ]
 

@@ -1,9 +1,11 @@
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from kinema.errors import ConfigError
-from kinema.models import ResNet
+from kinema.errors import CheckpointError, ConfigError
+from kinema.models import ResNet, ResNetTIN, ResNetTSM
 from kinema.models.backbones import Bottleneck
 
 IMAGES = torch.rand(2, 3, 64, 64)
@@ -95,12 +97,46 @@ def test_weights_are_initialised_by_kaiming_or_as_asked() -> None:
     assert other.conv1.conv.weight.unique().tolist() == [3]
 
 
-def test_pretrained_weights_are_loaded(tmp_path) -> None:
-    source = ResNet(18, num_stages=1, out_indices=(0,))
-    torch.save(source.state_dict(), tmp_path / "weights.pth")
-    model = ResNet(18, str(tmp_path / "weights.pth"), num_stages=1, out_indices=(0,))
+def torchvision_names(state: dict) -> dict:
+    """Names of our layers -> those of torchvision's."""
+    renamed = {}
+    for name, one in state.items():
+        name = name.replace("downsample.conv.", "downsample.0.").replace("downsample.bn.", "downsample.1.")
+        name = re.sub(r"conv(\d)\.bn\.", r"bn\1.", re.sub(r"conv(\d)\.conv\.", r"conv\1.", name))
+        renamed[name] = one
+    return {**renamed, "fc.weight": torch.rand(1000, 512)}
+
+
+@pytest.mark.parametrize("names", ["torchvision", "own", "recognizer"])
+@pytest.mark.parametrize("kind", [ResNet, ResNetTSM, ResNetTIN])
+def test_weights_of_an_image_network_are_loaded_under_any_names(kind, names, tmp_path) -> None:
+    torch.manual_seed(0)
+    source = ResNet(18, num_stages=2, out_indices=(1,)).state_dict()
+    state = {"own": source, "recognizer": {f"backbone.{name}": one for name, one in source.items()}}
+    torch.save(state.get(names, torchvision_names(source)), tmp_path / "weights.pth")
+    model = kind(18, pretrained=str(tmp_path / "weights.pth"), num_stages=2, out_indices=(1,))
     model.init_weights()
-    assert torch.equal(model.layer1[1].conv2.conv.weight, source.layer1[1].conv2.conv.weight)
+    found = {
+        ".".join(part for part in name.split(".") if part not in ("net", "net2")): one
+        for name, one in model.state_dict().items()
+    }
+    assert all(torch.equal(found[name], one) for name, one in source.items())
+
+
+def test_a_first_layer_for_flow_takes_the_mean_of_the_colours(tmp_path) -> None:
+    source = ResNet(18, num_stages=1, out_indices=(0,)).state_dict()
+    torch.save(torchvision_names(source), tmp_path / "weights.pth")
+    model = ResNet(18, str(tmp_path / "weights.pth"), in_channels=10, num_stages=1, out_indices=(0,))
+    model.init_weights()
+    colours = source["conv1.conv.weight"]
+    expected = (colours.mean(1, keepdim=True) * 3 / 10).expand(-1, 10, -1, -1)
+    torch.testing.assert_close(model.conv1.conv.weight.data, expected)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path) -> None:
+    torch.save({"weight": torch.rand(2)}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match=r"weights\.pth: "):
+        ResNet(18, str(tmp_path / "weights.pth"), num_stages=1, out_indices=(0,)).init_weights()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet import CONV, INIT, NORM, with_pretrained
+from kinema.models.backbones.resnet import CONV, INIT, NORM
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
+from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
+from kinema.models.pretrained import load_image_network
 from kinema.registry import MODELS
 
 ACT6: LayerCfg = {"type": "ReLU6", "inplace": True}
@@ -114,7 +116,7 @@ class MobileNetV2(BaseModule):
         with_cp: bool = False,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        super().__init__(with_pretrained(init_cfg or INIT, pretrained))
+        super().__init__(init_cfg or INIT)
         if not out_indices or not all(0 <= index <= 7 for index in out_indices):
             raise ConfigError(f"out_indices of {type(self).__name__} must be from 0 to 7, got {tuple(out_indices)}")
         if not -1 <= frozen_stages <= 8:
@@ -153,6 +155,12 @@ class MobileNetV2(BaseModule):
             if index in self.out_indices:
                 outs.append(x)
         return outs[0] if len(outs) == 1 else tuple(outs)
+
+    def _init_weights(self, report: InitReport) -> None:
+        super()._init_weights(report)
+        if self.pretrained:
+            load_image_network(self, self.pretrained)
+            report.credit(self, f"loaded from {self.pretrained}")
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:

@@ -13,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
+from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
+from kinema.models.pretrained import load_image_network
 from kinema.registry import MODELS
 
 Style = Literal["pytorch", "caffe"]
@@ -161,7 +163,7 @@ class ResNet(BaseModule):
     Args:
         depth: 18, 34, 50, 101 or 152.
         pretrained: checkpoint that `init_weights` loads: a file, folder or address.
-        torchvision_pretrain: its weights carry torchvision's names.
+        torchvision_pretrain: its weights carry torchvision's names; ours are known without being told.
         in_channels: 3 for RGB; 2 L for L frames of optical flow.
         num_stages: 1 to 4.
         out_indices: stages, from 0, whose output is returned: one tensor, or a tuple of several.
@@ -204,7 +206,7 @@ class ResNet(BaseModule):
         with_cp: bool = False,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        super().__init__(with_pretrained(init_cfg or INIT, pretrained))
+        super().__init__(init_cfg or INIT)
         name = type(self).__name__
         if depth not in ARCHITECTURES:
             raise ConfigError(f"{name} has no depth {depth!r}: there are {', '.join(map(str, ARCHITECTURES))}")
@@ -242,6 +244,12 @@ class ResNet(BaseModule):
                 outs.append(x)
         return outs[0] if len(outs) == 1 else tuple(outs)
 
+    def _init_weights(self, report: InitReport) -> None:
+        super()._init_weights(report)
+        if self.pretrained:
+            load_image_network(self, self.pretrained)
+            report.credit(self, f"loaded from {self.pretrained}")
+
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:
             freeze([self.conv1, *(self.get_submodule(layer) for layer in self.res_layers[: self.frozen_stages])])
@@ -256,12 +264,6 @@ class ResNet(BaseModule):
             for layer in self.res_layers:
                 fix_batch_norms(self.get_submodule(layer), freeze_parameters=True)
         return self
-
-
-def with_pretrained(init_cfg: InitCfg, checkpoint: str | None) -> InitCfg:
-    """`init_cfg`, and after it the weights of `checkpoint` if there is one."""
-    cfgs = [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg)
-    return [*cfgs, {"type": "Pretrained", "checkpoint": checkpoint}] if checkpoint else cfgs
 
 
 def check_style(style: str) -> None:

@@ -4,7 +4,7 @@ zoo.names("compact*")
 model = zoo.create_model("compact3d", num_classes=8)
 """
 
-from kinema.models.zoo import cnn2d, cnn3d, compact, separated
+from kinema.models.zoo import cnn2d, cnn3d, compact, pyramids, separated
 from kinema.models.zoo.cards import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -37,6 +37,7 @@ __all__ = [
     "model",
     "model_config",
     "names",
+    "pyramids",
     "recognizer_3d",
     "separated",
 ]

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -34,6 +34,8 @@ class InputSpec:
         short_side: short side of the frames before cropping, pixels.
         mean: subtracted from each channel, of values from 0 to 255.
         std: what each channel is then divided by.
+        format_shape: `"NCTHW"`: clips; `"NCHW"`: single frames, one from each of `num_clips` equal parts of a video, which the
+            model joins.
     """
 
     clip_len: int
@@ -43,6 +45,12 @@ class InputSpec:
     short_side: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    format_shape: Literal["NCTHW", "NCHW"] = "NCTHW"
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the model joins."""
+        return self.num_clips if self.format_shape == "NCHW" else self.clip_len
 
 
 @dataclass(frozen=True)
