@@ -7,7 +7,6 @@ is the same without them. And nothing behind the last frame asked for is decoded
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import av
 import numpy as np
@@ -55,7 +54,7 @@ class Decoder:
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
         self._can_skip = self._codec in _SKIPPABLE
-        self._skips: Literal["DEFAULT", "NONREF"] = "DEFAULT"
+        self._leaves_out = False
         self._start = 0  # packet at which this run of decoding started
         self._next = 0  # packet that comes next
         self._pending: set[int] = set()  # frames that are decoded, or will be, and have not come out yet
@@ -188,12 +187,11 @@ class Decoder:
         in_full = self._with_chained(packets)
         last_packet, last_frame = max(packets), group[-1]
         wanted = set(group)
-        while self._next <= last_packet:
-            frame = table.frame_of[self._next]
-            leave_out = self._next not in in_full and (not stays or frame < last_frame)
-            self._feed(leave_out, wanted, deliver)
+        for number in range(self._next, last_packet + 1):
+            leave_out = number not in in_full and (not stays or table.frame_of[number] < last_frame)
+            self._feed(number, leave_out, wanted, deliver)
         while wanted and stays and self._next < len(table.frame_of):
-            self._feed(False, wanted, deliver)
+            self._feed(self._next, False, wanted, deliver)
         if wanted:
             self._drain(wanted, deliver)
         if wanted:
@@ -236,26 +234,28 @@ class Decoder:
         self._pending.clear()
         self._drained_at = None
 
-    def _feed(self, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
-        table, number = self._table, self._next
+    def _feed(self, number: int, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
+        # Runs once a packet: small costs here are a tenth of what a small clip takes.
+        table = self._known_table or self._table
         leave_out = leave_out and self._can_skip
-        skips: Literal["DEFAULT", "NONREF"] = "NONREF" if leave_out else "DEFAULT"
-        if skips != self._skips:
-            self._context.skip_frame = self._skips = skips
+        if leave_out is not self._leaves_out:
+            self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
+            self._leaves_out = leave_out
         packet = self._packets.packet(number)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
-        tag(packet, number)
+        packet.opaque = (number,)  # see tag()
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, OSError) as error:
             if not table.is_cut_off[number]:
                 raise PacketFailed(number, reason_of(error)) from error
             frames = []
-        self._next += 1
-        frame = table.frame_of[number]
-        if frame >= 0 and not leave_out and table.entry_of[frame] >= self._start:
-            self._pending.add(frame)
+        self._next = number + 1
+        if not leave_out:
+            frame = table.frame_of[number]
+            if frame >= 0 and table.entry_of[frame] >= self._start:
+                self._pending.add(frame)
         for one in frames:
             self._emit(one, wanted, deliver)
 
@@ -289,7 +289,7 @@ class Decoder:
         self._packets = self._packets.reopened()
         self.stream = self._packets.stream
         self._context = self._make_context()
-        self._skips = "DEFAULT"
+        self._leaves_out = False
         self._restart(0)
 
     def _damaged_video(self) -> DamagedVideo:
@@ -310,7 +310,8 @@ class Decoder:
             self._num_threads = 1
             self._use_new_context()
         self._restart(0)
-        self._context.skip_frame = self._skips = "DEFAULT"
+        self._context.skip_frame = "DEFAULT"
+        self._leaves_out = False
         packets: list[int] = []
         try:
             for number in [*range(index.num_packets), None]:

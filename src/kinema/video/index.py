@@ -1,8 +1,8 @@
 """What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -260,8 +260,9 @@ def scan_packets(
 def _batches(container: InputContainer, stream: VideoStream) -> Iterator[list[Packet]]:
     """The packets that hold something, up to where the file breaks off."""
     batch: list[Packet] = []
+    packets = cast(Generator[Packet, None, None], container.demux(stream))
     try:
-        for packet in container.demux(stream):
+        for packet in packets:
             if packet.is_corrupt:
                 break  # its bytes end with the file
             if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
@@ -271,6 +272,8 @@ def _batches(container: InputContainer, stream: VideoStream) -> Iterator[list[Pa
                     batch = []
     except av.FFmpegError:
         pass  # the end of what can be read
+    finally:
+        packets.close()
     yield batch
 
 

@@ -1,7 +1,7 @@
 """The packets of a video by number: from memory when they fit there, else from their place in the file."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +35,7 @@ class PacketSource:
         self._index = index or _cached(self._cache_key)
         self._kept: list[Packet] | None = None
         self._sizes: list[int] = []  # those of the index; Python reads lists faster than arrays
+        self._demuxer: Generator[Packet, None, None] | None = None
         self._demuxed: Iterator[Packet] = self._sized()
         self._next = 0  # number of the packet that `_demuxed` yields next
 
@@ -78,7 +79,15 @@ class PacketSource:
 
     def _sized(self) -> Iterator[Packet]:
         # Empty ones are the mark that flushes the decoder, or a frame that an AVI file dropped.
-        return (packet for packet in self._container.demux(self.stream) if packet.size)
+        self._close_demuxer()
+        self._demuxer = cast(Generator[Packet, None, None], self._container.demux(self.stream))
+        return (packet for packet in self._demuxer if packet.size)
+
+    def _close_demuxer(self) -> None:
+        # PyAV leaves 150 bytes behind for each such generator that is dropped halfway without closing.
+        if self._demuxer is not None:
+            self._demuxer.close()
+        self._demuxer = None
 
     def _take(self) -> Packet | None:
         try:
@@ -109,6 +118,7 @@ class PacketSource:
         return False
 
     def _restart(self) -> None:
+        self._close_demuxer()
         self._container.close()
         self._container, self.stream = self._open()
         self._demuxed = self._sized()
@@ -116,8 +126,9 @@ class PacketSource:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_video(self._source)
-        if "mov" in container.format.name.split(","):
-            # Its tables say all that FFmpeg would look for in every packet.
+        formats = container.format.name.split(",")
+        if "mov" in formats or ("avi" in formats and not stream.codec_context.has_b_frames):
+            # Their tables say all that FFmpeg would look for in every packet.
             container.flags |= cast(int, Flags.no_parse.value)
         return container, stream
 
@@ -133,6 +144,7 @@ class PacketSource:
     def close(self) -> None:
         """Release the file."""
         self._kept = None
+        self._close_demuxer()
         self._demuxed = iter(())  # a generator keeps the container alive
         self._container.close()
 

@@ -59,6 +59,10 @@ def _target(source: VideoSource, name: str) -> str | BinaryIO:
             raise VideoError(f"{name}: no such file")
         if path.is_dir():
             raise VideoError(f"{name}: is a folder, not a video file")
+        if not path.is_file():
+            raise VideoError(
+                f"{name}: is no regular file, expected a video file; open a pipe or device and give its bytes"
+            )
         if path.stat().st_size == 0:
             raise VideoError(f"{name}: is empty (0 bytes)")
         return f"file:{path}"  # without the prefix FFmpeg takes "a:b.mp4" for a protocol named a

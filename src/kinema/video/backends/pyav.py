@@ -127,23 +127,29 @@ class PyAVBackend:
 
         try:
             self._decoder.decode(numbers, write, stays=stays)
-        except FrameLost as lost:
-            raise self._damage_error(lost.frame, lost.reason) from lost
-        assert out is not None
-        return out
+        except FrameLost as failure:
+            lost = failure.frame, failure.reason
+        else:
+            assert out is not None
+            return out
+        # Outside of the clause above: what decodes there keeps the exception, and with it this reader, alive in a cycle.
+        raise self._damage_error(*lost)
 
     def _converter(self, frame: VideoFrame | None = None) -> FrameConverter:
         """Made for the size of frame 0, which only a frame tells, as it does its rotation."""
         if self._known_converter is None:
-            if frame is None:
-                try:
-                    frame = self._decoder.first_frame()
-                except FrameLost as lost:
-                    raise self._damage_error(lost.frame, lost.reason) from lost
+            frame = frame or self._first_frame()
             self._known_converter = FrameConverter(
                 frame, rotate=self._rotate, short_side=self._short_side, size=self._size
             )
         return self._known_converter
+
+    def _first_frame(self) -> VideoFrame:
+        try:
+            return self._decoder.first_frame()
+        except FrameLost as failure:
+            lost = failure.frame, failure.reason
+        raise self._damage_error(*lost)
 
     # ---- damage
 
