@@ -14,6 +14,7 @@ from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.conv2plus1d import Conv2plus1d
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
+from kinema.models.layers.sub_batch_norm import SubBatchNorm3D
 from kinema.models.layers.temporal_adaptive import TAM
 from kinema.models.layers.temporal_interlace import TemporalInterlace
 from kinema.models.layers.temporal_shift import TemporalShift
@@ -30,6 +31,7 @@ __all__ = [
     "NonLocal3d",
     "NonLocalMode",
     "Size",
+    "SubBatchNorm3D",
     "Swish",
     "TemporalInterlace",
     "TemporalShift",
