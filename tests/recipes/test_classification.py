@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from kinema.datasets.annotations import read_list, read_split
 from kinema.datasets.synthetic import make_motion_dataset
@@ -7,6 +8,7 @@ from kinema.errors import AnnotationError, ConfigError
 from kinema.inference import load
 from kinema.recipes import classification, evaluate, evaluation_clips
 from kinema.recipes.demo import hold_one_frame
+from kinema.registry import DATASETS, MODELS
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,15 @@ def test_the_config_follows_the_clips(clips, tmp_path):
     assert "Flip" not in types  # it would swap left and right
     assert config.train_dataloader.batch_size == 2
     assert config.train_cfg.max_epochs == 60
+
+
+def test_a_network_of_frames_gets_them_from_all_of_the_video(clips, tmp_path):
+    config = classification(clips.root, model="tsm_mobilenetv2", work_dir=tmp_path, workers=0)
+    sample = DATASETS.build(config.val_dataloader.dataset)[0]
+    assert sample["inputs"].shape == (8, 3, 224, 224)
+    assert not torch.equal(sample["inputs"][0], sample["inputs"][-1])
+    model = MODELS.build(config.model)
+    assert model.train_step({"inputs": [sample["inputs"]], "data_samples": [sample["data_samples"]]})["loss_cls"] > 0
 
 
 def test_validation_clips_are_held_out_into_lists(clips, tmp_path):
@@ -46,7 +57,8 @@ def test_impossible_data_is_named(tmp_path, make_video, clips):
     make_video(tmp_path / "a.mp4", num_frames=4)
     (tmp_path / "train.txt").write_text("a.mp4 0\n")
     with pytest.raises(
-        AnnotationError, match="no class has clips of two source videos, so none can be held out for validation: give --val"
+        AnnotationError,
+        match="no class has clips of two source videos, so none can be held out for validation: give --val",
     ):
         classification(tmp_path / "train.txt", work_dir=tmp_path)
     (tmp_path / "train.txt").write_text("a.mp4\n")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import ResNet, ResNetTIN, ResNetTSM
+from kinema.models import MobileNetV2, ResNet, ResNetTIN, ResNetTSM
 from kinema.models.backbones import Bottleneck
 
 IMAGES = torch.rand(2, 3, 64, 64)
@@ -152,3 +152,14 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path) -> None:
 def test_what_does_not_exist_is_refused(arguments, message) -> None:
     with pytest.raises(ConfigError, match=message):
         ResNet(**arguments)
+
+
+def test_frames_of_other_channels_or_shapes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="the frames have 3 channels, but ResNet was built with in_channels=10: set"):
+        ResNet(18, in_channels=10)(IMAGES)
+    with pytest.raises(
+        ValueError, match=r"ResNet takes frames of shape \(batch, channels, height, width\), got \(3, 64"
+    ):
+        ResNet(18)(IMAGES[0])
+    with pytest.raises(ConfigError, match="the frames have 2 channels, but MobileNetV2 was built with in_channels=3"):
+        MobileNetV2()(IMAGES[:, :2])

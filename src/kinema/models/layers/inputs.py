@@ -21,3 +21,19 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
             f"the clips have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "
             f"in_channels={x.shape[1]} in backbone"
         )
+
+
+def check_frames(x: Tensor, in_channels: int, backbone: str) -> None:
+    """Check that `x` is (B, `in_channels`, H, W).
+
+    Raises:
+        ValueError: `x` has another number of dimensions.
+        ConfigError: it has other channels than the backbone was built for.
+    """
+    if x.dim() != 4:
+        raise ValueError(f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}")
+    if x.shape[1] != in_channels:
+        raise ConfigError(
+            f"the frames have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "
+            f"in_channels={x.shape[1]} in backbone"
+        )
