@@ -1,4 +1,6 @@
+import copy
 import importlib.util
+import pickle
 import sys
 from types import ModuleType
 
@@ -68,6 +70,14 @@ def test_features_of_any_layout_are_pooled_and_the_weights_keep_their_names(back
     assert model(FRAMES).shape == (6, 5, 1, 1)
     torch.testing.assert_close(model(FRAMES)[:, :, 0, 0], pooled)
     torch.testing.assert_close(model(FRAMES, mode="predict")[0].pred_score, model.cls_head.fc_cls(pooled[:3].mean(0)))
+
+
+@pytest.mark.usefixtures("libraries")
+def test_a_recognizer_on_such_a_network_is_copied_and_pickled() -> None:
+    model = Recognizer2D({"type": "timm.net"}, TSNHead(4, 5)).eval()
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(FRAMES), model(FRAMES))
+        assert twin.backbone is not model.backbone
 
 
 @pytest.mark.usefixtures("libraries")

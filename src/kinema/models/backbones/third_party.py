@@ -6,6 +6,7 @@ from it is a function beside it. Frames are averaged over height and width.
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal
 
@@ -52,12 +53,13 @@ def build_third_party(cfg: Mapping[str, Any]) -> tuple[nn.Module, Features]:
     if shape not in (None, "NCHW", "NHWC", "NLC"):
         raise ConfigError(f"feature_shape of backbone {library}.{name} must be 'NCHW', 'NHWC' or 'NLC', got {shape!r}")
     network = _timm(name, settings) if library == "timm" else _torchvision(name, settings)
+    # No function in a function: recognizers are pickled.
+    return network, partial(_features, library=library, shape=shape, what=f"{library}.{name}")
+
+
+def _features(network: nn.Module, frames: Tensor, *, library: str, shape: FeatureShape | None, what: str) -> Tensor:
     extract = _timm_features if library == "timm" else _torchvision_features
-
-    def features(network: nn.Module, frames: Tensor) -> Tensor:
-        return _pooled(extract(network, frames), shape, f"{library}.{name}")
-
-    return network, features
+    return _pooled(extract(network, frames), shape, what)
 
 
 def _timm(name: str, settings: dict[str, Any]) -> nn.Module:
