@@ -174,6 +174,10 @@ def test_i3d_head_says_how_many_channels_the_backbone_gives() -> None:
         ConfigError, match=r"the backbone gives 8 channels, but I3DHead was built with in_channels=4: set"
     ):
         I3DHead(5, 4)(torch.rand(2, 8, 1, 1, 1))
+    with pytest.raises(ConfigError, match=r"the backbone gives 2 features, but I3DHead takes one: set out_indices"):
+        I3DHead(5, 4)((torch.rand(2, 4, 1, 1, 1), torch.rand(2, 4, 1, 1, 1)))
+    with pytest.raises(ConfigError, match=r"I3DHead takes features of shape .*, got \(2, 4\): set spatial_type=None"):
+        I3DHead(5, 4)(torch.rand(2, 4))
 
 
 def test_i3d_head_refuses_an_unknown_pooling() -> None:

@@ -166,7 +166,7 @@ class ResNet3d(BaseModule):
         )
         self.maxpool = nn.MaxPool3d((1, 3, 3), (pool1_stride_t, pool1_stride_s, pool1_stride_s), padding=(0, 1, 1))
         self.pool2 = nn.MaxPool3d((2, 1, 1), (2, 1, 1))
-        patterns = [self._per_block("inflate", inflate), self._per_block("non_local", non_local, may_be_longer=False)]
+        patterns = [self._per_block("inflate", inflate), self._per_block("non_local", non_local, names_parts=True)]
         numbers = {"spatial_strides": spatial_strides, "temporal_strides": temporal_strides, "dilations": dilations}
         inplanes = base_channels
         self.res_layers: list[str] = []
@@ -228,11 +228,15 @@ class ResNet3d(BaseModule):
             )
         return values[stage]
 
-    def _per_block(self, name: str, pattern: Pattern, *, may_be_longer: bool = True) -> list[tuple[int, ...]]:
-        """One number a block from one a stage or one a block."""
+    def _per_block(self, name: str, pattern: Pattern, *, names_parts: bool = False) -> list[tuple[int, ...]]:
+        """One number a block from one a stage or one a block.
+
+        `names_parts`: a number that is not 0 asks for a part of its own, so none may point past the last stage, and where
+        all are 0 their count does not matter.
+        """
         entries = list(pattern)
-        surplus = [] if may_be_longer else [stage for stage in entries[self.num_stages :] if _any(stage)]
-        if len(entries) < self.num_stages and not _any(entries):
+        surplus = names_parts and _any(entries[self.num_stages :])
+        if names_parts and not _any(entries):
             entries += [0] * (self.num_stages - len(entries))
         if len(entries) < self.num_stages or surplus:
             raise ConfigError(

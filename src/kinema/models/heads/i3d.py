@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.models.heads.base import AverageClips, BaseHead
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
@@ -61,7 +62,17 @@ class I3DHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise ConfigError(
+                f"the backbone gives {len(x)} features, but I3DHead takes one: set out_indices of the backbone to one stage, "
+                "or cls_head to SlowFastHead for two pathways"
+            )
         if self.spatial_type == "avg":
+            if x.dim() != 5:
+                raise ConfigError(
+                    f"I3DHead takes features of shape (clips, channels, frames, height, width), got {tuple(x.shape)}: "
+                    "set spatial_type=None if they are pooled already"
+                )
             x = x.mean(dim=(2, 3, 4))
         x = x.flatten(1)
         self.check_channels(x)
