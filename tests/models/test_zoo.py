@@ -21,7 +21,7 @@ def every_model() -> list[object]:
 def clips_for(name: str, views: int = 1) -> torch.Tensor:
     """Clips of two samples, smaller than those of the card where the architecture allows."""
     spec = zoo.card(name).input
-    size, frames = (spec.size, spec.clip_len) if name == "c3d" else (min(spec.size, 64), min(spec.clip_len, 8))
+    size, frames = (spec.size, spec.clip_len) if name == "c3d" else (min(spec.size, 32), min(spec.clip_len, 8))
     torch.manual_seed(0)
     if spec.format_shape == "NCHW":
         return torch.randn(2, views * spec.num_clips, 3, size, size)

@@ -24,7 +24,12 @@ def models(
         print_json([card.as_dict() for card in cards])
         return
     rows = [
-        [card.name, f"{card.params_millions:.2f}", f"{card.input.num_frames} frames of {card.input.size} px", card.source]
+        [
+            card.name,
+            f"{card.params_millions:.2f}",
+            f"{card.input.num_frames} frames of {card.input.size} px",
+            card.source,
+        ]
         for card in cards
     ]
     print_table("Models", ["name", "params (M)", "input", "source"], rows)
