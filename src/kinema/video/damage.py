@@ -127,13 +127,15 @@ class DamagedVideo:
     def _find_lost(self, entry: int) -> None:
         good: set[int] | None = None
         num_failures = 0
+        if entry in self._left_out:  # it failed after the group before: what decodes from it alone is not to be trusted
+            self._end_of[entry] = (entry, self._left_out[entry])
         while good is None:
             try:
                 good = {number for number, _ in self._frames_from(entry)}
             except PacketFailed as failure:
                 num_failures += 1
-                is_left_out = failure.packet in self._left_out
-                if self._can_skip and not is_left_out and num_failures < _MAX_FAILURES_PER_GROUP:
+                is_needed = failure.packet == entry or failure.packet in self._left_out
+                if self._can_skip and not is_needed and num_failures < _MAX_FAILURES_PER_GROUP:
                     self._left_out[failure.packet] = failure.reason
                 else:
                     self._end_of[entry] = (failure.packet, failure.reason)

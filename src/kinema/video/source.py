@@ -39,7 +39,7 @@ def open_video(source: VideoSource) -> tuple[InputContainer, VideoStream]:
     name = source_name(source)
     target = _target(source, name)
     try:
-        container = av.open(target, "r")
+        container = av.open(target, "r", metadata_errors="replace")  # a title that is no UTF-8 is no reason to fail
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: is no video that can be read ({reason_of(error)})") from error
     try:
