@@ -64,7 +64,7 @@ def pipeline_of(*, test_mode: bool) -> list[dict]:
     ]
 
 
-first_clip = clips.root / read_list(clips.train_list).records[0].path
+first_clip = clips.root / read_list(clips.train_list)[0].path
 packed = Compose(pipeline_of(test_mode=False))(dict(filename=str(first_clip), label=0))
 print("inputs:", packed["inputs"].shape, packed["inputs"].dtype)
 print("image shape:", packed["data_samples"].img_shape, " label:", packed["data_samples"].gt_label)
