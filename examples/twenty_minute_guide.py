@@ -80,7 +80,7 @@ class ListedClips(BaseDataset):
         annotations = read_list(self.ann_file)
         self._metainfo["classes"] = list(annotations.class_names)
         folder = Path(self.data_prefix["video"])
-        return [dict(filename=str(folder / path), label=labels[0]) for path, labels in annotations.records]
+        return [dict(filename=str(folder / path), label=labels[0]) for path, labels in annotations]
 
 
 def loader_of(list_file: Path, *, test_mode: bool) -> dict:
