@@ -1,7 +1,6 @@
 """`kinema bench`: how fast this machine does a run's work, and what to change."""
 
 import logging
-import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinema.cli.data.workers import available_cores
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
 from kinema.cli.train import DEFAULT_MODEL, is_config
@@ -105,11 +105,6 @@ def _measure(loader: Any, clips: int, epochs: int, workers: int | None) -> "Load
         return profile_loader(loader, num_clips=clips, epochs=epochs, num_workers=workers, on_batch=bar.update)
     finally:
         bar.close()
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def worker_counts(num_cores: int) -> list[int]:
