@@ -1,15 +1,25 @@
 import json
-import os
-from collections.abc import Callable
+import re
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import kinema
 from kinema import __version__
 from kinema.errors import CheckpointError
-from kinema.models import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
+from kinema.models import (
+    Checkpoint,
+    LoadReport,
+    load_checkpoint,
+    load_state,
+    read_checkpoint,
+    read_state,
+    save_pretrained,
+)
+from kinema.registry import MODELS
 
 
 def net() -> nn.Sequential:
@@ -68,30 +78,11 @@ def test_shared_and_strided_tensors_are_saved_as_they_look(tmp_path: Path) -> No
     )
 
 
-@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state"])
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state", "module", "model_state_dict"])
 def test_weights_are_found_under_the_usual_keys(tmp_path: Path, key: str | None) -> None:
     state = net().state_dict()
     torch.save(state if key is None else {key: state, "meta": {"epoch": 3}}, tmp_path / "a.pth")
     assert list(read_state(tmp_path / "a.pth")) == list(state)
-
-
-class Payload:
-    """Calls `function(mark)` when it is unpickled."""
-
-    def __init__(self, function: Callable, mark: Path) -> None:
-        self.function, self.mark = function, str(mark)
-
-    def __reduce__(self) -> tuple:
-        return self.function, (self.mark,)
-
-
-@pytest.mark.parametrize(("function", "name"), [(os.mkdir, "posix.mkdir"), (net, "test_model_checkpoint.net")])
-def test_a_file_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path, function, name: str) -> None:
-    content = {"state_dict": net().state_dict(), "extra": Payload(function, tmp_path / "mark")}
-    torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match=rf"a\.pth holds .*{name}, which is not weights; it was not loaded"):
-        read_state(tmp_path / "a.pth")
-    assert not (tmp_path / "mark").exists()
 
 
 def write_garbage(path: Path) -> None:
@@ -188,3 +179,144 @@ def test_a_checkpoint_of_another_model_is_refused_with_its_name(tmp_path: Path) 
         match=r"a\.pth: nothing in the checkpoint fits Sequential: it has cls_head\.fc\.weight; the model",
     ):
         load_checkpoint(net(), tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "wrapped", ["module.", "module.module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
+def test_names_of_wrapped_models_fit_plain_ones_and_the_other_way_round(wrapped: str) -> None:
+    source, target = net(), net()
+    load_state(target, {f"{wrapped}{name}": tensor for name, tensor in source.state_dict().items()}, strict=True)
+    assert same(source, target)
+    outer = nn.ModuleDict({"module": net()})
+    load_state(outer, source.state_dict(), strict=True)
+    assert same(source, outer)
+
+
+def test_a_compiled_part_keeps_its_weights_names(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.compile imports what warns of its own age
+        source = nn.ModuleDict({"backbone": torch.compile(net()), "cls_head": nn.Linear(2, 2)})
+    target = nn.ModuleDict({"backbone": net(), "cls_head": nn.Linear(2, 2)})
+    torch.save(source.state_dict(), tmp_path / "a.pth")
+    assert load_checkpoint(target, tmp_path / "a.pth", strict=True).is_complete
+    assert same(source, target)
+
+
+def recognizer(num_classes: int = 3, **backbone: object) -> nn.Module:
+    settings = {"type": "ResNet3dSlowOnly", "depth": 18, "base_channels": 4, "lateral": False, **backbone}
+    head = {"type": "I3DHead", "num_classes": num_classes, "in_channels": 32}
+    return MODELS.build({"type": "Recognizer3D", "backbone": settings, "cls_head": head})
+
+
+def test_a_classifier_for_other_classes_is_left_and_said() -> None:
+    source, target = recognizer(7), recognizer(3)
+    before = target.cls_head.fc_cls.weight.clone()
+    report = load_state(target, source.state_dict())
+    assert report.classes == (7, 3)
+    assert report.is_complete_but_for_classes
+    assert not report.is_complete
+    assert str(report).endswith(
+        "; the classifier is new, for 3 classes in place of 7, left as initialised: cls_head.fc_cls.weight, "
+        "cls_head.fc_cls.bias"
+    )
+    assert torch.equal(target.cls_head.fc_cls.weight, before)
+    assert torch.equal(target.backbone.conv1.conv.weight, source.backbone.conv1.conv.weight)
+
+
+def test_a_checkpoint_of_which_next_to_nothing_fits_is_refused() -> None:
+    other = recognizer().state_dict()
+    state = {f"slow_path.{name}": tensor for name, tensor in other.items()}
+    state["cls_head.fc_cls.bias"] = other["cls_head.fc_cls.bias"]
+    with pytest.raises(
+        CheckpointError, match=r"^next to nothing \(1 of \d+ tensors\) in the checkpoint fits Recognizer3D"
+    ):
+        load_state(recognizer(), state)
+
+
+def test_an_averaged_model_is_loaded_and_training_goes_on_from_the_trained_weights(tmp_path: Path) -> None:
+    averaged, trained = net().state_dict(), net().state_dict()
+    ema = {
+        "steps": torch.tensor(4),
+        **{f"module.{name}": tensor for name, tensor in trained.items() if "weight" in name},
+    }
+    torch.save({"state_dict": averaged, "ema_state_dict": ema, "meta": {"epoch": 2}}, tmp_path / "a.pth")
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert all(torch.equal(read.state[name], averaged[name]) for name in averaged)
+    state = read.training_state()
+    assert torch.equal(state["0.weight"], trained["0.weight"])
+    assert torch.equal(state["0.bias"], averaged["0.bias"])
+    assert read.content["meta"] == {"epoch": 2}
+    assert Checkpoint(averaged).training_state() is averaged
+
+
+def torchvision_names(depth18: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of our ResNet-18 as torchvision writes them, with its classifier."""
+    renamed = {}
+    for name, tensor in depth18.state_dict().items():
+        name = name.replace("downsample.conv", "downsample.0").replace("downsample.bn", "downsample.1")
+        renamed[re.sub(r"conv(\d)\.bn", r"bn\1", re.sub(r"conv(\d)\.conv", r"conv\1", name))] = tensor
+    return {**renamed, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {"type": "ResNet", "depth": 18},
+        {"type": "ResNet", "depth": 18, "in_channels": 10},
+        {"type": "ResNetTSM", "depth": 18},
+        {"type": "ResNet3d", "depth": 18},
+        {"type": "ResNet3dSlowOnly", "depth": 18, "lateral": False},
+        {"type": "C2D", "depth": 18},
+    ],
+    ids=lambda one: f"{one['type']}-{one.get('in_channels', 3)}",
+)
+def test_image_weights_start_every_residual_network(tmp_path: Path, backbone: dict) -> None:
+    source = MODELS.build({"type": "ResNet", "depth": 18})
+    torch.save(torchvision_names(source), tmp_path / "resnet18.pth")
+    target = MODELS.build(backbone)
+    report = load_checkpoint(target, tmp_path / "resnet18.pth")
+    assert report.is_converted
+    assert not report.missing
+    assert not report.mismatched
+    assert report.unexpected == ("fc.weight", "fc.bias")
+    own = {
+        name: one for name, one in target.state_dict().items() if "layer4.1.conv2" in name and name.endswith("weight")
+    }
+    weight = next(one for one in own.values() if one.dim() > 1)
+    flat = weight.sum(2) if weight.dim() == 5 else weight
+    assert torch.allclose(flat, source.layer4[1].conv2.conv.weight, atol=1e-6)
+
+
+PATHWAY = {"type": "resnet3d", "depth": 18, "lateral": True, "conv1_kernel": (1, 7, 7), "inflate": (0, 0, 1, 1)}
+FAST = {"type": "resnet3d", "depth": 18, "lateral": False, "base_channels": 8, "conv1_kernel": (5, 7, 7)}
+
+
+def test_image_weights_start_a_pathway_with_lateral_connections(tmp_path: Path) -> None:
+    source = MODELS.build({"type": "ResNet", "depth": 18})
+    torch.save(torchvision_names(source), tmp_path / "resnet18.pth")
+    target = MODELS.build({"type": "ResNet3dSlowFast", "slow_pathway": PATHWAY, "fast_pathway": FAST}).slow_path
+    report = load_checkpoint(target, tmp_path / "resnet18.pth")
+    # The image network needs no projection in front of its first block, where lateral features widen it here.
+    assert {name.rpartition(".")[0].removesuffix(".conv").removesuffix(".bn") for name in report.missing} == {
+        *("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral"),
+        "layer1.0.downsample",
+    }
+    assert not report.mismatched
+
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the file of MMEngine is not here")
+def test_a_training_file_of_mmengine_gives_its_scores_from_the_file_alone() -> None:
+    read = read_checkpoint(SHARED / "foreign" / "mmengine_epoch_2.pth")
+    assert read.inert == ("mmengine.logging.history_buffer.HistoryBuffer",)
+    assert read.content["meta"]["epoch"] == 2
+    assert not torch.equal(
+        read.training_state()["backbone.conv1.conv.weight"], read.state["backbone.conv1.conv.weight"]
+    )
+    recognizer = kinema.load(SHARED / "foreign" / "mmengine_epoch_2.pth")
+    clips = SHARED / "clips" / "labelled" / "gt_ps7_mhi"
+    for name, expected in json.loads((SHARED / "foreign" / "scores.json").read_text()).items():
+        assert recognizer.scores(clips / name).numpy() == pytest.approx(expected["score"], abs=1e-4)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinema.cli.options import Checkpoint, Device, Json
+from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json
 from kinema.cli.output import print_json, print_table
 
 
@@ -13,6 +13,7 @@ def predict(
     checkpoint: Checkpoint,
     videos: Annotated[list[Path], typer.Argument(help="Video files.", metavar="VIDEO")],
     top_k: Annotated[int, typer.Option(help="How many classes to name.", min=1)] = 3,
+    config: ForeignConfig = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -20,7 +21,7 @@ def predict(
     from kinema.errors import VideoError
     from kinema.inference import load
 
-    recognizer = load(checkpoint, device=device)
+    recognizer = load(checkpoint, config=config, device=device)
     rows: list[list[str]] = []
     values: list[dict[str, Any]] = []
     errors: list[str] = []

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli.options import Checkpoint, Device, Json, Workers
+from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, Workers
 from kinema.cli.output import print_json, print_table
 from kinema.errors import VideoError
 
@@ -20,6 +20,7 @@ def test(
         ),
     ],
     batch_size: Annotated[int, typer.Option(help="Clips a step.", min=1)] = 16,
+    config: ForeignConfig = None,
     device: Device = "auto",
     workers: Workers = None,
     allow_broken: Annotated[
@@ -38,7 +39,7 @@ def test(
     from kinema.inference import load
     from kinema.recipes import evaluate, evaluation_clips
 
-    recognizer = load(checkpoint, device=device)
+    recognizer = load(checkpoint, config=config, device=device)
     split = evaluation_clips(data, recognizer.classes)
     try:
         evaluation = evaluate(recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models.checkpoint import TRAINING_FILE, save_pretrained
+from kinema.models.saving import TRAINING_FILE, save_pretrained
 from kinema.registry import Registry
 
 logger = logging.getLogger("kinema")

@@ -1,8 +1,7 @@
 """From a checkpoint to predictions: the checkpoint carries all that is needed."""
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
 from kinema.errors import CheckpointError, ConfigError, VideoError
-from kinema.models.checkpoint import CONFIG_FILE, load_checkpoint
+from kinema.inference.contract import foreign_contract, read_contract
+from kinema.models.checkpoint import load_checkpoint, load_state, read_checkpoint
+from kinema.models.downloads import is_address
+from kinema.models.saving import CONFIG_FILE, save_pretrained
 from kinema.registry import MODELS
-from kinema.transforms import Compose, join_pipeline
+from kinema.transforms import Compose, split_pipeline
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,26 @@ class VideoRecognizer:
         names = tuple(self.classes[index] if self.classes else str(index) for index in best)
         return Prediction(os.fspath(video), names, tuple(scores[:top_k].tolist()))
 
+    def save_pretrained(self, folder: str | os.PathLike) -> Path:
+        """Write weights, contract and a model card into `folder`, from which `kinema.load` takes them.
+
+        Args:
+            folder: is made; one that exists is replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CheckpointError: the recognizer was made without a model config, or its pipeline opens no video.
+        """
+        parts = split_pipeline(self.pipeline)
+        if not self.config.get("model") or parts is None:
+            lacks = "a pipeline that opens and decodes a video" if parts is None else "the config of its model"
+            raise CheckpointError(f"{folder}: not saved: the recognizer lacks {lacks}, so it could not be loaded again")
+        sampling, preprocessing = parts
+        contract = {**self.config, "classes": self.classes, "sampling": sampling, "preprocessing": preprocessing}
+        return save_pretrained(self.model, folder, config=contract, card=True)
+
 
 def find_checkpoint(path: str | os.PathLike) -> Path:
     """The checkpoint folder that `path` names: itself, or the best (else last) one of a work folder.
@@ -119,8 +142,8 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
     found = store.find("best") or store.find("last")
     if found is None:
         raise CheckpointError(
-            f"{folder}: no checkpoint here: expected a folder with {CONFIG_FILE} and model.safetensors, "
-            "or a work folder of `kinema train` with checkpoints/"
+            f"{folder}: no checkpoint here: expected a folder with {CONFIG_FILE} and model.safetensors, a work folder of "
+            "`kinema train` with checkpoints/, or a .pth file of MMAction2"
         )
     if not (found / CONFIG_FILE).is_file():
         raise CheckpointError(
@@ -129,40 +152,47 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
     return found
 
 
-def load(path: str | os.PathLike, *, device: str = "auto") -> VideoRecognizer:
+def load(
+    path: str | os.PathLike, *, config: str | os.PathLike | Mapping[str, Any] | None = None, device: str = "auto"
+) -> VideoRecognizer:
     """Load a trained recognizer.
 
     Args:
-        path: a checkpoint folder, or a work folder (its best checkpoint, else its last).
+        path: a checkpoint folder; a work folder (its best checkpoint, else its last); or a file of MMAction2, or the address
+            of one.
+        config: for a file of MMAction2 the config that it was trained with, if the file does not tell it: a path, or dicts.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
         CheckpointError: there is no checkpoint, or it does not tell what is needed.
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or the config is wrong.
     """
     chosen = _choose_device(device)
+    if is_address(os.fspath(path)) or Path(path).expanduser().is_file():
+        return _load_foreign(os.fspath(path), config, chosen)
+    if config is not None:
+        raise CheckpointError(
+            f"{path}: is no file of MMAction2, and a checkpoint folder brings its own config: leave it out"
+        )
     folder = find_checkpoint(path)
+    contract = read_contract(folder)
+    model = MODELS.build(contract.model)
+    load_checkpoint(model, folder, strict=True)
+    return VideoRecognizer(model, contract.classes, contract.pipeline, device=chosen, config=contract.content)
+
+
+def _load_foreign(
+    path: str, config: str | os.PathLike | Mapping[str, Any] | None, device: torch.device
+) -> VideoRecognizer:
+    given = config if config is None or isinstance(config, Mapping) else Config.fromfile(config)
+    read = read_checkpoint(path)
+    contract = foreign_contract(read, given, path)
+    model = MODELS.build(contract.model)
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE}: is no JSON file that can be read: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / CONFIG_FILE}: expected a JSON object, got a {type(config).__name__}")
-    for key, what in (
-        ("model", "the model"),
-        ("sampling", "how frames are sampled"),
-        ("preprocessing", "preprocessing"),
-    ):
-        if config.get(key) is None:
-            raise CheckpointError(
-                f"{folder / CONFIG_FILE}: does not tell {what} ({key!r} is missing): it was trained from Python objects, "
-                "not from a config; build the model in your code and use kinema.models.checkpoint.load_checkpoint"
-            )
-    model = MODELS.build(config["model"])
-    report = load_checkpoint(model, folder, strict=True)
-    assert report.is_complete
-    pipeline = join_pipeline(config["sampling"], config["preprocessing"])
-    return VideoRecognizer(model, config.get("classes") or (), pipeline, device=chosen, config=config)
+        load_state(model, read.state, strict=True)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return VideoRecognizer(model, contract.classes, contract.pipeline, device=device, config=contract.content)
 
 
 def _choose_device(device: str) -> torch.device:

@@ -19,7 +19,7 @@ from kinema.models.backbones import (
     TANet,
 )
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
-from kinema.models.checkpoint import LoadReport, load_checkpoint, load_state, read_state, save_pretrained
+from kinema.models.checkpoint import Checkpoint, LoadReport, load_checkpoint, load_state, read_checkpoint, read_state
 from kinema.models.heads import (
     AvgConsensus,
     BaseHead,
@@ -74,6 +74,7 @@ from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugme
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognizers import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.saving import save_pretrained
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 
@@ -94,6 +95,7 @@ __all__ = [
     "BaseRecognizer",
     "CBFocalLoss",
     "Caffe2XavierInit",
+    "Checkpoint",
     "CompactNet3D",
     "ConstantInit",
     "Conv2plus1d",
@@ -152,6 +154,7 @@ __all__ = [
     "load_checkpoint",
     "load_state",
     "normal_init",
+    "read_checkpoint",
     "read_state",
     "save_pretrained",
     "stack_batch",

@@ -1,41 +1,88 @@
-"""Saving weights with their contract, and loading them with a report.
+"""Reading checkpoints of any origin, and loading them with a report. Nothing that is read here executes code.
 
-A saved model is a folder: `model.safetensors` (the weights) and `config.json` (what they are for). Nothing that is loaded
-here executes code: `.safetensors` cannot, `.pth` files are read by torch's weights-only unpickler.
+read_checkpoint("slowonly_r50.pth")              what a file holds
+load_checkpoint(model, "slowonly_r50.pth")       set a model's weights, and say what was set and what was not
+
+Files: folders of `save_pretrained`, `.safetensors`, and what `torch.save` wrote: MMAction2's files of both generations,
+state dicts bare or under the usual keys. Addresses are downloaded once, see `kinema.models.downloads`.
 """
 
-import json
 import os
-import pickle
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kinema import __version__
 from kinema.errors import CheckpointError
+from kinema.models.downloads import fetch, is_address
+from kinema.models.inflation import fit_image_weights
+from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.models.unpickling import load_restricted
 
-FORMAT = 1
-WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
-TRAINING_FILE = "training.pt"
-TRAINING_FILE = "training.pt"
+__all__ = [
+    "CONFIG_FILE",
+    "TRAINING_FILE",
+    "Checkpoint",
+    "LoadReport",
+    "load_checkpoint",
+    "load_image_network",
+    "load_state",
+    "read_checkpoint",
+    "read_state",
+    "save_pretrained",
+]
 
 State = dict[str, Tensor]
 ReviseKeys = Sequence[tuple[str, str]]
 STRIP_WRAPPER: ReviseKeys = ((r"^module\.", ""),)
 
+# Where files keep the weights: OpenMMLab, timm and Swin, PySlowFast, DeepSpeed and VideoMAE, and hand-written loops.
+_WEIGHT_KEYS = ("state_dict", "model", "model_state", "module", "model_state_dict")
+# What DataParallel, torch.compile and FSDP put into names.
+_WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module)\.")
+_OUTER_WRAPPERS = re.compile(r"^(module\.)+")
 # Entries that files of some versions lack or carry in excess, and that a model makes itself.
 _DERIVED = re.compile(r"(^|\.)(num_batches_tracked|relative_position_index)$")
 _LEFTOVER = re.compile(r"^data_preprocessor\.")
+# The last layers, whose size is the number of classes.
+_CLASSIFIER = re.compile(r"(^|\.)(cls_head|aux_head)\.")
+# A checkpoint that brings less of a model's parameters is one of another model.
+_LEAST_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        state: the weights. Where training kept a moving average of them (EMA), these are the averaged ones.
+        content: the rest, by its keys: `meta`, `optimizer`, `message_hub`, ... Objects of unknown classes in it are inert
+            shells, see `kinema.models.unpickling`.
+        inert: names of their classes.
+        path: where it was read.
+    """
+
+    state: State
+    content: Mapping[str, Any] = field(default_factory=dict)
+    inert: tuple[str, ...] = ()
+    path: Path | None = None
+
+    def training_state(self) -> State:
+        """The weights that training goes on from: those that were trained, not their moving average.
+
+        An EMA hook swaps the two when it saves: `ema_state_dict` then holds the trained ones, under `module.`.
+        """
+        swapped = self.content.get("ema_state_dict")
+        if not isinstance(swapped, Mapping):
+            return self.state
+        trained = {str(name).removeprefix("module."): one for name, one in swapped.items() if isinstance(one, Tensor)}
+        return {name: trained.get(name, one) for name, one in self.state.items()}
 
 
 @dataclass(frozen=True)
@@ -48,6 +95,8 @@ class LoadReport:
         missing: names in the model that the checkpoint does not have.
         unexpected: names in the checkpoint that the model does not have.
         mismatched: (name, shape in the checkpoint, shape in the model) of tensors that were not set.
+        inert: classes in the file that were not imported, and whose objects are empty shells.
+        is_converted: the weights were those of an image network, and fitted to the model's names and shapes.
     """
 
     loaded: int
@@ -55,22 +104,52 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    inert: tuple[str, ...] = ()
+    is_converted: bool = False
 
     @property
     def is_complete(self) -> bool:
         """True when model and checkpoint have the same names and shapes."""
         return not (self.missing or self.unexpected or self.mismatched)
 
+    @property
+    def classes(self) -> tuple[int, int] | None:
+        """(classes in the checkpoint, classes in the model) where the classifiers differ in nothing else, else None."""
+        counts = {(theirs[0], ours[0]) for name, theirs, ours in self.mismatched if _is_resized(name, theirs, ours)}
+        return counts.pop() if len(counts) == 1 else None
+
+    @property
+    def is_complete_but_for_classes(self) -> bool:
+        """True when all that differs is the number of classes."""
+        others = [one for one in self.mismatched if not _is_resized(*one)]
+        return self.is_complete or not (self.missing or self.unexpected or others or self.classes is None)
+
     def __str__(self) -> str:
-        parts = [f"loaded {self.loaded} of {self.expected} tensors"]
+        origin = " of an image network" if self.is_converted else ""
+        parts = [f"loaded {self.loaded} of {self.expected} tensors{origin}"]
         if self.missing:
             parts.append(f"missing in the checkpoint, left as they were: {_shorten(self.missing)}")
-        if self.mismatched:
-            shapes = [f"{name} ({_shape(theirs)} there, {_shape(ours)} here)" for name, theirs, ours in self.mismatched]
+        mismatched = self.mismatched
+        if self.classes is not None:
+            resized = [one[0] for one in mismatched if _is_resized(*one)]
+            mismatched = tuple(one for one in mismatched if not _is_resized(*one))
+            parts.append(
+                f"the classifier is new, for {self.classes[1]} classes in place of {self.classes[0]}, left as "
+                f"initialised: {_shorten(resized)}"
+            )
+        if mismatched:
+            shapes = [f"{name} ({_shape(theirs)} there, {_shape(ours)} here)" for name, theirs, ours in mismatched]
             parts.append(f"of another shape, left as they were: {_shorten(shapes)}")
         if self.unexpected:
             parts.append(f"not in the model, not used: {_shorten(self.unexpected)}")
+        if self.inert:
+            parts.append(f"objects in the file that were not made: {_shorten(self.inert)}")
         return "; ".join(parts)
+
+
+def _is_resized(name: str, theirs: Sequence[int], ours: Sequence[int]) -> bool:
+    """Is it a tensor of a classifier for another number of classes?"""
+    return bool(_CLASSIFIER.search(name)) and 0 < len(theirs) == len(ours) and tuple(theirs[1:]) == tuple(ours[1:])
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -82,95 +161,22 @@ def _shorten(names: Sequence[str], most: int = 8) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
-# ---- saving
-
-
-def save_pretrained(
-    model: nn.Module,
-    folder: str | os.PathLike[str],
-    *,
-    config: Mapping[str, Any],
-    training: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the weights of `model` and `config` into `folder`, which is complete or not there at all.
-
-    Args:
-        model: its state dict is written.
-        folder: is made; one that exists is replaced.
-        config: what JSON can hold: the model's config, class names, sampling, preprocessing. `format` and
-            `kinema_version` are added.
-        training: state from which training goes on (optimizer, position, generators), of tensors and plain values;
-            written as `training.pt`.
-
-    Returns:
-        The folder.
-
-    Raises:
-        TypeError: `config` holds something that JSON cannot.
-    """
-    try:
-        text = json.dumps({"format": FORMAT, "kinema_version": __version__, **config}, indent=2)
-    except TypeError as error:
-        raise TypeError(f"the config of a checkpoint must be plain dicts, lists, texts and numbers: {error}") from None
-    target = Path(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        save_file(_storable(model.state_dict()), made / WEIGHTS_FILE)
-        (made / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
-        if training is not None:
-            torch.save(dict(training), made / TRAINING_FILE)
-        made.chmod(0o777 & ~_umask())
-        _replace_folder(made, target)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return target
-
-
-def _storable(state: Mapping[str, Tensor]) -> State:
-    """Contiguous tensors on the CPU, none of which shares memory with another, as safetensors wants them."""
-    result: State = {}
-    seen: set[int] = set()
-    for name, tensor in state.items():
-        stored = tensor.detach().cpu().contiguous()
-        place = stored.untyped_storage().data_ptr()
-        result[name] = stored.clone() if place in seen else stored
-        seen.add(place)
-    return result
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
-
-
-def _replace_folder(made: Path, target: Path) -> None:
-    """Rename `made` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
-    if not target.exists():
-        made.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(aside / target.name)
-    made.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 # ---- reading
 
 
-def read_state(path: str | os.PathLike[str], *, map_location: str | torch.device = "cpu") -> State:
-    """Read the weights of a checkpoint.
+def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.device = "cpu") -> Checkpoint:
+    """Read a checkpoint.
 
     Args:
-        path: a folder that `save_pretrained` wrote, a `.safetensors` file, or a file of `torch.save`: a state dict, or a
-            dict with one under `state_dict`, `model` or `model_state`.
+        path: a folder that `save_pretrained` wrote, a `.safetensors` file, a file of `torch.save`: a state dict, or a dict
+            with one under `state_dict`, `model`, `model_state`, `module` or `model_state_dict`; or the address of one
+            (`https://...`, `torchvision://resnet50`), which is downloaded once.
         map_location: device of the tensors.
 
     Raises:
-        CheckpointError: there is nothing at `path`, or it is no checkpoint, or it holds more than weights.
+        CheckpointError: there is nothing at `path`, or it is no checkpoint, or it would run something.
     """
-    file = Path(path).expanduser()
+    file = fetch(os.fspath(path)) if is_address(os.fspath(path)) else Path(path).expanduser()
     if file.is_dir():
         if not (file / WEIGHTS_FILE).is_file():
             raise CheckpointError(f"{file}: the folder holds no {WEIGHTS_FILE}, so it is no checkpoint")
@@ -179,42 +185,34 @@ def read_state(path: str | os.PathLike[str], *, map_location: str | torch.device
         raise CheckpointError(f"{file}: there is no such checkpoint")
     if file.suffix == ".safetensors":
         try:
-            return load_file(file, device=str(map_location))
+            return Checkpoint(load_file(file, device=str(map_location)), path=file)
         except SafetensorError as error:
-            raise CheckpointError(f"{file} is not a safetensors file: {_first_line(error)}") from error
-    return _weights_in(_load_pickle(file, map_location), file)
+            reason = str(error).strip().splitlines()[0]
+            raise CheckpointError(f"{file} is not a safetensors file: {reason}") from error
+    read = load_restricted(file, map_location=map_location)
+    state, content = _weights_in(read.content, file)
+    return Checkpoint(state, content, read.inert, file)
 
 
-def _load_pickle(file: Path, map_location: str | torch.device) -> Any:
-    try:
-        return torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        unsafe = re.search(r"GLOBAL (\S+)", str(error))
-        if unsafe is None:
-            raise CheckpointError(f"{file} is not a checkpoint: torch.save did not write it") from error
-        raise CheckpointError(
-            f"{file} holds {unsafe[1]}, which is not weights; it was not loaded, as that could run code. "
-            "Save its state_dict alone, where it was made"
-        ) from error
-    except (EOFError, RuntimeError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        # torch.load meets garbage with whatever its unpickler stumbles over.
-        raise CheckpointError(f"{file} is not a checkpoint: {_first_line(error)}") from error
+def read_state(path: str | os.PathLike[str], *, map_location: str | torch.device = "cpu") -> State:
+    """Read the weights of a checkpoint alone; see `read_checkpoint`.
+
+    Raises:
+        CheckpointError: as there.
+    """
+    return read_checkpoint(path, map_location=map_location).state
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _weights_in(content: Any, file: Path) -> State:
+def _weights_in(content: Any, file: Path) -> tuple[State, Mapping[str, Any]]:
+    """The weights in what was read, and the rest of it."""
     if isinstance(content, Mapping):
-        inner = next(
-            (content[key] for key in ("state_dict", "model", "model_state") if isinstance(content.get(key), Mapping)),
-            content,
-        )
-        state = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
-        if state:
-            return state
+        for key in (*_WEIGHT_KEYS, None):
+            inner = content if key is None else content.get(key)
+            if not isinstance(inner, Mapping):
+                continue
+            state = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+            if state:
+                return state, {} if key is None else {str(k): one for k, one in content.items() if k != key}
         found = f"a dict with {_shorten([str(key) for key in content]) or 'nothing'}"
     else:
         found = f"a {type(content).__name__}"
@@ -229,6 +227,8 @@ def load_state(
 ) -> LoadReport:
     """Set the weights of `model` from `state`.
 
+    What `DataParallel`, `torch.compile` and FSDP add to names, on either side, makes no difference.
+
     Args:
         model: is changed in place.
         state: name -> tensor.
@@ -239,14 +239,10 @@ def load_state(
         What was set and what was not. `num_batches_tracked` and `relative_position_index` may differ silently.
 
     Raises:
-        CheckpointError: nothing fits, or `strict` and not everything does.
+        CheckpointError: nothing fits, or next to nothing, or `strict` and not everything does.
     """
     own = model.state_dict()
-    given: State = {}
-    for name, tensor in state.items():
-        for pattern, replacement in revise_keys:
-            name = re.sub(pattern, replacement, name)
-        given[name] = tensor
+    given = _renamed(state, own, revise_keys)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     report = LoadReport(
         loaded=len(fitting),
@@ -259,15 +255,36 @@ def load_state(
             if name in given and name not in fitting
         ),
     )
-    if not fitting and own:
+    parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    share = _numbers(own, set(parameters) & set(fitting)) / max(1, _numbers(own, parameters))
+    if own and (not fitting or (parameters and share < _LEAST_SHARE)):
+        some = f"next to nothing ({report.loaded} of {report.expected} tensors)" if fitting else "nothing"
         raise CheckpointError(
-            f"nothing in the checkpoint fits {type(model).__name__}: it has {_shorten(list(given), 3) or 'nothing'}; "
+            f"{some} in the checkpoint fits {type(model).__name__}: it has {_shorten(list(given), 3) or 'nothing'}; "
             f"the model has {_shorten(list(own), 3)}"
         )
     if strict and not report.is_complete:
         raise CheckpointError(f"the checkpoint does not fit {type(model).__name__}: {report}")
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys: ReviseKeys) -> State:
+    unwrapped = {_unwrapped(name): name for name in own}
+    given: State = {}
+    for name, tensor in state.items():
+        for pattern, replacement in revise_keys:
+            name = re.sub(pattern, replacement, name)
+        given[name if name in own else unwrapped.get(_unwrapped(name), name)] = tensor
+    return given
+
+
+def _unwrapped(name: str) -> str:
+    return _OUTER_WRAPPERS.sub("", _WRAPPERS.sub("", name))
+
+
+def _numbers(own: Mapping[str, Tensor], names: Sequence[str] | set[str]) -> int:
+    return sum(own[name].numel() for name in names if name in own)
 
 
 def load_checkpoint(
@@ -278,13 +295,51 @@ def load_checkpoint(
     revise_keys: ReviseKeys = STRIP_WRAPPER,
     map_location: str | torch.device = "cpu",
 ) -> LoadReport:
-    """Read the weights at `path` and set those of `model`; see `read_state` and `load_state`.
+    """Read the weights at `path` and set those of `model`.
+
+    Weights of an image network (torchvision's, timm's), of which nothing fits as it is, are renamed and inflated where the
+    model or its backbone is a network of the same kind over videos.
+
+    Args:
+        model: is changed in place.
+        path: see `read_checkpoint`.
+        strict: refuse any difference of names or shapes, and then change nothing.
+        revise_keys: see `load_state`.
+        map_location: device on which the file is read.
+
+    Returns:
+        What was set and what was not: look at it, or print it.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit; the message names it.
     """
-    state = read_state(path, map_location=map_location)
+    read = read_checkpoint(path, map_location=map_location)
+    try:
+        return replace(_load_any(model, read.state, strict, revise_keys), inert=read.inert)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _load_any(model: nn.Module, state: State, strict: bool, revise_keys: ReviseKeys) -> LoadReport:
     try:
         return load_state(model, state, strict=strict, revise_keys=revise_keys)
+    except CheckpointError:
+        fitted = None if strict else fit_image_weights(state, model.state_dict())
+        if fitted is None:
+            raise
+        return replace(load_state(model, fitted, revise_keys=()), is_converted=True)
+
+
+def load_image_network(model: nn.Module, path: str | os.PathLike[str]) -> LoadReport:
+    """Set the weights of a backbone, or of a recognizer's backbone, from those of an image network.
+
+    Raises:
+        CheckpointError: the file cannot be read, or it is no image network of that kind.
+    """
+    state = read_state(path)
+    own = model.state_dict()
+    fitted = fit_image_weights(state, own)
+    try:
+        return replace(load_state(model, state if fitted is None else fitted), is_converted=fitted is not None)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None

@@ -17,6 +17,9 @@ _RENAMINGS = (
     (re.compile(r"(^|\.)conv(\d)\.(weight|bias)$"), r"\1conv\2.conv.\3"),
     (re.compile(r"(^|\.)bn(\d)\."), r"\1conv\2.bn."),
 )
+# Modules that wrap a layer or a block of an image network, and so lengthen its names: `conv1.conv.net.weight`.
+_WRAPPERS = ("net", "net2", "block")
+_PREFIXES = re.compile(r"^(module\.)*(backbone\.)?")
 
 
 def rename_resnet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -31,34 +34,66 @@ def rename_resnet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def inflate_2d_weights(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn the weights of a 2D residual network into weights of a 3D one.
+def fit_image_weights(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Turn the weights of a 2D network into weights of a network over videos that is built like it.
 
     A kernel that sees more channels than the 2D one (SlowFast's slow pathway, after a lateral connection) gets zeros for
     them. A first kernel that sees another kind of input (optical flow) gets the mean over the 2D input channels for each
     of its own, scaled so that the sum stays (Wang et al. 2016, arXiv:1608.00859, section 3.1).
 
     Args:
-        state: weights of a 2D network under torchvision's names, or our own.
-        own: state dict of the 3D network, for its names and shapes.
+        state: weights of a 2D network: under torchvision's names, or our own, or, of networks that are not residual ones
+            (MobileNetV2), under any names that come in the order of ours.
+        own: state dict of the network over videos, or of a recognizer with it as its backbone.
 
     Returns:
-        The inflated weights under the names of `own`. What has no place there, such as the classifier, keeps its name and
-        shape, so that a loader can report it.
+        The fitted weights under the names of `own`. What has no place there, such as the classifier, keeps its name and
+        shape, so that a loader can report it. None when it is no network of that kind: nothing has a place.
     """
-    inflated = {}
-    for name, tensor in rename_resnet_weights(state).items():
-        short = name.removeprefix("backbone.")
-        if name not in own and short in own:
-            name = short
-        target = own.get(name)
-        if target is not None and tensor.dim() == 4 and target.dim() in (4, 5):
-            tensor = _fit_channels(tensor, target.shape[1], is_first=tensor.shape[1] == 3)
-            if target.dim() == 5:
-                length = target.shape[2]
-                tensor = tensor[:, :, None].repeat(1, 1, length, 1, 1) / length
-        inflated[name] = tensor
-    return inflated
+    places = _places(own)
+    given = {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
+    named = {places.get(name, name): tensor for name, tensor in rename_resnet_weights(given).items()}
+    if not any(name in own for name in named):
+        in_order = _named_in_order(given, own, list(places.values()))
+        if in_order is None:
+            return None
+        named = in_order
+    return {name: _fit(tensor, own[name]) if name in own else tensor for name, tensor in named.items()}
+
+
+def _places(own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names of a backbone's tensors in an image network of its kind -> their names in `own`."""
+    names = [name for name in own if name.startswith("backbone.")] or list(own)
+    shorts = {name: name.removeprefix("backbone.") for name in names}
+    plain = {
+        ".".join(part for part in short.split(".") if part not in _WRAPPERS): name for name, short in shorts.items()
+    }
+    return {**plain, **{short: name for name, short in shorts.items()}}
+
+
+def _named_in_order(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], names: list[str]
+) -> dict[str, Tensor] | None:
+    """The weights under the names of `own` where both have the same shapes in the same order; the classifier follows."""
+    mine = [name for name in dict.fromkeys(names) if not name.endswith("num_batches_tracked")]
+    theirs = [name for name in given if not name.endswith("num_batches_tracked")]
+    if len(theirs) < len(mine):
+        return None
+    pairs = list(zip(mine, theirs, strict=False))
+    if any(own[ours].shape != given[other].shape for ours, other in pairs):
+        return None
+    return {**{ours: given[other] for ours, other in pairs}, **{name: given[name] for name in theirs[len(mine) :]}}
+
+
+def _fit(tensor: Tensor, target: Tensor) -> Tensor:
+    """A 2D kernel -> one of the channels and length of `target`; other tensors stay."""
+    if tensor.dim() != 4 or target.dim() not in (4, 5):
+        return tensor
+    tensor = _fit_channels(tensor, target.shape[1], is_first=tensor.shape[1] == 3)
+    if target.dim() == 5:
+        length = target.shape[2]
+        tensor = tensor[:, :, None].repeat(1, 1, length, 1, 1) / length
+    return tensor
 
 
 def _fit_channels(kernel: Tensor, channels: int, *, is_first: bool) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.errors import ConfigError
+from kinema.inference.contract import test_pipeline as pipeline_of
 from kinema.models import load_checkpoint
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
@@ -82,7 +83,7 @@ def inference_recognizer(
 
 
 def _test_pipeline(cfg: Mapping[str, Any]) -> Any:
-    pipeline = cfg.get("test_pipeline") or cfg.get("test_dataloader", {}).get("dataset", {}).get("pipeline")
+    pipeline = pipeline_of(cfg)
     if not pipeline:
         raise ConfigError(
             "the config has no test_pipeline and no test_dataloader.dataset.pipeline: give test_pipeline=[...]"

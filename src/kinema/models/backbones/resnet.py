@@ -17,7 +17,7 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_frames
-from kinema.models.pretrained import load_image_network
+from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 Style = Literal["pytorch", "caffe"]
@@ -252,7 +252,7 @@ class ResNet(BaseModule):
     def _init_weights(self, report: InitReport) -> None:
         super()._init_weights(report)
         if self.pretrained:
-            load_image_network(self, self.pretrained)
+            load_backbone(self, self.pretrained, is_image_network=True)
             report.credit(self, f"loaded from {self.pretrained}")
 
     def _freeze_stages(self) -> None:

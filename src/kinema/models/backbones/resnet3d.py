@@ -5,13 +5,12 @@ the first two stages: Non-local Neural Networks, Wang et al. 2018, arXiv:1711.07
 """
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from kinema.errors import CheckpointError, ConfigError
+from kinema.errors import ConfigError
 from kinema.models.backbones.blocks3d import (
     BATCH_NORM,
     CONV3D,
@@ -24,16 +23,12 @@ from kinema.models.backbones.blocks3d import (
     make_stage,
 )
 from kinema.models.base import BaseModule
-from kinema.models.checkpoint import load_state, read_state
-from kinema.models.inflation import inflate_2d_weights
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
-
-logger = logging.getLogger("kinema")
 
 # For each stage one number, or one a block.
 Pattern = Sequence[int | Sequence[int]]
@@ -272,15 +267,7 @@ class ResNet3d(BaseModule):
         Raises:
             CheckpointError: there is no such file, or nothing in it fits.
         """
-        if not self.pretrained2d:
-            load_backbone(self, path)
-            return
-        state = read_state(path)
-        try:
-            found = load_state(self, inflate_2d_weights(state, self.state_dict()))
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-        logger.log(logging.INFO if found.is_complete else logging.WARNING, "%s: %s", path, found)
+        load_backbone(self, path, is_image_network=self.pretrained2d)
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:

@@ -1,0 +1,78 @@
+"""The model card of a saved model: a README that people and model hubs read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CARD_FILE = "README.md"
+_MOST_CLASSES = 60
+
+
+def model_card(name: str, config: Mapping[str, Any], parameters: int) -> str:
+    """The text of the card, Markdown with the head that the Hugging Face Hub reads.
+
+    Args:
+        name: of the model.
+        config: the contract as `config.json` holds it; what it lacks is left out.
+        parameters: number of parameters.
+    """
+    model = config.get("model") or {}
+    head = [
+        "---",
+        "library_name: kinema",
+        "pipeline_tag: video-classification",
+        "tags: [video, action-recognition]",
+        "---",
+    ]
+    parts = [
+        "\n".join(head),
+        f"# {name}",
+        _what(model, parameters, config),
+        _use(name),
+        _input(config.get("sampling") or (), model.get("data_preprocessor") or {}),
+        _metrics(config.get("metrics") or {}),
+        _classes(config.get("classes") or ()),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(model: Mapping[str, Any], parameters: int, config: Mapping[str, Any]) -> str:
+    kinds = [str((model.get(part) or {}).get("type", "")) for part in ("backbone", "neck", "cls_head")]
+    made_of = " with ".join(kind for kind in kinds if kind)
+    zoo = f" (`{config['zoo_name']}`)" if config.get("zoo_name") else ""
+    version = config.get("kinema_version")
+    return f"A video action recognizer{zoo}: {made_of or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {version}."
+
+
+def _use(name: str) -> str:
+    return f"""## Use
+
+```python
+import kinema
+
+recognizer = kinema.load("{name}")  # this folder
+print(recognizer.predict("video.mp4").label)
+```"""
+
+
+def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any]) -> str:
+    step = next((one for one in sampling if "clip_len" in one or "num_clips" in one), None)
+    lines = []
+    if step is not None:
+        named = {key: one for key, one in step.items() if key in ("clip_len", "frame_interval", "num_clips")}
+        lines.append(f"- Frames: {', '.join(f'{key} {one}' for key, one in named.items())} ({step.get('type')})")
+    if preprocessor.get("mean"):
+        lines.append(f"- Colours: RGB, mean {preprocessor['mean']}, standard deviation {preprocessor.get('std')}")
+    return "## Input\n\n" + "\n".join(lines) if lines else ""
+
+
+def _metrics(metrics: Mapping[str, Any]) -> str:
+    numbers = {name: one for name, one in metrics.items() if isinstance(one, int | float)}
+    rows = [f"| {name} | {one:.4f} |" for name, one in numbers.items()]
+    return "## Measured in training's validation\n\n| metric | value |\n|---|---|\n" + "\n".join(rows) if rows else ""
+
+
+def _classes(classes: Sequence[str]) -> str:
+    if not classes:
+        return ""
+    more = f" and {len(classes) - _MOST_CLASSES} more, in `config.json`" if len(classes) > _MOST_CLASSES else ""
+    return f"## Classes ({len(classes)})\n\n{', '.join(classes[:_MOST_CLASSES])}{more}"
