@@ -4,7 +4,7 @@ zoo.names("compact*")
 model = zoo.create_model("compact3d", num_classes=8)
 """
 
-from kinema.models.zoo import cnn2d, cnn3d, compact, pyramids, separated
+from kinema.models.zoo import adaptive2d, cnn2d, cnn3d, compact, pathways, pyramids, separated
 from kinema.models.zoo.cards import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -13,6 +13,8 @@ from kinema.models.zoo.cards import (
     InputSpec,
     ModelConfig,
     Result,
+    StatedCost,
+    Weights,
     card,
     create_model,
     model,
@@ -29,6 +31,9 @@ __all__ = [
     "InputSpec",
     "ModelConfig",
     "Result",
+    "StatedCost",
+    "Weights",
+    "adaptive2d",
     "card",
     "cnn2d",
     "cnn3d",
@@ -37,6 +42,7 @@ __all__ = [
     "model",
     "model_config",
     "names",
+    "pathways",
     "pyramids",
     "recognizer_3d",
     "separated",

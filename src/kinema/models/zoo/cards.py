@@ -34,8 +34,10 @@ class InputSpec:
         short_side: short side of the frames before cropping, pixels.
         mean: subtracted from each channel, of values from 0 to 255.
         std: what each channel is then divided by.
-        format_shape: `"NCTHW"`: clips; `"NCHW"`: single frames, one from each of `num_clips` equal parts of a video, which the
-            model joins.
+        format_shape: `"NCTHW"`: clips; `"NCHW"`: single frames, `clip_len` from each of `num_clips` equal parts of a video,
+            which the model joins.
+        modality: `"RGB"`, or `"Flow"`: two values a pixel, how far it moves to the right and down. In `"NCHW"` the flow of all
+            `clip_len` frames is one image of so many channels.
     """
 
     clip_len: int
@@ -43,14 +45,52 @@ class InputSpec:
     num_clips: int
     size: int
     short_side: int
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     format_shape: Literal["NCTHW", "NCHW"] = "NCTHW"
+    modality: Literal["RGB", "Flow"] = "RGB"
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image, C."""
+        if self.modality == "RGB":
+            return 3
+        return 2 * self.clip_len if self.format_shape == "NCHW" else 2
 
     @property
     def num_frames(self) -> int:
-        """Frames that the model joins."""
-        return self.num_clips if self.format_shape == "NCHW" else self.clip_len
+        """Images that the model joins."""
+        if self.format_shape == "NCTHW":
+            return self.clip_len
+        return self.num_clips * (1 if self.modality == "Flow" else self.clip_len)
+
+    def view_shape(self, *, frames: int | None = None, size: int | None = None) -> tuple[int, ...]:
+        """Shape of a batch with one view of one video, as the model takes it.
+
+        Args:
+            frames: images of the view; None: `num_frames`.
+            size: height and width in pixels; None: `size`.
+
+        Returns:
+            `"NCTHW"`: (1, 1, C, T, H, W); `"NCHW"`: (1, S, C, H, W).
+        """
+        frames, size = frames or self.num_frames, size or self.size
+        if self.format_shape == "NCTHW":
+            return 1, 1, self.channels, frames, size, size
+        return 1, frames, self.channels, size, size
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of published weights.
+
+    Attributes:
+        url: where it is.
+        licence: who publishes it under which licence, and which data it was trained on.
+    """
+
+    url: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -61,15 +101,38 @@ class Result:
         top1: percent of videos whose class has the highest score.
         top5: percent of videos whose class is among the five highest; None: not published.
         dataset: the data set, whose validation part was classified.
-        protocol: clips times crops of each that are averaged, such as `"10 x 3"`.
+        protocol: clips times crops of each that are averaged, such as `"10 x 3"`; frames times crops, where the model sees
+            single frames.
+        size: height and width of these crops, pixels.
         config: the OpenMMLab config that the weights belong to.
+        weights: the weights; None: the file is not published.
     """
 
     top1: float
     top5: float | None
     dataset: str
     protocol: str
+    size: int
     config: str
+    weights: Weights | None = None
+
+
+@dataclass(frozen=True)
+class StatedCost:
+    """The operations of one view that a model's publisher states.
+
+    Attributes:
+        gflops: billions of operations.
+        frames: images of the view.
+        size: their height and width, pixels.
+        counts: what is counted beside multiply-adds: `"norms"`, two for each element that a norm gives, or `"elements"`, all
+            `element_ops` of `kinema.models.complexity`.
+    """
+
+    gflops: float
+    frames: int
+    size: int
+    counts: Literal["norms", "elements"] = "norms"
 
 
 @dataclass(frozen=True)
@@ -78,25 +141,32 @@ class Card:
 
     Attributes:
         name: its name.
+        description: what it is, one sentence.
         params_millions: parameters with `num_classes` classes, millions.
+        gflops: billions of multiply-adds for one view of `input`, counted by `kinema.models.complexity`.
         source: where the architecture is from.
         input: what it takes.
         training: the parts of a training config that are tuned for it: `optim_wrapper`, `param_scheduler`.
-        num_classes: number of classes that the source has.
-        gflops: billions of multiply-adds for one view of `gflops_size` pixels, as published; None: not published.
-        gflops_size: height and width for which `gflops` is stated.
+        num_classes: classes of the published weights.
+        stated_cost: the published count of operations; None: there is none.
         result: what published weights reach; None: there are none.
     """
 
     name: str
+    description: str
     params_millions: float
+    gflops: float
     source: str
     input: InputSpec
     training: Mapping[str, Any] = field(default_factory=dict)
     num_classes: int = 400
-    gflops: float | None = None
-    gflops_size: int | None = None
+    stated_cost: StatedCost | None = None
     result: Result | None = None
+
+    @property
+    def weights(self) -> Weights | None:
+        """The published weights that reach `result`; None: the zoo knows no file."""
+        return self.result.weights if self.result else None
 
     def as_dict(self) -> dict[str, Any]:
         """The card in plain dicts, lists, texts and numbers, as JSON holds them."""
@@ -110,15 +180,17 @@ _builders: dict[str, Builder] = {}
 def model(
     *,
     params_millions: float,
+    gflops: float,
     source: str,
     inputs: InputSpec,
     training: Mapping[str, Any] | None = None,
     num_classes: int = 400,
-    gflops: float | None = None,
-    gflops_size: int | None = None,
+    stated_cost: StatedCost | None = None,
     result: Result | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
+
+    The arguments are those of `Card`; the description is the first line of the function's docstring.
 
     Raises:
         ConfigError: the zoo has a model of that name.
@@ -129,7 +201,16 @@ def model(
         if name in _builders and _builders[name].__module__ != builder.__module__:
             raise ConfigError(f"the zoo has a model {name!r} already, from {_builders[name].__module__}")
         _cards[name] = Card(
-            name, params_millions, source, inputs, training or {}, num_classes, gflops, gflops_size, result
+            name=name,
+            description=(builder.__doc__ or "").partition("\n")[0].strip(),
+            params_millions=params_millions,
+            gflops=gflops,
+            source=source,
+            input=inputs,
+            training=training or {},
+            num_classes=num_classes,
+            stated_cost=stated_cost,
+            result=result,
         )
         _builders[name] = builder
         return builder
@@ -155,28 +236,35 @@ def card(name: str) -> Card:
     return copy.deepcopy(_cards[name])
 
 
-def model_config(name: str, num_classes: int) -> ModelConfig:
-    """Config of a model that tells `num_classes` classes apart, for `MODELS.build`.
+def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
+    """Config of a model that tells `num_classes` classes apart, for `MODELS.build`; None: as many as on its card.
 
     Raises:
         ConfigError: there is no such model, or fewer than 1 class.
     """
-    card(name)
+    own = card(name).num_classes
+    num_classes = own if num_classes is None else num_classes
     if num_classes < 1:
         raise ConfigError(f"a model needs at least 1 class, got num_classes={num_classes}")
     return _builders[name](num_classes)
 
 
-def create_model(name: str, *, num_classes: int) -> nn.Module:
+def create_model(name: str, *, num_classes: int | None = None, pretrained: bool = False) -> nn.Module:
     """Build a model with fresh weights.
 
     Args:
         name: see `names`.
-        num_classes: number of classes, N.
+        num_classes: number of classes, N; None: as many as on its card.
+        pretrained: not yet; `card(name).weights` tells where published weights are.
 
     Raises:
-        ConfigError: there is no such model, or fewer than 1 class.
+        ConfigError: there is no such model, fewer than 1 class, or `pretrained` is asked for.
     """
+    if pretrained:
+        raise ConfigError(
+            f"create_model cannot load the published weights of {name!r} yet: get the file of zoo.card({name!r}).weights.url, "
+            "and load it with kinema.models.load_checkpoint"
+        )
     built: BaseModule = MODELS.build(model_config(name, num_classes))
     built.init_weights()
     return built

@@ -7,6 +7,7 @@ _COMPACT_INPUT = InputSpec(clip_len=8, frame_interval=2, num_clips=1, size=56, s
 
 @model(
     params_millions=0.20,
+    gflops=0.043,
     num_classes=8,
     source="Kinema's own, for training on a CPU",
     inputs=_COMPACT_INPUT,

@@ -1,8 +1,9 @@
-"""What the published networks of the zoo share: recipe, input, head, results."""
+"""What the published networks of the zoo share: recipe, input, head, results, weights."""
 
+import re
 from typing import Any
 
-from kinema.models.zoo.cards import InputSpec, ModelConfig, Result
+from kinema.models.zoo.cards import InputSpec, ModelConfig, Result, Weights
 
 # The published recipes' SGD, with a learning rate for batches of 16.
 SGD: dict[str, Any] = {
@@ -16,17 +17,68 @@ SGD: dict[str, Any] = {
     ],
 }
 
+IMAGENET = "ImageNet weights"
+_FILES = "https://download.openmmlab.com/mmaction/"
+_FOLDERS = {"ircsn": "csn", "ipcsn": "csn"}
+
 
 def clips(clip_len: int, frame_interval: int, **others: Any) -> InputSpec:
     """Input of most: ten clips of 224 x 224 pixels."""
     return InputSpec(clip_len, frame_interval, **{"num_clips": 10, "size": 224, "short_side": 256, **others})
 
 
-def kinetics(top1: float, top5: float | None, config: str, protocol: str = "10 x 3") -> Result:
-    """What the weights of an OpenMMLab config reach on Kinetics-400."""
-    return Result(top1, top5, "Kinetics-400", protocol, config)
-
-
 def i3d_head(num_classes: int, in_channels: int = 2048) -> ModelConfig:
     """The head of most: average, drop half of the features, classify."""
     return {"type": "I3DHead", "num_classes": num_classes, "in_channels": in_channels, "dropout_ratio": 0.5}
+
+
+def published(
+    dataset: str,
+    top1: float,
+    top5: float | None,
+    config: str,
+    file: str | None,
+    *,
+    start: str | None = None,
+    protocol: str = "10 x 3",
+    size: int = 256,
+    converted: bool = False,
+) -> Result:
+    """What the weights of an OpenMMLab config reach, and where they are.
+
+    Args:
+        dataset: what they were trained and tested on.
+        top1: see `Result`, as `top5`, `config`, `protocol` and `size`.
+        top5: see there.
+        config: see there.
+        file: their file: its date and hash, after the config's name; where it lies elsewhere, its path below OpenMMLab's files of
+            MMAction2; None: not published.
+        start: what the training started from; None: from scratch.
+        protocol: see there.
+        size: see there.
+        converted: Facebook Research trained them, and OpenMMLab converted the file.
+    """
+    if file is None:
+        return Result(top1, top5, dataset, protocol, size, config)
+    if "/" not in file:
+        family = re.split("[-_]", config)[0]
+        file = f"v1.0/recognition/{_FOLDERS.get(family, family)}/{config}/{config}_{file}.pth"
+    licence = (
+        "Published by OpenMMLab with MMAction2 (Apache-2.0)"
+        + (", converted from a file of Facebook Research" if converted else "")
+        + f". Trained on {dataset}"
+        + (f", starting from {start}" if start else "")
+        + "; the data's own terms apply."
+    )
+    return Result(top1, top5, dataset, protocol, size, config, Weights(_FILES + file, licence))
+
+
+def kinetics(top1: float, top5: float | None, config: str, file: str | None, **others: Any) -> Result:
+    """`published`, on Kinetics-400."""
+    return published("Kinetics-400", top1, top5, config, file, **others)
+
+
+def something(version: int, top1: float, top5: float, config: str, file: str, **others: Any) -> Result:
+    """`published`, on Something-Something, from ImageNet weights; most: two clips of 8 frames and three crops."""
+    dataset = f"Something-Something V{version}"
+    return published(dataset, top1, top5, config, file, **{"start": IMAGENET, "protocol": "16 x 3", **others})
