@@ -1,35 +1,209 @@
-"""`kinema models`: what can be trained."""
+"""`kinema models`: what can be trained, what it costs, what published weights reach."""
 
-from typing import Annotated
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
+from kinema.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kinema.models.complexity import LayerCount, OperationCount, Shape
+    from kinema.models.zoo import Card, InputSpec
+
+_WILDCARDS = frozenset("*?[")
+_NARROW = 92  # columns of a terminal below which a table leaves out one of its own
+_DEPTH = 2
+_SHORT = {"Kinetics-400": "K400", "Something-Something V1": "SSv1", "Something-Something V2": "SSv2"}
+_LEGEND = """\
+params: millions. GFLOPs: billions of multiply-adds for one such input.
+input: frames x their distance, or frames spread over the video; then pixels.
+top-1: percent that published weights reach on Kinetics-400 (K400) or
+Something-Something (SSv1, SSv2); views: clips x crops that were averaged.
+One model in full: kinema models NAME; its layers: kinema models NAME --layers"""
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Names to show, e.g. '*r50*'.")] = "*",
+    pattern: Annotated[str, typer.Argument(help="A name, or names with wildcards, e.g. '*r50*'.")] = "*",
+    weights: Annotated[bool, typer.Option("--weights", help="Show each model in full, with its weights.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Count one model layer by layer.")] = False,
+    depth: Annotated[
+        int | None, typer.Option(help="Levels of layers inside layers.", min=1, show_default=str(_DEPTH))
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the models that `kinema train --model` knows."""
-    from kinema.errors import ConfigError
+    """List the models that `kinema train --model` knows; a single name shows that model in full."""
+    if depth is not None and not layers:
+        raise typer.BadParameter("it goes with --layers", param_hint="--depth")
+    cards = _matching(pattern)
+    if layers:
+        _show_layers(cards, _DEPTH if depth is None else depth, as_json)
+    elif as_json:
+        print_json([card.as_dict() for card in cards])
+    elif weights or not _WILDCARDS.intersection(pattern):
+        print("\n\n".join(_in_full(card) for card in cards))
+    else:
+        _show_list(cards)
+
+
+def _matching(pattern: str) -> list["Card"]:
     from kinema.models import zoo
 
+    if not _WILDCARDS.intersection(pattern):
+        return [zoo.card(pattern)]
     names = zoo.names(pattern)
     if not names:
         raise ConfigError(f"no model is called like {pattern!r}; there are: {', '.join(zoo.names())}")
-    cards = [zoo.card(name) for name in names]
+    return [zoo.card(name) for name in names]
+
+
+# ---- the list
+
+
+def _show_list(cards: list["Card"]) -> None:
+    columns = ["name", "params", "GFLOPs", "input", "top-1", "views"]
+    rows = [_row(card) for card in cards]
+    if _columns() < _NARROW:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table("", columns, rows)
+    print(_LEGEND, file=sys.stderr)
+
+
+def _row(card: "Card") -> list[str]:
+    spec, result = card.input, card.result
+    seen = f"{spec.num_frames} spread" if _is_spread(spec) else f"{spec.clip_len} x {spec.frame_interval}"
+    row = [card.name, f"{card.params_millions:.2f}", f"{card.gflops:.2f}", f"{seen}, {spec.size}"]
+    if result is None:
+        return [*row, "", ""]
+    return [*row, f"{result.top1:.2f} {_SHORT.get(result.dataset, result.dataset)}", result.protocol]
+
+
+def _is_spread(spec: "InputSpec") -> bool:
+    """The model sees frames from all of the video, not a clip."""
+    return spec.format_shape == "NCHW" and spec.num_clips > 1
+
+
+def _columns() -> int:
+    """Of the terminal; many where there is none."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else 10_000
+
+
+# ---- one model in full
+
+
+def _in_full(card: "Card") -> str:
+    spec, result = card.input, card.result
+    facts = {
+        "what": card.description,
+        "source": card.source,
+        "parameters": f"{card.params_millions:.2f} million, with {card.num_classes} classes",
+        "input": _input(spec),
+        "cost": f"{card.gflops:.2f} GFLOPs (billions of multiply-adds) for such an input{_stated(card)}",
+    }
+    if result is None:
+        facts["weights"] = "none published"
+    else:
+        top5 = "" if result.top5 is None else f", top-5 {result.top5:.2f} %"
+        facts["result"] = f"top-1 {result.top1:.2f} %{top5} on {result.dataset}"
+        facts["measured"] = f"over {result.protocol} views (clips x crops) of {result.size} px"
+        facts["config"] = result.config
+        facts["weights"] = result.weights.url if result.weights else "the file is not published"
+        if result.weights:
+            facts["licence"] = result.weights.licence
+    width = min(max(_columns(), 40), 120)
+    lines = [card.name]
+    for name, text in facts.items():
+        # An address or a name stays in one piece, so that it can be copied.
+        lines += textwrap.wrap(
+            text,
+            width,
+            initial_indent=f"  {name:<12}",
+            subsequent_indent=" " * 14,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def _input(spec: "InputSpec") -> str:
+    kind = "of optical flow " if spec.modality == "Flow" else ""
+    size = f"{spec.size} x {spec.size} pixels"
+    if not _is_spread(spec):
+        return f"clips of {spec.clip_len} frames {kind}{spec.frame_interval} apart, {size}"
+    if spec.clip_len == 1:
+        return f"{spec.num_clips} single frames {kind}from all of the video, {size}"
+    return f"{spec.num_clips} times {spec.clip_len} frames {kind}from all of the video, {size}"
+
+
+def _stated(card: "Card") -> str:
+    cost = card.stated_cost
+    if cost is None:
+        return ""
+    beside = "norms" if cost.counts == "norms" else "norms, ReLUs and pooling"
+    return f"; published: {cost.gflops:.2f} for {cost.frames} frames of {cost.size} px, {beside} counted too"
+
+
+# ---- layers
+
+
+def _show_layers(cards: list["Card"], depth: int, as_json: bool) -> None:
+    if len(cards) > 1:
+        raise ConfigError(f"--layers counts one model, but {len(cards)} match: give one of {_some(cards)}")
+    card = cards[0]
+    count = _count(card)
     if as_json:
-        print_json([card.as_dict() for card in cards])
+        found = count.as_dict()
+        kept = [layer for layer, one in zip(found["layers"], count.layers, strict=True) if one.depth <= depth]
+        print_json({"name": card.name, **found, "layers": kept})
         return
-    rows = [
-        [
-            card.name,
-            f"{card.params_millions:.2f}",
-            f"{card.input.num_frames} frames of {card.input.size} px",
-            card.source,
-        ]
-        for card in cards
+    columns = ["layer", "type", "output", "params", "GFLOPs", "share"]
+    shown = [layer for layer in count.to_depth(depth) if layer.parameters or layer.multiply_adds]
+    rows = [_layer_row(layer, card.name, count) for layer in shown]
+    if _columns() < _NARROW:
+        columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
+    print_table("", columns, rows)
+    print(
+        f"For an input of {_by(count.input_shape)}. params: millions. GFLOPs: billions of\n"
+        "multiply-adds. A layer's figures include those of the layers inside it;\n"
+        f"--depth {depth + 1} shows more of these.",
+        file=sys.stderr,
+    )
+
+
+def _layer_row(layer: "LayerCount", model: str, count: "OperationCount") -> list[str]:
+    gflops = f"{layer.multiply_adds / 1e9:.3f}" if layer.multiply_adds else "0"
+    return [
+        "  " * layer.depth + (layer.path.rpartition(".")[2] or model),
+        layer.type,
+        ", ".join(map(_by, layer.output_shapes)),
+        f"{layer.parameters / 1e6:.3f}",
+        gflops,
+        f"{layer.multiply_adds / max(count.multiply_adds, 1):.1%}",
     ]
-    print_table("Models", ["name", "params (M)", "input", "source"], rows)
+
+
+def _by(shape: "Shape") -> str:
+    return "x".join(map(str, shape))
+
+
+def _some(cards: list["Card"]) -> str:
+    names = [card.name for card in cards[:3]]
+    return ", ".join(names) + (", ..." if len(cards) > len(names) else "")
+
+
+def _count(card: "Card") -> "OperationCount":
+    import torch
+
+    from kinema.models import zoo
+    from kinema.models.complexity import count_operations
+    from kinema.registry import MODELS
+
+    config: dict[str, Any] = zoo.model_config(card.name)
+    with torch.device("meta"):  # weights of no memory
+        model = MODELS.build(config)
+    return count_operations(model, card.input.view_shape())
