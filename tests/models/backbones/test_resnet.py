@@ -2,6 +2,7 @@ import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from kinema.errors import CheckpointError, ConfigError
@@ -95,6 +96,16 @@ def test_weights_are_initialised_by_kaiming_or_as_asked() -> None:
     other = ResNet(18, init_cfg={"type": "Constant", "layer": "Conv2d", "val": 3})
     other.init_weights()
     assert other.conv1.conv.weight.unique().tolist() == [3]
+
+
+def test_the_activation_of_configs_is_inside_of_blocks_and_relu_behind_them() -> None:
+    model = ResNet(50, num_stages=1, out_indices=(0,), act_cfg={"type": "LeakyReLU", "negative_slope": 0.3})
+    block = model.layer1[0].eval()
+    assert isinstance(model.conv1.activate, nn.LeakyReLU)
+    x = torch.randn(1, 64, 3, 3)
+    inner = F.leaky_relu(block.conv1.bn(block.conv1.conv(x)), 0.3)
+    inner = block.conv3(F.leaky_relu(block.conv2.bn(block.conv2.conv(inner)), 0.3))
+    torch.testing.assert_close(block(x), torch.relu(inner + block.downsample(x)))
 
 
 def torchvision_names(state: dict) -> dict:

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models import ResNetTIN, TANet
@@ -39,7 +40,7 @@ def test_tanet_exists_with_bottlenecks_only() -> None:
 
 def test_tin_has_the_parameters_and_names_of_published_files() -> None:
     with torch.device("meta"):
-        model = ResNetTIN(50, 8, shift_div=4)
+        model = ResNetTIN(50, num_segments=8, shift_div=4)
     state = {name: tuple(one.shape) for name, one in model.state_dict().items()}
     assert len(state) == 446
     assert sum(one.numel() for one in model.parameters()) + 174 * 2049 == 23_895_566, "with the head of Something V1"
@@ -60,7 +61,7 @@ def test_tin_has_the_parameters_and_names_of_published_files() -> None:
 
 
 def test_tin_trains_all_its_parts_and_keeps_clips_apart() -> None:
-    model = ResNetTIN(18, 2, shift_div=4, num_stages=2, out_indices=(1,)).train()
+    model = ResNetTIN(18, num_segments=2, shift_div=4, num_stages=2, out_indices=(1,)).train()
     model(FRAMES).square().mean().backward()
     assert [name for name, one in model.named_parameters() if one.grad is None] == []
     assert isinstance(model.layer2[1].conv1.conv, CombineNet)
@@ -72,6 +73,27 @@ def test_tin_trains_all_its_parts_and_keeps_clips_apart() -> None:
         isinstance(one, TemporalInterlace)
         for one in ResNetTIN(18, is_tin=False, num_stages=1, out_indices=(0,)).modules()
     )
+
+
+def test_tin_moves_channels_in_every_block_also_of_deep_networks() -> None:
+    with torch.device("meta"):
+        model = ResNetTIN(101, shift_div=4, num_stages=2, out_indices=(1,))
+    assert sum(isinstance(one, TemporalInterlace) for one in model.modules()) == 3 + 4
+
+
+def test_tin_takes_arguments_of_tsm_that_do_not_concern_it() -> None:
+    settings = {"shift_div": 4, "num_stages": 1, "out_indices": (0,)}
+    plain = ResNetTIN(18, True, **settings)
+    other = ResNetTIN(18, is_shift=False, shift_place="block", temporal_pool=True, **settings)
+    assert list(other.state_dict()) == list(plain.state_dict())
+    assert not any(isinstance(one, TemporalInterlace) for one in ResNetTIN(18, False, **settings).modules())
+
+
+def test_partial_batch_norm_leaves_the_adaptive_modules_alone() -> None:
+    model = TANet(50, 2, num_stages=1, out_indices=(0,), partial_bn=True).train()
+    norms = {name: one for name, one in model.named_modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)}
+    learning = {name for name, one in norms.items() if one.training and one.weight.requires_grad}
+    assert learning == {"conv1.bn", *(f"layer1.{block}.tam.{part}.1" for block in range(3) for part in "GL")}
 
 
 def test_tin_refuses_a_share_that_makes_no_groups() -> None:

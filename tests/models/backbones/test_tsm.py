@@ -85,6 +85,25 @@ def test_what_is_frozen_stays_frozen_under_the_wrappers() -> None:
     assert model.layer2[0].conv1.conv.net.weight.grad is not None
 
 
+def test_non_local_blocks_need_no_settings() -> None:
+    model = ResNetTSM(18, 4, non_local=(0, (1, 0), 0, 0))
+    block = model.layer2[0].non_local_block
+    assert (block.mode, block.use_scale, block.sub_sample, block.conv_out.norm) == (
+        "embedded_gaussian",
+        True,
+        False,
+        None,
+    )
+
+
+def test_partial_batch_norm_lets_the_norms_that_learn_motion_go_on() -> None:
+    model = ResNetTSM(18, 4, non_local=(0, (1, 0), 0, 0), non_local_cfg=NON_LOCAL, partial_bn=True).train()
+    norms = {name: one for name, one in model.named_modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)}
+    learning = {name for name, one in norms.items() if one.training and one.weight.requires_grad}
+    assert learning == {"conv1.bn", "layer2.0.non_local_block.conv_out.bn"}
+    assert len(norms) == 21
+
+
 def test_mobilenet_shifts_inside_its_shortcuts() -> None:
     model = MobileNetV2TSM(num_segments=4)
     blocks = [one for one in model.modules() if isinstance(one, InvertedResidual)]
@@ -99,13 +118,10 @@ def test_mobilenet_shifts_inside_its_shortcuts() -> None:
     [
         ({"depth": 20}, "ResNetTSM has no depth 20: there are 18, 34, 50, 101, 152"),
         ({"shift_place": "blocks"}, "shift_place of ResNetTSM must be 'blockres' or 'block', got 'blocks'"),
-        (
-            {"num_segments": 1, "temporal_pool": True},
-            "num_segments of ResNetTSM is too small: 1 with temporal_pool=True",
-        ),
+        ({"num_segments": 0}, "num_segments of ResNetTSM must be at least 1, got 0"),
+        ({"num_segments": 7, "temporal_pool": True}, "halves num_segments, which must be even, got 7"),
         ({"num_stages": 2, "out_indices": (1,), "non_local": (0, 0, 1)}, "names 3 stages, but there are 2"),
         ({"non_local": (0, 1)}, "non_local of ResNetTSM names 2 stages, but there are 4"),
-        ({"non_local": (0, 1, 0, 0)}, "names blocks, but non_local_cfg is empty: set it, e.g. to dict"),
         (
             {"non_local": (0, (1, 0, 1), 0, 0), "non_local_cfg": NON_LOCAL},
             "has 3 flags for stage 2, which has 2 blocks at depth 18: give one a block",

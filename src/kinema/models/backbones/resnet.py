@@ -2,6 +2,7 @@
 
 Source: Deep Residual Learning, He et al. 2016, arXiv:1512.03385, table 1.
 Departures: `style="pytorch"` strides in the 3 x 3 convolution of a bottleneck; "caffe" in the first one, as the paper does.
+What follows the sum of a block is ReLU whatever `act_cfg` says, as in the networks that published weights come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
-from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
+from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_frames
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -76,7 +77,7 @@ class _Block(nn.Module):
             {"bias": False, "conv_cfg": conv_cfg, "norm_cfg": norm_cfg},
             act_cfg,
         )
-        self.relu = build_activation_layer(act_cfg)
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
     def _add_convs(
@@ -175,9 +176,10 @@ class ResNet(BaseModule):
         frozen_stages: the stem and so many stages are not trained; -1: all are.
         conv_cfg: type of the convolutions.
         norm_cfg: type and settings of the norms.
-        act_cfg: type of the activations.
+        act_cfg: type of the activations inside of blocks and behind the stem.
         norm_eval: batch norms use and keep their running statistics in training.
-        partial_bn: so do all but the first one, and their weights are not trained.
+        partial_bn: so do all of the image network but the first one, and their weights are not trained; those of layers that
+            learn motion, which no image network has trained, go on learning.
         with_cp: recompute the blocks in the backward pass, for less memory.
         init_cfg: replaces the initialisation: Kaiming normal, norms 1.
 
@@ -267,7 +269,7 @@ class ResNet(BaseModule):
             fix_batch_norms(self)
         if mode and self.partial_bn:
             for layer in self.res_layers:
-                fix_batch_norms(self.get_submodule(layer), freeze_parameters=True)
+                fix_batch_norms(self.get_submodule(layer), freeze_parameters=True, kind=nn.BatchNorm2d)
         return self
 
 

@@ -1,6 +1,6 @@
 """TIN: a ResNet whose blocks move groups of channels in time by learnt distances.
 
-Source: TIN, Shao et al. 2020, arXiv:2001.06499. As in TSM, every second block does so in networks of 101 and 152 layers.
+Source: TIN, Shao et al. 2020, arXiv:2001.06499. Unlike in TSM, every block does so in networks of 101 and 152 layers too.
 Departure from the original: the move is a gather in plain torch, where the original needs a compiled CUDA operation.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinema.models.backbones.resnet import ACT, CONV, NORM, Style
-from kinema.models.backbones.resnet_tsm import ResNetTSM, shift_every
+from kinema.models.backbones.resnet_tsm import ResNetTSM, ShiftPlace
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg, TemporalInterlace
 from kinema.registry import MODELS
@@ -39,11 +39,14 @@ class ResNetTIN(ResNetTSM):
 
     Args:
         depth: see `ResNet`.
-        num_segments: frames of a clip.
         is_tin: move channels in time; without it the network is a ResNet.
-        shift_div: one channel in `shift_div` moves.
+        num_segments: frames of a clip.
+        is_shift: of `ResNetTSM`, as `shift_place` and `temporal_pool`: is taken for the sake of configs, and changes nothing.
         non_local: see `ResNetTSM`.
         non_local_cfg: see there.
+        shift_div: one channel in `shift_div` moves; the published networks have 4.
+        shift_place: see `is_shift`.
+        temporal_pool: see `is_shift`.
         pretrained2d: see there.
         pretrained: see `ResNet`, as all that follow.
         torchvision_pretrain: see there.
@@ -69,12 +72,15 @@ class ResNetTIN(ResNetTSM):
     def __init__(
         self,
         depth: int,
-        num_segments: int = 8,
         is_tin: bool = True,
-        shift_div: int = 4,
         *,
+        num_segments: int = 8,
+        is_shift: bool = True,
         non_local: Sequence[int | Sequence[int]] = (0, 0, 0, 0),
         non_local_cfg: Mapping[str, Any] | None = None,
+        shift_div: int = 8,
+        shift_place: ShiftPlace = "blockres",
+        temporal_pool: bool = False,
         pretrained2d: bool = True,
         pretrained: str | None = None,
         torchvision_pretrain: bool = True,
@@ -121,8 +127,7 @@ class ResNetTIN(ResNetTSM):
         self.is_tin = is_tin
 
     def _add_shifts(self, layer: nn.Module, frames: int) -> None:
-        for index, block in enumerate(list(layer.children())):
-            if index % shift_every(self.depth) == 0:
-                conv = block.get_submodule("conv1")
-                inner = conv.get_submodule("conv")
-                conv.conv = CombineNet(TemporalInterlace(inner.in_channels, frames, self.shift_div), inner)  # type: ignore[arg-type]
+        for block in layer.children():
+            conv = block.get_submodule("conv1")
+            inner = conv.get_submodule("conv")
+            conv.conv = CombineNet(TemporalInterlace(inner.in_channels, frames, self.shift_div), inner)  # type: ignore[arg-type]

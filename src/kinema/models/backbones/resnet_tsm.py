@@ -75,7 +75,7 @@ class ResNetTSM(ResNet):
         num_segments: frames of a clip.
         is_shift: shift in time; without it the network is a ResNet.
         non_local: for each stage, 1 or 0 for all its blocks, or a flag a block: a non-local block behind it.
-        non_local_cfg: arguments of `NonLocal3d`; needed where `non_local` names a block.
+        non_local_cfg: arguments of `NonLocal3d`.
         shift_div: one channel in `shift_div` moves back in time, one forth.
         shift_place: `"blockres"`: the shift is beside the shortcut; `"block"`: in front of the whole block.
         temporal_pool: halve the frames in front of the second stage.
@@ -98,7 +98,8 @@ class ResNetTSM(ResNet):
         init_cfg: see there.
 
     Raises:
-        ConfigError: as `ResNet`; a place of shift that does not exist; a non-local block where there is no stage or block.
+        ConfigError: as `ResNet`; a place of shift that does not exist; a non-local block where there is no stage or block;
+            frames that cannot be halved.
     """
 
     def __init__(
@@ -151,8 +152,10 @@ class ResNetTSM(ResNet):
         )
         if shift_place not in ("blockres", "block"):
             raise ConfigError(f"shift_place of ResNetTSM must be 'blockres' or 'block', got {shift_place!r}")
-        if num_segments < 2 if temporal_pool else num_segments < 1:
-            raise ConfigError(f"num_segments of ResNetTSM is too small: {num_segments} with {temporal_pool=}")
+        if num_segments < 1:
+            raise ConfigError(f"num_segments of ResNetTSM must be at least 1, got {num_segments}")
+        if temporal_pool and num_segments % 2:
+            raise ConfigError(f"temporal_pool of ResNetTSM halves num_segments, which must be even, got {num_segments}")
         self.num_segments = num_segments
         self.is_shift = is_shift
         self.shift_div = shift_div
@@ -178,11 +181,6 @@ class ResNetTSM(ResNet):
             raise ConfigError(
                 f"non_local of ResNetTSM names {len(self.non_local)} stages, but there are {self.num_stages}"
             )
-        if any(map(_is_set, self.non_local)) and not self.non_local_cfg:
-            raise ConfigError(
-                "non_local of ResNetTSM names blocks, but non_local_cfg is empty: set it, e.g. to "
-                "dict(sub_sample=True, use_scale=False, norm_cfg=dict(type='BN3d'), mode='embedded_gaussian')"
-            )
         flags = []
         for number, (stage, count) in enumerate(zip(self.non_local, self.stage_blocks, strict=False), start=1):
             stage = (stage,) * count if isinstance(stage, int) else tuple(stage)
@@ -195,10 +193,11 @@ class ResNetTSM(ResNet):
         return flags
 
     def _add_shifts(self, layer: nn.Module, frames: int) -> None:
+        every = 2 if self.depth >= 101 else 1
         for index, block in enumerate(list(layer.children())):
             if self.shift_place == "block":
                 layer.add_module(str(index), TemporalShift(block, frames, self.shift_div))
-            elif index % shift_every(self.depth) == 0:
+            elif index % every == 0:
                 conv = block.get_submodule("conv1")
                 conv.conv = TemporalShift(conv.get_submodule("conv"), frames, self.shift_div)
 
@@ -207,11 +206,6 @@ class ResNetTSM(ResNet):
         for index, (block, flag) in enumerate(zip(list(layer.children()), flags, strict=True)):
             if flag:
                 layer.add_module(str(index), NL3DWrapper(block, frames, self.non_local_cfg, channels=channels))
-
-
-def shift_every(depth: int) -> int:
-    """Which blocks exchange information in time: every one, or every second one in deep networks."""
-    return 2 if depth >= 101 else 1
 
 
 def _is_set(stage: int | Sequence[int]) -> bool:

@@ -14,15 +14,16 @@ def freeze(modules: Iterable[nn.Module]) -> None:
             parameter.requires_grad = False
 
 
-def fix_batch_norms(network: nn.Module, *, freeze_parameters: bool = False) -> None:
+def fix_batch_norms(network: nn.Module, *, freeze_parameters: bool = False, kind: type[nn.Module] = _BatchNorm) -> None:
     """Let batch norms of a network use their running statistics, unchanged, also in training.
 
     Args:
         network: whose batch norms, at any depth, are put into evaluation mode.
         freeze_parameters: also take their weights and biases out of training.
+        kind: only batch norms of this class.
     """
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, kind):
             module.eval()
             if freeze_parameters:
                 for parameter in module.parameters():
