@@ -63,6 +63,18 @@ def test_connections_can_be_chosen_widened_and_normalised() -> None:
     assert network(clips())[0].shape == (1, 128, 2, 1, 1)
 
 
+def test_pathways_pool_after_the_stem_whatever_their_settings_say() -> None:
+    plain, other = small(), small(slow={"with_pool1": False, "with_pool2": True}, fast={"with_pool1": False})
+    other.load_state_dict(plain.state_dict())
+    for one, same in zip(plain.eval()(clips()), other.eval()(clips()), strict=True):
+        torch.testing.assert_close(one, same)
+
+
+def test_pathways_take_the_options_of_connections_that_they_do_not_have() -> None:
+    network = small(fast={"lateral_inv": True, "lateral_norm": True, "lateral_activate": (0, 1, 0, 1)})
+    assert list(network.state_dict()) == list(small().state_dict())
+
+
 def test_depths_may_differ_where_the_blocks_agree() -> None:
     network = small(slow={"depth": 34}, fast={"in_channels": 3})
     assert len(network.slow_path.layer3) == 6
@@ -97,6 +109,16 @@ def test_wrong_configs_say_what_is_wrong() -> None:
         ResNet3dSlowFast(slow_pathway={"type": "ResNet3d", "depth": 18})
     with pytest.raises(ConfigError, match=r"lateral_activate=\(1, 1\) of ResNet3dPathway has 2 entries for 4 stages"):
         small(slow={"lateral_activate": (1, 1)})
+    with pytest.raises(
+        ConfigError, match=r"fast_pathway .* has lateral=True, but receives no features: only slow_pathway"
+    ):
+        small(fast={"lateral": True})
+    with pytest.raises(
+        ConfigError, match=r"ResNet3dPathway can receive .* a faster pathway only: set lateral_inv=False"
+    ):
+        small(slow={"lateral_inv": True})
+    with pytest.raises(ConfigError, match=r"ResNet3dSlowOnly has no second pathway .* set lateral=False"):
+        ResNet3dSlowOnly(depth=18, lateral=True)
     with pytest.raises(ConfigError, match=r"the clips have 9 frames, .* set clip_len to a multiple of 4"):
         small()(clips(9))
 

@@ -27,6 +27,7 @@ class ResNet3dPathway(ResNet3d):
 
     Args:
         lateral: there is a faster pathway.
+        lateral_inv: the other pathway is the slower one; is taken for the sake of configs where `lateral` is False.
         lateral_norm: a norm and an activation follow the lateral convolutions.
         speed_ratio: how many times as many frames the faster pathway sees.
         channel_ratio: how many times fewer channels it has.
@@ -34,12 +35,16 @@ class ResNet3dPathway(ResNet3d):
         lateral_infl: channels of a lateral connection per channel of the faster pathway.
         lateral_activate: for each stage, whether it receives a lateral connection.
         **settings: arguments of `ResNet3d`.
+
+    Raises:
+        ConfigError: as `ResNet3d`; `lateral_inv`, or too few entries of `lateral_activate`.
     """
 
     @takes_arguments_of(ResNet3d)
     def __init__(
         self,
         lateral: bool = False,
+        lateral_inv: bool = False,
         lateral_norm: bool = False,
         speed_ratio: int = 8,
         channel_ratio: int = 8,
@@ -48,6 +53,10 @@ class ResNet3dPathway(ResNet3d):
         lateral_activate: Sequence[int] = (1, 1, 1, 1),
         **settings: Any,
     ) -> None:
+        if lateral and lateral_inv:
+            raise ConfigError(
+                f"{type(self).__name__} can receive the features of a faster pathway only: set lateral_inv=False"
+            )
         # `ResNet3d` asks for these while it is built.
         self.lateral = lateral
         self.channel_ratio = channel_ratio
@@ -117,6 +126,9 @@ class ResNet3dSlowOnly(ResNet3dPathway):
         inflate: stages whose kernels span three frames.
         with_pool2: halve the frames after the first stage.
         **settings: arguments of `ResNet3dPathway` and `ResNet3d`.
+
+    Raises:
+        ConfigError: as `ResNet3d`; `lateral` is True.
     """
 
     @takes_arguments_of(ResNet3dPathway)
@@ -129,6 +141,10 @@ class ResNet3dSlowOnly(ResNet3dPathway):
         with_pool2: bool = False,
         **settings: Any,
     ) -> None:
+        if settings.get("lateral"):
+            raise ConfigError(
+                "ResNet3dSlowOnly has no second pathway to receive features from: set lateral=False, or take ResNet3dSlowFast"
+            )
         super().__init__(
             conv1_kernel=conv1_kernel,
             conv1_stride_t=conv1_stride_t,
@@ -166,7 +182,8 @@ FAST_PATHWAY: Mapping[str, Any] = {
 class ResNet3dSlowFast(BaseModule):
     """(B, C, T, H, W) -> slow (B, 2048, T / resample_rate, H/32, W/32) and fast (B, 256, T' , H/32, W/32) features.
 
-    T' = T * speed_ratio / resample_rate.
+    T' = T * speed_ratio / resample_rate. Both pathways pool after the stem and never after the first stage, as the published
+    networks do: their `with_pool1` and `with_pool2` change nothing.
 
     Args:
         pretrained: checkpoint of the whole network that `init_weights` loads.
@@ -199,6 +216,10 @@ class ResNet3dSlowFast(BaseModule):
             raise ConfigError(
                 f"resample_rate={resample_rate} of ResNet3dSlowFast must be a multiple of speed_ratio={speed_ratio}: the fast "
                 "pathway sees one of resample_rate / speed_ratio frames"
+            )
+        if fast_pathway.get("lateral"):
+            raise ConfigError(
+                "fast_pathway of ResNet3dSlowFast has lateral=True, but receives no features: only slow_pathway may have it"
             )
         slow = dict(slow_pathway)
         if slow.get("lateral"):
@@ -255,7 +276,7 @@ class ResNet3dSlowFast(BaseModule):
 
 
 def _pathway(what: str, cfg: Mapping[str, Any]) -> ResNet3dPathway:
-    pathway = MODELS.build(dict(cfg))
+    pathway = MODELS.build({**cfg, "with_pool1": True})
     if not isinstance(pathway, ResNet3dPathway):
         raise ConfigError(f"{what} of ResNet3dSlowFast must be of type 'resnet3d', got {type(pathway).__name__}")
     return pathway
