@@ -41,9 +41,9 @@ def test_squeeze_and_excitation_is_in_every_second_block_or_all_or_none() -> Non
     assert (ratio < 1).all()
 
 
-def test_swish_can_be_switched_off() -> None:
-    assert isinstance(X3D(num_stages=1).layer1[0].swish, nn.SiLU)
-    assert isinstance(X3D(num_stages=1, use_swish=False).layer1[0].swish, nn.ReLU)
+@pytest.mark.parametrize("use_swish", [True, False])
+def test_swish_follows_the_middle_convolution_whatever_configs_say(use_swish: bool) -> None:
+    assert isinstance(X3D(num_stages=1, use_swish=use_swish).layer1[0].swish, nn.SiLU)
 
 
 def test_frozen_stages_and_fixed_norms_stay_in_evaluation() -> None:

@@ -1,6 +1,7 @@
 """X3D: a small 3D network of channel-separated convolutions, grown step by step from an image network.
 
 Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 and section 3.
+As in the networks that published weights come from, Swish follows the middle convolutions whatever `use_swish` says.
 """
 
 import math
@@ -63,7 +64,6 @@ class X3DBlock(nn.Module):
         spatial_stride: step over height and width.
         downsample: the shortcut; None: the input itself.
         se_ratio: see `SqueezeExcite`; None: none.
-        use_swish: Swish follows the middle convolution, else the activation of `act_cfg`.
         conv_cfg: see `ConvModule`, as the next two.
         norm_cfg: norm.
         act_cfg: activation.
@@ -79,7 +79,6 @@ class X3DBlock(nn.Module):
         spatial_stride: int = 1,
         downsample: nn.Module | None = None,
         se_ratio: float | None = None,
-        use_swish: bool = True,
         conv_cfg: LayerCfg = CONV3D,
         norm_cfg: LayerCfg = BATCH_NORM,
         act_cfg: LayerCfg = RELU,
@@ -105,7 +104,7 @@ class X3DBlock(nn.Module):
         )
         self.conv3 = ConvModule(planes, outplanes, 1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
         self.se_module = None if se_ratio is None else SqueezeExcite(planes, se_ratio)
-        self.swish = nn.SiLU(inplace=True) if use_swish else build_activation_layer(act_cfg)
+        self.swish = nn.SiLU(inplace=True)
         self.relu = build_activation_layer(act_cfg)
 
     def init_weights(self) -> None:
@@ -140,7 +139,7 @@ class X3D(BaseModule):
         frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
         se_style: blocks with squeeze-and-excitation: `"half"`, every second from the first, or `"all"`.
         se_ratio: its width, as a share of the block's; None: none has it.
-        use_swish: see `X3DBlock`.
+        use_swish: is taken for the sake of configs; changes nothing, see above.
         conv_cfg: see `ConvModule`, as the next two.
         norm_cfg: norm.
         act_cfg: activation.
@@ -219,7 +218,6 @@ class X3D(BaseModule):
                         spatial_stride=stride if index == 0 else 1,
                         downsample=downsample,
                         se_ratio=se_ratio if se_style == "all" or index % 2 == 0 else None,
-                        use_swish=use_swish,
                         with_cp=with_cp,
                         zero_init_residual=zero_init_residual,
                         **layers,
