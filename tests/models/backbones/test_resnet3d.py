@@ -1,4 +1,3 @@
-import inspect
 from pathlib import Path
 
 import pytest
@@ -163,6 +162,12 @@ def test_norm_and_convolution_are_chosen_by_config() -> None:
     assert isinstance(network.layer1[0].relu, nn.SiLU)
 
 
+def test_a_number_alone_is_the_pattern_of_all_stages() -> None:
+    network = ResNet3d(18, inflate=0, non_local=1, num_stages=2, out_indices=(1,), **SMALL)
+    assert {block.conv1.conv.kernel_size for block in (*network.layer1, *network.layer2)} == {(1, 3, 3)}
+    assert all(block.non_local_block is not None for block in (*network.layer1, *network.layer2))
+
+
 def test_wrong_configs_say_what_is_wrong() -> None:
     with pytest.raises(ConfigError, match=r"ResNet3d has no depth 51: there are 18, 34, 50, 101, 152"):
         ResNet3d(51)
@@ -199,17 +204,3 @@ def test_input_that_does_not_fit_says_what_to_set() -> None:
     with pytest.raises(ValueError, match=r"ResNet3d takes clips of shape \(batch, channels, frames, height, width\)"):
         network(torch.zeros(1, 3, 32, 32))
     assert ResNet3d(18, in_channels=10, **SMALL).eval()(clips(channels=10)).shape == (1, 64, 4, 1, 1)
-
-
-def test_positions_of_the_arguments_are_the_originals() -> None:
-    names = list(inspect.signature(ResNet3d).parameters)
-    assert names[:8] == [
-        "depth",
-        "pretrained",
-        "stage_blocks",
-        "pretrained2d",
-        "in_channels",
-        "num_stages",
-        "base_channels",
-        "out_indices",
-    ]

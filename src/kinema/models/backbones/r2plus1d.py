@@ -3,6 +3,7 @@
 Source: A Closer Look at Spatiotemporal Convolutions, Tran et al. 2018, arXiv:1711.11248.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from kinema.errors import ConfigError
@@ -18,9 +19,13 @@ class ResNet2Plus1d(ResNet3d):
     """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). Frames are never pooled after the first stage.
 
     Args:
-        depth: see `ResNet3d`, as `pretrained`.
+        depth: see `ResNet3d`, as all that is not said here.
         pretrained: checkpoint that `init_weights` loads; of a network of this kind, as an image network has no weights for it.
+        stage_blocks: see there.
         pretrained2d: must be False.
+        in_channels: see there.
+        num_stages: see there.
+        base_channels: see there.
         conv_cfg: `Conv2plus1d`.
         **settings: further arguments of `ResNet3d`.
 
@@ -33,8 +38,12 @@ class ResNet2Plus1d(ResNet3d):
         self,
         depth: int = 50,
         pretrained: str | None = None,
-        *,
+        stage_blocks: Sequence[int] | None = None,
         pretrained2d: bool = False,
+        in_channels: int = 3,
+        num_stages: int = 4,
+        base_channels: int = 64,
+        *,
         conv_cfg: LayerCfg = CONV,
         **settings: Any,
     ) -> None:
@@ -44,4 +53,14 @@ class ResNet2Plus1d(ResNet3d):
             )
         if conv_cfg.get("type") != "Conv2plus1d":
             raise ConfigError(f"conv_cfg of ResNet2Plus1d must be of type 'Conv2plus1d', got {dict(conv_cfg)}")
-        super().__init__(depth, pretrained, pretrained2d=False, conv_cfg=conv_cfg, **{**settings, "with_pool2": False})
+        super().__init__(
+            depth,
+            pretrained,
+            stage_blocks,
+            pretrained2d,
+            in_channels,
+            num_stages,
+            base_channels,
+            conv_cfg=conv_cfg,
+            **{**settings, "with_pool2": False},
+        )

@@ -30,8 +30,8 @@ from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
-# For each stage one number, or one a block.
-Pattern = Sequence[int | Sequence[int]]
+# For each stage one number, or one a block; a number alone is that of all stages.
+Pattern = int | Sequence[int | Sequence[int]]
 Init = TypeVar("Init", bound=Callable[..., None])
 
 INIT_CFG: InitCfg = (
@@ -229,13 +229,14 @@ class ResNet3d(BaseModule):
         `names_parts`: a number that is not 0 asks for a part of its own, so none may point past the last stage, and where
         all are 0 their count does not matter.
         """
+        pattern = (pattern,) * self.num_stages if isinstance(pattern, int) else tuple(pattern)
         entries = list(pattern)
         surplus = names_parts and _any(entries[self.num_stages :])
         if names_parts and not _any(entries):
             entries += [0] * (self.num_stages - len(entries))
         if len(entries) < self.num_stages or surplus:
             raise ConfigError(
-                f"{name}={tuple(pattern)} of {type(self).__name__} has {len(pattern)} entries, but the network has "
+                f"{name}={pattern} of {type(self).__name__} has {len(pattern)} entries, but the network has "
                 f"{self.num_stages} stages: give one entry a stage"
             )
         result = []

@@ -40,6 +40,7 @@ class ConvModule(nn.Module):
         with_spectral_norm: divide the weight by its largest singular value.
         padding_mode: `"zeros"`, `"reflect"`, `"circular"` or `"replicate"`.
         order: the three in the order in which they are applied; `("norm", "act", "conv")` is pre-activation.
+        efficient_conv_bn_eval: is taken for the sake of configs; changes nothing.
 
     Raises:
         ConfigError: `order` is not a permutation of the three, or a config names no layer.
@@ -62,6 +63,7 @@ class ConvModule(nn.Module):
         with_spectral_norm: bool = False,
         padding_mode: Literal["zeros", "reflect", "circular", "replicate"] = "zeros",
         order: Sequence[str] = ("conv", "norm", "act"),
+        efficient_conv_bn_eval: bool = False,
     ) -> None:
         super().__init__()
         if sorted(order) != ["act", "conv", "norm"]:

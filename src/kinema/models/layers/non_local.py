@@ -27,12 +27,12 @@ class _NonLocal(nn.Module):
 
     Args:
         in_channels: C.
+        sub_sample: look only at the maxima of neighbourhoods of two by two (positions of one frame, in 3D).
+        conv_cfg: convolution; None: that of the block's dimensions.
         reduction: the positions are compared in C / `reduction` channels.
         use_scale: divide the comparisons of `"embedded_gaussian"` by the square root of those channels.
-        conv_cfg: convolution; None: that of the block's dimensions.
         norm_cfg: norm after the last convolution; None: none.
         mode: how two positions are compared, equations 2 to 6 of the paper.
-        sub_sample: look only at the maxima of neighbourhoods of two by two (positions of one frame, in 3D).
         zeros_init: `init_weights` makes the block the identity.
 
     Raises:
@@ -48,13 +48,13 @@ class _NonLocal(nn.Module):
     def __init__(
         self,
         in_channels: int,
+        sub_sample: bool = False,
+        conv_cfg: LayerCfg | None = None,
+        *,
         reduction: int = 2,
         use_scale: bool = True,
-        conv_cfg: LayerCfg | None = None,
         norm_cfg: LayerCfg | None = None,
         mode: NonLocalMode = "embedded_gaussian",
-        *,
-        sub_sample: bool = False,
         zeros_init: bool = True,
     ) -> None:
         super().__init__()
