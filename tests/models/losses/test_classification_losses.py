@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kinema.errors import ConfigError
 from kinema.models import BCELossWithLogits, CrossEntropyLoss
+from kinema.models.losses import AsymmetricLoss, FocalLoss
 from kinema.registry import MODELS
 
 SCORES = torch.tensor([[2.0, 1, 0], [0, 1, 3], [1, 0, 2]])
@@ -45,6 +47,19 @@ def test_binary_cross_entropy_gives_the_definition() -> None:
     loss = MODELS.build({"type": "BCELossWithLogits", "loss_weight": 0.5, "class_weight": weight})
     assert isinstance(loss, BCELossWithLogits)
     assert loss(SCORES, target).item() == pytest.approx(0.5 * slow.mean().item(), rel=1e-6)
+
+
+def test_labels_and_weights_that_do_not_fit_the_classes_say_what_to_set() -> None:
+    with pytest.raises(
+        ConfigError, match=r"a value for each of 3 classes, but labels are class numbers: set multi_class"
+    ):
+        BCELossWithLogits()(SCORES, LABELS)
+    for kind in (CrossEntropyLoss, BCELossWithLogits, FocalLoss, AsymmetricLoss):
+        loss = kind(class_weight=[1.0, 2.0])
+        with pytest.raises(
+            ConfigError, match=f"class_weight of {kind.__name__} has 2 values, .* num_classes=3: give one"
+        ):
+            loss(SCORES, F.one_hot(LABELS, 3).float())
 
 
 def test_class_weights_follow_the_model_and_stay_out_of_its_state() -> None:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.registry import MODELS
 
 
@@ -20,6 +21,15 @@ class _WeightedLoss(nn.Module):
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", weight, persistent=False)
 
+    def weight_of(self, cls_score: Tensor) -> Tensor | None:
+        """The factor of each class; `ConfigError` where the scores are of other classes."""
+        if self.class_weight is not None and len(self.class_weight) != cls_score.shape[1]:
+            raise ConfigError(
+                f"class_weight of {type(self).__name__} has {len(self.class_weight)} values, but the head has "
+                f"num_classes={cls_score.shape[1]}: give one value a class"
+            )
+        return self.class_weight
+
 
 @MODELS.register_module()
 class CrossEntropyLoss(_WeightedLoss):
@@ -32,7 +42,7 @@ class CrossEntropyLoss(_WeightedLoss):
 
     def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
         """(B, N) logits and (B,) class numbers or (B, N) probabilities -> scalar."""
-        weight = self.class_weight
+        weight = self.weight_of(cls_score)
         if cls_score.shape != label.shape:
             return self.loss_weight * F.cross_entropy(cls_score, label, weight=weight)
         log_probabilities = F.log_softmax(cls_score, dim=1)
@@ -52,6 +62,13 @@ class BCELossWithLogits(_WeightedLoss):
     """
 
     def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
-        """(B, N) logits and (B, N) labels in [0, 1] -> scalar."""
-        loss = F.binary_cross_entropy_with_logits(cls_score, label.to(cls_score.dtype), weight=self.class_weight)
+        """(B, N) logits and (B, N) labels in [0, 1] -> scalar; `ConfigError` for class numbers."""
+        if label.shape != cls_score.shape:
+            raise ConfigError(
+                f"BCELossWithLogits takes a value for each of {cls_score.shape[1]} classes, but labels are class numbers: set "
+                "multi_class=True and num_classes in the dataset, or loss_cls to CrossEntropyLoss"
+            )
+        loss = F.binary_cross_entropy_with_logits(
+            cls_score, label.to(cls_score.dtype), weight=self.weight_of(cls_score)
+        )
         return self.loss_weight * loss

@@ -55,8 +55,9 @@ class FocalLoss(_WeightedLoss):
         else:
             log_p = F.log_softmax(cls_score, dim=1)
             terms = label * _power(1 - log_p.exp(), self.gamma) * log_p
-        if self.class_weight is not None:
-            terms = terms * self.class_weight
+        weight = self.weight_of(cls_score)
+        if weight is not None:
+            terms = terms * weight
         return self.loss_weight * -(terms.mean() if self.use_sigmoid else terms.sum(1).mean())
 
 
@@ -144,8 +145,9 @@ class AsymmetricLoss(_WeightedLoss):
         # Without a margin, log(1 - p) of a large logit would be log(0).
         other = torch.log1p(-shifted) if self.margin else F.logsigmoid(-cls_score)
         terms = label * held + (1 - label) * _power(shifted, self.gamma_neg) * other
-        if self.class_weight is not None:
-            terms = terms * self.class_weight
+        weight = self.weight_of(cls_score)
+        if weight is not None:
+            terms = terms * weight
         return -self.loss_weight * terms.mean()
 
 
