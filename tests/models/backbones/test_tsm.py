@@ -85,17 +85,6 @@ def test_what_is_frozen_stays_frozen_under_the_wrappers() -> None:
     assert model.layer2[0].conv1.conv.net.weight.grad is not None
 
 
-def test_non_local_blocks_need_no_settings() -> None:
-    model = ResNetTSM(18, 4, non_local=(0, (1, 0), 0, 0))
-    block = model.layer2[0].non_local_block
-    assert (block.mode, block.use_scale, block.sub_sample, block.conv_out.norm) == (
-        "embedded_gaussian",
-        True,
-        False,
-        None,
-    )
-
-
 def test_partial_batch_norm_lets_the_norms_that_learn_motion_go_on() -> None:
     model = ResNetTSM(18, 4, non_local=(0, (1, 0), 0, 0), non_local_cfg=NON_LOCAL, partial_bn=True).train()
     norms = {name: one for name, one in model.named_modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)}
@@ -122,6 +111,7 @@ def test_mobilenet_shifts_inside_its_shortcuts() -> None:
         ({"num_segments": 7, "temporal_pool": True}, "halves num_segments, which must be even, got 7"),
         ({"num_stages": 2, "out_indices": (1,), "non_local": (0, 0, 1)}, "names 3 stages, but there are 2"),
         ({"non_local": (0, 1)}, "non_local of ResNetTSM names 2 stages, but there are 4"),
+        ({"non_local": (0, 1, 0, 0)}, "names blocks, but non_local_cfg is empty: set it, e.g. to dict"),
         (
             {"non_local": (0, (1, 0, 1), 0, 0), "non_local_cfg": NON_LOCAL},
             "has 3 flags for stage 2, which has 2 blocks at depth 18: give one a block",

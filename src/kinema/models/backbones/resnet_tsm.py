@@ -75,7 +75,7 @@ class ResNetTSM(ResNet):
         num_segments: frames of a clip.
         is_shift: shift in time; without it the network is a ResNet.
         non_local: for each stage, 1 or 0 for all its blocks, or a flag a block: a non-local block behind it.
-        non_local_cfg: arguments of `NonLocal3d`.
+        non_local_cfg: arguments of `NonLocal3d`; needed where `non_local` names a block.
         shift_div: one channel in `shift_div` moves back in time, one forth.
         shift_place: `"blockres"`: the shift is beside the shortcut; `"block"`: in front of the whole block.
         temporal_pool: halve the frames in front of the second stage.
@@ -180,6 +180,11 @@ class ResNetTSM(ResNet):
         if len(self.non_local) < self.num_stages or any(map(_is_set, self.non_local[self.num_stages :])):
             raise ConfigError(
                 f"non_local of ResNetTSM names {len(self.non_local)} stages, but there are {self.num_stages}"
+            )
+        if any(map(_is_set, self.non_local)) and not self.non_local_cfg:
+            raise ConfigError(
+                "non_local of ResNetTSM names blocks, but non_local_cfg is empty: set it, e.g. to "
+                "dict(sub_sample=True, use_scale=False, norm_cfg=dict(type='BN3d'), mode='embedded_gaussian')"
             )
         flags = []
         for number, (stage, count) in enumerate(zip(self.non_local, self.stage_blocks, strict=False), start=1):
