@@ -77,8 +77,12 @@ def test_the_auxiliary_head_classifies_the_last_but_one_level(labels, views) -> 
 
 
 def test_ways_that_are_not_set_are_not_gone() -> None:
-    neck = tpn(upsample_cfg=None, downsample_cfg=None, temporal_modulation_cfg=None, in_channels=(32, 64))
+    fusion = {"in_channels": (64, 64), "mid_channels": (32, 64), "out_channels": 64}
+    neck = tpn(
+        upsample_cfg=None, downsample_cfg=None, temporal_modulation_cfg=None, out_channels=64, level_fusion_cfg=fusion
+    )
     assert [len(neck.upsample_ops), len(neck.downsample_ops), len(neck.temporal_modulation_ops)] == [0, 0, 0]
+    assert neck(LEVELS)[0].shape == (2, 2048, 4, 4, 4)
 
 
 def test_weights_are_initialised_as_in_the_original() -> None:
@@ -144,6 +148,9 @@ def test_the_head_averages_frames_too() -> None:
         ({"flow_type": "up"}, "flow_type of TPN must be 'cascade' or 'parallel', got 'up'"),
         ({"level_fusion_cfg": None}, "TPN needs spatial_modulation_cfg and level_fusion_cfg"),
         ({"in_channels": (32,)}, r"TPN joins two levels or more, got in_channels=\(32,\)"),
+        ({"temporal_modulation_cfg": None}, "out_channels=32 of TPN must be that of spatial_modulation_cfg, 64, where"),
+        ({"temporal_modulation_cfg": {"downsample_scales": (2,)}}, "has 1 entries for the 2 levels of in_channels"),
+        ({"out_channels": 64}, r"level_fusion_cfg of TPN must be \(64, 64\), .* got \(32, 32\)"),
     ],
 )
 def test_wrong_settings_are_refused(changes, message) -> None:

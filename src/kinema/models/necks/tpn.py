@@ -241,6 +241,9 @@ class TPN(BaseModule):
         aux_head_cfg: arguments of `AuxHead` on the last but one level; None: no head.
         flow_type: `"cascade"`: the way back starts from what the first way made; `"parallel"`: from what it started from.
 
+    Attributes:
+        out_channels: channels of the result, 2048.
+
     Raises:
         ConfigError: a wrong `flow_type`, missing settings, fewer than two levels, or (when called) other levels.
     """
@@ -264,8 +267,11 @@ class TPN(BaseModule):
             raise ConfigError("TPN needs spatial_modulation_cfg and level_fusion_cfg")
         if len(in_channels) < 2:
             raise ConfigError(f"TPN joins two levels or more, got in_channels={tuple(in_channels)}")
+        _check_settings(
+            len(in_channels), out_channels, spatial_modulation_cfg, temporal_modulation_cfg, level_fusion_cfg
+        )
         self.in_channels = tuple(in_channels)
-        self.out_channels = out_channels
+        self.out_channels = _OUT_CHANNELS
         self.num_tpn_stages = len(in_channels)
         self.flow_type = flow_type
         self.temporal_modulation_ops = nn.ModuleList()
@@ -314,6 +320,30 @@ class TPN(BaseModule):
                 f"TPN was built with in_channels={self.in_channels}, but the backbone gives {what}: set out_indices of the "
                 "backbone and in_channels of the neck so that they agree"
             )
+
+
+def _check_settings(
+    count: int,
+    out_channels: int,
+    spatial: Mapping[str, Any],
+    temporal: Mapping[str, Any] | None,
+    fusion: Mapping[str, Any],
+) -> None:
+    """Do the settings speak of the same levels, and of the channels that these have on their way?"""
+    if temporal is None and spatial["out_channels"] != out_channels:
+        raise ConfigError(
+            f"out_channels={out_channels} of TPN must be that of spatial_modulation_cfg, {spatial['out_channels']}, where there is "
+            "no temporal_modulation_cfg to change it"
+        )
+    if temporal is not None and len(temporal["downsample_scales"]) != count:
+        raise ConfigError(
+            f"downsample_scales of TPN has {len(temporal['downsample_scales'])} entries for the {count} levels of in_channels"
+        )
+    if tuple(fusion["in_channels"]) != (out_channels,) * count:
+        raise ConfigError(
+            f"in_channels of level_fusion_cfg of TPN must be {(out_channels,) * count}, out_channels for each level, got "
+            f"{tuple(fusion['in_channels'])}"
+        )
 
 
 def _upsample(cfg: Mapping[str, Any]) -> nn.Module:
