@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import Recognizer2D, TSMHead, TSNHead
+from kinema.models import I3DHead, Recognizer2D, ResNet, TSMHead, TSNHead
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -145,13 +145,56 @@ def test_frames_that_do_not_make_whole_clips_are_refused_though_the_batch_would_
         Recognizer2D(Counting(), head(TSMHead, num_segments=4))(FRAMES, mode="predict")
 
 
+def tsm(num_segments: int, joined: int, pooled: bool = False, told: bool = False) -> Recognizer2D:
+    backbone = {"type": "ResNetTSM", "depth": 18, "num_segments": num_segments, "temporal_pool": pooled}
+    return Recognizer2D(backbone, TSMHead(4, 512, num_segments=joined, temporal_pool=told, average_clips="score"))
+
+
+def test_backbone_and_head_must_agree_about_the_frames_of_a_clip() -> None:
+    with pytest.raises(
+        ConfigError, match=r"\(ResNetTSM\) joins num_segments=4 frames, but TSMHead .*=6: set num_segments=4"
+    ):
+        tsm(4, 6)
+    with pytest.raises(ConfigError, match=r"\(ResNetTSM\) halves the frames .* set temporal_pool=True in cls_head"):
+        tsm(4, 4, pooled=True)
+    frames = torch.rand(1, 4, 3, 32, 32)
+    halves = tsm(4, 2).eval()
+    assert halves(frames, mode="predict")[0].pred_score.shape == (4,), "halves of a clip are averaged like views"
+    with pytest.raises(ConfigError, match=r"joins num_segments=4 .* \(TSMHead\) scores 2 of them: set num_segments=4"):
+        halves(frames, labelled(0), mode="loss")
+    assert "loss_cls" in tsm(2, 4)(frames, labelled(0), mode="loss")
+
+
+def test_a_head_of_2d_networks_is_checked_when_the_recognizer_is_built() -> None:
+    for kind in ("TSNHead", "TSMHead", "TRNHead", "TPNHead"):
+        message = (
+            rf"backbone \(ResNet\) gives 512 channels, but {kind} .* in_channels=2048: set in_channels=512 in cls_head"
+        )
+        with torch.device("meta"), pytest.raises(ConfigError, match=message):
+            Recognizer2D({"type": "ResNet", "depth": 18}, {"type": kind, "num_classes": 4, "in_channels": 2048})
+
+
+def test_pooled_features_of_frames_can_be_scored_by_the_head_of_3d_networks() -> None:
+    model = Recognizer2D(nn.Sequential(nn.AdaptiveAvgPool2d(1)), head(I3DHead, spatial_type=None)).eval()
+    expected = model.cls_head.fc_cls(FRAMES.mean((3, 4))).softmax(-1).mean(1)
+    torch.testing.assert_close(model(FRAMES, mode="predict")[1].pred_score, expected[1])
+
+
 def test_wrong_calls_say_what_is_wrong() -> None:
     model = Recognizer2D(Counting(), head())
-    with pytest.raises(ValueError, match=r"shape \(batch, segments, channels, height, width\), got \(6, 3, 5, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(batch, segments, channels, height, width\), got \(6, 3, 5, 5\): .*'NCHW'"
+    ):
         model(FRAMES[0])
     with pytest.raises(ValueError, match="mode 'loss' needs data_samples with gt_label"):
         model(FRAMES, mode="loss")
     with pytest.raises(ConfigError, match=r"a neck joins several levels of features, but the backbone \(Counting\)"):
         Recognizer2D(Counting(), head(), neck=SumNeck())(FRAMES)
+    with pytest.raises(
+        ConfigError, match=r"got \(1, 3, 8, 32, 32\), whose 3 channels .* before the segments: .*'NCHW'"
+    ):
+        Recognizer2D(ResNet(18), TSNHead(4, 512))(torch.rand(1, 3, 8, 32, 32))
+    with pytest.raises(ConfigError, match=r"I3DHead takes features .* for features of frames set cls_head to TSNHead"):
+        Recognizer2D(Counting(), I3DHead(4, 3))(FRAMES, mode="predict")
     with pytest.raises(ConfigError, match="gives 3 channels, but TSNHead was built with in_channels=7"):
         Recognizer2D(Counting(), TSNHead(4, 7))(FRAMES, labelled(0, 1), mode="loss")

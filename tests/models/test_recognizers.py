@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import I3DHead, Recognizer3D
+from kinema.models import BaseHead, I3DHead, Recognizer3D
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -111,8 +111,12 @@ def test_a_recognizer_builds_from_configs_and_trains_on_a_loaders_batch() -> Non
             {"test_cfg": {"average_clips": "prob"}},
             "test_cfg of Recognizer3D has no key 'average_clips'; set it in cls_head",
         ),
-        ({"test_cfg": {"max_views": 2}}, "has no key 'max_views'; its keys: max_testing_views"),
+        ({"test_cfg": {"max_views": 2}}, "has no key 'max_views'; its keys: fcn_test, max_testing_views"),
         ({"train_cfg": {"aux": 1}}, "train_cfg of Recognizer3D has no key 'aux'; its keys: none"),
+        (
+            {"test_cfg": {"fcn_test": True}},
+            r"fcn_test=True, but the head \(NoneType\) cannot classify as a convolution",
+        ),
         ({"test_cfg": {"max_testing_views": 0}}, "max_testing_views of test_cfg must be at least 1, got 0"),
     ],
 )
@@ -121,9 +125,89 @@ def test_wrong_settings_are_refused(arguments, message) -> None:
         Recognizer3D(CountingBackbone(), **arguments)
 
 
+BACKBONES = [
+    ({"type": "ResNet3d", "depth": 18}, "I3DHead", 2048, "512"),
+    ({"type": "ResNet3dSlowOnly", "depth": 50}, "I3DHead", 512, "2048"),
+    ({"type": "X3D", "gamma_b": 2.25}, "X3DHead", 192, "432"),
+    ({"type": "ResNet3dSlowFast"}, "SlowFastHead", 2048, "2304"),
+    ({"type": "C3D", "out_dim": 512}, "I3DHead", 512, "4096"),
+]
+
+
+@pytest.mark.parametrize(("backbone", "kind", "channels", "given"), BACKBONES)
+def test_a_head_for_other_channels_is_refused_when_the_recognizer_is_built(backbone, kind, channels, given) -> None:
+    cls_head = {"type": kind, "num_classes": 4, "in_channels": channels}
+    message = (
+        rf"the backbone \({backbone['type']}\) gives {given} channels, but {kind} .* in_channels={channels}: set in_ch"
+    )
+    with torch.device("meta"), pytest.raises(ConfigError, match=message):
+        Recognizer3D(backbone, cls_head)
+    with torch.device("meta"):
+        Recognizer3D(backbone, {**cls_head, "in_channels": int(given)})
+
+
+def test_a_head_for_other_features_is_refused_when_the_recognizer_is_built() -> None:
+    backbone = {"type": "ResNet3d", "depth": 18}
+    flat = {"type": "I3DHead", "num_classes": 4, "in_channels": 3 * 512, "spatial_type": None}
+    with torch.device("meta"):
+        Recognizer3D(backbone, flat)
+        with pytest.raises(ConfigError, match=r"gives 512 channels, but I3DHead .* in_channels=1000"):
+            Recognizer3D(backbone, {**flat, "in_channels": 1000})
+        with pytest.raises(ConfigError, match="SlowFastHead takes the features of two pathways"):
+            Recognizer3D(backbone, {"type": "SlowFastHead", "num_classes": 4, "in_channels": 512})
+
+
+def test_several_stages_give_features_but_no_scores() -> None:
+    backbone = {"type": "ResNet3d", "depth": 18, "base_channels": 8, "out_indices": (2, 3)}
+    model = Recognizer3D(backbone, I3DHead(4, 64)).eval()
+    clips = torch.zeros(1, 1, 3, 2, 32, 32)
+    assert [level.shape[1] for level in model(clips)] == [32, 64]
+    with pytest.raises(ConfigError, match="the backbone gives 2 features, but I3DHead takes one: set out_indices"):
+        model(clips, mode="predict")
+
+
+def test_a_head_of_ones_own_may_do_with_features_what_it_likes() -> None:
+    class Own(BaseHead):
+        def forward(self, x):
+            return x[:, : self.num_classes].mean((2, 3, 4))
+
+    model = Recognizer3D({"type": "ResNet3d", "depth": 18, "base_channels": 8}, Own(4, 1)).eval()
+    assert model(torch.zeros(1, 1, 3, 2, 32, 32), mode="predict")[0].pred_score.shape == (4,)
+
+
+def test_a_pyramid_of_clips_is_classified_as_a_convolution() -> None:
+    neck = {
+        "type": "TPN",
+        "in_channels": (128, 256),
+        "out_channels": 64,
+        "spatial_modulation_cfg": {"in_channels": (128, 256), "out_channels": 256},
+        "temporal_modulation_cfg": {"downsample_scales": (2, 2)},
+        "upsample_cfg": {"scale_factor": (1, 1, 1)},
+        "downsample_cfg": {"downsample_scale": (1, 1, 1)},
+        "level_fusion_cfg": {"in_channels": (64, 64), "mid_channels": (64, 64), "out_channels": 64},
+    }
+    cfg = {
+        "type": "Recognizer3D",
+        "backbone": {"type": "ResNet3dSlowOnly", "depth": 50, "base_channels": 8, "out_indices": (2, 3)},
+        "neck": neck,
+        "cls_head": {"type": "TPNHead", "num_classes": 4, "in_channels": 2048, "average_clips": "score"},
+    }
+    with pytest.raises(ConfigError, match=r"the neck \(TPN\) gives 2048 channels, but TPNHead .* in_channels=64"):
+        MODELS.build({**cfg, "cls_head": {**cfg["cls_head"], "in_channels": 64}})
+    plain, convolved = MODELS.build(cfg).eval(), MODELS.build({**cfg, "test_cfg": {"fcn_test": True}}).eval()
+    convolved.load_state_dict(plain.state_dict())
+    further = [name for name in convolved.state_dict() if name not in plain.state_dict()]
+    assert further == ["cls_head.new_cls.weight", "cls_head.new_cls.bias"]
+    clips = torch.rand(1, 2, 3, 2, 32, 32)
+    ours, same = (model(clips, mode="predict")[0].pred_score for model in (plain, convolved))
+    torch.testing.assert_close(ours, same)
+
+
 def test_wrong_calls_say_what_is_wrong() -> None:
     model = Recognizer3D(CountingBackbone(), head())
-    with pytest.raises(ValueError, match=r"shape \(batch, views, .*got \(5, 3, 4, 6, 6\); .* inputs\.unsqueeze\(1\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(batch, views, .*got \(5, 3, 4, 6, 6\): .*'NCTHW'.* inputs\.unsqueeze\(1\)"
+    ):
         model(CLIPS[0])
     with pytest.raises(ValueError, match="mode must be 'tensor', 'loss' or 'predict', got 'train'"):
         model(CLIPS, mode="train")

@@ -32,7 +32,7 @@ def test_chosen_outputs_frozen_stages_and_recomputation() -> None:
     model = MobileNetV2(out_indices=(0, 6), frozen_stages=2, norm_eval=True, with_cp=True).train()
     first, last = model(IMAGES)
     assert (first.shape, last.shape) == ((2, 16, 16, 16), (2, 320, 1, 1))
-    assert model.out_channels == 320
+    assert model.out_channels == (16, 320)
     last.sum().backward()
     trained = {name.split(".")[0] for name, one in model.named_parameters() if one.grad is not None}
     assert trained == {"layer3", "layer4", "layer5", "layer6", "layer7"}

@@ -46,6 +46,7 @@ def test_outputs_of_chosen_stages_have_their_sizes(depth) -> None:
     short = ResNet(depth, num_stages=2, out_indices=(1,))
     assert short(IMAGES).shape == (2, 128 * wide, 8, 8)
     assert short.out_channels == 128 * wide
+    assert ResNet(18, out_indices=(3, 1)).out_channels == (128, 512)
 
 
 def test_dilation_keeps_the_size_and_style_moves_the_stride() -> None:

@@ -141,6 +141,14 @@ def test_scores_that_do_not_divide_into_views_are_refused() -> None:
         Identity(3, 3).average_clip(SCORES, 3)
 
 
+def test_scores_of_other_clips_than_there_are_labels_for_are_refused() -> None:
+    message = r"Identity gives {} rows of scores for 3 samples: set .* num_segments .* alike in backbone and cls_head"
+    with pytest.raises(ConfigError, match=message.format(4)):
+        Identity(3, 3).loss(SCORES, samples(0, 1, 2))
+    with pytest.raises(ConfigError, match=message.format(2)):
+        Identity(3, 3).predict(SCORES[:2], samples(0, 1, 2))
+
+
 def test_topk_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"topk must be numbers from 1, got \(0,\)"):
         Identity(3, 3, topk=(0,))
@@ -178,6 +186,8 @@ def test_i3d_head_says_how_many_channels_the_backbone_gives() -> None:
         I3DHead(5, 4)((torch.rand(2, 4, 1, 1, 1), torch.rand(2, 4, 1, 1, 1)))
     with pytest.raises(ConfigError, match=r"I3DHead takes features of shape .*, got \(2, 4\): set spatial_type=None"):
         I3DHead(5, 4)(torch.rand(2, 4))
+    with pytest.raises(ConfigError, match=r"I3DHead takes features .*, got \(2, 4, 3, 3\): .* frames set .* TSNHead"):
+        I3DHead(5, 4)(torch.rand(2, 4, 3, 3), num_segs=2)
 
 
 def test_i3d_head_refuses_an_unknown_pooling() -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import AvgConsensus, TSMHead, TSNHead
+from kinema.models import AvgConsensus, TPNHead, TRNHead, TSMHead, TSNHead
 from kinema.registry import MODELS
 
 FEATS = torch.rand(6, 5, 2, 3)
@@ -35,7 +35,7 @@ def test_both_heads_average_over_frames() -> None:
 
 def test_a_backbone_that_pools_time_leaves_half_the_frames() -> None:
     assert TSMHead(4, 5, num_segments=6, temporal_pool=True)(FEATS).shape == (2, 4)
-    assert TSMHead(4, 5, num_segments=6, temporal_pool=True, is_shift=False)(FEATS).shape == (1, 4)
+    assert TSMHead(4, 5, num_segments=6, temporal_pool=True, is_shift=False)(FEATS).shape == (2, 4)
 
 
 def test_pooled_features_and_other_consensus_are_taken() -> None:
@@ -64,3 +64,27 @@ def test_wrong_settings_say_what_is_wrong() -> None:
         TSMHead(4, 5, num_segments=4)(FEATS)
     with pytest.raises(ConfigError, match="gives 5 channels, but TSMHead was built with in_channels=9"):
         TSMHead(4, 9)(FEATS)
+    for kind in (TSNHead, TSMHead):
+        with pytest.raises(ConfigError, match="consensus joins the segments, so it cannot be None: leave it out for"):
+            kind(4, 5, consensus=None)
+    message = r"consensus \(AvgConsensus\) must join .* \(2, 3, {}\) to .*, it gives \(2, 3, 1\): .* with dim=1"
+    with pytest.raises(ConfigError, match=message.format(5)):
+        TSNHead(4, 5, consensus=AvgConsensus(2))(FEATS, 3)
+    with pytest.raises(ConfigError, match=message.format(4)):
+        TSMHead(4, 5, num_segments=3, consensus=AvgConsensus(2))(FEATS)
+
+
+def test_features_of_clips_and_of_several_stages_are_sent_to_other_heads() -> None:
+    clips = torch.rand(8, 5, 2, 3, 3)
+    with pytest.raises(
+        ConfigError, match=r"TSNHead joins the frames .* num_segs .*: for a backbone of clips .* I3DHead"
+    ):
+        TSNHead(4, 5)(clips)
+    for kind in (TSMHead, TRNHead):
+        with pytest.raises(
+            ConfigError, match=rf"{kind.__name__} takes features of frames, .*\(8, 5, 2, 3, 3\): .* I3DHead"
+        ):
+            kind(4, 5)(clips)
+    for kind in (TSNHead, TPNHead, TSMHead, TRNHead):
+        with pytest.raises(ConfigError, match=f"gives 2 features, but {kind.__name__} takes one: set out_indices"):
+            kind(4, 5)((FEATS, FEATS))

@@ -19,5 +19,9 @@ def test_features_that_do_not_fit_say_what_to_set() -> None:
         ConfigError, match=r"the backbone gives 6 channels, but X3DHead .* set in_channels=6 in cls_head"
     ):
         X3DHead(5, 7)(torch.zeros(2, 6, 3, 2, 2))
+    with pytest.raises(
+        ConfigError, match=r"X3DHead takes features of shape .*, got \(2, 6, 3, 3\): .* frames set .* TSNHead"
+    ):
+        X3DHead(5, 6)(torch.zeros(2, 6, 3, 3), num_segs=2)
     with pytest.raises(ValueError, match=r"spatial_type must be 'avg' or 'max', got None"):
         X3DHead(5, 6, spatial_type=None)

@@ -99,7 +99,7 @@ class MobileNetV2(BaseModule):
         init_cfg: replaces the initialisation: Kaiming normal, norms 1.
 
     Attributes:
-        out_channels: channels of the last output.
+        out_channels: channels of the output; a tuple where `forward` returns one.
 
     Raises:
         ConfigError: a stage that does not exist.
@@ -146,7 +146,8 @@ class MobileNetV2(BaseModule):
         last = int(1280 * widen_factor) if widen_factor > 1 else 1280
         self.conv2 = ConvModule(channels, last, 1, **layers)
         self.layers.append("conv2")
-        self.out_channels = [*outputs, last][max(self.out_indices)]
+        widths = tuple([*outputs, last][index] for index in sorted(self.out_indices))
+        self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> Any:

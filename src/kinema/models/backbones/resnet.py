@@ -184,7 +184,8 @@ class ResNet(BaseModule):
         init_cfg: replaces the initialisation: Kaiming normal, norms 1.
 
     Attributes:
-        out_channels: channels of the last output; `feat_dim` is its old name.
+        out_channels: channels of the output; a tuple where `forward` returns one.
+        feat_dim: channels of the last output.
 
     Raises:
         ConfigError: a depth, number of stages, stage or style that does not exist.
@@ -236,7 +237,9 @@ class ResNet(BaseModule):
             settings = {"dilation": dilations[stage], "style": style, "with_cp": with_cp, **layers}
             self.add_module(layer, _stage(block, inplanes, 64 << stage, count, strides[stage], settings))
             inplanes = (64 << stage) * block.expansion
-        self.out_channels = self.feat_dim = (64 << max(self.out_indices)) * block.expansion
+        widths = tuple((64 << stage) * block.expansion for stage in sorted(self.out_indices))
+        self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
+        self.feat_dim = widths[-1]
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> Any:

@@ -190,7 +190,7 @@ class ResNet3d(BaseModule):
             self.res_layers.append(f"layer{stage + 1}")
             self.add_module(self.res_layers[-1], layer)
         self.feat_dim = inplanes
-        widths = tuple(base_channels * 2**stage * self.block.expansion for stage in self.out_indices)
+        widths = tuple(base_channels * 2**stage * self.block.expansion for stage in sorted(self.out_indices))
         self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
         self.train()
 

@@ -70,12 +70,23 @@ class BaseHead(BaseModule, ABC):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Features of B * V views -> (B * V, N) scores before any softmax."""
 
-    def check_channels(self, x: Tensor) -> None:
-        """Raise `ConfigError` unless dimension 1 of `x` has the channels that the head was made for."""
-        if x.shape[1] != self.in_channels:
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        """Raise `ConfigError` where the head cannot take what `source` gives. Recognizers ask when they are built.
+
+        Here nothing is checked: a head of one's own may do with features what it likes.
+
+        Args:
+            source: the backbone or, if there is one, the neck.
+            what: which of them it is.
+        """
+
+    def check_channels(self, x: Tensor | int, what: str = "backbone") -> None:
+        """Raise `ConfigError` unless `x`, or its dimension 1, is the number of channels that the head was made for."""
+        channels = x if isinstance(x, int) else x.shape[1]
+        if channels != self.in_channels:
             raise ConfigError(
-                f"the backbone gives {x.shape[1]} channels, but {type(self).__name__} was built with "
-                f"in_channels={self.in_channels}: set in_channels={x.shape[1]} in cls_head"
+                f"the {what} gives {channels} channels, but {type(self).__name__} was built with "
+                f"in_channels={self.in_channels}: set in_channels={channels} in cls_head"
             )
 
     # ---- training
@@ -93,14 +104,14 @@ class BaseHead(BaseModule, ABC):
             k above N that of N.
 
         Raises:
-            ConfigError: a label does not fit `num_classes`.
+            ConfigError: a label does not fit `num_classes`, or the scores are not of B samples.
         """
         return self.loss_by_feat(self(feats, **options), data_samples)
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """`loss`, from (B * V, N) scores."""
         labels = self._labels(data_samples).to(cls_scores.device)
-        labels = labels.repeat_interleave(len(cls_scores) // len(labels), dim=0)
+        labels = labels.repeat_interleave(self._num_views(cls_scores, len(labels)), dim=0)
         losses: dict[str, Tensor] = {}
         if labels.dim() == 1:
             best = cls_scores.detach().topk(min(max(self.topk), self.num_classes)).indices  # (B * V, k)
@@ -140,6 +151,16 @@ class BaseHead(BaseModule, ABC):
             )
         return labels
 
+    def _num_views(self, cls_scores: Tensor, num_samples: int) -> int:
+        """Rows of scores a sample."""
+        num_views, rest = divmod(len(cls_scores), num_samples)
+        if rest or not num_views:
+            raise ConfigError(
+                f"{type(self).__name__} gives {len(cls_scores)} rows of scores for {num_samples} samples: set what tells the "
+                "frames of a clip, such as num_segments and temporal_pool, alike in backbone and cls_head"
+            )
+        return num_views
+
     # ---- prediction
 
     def predict(self, feats: Any, data_samples: Sequence[Any], **options: Any) -> list[Any]:
@@ -159,7 +180,7 @@ class BaseHead(BaseModule, ABC):
     def predict_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> list[Any]:
         """`predict`, from (B * V, N) scores."""
         samples = list(data_samples)
-        num_views = len(cls_scores) // len(samples)
+        num_views = self._num_views(cls_scores, len(samples))
         scores = self.average_clip(cls_scores, num_views)
         if scores.dim() == 3 and num_views == 1:
             scores = scores[:, 0]

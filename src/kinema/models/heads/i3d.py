@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError
 from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.features import check_clip_features, check_single, check_source
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
@@ -61,19 +61,15 @@ class I3DHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not isinstance(x, Tensor):
-            raise ConfigError(
-                f"the backbone gives {len(x)} features, but I3DHead takes one: set out_indices of the backbone to one stage, "
-                "or cls_head to SlowFastHead for two pathways"
-            )
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        check_source(self, source, what, flat=self.spatial_type is None)
+
+    def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
+        """Classify. `num_segs`, the frames of a sample, does not matter here."""
         if self.spatial_type == "avg":
-            if x.dim() != 5:
-                raise ConfigError(
-                    f"I3DHead takes features of shape (clips, channels, frames, height, width), got {tuple(x.shape)}: "
-                    "set spatial_type=None if they are pooled already"
-                )
+            check_clip_features(self, x)
             x = x.mean(dim=(2, 3, 4))
+        check_single(self, x)
         x = x.flatten(1)
         self.check_channels(x)
         if self.dropout is not None:

@@ -31,8 +31,25 @@ class AvgConsensus(nn.Module):
 
 
 def build_consensus(consensus: Consensus) -> nn.Module:
-    """The module, or the one that a config describes."""
+    """The module, or the one that a config describes; `ConfigError` where there is none."""
+    if consensus is None:
+        raise ConfigError(f"consensus joins the segments, so it cannot be None: leave it out for {dict(AVERAGE)}")
     return consensus if isinstance(consensus, nn.Module) else MODELS.build(consensus)
+
+
+def join_segments(consensus: nn.Module, x: Tensor) -> Tensor:
+    """(B, S, C) -> (B, C).
+
+    Raises:
+        ConfigError: the consensus does not give (B, 1, C).
+    """
+    joined = consensus(x)
+    if joined.shape != (len(x), 1, x.shape[2]):
+        raise ConfigError(
+            f"consensus ({type(consensus).__name__}) must join (clips, segments, values) {tuple(x.shape)} to (clips, 1, values), "
+            f"it gives {tuple(joined.shape)}: AvgConsensus does so with dim=1"
+        )
+    return joined.squeeze(1)
 
 
 def pool_frames(x: Tensor, spatial_type: str | None) -> Tensor:
@@ -40,12 +57,17 @@ def pool_frames(x: Tensor, spatial_type: str | None) -> Tensor:
     return x.flatten(1) if spatial_type is None or x.dim() == 2 else x.flatten(2).mean(2)
 
 
-def by_segment(x: Tensor, num_segs: int, head: str) -> Tensor:
+def by_segment(x: Tensor, num_segs: int | None, head: str) -> Tensor:
     """(B * S, C) -> (B, S, C).
 
     Raises:
-        ConfigError: the rows are no multiple of S.
+        ConfigError: S is not told, or the rows are no multiple of it.
     """
+    if num_segs is None:
+        raise ConfigError(
+            f"{head} joins the frames of a sample, whose number num_segs Recognizer2D tells: for a backbone of clips set cls_head "
+            "to I3DHead"
+        )
     if num_segs < 1 or len(x) % num_segs:
         raise ConfigError(
             f"{head} joins num_segments={num_segs} frames, which do not divide the {len(x)} frames of the batch: "

@@ -14,6 +14,11 @@ from kinema.models.heads.base import AverageClips, BaseHead
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
+_TWO = (
+    "SlowFastHead takes the features of two pathways, such as those of ResNet3dSlowFast; for a backbone with one set cls_head "
+    "to I3DHead"
+)
+
 
 @MODELS.register_module()
 class SlowFastHead(BaseHead):
@@ -65,12 +70,17 @@ class SlowFastHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
-    def forward(self, x: tuple[Tensor, Tensor]) -> Tensor:  # type: ignore[override]
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        channels = getattr(source, "out_channels", None)
+        if isinstance(channels, int) or (isinstance(channels, tuple) and len(channels) != 2):
+            raise ConfigError(_TWO)
+        if isinstance(channels, tuple) and self.spatial_type == "avg":
+            self.check_channels(sum(channels), f"{what} ({type(source).__name__})")
+
+    def forward(self, x: tuple[Tensor, Tensor], num_segs: int | None = None) -> Tensor:  # type: ignore[override]
+        """Classify. `num_segs`, the frames of a sample, does not matter here."""
         if not (isinstance(x, tuple | list) and len(x) == 2):
-            raise ConfigError(
-                "SlowFastHead takes the features of two pathways, such as those of ResNet3dSlowFast; for a backbone with one "
-                "set cls_head to I3DHead"
-            )
+            raise ConfigError(_TWO)
         slow, fast = x
         if self.spatial_type == "avg":
             slow, fast = slow.mean(dim=(2, 3, 4)), fast.mean(dim=(2, 3, 4))

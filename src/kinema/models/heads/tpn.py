@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.heads.segments import by_segment, pool_frames
+from kinema.models.heads.features import check_single
+from kinema.models.heads.segments import by_segment, join_segments, pool_frames
 from kinema.models.heads.tsn import TSNHead
 from kinema.registry import MODELS
 
@@ -28,11 +29,12 @@ class TPNHead(TSNHead):
 
     def forward(self, x: Tensor, num_segs: int | None = None, fcn_test: bool = False) -> Tensor:
         """Classify clips; features of single frames are averaged over `num_segs` frames. `fcn_test` changes nothing."""
+        check_single(self, x)
         is_clip = x.dim() == 5
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)
         if num_segs and not is_clip:
-            x = self.consensus(by_segment(x, num_segs, "TPNHead")).squeeze(1)
+            x = join_segments(self.consensus, by_segment(x, num_segs, "TPNHead"))
         if self.dropout is not None:
             x = self.dropout(x)
         return self.fc_cls(x)

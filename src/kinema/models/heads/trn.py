@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import by_segment, check_spatial_type, pool_frames
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
@@ -164,8 +165,13 @@ class TRNHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
         self.fc_cls = nn.Linear(in_channels, hidden_dim)
 
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        check_source(self, source, what, flat=self.spatial_type is None)
+        check_segments(self, source, self.num_segments)
+
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample in all its views, does not matter here."""
+        check_frame_features(self, x)
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)
         if self.dropout is not None:

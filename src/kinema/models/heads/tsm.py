@@ -5,13 +5,16 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
     build_consensus,
     by_segment,
     check_spatial_type,
+    join_segments,
     pool_frames,
 )
 from kinema.models.init import InitCfg
@@ -31,7 +34,7 @@ class TSMHead(BaseHead):
         consensus: joins the segments, (V, num_segments, N) -> (V, 1, N); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
-        is_shift: the backbone shifts in time; matters with `temporal_pool` only.
+        is_shift: is taken for the sake of configs; changes nothing.
         temporal_pool: the backbone halves the number of frames.
         multi_class: see `BaseHead`, as all that follow.
         label_smooth_eps: share of a label that is spread over all classes.
@@ -79,11 +82,21 @@ class TSMHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        check_source(self, source, what, flat=self.spatial_type is None)
+        check_segments(self, source, self.num_segments)
+        if getattr(source, "temporal_pool", False) and not self.temporal_pool:
+            raise ConfigError(
+                f"the backbone ({type(source).__name__}) halves the frames of a clip, temporal_pool=True, but {type(self).__name__} "
+                "was not told: set temporal_pool=True in cls_head"
+            )
+
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample in all its views, does not matter here."""
+        check_frame_features(self, x)
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)
         if self.dropout is not None:
             x = self.dropout(x)
-        frames = self.num_segments // 2 if self.is_shift and self.temporal_pool else self.num_segments
-        return self.consensus(by_segment(self.fc_cls(x), frames, type(self).__name__)).squeeze(1)
+        frames = self.num_segments // 2 if self.temporal_pool else self.num_segments
+        return join_segments(self.consensus, by_segment(self.fc_cls(x), frames, type(self).__name__))

@@ -6,12 +6,14 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.features import check_single, check_source
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
     build_consensus,
     by_segment,
     check_spatial_type,
+    join_segments,
     pool_frames,
 )
 from kinema.models.init import InitCfg
@@ -70,11 +72,15 @@ class TSNHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
-    def forward(self, x: Tensor, num_segs: int) -> Tensor:
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        check_source(self, source, what, flat=self.spatial_type is None)
+
+    def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify clips of `num_segs` frames each, S."""
+        check_single(self, x)
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)
-        x = self.consensus(by_segment(x, num_segs, type(self).__name__)).squeeze(1)  # (B, C)
+        x = join_segments(self.consensus, by_segment(x, num_segs, type(self).__name__))  # (B, C)
         if self.dropout is not None:
             x = self.dropout(x)
         return self.fc_cls(x)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.features import check_clip_features, check_source
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
@@ -64,7 +65,12 @@ class X3DHead(BaseHead):
         self.fc1 = nn.Linear(in_channels, 2048, bias=fc1_bias)
         self.fc2 = nn.Linear(2048, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def check_source(self, source: nn.Module, what: str = "backbone") -> None:
+        check_source(self, source, what)
+
+    def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
+        """Classify. `num_segs`, the frames of a sample, does not matter here."""
+        check_clip_features(self, x)
         self.check_channels(x)
         x = x.mean(dim=(2, 3, 4)) if self.spatial_type == "avg" else x.amax(dim=(2, 3, 4))
         x = F.relu(self.fc1(x))

@@ -16,6 +16,11 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
         raise ValueError(
             f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}"
         )
+    if x.shape[1] != in_channels and x.shape[2] == in_channels:
+        raise ConfigError(
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}, whose frames seem to "
+            f"come before their {in_channels} channels: set input_format='NCTHW' in FormatShape"
+        )
     if x.shape[1] != in_channels:
         raise ConfigError(
             f"the clips have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModel, Mode
+from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -24,14 +25,16 @@ class BaseRecognizer(BaseModel):
         neck: called with the features and the data samples (None outside training), returns features and a dict of
             further losses.
         train_cfg: has no keys so far.
-        test_cfg: settings of prediction; the recognizers name theirs.
+        test_cfg: settings of prediction. `fcn_test`: the head classifies as a convolution, as `TPNHead` can;
+            `max_testing_views`: how many views (frames, where the backbone sees those) go through the backbone at once, at
+            most; the recognizers name what else they have.
         data_preprocessor: see `BaseModel`.
 
     Raises:
-        ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value.
+        ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does not fit the backbone.
     """
 
-    test_keys: ClassVar[tuple[str, ...]] = ("max_testing_views",)
+    test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
 
     def __init__(
         self,
@@ -48,9 +51,15 @@ class BaseRecognizer(BaseModel):
         self.backbone = self._build_backbone(backbone)
         self.neck = None if neck is None else build_part(neck)
         self.cls_head = None if cls_head is None else build_part(cls_head)
+        if isinstance(self.cls_head, BaseHead):
+            self.cls_head.check_source(*((self.backbone, "backbone") if self.neck is None else (self.neck, "neck")))
         self.max_testing_views: int | None = (test_cfg or {}).get("max_testing_views")
         if self.max_testing_views is not None and self.max_testing_views < 1:
             raise ConfigError(f"max_testing_views of test_cfg must be at least 1, got {self.max_testing_views}")
+        # What the head is told in prediction.
+        self.predict_options = {"fcn_test": True} if (test_cfg or {}).get("fcn_test") else {}
+        if self.predict_options:
+            self._prepare_fcn_test()
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: Mode = "tensor") -> Any:
         """Compute on preprocessed clips.
@@ -99,6 +108,15 @@ class BaseRecognizer(BaseModel):
                 "the recognizer has no cls_head: it gives features (mode='tensor'), no losses or predictions"
             )
         return self.cls_head
+
+    def _prepare_fcn_test(self) -> None:
+        prepare = getattr(self.cls_head, "prepare_fcn_test", None)
+        if prepare is None:
+            raise ConfigError(
+                f"test_cfg says fcn_test=True, but the head ({type(self.cls_head).__name__}) cannot classify as a "
+                "convolution: TPNHead can; or leave fcn_test out"
+            )
+        prepare()
 
     def _check_keys(self, name: str, cfg: Mapping[str, Any] | None, known: Sequence[str]) -> None:
         for key in cfg or ():

@@ -25,9 +25,7 @@ class Recognizer2D(BaseRecognizer):
         cls_head: called with `num_segs` too: frames of a sample among the features.
         neck: gets every level as (B, C, S, H, W); see `BaseRecognizer`, as `train_cfg` and `data_preprocessor`.
         train_cfg: see there.
-        test_cfg: `fcn_test`: the head classifies as a convolution, as `TPNHead` can; `num_segs`: frames of a view then,
-            default those of the backbone; `max_testing_views`: how many frames, at most, go through the backbone at once
-            in prediction.
+        test_cfg: see there; `num_segs`: frames of a view that a neck joins in prediction, default those of the backbone.
         data_preprocessor: see there.
     """
 
@@ -44,10 +42,7 @@ class Recognizer2D(BaseRecognizer):
     ) -> None:
         self._features: Callable[[nn.Module, Tensor], Any] = _call
         super().__init__(backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor)
-        self.fcn_test = bool((test_cfg or {}).get("fcn_test", False))
         self.num_segs: int | None = (test_cfg or {}).get("num_segs")
-        if self.fcn_test:
-            self._prepare_fcn_test()
         joined = getattr(self.backbone, "num_segments", None)
         if joined and (self.max_testing_views or 0) % joined:
             raise ConfigError(
@@ -63,6 +58,7 @@ class Recognizer2D(BaseRecognizer):
     def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
         head = self._head()
         samples = labelled(data_samples)
+        self._check_joined()
         feats, num_segs = self._backbone(self._frames(inputs)), inputs.shape[1]
         losses: dict[str, Tensor] = {}
         if self.neck is not None:
@@ -75,8 +71,7 @@ class Recognizer2D(BaseRecognizer):
         feats = in_chunks(self._backbone, frames, self.max_testing_views or len(frames))
         if self.neck is not None:
             feats, num_segs, _ = self._join(feats, num_segs, None)
-        options = {"fcn_test": True} if self.fcn_test else {}
-        return head.predict(feats, samples_for(inputs, data_samples), num_segs=num_segs, **options)
+        return head.predict(feats, samples_for(inputs, data_samples), num_segs=num_segs, **self.predict_options)
 
     def _build_backbone(self, backbone: Part) -> nn.Module:
         if isinstance(backbone, Mapping) and is_third_party(backbone):
@@ -91,7 +86,14 @@ class Recognizer2D(BaseRecognizer):
         """(B, S, C, H, W) -> (B * S, C, H, W), without a copy where memory allows."""
         if inputs.dim() != 5:
             raise ValueError(
-                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}"
+                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}: set "
+                "input_format='NCHW' in FormatShape; for frames of one clip without batch: inputs.unsqueeze(0)"
+            )
+        channels = getattr(self.backbone, "in_channels", None)
+        if channels in inputs.shape[1:2] and channels not in inputs.shape[2:3]:
+            raise ConfigError(
+                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}, whose "
+                f"{channels} channels seem to come before the segments: set input_format='NCHW' in FormatShape"
             )
         for name, part in (("backbone", self.backbone), ("cls_head", self.cls_head)):
             joined = getattr(part, "num_segments", None)
@@ -101,6 +103,15 @@ class Recognizer2D(BaseRecognizer):
                     f"num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the {name}"
                 )
         return inputs.flatten(0, 1)
+
+    def _check_joined(self) -> None:
+        """In training, a row of scores must be of whole clips: it is compared with their label."""
+        clip, joined = (getattr(part, "num_segments", None) for part in (self.backbone, self.cls_head))
+        if clip and joined and joined % clip:
+            raise ConfigError(
+                f"the backbone ({type(self.backbone).__name__}) joins num_segments={clip} frames, but the head "
+                f"({type(self.cls_head).__name__}) scores {joined} of them: set num_segments={clip} in cls_head"
+            )
 
     def _join(
         self, feats: Any, num_segs: int, data_samples: Sequence[Any] | None
@@ -117,15 +128,6 @@ class Recognizer2D(BaseRecognizer):
         levels = [level.unflatten(0, (-1, num_segs)).transpose(1, 2).contiguous() for level in feats]
         joined, losses = self.neck(levels, data_samples)  # (views, C', T', H', W')
         return joined, 1, losses
-
-    def _prepare_fcn_test(self) -> None:
-        prepare = getattr(self.cls_head, "prepare_fcn_test", None)
-        if prepare is None:
-            raise ConfigError(
-                f"test_cfg says fcn_test=True, but the head ({type(self.cls_head).__name__}) cannot classify as a "
-                "convolution: TPNHead can; or leave fcn_test out"
-            )
-        prepare()
 
 
 def _call(backbone: nn.Module, frames: Tensor) -> Any:

@@ -20,7 +20,7 @@ class Recognizer3D(BaseRecognizer):
         cls_head: see `BaseRecognizer`, as `neck`, `train_cfg` and `data_preprocessor`.
         neck: see there.
         train_cfg: see there.
-        test_cfg: `max_testing_views`: how many views, at most, go through the backbone at once in prediction.
+        test_cfg: see there.
         data_preprocessor: see there.
     """
 
@@ -43,14 +43,14 @@ class Recognizer3D(BaseRecognizer):
         feats = in_chunks(self.backbone, views, self.max_testing_views or len(views))
         if self.neck is not None:
             feats, _ = self.neck(feats, None)
-        return head.predict(feats, samples_for(inputs, data_samples))
+        return head.predict(feats, samples_for(inputs, data_samples), **self.predict_options)
 
 
 def _views(inputs: Tensor) -> Tensor:
     """(B, V, C, T, H, W) -> (B * V, C, T, H, W), without a copy where memory allows."""
     if inputs.dim() != 6:
         raise ValueError(
-            f"Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got {tuple(inputs.shape)}; "
-            "for clips without views: inputs.unsqueeze(1)"
+            f"Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got {tuple(inputs.shape)}: set "
+            "input_format='NCTHW' in FormatShape; for clips without views: inputs.unsqueeze(1)"
         )
     return inputs.flatten(0, 1)
