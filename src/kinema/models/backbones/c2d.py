@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.resnet import ResNet
+from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 
@@ -26,6 +27,7 @@ class C2D(ResNet):
                 "C2D halves the frames of a clip, so it needs at least 2, got 1: set clip_len to 2 or more"
             )
         x = x.transpose(1, 2).flatten(0, 1)  # (B * T, C, H, W)
+        x = arrange(x, best_layout(x, self))
         x = F.max_pool2d(self.conv1(x), 3, stride=2)  # (B * T, 64, H/4, W/4)
         outs = []
         for stage, name in enumerate(self.res_layers):

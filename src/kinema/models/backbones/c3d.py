@@ -12,6 +12,7 @@ from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg
+from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -93,7 +94,7 @@ class C3D(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "C3D")
         frames, height, width = x.shape[2:]
-        x = self.pool1(self.conv1a(x))  # (B, 64, T, H/2, W/2)
+        x = self.pool1(self.conv1a(arrange(x, best_layout(x, self))))  # (B, 64, T, H/2, W/2)
         x = self.pool2(self.conv2a(x))  # (B, 128, T/2, H/4, W/4)
         x = self.pool3(self.conv3b(self.conv3a(x)))  # (B, 256, T/4, H/8, W/8)
         x = self.pool4(self.conv4b(self.conv4a(x)))  # (B, 512, T/8, H/16, W/16)

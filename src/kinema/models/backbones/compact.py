@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kinema.models.base import BaseModule, Sequential
 from kinema.models.init import InitCfg
+from kinema.models.layers import Conv3d
 from kinema.registry import MODELS
 
 Triple = tuple[int, int, int]
@@ -66,7 +67,7 @@ class _Residual(nn.Module):
 def _conv_bn_relu(channels: int, out_channels: int, *, kernel: Triple, stride: Triple) -> Sequential:
     time, height, width = kernel
     return Sequential(
-        nn.Conv3d(channels, out_channels, kernel, stride, padding=(time // 2, height // 2, width // 2), bias=False),
+        Conv3d(channels, out_channels, kernel, stride, padding=(time // 2, height // 2, width // 2), bias=False),
         nn.BatchNorm3d(out_channels),
         nn.ReLU(inplace=True),
     )

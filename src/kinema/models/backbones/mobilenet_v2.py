@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -14,6 +13,7 @@ from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
+from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_frames
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -152,8 +152,7 @@ class MobileNetV2(BaseModule):
 
     def forward(self, x: Tensor) -> Any:
         check_frames(x, 3, type(self).__name__)
-        if not x.is_cuda:
-            x = x.contiguous(memory_format=torch.channels_last)  # measured faster on CPUs, in training too
+        x = arrange(x, best_layout(x, self))
         x = self.conv1(x)
         outs = []
         for index, layer in enumerate(self.layers):

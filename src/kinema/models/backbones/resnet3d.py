@@ -26,6 +26,7 @@ from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
+from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -286,12 +287,12 @@ class ResNet3d(BaseModule):
 
     def stem(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, base_channels, T', H/4, W/4)."""
-        check_clips(x, self.in_channels, type(self).__name__)
         x = self.conv1(x)
         return self.maxpool(x) if self.with_pool1 else x
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        x = self.stem(x)
+        check_clips(x, self.in_channels, type(self).__name__)
+        x = self.stem(arrange(x, best_layout(x, self)))
         outs = []
         for stage, name in enumerate(self.res_layers):
             x = self._modules[name](x)  # type: ignore[misc]

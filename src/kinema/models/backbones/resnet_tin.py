@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from kinema.models.backbones.resnet import ACT, CONV, NORM, Style
 from kinema.models.backbones.resnet_tsm import ResNetTSM, ShiftPlace
 from kinema.models.init import InitCfg
-from kinema.models.layers import LayerCfg, TemporalInterlace
+from kinema.models.layers import LayerCfg, PreparedConv, TemporalInterlace
 from kinema.registry import MODELS
 
 
-class CombineNet(nn.Module):
+class CombineNet(PreparedConv):
     """`net2` after `net1`.
 
     Args:
@@ -29,8 +29,15 @@ class CombineNet(nn.Module):
         self.net1 = net1
         self.net2 = net2
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net2(self.net1(x))
+    @property
+    def last(self) -> nn.Module:
+        """`net2`."""
+        return self.net2
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """What `net1` gives."""
+        out: Tensor = self.net1(x)
+        return out
 
 
 @MODELS.register_module()

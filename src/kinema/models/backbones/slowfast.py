@@ -16,6 +16,7 @@ from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, freeze
+from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -260,8 +261,9 @@ class ResNet3dSlowFast(BaseModule):
         slow_path, fast_path = self.slow_path, self.fast_path
         check_clips(x, slow_path.in_channels, "ResNet3dSlowFast")
         self._check_frames(x.shape[2])
-        slow = slow_path.stem(x[:, :, :: self.resample_rate])
-        fast = fast_path.stem(x[:, :, :: self.resample_rate // self.speed_ratio])
+        layout = best_layout(x, self)
+        slow = slow_path.stem(arrange(x[:, :, :: self.resample_rate], layout))
+        fast = fast_path.stem(arrange(x[:, :, :: self.resample_rate // self.speed_ratio], layout))
         for stage, name in enumerate(slow_path.res_layers):
             slow = slow_path._modules[name](slow_path.connect(stage, slow, fast))  # type: ignore[misc]
             fast = fast_path._modules[name](fast)  # type: ignore[misc]

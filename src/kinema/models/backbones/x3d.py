@@ -19,6 +19,7 @@ from kinema.models.base import BaseModule, Sequential
 from kinema.models.init import InitCfg, constant_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
+from kinema.models.layers.convolution import Conv3d, arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
@@ -46,8 +47,8 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
         middle = round_width(channels, ratio)
-        self.fc1 = nn.Conv3d(channels, middle, 1)
-        self.fc2 = nn.Conv3d(middle, channels, 1)
+        self.fc1 = Conv3d(channels, middle, 1)
+        self.fc2 = Conv3d(middle, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean(dim=(2, 3, 4), keepdim=True)
@@ -252,7 +253,7 @@ class X3D(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "X3D")
-        x = self.conv1_t(self.conv1_s(x))  # (B, base_channels, T, H/2, W/2)
+        x = self.conv1_t(self.conv1_s(arrange(x, best_layout(x, self))))  # (B, base_channels, T, H/2, W/2)
         for name in self.res_layers:
             x = self._modules[name](x)  # type: ignore[misc]
         return self.conv5(x)

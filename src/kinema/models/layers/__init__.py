@@ -12,6 +12,7 @@ from kinema.models.layers.build import (
 )
 from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.conv2plus1d import Conv2plus1d
+from kinema.models.layers.convolution import Conv2d, Conv3d, PreparedConv, arrange, best_layout, convolve_and_normalize
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
 from kinema.models.layers.sub_batch_norm import SubBatchNorm3D
@@ -22,7 +23,9 @@ from kinema.models.layers.temporal_shift import TemporalShift
 __all__ = [
     "TAM",
     "Clamp",
+    "Conv2d",
     "Conv2plus1d",
+    "Conv3d",
     "ConvModule",
     "HSigmoid",
     "LayerCfg",
@@ -30,14 +33,18 @@ __all__ = [
     "NonLocal2d",
     "NonLocal3d",
     "NonLocalMode",
+    "PreparedConv",
     "Size",
     "SubBatchNorm3D",
     "Swish",
     "TemporalInterlace",
     "TemporalShift",
+    "arrange",
+    "best_layout",
     "build_activation_layer",
     "build_conv_layer",
     "build_norm_layer",
+    "convolve_and_normalize",
     "fix_batch_norms",
     "freeze",
     "norm_attribute",

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.layers.convolution import Conv2d, Conv3d
 from kinema.registry import MODELS, nearest
 
 LayerCfg = Mapping[str, Any]
@@ -57,10 +58,10 @@ class Swish(nn.Module):
 
 
 CONVS: dict[str, type[nn.Module]] = {
-    "Conv": nn.Conv2d,
+    "Conv": Conv2d,
     "Conv1d": nn.Conv1d,
-    "Conv2d": nn.Conv2d,
-    "Conv3d": nn.Conv3d,
+    "Conv2d": Conv2d,
+    "Conv3d": Conv3d,
     "deconv": nn.ConvTranspose2d,
     "deconv3d": nn.ConvTranspose3d,
 }

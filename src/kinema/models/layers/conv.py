@@ -12,6 +12,7 @@ from kinema.models.layers.build import (
     build_conv_layer,
     build_norm_layer,
 )
+from kinema.models.layers.convolution import convolve_and_normalize
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]
@@ -105,6 +106,9 @@ class ConvModule(nn.Module):
 
     def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
         """Apply the layers in their order; `activate=False` and `norm=False` leave one out."""
+        if self.order == ("conv", "norm", "act") and norm and self.norm_name is not None:
+            x = convolve_and_normalize(self.conv, self._modules[self.norm_name], x)  # type: ignore[arg-type]
+            return self.activate(x) if activate and self.with_activation else x
         for step in self.order:
             if step == "conv":
                 x = self.conv(x)

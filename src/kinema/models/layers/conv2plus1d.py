@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from kinema.models.layers.build import LayerCfg, build_norm_layer
+from kinema.models.layers.convolution import Conv3d, PreparedConv, convolve_and_normalize
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]
 
 
 @MODELS.register_module()
-class Conv2plus1d(nn.Module):
+class Conv2plus1d(PreparedConv):
     """(B, C, T, H, W) -> (B, out_channels, T', H', W'), by a convolution of H and W and then one of T.
 
     Between them are as many channels as let both together have the parameters of one with a kernel of 3 frames.
@@ -54,7 +55,7 @@ class Conv2plus1d(nn.Module):
         mid_channels = 3 * in_channels * out_channels * area // (in_channels * area + 3 * out_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.conv_s = nn.Conv3d(
+        self.conv_s = Conv3d(
             in_channels,
             mid_channels,
             (1, *kernel[1:]),
@@ -65,7 +66,7 @@ class Conv2plus1d(nn.Module):
         )
         _, self.bn_s = build_norm_layer({"type": "BN3d"} if norm_cfg is None else norm_cfg, mid_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv_t = nn.Conv3d(
+        self.conv_t = Conv3d(
             mid_channels,
             out_channels,
             (kernel[0], 1, 1),
@@ -75,8 +76,15 @@ class Conv2plus1d(nn.Module):
             bias=bias,
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv_t(self.relu(self.bn_s(self.conv_s(x))))
+    @property
+    def last(self) -> nn.Module:
+        """The convolution over frames."""
+        return self.conv_t
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, middle, T, H', W'): the convolution over height and width, norm and ReLU."""
+        out: Tensor = self.relu(convolve_and_normalize(self.conv_s, self.bn_s, x))
+        return out
 
 
 def _triple(size: Size) -> tuple[int, int, int]:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.layers.convolution import PreparedConv
 
 
-class TemporalShift(nn.Module):
+class TemporalShift(PreparedConv):
     """Shift the channels of (B * T, C, H, W) in time, then apply `net`.
 
     Of a clip's C channels, the first C // `shift_div` move one frame back in time, the next so many one frame forth, the rest
@@ -36,8 +37,9 @@ class TemporalShift(nn.Module):
         self.num_segments = num_segments
         self.shift_div = shift_div
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(self.shift(x, self.num_segments, self.shift_div))
+    def prepare(self, x: Tensor) -> Tensor:
+        """(B * T, C, H, W) -> the same, shifted."""
+        return self.shift(x, self.num_segments, self.shift_div)
 
     @staticmethod
     def shift(x: Tensor, num_segments: int, shift_div: int = 3) -> Tensor:

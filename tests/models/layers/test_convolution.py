@@ -1,0 +1,160 @@
+"""The fast way of convolutions gives what torch gives, and steps aside wherever somebody does more than compute."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kinema.models.layers import Conv2plus1d, ConvModule
+from kinema.models.layers.convolution import (
+    Conv2d,
+    Conv3d,
+    arrange,
+    best_layout,
+    convolve_and_normalize,
+    is_plain_cpu,
+    torchs_usual_way,
+)
+
+KERNELS = ((1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3), (1, 7, 7), (1, 3, 1))
+STRIDES = ((1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2))
+
+
+def clips(*shape: int) -> Tensor:
+    """Random clips or frames with their channels last in memory."""
+    torch.manual_seed(0)
+    return arrange(torch.randn(shape), torch.channels_last if len(shape) == 4 else torch.channels_last_3d)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("channels", "groups"), [((3, 8), 1), ((8, 8), 8), ((8, 16), 2)])
+def test_values_and_gradients_are_torchs(kernel: tuple, channels: tuple, groups: int) -> None:
+    for stride, dilation, batch, side in itertools.product(STRIDES, (1, 2), (1, 2), (1, 9)):
+        padding = tuple(dilation * (size // 2) for size in kernel)
+        conv = Conv3d(*channels, kernel, stride, padding, dilation, groups)
+        inputs = clips(batch, channels[0], 4, side, side).requires_grad_()
+        weights, results = torch.randn(1), []
+        for usual in (False, True):
+            inputs.grad = conv.weight.grad = None
+            if usual:
+                with torchs_usual_way():
+                    out = conv(inputs)
+            else:
+                out = conv(inputs)
+                assert out.is_contiguous(memory_format=torch.channels_last_3d)
+            torch.manual_seed(1)
+            weights = torch.randn(out.shape)
+            (out * weights).sum().backward()
+            results.append((out, inputs.grad, conv.weight.grad))
+        for ours, theirs in zip(*results, strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_frames_are_convolved_as_torch_does() -> None:
+    conv, inputs = Conv2d(3, 8, 3, stride=2, padding=1), clips(2, 3, 9, 9)
+    with torchs_usual_way():
+        expected = conv(inputs)
+    assert torch.allclose(conv(inputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_norm_folded_into_a_convolution_gives_the_same(bias: bool, affine: bool) -> None:
+    conv, norm = Conv3d(3, 8, 3, padding=1, bias=bias), nn.BatchNorm3d(8, affine=affine).eval()
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    if affine:
+        nn.init.uniform_(norm.weight, -1, 1)
+        nn.init.uniform_(norm.bias, -1, 1)
+    inputs = clips(2, 3, 4, 9, 9)
+    with torch.no_grad():
+        folded = convolve_and_normalize(conv, norm, inputs)
+        assert torch.allclose(folded, norm(conv(inputs)), atol=1e-5)
+        assert not torch.equal(folded, norm(conv(inputs)))  # it was another way
+        conv.weight.data.mul_(2)  # which no counter of versions sees
+        assert torch.allclose(convolve_and_normalize(conv, norm, inputs), norm(conv(inputs)), atol=1e-5)
+
+
+def test_nothing_is_folded_where_it_would_be_seen_or_missed() -> None:
+    conv, norm, inputs = Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8).eval(), clips(2, 3, 4, 9, 9)
+    seen: list[Tensor] = []
+    assert convolve_and_normalize(conv, norm, inputs).requires_grad
+    handle = norm.register_forward_hook(lambda module, args, out: seen.append(out))
+    with torch.no_grad():
+        convolve_and_normalize(conv, norm, inputs)
+    assert len(seen) == 1
+    handle.remove()
+    norm.train()
+    before = norm.running_mean.clone()
+    with torch.no_grad():
+        convolve_and_normalize(conv, norm, inputs)
+    assert not torch.equal(norm.running_mean, before)
+
+
+def test_norms_behind_prepared_convolutions_are_folded() -> None:
+    layer = ConvModule(
+        3, 8, 3, padding=1, bias=False, conv_cfg={"type": "Conv2plus1d"}, norm_cfg={"type": "BN3d"}
+    ).eval()
+    assert isinstance(layer.conv, Conv2plus1d)
+    inputs = clips(2, 3, 4, 9, 9)
+    with torch.no_grad():
+        ours = layer(inputs)
+        with torchs_usual_way():
+            assert torch.allclose(ours, layer(inputs), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_the_usual_way_is_taken_while_somebody_transforms_or_records() -> None:
+    x = clips(2, 3, 4, 9, 9)
+    assert is_plain_cpu(x)
+    assert not is_plain_cpu(x.double())
+    assert not is_plain_cpu(x.to("meta"))
+    with FlopCounterMode(display=False):
+        assert not is_plain_cpu(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_plain_cpu(x)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert not is_plain_cpu(x)
+    with torch.autograd.forward_ad.dual_level():
+        assert not is_plain_cpu(x)
+    with torchs_usual_way():
+        assert not is_plain_cpu(x)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_transforms_of_functions_work() -> None:
+    conv, x = Conv3d(3, 8, 3, padding=1), clips(2, 3, 4, 9, 9)
+    each = torch.func.vmap(lambda one: conv(one[None])[0])(x)
+    assert torch.allclose(each, conv(x), atol=1e-4)
+    _, slope = torch.func.jvp(conv, (x,), (torch.ones_like(x),))
+    assert slope.shape == (2, 8, 4, 9, 9)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns of its own age
+def test_layers_export_and_trace() -> None:
+    layer = ConvModule(3, 8, 3, padding=1, conv_cfg={"type": "Conv3d"}, norm_cfg={"type": "BN3d"}).eval()
+    x = clips(2, 3, 4, 9, 9)
+    with torch.no_grad():
+        exported = torch.export.export(layer, (x,))
+        assert "mkldnn" not in str(exported.graph)
+        assert torch.allclose(exported.module()(x), layer(x), atol=1e-5)
+        traced = torch.jit.trace(layer, x)
+        assert torch.allclose(traced(x), layer(x), atol=1e-5)
+
+
+def test_unbatched_padded_by_name_and_empty_inputs_go_torchs_way() -> None:
+    conv = Conv3d(3, 8, 3, padding="same")
+    assert conv(clips(2, 3, 4, 9, 9)).shape == (2, 8, 4, 9, 9)
+    assert Conv3d(3, 8, 3, padding=1)(torch.randn(3, 4, 9, 9)).shape == (8, 4, 9, 9)
+    assert Conv3d(3, 8, 3, padding=1, padding_mode="circular")(clips(1, 3, 4, 9, 9)).shape == (1, 8, 4, 9, 9)
+    assert Conv3d(3, 8, 3, padding=1)(torch.empty(0, 3, 4, 9, 9)).shape == (0, 8, 4, 9, 9)
+
+
+def test_the_smallest_inputs_keep_their_channels_first(monkeypatch) -> None:
+    network = nn.Sequential(Conv3d(3, 64, 3), Conv3d(64, 512, 3))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert best_layout(torch.empty(2, 3, 4, 8, 8), network) == torch.contiguous_format
+    assert best_layout(torch.empty(2, 3, 8, 112, 112), network) == torch.channels_last_3d
+    assert best_layout(torch.empty(2, 3, 8, 112, 112, device="meta"), network) == torch.preserve_format
