@@ -143,10 +143,10 @@ def convolve_and_normalize(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tenso
         or norm.running_mean is None
         or norm.running_var is None
         or torch.is_grad_enabled()
-        or conv.weight.numel() > _num_outputs(conv, x)
         or _has_hooks(conv)
         or _has_hooks(norm)
-        or not is_plain_cpu(x)
+        or not is_plain_cpu(x)  # before any look at sizes, which are symbols while exporting
+        or conv.weight.numel() > _num_outputs(conv, x)
     ):
         return norm(conv(x))
     scale = torch.rsqrt(norm.running_var + norm.eps)
