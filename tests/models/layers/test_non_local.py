@@ -73,3 +73,11 @@ def test_a_fresh_block_is_the_identity(norm_cfg: dict | None) -> None:
 def test_an_unknown_mode_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"the modes gaussian, embedded_gaussian, .*, not 'dot'"):
         NonLocal3d(8, mode="dot")
+
+
+@pytest.mark.parametrize(("kind", "shape"), [(NonLocal1d, (1,)), (NonLocal2d, (4, 1)), (NonLocal3d, (4, 1, 4))])
+def test_a_single_position_cannot_be_sub_sampled(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
+    x = torch.randn(1, 4, *shape)
+    assert kind(4)(x).shape == x.shape
+    with pytest.raises(ConfigError, match=r"sub_sample=True .* that have one: set sub_sample=False in non_local_cfg"):
+        kind(4, sub_sample=True)(x)

@@ -36,7 +36,7 @@ class _NonLocal(nn.Module):
         zeros_init: `init_weights` makes the block the identity.
 
     Raises:
-        ConfigError: there is no such mode.
+        ConfigError: there is no such mode, or (when called) there are too few positions for `sub_sample`.
     """
 
     conv_type: ClassVar[str]
@@ -100,6 +100,11 @@ class _NonLocal(nn.Module):
             normal_init(self.conv_out.conv, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.sub_sample and min(x.shape[-2:] if x.dim() > 3 else x.shape[-1:]) < 2:
+            raise ConfigError(
+                f"a non-local block with sub_sample=True looks at every second position, but gets features {tuple(x.shape)} that "
+                "have one: set sub_sample=False in non_local_cfg, or crop clips larger"
+            )
         value = self.g(x).flatten(2).transpose(1, 2)  # (B, S, C'), S positions that are looked at
         if self.mode == "gaussian":
             query = x.flatten(2)  # (B, C, L), L positions that look
