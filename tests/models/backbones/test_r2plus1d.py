@@ -21,6 +21,14 @@ def test_bottlenecks_are_split_too() -> None:
     assert network(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 256, 4, 1, 1)
 
 
+def test_pooling_is_after_the_stem_whatever_the_settings_say() -> None:
+    plain = ResNet2Plus1d(18, **SMALL).eval()
+    other = ResNet2Plus1d(18, with_pool1=False, with_pool2=True, **SMALL).eval()
+    other.load_state_dict(plain.state_dict())
+    clips = torch.rand(1, 3, 4, 32, 32)
+    torch.testing.assert_close(plain(clips), other(clips))
+
+
 def test_synchronised_norms_train_in_a_single_process() -> None:
     network = ResNet2Plus1d(18, norm_cfg={"type": "SyncBN", "eps": 1e-3}, num_stages=1, out_indices=(0,), **SMALL)
     network(torch.randn(2, 3, 2, 16, 16)).sum().backward()

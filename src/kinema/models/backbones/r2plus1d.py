@@ -16,7 +16,7 @@ CONV: LayerCfg = {"type": "Conv2plus1d"}
 
 @MODELS.register_module()
 class ResNet2Plus1d(ResNet3d):
-    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). Frames are never pooled after the first stage.
+    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). Pooled is after the stem and never after the first stage.
 
     Args:
         depth: see `ResNet3d`, as all that is not said here.
@@ -27,7 +27,7 @@ class ResNet2Plus1d(ResNet3d):
         num_stages: see there.
         base_channels: see there.
         conv_cfg: `Conv2plus1d`.
-        **settings: further arguments of `ResNet3d`.
+        **settings: further arguments of `ResNet3d`, of which `with_pool1` and `with_pool2` change nothing.
 
     Raises:
         ConfigError: `pretrained2d` is True, or `conv_cfg` names another convolution.
@@ -62,5 +62,5 @@ class ResNet2Plus1d(ResNet3d):
             num_stages,
             base_channels,
             conv_cfg=conv_cfg,
-            **{**settings, "with_pool2": False},
+            **{**settings, "with_pool1": True, "with_pool2": False},
         )
