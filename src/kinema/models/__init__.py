@@ -20,6 +20,7 @@ from kinema.models.backbones import (
 )
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
 from kinema.models.checkpoint import Checkpoint, LoadReport, load_checkpoint, load_state, read_checkpoint, read_state
+from kinema.models.complexity import count_operations
 from kinema.models.heads import (
     AvgConsensus,
     BaseHead,
@@ -147,6 +148,7 @@ __all__ = [
     "build_norm_layer",
     "caffe2_xavier_init",
     "constant_init",
+    "count_operations",
     "create_model",
     "initialize",
     "kaiming_init",

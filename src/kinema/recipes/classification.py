@@ -60,6 +60,7 @@ def classification(
         check_classes(classes)
     _warn_of_missing_classes(train_split, classes)
     card = zoo.card(model)
+    zoo.video_pipeline(card)  # it may not take videos
     frame_interval = choose_frame_interval(train_split, card.input.clip_len)
     count = len(train_split.annotations)
     if val_split is None:
@@ -76,13 +77,13 @@ def classification(
         "type": "VideoDataset",
         **train_data,
         "metainfo": metainfo,
-        "pipeline": pipeline(card, frame_interval, train=True),
+        "pipeline": zoo.video_pipeline(card, frame_interval=frame_interval, num_clips=1, train=True),
     }
     val_set = {
         "type": "VideoDataset",
         **val_data,
         "metainfo": metainfo,
-        "pipeline": pipeline(card, frame_interval, train=False),
+        "pipeline": zoo.video_pipeline(card, frame_interval=frame_interval, num_clips=1),
     }
     logger.info(
         "%d clips of %d classes to train on; the model sees %d frames, %d apart",
@@ -110,32 +111,6 @@ def classification(
             "work_dir": os.fspath(work_dir),
         }
     )
-
-
-def pipeline(card: zoo.Card, frame_interval: int, *, train: bool) -> list[dict[str, Any]]:
-    """The way of a clip to the input of the model that `card` describes.
-
-    There is no mirroring: it would swap actions that differ in their direction.
-    """
-    spec = card.input
-    sampling = {
-        "type": "SampleFrames",
-        "clip_len": spec.clip_len,
-        "frame_interval": frame_interval,
-        "num_clips": spec.num_clips if spec.format_shape == "NCHW" else 1,
-        "out_of_bound_opt": "repeat_last",
-        "test_mode": not train,
-    }
-    crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
-    return [
-        {"type": "OpenVideo"},
-        sampling,
-        {"type": "DecodeVideo"},
-        {"type": "Resize", "scale": (-1, spec.short_side)},
-        crop,
-        {"type": "FormatShape", "input_format": spec.format_shape},
-        {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
-    ]
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:

@@ -1,17 +1,21 @@
 """What recognizers share: the parts, the three modes, prediction in pieces."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError
+from kinema.errors import CheckpointError, ConfigError
 from kinema.models.base import BaseModel, Mode
 from kinema.models.heads.base import BaseHead
+from kinema.models.saving import save_pretrained
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
+from kinema.transforms import split_pipeline
 
 Part = nn.Module | Mapping[str, Any]
 
@@ -30,10 +34,14 @@ class BaseRecognizer(BaseModel):
             most; the recognizers name what else they have.
         data_preprocessor: see `BaseModel`.
 
+    Attributes:
+        contract: what a checkpoint of it tells, see `save_pretrained`; `kinema.create_model` sets it.
+
     Raises:
         ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does not fit the backbone.
     """
 
+    contract: dict[str, Any] | None = None
     test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
 
     def __init__(
@@ -93,6 +101,52 @@ class BaseRecognizer(BaseModel):
     @abstractmethod
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
         """The samples with `pred_score` and `pred_label`."""
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        classes: Sequence[str] = (),
+        pipeline: Sequence[Mapping[str, Any]] | None = None,
+        model: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write weights, contract and a model card into `folder`, from which `kinema.load` makes a recognizer.
+
+        Args:
+            folder: is made; one that exists is replaced.
+            classes: class names by index; empty: those known already, or the indices.
+            pipeline: configs of the transforms that prepare a video, see `kinema.transforms.split_pipeline`; None: those of
+                the model's card.
+            model: config of the model; None: the one it was created by.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CheckpointError: the config or the pipeline is not known, so that it could not be loaded again, or there are not
+                as many class names as classes.
+        """
+        contract = dict(self.contract or {})
+        if model is not None:
+            contract["model"] = dict(model)
+        if pipeline is not None and (parts := split_pipeline(pipeline)) is not None:
+            contract["sampling"], contract["preprocessing"] = parts
+        if classes:
+            contract["classes"] = list(classes)
+        if contract.get("classes") and self.num_classes not in (None, len(contract["classes"])):
+            raise CheckpointError(
+                f"{folder}: not saved: {len(contract['classes'])} class names for {self.num_classes} classes"
+            )
+        for key, way_out in (
+            ("model", "model=CONFIG"),
+            ("sampling", "pipeline=[...], which opens and decodes a video"),
+        ):
+            if contract.get(key) is None:
+                raise CheckpointError(
+                    f"{folder}: not saved, for it could not be loaded again: give {way_out}, or make the model by "
+                    "kinema.create_model"
+                )
+        return save_pretrained(self, folder, config=contract, card=True)
 
     @property
     def num_classes(self) -> int | None:

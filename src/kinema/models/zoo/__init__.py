@@ -16,12 +16,12 @@ from kinema.models.zoo.cards import (
     StatedCost,
     Weights,
     card,
-    create_model,
     model,
     model_config,
     names,
     recognizer_3d,
 )
+from kinema.models.zoo.creation import create_model, video_pipeline
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -46,4 +46,5 @@ __all__ = [
     "pyramids",
     "recognizer_3d",
     "separated",
+    "video_pipeline",
 ]

@@ -9,11 +9,8 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from torch import nn
-
 from kinema.errors import ConfigError
-from kinema.models.base import BaseModule
-from kinema.registry import MODELS, nearest
+from kinema.registry import nearest
 
 ModelConfig = dict[str, Any]
 Builder = Callable[[int], ModelConfig]
@@ -247,27 +244,6 @@ def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
     if num_classes < 1:
         raise ConfigError(f"a model needs at least 1 class, got num_classes={num_classes}")
     return _builders[name](num_classes)
-
-
-def create_model(name: str, *, num_classes: int | None = None, pretrained: bool = False) -> nn.Module:
-    """Build a model with fresh weights.
-
-    Args:
-        name: see `names`.
-        num_classes: number of classes, N; None: as many as on its card.
-        pretrained: not yet; `card(name).weights` tells where published weights are.
-
-    Raises:
-        ConfigError: there is no such model, fewer than 1 class, or `pretrained` is asked for.
-    """
-    if pretrained:
-        raise ConfigError(
-            f"create_model cannot load the published weights of {name!r} yet: get the file of zoo.card({name!r}).weights.url, "
-            "and load it with kinema.models.load_checkpoint"
-        )
-    built: BaseModule = MODELS.build(model_config(name, num_classes))
-    built.init_weights()
-    return built
 
 
 def recognizer_3d(backbone: ModelConfig, head: ModelConfig, inputs: InputSpec) -> ModelConfig:

@@ -1,0 +1,125 @@
+"""From a name of the zoo to a network with its weights, and to the way of a video into it."""
+
+import logging
+import os
+from typing import Any
+
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.checkpoint import load_checkpoint
+from kinema.models.pretrained import log_report
+from kinema.models.recognizers.base import BaseRecognizer
+from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
+from kinema.registry import MODELS
+from kinema.transforms import split_pipeline
+
+logger = logging.getLogger("kinema")
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    pretrained: bool | str | os.PathLike[str] = False,
+    activation_checkpointing: bool = False,
+) -> nn.Module:
+    """Build a model.
+
+    Args:
+        name: see `kinema.list_models`.
+        num_classes: number of classes, N; None: as many as on its card.
+        pretrained: True loads the published weights, which are downloaded once (`zoo.card(name).weights`); a file, folder
+            or address loads those. With another number of classes the classifier stays as initialised, and the log says so.
+        activation_checkpointing: forget activations in training and compute them again in the backward pass: less memory,
+            about a third more time.
+
+    Returns:
+        The model in training mode. `save_pretrained` of it writes a folder that `kinema.load` takes.
+
+    Raises:
+        ConfigError: there is no such model, fewer than 1 class, no published weights, or no activation checkpointing in it.
+        CheckpointError: the weights cannot be had, or do not fit.
+    """
+    config = model_config(name, num_classes)
+    about = card(name)
+    if activation_checkpointing:
+        _checkpoint_activations(name, config)
+    built: BaseRecognizer = MODELS.build(config)
+    built.init_weights()
+    if pretrained:
+        source = os.fspath(_published(about) if pretrained is True else pretrained)
+        log_report(source, load_checkpoint(built, source))
+    built.contract = _contract(about, config)
+    return built
+
+
+def _published(about: Card) -> str:
+    if about.weights is None:
+        why = "its weights are not published" if about.result else "nobody published weights of it"
+        raise ConfigError(f"{about.name}: {why}; pretrained may also be a file, folder or address")
+    return about.weights.url
+
+
+def _checkpoint_activations(name: str, config: ModelConfig) -> None:
+    backbone = config["backbone"]
+    pathways = [backbone[key] for key in ("slow_pathway", "fast_pathway") if key in backbone]
+    for part in pathways or [backbone]:
+        if backbone["type"] in ("C3D", "CompactNet3D"):
+            raise ConfigError(
+                f"{name}: {backbone['type']} has no residual blocks, so no activations can be computed again"
+            )
+        part["with_cp"] = True
+
+
+def _contract(about: Card, config: ModelConfig) -> dict[str, Any]:
+    """What a checkpoint of the model tells, as far as it is known: sampling and preprocessing are those of its card."""
+    contract: dict[str, Any] = {"model": config, "zoo_name": about.name, "classes": []}
+    if about.input.modality == "RGB":
+        contract["sampling"], contract["preprocessing"] = split_pipeline(video_pipeline(about)) or (None, None)
+    return contract
+
+
+def video_pipeline(
+    about: Card, *, frame_interval: int | None = None, num_clips: int | None = None, train: bool = False
+) -> list[dict[str, Any]]:
+    """The way of a video file to the input of a model.
+
+    There is no mirroring: it would swap actions that differ in their direction.
+
+    Args:
+        about: the model's card.
+        frame_interval: distance of neighbouring frames of a clip; None: the card's.
+        num_clips: clips of a video; None: the card's.
+        train: draw clips and crops at random.
+
+    Returns:
+        Configs of transforms.
+
+    Raises:
+        ConfigError: the model does not take frames of a video file.
+    """
+    spec = about.input
+    if spec.modality != "RGB":
+        raise ConfigError(
+            f"{about.name} takes optical flow, which video files do not hold: write a config with RawframeDataset and "
+            "modality='Flow'"
+        )
+    sampling = {
+        "type": "SampleFrames",
+        "clip_len": spec.clip_len,
+        "frame_interval": spec.frame_interval if frame_interval is None else frame_interval,
+        "num_clips": spec.num_clips if num_clips is None or spec.format_shape == "NCHW" else num_clips,
+        "out_of_bound_opt": "repeat_last",
+        "test_mode": not train,
+    }
+    crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
+    return [
+        {"type": "OpenVideo"},
+        sampling,
+        {"type": "DecodeVideo"},
+        {"type": "Resize", "scale": (-1, spec.short_side)},
+        crop,
+        {"type": "FormatShape", "input_format": spec.format_shape},
+        {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
+    ]
