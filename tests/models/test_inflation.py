@@ -40,15 +40,15 @@ def test_optical_flow_starts_with_the_mean_over_colours() -> None:
 
 
 def test_what_has_no_place_is_left_for_the_report() -> None:
-    fitted = fit_image_weights(
-        {"bn1.bias": torch.ones(2), "fc.weight": torch.ones(2, 3)}, {"conv1.bn.bias": torch.ones(2)}
-    )
+    kernel = torch.ones(2, 3, 1, 1)
+    fitted = fit_image_weights({"conv1.weight": kernel, "fc.weight": torch.ones(2, 3)}, {"conv1.conv.weight": kernel})
     assert fitted is not None
-    assert list(fitted) == ["conv1.bn.bias", "fc.weight"]
+    assert list(fitted) == ["conv1.conv.weight", "fc.weight"]
 
 
 def test_a_network_of_another_kind_fits_nowhere() -> None:
     assert fit_image_weights({"stem.weight": torch.ones(2, 3)}, {"conv1.bn.bias": torch.ones(2)}) is None
+    assert fit_image_weights({"weight": torch.ones(1, 2)}, {"weight": torch.ones(1, 1, 1, 1)}) is None
 
 
 def test_weights_find_their_place_in_wrapped_layers_and_in_a_recognizer() -> None:

@@ -6,6 +6,7 @@ from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
 from kinema.errors import AnnotationError, ConfigError
 from kinema.inference import load
+from kinema.models import zoo
 from kinema.recipes import classification, evaluate, evaluation_clips
 from kinema.recipes.demo import hold_one_frame
 from kinema.registry import DATASETS, MODELS
@@ -136,3 +137,11 @@ class _NoModel:
 
     pipeline = ()
     classes = ()
+
+
+def test_weights_to_start_from_are_named_in_the_config(clips, tmp_path):
+    config = classification(clips.root, model="x3d_s", pretrained="published", work_dir=tmp_path / "work")
+    assert config["load_from"] == zoo.card("x3d_s").weights.url
+    assert classification(clips.root, pretrained="best.pth", work_dir=tmp_path / "work")["load_from"] == "best.pth"
+    with pytest.raises(ConfigError, match="compact3d: nobody published weights of it"):
+        classification(clips.root, pretrained="published", work_dir=tmp_path / "work")

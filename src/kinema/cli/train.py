@@ -36,6 +36,13 @@ def train(
         Path | None, typer.Option(help="List or folder of validation clips; default: found beside DATA, else held out.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A name from `kinema models`.", show_default=DEFAULT_MODEL)] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from weights: 'published', those of the model; or a file, folder or address.",
+            metavar="published|WEIGHTS",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training clips.", min=1)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips a step.", min=1)] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Folder for all files of the run; default: work/NAME.")] = None,
@@ -62,8 +69,11 @@ def train(
 
     show_on_console()
     if is_config(data):
-        if val is not None or model is not None:
-            raise ConfigError(f"{data}: a config names its own clips and model: --val and --model go with DATA only")
+        if val is not None or model is not None or pretrained is not None:
+            raise ConfigError(
+                f"{data}: a config names its own clips, model and weights (load_from): --val, --model and --pretrained go with "
+                "DATA only"
+            )
         config = Config.fromfile(data)
         config.setdefault("work_dir", str(Path("work") / data.stem))
         changes: dict[str, Any] = {"train_cfg.max_epochs": epochs, "train_dataloader.batch_size": batch_size}
@@ -75,6 +85,7 @@ def train(
             data,
             val=val,
             model=model or DEFAULT_MODEL,
+            pretrained=pretrained,
             epochs=epochs,
             batch_size=batch_size,
             work_dir=work_dir or Path("work") / _run_name(data),

@@ -39,6 +39,7 @@ from kinema.engine.schedules import Position, Schedule, build_schedules
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.models.checkpoint import load_checkpoint
+from kinema.models.pretrained import log_report
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
 from kinema.transforms import split_pipeline
@@ -345,7 +346,7 @@ class Runner:
         Raises:
             CheckpointError: it cannot be read, or does not fit.
         """
-        logger.info("%s: %s", filename, load_checkpoint(self.model, filename, strict=strict))
+        log_report(filename, load_checkpoint(self.model, filename, strict=strict))
 
     def _state_to_resume(self) -> dict[str, Any] | None:
         """The training state of the checkpoint to go on from; None when the work folder has none."""

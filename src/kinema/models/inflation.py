@@ -48,16 +48,18 @@ def fit_image_weights(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) ->
 
     Returns:
         The fitted weights under the names of `own`. What has no place there, such as the classifier, keeps its name and
-        shape, so that a loader can report it. None when it is no network of that kind: nothing has a place.
+        shape, so that a loader can report it. None when it is no network of that kind: no kernel has a place.
     """
     places = _places(own)
     given = {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
-    named = {places.get(name, name): tensor for name, tensor in rename_resnet_weights(given).items()}
-    if not any(name in own for name in named):
-        in_order = _named_in_order(given, own, list(places.values()))
-        if in_order is None:
-            return None
-        named = in_order
+    fitted = _fitted({places.get(name, name): tensor for name, tensor in rename_resnet_weights(given).items()}, own)
+    if any(tensor.dim() > 3 and name in own and tensor.shape == own[name].shape for name, tensor in fitted.items()):
+        return fitted
+    in_order = _named_in_order(given, own, list(places.values()))
+    return None if in_order is None else _fitted(in_order, own)
+
+
+def _fitted(named: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _fit(tensor, own[name]) if name in own else tensor for name, tensor in named.items()}
 
 
@@ -77,7 +79,7 @@ def _named_in_order(
     """The weights under the names of `own` where both have the same shapes in the same order; the classifier follows."""
     mine = [name for name in dict.fromkeys(names) if not name.endswith("num_batches_tracked")]
     theirs = [name for name in given if not name.endswith("num_batches_tracked")]
-    if len(theirs) < len(mine):
+    if len(theirs) < len(mine) or not any(own[name].dim() > 3 for name in mine):
         return None
     pairs = list(zip(mine, theirs, strict=False))
     if any(own[ours].shape != given[other].shape for ours, other in pairs):

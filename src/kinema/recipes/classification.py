@@ -25,6 +25,7 @@ def classification(
     *,
     val: str | os.PathLike | None = None,
     model: str = "compact3d",
+    pretrained: str | os.PathLike | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     work_dir: str | os.PathLike = "work/classification",
@@ -32,13 +33,15 @@ def classification(
     workers: int | None = None,
     check_classes: Callable[[list[str]], None] | None = None,
 ) -> Config:
-    """The config of training `model` from scratch on labelled clips.
+    """The config of training `model` on labelled clips.
 
     Args:
         data: what `kinema.datasets.annotations.find_splits` takes.
         val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out, and the two
             lists are written into the work folder.
         model: a name of the zoo.
+        pretrained: weights to start from: "published", those of the model's card; or a file, folder or address. The classifier
+            starts fresh where their classes are not as many.
         epochs: passes over the training clips; default: about 500 steps, at least 12 and at most 60 epochs.
         batch_size: clips a step; default 16, fewer for small sets.
         work_dir: folder for all files of the run.
@@ -109,8 +112,13 @@ def classification(
             "default_hooks": {"checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1"}},
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
+            **({} if pretrained is None else {"load_from": _weights(card, pretrained)}),
         }
     )
+
+
+def _weights(card: zoo.Card, pretrained: str | os.PathLike) -> str:
+    return zoo.published_weights(card) if pretrained == "published" else os.fspath(pretrained)
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from kinema.distributed import get_rank
 from kinema.errors import CheckpointError
+from kinema.models import load_checkpoint as load_any_checkpoint
 from kinema.models import load_state, read_state
+from kinema.models import read_checkpoint as read_any_checkpoint
+from kinema.models.pretrained import log_report
 from kinema.randomness import seed_everything
 
 FilePath = str | PathLike[str]
@@ -35,17 +38,16 @@ def load_checkpoint(
         revise_keys: (regular expression, replacement) pairs for the names.
 
     Returns:
-        `{"state_dict": weights}`.
+        What the file holds, see `read_checkpoint`.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit.
     """
-    state = read_state(filename, map_location=map_location or "cpu")
-    try:
-        load_state(model, state, strict=strict, revise_keys=tuple(revise_keys))
-    except CheckpointError as error:
-        raise CheckpointError(f"{filename}: {error}") from None
-    return {"state_dict": state}
+    report = load_any_checkpoint(
+        model, filename, strict=strict, revise_keys=tuple(revise_keys), map_location=map_location or "cpu"
+    )
+    log_report(filename, report)
+    return read_checkpoint(filename, map_location)
 
 
 def load_state_dict(
@@ -60,8 +62,9 @@ def load_state_dict(
 
 
 def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
-    """The weights of a file as `{"state_dict": weights}`; `logger` has no effect."""
-    return {"state_dict": read_state(filename, map_location=map_location or "cpu")}
+    """The weights of a file as `state_dict`, and the rest of it (`meta`, ...) as it stands there; `logger` has no effect."""
+    read = read_any_checkpoint(filename, map_location=map_location or "cpu")
+    return {**read.content, "state_dict": read.state}
 
 
 def read_weights_below(prefix: str, filename: FilePath, map_location: Device = None) -> dict[str, Tensor]:

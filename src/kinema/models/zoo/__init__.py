@@ -21,7 +21,7 @@ from kinema.models.zoo.cards import (
     names,
     recognizer_3d,
 )
-from kinema.models.zoo.creation import create_model, video_pipeline
+from kinema.models.zoo.creation import create_model, published_weights, video_pipeline
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -43,6 +43,7 @@ __all__ = [
     "model_config",
     "names",
     "pathways",
+    "published_weights",
     "pyramids",
     "recognizer_3d",
     "separated",

@@ -1,6 +1,5 @@
 """From a name of the zoo to a network with its weights, and to the way of a video into it."""
 
-import logging
 import os
 from typing import Any
 
@@ -13,8 +12,6 @@ from kinema.models.recognizers.base import BaseRecognizer
 from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
 from kinema.registry import MODELS
 from kinema.transforms import split_pipeline
-
-logger = logging.getLogger("kinema")
 
 
 def create_model(
@@ -48,13 +45,18 @@ def create_model(
     built: BaseRecognizer = MODELS.build(config)
     built.init_weights()
     if pretrained:
-        source = os.fspath(_published(about) if pretrained is True else pretrained)
+        source = os.fspath(published_weights(about) if pretrained is True else pretrained)
         log_report(source, load_checkpoint(built, source))
     built.contract = _contract(about, config)
     return built
 
 
-def _published(about: Card) -> str:
+def published_weights(about: Card) -> str:
+    """The address of a model's published weights.
+
+    Raises:
+        ConfigError: there are none.
+    """
     if about.weights is None:
         why = "its weights are not published" if about.result else "nobody published weights of it"
         raise ConfigError(f"{about.name}: {why}; pretrained may also be a file, folder or address")
