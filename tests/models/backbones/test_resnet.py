@@ -170,7 +170,8 @@ def test_frames_of_other_channels_or_shapes_are_refused() -> None:
     with pytest.raises(ConfigError, match="the frames have 3 channels, but ResNet was built with in_channels=10: set"):
         ResNet(18, in_channels=10)(IMAGES)
     with pytest.raises(
-        ValueError, match=r"ResNet takes frames of shape \(batch, channels, height, width\), got \(3, 64"
+        ValueError,
+        match=r"ResNet takes frames of shape \(batch, channels, height, width\), got \(3, 64, 64\): .* Recognizer2D, .*'NCHW'",
     ):
         ResNet(18)(IMAGES[0])
     with pytest.raises(ConfigError, match="the frames have 2 channels, but MobileNetV2 was built with in_channels=3"):

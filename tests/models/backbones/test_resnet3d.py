@@ -205,6 +205,6 @@ def test_input_that_does_not_fit_says_what_to_set() -> None:
         ConfigError, match=r"got \(1, 8, 3, 32, 32\), whose frames .* before their 3 channels: .*'NCTHW'"
     ):
         network(torch.zeros(1, 8, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"ResNet3d takes clips of shape \(batch, channels, frames, height, width\)"):
+    with pytest.raises(ValueError, match=r"ResNet3d takes clips .*, got \(1, 3, 32, 32\): .* Recognizer3D, .*'NCTHW'"):
         network(torch.zeros(1, 3, 32, 32))
     assert ResNet3d(18, in_channels=10, **SMALL).eval()(clips(channels=10)).shape == (1, 64, 4, 1, 1)

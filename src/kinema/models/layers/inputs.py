@@ -14,7 +14,8 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
     """
     if x.dim() != 5:
         raise ValueError(
-            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}"
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}: in a model it needs "
+            "Recognizer3D, and input_format='NCTHW' in FormatShape"
         )
     if x.shape[1] != in_channels and x.shape[2] == in_channels:
         raise ConfigError(
@@ -36,7 +37,10 @@ def check_frames(x: Tensor, in_channels: int, backbone: str) -> None:
         ConfigError: it has other channels than the backbone was built for.
     """
     if x.dim() != 4:
-        raise ValueError(f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}")
+        raise ValueError(
+            f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}: in a model it needs "
+            "Recognizer2D, and input_format='NCHW' in FormatShape"
+        )
     if x.shape[1] != in_channels:
         raise ConfigError(
             f"the frames have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "
