@@ -60,7 +60,8 @@ class BaseRecognizer(BaseModel):
         self.neck = None if neck is None else build_part(neck)
         self.cls_head = None if cls_head is None else build_part(cls_head)
         if isinstance(self.cls_head, BaseHead):
-            self.cls_head.check_source(*((self.backbone, "backbone") if self.neck is None else (self.neck, "neck")))
+            source, what = (self.backbone, "backbone") if self.neck is None else (self.neck, "neck")
+            self.cls_head.check_source(source, what)
         self.max_testing_views: int | None = (test_cfg or {}).get("max_testing_views")
         if self.max_testing_views is not None and self.max_testing_views < 1:
             raise ConfigError(f"max_testing_views of test_cfg must be at least 1, got {self.max_testing_views}")

@@ -90,7 +90,7 @@ class Recognizer2D(BaseRecognizer):
                 "input_format='NCHW' in FormatShape; for frames of one clip without batch: inputs.unsqueeze(0)"
             )
         channels = getattr(self.backbone, "in_channels", None)
-        if channels in inputs.shape[1:2] and channels not in inputs.shape[2:3]:
+        if channels == inputs.shape[1] != inputs.shape[2]:
             raise ConfigError(
                 f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}, whose "
                 f"{channels} channels seem to come before the segments: set input_format='NCHW' in FormatShape"
