@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 _SUPPORTED = torch.backends.mkldnn.is_available()
 # A layer over fewer positions than this share of its weights spends its time on arranging the weights for oneDNN.
-_WEIGHTS_PER_OUTPUT = 24
+_WEIGHTS_PER_OUTPUT = 16
 # A network over fewer positions than this share of its weights is better off with the channels first.
 _POSITIONS_PER_WEIGHT = 0.008
 
