@@ -17,6 +17,7 @@ from kinema.models.layers.convolution import (
     is_plain_cpu,
     torchs_usual_way,
 )
+from kinema.registry import MODELS
 
 KERNELS = ((1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3), (1, 7, 7), (1, 3, 1))
 STRIDES = ((1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2))
@@ -142,6 +143,15 @@ def test_layers_export_and_trace() -> None:
         assert torch.allclose(exported.module()(x), layer(x), atol=1e-5)
         traced = torch.jit.trace(layer, x)
         assert torch.allclose(traced(x), layer(x), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_networks_compile_in_one_piece() -> None:
+    network = MODELS.build({"type": "ResNet3dSlowOnly", "depth": 18, "base_channels": 4, "lateral": False}).eval()
+    x = clips(2, 3, 4, 32, 32)
+    with torch.no_grad():
+        compiled = torch.compile(network, backend="eager", fullgraph=True)
+        assert torch.allclose(compiled(x), network(x), atol=1e-5)
 
 
 def test_unbatched_padded_by_name_and_empty_inputs_go_torchs_way() -> None:

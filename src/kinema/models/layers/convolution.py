@@ -161,14 +161,14 @@ def convolve_and_normalize(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tenso
 def is_plain_cpu(x: Tensor) -> bool:
     """Is `x` a float32 tensor on the CPU that is just computed with: not traced, exported, counted or transformed?"""
     return bool(
-        not _usual.get()
+        not torch.compiler.is_compiling()  # first: a compiler need not look at the rest
+        and not _usual.get()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and type(x) in (Tensor, nn.Parameter)
         and _SUPPORTED
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._functorch.peek_interpreter_stack() is None
