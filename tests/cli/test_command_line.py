@@ -221,7 +221,7 @@ def test_options_win_over_a_config_or_are_refused(clips, tmp_path):
     options = ["--epochs", 1, "--workers", 0, "--batch-size", 8]
     kinema("train", clips.root, *options, "--work-dir", tmp_path / "work")
     config = tmp_path / "work" / "config.py"
-    one_error_line(kinema("train", config, "--val", clips.root), "a config names its own clips and model")
+    one_error_line(kinema("train", config, "--val", clips.root), "a config names its own clips, model and weights")
     one_error_line(kinema("train", config, "--work-dir", config), "is a file: the work folder must be a folder")
     again = kinema("train", config, "--seed", 5, "--device", "cpu", "--work-dir", tmp_path / "again", "--json")
     summary = json.loads(again.stdout)
