@@ -4,8 +4,8 @@ Three things are done, none of which keeps anything that could grow stale:
 
 - Backbones hold features with the channels last in memory (`best_layout`), but for the smallest inputs.
 - torch hands small float32 convolutions to an implementation that unfolds the whole input first. `Conv2d` and `Conv3d`
-  hand those over channels-last input to oneDNN, the library that torch has for large ones; a kernel over space or time
-  alone as a 2D convolution of the same memory, which has the faster gradient.
+  hand those over channels-last input to oneDNN, the library that torch has for large ones; a kernel over space alone, or
+  over time alone, as a 2D convolution of the same memory where that has the faster gradient.
 - In evaluation a batch norm is an affine map, and goes into the weights of the convolution in front of it where these are
   fewer than the values that the norm would read and write (`convolve_and_normalize`).
 
@@ -92,7 +92,7 @@ class Conv3d(nn.Conv3d):
             images = places.reshape(batch * frames, height, width, -1).permute(0, 3, 1, 2)
             out = _convolve(images, weight[:, :, 0], bias, pad, step, spacing, self.groups)
             height, width = out.shape[2:]
-        elif (self.kernel_size[1:], step, pad) == ((1, 1), [1, 1], [0, 0]):
+        elif (self.kernel_size[1:], step, pad) == ((1, 1), [1, 1], [0, 0]) and _is_single(input):
             # Each place by itself: time is one side of an image, all places the other.
             images = places.reshape(batch, frames, height * width, -1).permute(0, 3, 1, 2)
             out = _convolve(images, weight.flatten(3), bias, (pad_t, 0), (step_t, 1), (spacing_t, 1), self.groups)
@@ -116,9 +116,13 @@ def best_layout(x: Tensor, network: nn.Module) -> torch.memory_format:
     if not is_plain_cpu(x):
         return torch.preserve_format
     positions = x.numel() // x.shape[1]
-    is_single = len(x) == 1 or torch.get_num_threads() == 1  # which torch's usual way does worst
-    fewest = _POSITIONS_PER_WEIGHT / 8 if is_single else _POSITIONS_PER_WEIGHT
+    fewest = _POSITIONS_PER_WEIGHT / 8 if _is_single(x) else _POSITIONS_PER_WEIGHT
     return torch.contiguous_format if positions < fewest * _dense_weights(network) else _layout(x)
+
+
+def _is_single(x: Tensor) -> bool:
+    """One clip, or one thread: for which torch unfolds the input in more convolutions, and in more of their gradients."""
+    return len(x) == 1 or torch.get_num_threads() == 1
 
 
 def arrange(x: Tensor, layout: torch.memory_format) -> Tensor:
