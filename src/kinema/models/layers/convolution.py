@@ -22,7 +22,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-_SUPPORTED = torch.backends.mkldnn.is_available()
+# Without oneDNN, or in a torch that does not tell whether somebody watches, all goes the usual way.
+_SUPPORTED = (
+    torch.backends.mkldnn.is_available()
+    and hasattr(torch._C, "_len_torch_dispatch_stack")
+    and hasattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack")
+    and hasattr(torch.autograd.forward_ad, "_current_level")
+)
 # A layer over fewer positions than this share of its weights spends its time on arranging the weights for oneDNN.
 _WEIGHTS_PER_OUTPUT = 16
 # A network over fewer positions than this share of its weights is better off with the channels first.
@@ -165,12 +171,12 @@ def convolve_and_normalize(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tenso
 def is_plain_cpu(x: Tensor) -> bool:
     """Is `x` a float32 tensor on the CPU that is just computed with: not traced, exported, counted or transformed?"""
     return bool(
-        not torch.compiler.is_compiling()  # first: a compiler need not look at the rest
+        _SUPPORTED
+        and not torch.compiler.is_compiling()  # first: a compiler need not look at the rest
         and not _usual.get()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and type(x) in (Tensor, nn.Parameter)
-        and _SUPPORTED
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
         and not torch.jit.is_tracing()
