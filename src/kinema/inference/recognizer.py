@@ -14,7 +14,7 @@ from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
 from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference.contract import foreign_contract, read_contract
-from kinema.models.checkpoint import load_checkpoint, load_state, read_checkpoint
+from kinema.models.checkpoint import apply_checkpoint, load_checkpoint, read_checkpoint
 from kinema.models.downloads import is_address
 from kinema.models.saving import CONFIG_FILE, save_pretrained
 from kinema.registry import MODELS
@@ -188,10 +188,7 @@ def _load_foreign(
     read = read_checkpoint(path)
     contract = foreign_contract(read, given, path)
     model = MODELS.build(contract.model)
-    try:
-        load_state(model, read.state, strict=True)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    apply_checkpoint(model, read, path, strict=True)
     return VideoRecognizer(model, contract.classes, contract.pipeline, device=device, config=contract.content)
 
 

@@ -23,13 +23,14 @@ from kinema.errors import CheckpointError
 from kinema.models.downloads import fetch, is_address
 from kinema.models.inflation import fit_image_weights
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.models.unpickling import load_restricted
+from kinema.models.unpickling import first_line, load_restricted
 
 __all__ = [
     "CONFIG_FILE",
     "TRAINING_FILE",
     "Checkpoint",
     "LoadReport",
+    "apply_checkpoint",
     "load_checkpoint",
     "load_image_network",
     "load_state",
@@ -187,8 +188,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
         try:
             return Checkpoint(load_file(file, device=str(map_location)), path=file)
         except SafetensorError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"{file} is not a safetensors file: {reason}") from error
+            raise CheckpointError(f"{file} is not a safetensors file: {first_line(error)}") from error
     read = load_restricted(file, map_location=map_location)
     state, content = _weights_in(read.content, file)
     return Checkpoint(state, content, read.inert, file)
@@ -313,7 +313,24 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file cannot be read or does not fit; the message names it.
     """
-    read = read_checkpoint(path, map_location=map_location)
+    return apply_checkpoint(
+        model, read_checkpoint(path, map_location=map_location), path, strict=strict, revise_keys=revise_keys
+    )
+
+
+def apply_checkpoint(
+    model: nn.Module,
+    read: Checkpoint,
+    path: str | os.PathLike[str],
+    *,
+    strict: bool = False,
+    revise_keys: ReviseKeys = STRIP_WRAPPER,
+) -> LoadReport:
+    """`load_checkpoint` of what was read already; `path` is what messages call it.
+
+    Raises:
+        CheckpointError: it does not fit.
+    """
     try:
         return replace(_load_any(model, read.state, strict, revise_keys), inert=read.inert)
     except CheckpointError as error:

@@ -269,7 +269,7 @@ _CALLED = {
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *("functools.partial", "numpy.random._pickle.__randomstate_ctor", "numpy.random._pickle.__generator_ctor"),
 }
-_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
+_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 class _Known:
@@ -301,7 +301,7 @@ class _Unpickler(pickle.Unpickler):
             made = self.inert.setdefault(full, _inert(full))
             return _Known(partial(_shell, made)) if full in _CALLED else made
         # Types made in C take no attributes; everything else that can be called goes behind a wall.
-        is_fixed = isinstance(known, torch.dtype | _InertClass) or not callable(known)
+        is_fixed = isinstance(known, _InertClass) or not callable(known)
         return known if is_fixed or known in (collections.OrderedDict, set, frozenset, complex) else _Known(known)
 
 
@@ -338,7 +338,7 @@ def load_restricted(file: Path, *, map_location: str | torch.device = "cpu") -> 
         raise CheckpointError(f"{file} is not a checkpoint: torch.save did not write it") from error
     except Exception as error:
         # torch.load meets garbage with whatever its unpickler stumbles over.
-        raise CheckpointError(f"{file} is not a checkpoint: {_first_line(error)}") from error
+        raise CheckpointError(f"{file} is not a checkpoint: {first_line(error)}") from error
     return Unpickled(content, tuple(sorted(module.inert)))
 
 
@@ -351,6 +351,7 @@ def _refuse_programs(file: Path) -> None:
         raise CheckpointError("is a TorchScript program, not a checkpoint")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of an error of another library, what fits into a message of one line."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from kinema.distributed import get_rank
 from kinema.errors import CheckpointError
-from kinema.models import load_checkpoint as load_any_checkpoint
-from kinema.models import load_state, read_state
+from kinema.models import Checkpoint, load_state, read_state
 from kinema.models import read_checkpoint as read_any_checkpoint
+from kinema.models.checkpoint import apply_checkpoint
 from kinema.models.pretrained import log_report
 from kinema.randomness import seed_everything
 
@@ -43,11 +43,9 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file cannot be read or does not fit.
     """
-    report = load_any_checkpoint(
-        model, filename, strict=strict, revise_keys=tuple(revise_keys), map_location=map_location or "cpu"
-    )
-    log_report(filename, report)
-    return read_checkpoint(filename, map_location)
+    read = read_any_checkpoint(filename, map_location=map_location or "cpu")
+    log_report(filename, apply_checkpoint(model, read, filename, strict=strict, revise_keys=tuple(revise_keys)))
+    return _as_dict(read)
 
 
 def load_state_dict(
@@ -63,7 +61,10 @@ def load_state_dict(
 
 def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
     """The weights of a file as `state_dict`, and the rest of it (`meta`, ...) as it stands there; `logger` has no effect."""
-    read = read_any_checkpoint(filename, map_location=map_location or "cpu")
+    return _as_dict(read_any_checkpoint(filename, map_location=map_location or "cpu"))
+
+
+def _as_dict(read: Checkpoint) -> dict[str, Any]:
     return {**read.content, "state_dict": read.state}
 
 
