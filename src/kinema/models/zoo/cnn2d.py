@@ -6,7 +6,7 @@ Results and stated costs are those that OpenMMLab publishes.
 from typing import Any
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, StatedCost, model
-from kinema.models.zoo.published import IMAGENET, SGD, kinetics, something
+from kinema.models.zoo.published import IMAGENET, SGD, kinetics, non_local_blocks, something
 
 _TSN = "TSN, Wang et al. 2016"
 _TSM = "TSM, Lin et al. 2019"
@@ -219,12 +219,7 @@ def tsm_r101(num_classes: int) -> ModelConfig:
 
 
 def _tsm_non_local(num_classes: int, mode: str) -> ModelConfig:
-    norm = {"type": "BN3d", "requires_grad": True}
-    return _tsm(
-        num_classes,
-        non_local=((0, 0, 0), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 0, 0)),
-        non_local_cfg={"sub_sample": True, "use_scale": False, "norm_cfg": norm, "mode": mode},
-    )
+    return _tsm(num_classes, **non_local_blocks(mode, use_scale=False))
 
 
 @model(

@@ -5,7 +5,7 @@ Results and stated costs are those that OpenMMLab publishes.
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, StatedCost, model, recognizer_3d
 from kinema.models.zoo.cnn2d import frames, tsn
-from kinema.models.zoo.published import IMAGENET, SGD, clips, i3d_head, kinetics, published
+from kinema.models.zoo.published import IMAGENET, SGD, clips, i3d_head, kinetics, non_local_blocks, published
 
 _NON_LOCAL = "Non-local Neural Networks, Wang et al. 2018"
 
@@ -185,12 +185,7 @@ def i3d_r50_heavy(num_classes: int) -> ModelConfig:
 
 
 def _i3d_non_local(num_classes: int, mode: str) -> ModelConfig:
-    norm = {"type": "BN3d", "requires_grad": True}
-    backbone = {
-        **_I3D,
-        "non_local": ((0, 0, 0), (0, 1, 0, 1), (0, 1, 0, 1, 0, 1), (0, 0, 0)),
-        "non_local_cfg": {"sub_sample": True, "use_scale": mode == "embedded_gaussian", "norm_cfg": norm, "mode": mode},
-    }
+    backbone = {**_I3D, **non_local_blocks(mode, use_scale=mode == "embedded_gaussian", first=1)}
     return recognizer_3d(backbone, i3d_head(num_classes), _I3D_INPUT)
 
 

@@ -6,7 +6,7 @@ Results and stated costs are those that OpenMMLab publishes.
 from typing import Any
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, StatedCost, model, recognizer_3d
-from kinema.models.zoo.published import IMAGENET, SGD, clips, i3d_head, kinetics
+from kinema.models.zoo.published import IMAGENET, SGD, clips, i3d_head, kinetics, non_local_blocks
 
 _SLOWFAST = "SlowFast, Feichtenhofer et al. 2019"
 
@@ -16,14 +16,6 @@ _SLOWFAST = "SlowFast, Feichtenhofer et al. 2019"
 def _slowonly(num_classes: int, inputs: InputSpec, depth: int = 50, **backbone: Any) -> ModelConfig:
     settings = {"type": "ResNet3dSlowOnly", "depth": depth, **backbone}
     return recognizer_3d(settings, i3d_head(num_classes), inputs)
-
-
-def _non_local() -> ModelConfig:
-    norm = {"type": "BN3d", "requires_grad": True}
-    return {
-        "non_local": ((0, 0, 0), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 0, 0)),
-        "non_local_cfg": {"sub_sample": True, "use_scale": True, "norm_cfg": norm, "mode": "embedded_gaussian"},
-    }
 
 
 @model(
@@ -93,7 +85,7 @@ _NON_LOCAL = "SlowFast, Feichtenhofer et al. 2019; Non-local Neural Networks, Wa
 )
 def slowonly_r50_nl(num_classes: int) -> ModelConfig:
     """SlowOnly with non-local blocks that attend, 4 frames."""
-    return _slowonly(num_classes, clips(4, 16), **_non_local())
+    return _slowonly(num_classes, clips(4, 16), **non_local_blocks("embedded_gaussian", use_scale=True))
 
 
 @model(
@@ -113,7 +105,7 @@ def slowonly_r50_nl(num_classes: int) -> ModelConfig:
 )
 def slowonly_r50_8x8_nl(num_classes: int) -> ModelConfig:
     """SlowOnly with non-local blocks that attend, 8 frames."""
-    return _slowonly(num_classes, clips(8, 8), **_non_local())
+    return _slowonly(num_classes, clips(8, 8), **non_local_blocks("embedded_gaussian", use_scale=True))
 
 
 _FLOW = clips(16, 4, modality="Flow", mean=(128.0, 128.0), std=(128.0, 128.0))

@@ -32,6 +32,22 @@ def i3d_head(num_classes: int, in_channels: int = 2048) -> ModelConfig:
     return {"type": "I3DHead", "num_classes": num_classes, "in_channels": in_channels, "dropout_ratio": 0.5}
 
 
+def non_local_blocks(mode: str, *, use_scale: bool, first: int = 0) -> dict[str, Any]:
+    """Settings of a backbone of 50 layers with a non-local block behind every second block of its two middle stages.
+
+    Args:
+        mode: how they compare positions, see `NonLocal3d`, as `use_scale`.
+        use_scale: see there.
+        first: the first block of a stage that has one behind it, 0 or 1.
+    """
+    stages = tuple(tuple(int(block % 2 == first) for block in range(count)) for count in (4, 6))
+    norm = {"type": "BN3d", "requires_grad": True}
+    return {
+        "non_local": ((0, 0, 0), *stages, (0, 0, 0)),
+        "non_local_cfg": {"sub_sample": True, "use_scale": use_scale, "norm_cfg": norm, "mode": mode},
+    }
+
+
 def published(
     dataset: str,
     top1: float,
