@@ -1,5 +1,6 @@
 """What the parts need of `torch.distributed`; everything works alike in a single process that never set it up."""
 
+import atexit
 import functools
 import os
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def broadcast_object(obj: Any, source: int = 0) -> Any:
 
 
 def init_from_environment(backend: str | None = None) -> bool:
-    """Join the run that `torchrun` (or anything that sets `RANK` and `WORLD_SIZE`) started.
+    """Join the run that `torchrun` (or anything that sets `RANK` and `WORLD_SIZE`) started, and leave it at exit.
 
     Args:
         backend: "nccl", "gloo", ...; default: nccl where there is CUDA, gloo elsewhere.
@@ -76,7 +77,14 @@ def init_from_environment(backend: str | None = None) -> bool:
     if "nccl" in backend:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group(backend)
+    # Threads of a group that is still there when the interpreter ends make it abort now and then (gloo, torch 2.13).
+    atexit.register(_leave)
     return True
+
+
+def _leave() -> None:
+    if _is_distributed():
+        dist.destroy_process_group()
 
 
 def main_process_only(function: Callable[Arguments, Result]) -> Callable[Arguments, Result | None]:

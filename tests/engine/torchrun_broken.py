@@ -29,4 +29,3 @@ outcomes = gather_objects(outcome)
 if is_main_process():
     (work_dir / "ranks.json").write_text(json.dumps(outcomes))
 barrier()  # nobody leaves while another is still in an exchange
-torch.distributed.destroy_process_group()

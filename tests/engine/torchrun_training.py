@@ -21,4 +21,3 @@ weights = gather_objects({name: tensor.double().sum().item() for name, tensor in
 if is_main_process():
     (work_dir / "ranks.json").write_text(json.dumps(weights))
 barrier()  # nobody leaves while another is still in an exchange
-torch.distributed.destroy_process_group()
