@@ -25,8 +25,9 @@ def rows_of(result):
 def test_the_list_tells_what_a_model_costs_sees_and_reaches():
     result = kinema("slowonly_r5[0]")
     header, row = rows_of(result)
-    assert header == ["name", "params", "GFLOPs", "input", "top-1", "views"]
-    assert row == ["slowonly_r50", "32.45", "20.87", "4", "x", "16,", "224", "72.68", "K400", "10", "x", "3"]
+    assert header == ["name", "params", "GFLOPs", "input", "top-1", "views", "weights"]
+    assert row[:-2] == ["slowonly_r50", "32.45", "20.87", "4", "x", "16,", "224", "72.68", "K400", "10", "x", "3"]
+    assert row[-2:] == ["Apache-2.0", zoo.card("slowonly_r50").weights.url]
     assert "GFLOPs: billions of multiply-adds" in result.stderr
     assert "8 spread, 224" in kinema("tsn_r50*").stdout
     assert [line[0] for line in rows_of(kinema())[1:]] == zoo.names()
@@ -102,7 +103,7 @@ def test_wrong_requests_name_the_way_out():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-@pytest.mark.parametrize(("columns", "last"), [(80, "top-1"), (100, "views")])
+@pytest.mark.parametrize(("columns", "last"), [(80, "top-1"), (100, "views"), (120, "weights")])
 def test_tables_fit_a_terminal(columns, last):
     import pty
 
@@ -121,9 +122,10 @@ def test_tables_fit_a_terminal(columns, last):
                 break
     os.close(ours)
     assert process.returncode == 0
-    lines = re.sub(r"\x1b\[[\d;]*m", "", text.decode()).splitlines()
+    links = [card.weights.url for card in map(zoo.card, zoo.names()) if card.weights]
+    assert re.findall(r"\x1b\]8;id=\d+;(.+?)\x1b", text.decode()) == (links if last == "weights" else [])
+    plain = re.sub(r"\x1b\]8;.*?\x1b\\", "", text.decode())
+    lines = re.sub(r"\x1b\[[\d;]*m", "", plain).splitlines()
     assert max(map(len, lines)) <= columns
     assert last in next(line for line in lines if "GFLOPs" in line).split()[-1]
-    assert sum(name in text.decode().split() for name in zoo.names()) == len(
-        zoo.names()
-    )  # none is broken into two lines
+    assert sum(name in plain.split() for name in zoo.names()) == len(zoo.names())  # none is broken into two lines

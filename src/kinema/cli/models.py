@@ -11,11 +11,15 @@ from kinema.cli.output import print_json, print_table
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from kinema.models.complexity import LayerCount, OperationCount, Shape
     from kinema.models.zoo import Card, InputSpec
 
 _WILDCARDS = frozenset("*?[")
-_NARROW = 92  # columns of a terminal below which a table leaves out one of its own
+_WIDTH_OF_VIEWS = 92  # columns of a terminal below which a list leaves out the views, and first:
+_WIDTH_OF_WEIGHTS = 106
+_WIDTH_OF_TYPES = 92  # the same for the types of layers
 _DEPTH = 2
 _SHORT = {"Kinetics-400": "K400", "Something-Something V1": "SSv1", "Something-Something V2": "SSv2"}
 _LEGEND = """\
@@ -23,6 +27,7 @@ params: millions. GFLOPs: billions of multiply-adds for one such input.
 input: frames x their distance, or frames spread over the video; then pixels.
 top-1: percent that published weights reach on Kinetics-400 (K400) or
 Something-Something (SSv1, SSv2); views: clips x crops that were averaged.
+weights: licence, and a link to the file; the terms of the data apply as well.
 One model in full: kinema models NAME; its layers: kinema models NAME --layers"""
 
 
@@ -64,11 +69,10 @@ def _matching(pattern: str) -> list["Card"]:
 
 
 def _show_list(cards: list["Card"]) -> None:
-    columns = ["name", "params", "GFLOPs", "input", "top-1", "views"]
-    rows = [_row(card) for card in cards]
-    if _columns() < _NARROW:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    print_table("", columns, rows)
+    columns = ["name", "params", "GFLOPs", "input", "top-1", "views", "weights"]
+    width = _columns()
+    shown = len(columns) - (width < _WIDTH_OF_VIEWS) - (width < _WIDTH_OF_WEIGHTS)
+    print_table("", columns[:shown], [[*_row(card), _weights(card)][:shown] for card in cards])
     print(_LEGEND, file=sys.stderr)
 
 
@@ -79,6 +83,18 @@ def _row(card: "Card") -> list[str]:
     if result is None:
         return [*row, "", ""]
     return [*row, f"{result.top1:.2f} {_SHORT.get(result.dataset, result.dataset)}", result.protocol]
+
+
+def _weights(card: "Card") -> "str | Text":
+    """The licence with a link to the file, which a reader of plain text gets in words."""
+    from rich.text import Text
+
+    weights = card.weights
+    if weights is None:
+        return ""
+    if sys.stdout.isatty():
+        return Text(weights.licence, style=f"link {weights.url}")
+    return f"{weights.licence} {weights.url}"
 
 
 def _is_spread(spec: "InputSpec") -> bool:
@@ -114,7 +130,7 @@ def _in_full(card: "Card") -> str:
         facts["config"] = result.config
         facts["weights"] = result.weights.url if result.weights else "the file is not published"
         if result.weights:
-            facts["licence"] = result.weights.licence
+            facts["licence"] = f"{result.weights.licence}. {result.weights.origin}"
     width = min(max(_columns(), 40), 120)
     lines = [card.name]
     for name, text in facts.items():
@@ -164,7 +180,7 @@ def _show_layers(cards: list["Card"], depth: int, as_json: bool) -> None:
     columns = ["layer", "type", "output", "params", "GFLOPs", "share"]
     shown = [layer for layer in count.to_depth(depth) if layer.parameters or layer.multiply_adds]
     rows = [_layer_row(layer, card.name, count) for layer in shown]
-    if _columns() < _NARROW:
+    if _columns() < _WIDTH_OF_TYPES:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
     print_table("", columns, rows)
     print(

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 
 def print_json(value: Any) -> None:
@@ -16,8 +17,8 @@ def print_json(value: Any) -> None:
     print(json.dumps(value))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; columns of numbers are right-aligned, empty column names leave the head out."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """A table on stdout; columns of numbers are right-aligned, empty column names leave the head out; a `Text` has a style."""
     table = Table(
         title=escape(title) or None,
         title_justify="left",
@@ -28,10 +29,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         pad_edge=False,
     )
     for place, name in enumerate(columns):
-        numeric = place > 0 and all(_is_number(row[place]) for row in rows)
+        numeric = place > 0 and all(_is_number(str(row[place])) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
     # A program that reads the output wants a row a line, however long its paths.
     width = None if sys.stdout.isatty() else 10_000
     Console(highlight=False, width=width).print(table)

@@ -83,11 +83,13 @@ class Weights:
 
     Attributes:
         url: where it is.
-        licence: who publishes it under which licence, and which data it was trained on.
+        licence: name of the licence that it is published under, as in the SPDX list.
+        origin: who publishes it, and which data it was trained on.
     """
 
     url: str
     licence: str
+    origin: str
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,14 @@ def published(
     if "/" not in file:
         family = re.split("[-_]", config)[0]
         file = f"v1.0/recognition/{_FOLDERS.get(family, family)}/{config}/{config}_{file}.pth"
-    licence = (
-        "Published by OpenMMLab with MMAction2 (Apache-2.0)"
+    origin = (
+        "Published by OpenMMLab with MMAction2"
         + (", converted from a file of Facebook Research" if converted else "")
         + f". Trained on {dataset}"
         + (f", starting from {start}" if start else "")
         + "; the data's own terms apply."
     )
-    return Result(top1, top5, dataset, protocol, size, config, Weights(_FILES + file, licence))
+    return Result(top1, top5, dataset, protocol, size, config, Weights(_FILES + file, "Apache-2.0", origin))
 
 
 def kinetics(top1: float, top5: float | None, config: str, file: str | None, **others: Any) -> Result:
