@@ -24,14 +24,17 @@ def test_one_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_process_leaves_its_group_before_the_interpreter_ends() -> None:
     script = (
-        "import atexit, torch.distributed as dist\n"
+        "import atexit, sys, torch.distributed as dist\n"
         "atexit.register(lambda: print('in a group' if dist.is_initialized() else 'left'))\n"
-        "from kinema.distributed import init_from_environment\n"
-        "print('joined' if init_from_environment('gloo') else 'alone')"
+        "from kinema.distributed import gather_objects, init_from_environment\n"
+        "print('joined' if init_from_environment('gloo') else 'alone')\n"
+        "sys.setswitchinterval(100)  # whoever waits for the interpreter gets it when this thread waits, and not before\n"
+        "gather_objects('the thread of this exchange is still busy')\n"
     )
     alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    run = subprocess.run([sys.executable, "-c", script], env=os.environ | alone, capture_output=True, text=True)
-    assert (run.returncode, run.stdout.split("\n")[:2]) == (0, ["joined", "left"]), run.stderr
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, env=os.environ | alone, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout.splitlines()) == (0, ["joined", "left"]), run.stderr
 
 
 def test_main_process_only_runs_the_function_and_keeps_its_name() -> None:

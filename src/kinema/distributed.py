@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -77,13 +78,20 @@ def init_from_environment(backend: str | None = None) -> bool:
     if "nccl" in backend:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group(backend)
-    # Threads of a group that is still there when the interpreter ends make it abort now and then (gloo, torch 2.13).
-    atexit.register(_leave)
+    if backend == "gloo":
+        atexit.register(_leave)
     return True
 
 
 def _leave() -> None:
+    """Leave the run that this process joined, while there is still an interpreter.
+
+    A thread of gloo lets go of an exchange's tensors a moment after the exchange is over, and needs the interpreter for it. One
+    that finds the interpreter on its way out aborts the process; one that a wrapped model's end waits for, holding the
+    interpreter, never ends (torch 2.13). NCCL's goodbye may wait for processes that have failed: it is left alone.
+    """
     if _is_distributed():
+        time.sleep(0.2)  # lets threads that wait for the interpreter have it
         dist.destroy_process_group()
 
 
