@@ -53,6 +53,32 @@ def test_values_and_gradients_are_torchs(kernel: tuple, channels: tuple, groups:
             assert torch.allclose(ours, theirs, atol=1e-3)
 
 
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 1, 1), (5, 1, 1), (1, 3, 3)])
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("is_padded", [True, False])
+def test_many_weights_over_few_positions_give_torchs_values(kernel: tuple, stride: tuple, is_padded: bool) -> None:
+    padding = tuple(is_padded * (size // 2) for size in kernel)
+    least = kernel[1]
+    for dilation, groups, bias, side in (
+        (1, 1, True, least),
+        (1, 1, False, least),
+        (1, 1, True, 13),
+        (1, 2, True, least),
+        ((2, 1, 1), 1, True, least),
+    ):
+        conv = Conv3d(256, 12, kernel, stride, padding, dilation, groups, bias=bias)
+        inputs = clips(2, 256, 9, side, side).requires_grad_()
+        out = conv(inputs)
+        assert out.is_contiguous(memory_format=torch.channels_last_3d)
+        with torchs_usual_way():
+            expected = conv(inputs)
+        assert torch.allclose(out, expected, atol=1e-4)
+        weights = torch.randn(out.shape)
+        parts = (inputs, *conv.parameters())
+        grads = (torch.autograd.grad((one * weights).sum(), parts) for one in (out, expected))
+        assert all(torch.allclose(ours, theirs, atol=1e-3) for ours, theirs in zip(*grads, strict=True))
+
+
 def test_frames_are_convolved_as_torch_does() -> None:
     conv, inputs = Conv2d(3, 8, 3, stride=2, padding=1), clips(2, 3, 9, 9)
     with torchs_usual_way():

@@ -5,7 +5,8 @@ Three things are done, none of which keeps anything that could grow stale:
 - Backbones hold features with the channels last in memory (`best_layout`), but for the smallest inputs.
 - torch hands small float32 convolutions to an implementation that unfolds the whole input first. `Conv2d` and `Conv3d`
   hand those over channels-last input to oneDNN, the library that torch has for large ones; a kernel over space alone, or
-  over time alone, as a 2D convolution of the same memory where that has the faster gradient.
+  over time alone, as a 2D convolution of the same memory where that has the faster gradient; a kernel over a single
+  position, or over time alone, where there are few positions, as the product of two matrices, which takes the weights as they lie.
 - In evaluation a batch norm is an affine map, and goes into the weights of the convolution in front of it where these are
   fewer than the values that the norm would read and write (`convolve_and_normalize`).
 
@@ -20,6 +21,7 @@ from contextvars import ContextVar
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Without oneDNN, or in a torch that does not tell whether somebody watches, all goes the usual way.
@@ -31,6 +33,8 @@ _SUPPORTED = (
 )
 # A layer over fewer positions than this share of its weights spends its time on arranging the weights for oneDNN.
 _WEIGHTS_PER_OUTPUT = 16
+# Up to so many positions a kernel of one position is faster as a product of matrices.
+_POSITIONS_OF_PRODUCT = 512
 # A network over fewer positions than this share of its weights is better off with the channels first.
 _POSITIONS_PER_WEIGHT = 0.008
 
@@ -85,20 +89,23 @@ class Conv3d(nn.Conv3d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not _is_fast(self, input):
             return super()._conv_forward(input, weight, bias)
-        if _has_few_positions(self, input):
-            return (
-                super()._conv_forward(input.contiguous(), weight, bias).contiguous(memory_format=torch.channels_last_3d)
-            )
         padding = cast(tuple[int, int, int], self.padding)  # no name of a mode, see `_is_fast`
         (pad_t, *pad), (step_t, *step), (spacing_t, *spacing) = padding, self.stride, self.dilation
         batch, _, frames, height, width = input.shape
         places = input.permute(0, 2, 3, 4, 1)  # as it lies in memory
+        is_over_time = (self.kernel_size[1:], step, pad) == ((1, 1), [1, 1], [0, 0])
+        if _has_few_positions(self, input):
+            if is_over_time and spacing_t == self.groups == 1:
+                seen = F.pad(places, (0, 0, 0, 0, 0, 0, pad_t, pad_t)).unfold(1, self.kernel_size[0], step_t)
+                return F.linear(seen.flatten(-2), weight.flatten(1), bias).movedim(-1, 1)
+            out = super()._conv_forward(input.contiguous(), weight, bias)
+            return out.contiguous(memory_format=torch.channels_last_3d)
         if (self.kernel_size[0], step_t, pad_t) == (1, 1, 0):
             # Each frame by itself.
             images = places.reshape(batch * frames, height, width, -1).permute(0, 3, 1, 2)
             out = _convolve(images, weight[:, :, 0], bias, pad, step, spacing, self.groups)
             height, width = out.shape[2:]
-        elif (self.kernel_size[1:], step, pad) == ((1, 1), [1, 1], [0, 0]) and _is_single(input):
+        elif is_over_time and _is_single(input):
             # Each place by itself: time is one side of an image, all places the other.
             images = places.reshape(batch, frames, height * width, -1).permute(0, 3, 1, 2)
             out = _convolve(images, weight.flatten(3), bias, (pad_t, 0), (step_t, 1), (spacing_t, 1), self.groups)
@@ -214,7 +221,18 @@ def _is_fast(conv: Conv2d | Conv3d, x: Tensor) -> bool:
 
 def _has_few_positions(conv: Conv2d | Conv3d, x: Tensor) -> bool:
     """Would oneDNN spend its time on arranging the weights?"""
-    return conv.weight.numel() > _WEIGHTS_PER_OUTPUT * _num_outputs(conv, x)
+    too_few = conv.weight.numel() > _WEIGHTS_PER_OUTPUT * _num_outputs(conv, x)
+    return too_few and not _is_product(x, conv.weight, conv.padding, conv.stride, conv.groups)
+
+
+def _is_product(x: Tensor, weight: Tensor, padding: Sequence[int | str], stride: Sequence[int], groups: int) -> bool:
+    """Is this convolution best done as a product of matrices?"""
+    return (
+        weight[0, 0].numel() == 1
+        and groups == 1
+        and not any(padding)
+        and x.numel() // x.shape[1] <= _POSITIONS_OF_PRODUCT * math.prod(stride)
+    )
 
 
 def _convolve(
@@ -226,4 +244,9 @@ def _convolve(
     dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
+    if _is_product(x, weight, padding, stride, groups):
+        places = x.movedim(1, -1)  # as it lies in memory
+        if max(stride) > 1:
+            places = places[(slice(None), *(slice(None, None, step) for step in stride))].contiguous()
+        return F.linear(places, weight.flatten(1), bias).movedim(-1, 1)
     return torch.ops.aten.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
