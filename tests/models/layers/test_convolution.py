@@ -188,9 +188,12 @@ def test_unbatched_padded_by_name_and_empty_inputs_go_torchs_way() -> None:
     assert Conv3d(3, 8, 3, padding=1)(torch.empty(0, 3, 4, 9, 9)).shape == (0, 8, 4, 9, 9)
 
 
-def test_the_smallest_inputs_keep_their_channels_first(monkeypatch) -> None:
+def test_the_smallest_inputs_keep_their_channels_first_in_evaluation(monkeypatch) -> None:
     network = nn.Sequential(Conv3d(3, 64, 3), Conv3d(64, 512, 3))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert best_layout(torch.empty(2, 3, 4, 8, 8), network) == torch.contiguous_format
+    assert best_layout(torch.empty(2, 3, 4, 8, 8), network) == torch.channels_last_3d
+    with torch.no_grad():
+        assert best_layout(torch.empty(2, 3, 4, 8, 8), network) == torch.contiguous_format
+        assert best_layout(torch.empty(2, 3, 8, 112, 112), network) == torch.channels_last_3d
     assert best_layout(torch.empty(2, 3, 8, 112, 112), network) == torch.channels_last_3d
     assert best_layout(torch.empty(2, 3, 8, 112, 112, device="meta"), network) == torch.preserve_format

@@ -2,7 +2,7 @@
 
 Three things are done, none of which keeps anything that could grow stale:
 
-- Backbones hold features with the channels last in memory (`best_layout`), but for the smallest inputs.
+- Backbones hold features with the channels last in memory (`best_layout`), but for the smallest inputs in evaluation.
 - torch hands small float32 convolutions to an implementation that unfolds the whole input first. `Conv2d` and `Conv3d`
   hand those over channels-last input to oneDNN, the library that torch has for large ones; a kernel over space alone, or
   over time alone, as a 2D convolution of the same memory where that has the faster gradient; a kernel over a single
@@ -35,7 +35,7 @@ _SUPPORTED = (
 _WEIGHTS_PER_OUTPUT = 16
 # Up to so many positions a kernel of one position is faster as a product of matrices.
 _POSITIONS_OF_PRODUCT = 512
-# A network over fewer positions than this share of its weights is better off with the channels first.
+# Without gradients a network over fewer positions than this share of its weights is better off with the channels first.
 _POSITIONS_PER_WEIGHT = 0.008
 
 
@@ -123,11 +123,13 @@ def best_layout(x: Tensor, network: nn.Module) -> torch.memory_format:
         network: what it goes into.
 
     Returns:
-        On a CPU channels-last, but for inputs of so few positions that arranging the weights would cost more than it brings;
-        elsewhere, and while a network is traced or exported, as it lies.
+        On a CPU channels-last, but without gradients and for so few positions that arranging the weights would cost more than
+        it brings channels-first; elsewhere, and while a network is traced or exported, as it lies.
     """
     if not is_plain_cpu(x):
         return torch.preserve_format
+    if torch.is_grad_enabled():
+        return _layout(x)
     positions = x.numel() // x.shape[1]
     fewest = _POSITIONS_PER_WEIGHT / 8 if _is_single(x) else _POSITIONS_PER_WEIGHT
     return torch.contiguous_format if positions < fewest * _dense_weights(network) else _layout(x)
