@@ -230,7 +230,7 @@ def _has_few_positions(conv: Conv2d | Conv3d, x: Tensor) -> bool:
 def _is_product(x: Tensor, weight: Tensor, padding: Sequence[int | str], stride: Sequence[int], groups: int) -> bool:
     """Is this convolution best done as a product of matrices?"""
     return (
-        weight[0, 0].numel() == 1
+        math.prod(weight.shape[2:]) == 1
         and groups == 1
         and not any(padding)
         and x.numel() // x.shape[1] <= _POSITIONS_OF_PRODUCT * math.prod(stride)
