@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinema.files import partial_path, sync_file, sync_folder, write_text, written_whole
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_and_fail(path: Path) -> None:
+    with written_whole(path, "wb") as file:
+        file.write(b"half")
+        raise RuntimeError("stop")
+
+
+def test_a_written_file_holds_the_text_and_nothing_else_is_left(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "grün\n")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "grün\n"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="stop"):
+        write_and_fail(path)
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_a_kill_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = (
+        "import os, sys\nfrom kinema.files import written_whole\n"
+        "with written_whole(sys.argv[1]) as file:\n    file.write('x' * 10**6)\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.read_text() == "old"
+
+
+def test_the_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_appending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mode must be 'w' or 'wb', got 'a'"), written_whole(tmp_path / "a", "a"):
+        pass
+
+
+def test_partial_names_differ_and_are_hidden(tmp_path: Path) -> None:
+    names = {partial_path(tmp_path / "a.bin").name for _ in range(100)}
+    assert len(names) == 100
+    assert all(name.startswith(".a.bin.") and name.endswith(".part") for name in names)
+
+
+def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    sync_file(tmp_path / "a")
+    sync_folder(tmp_path)
+    sync_folder(tmp_path / "not there")
