@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Annotations, Split, check_labels, find_splits, split_by_group, write_list
-from kinema.errors import AnnotationError, VideoError
+from kinema.datasets.annotations import Split, check_labels, find_splits, split_by_group, write_list
+from kinema.errors import AnnotationError
 from kinema.models import zoo
-from kinema.video import VideoReader
+from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
 
 logger = logging.getLogger("kinema")
 
 MAX_UNNAMED_CLASSES = 100_000  # above it a label is rather an identifier or a time than a class index
-PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
 
 
 def classification(
@@ -64,7 +63,8 @@ def classification(
     _warn_of_missing_classes(train_split, classes)
     card = zoo.card(model)
     zoo.video_pipeline(card)  # it may not take videos
-    frame_interval = choose_frame_interval(train_split, card.input.clip_len)
+    probed = probe_clips(train_split)
+    frame_interval = choose_frame_interval(card.input, probed)
     count = len(train_split.annotations)
     if val_split is None:
         train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
@@ -89,9 +89,11 @@ def classification(
         "pipeline": zoo.video_pipeline(card, frame_interval=frame_interval, num_clips=1),
     }
     logger.info(
-        "%d clips of %d classes to train on; the model sees %d frames, %d apart",
-        *(count, len(classes), card.input.num_frames, frame_interval),
+        "%d clips of %d classes to train on; %s sees %s",
+        *(count, len(classes), model, describe_sampling(card.input, frame_interval, probed)),
     )
+    for sentence in sampling_warnings(card.input, frame_interval, probed):
+        logger.warning("%s", sentence)
     return Config(
         {
             "model": zoo.model_config(model, num_classes=len(classes)),
@@ -169,36 +171,6 @@ def _warn_of_missing_classes(train: Split, classes: Sequence[str]) -> None:
         logger.warning("%d of %d classes have no training clip: %s", len(missing), len(classes), shown)
     if len(present) == 1:
         logger.warning("all training clips are of one class: there is nothing to tell apart")
-
-
-def choose_frame_interval(split: Split, clip_len: int) -> int:
-    """Distance of frames at which `clip_len` of them span a clip of middle length.
-
-    Raises:
-        VideoError: none of the probed clips can be read.
-    """
-    clips = split.annotations
-    places = np.linspace(0, len(clips) - 1, min(PROBED_CLIPS, len(clips))).astype(int)
-    lengths, errors = [], []
-    for place in places:
-        try:
-            with VideoReader(split.video_root / clips.paths[place]) as reader:
-                lengths.append(_frames_of_clip(clips, place, len(reader), reader.fps))
-        except VideoError as error:  # the training will name and count it
-            errors.append(error)
-    if not lengths:
-        raise VideoError(f"{split.path}: none of {len(errors)} clips tried can be read; the first: {errors[0]}")
-    return max(1, int(np.median(lengths)) // clip_len)
-
-
-def _frames_of_clip(clips: Annotations, place: int, total_frames: int, fps: float) -> int:
-    """About how many frames of a video of `total_frames` belong to clip `place`."""
-    if clips.clip_starts is None or clips.clip_ends is None:
-        return total_frames
-    rate = fps if clips.clip_unit == "seconds" else 1.0
-    start, end = np.nan_to_num([clips.clip_starts[place], clips.clip_ends[place]], nan=np.inf) * rate
-    start = start if np.isfinite(start) else 0
-    return max(1, int(min(end, total_frames) - start))
 
 
 def default_workers() -> int:

@@ -138,6 +138,8 @@ class SampleFrames(BaseTransform):
         test_mode: no randomness.
         keep_tail_frames: in training, let clips reach the very last frames.
         target_fps: sample as if the video had this frame rate.
+        fit_short: of a video that is shorter than a clip take the frames evenly from its first to its last, instead of what
+            `out_of_bound_opt` says.
 
     Raises:
         ValueError: `out_of_bound_opt` is neither, a number is below 1, or `twice_sample` stands with one clip of several frames.
@@ -155,6 +157,8 @@ class SampleFrames(BaseTransform):
         test_mode: bool = False,
         keep_tail_frames: bool = False,
         target_fps: float | None = None,
+        *,
+        fit_short: bool = False,
     ) -> None:
         require_positive("SampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips)
         _require_out_of_bound("SampleFrames", out_of_bound_opt)
@@ -167,6 +171,7 @@ class SampleFrames(BaseTransform):
         self.test_mode = test_mode
         self.keep_tail_frames = keep_tail_frames
         self.target_fps = target_fps
+        self.fit_short = fit_short
 
     def transform(self, results: Sample) -> Sample:
         num_frames = count_frames(results, "SampleFrames")
@@ -186,6 +191,9 @@ class SampleFrames(BaseTransform):
             within = np.linspace(0, span - 1, self.clip_len).astype(np.int32)
         else:
             within = np.arange(self.clip_len) * self.frame_interval
+        if self.fit_short and num_frames <= within[-1]:
+            whole = np.linspace(0, num_frames - 1, self.clip_len).round()
+            return write_clips(results, np.tile(whole, (len(offsets), 1)), None, self.num_clips)
         frames = offsets[:, None] + within[None, :]  # (N, T)
         if self.temporal_jitter:
             frames = frames + np.random.randint(self.frame_interval, size=frames.shape)

@@ -25,7 +25,7 @@ class InputSpec:
 
     Attributes:
         clip_len: frames of a clip, T.
-        frame_interval: distance of neighbouring frames, in frames of the video.
+        frame_interval: distance of neighbouring frames, in frames of the video; of no effect with a `clip_len` of 1.
         num_clips: clips of a video in evaluation.
         size: height and width of the crop, pixels.
         short_side: short side of the frames before cropping, pixels.
@@ -53,6 +53,11 @@ class InputSpec:
         if self.modality == "RGB":
             return 3
         return 2 * self.clip_len if self.format_shape == "NCHW" else 2
+
+    @property
+    def takes_segments(self) -> bool:
+        """Does it take single frames from equal parts of a whole video, so that there is no distance of neighbouring frames?"""
+        return self.clip_len == 1
 
     @property
     def num_frames(self) -> int:

@@ -91,7 +91,8 @@ def video_pipeline(
 
     Args:
         about: the model's card.
-        frame_interval: distance of neighbouring frames of a clip; None: the card's.
+        frame_interval: distance of neighbouring frames of a clip; None: the card's. A model that takes one frame from each of
+            equal parts of the video has none.
         num_clips: clips of a video; None: the card's.
         train: draw clips and crops at random.
 
@@ -100,6 +101,7 @@ def video_pipeline(
 
     Raises:
         ConfigError: the model does not take frames of a video file.
+        ValueError: a `frame_interval` for a model that has none.
     """
     spec = about.input
     if spec.modality != "RGB":
@@ -107,14 +109,21 @@ def video_pipeline(
             f"{about.name} takes optical flow, which video files do not hold: write a config with RawframeDataset and "
             "modality='Flow'"
         )
+    if spec.takes_segments and frame_interval is not None:
+        raise ValueError(
+            f"{about.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance of "
+            f"neighbouring frames to set, got {frame_interval=}"
+        )
     sampling = {
         "type": "SampleFrames",
         "clip_len": spec.clip_len,
         "frame_interval": spec.frame_interval if frame_interval is None else frame_interval,
         "num_clips": spec.num_clips if num_clips is None or spec.format_shape == "NCHW" else num_clips,
-        "out_of_bound_opt": "repeat_last",
         "test_mode": not train,
     }
+    # Both let the frames span a short video: without the first the parts are of whole frames, and the last ones of the video
+    # are in none of them; without the second a short video would be its first frames and repetitions.
+    sampling |= {"keep_tail_frames": train} if spec.takes_segments else {"fit_short": True}
     crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
     return [
         {"type": "OpenVideo"},

@@ -1,0 +1,135 @@
+"""Which frames of the clips at hand a model sees: the distance that spans them, in words, and what it misses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema.datasets.annotations import Annotations, Split
+from kinema.errors import VideoError
+from kinema.models.zoo import InputSpec
+from kinema.video import VideoReader
+
+PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
+FAR_APART_SECONDS = 1.0  # motion between frames further apart than this is a matter of luck
+MUCH_LONGER = 2.0  # than what the model sees of it: a clip of which it misses the larger part
+WIDE = 1.6  # width by height, or the other way round, from which a square crop loses over a third of the picture
+
+
+@dataclass(frozen=True)
+class ProbedClips:
+    """Some clips of a split, evenly spread over it; an entry a clip.
+
+    Attributes:
+        frames: their lengths, in frames.
+        fps: frame rates of their videos.
+        widths: widths of their videos, pixels.
+        heights: heights, pixels.
+    """
+
+    frames: np.ndarray
+    fps: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Durations of the clips."""
+        return self.frames / self.fps
+
+    @property
+    def middle_seconds(self) -> float:
+        """Duration of the clip of middle length."""
+        return float(np.median(self.seconds))
+
+
+def probe_clips(split: Split, count: int = PROBED_CLIPS) -> ProbedClips:
+    """Open up to `count` clips of a split.
+
+    Raises:
+        VideoError: none of them can be read.
+    """
+    clips = split.annotations
+    rows: list[tuple[int, float, int, int]] = []
+    errors = []
+    for place in np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int).tolist():
+        try:
+            with VideoReader(split.video_root / clips.paths[place]) as reader:
+                frames = _frames_of_clip(clips, place, len(reader), reader.fps)
+                rows.append((frames, reader.fps or 25.0, reader.width, reader.height))
+        except VideoError as error:  # the training will name and count it
+            errors.append(error)
+    if not rows:
+        raise VideoError(f"{split.path}: none of {len(errors)} clips tried can be read; the first: {errors[0]}")
+    frames_, fps, widths, heights = map(np.array, zip(*rows, strict=True))
+    return ProbedClips(frames_, fps, widths, heights)
+
+
+def _frames_of_clip(clips: Annotations, place: int, total_frames: int, fps: float) -> int:
+    """About how many frames of a video of `total_frames` belong to clip `place`."""
+    if clips.clip_starts is None or clips.clip_ends is None:
+        return total_frames
+    rate = fps if clips.clip_unit == "seconds" else 1.0
+    start, end = np.nan_to_num([clips.clip_starts[place], clips.clip_ends[place]], nan=np.inf) * rate
+    start = start if np.isfinite(start) else 0
+    return max(1, int(min(end, total_frames) - start))
+
+
+def choose_frame_interval(spec: InputSpec, clips: ProbedClips) -> int | None:
+    """Distance of frames at which the model's clip spans one of middle length.
+
+    None for a model of segments, which takes its frames from all of every video whatever its length.
+    """
+    if spec.takes_segments:
+        return None
+    return max(1, int(np.median(clips.frames)) // spec.clip_len)
+
+
+def describe_sampling(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> str:
+    """What the model sees of a clip, such as "16 frames, 3 apart: 1.9 s of a clip of 2.1 s"."""
+    if frame_interval is None:
+        return f"{spec.num_clips} segments over the whole clip, one frame of each"
+    seen, whole = _seconds_seen(spec, frame_interval, clips), clips.middle_seconds
+    return f"{spec.clip_len} frames, {frame_interval} apart: {min(seen, whole):.1f} s of a clip of {whole:.1f} s"
+
+
+def _seconds_seen(spec: InputSpec, frame_interval: int, clips: ProbedClips) -> float:
+    return float(spec.clip_len * frame_interval / np.median(clips.fps))
+
+
+def sampling_warnings(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> Iterator[str]:
+    """What the sampling does badly on these clips, a sentence each."""
+    tried = f"of {len(clips)} clips tried"
+    short = int((clips.frames < spec.num_frames).sum())
+    if short:
+        yield (
+            f"{short} {tried} have fewer frames than the {spec.num_frames} that the model takes, which are repeated "
+            f"(shortest: {clips.frames.min()})"
+        )
+    if frame_interval is None:
+        gap, what = clips.middle_seconds / spec.num_frames, "segments of a clip of middle length are"
+    else:
+        gap, what = frame_interval / float(np.median(clips.fps)), "frames that the model sees are"
+        seen = _seconds_seen(spec, frame_interval, clips)
+        long = int((clips.seconds > MUCH_LONGER * seen).sum())
+        if long:
+            yield (
+                f"{long} {tried} are over twice as long as the {seen:.1f} s that the model sees at a time (longest: "
+                f"{clips.seconds.max():.1f} s): training draws a random part of them, validation takes the middle; give start "
+                "and end of the action in a table, or cut them"
+            )
+        slowest, fastest = clips.fps.min(), clips.fps.max()
+        if fastest > 1.5 * slowest:
+            yield (
+                f"the clips have {slowest:.4g} to {fastest:.4g} frames a second, and the distance of frames is in frames: the "
+                "same motion looks up to "
+                f"{fastest / slowest:.1f} times as fast in some; `kinema data prepare --fps` gives all the same rate"
+            )
+    if gap > FAR_APART_SECONDS:
+        yield (
+            f"the {what} {gap:.1f} s apart: an action shorter than that can fall between them; cut the videos into clips of "
+            "one action, or give its start and end in a table"
+        )
