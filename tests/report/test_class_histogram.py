@@ -14,3 +14,10 @@ def test_few_and_many_classes_are_drawn(tmp_path, num_classes, suffix):
 def test_a_suffix_of_no_picture_is_told(tmp_path):
     with pytest.raises(ValueError, match="Format 'mp3' is not supported"):
         draw_class_histogram(tmp_path / "a.mp3", ["a"], {"all": [1]})
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "$x$", "\x1b[31mred\n", "\udcb6\udcaf", "a & <b>"])
+def test_names_are_drawn_as_they_are(tmp_path, name):
+    draw_class_histogram(tmp_path / "few.svg", [name, "ok"], {name: [1, 2]})
+    draw_class_histogram(tmp_path / "many.svg", [name] * 100, {name: [1] * 100})
+    assert b"\x1b" not in (tmp_path / "few.svg").read_bytes()

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from kinema.report import ShownClip, plots, write_report
+from kinema.report.document import write_document
 
 HISTORY = [
     {"step": 2, "epoch": 1, "split": "train", "loss": 1.5},
@@ -38,3 +40,16 @@ def test_large_confusion_matrices_are_drawn_without_numbers():
 
 def test_curves_can_be_drawn_of_an_empty_history():
     assert plots.curves([], "acc/top1").startswith("<svg")
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "$x$", "\x1b[31mred\n", "\udcb6\udcaf", "a & <b>"])
+def test_names_in_plots_are_drawn_as_they_are(name):
+    assert "\x1b" not in plots.confusion(np.eye(2, dtype=int), [name, "sit"])
+    assert "\x1b" not in plots.curves(HISTORY, name)
+
+
+def test_names_in_pages_are_text(tmp_path):
+    page = write_document(
+        tmp_path / "a.html", title="<script>\x1b\u202e\udcb6</script>'\"", style="", body=""
+    ).read_text()
+    assert r"<title>&lt;script&gt;\x1b\u202e\xb6&lt;/script&gt;&#x27;&quot;</title>" in page

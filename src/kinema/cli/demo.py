@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinema.cli.options import Json, Seed
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_table
 
 
 def demo(
@@ -45,4 +45,4 @@ def demo(
         ["clip", "is", "predicted", "score"],
         [[Path(one.path).name, truth, one.label, f"{one.score:.2f}"] for truth, one in result.predictions],
     )
-    print(f"trained in {result.train_seconds:.0f} s; report: {result.report}")
+    print_line(f"trained in {result.train_seconds:.0f} s; report: {result.report}")

@@ -13,6 +13,7 @@ from kinema.cli.data import data
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
 from kinema.cli.models import models
+from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
 from kinema.cli.test import test
 from kinema.cli.train import train
@@ -53,20 +54,23 @@ def main() -> None:
     # Torch's threads would burn a core while they wait, which stalls training beside the processes that read clips:
     # with one core busy a step took 11 times as long. Read by OpenMP when torch is imported, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:
         app(arguments, prog_name="kinema")
     except Exception as error:
         if wants_traceback:
-            traceback.print_exc()
-        typer.echo(_one_line(error), err=True)
+            print_lines(traceback.format_exc(), to_stderr=True)
+        print_note(_one_line(error))
         raise SystemExit(1) from None
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, KinemaError):
+        return f"error: {error}"  # one line, unless a name in it has a line break, which is shown as \\n
     text = " ".join(str(error).split())
-    if isinstance(error, KinemaError | ValueError):
+    if isinstance(error, ValueError):
         return f"error: {text}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"error: {error.filename}: {error.strerror}"

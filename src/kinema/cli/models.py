@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_lines, print_table
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def models(
     elif as_json:
         print_json([card.as_dict() for card in cards])
     elif weights or not _WILDCARDS.intersection(pattern):
-        print("\n\n".join(_in_full(card) for card in cards))
+        print_lines("\n\n".join(_in_full(card) for card in cards))
     else:
         _show_list(cards)
 
@@ -73,7 +73,7 @@ def _show_list(cards: list["Card"]) -> None:
     width = _columns()
     shown = len(columns) - (width < _WIDTH_OF_VIEWS) - (width < _WIDTH_OF_WEIGHTS)
     print_table("", columns[:shown], [[*_row(card), _weights(card)][:shown] for card in cards])
-    print(_LEGEND, file=sys.stderr)
+    print_lines(_LEGEND, to_stderr=True)
 
 
 def _row(card: "Card") -> list[str]:
@@ -183,11 +183,11 @@ def _show_layers(cards: list["Card"], depth: int, as_json: bool) -> None:
     if _columns() < _WIDTH_OF_TYPES:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
     print_table("", columns, rows)
-    print(
+    print_lines(
         f"For an input of {_by(count.input_shape)}. params: millions. GFLOPs: billions of\n"
         "multiply-adds. A layer's figures include those of the layers inside it;\n"
         f"--depth {depth + 1} shows more of these.",
-        file=sys.stderr,
+        to_stderr=True,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_note, print_table
 
 
 def predict(
@@ -41,6 +41,6 @@ def predict(
     elif rows:
         print_table("", ["video", "class", "score", "next"], rows)
     for text in errors:
-        typer.echo(f"error: {text}", err=True)
+        print_note(f"error: {text}")
     if errors:
         raise typer.Exit(1)

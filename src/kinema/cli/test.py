@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, Workers
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_table
 from kinema.errors import VideoError
 
 
@@ -55,7 +55,7 @@ def test(
     if failed:
         print_table("", ["broken clips"], [[one["error"]] for one in failed])
         count = evaluation.num_clips + len(failed)
-        print(f"{evaluation.num_clips} of {count} clips of {split.path}; {len(failed)} broken, not in the numbers")
+        print_line(f"{evaluation.num_clips} of {count} clips of {split.path}; {len(failed)} broken, not in the numbers")
     else:
-        print(f"{evaluation.num_clips} clips of {split.path}")
+        print_line(f"{evaluation.num_clips} clips of {split.path}")
     print_table("", ["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()])

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from kinema.cli.options import Json, Workers
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError
 
 logger = logging.getLogger("kinema")
@@ -106,7 +106,7 @@ def train(
     try:
         runner.train()
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command with --resume goes on from the last finished epoch", err=True)
+        print_note("stopped; the same command with --resume goes on from the last finished epoch")
         raise typer.Exit(130) from None
     if not is_main_process():  # which alone writes the summary
         return
@@ -206,4 +206,4 @@ def _print_summary(summary: dict[str, Any], work_dir: Path) -> None:
     if listed.is_file():
         rows.append(["broken videos", f"{len(listed.read_text(encoding='utf-8').splitlines())} ({listed})"])
     print_table(f"Trained in {work_dir}", ["", ""], rows)
-    print(f"try it:  kinema predict {shlex.quote(str(work_dir))} VIDEO...")
+    print_line(f"try it:  kinema predict {shlex.quote(str(work_dir))} VIDEO...")

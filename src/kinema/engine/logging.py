@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-_FORMAT = logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt="%m/%d %H:%M:%S")
+from kinema.printable import PrintableFormatter
+
+_FORMAT = PrintableFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt="%m/%d %H:%M:%S")
 _logger = logging.getLogger("kinema")
 
 

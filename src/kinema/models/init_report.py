@@ -36,7 +36,8 @@ class InitReport:
         """Log one INFO record a parameter."""
         for name, parameter in self._module.named_parameters():
             shape = "lazy" if is_lazy(parameter) else parameter.shape
-            logger.info("\n%s - %s: \n%s \n ", name, shape, self._texts.get(parameter, "added by `init_weights`"))
+            text = self._texts.get(parameter, "added by `init_weights`")  # has line breaks that are to stay
+            logger.info(f"\n{name} - {shape}: \n{text} \n ")
 
 
 def _fingerprint(parameter: Tensor) -> Fingerprint:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from kinema.printable import printable
+
 COLOURS = ("#2563eb", "#ea580c", "#16a34a")
 MOST_NAMES = 80  # names of more classes would not be legible
 
@@ -30,13 +32,13 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
     thick = 0.8 / len(numbers)
     for part, (name, colour) in enumerate(zip(counts, COLOURS, strict=False)):
         shifted = places + (part - (len(numbers) - 1) / 2) * thick
-        label = f"{name}, {int(numbers[part].sum())} clips"
+        label = printable(f"{name}, {int(numbers[part].sum())} clips")
         if named:
             axes.barh(shifted, numbers[part][order], height=thick, color=colour, label=label)
         else:
             axes.step(places, numbers[part][order], where="mid", color=colour, label=label)
     if named:
-        axes.set_yticks(places, [classes[index] for index in order])
+        axes.set_yticks(places, [printable(classes[index]) for index in order], parse_math=False)
         axes.set(xlabel="clips", ylim=(len(classes) - 0.5, -0.5), xlim=(0, None))
         axes.grid(axis="x", alpha=0.25)
     else:
@@ -45,5 +47,7 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
         )
         axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, loc="outside upper right", ncols=len(numbers))
+    legend = figure.legend(frameon=False, loc="outside upper right", ncols=len(numbers))
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a `$` in a name begins no formula
     figure.savefig(path, dpi=120)

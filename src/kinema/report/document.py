@@ -4,6 +4,8 @@ import html
 from pathlib import Path
 
 from kinema import __version__
+from kinema.files import write_text
+from kinema.printable import printable
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -31,10 +33,10 @@ def write_document(path: Path, *, title: str, style: str, body: str) -> Path:
         f"<p class='note'>Written by Kinema {__version__}.</p></body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8", errors="replace")  # names of files may be no UTF-8
+    write_text(path, page)
     return path
 
 
 def escaped(text: str) -> str:
-    """Plain text as HTML, also between quotes."""
-    return html.escape(text)
+    """Plain text as HTML, also between quotes; control characters and marks that turn text are shown as escapes."""
+    return html.escape(printable(text, keep="\n\t"))

@@ -1,4 +1,4 @@
-"""Plots as SVG text, to be put into a page."""
+"""Plots as SVG text, to be put into a page. Names of others are drawn as they are: a `$` begins no formula."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from kinema.printable import printable
 
 _BLUE, _ORANGE = "#2563eb", "#ea580c"
 
@@ -35,7 +37,8 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
     left.plot([line["step"] / steps_per_epoch for line in train], [line["loss"] for line in train], color=_BLUE)
     left.set(title="Training loss", xlabel="epoch", ylim=(0, None))
     right.plot([line["epoch"] for line in val], [line[metric] for line in val], color=_ORANGE, marker="o", markersize=3)
-    right.set(title=f"Validation {metric}", xlabel="epoch", ylim=(0, 1.02))
+    right.set(xlabel="epoch", ylim=(0, 1.02))
+    right.set_title(printable(f"Validation {metric}"), parse_math=False)
     for axes in (left, right):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -58,8 +61,9 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(count), class_names)
+    names = list(map(printable, class_names))
+    axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(count), names, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     if count <= 30:  # numbers would not be legible in more cells
         for row, column in np.argwhere(matrix > 0):

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from kinema.cli.options import Json
-from kinema.cli.output import print_json
+from kinema.cli.output import print_json, print_line
 from kinema.cli.train import DEFAULT_MODEL, is_config
 from kinema.errors import ConfigError, VideoError
 
@@ -88,7 +88,7 @@ def browse(
         shown = [{"path": one.name, "classes": list(one.classes), "error": one.error} for one in sheet]
         print_json({"page": str(out), "clips": shown, "seed": seed, "bytes": out.stat().st_size})
     else:
-        print(f"{out}: {count} ({out.stat().st_size / 1e6:.1f} MB)")
+        print_line(f"{out}: {count} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
 def _load_dataset(source: Path, part: str, model: str | None, seed: int | None) -> tuple[Any, int]:

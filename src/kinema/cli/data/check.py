@@ -11,7 +11,7 @@ import typer
 from kinema.cli.data.sources import find_sources
 from kinema.cli.data.workers import Failure, available_cores, run_isolated
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import VideoError
 from kinema.progress import ProgressBar
 
@@ -64,7 +64,7 @@ def check(
     try:
         problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=timeout)
     except KeyboardInterrupt:
-        typer.echo("stopped before all videos were checked", err=True)
+        print_note("stopped before all videos were checked")
         raise typer.Exit(130) from None
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def check(
             rows = [[one.path, one.problem, _good_of_all(one)] for one in problems]
             print_table("", ["file", "problem", "good frames"], rows)
         how = "packets read, frames not decoded" if fast else "every frame decoded"
-        print(f"{len(problems)} of {len(paths)} videos have problems ({how})")
+        print_line(f"{len(problems)} of {len(paths)} videos have problems ({how})")
     if problems:
         raise typer.Exit(1)
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import can_show, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from kinema.datasets.survey import DatasetSurvey, PartSurvey, Spread
@@ -31,15 +31,15 @@ def show_dataset(path: Path, val: Path | None, *, plot: Path | None, num_probed:
     if survey.classes:
         _print_classes(survey)
     if not survey.problems:
-        print("no problems found")
+        print_line("no problems found")
     for problem in survey.problems:
-        print(f"* {problem.message}")
+        print_line(f"* {problem.message}")
         for example in problem.examples:
-            print(f"    {example}")
+            print_line(f"    {example}")
         if problem.examples and problem.count > len(problem.examples):
-            print(f"    ... and {problem.count - len(problem.examples)} more")
+            print_line(f"    ... and {problem.count - len(problem.examples)} more")
     if plot is not None and survey.classes:
-        print(f"class histogram: {plot}")
+        print_line(f"class histogram: {plot}")
 
 
 def _part_rows(part: "PartSurvey") -> list[list[str]]:
@@ -71,11 +71,12 @@ def _print_classes(survey: "DatasetSurvey") -> None:
     order = sorted(range(len(totals)), key=lambda index: -totals[index])
     shown = order if len(order) <= MOST_CLASSES else [*order[: MOST_CLASSES // 2], *order[-MOST_CLASSES // 2 :]]
     longest = max(totals, default=0) or 1
+    bar = "█" if can_show("█") else "#"
     rows = [
         [
             survey.classes[index],
             *(str(numbers[index]) for numbers in survey.counts.values()),
-            "█" * round(BAR_WIDTH * totals[index] / longest),
+            bar * round(BAR_WIDTH * totals[index] / longest),
         ]
         for index in shown
     ]

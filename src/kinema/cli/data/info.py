@@ -9,7 +9,7 @@ import typer
 
 from kinema.cli.data.dataset_info import show_dataset
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from kinema.video.probe import VideoFacts
@@ -50,7 +50,7 @@ def info(
         return
     print_table(str(path), ["", ""], _rows(facts))
     for sentence in sentences:
-        print(f"* {sentence}")
+        print_line(f"* {sentence}")
 
 
 def _json_value(facts: "VideoFacts") -> dict[str, Any]:

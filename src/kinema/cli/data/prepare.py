@@ -14,7 +14,7 @@ from kinema.cli.data.ledger import Entry, Ledger, write_atomically
 from kinema.cli.data.sources import Sources, absolute_path, find_sources
 from kinema.cli.data.workers import Failure, available_cores, run_isolated
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError, VideoError
 from kinema.progress import ProgressBar
 
@@ -97,7 +97,7 @@ def prepare(
             done, failed, num_skipped = _run(sources, ledger, settings, workers or available_cores(), timeout)
             lists = _write_lists(_lists_of(source, target, sources), target, done)
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
+        print_note("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
     gain = _measured_gain(list(done.values()), target)
     if as_json:
@@ -296,20 +296,20 @@ def _print_summary(
     ]
     if damaged:
         print_table("Damaged, good frames kept", ["file", "frames"], damaged)
-    print(f"videos prepared: {len(done) - num_skipped}, done before: {num_skipped}, failed: {len(failed)}")
+    print_line(f"videos prepared: {len(done) - num_skipped}, done before: {num_skipped}, failed: {len(failed)}")
     num_copied = sum(entry.is_copy for entry in done.values())
     if num_copied:
-        print(f"cheap to read already, pictures kept as they are: {num_copied}")
+        print_line(f"cheap to read already, pictures kept as they are: {num_copied}")
     before, after = sum(one.source_bytes for one in done.values()), sum(one.target_bytes for one in done.values())
-    print(f"size: {_megabytes(before)} before, {_megabytes(after)} after")
+    print_line(f"size: {_megabytes(before)} before, {_megabytes(after)} after")
     if gain is not None:
-        print(
+        print_line(
             f"a random clip of 8 frames, 8 apart: {1000 * gain.seconds_before:.1f} ms of CPU time before, "
             f"{1000 * gain.seconds_after:.1f} ms after, {gain.times_faster:.1f} times faster "
             f"(measured on {gain.num_videos} of the re-encoded videos)"
         )
     for path in lists:
-        print(f"new list: {shlex.quote(str(path))}{' (without the failed videos)' if failed else ''}")
+        print_line(f"new list: {shlex.quote(str(path))}{' (without the failed videos)' if failed else ''}")
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from kinema.cli.options import Json, Seed
-from kinema.cli.output import print_json, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def split(
         print_json({**facts, "classes": by_class, "seed": seed})
         return
     _print_counts(names, counts, facts, _class_groups(clips, group_of, len(names)), what)
-    print(f"try it:  kinema train {shlex.quote(str(folder))}")
+    print_line(f"try it:  kinema train {shlex.quote(str(folder))}")
 
 
 def _grouping(clips: "Annotations", by_source: bool, pattern: str | None, column: str | None) -> Callable[[str], str]:
@@ -167,7 +167,7 @@ def _warn_of_absent(part: str, absent: Sequence[str], num_classes: int, what: st
     if absent:
         shown = ", ".join(absent[:MOST_NAMES]) + (", ..." if len(absent) > MOST_NAMES else "")
         why = "" if what == "files" else f": too few {what}, see the last column"
-        typer.echo(f"warning: {len(absent)} of {num_classes} classes have no clip in {part} ({shown}){why}", err=True)
+        print_note(f"warning: {len(absent)} of {num_classes} classes have no clip in {part} ({shown}){why}")
 
 
 def _print_counts(

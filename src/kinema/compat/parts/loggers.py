@@ -4,6 +4,8 @@ import logging
 import sys
 from pathlib import Path
 
+from kinema.printable import PrintableFormatter
+
 
 class MMLogger:
     """Named loggers, the one that was asked for last being the current one. The instances are `logging.Logger`s."""
@@ -37,7 +39,7 @@ class MMLogger:
             if log_file is not None:
                 Path(log_file).parent.mkdir(parents=True, exist_ok=True)
                 handler = logging.FileHandler(log_file, mode=file_mode, encoding="utf-8")
-                handler.setFormatter(logging.Formatter(f"%(asctime)s - {shown} - %(levelname)s - %(message)s"))
+                handler.setFormatter(PrintableFormatter(f"%(asctime)s - {shown} - %(levelname)s - %(message)s"))
                 logger.addHandler(handler)
         return logger
 

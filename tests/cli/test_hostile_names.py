@@ -1,0 +1,96 @@
+"""Names with characters that act on terminals, and terminals that lack characters of names: real processes."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kinema.cli
+from kinema.cli.output import can_show, print_line, print_lines, print_note, print_table
+
+ESCAPES = "\x1b]0;PWNED\x07\x1b[31mred"
+
+
+def kinema_bytes(*arguments, encoding="utf-8", module="kinema"):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=300, env=environment)
+
+
+@pytest.fixture
+def clips(tmp_path, make_video):
+    """Makes folders of one clip a class."""
+
+    def make(*names):
+        for number, name in enumerate(names):
+            (tmp_path / "clips" / name).mkdir(parents=True)
+            make_video(tmp_path / "clips" / name / f"{number}.mp4")
+        return tmp_path / "clips"
+
+    return make
+
+
+def test_python_runs_the_package_itself():
+    shown = kinema_bytes("--version")
+    assert (shown.returncode, shown.stdout.split()[0]) == (0, b"kinema")
+
+
+def test_only_one_file_prints():
+    """Others print through `cli/output.py`, where names are made printable."""
+    folder = Path(kinema.cli.__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        if file.name == "output.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                allowed = file.name == "main.py" and called == "typer.echo"  # the version
+                assert allowed or called not in ("print", "typer.echo", "sys.stdout.write", "sys.stderr.write"), file
+
+
+def test_lines_and_tables_show_escapes(capsys):
+    print_table(f"of {ESCAPES}", ["class", ESCAPES], [[ESCAPES, "1\n2"]])
+    print_line(f"{ESCAPES}\n")
+    print_lines(f"{ESCAPES}\nnext")
+    print_note(ESCAPES)
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "\x07" not in shown.out + shown.err
+    assert shown.out.count(r"\x1b]0;PWNED\x07\x1b[31mred") == 5
+    assert r"1\n2" in shown.out
+    assert "\nnext" in shown.out
+
+
+def test_errors_show_escapes(tmp_path):
+    shown = kinema_bytes("data", "info", tmp_path / ESCAPES)
+    assert shown.returncode == 1
+    assert b"\x1b" not in shown.stderr
+    assert rb"\x1b]0;PWNED\x07\x1b[31mred" in shown.stderr
+    traced = kinema_bytes("data", "info", tmp_path / ESCAPES, "--traceback")
+    assert b"\x1b" not in traced.stderr
+    assert b"Traceback" in traced.stderr
+
+
+def test_a_terminal_without_the_characters_ends_no_command(clips):
+    root = clips("wave", "動作")
+    shown = kinema_bytes("data", "info", root, encoding="cp1252")
+    assert shown.returncode == 0, shown.stderr
+    assert rb"\u52d5\u4f5c" in shown.stdout
+    assert b"###" in shown.stdout  # bars of characters that it has
+    value = kinema_bytes("data", "info", root, "--json", encoding="cp1252")
+    assert json.loads(value.stdout.decode("ascii"))["classes"] == ["wave", "動作"]
+    missing = kinema_bytes("data", "info", root / "動", encoding="ascii")
+    assert missing.returncode == 1
+    assert b"\\u52d5" in missing.stderr
+
+
+def test_bars_are_of_characters_that_the_output_has(monkeypatch):
+    import io
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    assert not can_show("█")
+    assert can_show("é")
