@@ -49,7 +49,6 @@ class Decoder:
         self.owner = os.getpid()
         self._packets = PacketSource(source, index)
         self._known_table: FrameTable | None = None
-        self.stream = self._packets.stream
         self._num_threads = num_threads
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
@@ -65,7 +64,7 @@ class Decoder:
         self._num_ordered: int | None = None  # frames whose order is known, where decoding did not tell that of all
 
     def _make_context(self) -> VideoCodecContext:
-        context = self.stream.codec_context
+        context = self._packets.new_context()
         if context.codec.canonical_name == "mpeg4" and Mpeg4Pictures(context.extradata).is_interlaced:
             self._num_threads = 1  # others do not learn the time between fields that the first thread has found
         context.thread_count = self._num_threads
@@ -86,6 +85,11 @@ class Decoder:
         return index
 
     @property
+    def header_rate(self) -> float:
+        """Frames per second as the header says; 0.0 when it does not."""
+        return self._packets.header_rate
+
+    @property
     def _table(self) -> FrameTable:
         if self._known_table is None:
             self._known_table = FrameTable.of(self.index)
@@ -102,7 +106,7 @@ class Decoder:
         if os.getpid() == self.owner:
             self.close()
         else:
-            _inherited.append((self._packets, self.stream, self._context))
+            _inherited.append((self._packets, self._context))
 
     # ---- frames
 
@@ -286,8 +290,6 @@ class Decoder:
     # ---- what the packets did not tell
 
     def _use_new_context(self) -> None:
-        self._packets = self._packets.reopened()
-        self.stream = self._packets.stream
         self._context = self._make_context()
         self._leaves_out = False
         self._restart(0)

@@ -8,6 +8,7 @@ from typing import cast
 import av
 from av.container import Flags, InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
@@ -23,14 +24,22 @@ _KEPT_BYTES = 32 * 2**20
 class PacketSource:
     """One open file and its packets.
 
+    PyAV's streams point into their container without keeping it open, so neither leaves this class: what others need of them is
+    copied (`header_rate`), or owns its memory (packets, decoders).
+
     Args:
         source: what holds the video.
         index: of this file; None reads all packets when they are first needed.
+
+    Attributes:
+        header_rate: frames per second as the header says; 0.0 when it does not.
     """
 
     def __init__(self, source: VideoSource, index: PacketIndex | None = None) -> None:
         self._source = source
-        self._container, self.stream = self._open()
+        self._container, self._stream = self._open()
+        self.header_rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        self._context_is_taken = False
         self._cache_key = _cache_key(source)
         self._index = index or _cached(self._cache_key)
         self._kept: list[Packet] | None = None
@@ -43,7 +52,7 @@ class PacketSource:
     def index(self) -> PacketIndex:
         """What the packets tell."""
         if self._index is None:
-            index, self._kept = scan_packets(self._container, self.stream, keep=_KEPT_BYTES)
+            index, self._kept = scan_packets(self._container, self._stream, keep=_KEPT_BYTES)
             self._next = index.num_packets
             self.replace_index(index)
             return index
@@ -80,7 +89,7 @@ class PacketSource:
     def _sized(self) -> Iterator[Packet]:
         # Empty ones are the mark that flushes the decoder, or a frame that an AVI file dropped.
         self._close_demuxer()
-        self._demuxer = cast(Generator[Packet, None, None], self._container.demux(self.stream))
+        self._demuxer = cast(Generator[Packet, None, None], self._container.demux(self._stream))
         return (packet for packet in self._demuxer if packet.size)
 
     def _close_demuxer(self) -> None:
@@ -104,7 +113,7 @@ class PacketSource:
         if time == NO_TIME:
             return False
         try:
-            self._container.seek(time, stream=self.stream, backward=True)
+            self._container.seek(time, stream=self._stream, backward=True)
             self._demuxed = self._sized()
             for packet in self._demuxed:
                 if _fits(packet, index, number):
@@ -119,10 +128,12 @@ class PacketSource:
 
     def _restart(self) -> None:
         self._close_demuxer()
-        self._container.close()
-        self._container, self.stream = self._open()
-        self._demuxed = self._sized()
-        self._next = 0
+        self._demuxed, self._next = iter(()), -1
+        old = self._container
+        self._container, self._stream = self._open()  # before the old one goes: when this fails, an open file is left
+        self._context_is_taken = False
+        old.close()
+        self._demuxed, self._next = self._sized(), 0
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_video(self._source)
@@ -132,14 +143,12 @@ class PacketSource:
             container.flags |= cast(int, Flags.no_parse.value)
         return container, stream
 
-    def reopened(self) -> "PacketSource":
-        """The same file opened anew, with a decoder of its own; this one is closed."""
-        index = self.index
-        kept = self._kept
-        self.close()
-        fresh = PacketSource(self._source, index)
-        fresh._kept = kept
-        return fresh
+    def new_context(self) -> VideoCodecContext:
+        """A decoder that knows the stream's headers and has seen no packet. It outlives the file."""
+        if self._context_is_taken:
+            self._restart()  # only opening the file sets all that a decoder should know
+        self._context_is_taken = True
+        return self._stream.codec_context
 
     def close(self) -> None:
         """Release the file."""

@@ -68,8 +68,7 @@ class PyAVBackend:
     @property
     def fps(self) -> float:
         """Frames per second of the time they are shown; 0.0 when the file does not tell."""
-        stream, index = self._decoder.stream, self.index
-        header_rate = float(stream.average_rate or stream.guessed_rate or 0)
+        header_rate, index = self._decoder.header_rate, self.index
         if not index.shown_seconds:
             return header_rate
         rate = len(index.packet_of_frame) / index.shown_seconds
