@@ -5,8 +5,10 @@ numbering frames without decoding them depends on it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+
+from av.packet import Packet
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _MPEG4_LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
@@ -100,8 +102,10 @@ class Mpeg4Pictures:
         place = 2
         if packet[content] & 0x20:  # a second or more has gone by
             header = int.from_bytes(packet[content : content + 8].ljust(8, b"\0"))
-            while header >> (63 - place) & 1:
+            while place < 64 and header >> (63 - place) & 1:
                 place += 1
+            if place == 64:
+                return True  # a minute between two pictures: damage, which is for the decoder to find
         place += 2 + self._time_bits + 1
         at = content + (place >> 3)
         return at >= len(packet) or bool(packet[at] & 0x80 >> (place & 7))
@@ -239,3 +243,53 @@ def hevc_can_start_at(packet: bytes, length_size: int) -> bool:
 def hevc_needs_what_precedes(packet: bytes, length_size: int) -> bool:
     """Whether a packet is a skipped leading picture (RASL): one that refers to what lies before its key picture."""
     return _first_hevc_slice(packet, length_size) in (8, 9)
+
+
+# ---- packets that hold no picture, and pictures that no other refers to
+
+# Types of NAL units that hold slices: the five lower bits of H.264's first byte, six bits above the lowest one in HEVC's.
+_H264_SLICE = frozenset(first for first in range(256) if first & 31 in (1, 2, 5))
+_HEVC_SLICE = frozenset(first for first in range(128) if first >> 1 < 32)
+_SLICE_START = {
+    "h264": re.compile(
+        rb"\x00\x00\x01[" + bytes(sorted(_H264_SLICE)).replace(b"\\", b"\\\\").replace(b"]", b"\\]") + rb"]"
+    ),
+    "hevc": re.compile(rb"\x00\x00\x01[\x00-\x3f]"),
+}
+
+
+def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | None:
+    """A function that says whether a packet holds a slice; None for codecs that need no such look.
+
+    When these decoders are asked to leave pictures out they say nothing of a packet without any.
+    """
+    if codec not in _SLICE_START:
+        return None
+    kinds = _H264_SLICE if codec == "h264" else _HEVC_SLICE
+
+    def find_by_length(packet: Packet) -> bool:
+        content = memoryview(packet)
+        if len(content) > length_size and content[length_size] in kinds:  # so it is but in a few packets
+            return True
+        return any(unit[0] in kinds for unit in _nal_units(bytes(content), length_size) if unit)
+
+    def find_by_start_code(packet: Packet) -> bool:
+        return _SLICE_START[codec].search(memoryview(packet)) is not None
+
+    return find_by_length if length_size else find_by_start_code
+
+
+def is_unreferenced(codec: str, packet: bytes, length_size: int) -> bool:
+    """Whether a packet says that no other picture refers to what it holds; False where it does not say so clearly."""
+    if codec == "h264":
+        slices = [unit[0] for unit in _nal_units(packet, length_size) if unit and unit[0] & 31 in (1, 2, 5)]
+        return bool(slices) and not any(first & 0x60 for first in slices)  # nal_ref_idc, 7.4.1
+    if codec == "hevc":
+        kinds = [unit[0] >> 1 & 63 for unit in _nal_units(packet, length_size) if unit]
+        slices = [kind for kind in kinds if kind < 32]
+        return bool(slices) and all(kind < 16 and kind % 2 == 0 for kind in slices)  # table 7-1
+    if codec == "mpeg4":
+        place = packet.find(_MPEG4_PICTURE) + 4
+        return 4 <= place < len(packet) and packet[place] >> 6 == 2
+    place = packet.find(_MPEG12_PICTURE) + 5
+    return codec in ("mpeg1video", "mpeg2video") and 5 <= place < len(packet) and packet[place] >> 3 & 7 == 3

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import Literal
 
 import av
-from av.codec.context import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
+from kinema.video.bitstream import is_unreferenced, nal_length_size
 from kinema.video.frame_table import FrameTable
 from kinema.video.packets import PacketSource
 from kinema.video.source import reason_of
@@ -90,7 +90,7 @@ class DamagedVideo:
     ) -> None:
         self._packets, self._like, self._table, self._can_skip = packets, context, table, can_skip
         self._codec = context.codec.canonical_name
-        self._size = (context.width, context.height)
+        self._length_size = nal_length_size(self._codec, context.extradata)
         self._left_out: dict[int, str] = {}  # packet that fails when decoded in full -> why
         self._end_of: dict[int, tuple[int, str]] = {}  # entry -> packet at which its group breaks off, and why
         self._frames_of: dict[int, list[int]] = defaultdict(list)
@@ -134,8 +134,8 @@ class DamagedVideo:
                 good = {number for number, _ in self._frames_from(entry)}
             except PacketFailed as failure:
                 num_failures += 1
-                is_needed = failure.packet == entry or failure.packet in self._left_out
-                if self._can_skip and not is_needed and num_failures < _MAX_FAILURES_PER_GROUP:
+                again = failure.packet == entry or failure.packet in self._left_out
+                if not again and num_failures < _MAX_FAILURES_PER_GROUP and self._is_dispensable(failure.packet):
                     self._left_out[failure.packet] = failure.reason
                 else:
                     self._end_of[entry] = (failure.packet, failure.reason)
@@ -143,6 +143,11 @@ class DamagedVideo:
         for frame in self._frames_of[entry]:
             if frame not in good:
                 self.lost[frame] = self._left_out.get(self._table.packet_of[frame], reason)
+
+    def _is_dispensable(self, number: int) -> bool:
+        """Whether the decoder goes on rightly without a packet."""
+        packet = self._packets.packet(number) if self._can_skip else None
+        return packet is not None and is_unreferenced(self._codec, bytes(packet), self._length_size)
 
     def _frames_from(self, entry: int) -> Iterator[tuple[int, VideoFrame]]:
         """The frames of the group at `entry`, as they come out."""
@@ -165,9 +170,7 @@ class DamagedVideo:
 
     def _new_context(self) -> VideoCodecContext:
         """A decoder that has seen nothing: headers that are damaged must not last from one group to the next."""
-        fresh = cast(VideoCodecContext, CodecContext.create(self._like.codec.name, "r"))
-        fresh.extradata, fresh.codec_tag = self._like.extradata, self._like.codec_tag
-        fresh.width, fresh.height = self._size
+        fresh = self._packets.new_context()
         fresh.options, fresh.copy_opaque = self._like.options, True
         fresh.thread_count, fresh.thread_type = 1, "NONE"
         return fresh

@@ -13,7 +13,8 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from kinema.video.bitstream import Mpeg4Pictures
+from kinema.video.bitstream import Mpeg4Pictures, nal_length_size, slice_finder
+from kinema.video.contexts import let_go
 from kinema.video.damage import DamagedVideo, FrameLost, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
 from kinema.video.index import PacketIndex
@@ -53,6 +54,7 @@ class Decoder:
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
         self._can_skip = self._codec in _SKIPPABLE
+        self._has_slice = slice_finder(self._codec, nal_length_size(self._codec, self._context.extradata))
         self._leaves_out = False
         self._start = 0  # packet at which this run of decoding started
         self._next = 0  # packet that comes next
@@ -97,6 +99,7 @@ class Decoder:
 
     def close(self) -> None:
         """Release the file and the decoder."""
+        let_go(self._context)
         self._packets.close()
 
     def __del__(self) -> None:
@@ -241,13 +244,13 @@ class Decoder:
     def _feed(self, number: int, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
         # Runs once a packet: small costs here are a tenth of what a small clip takes.
         table = self._known_table or self._table
-        leave_out = leave_out and self._can_skip
-        if leave_out is not self._leaves_out:
-            self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
-            self._leaves_out = leave_out
         packet = self._packets.packet(number)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
+        leave_out = leave_out and self._can_skip and (self._has_slice is None or self._has_slice(packet))
+        if leave_out is not self._leaves_out:
+            self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
+            self._leaves_out = leave_out
         packet.opaque = (number,)  # see tag()
         try:
             frames = self._context.decode(packet)
@@ -290,6 +293,7 @@ class Decoder:
     # ---- what the packets did not tell
 
     def _use_new_context(self) -> None:
+        let_go(self._context)
         self._context = self._make_context()
         self._leaves_out = False
         self._restart(0)

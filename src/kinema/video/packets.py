@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
+from kinema.video.contexts import new_context
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.source import VideoSource, open_video, source_name
 
@@ -146,7 +147,7 @@ class PacketSource:
     def new_context(self) -> VideoCodecContext:
         """A decoder that knows the stream's headers and has seen no packet. It outlives the file."""
         if self._context_is_taken:
-            self._restart()  # only opening the file sets all that a decoder should know
+            return new_context(self._stream)
         self._context_is_taken = True
         return self._stream.codec_context
 

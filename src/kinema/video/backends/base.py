@@ -98,6 +98,7 @@ class CheckedSource:
     def rotation_quarter_turns(self) -> int:
         """Counter-clockwise quarter turns that the file asks for, in [0, 4). Decodes one frame: only a frame tells."""
         container, stream = open_video(self.source)
+        stream.codec_context.thread_count = 1  # it is dropped halfway; see contexts.let_go
         with container, errors_of("PyAV", self.name):
             frame = next(container.decode(stream), None)
         if frame is None:
