@@ -56,7 +56,7 @@ def test_labels_without_names_are_counted(tmp_path, make_video):
 
 def test_impossible_data_is_named(tmp_path, make_video, clips):
     make_video(tmp_path / "a.mp4", num_frames=4)
-    (tmp_path / "train.txt").write_text("a.mp4 0\n")
+    (tmp_path / "train.txt").write_text("a.mp4 0\na.mp4 1\n")
     with pytest.raises(
         AnnotationError,
         match="no class has clips of two source videos, so none can be held out for validation: give --val",
@@ -81,11 +81,27 @@ def test_labels_that_are_no_class_indices_are_named(tmp_path, make_video):
 
 def test_classes_without_training_clips_are_told(tmp_path, make_video, caplog):
     make_video(tmp_path / "a.mp4", num_frames=4)
-    (tmp_path / "train.txt").write_text("a.mp4 1\n")
+    (tmp_path / "train.txt").write_text("a.mp4 1\na.mp4 3\n")
     (tmp_path / "val.txt").write_text("a.mp4 2\n")
-    classification(tmp_path, work_dir=tmp_path, workers=0)
-    assert "2 of 3 classes have no training clip: 0, 2" in caplog.text
-    assert "all training clips are of one class" in caplog.text
+    classification(tmp_path, work_dir=tmp_path / "work", workers=0)
+    assert "2 of 4 classes have no training clip: 0, 2" in caplog.text
+
+
+def test_one_class_is_refused_with_the_layout_that_was_found(tmp_path, make_video):
+    make_video(tmp_path / "clips" / "videos" / "a.mp4", num_frames=4)
+    message = (
+        r"clips/CLASS/\*\.mp4: 1 clip, 1 class: all training clips are of one class, 'videos', so there is nothing to tell apart: "
+        r"expected one folder a class \(root/CLASS/\*\.mp4\), both splits"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        classification(tmp_path / "clips", work_dir=tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_layout_is_said_in_one_line(clips, tmp_path, caplog):
+    caplog.set_level("INFO", "kinema")
+    classification(clips.root, work_dir=tmp_path, workers=0)
+    assert f"{clips.root / 'train.txt'}: 16 clips, {clips.root / 'val.txt'}: 8 clips, 8 classes" in caplog.text
 
 
 def test_splits_that_name_other_classes_do_not_go_together(tmp_path, make_video):

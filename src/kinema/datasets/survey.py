@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.datasets.annotations import Annotations, Split, find_splits, labels_out_of_range, source_video_of
+from kinema.datasets.annotations import Annotations, Split, find_layout, labels_out_of_range, source_video_of
 from kinema.errors import VideoError
 from kinema.video import VideoReader
 
@@ -82,16 +82,20 @@ class DatasetSurvey:
     """A data set.
 
     Attributes:
+        layout: how it was understood, see `kinema.datasets.annotations.DataLayout`.
         parts: its training and its validation clips, or all.
         classes: names by class index; indices where no names are known.
         counts: clips of each class, by part: `counts[part name][class index]`.
         problems: what is wrong, the worst first.
+        notes: what is done with its parts, where that is not plain.
     """
 
+    layout: str
     parts: tuple[PartSurvey, ...]
     classes: tuple[str, ...]
     counts: dict[str, list[int]]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def survey_dataset(
@@ -115,7 +119,8 @@ def survey_dataset(
     Raises:
         AnnotationError: the annotations cannot be read at all.
     """
-    train, held = find_splits(path, val)
+    layout = find_layout(path, val)
+    train, held = layout.train, layout.val
     splits = {"all": train} if held is None else {"train": train, "val": held}
     names = next((one.annotations.class_names for one in splits.values() if one.annotations.class_names), ())
     num_classes = len(names) or 1 + max(_largest_label(one.annotations) for one in splits.values())
@@ -137,7 +142,7 @@ def survey_dataset(
     if held is not None:
         problems += _leaks(train.annotations, held.annotations, group_of)
     shown = {name: numbers.tolist() for name, numbers in counts.items()}
-    return DatasetSurvey(tuple(parts), tuple(classes), shown, tuple(problems))
+    return DatasetSurvey(layout.description, tuple(parts), tuple(classes), shown, tuple(problems), layout.notes)
 
 
 def _largest_label(annotations: Annotations) -> int:
@@ -285,6 +290,10 @@ def _class_problems(counts: dict[str, np.ndarray], classes: Sequence[str]) -> It
         if absent and numbers.any():
             message = f"{name}: {len(absent)} of {len(classes)} classes without a clip"
             yield Problem("absent class", len(absent), message, tuple(absent[:SHOWN]))
+    present = np.flatnonzero(sum(counts.values()))
+    if len(present) == 1:
+        message = f"all clips are of one class, {classes[present[0]]!r}: there is nothing to tell apart"
+        yield Problem("one class", 1, message)
     largest = max(int(numbers.max(initial=0)) for numbers in counts.values())
     least = _least_present(next(iter(counts.values())))
     if least and largest >= 10 * least:

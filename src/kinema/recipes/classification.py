@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Split, check_labels, find_splits, split_by_group, write_list
+from kinema.datasets.annotations import Split, check_labels, describe_splits, find_layout, split_by_group, write_list
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
@@ -56,17 +56,23 @@ def classification(
         ConfigError: no such model.
         VideoError: no clip can be read.
     """
-    train_split, val_split = find_splits(data, val)
+    layout = find_layout(data, val)
+    train_split, val_split = layout.train, layout.val
+    logger.info("%s", layout.description)
+    for note in layout.notes:
+        logger.warning("%s", note)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
     if check_classes is not None:
         check_classes(classes)
-    _warn_of_missing_classes(train_split, classes)
+    _require_two_classes(train_split, classes)
     card = zoo.card(model)
     zoo.video_pipeline(card)  # it may not take videos
     probed = probe_clips(train_split)
     frame_interval = choose_frame_interval(card.input, probed)
     count = len(train_split.annotations)
     if val_split is None:
+        for note in train_split.annotations.notes:  # which the lists to be written do not have
+            logger.info("%s", note)
         train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
         count -= held
     else:
@@ -163,14 +169,19 @@ def require_same_classes(split: Split, names: Sequence[str]) -> None:
     )
 
 
-def _warn_of_missing_classes(train: Split, classes: Sequence[str]) -> None:
-    present = set(train.annotations.labels.values.tolist())
-    missing = [name for index, name in enumerate(classes) if index not in present]
+def _require_two_classes(train: Split, classes: Sequence[str]) -> None:
+    """With one class there is nothing to learn, and every clip would be right."""
+    present = np.unique(train.annotations.labels.values).tolist()
+    if len(present) < 2:
+        raise AnnotationError(
+            f"{describe_splits(train, None)}: all training clips are of one class, {classes[present[0]]!r}, so there is nothing to tell "
+            f"apart: expected one folder a class (root/CLASS/*.mp4), both splits (root/train/CLASS/*.mp4, root/val/CLASS/*.mp4), or a "
+            "list of 'path label' lines; to find one action among others give clips of the others too, as a second class"
+        )
+    missing = [name for index, name in enumerate(classes) if index not in set(present)]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         logger.warning("%d of %d classes have no training clip: %s", len(missing), len(classes), shown)
-    if len(present) == 1:
-        logger.warning("all training clips are of one class: there is nothing to tell apart")
 
 
 def default_workers() -> int:

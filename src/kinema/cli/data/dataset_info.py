@@ -26,6 +26,9 @@ def show_dataset(path: Path, val: Path | None, *, plot: Path | None, num_probed:
     if as_json:
         print_json(asdict(survey))
         return
+    print_line(survey.layout)
+    for note in survey.notes:
+        print_line(note)
     for part in survey.parts:
         print_table(f"{part.name}: {part.source}", ["", ""], _part_rows(part))
     if survey.classes:

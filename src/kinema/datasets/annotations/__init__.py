@@ -2,7 +2,7 @@
 
 from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import read_csv
-from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.folders import has_splits, read_class_folders
 from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
 from kinema.datasets.annotations.grouping import (
     group_by_column,
@@ -15,7 +15,7 @@ from kinema.datasets.annotations.json_files import holds_clips, read_json, read_
 from kinema.datasets.annotations.kinetics import read_kinetics
 from kinema.datasets.annotations.label_studio import read_label_studio
 from kinema.datasets.annotations.labels import check_labels, labels_out_of_range
-from kinema.datasets.annotations.layout import find_video_root, has_splits
+from kinema.datasets.annotations.layout import find_video_root
 from kinema.datasets.annotations.lists import read_class_names, read_list, read_rawframe_list
 from kinema.datasets.annotations.merging import join_splits, read_whole
 from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
@@ -23,7 +23,15 @@ from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
 from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
 from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
-from kinema.datasets.annotations.splits import Split, find_splits, read_split, write_list
+from kinema.datasets.annotations.splits import (
+    DataLayout,
+    Split,
+    describe_splits,
+    find_layout,
+    find_splits,
+    read_split,
+    write_list,
+)
 from kinema.datasets.annotations.tables import COLUMN_NAMES
 
 __all__ = [
@@ -32,9 +40,12 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Annotations",
     "ClipRecord",
+    "DataLayout",
     "Split",
     "check_labels",
+    "describe_splits",
     "find_format",
+    "find_layout",
     "find_splits",
     "find_video_root",
     "group_by_column",

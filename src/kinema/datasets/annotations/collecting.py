@@ -9,15 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinema.datasets.annotations.layout import split_of_name
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "eval"), "test"),
-}
+_SHORT_SPLIT_NAMES = {"tr": "train"}  # in the column of a table; a folder of that name may well be a class
 _WHOLE = re.compile(r"-?\d{1,18}")
 
 
@@ -79,7 +76,7 @@ class ClipCollector:
         if offset is not None:
             self._offsets.append(offset)
         if split is not None:
-            name = SPLIT_NAMES.get(split.strip().lower(), split.strip())
+            name = split_of_name(split.strip()) or _SHORT_SPLIT_NAMES.get(split.strip().lower(), split.strip())
             self._splits.append(self._split_codes.setdefault(name, len(self._split_codes)))
 
     def finish(

@@ -1,10 +1,11 @@
 """Folders: the folder that a clip lies in names its class."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
+from kinema.datasets.annotations.layout import JUNK_FOLDERS, split_of_name, training_part, visible_folders
 from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations
 from kinema.errors import AnnotationError
 
@@ -12,24 +13,31 @@ from kinema.errors import AnnotationError
 def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
     """Read `root/class/clip.mp4`: every folder with videos below it is a class, in alphabetical order.
 
+    Where the class folders lie a level deeper (`root/my_clips/class/clip.mp4`), these are read. Where every class folder holds
+    nothing but splits (`root/class/train/clip.mp4`, `root/class/test/clip.mp4`), the clips belong to these.
+
     Args:
         root: the folder that holds one folder a class.
         class_names: the classes, when known (from the training split): their order gives the class indices.
 
     Returns:
-        The clips, with paths relative to `root`.
+        The clips, with paths relative to the folder of the class folders.
 
     Raises:
-        AnnotationError: no folder, no videos, a class without videos, or a folder that is none of `class_names`.
+        AnnotationError: no folder, no videos, a class without videos, a folder that is none of `class_names`, or folders of
+            splits, such as `train` and `val`, among which the caller has to choose.
     """
     root = Path(root)
     if not root.is_dir():
         raise AnnotationError(
             f"{root}: expected a folder that holds one folder of videos a class; there is no such folder"
         )
-    by_class = {entry.name: videos_below(entry) for entry in sorted(root.iterdir()) if _is_visible_folder(entry)}
+    root = root_of_classes(root, class_names or ())
+    folders = visible_folders(root)
+    _require_no_splits(root, [entry.name for entry in folders if entry.name not in (class_names or ())])
+    by_class = {entry.name: videos_below(entry) for entry in folders}
+    loose = _loose_videos(root)
     if not any(by_class.values()):
-        loose = [entry for entry in root.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file()]
         if loose:
             raise AnnotationError(
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
@@ -51,11 +59,85 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         raise AnnotationError(
             f"{root}: the folder {unknown[0]!r} is none of the {len(names)} classes: {', '.join(names)}"
         )
+    of_splits = all(split_of_name(video.partition("/")[0]) for videos in by_class.values() for video in videos)
     clips = ClipCollector(root, "class-folders")
     for name, videos in by_class.items():
         for video in videos:
-            clips.add(f"{name}/{video}", (name,))
-    return clips.finish(names, labels_are_names=True, video_root=root)
+            split = split_of_name(video.partition("/")[0]) if of_splits else None
+            clips.add(f"{name}/{video}", (name,), split=split)
+    notes = tuple(_notes(root, by_class, loose, of_splits=of_splits))
+    return clips.finish(names, labels_are_names=True, video_root=root, notes=notes)
+
+
+def root_of_classes(root: Path, class_names: Sequence[str] = ()) -> Path:
+    """The folder of the class folders or splits: `root`, or the only folder in it that can be, a level or more deeper.
+
+    Args:
+        root: a folder.
+        class_names: the classes, when known; a folder of such a name is one.
+    """
+    while True:
+        folders = visible_folders(root)
+        if len(folders) != 1 or training_part(root) is not None or _loose_videos(root):
+            return root
+        (inner,) = folders
+        if inner.name in class_names or split_of_name(inner.name) or _loose_videos(inner):
+            return root
+        if training_part(inner) is None and not any(map(holds_videos, visible_folders(inner))):
+            return root
+        root = inner
+
+
+def has_splits(folder: Path) -> bool:
+    """Is `folder` a data set with a training part, such as `train.txt` or `train/`, not just class folders?"""
+    return training_part(root_of_classes(folder)) is not None
+
+
+def _loose_videos(folder: Path) -> list[Path]:
+    """Videos that lie in the folder itself."""
+    entries = [entry for entry in folder.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES]
+    return sorted(entry for entry in entries if entry.is_file() and not entry.name.startswith("."))
+
+
+def _require_no_splits(root: Path, names: Sequence[str]) -> None:
+    """A folder of splits must not be taken for one of classes."""
+    splits = sorted((name for name in names if split_of_name(name)), key=lambda name: split_of_name(name) != "train")
+    if not splits:
+        return
+    if split_of_name(splits[0]) == "train":
+        held = "the folders " + " and ".join(map(repr, splits)) if len(splits) > 1 else f"the folder {splits[0]!r}"
+        raise AnnotationError(
+            f"{root}: holds {held}: name the part, by split='train' or as {root / splits[0]}; where {splits[0]!r} is a class, "
+            "rename its folder"
+        )
+    others = [name for name in names if not split_of_name(name)]
+    beside = f"beside {', '.join(map(repr, others[:3]))}{', ...' if len(others) > 3 else ''}" if others else "alone"
+    raise AnnotationError(
+        f"{root}: holds the folder {splits[0]!r} {beside}, but no 'train': expected {root.name}/train/CLASS/*.mp4 and "
+        f"{root.name}/{splits[0]}/CLASS/*.mp4, or one folder a class (where {splits[0]!r} is a class, rename its folder)"
+    )
+
+
+def _notes(
+    root: Path, by_class: Mapping[str, Sequence[str]], loose: Sequence[Path], *, of_splits: bool
+) -> Iterator[str]:
+    if loose:
+        yield f"{len(loose)} videos in {root} lie in no class folder and are left out, the first is {loose[0].name!r}"
+    if of_splits or len(by_class) < 2:
+        return
+    inner = [{video.rpartition("/")[0] for video in videos} for videos in by_class.values()]
+    shared = set.intersection(*inner)
+    if len(shared) > 1 and "" not in set.union(*inner):
+        names = sorted(shared)
+        yield (
+            f"every class folder holds the folders {', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}: the class is "
+            f"the outer folder, such as {next(iter(by_class))!r}; if it is to be the inner one, swap the two levels"
+        )
+
+
+def holds_videos(folder: Path) -> bool:
+    """Is there a video below `folder`? Stops at the first."""
+    return next(_walk_videos(folder), None) is not None
 
 
 def videos_below(folder: Path) -> list[str]:
@@ -63,7 +145,10 @@ def videos_below(folder: Path) -> list[str]:
 
     Thumbnails, caches and the like begin with a dot. A folder may be named like a video.
     """
-    found: list[str] = []
+    return sorted(_walk_videos(folder))
+
+
+def _walk_videos(folder: Path) -> Iterator[str]:
     pending = [""]
     while pending:
         below = pending.pop()
@@ -74,11 +159,7 @@ def videos_below(folder: Path) -> list[str]:
                 if entry.is_dir():
                     if entry.is_symlink() and (folder / below).resolve().is_relative_to(Path(entry.path).resolve()):
                         continue  # it leads back up
-                    pending.append(f"{below}{entry.name}/")
+                    if entry.name.lower() not in JUNK_FOLDERS:
+                        pending.append(f"{below}{entry.name}/")
                 elif Path(entry.name).suffix.lower() in VIDEO_SUFFIXES:
-                    found.append(f"{below}{entry.name}")
-    return sorted(found)
-
-
-def _is_visible_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+                    yield f"{below}{entry.name}"

@@ -13,7 +13,7 @@ from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
-from kinema.datasets.annotations.layout import VAL_NAMES, entry_of
+from kinema.datasets.annotations.layout import split_folder
 from kinema.datasets.annotations.lists import lists_frame_folders, read_list, read_rawframe_list
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
@@ -95,7 +95,7 @@ def read_annotations(
         MissingDependencyError: the format needs a library that is not installed.
     """
     path = Path(path)
-    if split is not None and path.is_dir() and (part := _part_folder(path, split)) is not None:
+    if split is not None and path.is_dir() and (part := split_folder(path, split)) is not None:
         path, split = part, None
     if format == "auto":
         format = find_format(path)
@@ -105,8 +105,6 @@ def read_annotations(
         raise ValueError(f"there is no annotation format {format!r}: expected auto, {', '.join(FORMATS)}")
     if format == "list" and delimiter is None and path.suffix.lower() in TABLE_SUFFIXES:
         delimiter = csv_delimiter(path)
-    if format == "class-folders":
-        _require_one_part(path)
     given = {
         **({"fold": fold} if fold != 1 else {}),
         **({"delimiter": delimiter} if delimiter is not None else {}),
@@ -124,32 +122,11 @@ def read_annotations(
     return annotations if split is None else _take_split(annotations, split)
 
 
-def _part_folder(root: Path, split: str) -> Path | None:
-    """`root/split`; for the validation clips under any of their names."""
-    for name in VAL_NAMES if split == "val" else (split,):
-        found = entry_of(root, name)
-        if found is not None and found.is_dir():
-            return found
-    return None
-
-
 def _take_split(annotations: Annotations, split: str) -> Annotations:
     if split in annotations.split_names:
         return annotations.of_split(split)
     there = f"it has {', '.join(annotations.split_names)}" if annotations.split_names else "it tells no splits"
     raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
-
-
-def _require_one_part(folder: Path) -> None:
-    """A folder of train/ and val/ must not be taken for one of two classes."""
-    parts = [
-        found for name in ("train", *VAL_NAMES) if folder.is_dir() and (found := _part_folder(folder, name)) is not None
-    ]
-    names = list(dict.fromkeys(repr(part.name) for part in parts))
-    if len(names) > 1 and names[0].lower() == "'train'":
-        raise AnnotationError(
-            f"{folder}: holds the folders {' and '.join(names)}: name the part, by split='train' or as {folder / 'train'}"
-        )
 
 
 def find_format(path: str | os.PathLike) -> str:

@@ -1,5 +1,7 @@
 """How data sets lie on disk: which file or folder beside which holds training clips, validation clips, videos."""
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,38 +9,105 @@ import numpy as np
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
-VAL_NAMES = ("val", "validation", "valid", "test")
+TRAIN_NAMES = ("train", "training")
+_VAL_ONLY = ("val", "validation", "valid", "validate", "dev")
+TEST_NAMES = ("test", "testing", "eval", "evaluation")
+VAL_NAMES = (*_VAL_ONLY, *TEST_NAMES)  # test clips are validated on where there are no others
+SPLIT_NAMES = {
+    **dict.fromkeys(TRAIN_NAMES, "train"),
+    **dict.fromkeys(_VAL_ONLY, "val"),
+    **dict.fromkeys(TEST_NAMES, "test"),
+}
 LOOKED_FOR = 50  # clips, before a list's videos count as gone
+TEXT_SUFFIXES = (
+    ".txt",
+    ".csv",
+    ".tsv",
+    ".lst",
+    ".list",
+)  # of which one may list the training and another the validation clips
 LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".lst", ".list")
+# What systems leave behind in folders, beside what begins with a dot.
+JUNK_FOLDERS = frozenset({"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"})
+_TRAIN_IN_STEM = re.compile(r"(?<![a-z])(?:training|train)(?![a-z])", re.IGNORECASE)
+
+
+def split_of_name(name: str) -> str | None:
+    """Split, "train", "val" or "test", where `name` is how people call such a part, in any case of letters."""
+    return SPLIT_NAMES.get(name.lower())
+
+
+def is_visible_folder(path: Path) -> bool:
+    """Is this a folder that a person made, not one of a system's or a hidden one?"""
+    return not path.name.startswith(".") and path.name.lower() not in JUNK_FOLDERS and path.is_dir()
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Folders in `folder`, sorted, without those of systems and hidden ones."""
+    return sorted(entry for entry in folder.iterdir() if is_visible_folder(entry))
 
 
 def training_part(folder: Path) -> Path | None:
-    """The `train.txt` (or .csv, .json, ...), else the `train/` of a data set; None: it has none."""
-    listed = [entry for suffix in LIST_SUFFIXES if (entry := entry_of(folder, f"train{suffix}")) is not None]
-    files = [entry for entry in listed if entry.is_file()]
-    if files:
-        return files[0]
-    sorted_ = entry_of(folder, "train")
-    return sorted_ if sorted_ is not None and sorted_.is_dir() else None
+    """The `train.txt` (or training.csv, ...), else the `train/` (or Training/) of a data set; None: it has none.
+
+    Raises:
+        AnnotationError: there are two such folders.
+    """
+    for suffix in LIST_SUFFIXES:
+        for name in TRAIN_NAMES:
+            listed = entry_of(folder, name + suffix)
+            if listed is not None and listed.is_file():
+                return listed
+    folders = [entry for entry in visible_folders(folder) if split_of_name(entry.name) == "train"]
+    if len(folders) > 1:
+        raise AnnotationError(
+            f"{folder}: holds {folders[0].name!r} and {folders[1].name!r}, which both name the training clips: keep one of them"
+        )
+    return folders[0] if folders else None
+
+
+def is_training_list(path: Path) -> bool:
+    """Does the name of a file say that it lists training clips, such as `train.txt`, `trainlist.txt` or `my_train.csv`?"""
+    return path.stem.lower().startswith("train") or _TRAIN_IN_STEM.search(path.stem) is not None
 
 
 def validation_part(folder: Path, train: Path) -> Path | None:
-    """What lies beside the training clips under a name such as `val`, and is of the same kind."""
-    names = [name + train.suffix for name in VAL_NAMES]
-    found = [entry for name in names if (entry := entry_of(folder, name)) is not None]
-    return next((entry for entry in found if entry != train and entry.is_dir() == train.is_dir()), None)
+    """What lies beside the training clips under a name such as `val`, and is of the same kind; rather not the test clips."""
+    return next(_parts_beside(folder, train, VAL_NAMES), None)
 
 
-def has_splits(folder: Path) -> bool:
-    """Is `folder` a data set with a training part, such as `train.txt` or `train/`, not just class folders?"""
-    return training_part(folder) is not None
+def testing_part(folder: Path, train: Path) -> Path | None:
+    """What lies beside the training clips under a name such as `test`, and is of the same kind."""
+    return next(_parts_beside(folder, train, TEST_NAMES), None)
+
+
+def _parts_beside(folder: Path, train: Path, names: Sequence[str]) -> Iterator[Path]:
+    if train.is_dir():
+        candidates = list(names)
+    else:
+        own = train.suffix.lower()
+        suffixes = dict.fromkeys((own, *(TEXT_SUFFIXES if own in TEXT_SUFFIXES else ())))
+        plain = train.stem.lower().startswith("train")
+        stems = [stem for name in names for stem in (_TRAIN_IN_STEM.sub(name, train.stem), *([name] if plain else []))]
+        candidates = [stem + suffix for suffix in suffixes for stem in stems]
+    for name in candidates:
+        entry = entry_of(folder, name)
+        if entry is not None and entry != train and entry.is_dir() == train.is_dir():
+            yield entry
+
+
+def split_folder(root: Path, split: str) -> Path | None:
+    """The folder of a part of the data set in `root`; of "val" that of the test clips, where there is no other."""
+    names = {"train": TRAIN_NAMES, "val": VAL_NAMES, "test": TEST_NAMES}.get(split, (split.lower(),))
+    entries = (entry_of(root, name) for name in (split.lower(), *names))
+    return next((entry for entry in entries if entry is not None and entry.is_dir()), None)
 
 
 def entry_of(folder: Path, name: str) -> Path | None:
     """The file or folder `name`; in any case of letters, for `Train` is hardly ever meant as a class."""
     if (folder / name).exists():
         return folder / name
-    return next((entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name), None)
+    return next((entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name.lower()), None)
 
 
 def root_candidates(source: Path) -> list[Path]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from kinema.datasets.annotations.folders import root_of_classes
+from kinema.datasets.annotations.formats import find_format
 from kinema.datasets.annotations.layout import VAL_NAMES, entry_of, training_part
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.splits import Split, read_split
@@ -28,6 +30,8 @@ def read_whole(path: str | os.PathLike) -> Split:
         raise AnnotationError(
             f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class folders"
         )
+    if path.is_dir() and find_format(path) == "class-folders":
+        path = root_of_classes(path)
     train = training_part(path) if path.is_dir() else None
     if train is None:
         return read_split(path)

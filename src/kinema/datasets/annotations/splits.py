@@ -3,15 +3,30 @@
 import csv
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
+from kinema.datasets.annotations.folders import holds_videos, root_of_classes
 from kinema.datasets.annotations.formats import LABELLED_BY_INDEX, find_format, read_annotations
-from kinema.datasets.annotations.layout import VAL_NAMES, find_video_root, training_part, validation_part
+from kinema.datasets.annotations.layout import (
+    VAL_NAMES,
+    find_video_root,
+    is_training_list,
+    split_of_name,
+    testing_part,
+    training_part,
+    validation_part,
+    visible_folders,
+)
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+
+SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
 
 @dataclass(frozen=True)
@@ -53,12 +68,30 @@ class Split:
         return config if self.part is None else {**config, "split": self.part}
 
 
+@dataclass(frozen=True)
+class DataLayout:
+    """A data set as it was understood.
+
+    Attributes:
+        train: the training clips, or all.
+        val: the validation clips; None: there are none.
+        description: where what lies and how much, a line such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes".
+        notes: what is done with parts of other names, a sentence each; what the readers say is in `annotations.notes`.
+    """
+
+    train: Split
+    val: Split | None
+    description: str
+    notes: tuple[str, ...]
+
+
 def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -> tuple[Split, Split | None]:
-    """Find the training and the validation clips.
+    """Find the training and the validation clips; `find_layout` also says how they lie.
 
     Args:
         data: annotations of any format that `read_annotations` reads; a folder with `train.txt` (and `val.txt`), or with these in
-            another format; a folder `root/train/class/*`, `root/val/class/*`; or a folder `root/class/*`.
+            another format; a folder `root/train/class/*`, `root/val/class/*`; or a folder `root/class/*`. `training`, `valid`,
+            `validation`, `dev`, `test`, `testing`, `eval` do as well, in any case of letters, and all of it may lie a level deeper.
         val: annotations of the validation clips, when `data` does not lead to them.
 
     Returns:
@@ -67,6 +100,12 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
     Raises:
         AnnotationError: nothing of the kind is there, or it is wrong.
     """
+    layout = find_layout(data, val)
+    return layout.train, layout.val
+
+
+def find_layout(data: str | os.PathLike, val: str | os.PathLike | None = None) -> DataLayout:
+    """Find the training and the validation clips, and put into words how they lie. Arguments and errors of `find_splits`."""
     path = Path(data)
     if not path.exists():
         raise AnnotationError(
@@ -74,10 +113,17 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
         )
     beside: Path | None
     if path.is_file():
-        train, beside = path, (path.parent if path.stem.lower().startswith("train") else None)
+        train, beside = path, (path.parent if is_training_list(path) else None)
     else:
+        path = root_of_classes(path) if find_format(path) == "class-folders" else path
         found = training_part(path)
         train, beside = (path, None) if found is None else (found, path)
+    train_split, val_split = _read_both(train, beside, None if val is None else Path(val))
+    notes = () if val is not None else tuple(_notes_on_parts(train_split, val_split, beside))
+    return DataLayout(train_split, val_split, describe_splits(train_split, val_split), notes)
+
+
+def _read_both(train: Path, beside: Path | None, val: Path | None) -> tuple[Split, Split | None]:
     whole = read_split(train)
     parts = whole.annotations.split_names
     if "train" in parts:
@@ -87,13 +133,70 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
             return train_split, whole.of_part(own_val)
     else:
         train_split = whole
-    if val is not None:
-        val_path: Path | None = Path(val)
-    else:
-        val_path = None if beside is None else validation_part(beside, train)
-    if val_path is None:
+    if val is None and beside is not None:
+        val = validation_part(beside, train)
+    if val is None:
         return train_split, None
-    return train_split, read_split(val_path, class_names=train_split.annotations.class_names)
+    return train_split, read_split(val, class_names=train_split.annotations.class_names)
+
+
+def _notes_on_parts(train: Split, val: Split | None, beside: Path | None) -> Iterator[str]:
+    """What is done with test clips, and which folders beside the training's are left out."""
+    if val is not None and val.part is not None:
+        name = val.part
+        left = "test" if name != "test" and "test" in val.annotations.split_names else None
+    else:
+        test = None if beside is None else testing_part(beside, train.path)
+        name = "" if val is None else _name_of(val)
+        left = test.name if test is not None and (val is None or test != val.path) else None
+    if val is not None and split_of_name(Path(name).stem) == "test":
+        yield (
+            f"there are no validation clips but {name!r}: these are validated on and choose the best checkpoint, so the accuracy on "
+            "them is no independent test"
+        )
+    if left is not None:
+        yield f"{left!r} is left for `kinema test`"
+    if beside is not None and train.path.is_dir():
+        known = {train.path.name, left, name}
+        for folder in visible_folders(beside):
+            if folder.name not in known and holds_videos(folder):
+                yield f"{str(folder)!r} holds videos and is left out: it is no part that training knows"
+
+
+def describe_splits(train: Split, val: Split | None) -> str:
+    """Where the clips lie and how many there are, such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes"."""
+    classes = len(train.annotations.class_names) or len(np.unique(train.annotations.labels.values))
+    numbers = f"{classes} class" + ("" if classes == 1 else "es")
+    splits = [train] if val is None else [train, val]
+    if val is not None and train.path.is_dir() and val.path.is_dir() and train.path.parent == val.path.parent:
+        root = train.path if train.path == val.path else train.path.parent / "SPLIT"
+        shape = root / _shape_in_folder(train)
+        parts = [f"{_name_of(split)} {_clips(split)}" for split in splits]
+        return f"{shape}: {', '.join([*parts, numbers])}"
+    if val is not None and train.path == val.path:
+        return f"{train.path}: {', '.join([*(f'{split.part} {_clips(split)}' for split in splits), numbers])}"
+    shapes = (
+        split.path / _shape_in_folder(split) if split.annotations.format == "class-folders" else split.path
+        for split in splits
+    )
+    return ", ".join([*(f"{shape}: {_clips(split)}" for shape, split in zip(shapes, splits, strict=True)), numbers])
+
+
+def _name_of(split: Split) -> str:
+    return split.part or split.path.name
+
+
+def _clips(split: Split) -> str:
+    count = len(split.annotations)
+    return f"{count:,} clip" + ("" if count == 1 else "s")
+
+
+def _shape_in_folder(split: Split) -> str:
+    """Such as "CLASS/*.mp4", of what lies in a folder of class folders."""
+    paths = [PurePath(path) for path in islice(split.annotations.paths, SHAPED_CLIPS)]
+    suffixes = sorted({path.suffix.lower() for path in paths})
+    deeper = "" if all(len(path.parts) == 2 for path in paths) else ("SPLIT/" if split.part else "**/")
+    return f"CLASS/{deeper}*" + (suffixes[0] if len(suffixes) == 1 else "")
 
 
 def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
