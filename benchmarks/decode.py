@@ -47,7 +47,7 @@ from contenders.clip_readers import (
     segments,
 )
 
-from kinema.video.packets import forget_indices
+from kinema.video.index_cache import forget_indices
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "clips" / "kinetics_style"
 SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov"}

@@ -15,6 +15,7 @@ from av.packet import Packet
 from kinema.errors import VideoError
 from kinema.video import VideoReader
 from kinema.video import packets as packets_module
+from kinema.video.index_cache import forget_indices
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 40
 
@@ -341,7 +342,7 @@ def test_frames_asked_for_in_any_way_are_those_of_a_full_decode(name: str, video
 
 def variants(path: Path) -> Iterator[tuple[str, VideoReader]]:
     """Readers of one file that get at their packets in different ways."""
-    packets_module.forget_indices()
+    forget_indices()
     yield "first opening", VideoReader(path)
     yield "second opening", VideoReader(path)
     yield "bytes", VideoReader(path.read_bytes())

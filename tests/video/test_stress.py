@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import VideoError
-from kinema.video import VideoReader, packets, write_video
+from kinema.video import VideoReader, index_cache, packets, write_video
 
 MAX_SECONDS = 600  # of one file, on a machine that does much else
 
@@ -91,7 +91,7 @@ def stress(path: Path, seed: int, turns: int, steps: int) -> int:
     index, count = None, 0
     for turn in range(turns):
         if turn % 3 == 0:
-            packets.forget_indices()
+            index_cache.forget_indices()
         packets._KEPT_BYTES = 0 if turn % 2 else 32 * 2**20  # as a file above that size
         try:
             pair = [VideoReader(path, num_threads=1 + turn % 5 // 4) for _ in range(2)]

@@ -1,8 +1,6 @@
 """The packets of a video by number: from memory when they fit there, else from their place in the file."""
 
-from collections import OrderedDict
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import cast
 
 import av
@@ -14,10 +12,9 @@ from av.video.stream import VideoStream
 from kinema.errors import VideoError
 from kinema.video.contexts import new_context
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
+from kinema.video.index_cache import cache_index, cache_key, cached_index
 from kinema.video.source import VideoSource, open_video, source_name
 
-# Indices of files that were read before, for the epochs that follow: the last used ones, up to this many bytes a process.
-_CACHED_BYTES = 64 * 2**20
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
 _KEPT_BYTES = 32 * 2**20
 
@@ -41,8 +38,8 @@ class PacketSource:
         self._container, self._stream = self._open()
         self.header_rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self._context_is_taken = False
-        self._cache_key = _cache_key(source)
-        self._index = index or _cached(self._cache_key)
+        self._cache_key = cache_key(source)
+        self._index = index or cached_index(self._cache_key)
         self._kept: list[Packet] | None = None
         self._sizes: list[int] = []  # those of the index; Python reads lists faster than arrays
         self._demuxer: Generator[Packet, None, None] | None = None
@@ -63,7 +60,7 @@ class PacketSource:
         """Take another order of frames as the right one, and remember it for the next opening."""
         self._index = index
         if self._cache_key is not None and is_kept:
-            _cache(self._cache_key, index)
+            cache_index(self._cache_key, index)
 
     def packet(self, number: int) -> Packet | None:
         """Packet `number`, or None where the file breaks off.
@@ -157,55 +154,6 @@ class PacketSource:
         self._close_demuxer()
         self._demuxed = iter(())  # a generator keeps the container alive
         self._container.close()
-
-
-# ---- indices of files read before
-
-_CacheKey = tuple[str, int, int]
-_index_cache: OrderedDict[_CacheKey, PacketIndex] = OrderedDict()
-_cached_bytes = 0
-
-
-def _cache_key(source: VideoSource) -> _CacheKey | None:
-    """A local file as it is now: path, size, time of the last change."""
-    if not isinstance(source, (str, Path)):
-        return None
-    try:
-        facts = Path(source).stat()
-    except OSError:
-        return None  # a URL
-    return str(source), facts.st_size, facts.st_mtime_ns
-
-
-def _cached(key: _CacheKey | None) -> PacketIndex | None:
-    if key is None or key not in _index_cache:
-        return None
-    _index_cache.move_to_end(key)
-    return _index_cache[key]
-
-
-def _cache(key: _CacheKey, index: PacketIndex) -> None:
-    global _cached_bytes
-    forget_index(key)
-    _index_cache[key] = index
-    _cached_bytes += index.num_bytes
-    while _cached_bytes > _CACHED_BYTES:
-        _, oldest = _index_cache.popitem(last=False)
-        _cached_bytes -= oldest.num_bytes
-
-
-def forget_index(key: _CacheKey) -> None:
-    """Drop the index of one file."""
-    global _cached_bytes
-    index = _index_cache.pop(key, None)
-    if index is not None:
-        _cached_bytes -= index.num_bytes
-
-
-def forget_indices() -> None:
-    """Drop all that is remembered of files read before; for measuring what the first opening costs."""
-    for key in list(_index_cache):
-        forget_index(key)
 
 
 def _fits(packet: Packet, index: PacketIndex, number: int) -> bool:

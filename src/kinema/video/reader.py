@@ -9,8 +9,10 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 
 from kinema.errors import VideoError
-from kinema.video.backends import Backend, open_backend
+from kinema.video.backends import Backend
+from kinema.video.backends.choosing import make_backend
 from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
 from kinema.video.source import VideoSource, source_name
 
@@ -23,6 +25,7 @@ class VideoReader:
 
     Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames; ascending order is the fastest.
     A reader can be pickled and used after a fork: the copy opens the file itself. One that is dropped closes itself.
+    Threads may share a reader: they take turns, call by call. For speed give each thread a reader of its own.
 
     Args:
         source: path, bytes, seekable binary file object, URL, or a folder of frames. A file object must not be shared with
@@ -75,53 +78,64 @@ class VideoReader:
         self._num_replaced = 0
         self._closed = False
         self._owner = os.getpid()
+        self._lock = (
+            ForkSafeLock()
+        )  # decoders must not be called by two threads at once, and calls release Python's lock
         self._backend: Backend | None = self._open()
 
     def _open(self) -> Backend:
         if self._backend_name == "pyav":
             return PyAVBackend(self._source, **self._options, **self._pyav_options)  # type: ignore[arg-type]
-        return open_backend(self._backend_name, self._source, **self._options)  # type: ignore[arg-type]
+        return make_backend(self._backend_name, self._source, **self._options)  # type: ignore[arg-type]
 
     # ---- the video as a whole
 
     def __len__(self) -> int:
         """Number of frames that should decode, counted from the packets."""
-        return self._current().num_frames
+        with self._lock:
+            return self._current().num_frames
 
     @property
     def fps(self) -> float:
         """Average frame rate: frames per second of the time they are shown. 0.0 when the file does not tell."""
-        return self._current().fps
+        with self._lock:
+            return self._current().fps
 
     @property
     def duration_seconds(self) -> float:
         """Time from the start of the first frame to the end of the last one."""
-        return len(self) / self.fps if self.fps else 0.0
+        with self._lock:
+            return len(self) / self.fps if self.fps else 0.0
 
     @property
     def width(self) -> int:
         """Pixels a row, after rotation and scaling."""
-        return self._current().width
+        with self._lock:
+            return self._current().width
 
     @property
     def height(self) -> int:
         """Pixels a column, after rotation and scaling."""
-        return self._current().height
+        with self._lock:
+            return self._current().height
 
     @property
     def rotation_degrees(self) -> int:
         """How far frames are turned counter-clockwise for showing: 0, 90, 180 or 270; 0 with `rotate=False`."""
-        return self._current_pyav("rotation_degrees").rotation_degrees
+        with self._lock:
+            return self._current_pyav("rotation_degrees").rotation_degrees
 
     @property
     def timestamps_seconds(self) -> np.ndarray:
         """(len,) float64, ascending: when each frame is shown, by the file's own clock, which need not start at 0."""
-        return self._current().timestamps_seconds
+        with self._lock:
+            return self._current().timestamps_seconds
 
     @property
     def index(self) -> PacketIndex:
         """What the packets tell. Keep it, and give it to a later reader of the same file."""
-        return self._current_pyav("index").index
+        with self._lock:
+            return self._current_pyav("index").index
 
     @property
     def num_replaced(self) -> int:
@@ -134,7 +148,8 @@ class VideoReader:
         Returns:
             The error that names the first frame that cannot be decoded and the number of good ones; None when all is well.
         """
-        return self._current_pyav("find_damage").damage()
+        with self._lock:
+            return self._current_pyav("find_damage").damage()
 
     # ---- frames
 
@@ -182,8 +197,9 @@ class VideoReader:
             VideoError: a frame cannot be decoded.
         """
         times = np.asarray(seconds, np.float64).reshape(-1)
-        starts = self.timestamps_seconds
-        end = starts[-1] + (1 / self.fps if self.fps else 0.0)
+        with self._lock:
+            starts = self.timestamps_seconds
+            end = starts[-1] + (1 / self.fps if self.fps else 0.0)
         frames = np.searchsorted(starts, times + _TIME_TOLERANCE_SECONDS, "right") - 1
         outside = times[~((frames >= 0) & (times < end))]
         if len(outside):
@@ -193,16 +209,17 @@ class VideoReader:
         return self._frames(frames, stays=False)
 
     def _frames(self, indices: Sequence[int] | np.ndarray, *, stays: bool) -> np.ndarray:
-        backend = self._current()
-        wanted = self._checked(indices)
-        if len(wanted) == 0:
-            return np.empty((0, backend.height, backend.width, 3), np.uint8)
-        try:
-            return self._decode(backend, wanted, stays=stays)
-        except VideoError:
-            if self._errors == "strict":
-                raise
-        return self._decode(backend, self._replaced(wanted), stays=False)
+        with self._lock:
+            backend = self._current()
+            wanted = self._checked(indices)
+            if len(wanted) == 0:
+                return np.empty((0, backend.height, backend.width, 3), np.uint8)
+            try:
+                return self._decode(backend, wanted, stays=stays)
+            except VideoError:
+                if self._errors == "strict":
+                    raise
+            return self._decode(backend, self._replaced(wanted), stays=False)
 
     @staticmethod
     def _decode(backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
@@ -265,11 +282,12 @@ class VideoReader:
         return backend
 
     def close(self) -> None:
-        """Release the file and the decoder. Closing twice is fine."""
-        self._closed = True
-        if self._backend is not None and self._owner == os.getpid():
-            self._backend.close()
-        self._backend = None
+        """Release the file and the decoder, once no other thread is reading. Closing twice is fine."""
+        with self._lock:
+            self._closed = True
+            if self._backend is not None and self._owner == os.getpid():
+                self._backend.close()
+            self._backend = None
 
     def __enter__(self) -> Self:
         return self
@@ -280,7 +298,11 @@ class VideoReader:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_backend": None}
+        with self._lock:
+            return {**self.__dict__, "_backend": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=ForkSafeLock())
 
 
 def _check_size(short_side: int | None, size: tuple[int, int] | None) -> None:

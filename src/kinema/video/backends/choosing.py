@@ -6,6 +6,7 @@ from pathlib import Path
 from kinema.video.backends.base import Backend
 from kinema.video.backends.frame_folder import FrameFolder
 from kinema.video.backends.libraries import LIBRARIES, reason_for_absence
+from kinema.video.backends.locked import LockedBackend
 from kinema.video.backends.pyav import PyAVBackend
 from kinema.video.source import VideoSource, source_name
 
@@ -25,7 +26,7 @@ def installed_backends() -> dict[str, str | None]:
 
 
 def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
-    """Open a video with one of the libraries.
+    """Open a video with one of the libraries. Threads may share what this returns: they take turns.
 
     Args:
         name: "pyav", "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"), "decord", "opencv", or
@@ -40,6 +41,12 @@ def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate
         VideoError: there is no such file, or it is no video.
         TypeError: `source` is nothing that can be read.
     """
+    backend = make_backend(name, source, num_threads=num_threads, rotate=rotate)
+    return backend if isinstance(backend, FrameFolder) else LockedBackend(backend)  # a folder is not opened
+
+
+def make_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
+    """`open_backend` for callers that lock it themselves."""
     if name == "pyav":
         return PyAVBackend(source, num_threads=num_threads, rotate=rotate)
     if torchcodec := _TORCHCODEC.fullmatch(name):
