@@ -33,10 +33,11 @@ def test_line_breaks_stay_where_a_text_has_several_lines() -> None:
     assert printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\r", "a\x1b", "a\u2028", "a\x85", "\x7f"])
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "\v", "a\u2028", "a\x85", "\x1c"])
 def test_names_that_no_list_can_hold_are_known(name: str) -> None:
     assert breaks_lines(name)
-    assert not breaks_lines("a b é 波\udcb6")
+    assert not breaks_lines("a b\t é 波\udcb6\x1b")
+    assert not breaks_lines("")
 
 
 def test_a_name_cannot_forge_a_line_of_the_log() -> None:

@@ -16,7 +16,6 @@ _UNSHOWN = (
     "\U000e0000-\U000e0fff\ud800-\udfff"
 )
 _UNSHOWN_CHARACTER = re.compile(f"[{_UNSHOWN}]")
-_LINE_BREAKING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def printable(text: object, *, keep: str = "") -> str:
@@ -42,8 +41,8 @@ def _escape(character: str) -> str:
 
 
 def breaks_lines(name: str) -> bool:
-    """Does a name hold characters that end a line in some program, or act on a terminal? No list or table can hold it."""
-    return _LINE_BREAKING.search(name) is not None
+    """Does a name hold a character that ends a line for some program? No list of names can hold it."""
+    return name.splitlines() not in ([name], [])
 
 
 class PrintableFormatter(logging.Formatter):

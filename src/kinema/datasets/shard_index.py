@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from kinema.datasets.annotations import VIDEO_SUFFIXES, Annotations, read_class_names
+from kinema.datasets.annotations import Annotations, read_class_names
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
+from kinema.video.suffixes import VIDEO_SUFFIXES
 
 logger = logging.getLogger("kinema")
 

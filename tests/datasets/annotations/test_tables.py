@@ -80,8 +80,8 @@ def test_columns_may_be_chosen(tmp_path):
 
 
 def test_quoted_fields_keep_the_count_of_lines(tmp_path):
-    (tmp_path / "x.csv").write_text('path,label\n"a\nb.mp4",0\nc.mp4,zero,1\n')
-    with pytest.raises(AnnotationError, match=r"x\.csv:4: expected 2 fields \(path, label\), got 3; put a field"):
+    (tmp_path / "x.csv").write_text('path,label,note\nb.mp4,0,"two\nlines"\nc.mp4,zero,1,2\n')
+    with pytest.raises(AnnotationError, match=r"x\.csv:4: expected 3 fields \(path, label, note\), got 4; put a field"):
         read_csv(tmp_path / "x.csv")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema.cli.output import print_note
 from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -42,21 +43,26 @@ def find_sources(source: Path, *, class_names: Sequence[str] = ()) -> Sources:
     Raises:
         AnnotationError: there is no such path, the folder holds no videos, the list is wrong, or none of its videos is there.
     """
-    from kinema.datasets.annotations import VIDEO_SUFFIXES  # brings torch with it
-    from kinema.datasets.annotations.folders import videos_below
+    from kinema.datasets.annotations.walking import find_videos, notes_on_skipped
+    from kinema.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
 
     if source.is_dir():
-        names = videos_below(source)
+        found = find_videos(source)
+        names = found.paths
+        notes = notes_on_skipped([found])
         if not names:
             raise AnnotationError(
                 f"{source}: there are no videos in this folder or below it ({', '.join(sorted(VIDEO_SUFFIXES))})"
+                + "".join(f"; {note}" for note in notes)
             )
+        for note in notes:
+            print_note(f"{source}: {note}")
         return Sources([source / name for name in names], source, names)
     if not source.exists():
         raise AnnotationError(
             f"{source}: there is no such file or folder: expected a video, a folder of videos, or a list of 'path label' lines"
         )
-    if source.suffix.lower() in VIDEO_SUFFIXES:
+    if has_video_suffix(source.name):
         return Sources([source], source.parent, [source.name])
     return _listed(source, class_names)
 

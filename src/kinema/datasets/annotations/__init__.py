@@ -20,7 +20,7 @@ from kinema.datasets.annotations.lists import read_class_names, read_list, read_
 from kinema.datasets.annotations.merging import join_splits, read_whole
 from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
-from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations, ClipRecord
+from kinema.datasets.annotations.records import Annotations, ClipRecord
 from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
 from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
 from kinema.datasets.annotations.splits import (
@@ -33,6 +33,7 @@ from kinema.datasets.annotations.splits import (
     write_list,
 )
 from kinema.datasets.annotations.tables import COLUMN_NAMES
+from kinema.video.suffixes import VIDEO_SUFFIXES
 
 __all__ = [
     "COLUMN_NAMES",

@@ -13,6 +13,7 @@ from kinema.datasets.annotations.layout import split_of_name
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
+from kinema.printable import breaks_lines
 
 _SHORT_SPLIT_NAMES = {"tr": "train"}  # in the column of a table; a folder of that name may well be a class
 _WHOLE = re.compile(r"-?\d{1,18}")
@@ -61,7 +62,7 @@ class ClipCollector:
         split: str | None = None,
     ) -> None:
         """Add a clip: its path, its class indices or names, the line it stands in, its part of the video, and its split."""
-        content = path.encode("utf-8", "surrogateescape")
+        content = _path_bytes(path, f"{self.source}" if line is None else f"{self.source}:{line}")
         self._texts += content
         self._lengths.append(len(content))
         if line is not None:
@@ -160,3 +161,15 @@ class ClipCollector:
 
     def _place(self, index: int, lines: np.ndarray | None) -> str:
         return str(self.source) if lines is None else f"{self.source}:{lines[index]}"
+
+
+def _path_bytes(path: str, place: str) -> bytes:
+    """A path as UTF-8; bytes of a file name that are no UTF-8 stay as they are."""
+    if breaks_lines(path):
+        raise AnnotationError(
+            f"{place}: the name {path!r} has a line break, which no list of clips can hold: rename the file"
+        )
+    try:
+        return path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise AnnotationError(f"{place}: the name {path!r} holds half a character: expected text") from None

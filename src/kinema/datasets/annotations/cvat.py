@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
-from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations
+from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.video.suffixes import has_video_suffix
 
 _FRAME_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
 
@@ -39,7 +40,7 @@ def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
     clips = ClipCollector(source, "cvat")
     for image in root.iterfind("image"):
         name = image.get("name", "")
-        if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+        if has_video_suffix(name):
             labels = [tag.get("label", "") for tag in image.iterfind("tag")]
             if labels:
                 clips.add(name, labels)
@@ -74,7 +75,7 @@ def _frames(root: ElementTree.Element, videos: dict[str, str], source: Path) -> 
     for image in root.iterfind("image"):
         name = image.get("name", "")
         tags = [tag.get("label", "") for tag in image.iterfind("tag")]
-        if not tags or Path(name).suffix.lower() in VIDEO_SUFFIXES:
+        if not tags or has_video_suffix(name):
             continue
         number = _FRAME_NUMBER.search(name)
         video = videos.get(image.get("task_id", ""), only)

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
-from kinema.datasets.annotations.layout import JUNK_FOLDERS, split_of_name, training_part, visible_folders
-from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations
+from kinema.datasets.annotations.layout import split_of_name, training_part, visible_folders
+from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.walking import find_videos, folder_id, holds_videos, notes_on_skipped
 from kinema.errors import AnnotationError
+from kinema.printable import breaks_lines
+from kinema.video.suffixes import has_video_suffix
 
 
 def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
@@ -35,7 +38,9 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
     root = root_of_classes(root, class_names or ())
     folders = visible_folders(root)
     _require_no_splits(root, [entry.name for entry in folders if entry.name not in (class_names or ())])
-    by_class = {entry.name: videos_below(entry) for entry in folders}
+    known = {folder_id(entry) for entry in (root, *folders)}  # no class holds another, or all of them, by a link
+    found = {entry.name: find_videos(entry, known=known) for entry in folders}
+    by_class = {name: one.paths for name, one in found.items()}
     loose = _loose_videos(root)
     if not any(by_class.values()):
         if loose:
@@ -49,12 +54,17 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
             )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
+            + "".join(f"; {note}" for note in notes_on_skipped(found.values()))
         )
     empty = [name for name, videos in by_class.items() if not videos]
     if empty:
-        raise AnnotationError(f"{root}: the class folder {empty[0]!r} holds no videos: add some or remove the folder")
-    names = tuple(by_class) if class_names is None else tuple(class_names)
-    unknown = sorted(set(by_class) - set(names))
+        skipped = "".join(f"; {note}" for note in notes_on_skipped([found[empty[0]]]))
+        raise AnnotationError(
+            f"{root}: the class folder {empty[0]!r} holds no videos: add some or remove the folder{skipped}"
+        )
+    class_of = _class_names(root, list(by_class))
+    names = tuple(sorted(class_of.values())) if class_names is None else tuple(class_names)
+    unknown = sorted(set(class_of.values()) - set(names))
     if unknown:
         raise AnnotationError(
             f"{root}: the folder {unknown[0]!r} is none of the {len(names)} classes: {', '.join(names)}"
@@ -64,8 +74,8 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
     for name, videos in by_class.items():
         for video in videos:
             split = split_of_name(video.partition("/")[0]) if of_splits else None
-            clips.add(f"{name}/{video}", (name,), split=split)
-    notes = tuple(_notes(root, by_class, loose, of_splits=of_splits))
+            clips.add(f"{name}/{video}", (class_of[name],), split=split)
+    notes = (*_notes(root, by_class, loose, of_splits=of_splits), *notes_on_skipped(found.values()))
     return clips.finish(names, labels_are_names=True, video_root=root, notes=notes)
 
 
@@ -95,7 +105,7 @@ def has_splits(folder: Path) -> bool:
 
 def _loose_videos(folder: Path) -> list[Path]:
     """Videos that lie in the folder itself."""
-    entries = [entry for entry in folder.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES]
+    entries = [entry for entry in folder.iterdir() if has_video_suffix(entry.name)]
     return sorted(entry for entry in entries if entry.is_file() and not entry.name.startswith("."))
 
 
@@ -135,31 +145,30 @@ def _notes(
         )
 
 
-def holds_videos(folder: Path) -> bool:
-    """Is there a video below `folder`? Stops at the first."""
-    return next(_walk_videos(folder), None) is not None
-
-
-def videos_below(folder: Path) -> list[str]:
-    """Paths of the videos below `folder`, relative to it, sorted; hidden files and folders left out.
-
-    Thumbnails, caches and the like begin with a dot. A folder may be named like a video.
-    """
-    return sorted(_walk_videos(folder))
-
-
-def _walk_videos(folder: Path) -> Iterator[str]:
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        with os.scandir(folder / below) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    if entry.is_symlink() and (folder / below).resolve().is_relative_to(Path(entry.path).resolve()):
-                        continue  # it leads back up
-                    if entry.name.lower() not in JUNK_FOLDERS:
-                        pending.append(f"{below}{entry.name}/")
-                elif Path(entry.name).suffix.lower() in VIDEO_SUFFIXES:
-                    yield f"{below}{entry.name}"
+def _class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
+    """The class that each folder stands for: its name without spaces around it."""
+    class_of: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
+    for folder in folders:
+        name = folder.strip()
+        if breaks_lines(folder):
+            raise AnnotationError(
+                f"{root}: the name of the folder {folder!r} has a line break, which no list of classes can hold: rename the folder"
+            )
+        if not name:
+            raise AnnotationError(
+                f"{root}: the name of the folder {folder!r} has spaces only: rename it, it names a class"
+            )
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise AnnotationError(
+                f"{root}: the name of the folder {folder!r} is not UTF-8: rename it "
+                "(such as with `convmv -f gbk -t utf8 -r --notest FOLDER` for names of a Chinese Windows)"
+            ) from None
+        if folder_of.setdefault(name, folder) != folder:
+            raise AnnotationError(
+                f"{root}: the names of the folders {folder_of[name]!r} and {folder!r} differ in spaces alone: rename one, or put them together"
+            )
+        class_of[folder] = name
+    return class_of

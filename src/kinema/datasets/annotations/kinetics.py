@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.delimited import read_csv_rows
-from kinema.datasets.annotations.folders import videos_below
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.walking import videos_below
 from kinema.errors import AnnotationError
 
 KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")

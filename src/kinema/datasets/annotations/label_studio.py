@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.json_files import load_json
-from kinema.datasets.annotations.records import VIDEO_SUFFIXES, Annotations
+from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.video.suffixes import has_video_suffix
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _Stretch = tuple[list[str], float | None, float | None, str]  # labels, start, end, unit
@@ -98,11 +99,7 @@ def _stretches(task: Mapping[str, Any]) -> Iterator[_Stretch]:
 def _video_of(data: Mapping[str, Any], place: str, root: Path) -> str:
     """The path of a task's video below `root`, as well as it can be told."""
     texts = [data[key] for key in ("video", "video_url", "url", "path", "file") if isinstance(data.get(key), str)]
-    texts += [
-        one
-        for one in data.values()
-        if isinstance(one, str) and Path(urlsplit(one).path).suffix.lower() in VIDEO_SUFFIXES
-    ]
+    texts += [one for one in data.values() if isinstance(one, str) and has_video_suffix(urlsplit(one).path)]
     if not texts:
         raise AnnotationError(f"{place}: no value of its 'data' looks like a video: {', '.join(map(repr, data))}")
     parts = urlsplit(texts[0])

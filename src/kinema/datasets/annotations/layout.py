@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.walking import is_junk_folder
 from kinema.errors import AnnotationError
 
 TRAIN_NAMES = ("train", "training")
@@ -27,8 +28,6 @@ TEXT_SUFFIXES = (
     ".list",
 )  # of which one may list the training and another the validation clips
 LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".lst", ".list")
-# What systems leave behind in folders, beside what begins with a dot.
-JUNK_FOLDERS = frozenset({"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"})
 _TRAIN_IN_STEM = re.compile(r"(?<![a-z])(?:training|train)(?![a-z])", re.IGNORECASE)
 
 
@@ -39,7 +38,7 @@ def split_of_name(name: str) -> str | None:
 
 def is_visible_folder(path: Path) -> bool:
     """Is this a folder that a person made, not one of a system's or a hidden one?"""
-    return not path.name.startswith(".") and path.name.lower() not in JUNK_FOLDERS and path.is_dir()
+    return not is_junk_folder(path.name) and path.is_dir()
 
 
 def visible_folders(folder: Path) -> list[Path]:

@@ -9,10 +9,6 @@ import numpy as np
 
 from kinema.datasets.columns import Indices, LabelColumn, TextColumn
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".gif", ".3gp", ".ts"}
-)
-
 
 class ClipRecord(NamedTuple):
     """One clip: a path as the annotations write it, and its class indices (none: not labelled)."""
