@@ -1,11 +1,14 @@
+import copy
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 import kinema
 from kinema.errors import CheckpointError, ConfigError, VideoError
-from kinema.inference import VideoRecognizer, find_checkpoint, load
+from kinema.inference import Prediction, VideoRecognizer, find_checkpoint, load
 from kinema.models import create_model, zoo
 from kinema.models.checkpoint import save_pretrained
 from kinema.transforms import join_pipeline
@@ -62,8 +65,14 @@ def test_a_work_folder_gives_its_best_checkpoint_else_its_last(tmp_path, saved):
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path, saved):
-    with pytest.raises(CheckpointError, match=r"no checkpoint here: expected a folder with config\.json"):
+    with pytest.raises(CheckpointError, match=r"there is no such file or folder: expected a folder with config\.json"):
         load(tmp_path / "absent")
+    with pytest.raises(CheckpointError, match=r"no checkpoint here: expected a folder with config\.json"):
+        load(tmp_path)
+    with pytest.raises(
+        CheckpointError, match="slowonly_r50: is a model of the zoo, of which there is no checkpoint here"
+    ):
+        load("slowonly_r50")
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**config, "sampling": None}))
     with pytest.raises(
@@ -83,8 +92,15 @@ def test_a_video_that_cannot_be_read_is_named(saved, tmp_path):
 
 def test_a_folder_and_a_missing_file_are_named_as_given(saved, tmp_path):
     recognizer = load(saved)
-    with pytest.raises(VideoError, match=f"^{tmp_path}: is a folder, not a video file$"):
-        recognizer.predict(tmp_path)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with pytest.raises(VideoError, match=f"^{folder}: holds no RGB frames: expected numbered images"):
+        recognizer.predict(folder)
+    (folder / "b.mp4").touch()
+    with pytest.raises(
+        VideoError, match=f"^{folder}: is a folder of videos, not of frames: give the videos themselves"
+    ):
+        recognizer.predict(folder)
     with pytest.raises(VideoError, match=f"^{tmp_path / 'absent'}: no such file$"):
         recognizer.predict(tmp_path / "absent")
 
@@ -111,5 +127,68 @@ def test_wrong_arguments_are_named(saved, make_video):
     recognizer = load(saved)
     with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
         recognizer.predict(make_video(), top_k=0)
-    with pytest.raises(TypeError, match="a video must be given by its path, got list"):
-        recognizer.predict([make_video()])
+    with pytest.raises(TypeError, match=r"a video must be a path, the bytes of a video file, .*; got int"):
+        recognizer.predict(3)
+    with pytest.raises(ValueError, match="no videos were given: the list is empty"):
+        recognizer.predict([])
+
+
+def test_scores_that_are_not_numbers_name_the_model_and_the_video(saved, make_video):
+    recognizer = load(saved)
+    with torch.no_grad():
+        recognizer.model.cls_head.fc_cls.bias[0] = float("nan")
+    with pytest.raises(CheckpointError, match=f"^{saved}: gives scores that are not numbers .* for .*video.mp4"):
+        recognizer.predict(make_video())
+
+
+def test_a_prediction_shows_its_classes(saved, make_video):
+    prediction = load(saved).predict(make_video())
+    label, score = prediction.label, prediction.score
+    assert repr(prediction).startswith(f"Prediction({prediction.path!r}: {label} {score:.3f}, ")
+    assert "more" not in repr(prediction)
+    many = Prediction("a.mp4", ("a", "b", "c", "d", "e"), (0.5, 0.2, 0.1, 0.1, 0.1))
+    assert repr(many) == "Prediction('a.mp4': a 0.500, b 0.200, c 0.100, 2 more)"
+
+
+def test_more_classes_than_there_are_gives_all(saved, make_video):
+    assert len(load(saved).predict(make_video(), top_k=9).labels) == 3
+
+
+def test_threads_may_share_a_recognizer(saved, tmp_path, make_video):
+    recognizer = load(saved)
+    videos = [make_video(tmp_path / f"{number}.mp4", num_frames=8 + number) for number in range(4)] * 3
+    expected = [recognizer.scores(video) for video in videos]
+    with ThreadPoolExecutor(6) as pool:
+        for scores, alone in zip(pool.map(recognizer.scores, videos), expected, strict=True):
+            torch.testing.assert_close(scores, alone, rtol=0, atol=1e-6)
+
+
+def test_a_recognizer_can_be_pickled_and_copied(saved, make_video):
+    recognizer = load(saved)
+    video = make_video()
+    for other in (pickle.loads(pickle.dumps(recognizer)), copy.deepcopy(recognizer)):
+        torch.testing.assert_close(other.scores(video), recognizer.scores(video))
+
+
+def test_any_name_of_a_checkpoint_gives_it(tmp_path, saved, make_video):
+    expected = load(saved).scores(video := make_video())
+    (tmp_path / "work" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "work" / "checkpoints" / "epoch_0001").symlink_to(saved)
+    (tmp_path / "work" / "checkpoints" / "best").write_text("epoch_0001\n")
+    for path in ("saved/model.safetensors", "saved/config.json", "work", "work/checkpoints", "work/checkpoints/best"):
+        assert torch.equal(load(tmp_path / path).scores(video), expected), path
+
+
+def test_what_is_no_checkpoint_says_what_it_is(tmp_path, saved, make_video):
+    with pytest.raises(CheckpointError, match=r"video\.mp4: is a video, not a checkpoint: expected a folder with"):
+        load(make_video())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "train.log").touch()
+    with pytest.raises(CheckpointError, match="the training in this work folder has finished no epoch yet"):
+        load(tmp_path / "run")
+    (saved / "config.json").unlink()
+    for path in (saved, saved / "model.safetensors"):
+        with pytest.raises(
+            CheckpointError, match=r"model\.safetensors lacks the config\.json|there is no config\.json beside"
+        ):
+            load(path)

@@ -1,5 +1,6 @@
 """Inference: load a checkpoint, predict."""
 
-from kinema.inference.recognizer import Prediction, VideoRecognizer, find_checkpoint, load
+from kinema.inference.recognizer import Prediction, VideoRecognizer, check_scores, find_checkpoint, load
+from kinema.inference.views import Looked
 
-__all__ = ["Prediction", "VideoRecognizer", "find_checkpoint", "load"]
+__all__ = ["Looked", "Prediction", "VideoRecognizer", "check_scores", "find_checkpoint", "load"]

@@ -1,24 +1,37 @@
 """From a checkpoint to predictions: the checkpoint carries all that is needed."""
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import nn
 
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
+from kinema.datasets.annotations import VIDEO_SUFFIXES
 from kinema.engine.checkpoints import CheckpointStore
 from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference.contract import foreign_contract, read_contract
+from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
+from kinema.inference.views import Looked, Watcher, parse_views, with_views
+from kinema.models import zoo
 from kinema.models.checkpoint import apply_checkpoint, load_checkpoint, read_checkpoint
 from kinema.models.downloads import is_address
-from kinema.models.saving import CONFIG_FILE, save_pretrained
+from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.registry import MODELS
 from kinema.transforms import Compose, split_pipeline
+
+# Files of a checkpoint folder; each names it.
+CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE)
+EXPECTED = f"a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, a work folder of `kinema train` with checkpoints/, or a .pth file of MMAction2"
+VIEWS_AT_ONCE = 8
+SHOWN_CLASSES = 3  # of a prediction, as Python shows it
 
 
 @dataclass(frozen=True)
@@ -26,14 +39,16 @@ class Prediction:
     """What a recognizer says of one video.
 
     Attributes:
-        path: the video.
+        path: the video; of frames and file objects what they are.
         labels: class names, the likeliest first.
         scores: their probabilities (or what the head's `average_clips` gives), in the same order.
+        looked: which part of the video the model saw; None where the pipeline does not say.
     """
 
     path: str
     labels: tuple[str, ...]
     scores: tuple[float, ...]
+    looked: Looked | None = None
 
     @property
     def label(self) -> str:
@@ -45,9 +60,16 @@ class Prediction:
         """The score of the likeliest class."""
         return self.scores[0]
 
+    def __repr__(self) -> str:
+        shown = zip(self.labels[:SHOWN_CLASSES], self.scores[:SHOWN_CLASSES], strict=True)
+        more = f", {len(self.labels) - SHOWN_CLASSES} more" if len(self.labels) > SHOWN_CLASSES else ""
+        return f"Prediction({self.path!r}: {', '.join(f'{label} {score:.3f}' for label, score in shown)}{more})"
+
 
 class VideoRecognizer:
     """A trained model with its class names and its way from a video to the model's input.
+
+    Several threads may use one recognizer: they read videos side by side and take turns at the model.
 
     Args:
         model: the model, with its weights.
@@ -55,6 +77,7 @@ class VideoRecognizer:
         pipeline: configs of transforms, from `filename` to packed inputs.
         device: where to compute.
         config: what the checkpoint's `config.json` says.
+        name: what messages call it, such as the path of its checkpoint.
     """
 
     def __init__(
@@ -65,48 +88,151 @@ class VideoRecognizer:
         *,
         device: str | torch.device = "cpu",
         config: dict[str, Any] | None = None,
+        name: str = "the model",
     ) -> None:
         self.model: Any = model.to(device).eval()
         self.classes = tuple(classes)
         self.pipeline = [dict(step) for step in pipeline]
         self.config = dict(config or {})
-        self._transform = Compose(self.pipeline)
+        self.name = name
+        self._composed: dict[tuple[str | None, bool], Compose] = {}
+        self._lock = threading.Lock()
+        self._compose(None, is_open=False)  # a wrong step is said now
 
-    @torch.no_grad()
-    def scores(self, video: str | os.PathLike) -> torch.Tensor:
-        """Scores of all classes for one video, (N,) on the CPU.
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def pipeline_of(self, views: str | None) -> list[dict[str, Any]]:
+        """The pipeline that takes these views of a video.
+
+        Args:
+            views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None: those of the checkpoint.
 
         Raises:
-            TypeError: `video` is no path.
-            VideoError: the video cannot be read.
+            ValueError: `views` is no such text.
+            ConfigError: the pipeline chooses frames or crops in a way that has no such number.
         """
-        if not isinstance(video, str | os.PathLike):
-            raise TypeError(f"a video must be given by its path, got {type(video).__name__}")
-        path = os.fspath(video)
-        if "://" not in path and not Path(path).is_file():
-            # said here, for a pipeline takes a name without suffix for that of an mp4 file
-            raise VideoError(
-                f"{path}: is a folder, not a video file" if Path(path).is_dir() else f"{path}: no such file"
-            )
-        sample = {"filename": path, "label": -1, "start_index": 0, "modality": "RGB"}
-        batch = pseudo_collate([self._transform(sample)])
-        (data_sample,) = self.model.test_step(batch)
-        scores: torch.Tensor = data_sample.pred_score.cpu()
-        return scores
+        if views is None:
+            return [dict(step) for step in self.pipeline]
+        return with_views(self.pipeline, parse_views(views), joined_frames=self._joined_frames())
 
-    def predict(self, video: str | os.PathLike, top_k: int = 5) -> Prediction:
-        """The `top_k` likeliest classes of one video.
+    def scores(self, video: Any, *, views: str | None = None, fps: float | None = None) -> torch.Tensor:
+        """Scores of all classes for one video, (N,) on the CPU; of a list of videos (videos, N).
+
+        Args:
+            video: see `predict`, as `views` and `fps`.
+            views: see there.
+            fps: see there.
 
         Raises:
-            ValueError: `top_k` is below 1.
+            TypeError: `video` is nothing that can be a video.
+            ValueError: frames have another shape, or `views` is no such text.
             VideoError: the video cannot be read.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        if isinstance(video, list | tuple):
+            _require_videos(video)
+            return torch.stack([self._look(one, views, fps)[1] for one in video])
+        return self._look(video, views, fps)[1]
+
+    @overload
+    def predict(
+        self, video: list[Any] | tuple[Any, ...], top_k: int = 5, *, views: str | None = None, fps: float | None = None
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self, video: VideoInput, top_k: int = 5, *, views: str | None = None, fps: float | None = None
+    ) -> Prediction: ...
+
+    def predict(
+        self, video: Any, top_k: int = 5, *, views: str | None = None, fps: float | None = None
+    ) -> Prediction | list[Prediction]:
+        """The `top_k` likeliest classes of a video; all of them, where there are fewer.
+
+        Args:
+            video: a path or address; a folder of numbered images; the bytes of a video file; a file opened with "rb"; uint8 RGB
+                frames (T, H, W, 3), as an array or a tensor; or a list of these.
+            top_k: how many classes.
+            views: how many clips of the video to look at, and how many crops of each, such as "10x3"; None: as the checkpoint says.
+            fps: frames a second of an array, tensor or folder, which do not tell it. Only samplings at a frame rate of their own
+                depend on it.
+
+        Returns:
+            The prediction; of a list a list of them.
+
+        Raises:
+            TypeError: `video` is nothing that can be a video.
+            ValueError: `top_k` is below 1, frames have another shape, or `views` is no such text.
+            VideoError: the video cannot be read.
+            CheckpointError: the model gives scores that are not numbers.
         """
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        scores, order = self.scores(video).sort(descending=True, stable=True)
+        if isinstance(video, list | tuple):
+            _require_videos(video)
+            return [self._predict_one(one, top_k, views, fps) for one in video]
+        return self._predict_one(video, top_k, views, fps)
+
+    def _predict_one(self, video: Any, top_k: int, views: str | None, fps: float | None) -> Prediction:
+        name, all_scores, looked = self._look(video, views, fps)
+        scores, order = all_scores.sort(descending=True, stable=True)
         best = order[:top_k].tolist()
         names = tuple(self.classes[index] if self.classes else str(index) for index in best)
-        return Prediction(os.fspath(video), names, tuple(scores[:top_k].tolist()))
+        return Prediction(name, names, tuple(scores[:top_k].tolist()), looked)
+
+    def _look(self, video: Any, views: str | None, fps: float | None) -> tuple[str, torch.Tensor, Looked | None]:
+        """The video's name, (N,) scores on the CPU, and what the model saw of it."""
+        source = video_source(video, fps)
+        if not opens_videos(self.pipeline):
+            source = open_source(source, fps)
+        sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
+        watcher = Watcher()
+        packed = watcher.run(self._compose(views, source.is_open).transforms, sample)
+        if packed is None:
+            raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
+        with self._lock, torch.no_grad(), self.views_in_pieces(views):
+            (data_sample,) = self.model.test_step(pseudo_collate([packed]))
+        scores: torch.Tensor = data_sample.pred_score.cpu()
+        if scores.dim() > 1:  # of a head that does not average its views
+            scores = scores.mean(dim=0)
+        check_scores(scores, self.name, source.name)
+        return source.name, scores, watcher.looked()
+
+    @contextmanager
+    def views_in_pieces(self, views: str | None) -> Iterator[None]:
+        """Let the model compute some views at a time inside the block, so that many of them need no more memory than few.
+
+        Args:
+            views: as in `predict`; None changes nothing.
+        """
+        if views is None or getattr(self.model, "max_testing_views", 0) is not None:
+            yield
+            return
+        self.model.max_testing_views = self._joined_frames() or VIEWS_AT_ONCE
+        try:
+            yield
+        finally:
+            self.model.max_testing_views = None
+
+    def _compose(self, views: str | None, is_open: bool) -> Compose:
+        key = (views, is_open)
+        if key not in self._composed:
+            pipeline = self.pipeline_of(views)
+            self._composed[key] = Compose(pipeline_of_frames(pipeline) if is_open else pipeline)
+        return self._composed[key]
+
+    def _joined_frames(self) -> int | None:
+        """Frames that the layers of the model join; None: it joins none, or any number."""
+        parts = [getattr(self.model, name, None) for name in ("backbone", "cls_head", "neck")]
+        joined = [getattr(part, "num_segments", None) for part in parts]
+        if joined == [None, None, None] and parts[2] is not None:
+            return int(getattr(self.model, "num_segs", None) or 1)
+        return next((int(number) for number in joined if number), None)
 
     def save_pretrained(self, folder: str | os.PathLike) -> Path:
         """Write weights, contract and a model card into `folder`, from which `kinema.load` takes them.
@@ -129,27 +255,82 @@ class VideoRecognizer:
         return save_pretrained(self.model, folder, config=contract, card=True)
 
 
+def check_scores(scores: torch.Tensor, model: str, video: str) -> None:
+    """Require scores to be numbers: weights that training spoilt, or inputs divided by zero, give NaN for every class.
+
+    Args:
+        scores: of any shape.
+        model: what the message calls the model.
+        video: and the video.
+
+    Raises:
+        CheckpointError: one is NaN or infinite.
+    """
+    if not bool(torch.isfinite(scores).all()):
+        raise CheckpointError(
+            f"{model}: gives scores that are not numbers (NaN or infinite) for {video}: its weights or its normalisation are "
+            "damaged, or its training diverged; use another checkpoint"
+        )
+
+
+def _require_videos(videos: Sequence[Any]) -> None:
+    if not videos:
+        raise ValueError("no videos were given: the list is empty")
+    if all(isinstance(one, np.ndarray | torch.Tensor) and one.ndim == 3 for one in videos):
+        raise ValueError(
+            f"a list holds several videos, this one {len(videos)} single frames of shape {tuple(videos[0].shape)}: "
+            "put them together as one array (T, H, W, 3), by np.stack(frames)"
+        )
+
+
 def find_checkpoint(path: str | os.PathLike) -> Path:
-    """The checkpoint folder that `path` names: itself, or the best (else last) one of a work folder.
+    """The checkpoint folder that `path` names.
+
+    Args:
+        path: the folder itself or a file of it; a work folder, which gives its best (else last) checkpoint, or the `checkpoints`
+            in it, or the file `best` or `last` there.
 
     Raises:
         CheckpointError: there is none.
     """
-    folder = Path(path)
+    given = Path(path).expanduser()
+    folder = given.parent if given.name in CHECKPOINT_FILES and given.is_file() else given
     if (folder / CONFIG_FILE).is_file():
         return folder
+    if folder.parent.name == "checkpoints" and folder.name in ("best", "last") and folder.is_file():
+        return _complete(folder.parent.parent, CheckpointStore(folder.parent.parent).find(folder.name))
+    if folder.name == "checkpoints" and folder.is_dir():
+        folder = folder.parent
     store = CheckpointStore(folder)
     found = store.find("best") or store.find("last")
     if found is None:
+        raise CheckpointError(f"{given}: {_why_none(given)}: expected {EXPECTED}")
+    return _complete(folder, found)
+
+
+def _complete(folder: Path, found: Path | None) -> Path:
+    if found is None or not (found / CONFIG_FILE).is_file():
+        name = "" if found is None else f" {found.name!r}"
         raise CheckpointError(
-            f"{folder}: no checkpoint here: expected a folder with {CONFIG_FILE} and model.safetensors, a work folder of "
-            "`kinema train` with checkpoints/, or a .pth file of MMAction2"
-        )
-    if not (found / CONFIG_FILE).is_file():
-        raise CheckpointError(
-            f"{folder}: its checkpoint {found.name!r} is not there or has no {CONFIG_FILE}: name another folder of checkpoints/"
+            f"{folder}: its checkpoint{name} is not there or has no {CONFIG_FILE}: name another folder of checkpoints/"
         )
     return found
+
+
+def _why_none(path: Path) -> str:
+    if not path.exists():
+        if str(path) in zoo.names():
+            return "is a model of the zoo, of which there is no checkpoint here (kinema train --model makes one)"
+        return "there is no such file or folder"
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return "is a video, not a checkpoint"
+    if path.is_file():
+        return f"is no file of weights, and there is no {CONFIG_FILE} beside it"
+    if (path / WEIGHTS_FILE).is_file():
+        return f"no checkpoint here: its {WEIGHTS_FILE} lacks the {CONFIG_FILE} that says what it is for"
+    if any((path / name).exists() for name in ("config.py", "train.log", "checkpoints")):
+        return "no checkpoint here: the training in this work folder has finished no epoch yet"
+    return "no checkpoint here"
 
 
 def load(
@@ -168,7 +349,8 @@ def load(
         ConfigError: there is no such device, or the config is wrong.
     """
     chosen = _choose_device(device)
-    if is_address(os.fspath(path)) or Path(path).expanduser().is_file():
+    file = Path(path).expanduser()
+    if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
         return _load_foreign(os.fspath(path), config, chosen)
     if config is not None:
         raise CheckpointError(
@@ -178,7 +360,16 @@ def load(
     contract = read_contract(folder)
     model = MODELS.build(contract.model)
     load_checkpoint(model, folder, strict=True)
-    return VideoRecognizer(model, contract.classes, contract.pipeline, device=chosen, config=contract.content)
+    return VideoRecognizer(
+        model, contract.classes, contract.pipeline, device=chosen, config=contract.content, name=str(folder)
+    )
+
+
+def _is_part_of_checkpoint(file: Path) -> bool:
+    """Is a file no checkpoint by itself: part of one that Kinema wrote, or none at all?"""
+    if file.name in CHECKPOINT_FILES or (file.parent.name == "checkpoints" and file.name in ("best", "last")):
+        return True
+    return file.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _load_foreign(
@@ -189,7 +380,9 @@ def _load_foreign(
     contract = foreign_contract(read, given, path)
     model = MODELS.build(contract.model)
     apply_checkpoint(model, read, path, strict=True)
-    return VideoRecognizer(model, contract.classes, contract.pipeline, device=device, config=contract.content)
+    return VideoRecognizer(
+        model, contract.classes, contract.pipeline, device=device, config=contract.content, name=path
+    )
 
 
 def _choose_device(device: str) -> torch.device:

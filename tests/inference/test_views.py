@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+
+from kinema.errors import ConfigError
+from kinema.inference import VideoRecognizer
+from kinema.inference.views import Looked, Views, Watcher, covered_share, parse_views, with_views
+from kinema.models import create_model, zoo
+from kinema.models.zoo.creation import video_pipeline
+from kinema.transforms import Compose
+
+
+def frames_of(pipeline, video):
+    watcher = Watcher()
+    watcher.run(Compose(pipeline).transforms, dict(filename=str(video), label=-1, start_index=0, modality="RGB"))
+    return watcher
+
+
+def test_views_are_clips_and_crops():
+    assert parse_views("10x3") == Views(10, 3)
+    assert str(parse_views(" 5 X 3 ")) == "5x3"
+    for text in ("3", "0x1", "1x2", "x3", "10x3x1", "", "1001x1", "-1x3"):
+        with pytest.raises(ValueError, match=r"views must be clips x crops, such as 1x1, 5x3, 10x3: .* got"):
+            parse_views(text)
+
+
+def test_clips_are_spread_over_the_video_and_crops_over_the_picture(make_video):
+    video = make_video(num_frames=200, size=(160, 48))
+    pipeline = [
+        dict(type="OpenVideo"),
+        dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True),
+        dict(type="DecodeVideo"),
+        dict(type="Resize", scale=(-1, 36)),
+        dict(type="CenterCrop", crop_size=32),
+        dict(type="FormatShape", input_format="NCTHW"),
+        dict(type="PackActionInputs"),
+    ]
+    one = frames_of(pipeline, video).looked()
+    assert one.spans == ((96, 103),)
+    assert str(one) == "9.6-10.3 of 20.0 s"
+    assert one.unseen_seconds == pytest.approx(19.3)
+    assert one.frame_share == pytest.approx(32 * 32 / (36 * 120))
+    ten = frames_of(with_views(pipeline, Views(10, 3)), video)
+    assert ten.looked().spans[0][0] == 0
+    assert ten.looked().spans[-1][1] == 200
+    assert len(ten.looked().spans) == 10
+    assert str(ten.looked()) == "7.0 of 20.0 s, in 10 clips"
+    assert ten.looked().frame_share == pytest.approx(3 * 32 * 32 / (32 * 107), rel=0.01)
+    assert frames_of(with_views(pipeline, Views(1, 1)), video).looked() == one
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_model_of_the_zoo_has_the_named_views(name, make_video):
+    card = zoo.card(name)
+    if card.input.modality != "RGB":
+        pytest.skip("takes no frames of a video")
+    joined = None if card.input.format_shape == "NCTHW" else card.input.num_frames
+    for views in ("1x1", "5x3", "10x3"):
+        Compose(with_views(video_pipeline(card), parse_views(views), joined_frames=joined))
+
+
+def test_segments_have_protocols_of_their_own():
+    steps = [dict(type="SampleFrames", clip_len=1, num_clips=8), dict(type="FormatShape", input_format="NCHW")]
+    assert with_views(steps, Views(10, 1), joined_frames=8)[0] == {**steps[0], "twice_sample": True}
+    assert with_views(steps, Views(10, 1))[0]["num_clips"] == 25
+    twice = [{**steps[0], "twice_sample": True}, steps[1]]
+    assert with_views(twice, Views(1, 1), joined_frames=8) == steps
+
+
+@pytest.mark.parametrize("name", ["compact3d", "tsm_mobilenetv2"])
+def test_scores_of_views_are_the_mean_over_them(name, make_video):
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=3)
+    recognizer = VideoRecognizer(model, "abc", video_pipeline(zoo.card(name)))
+    video = make_video(num_frames=40, size=(96, 64))
+    scores = recognizer.scores(video, views="2x3")
+    recognizer.pipeline = recognizer.pipeline_of("2x3")
+    recognizer._composed.clear()
+    torch.testing.assert_close(scores, recognizer.scores(video))
+    assert scores.sum().item() == pytest.approx(1)
+    assert model.max_testing_views is None
+
+
+def test_what_has_no_views_is_named():
+    crop = dict(type="CenterCrop", crop_size=32)
+    with pytest.raises(ConfigError, match="UntrimmedSampleFrames chooses frames in a way of its own"):
+        with_views([dict(type="UntrimmedSampleFrames"), crop], Views(2, 1))
+    with pytest.raises(ConfigError, match="no CenterCrop or ThreeCrop"):
+        with_views([dict(type="SampleFrames", clip_len=4)], Views(1, 3))
+    with pytest.raises(ConfigError, match="three crops need a square crop_size"):
+        with_views([dict(type="CenterCrop", crop_size=(32, 16))], Views(1, 3))
+    assert with_views([dict(type="DenseSampleFrames", clip_len=4)], Views(3, 1))[0]["num_sample_positions"] == 3
+
+
+def test_what_was_looked_at_reads_well():
+    assert str(Looked(100, ((0, 100),), 25.0)) == "all of 4.0 s"
+    assert str(Looked(100, ((10, 20),))) == "10-19 of 100 frames"
+    assert str(Looked(100, ((0, 20), (50, 70)))) == "40 of 100 frames, in 2 clips"
+    assert Looked(100, ((10, 20),)).unseen_seconds == 0
+    assert Watcher().looked() is None
+    assert covered_share(np.array([[0, 0, 4, 4], [2, 0, 6, 4]]), (4, 8)) == 0.75
