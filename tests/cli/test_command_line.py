@@ -196,7 +196,7 @@ def test_wrong_training_input_is_one_line(tmp_path, make_video, lines, options, 
 
 def test_wrong_checkpoints_and_videos_are_one_line(tmp_path):
     one_error_line(kinema("predict", tmp_path, "a.mp4"), "no checkpoint here: expected a folder with config.json")
-    one_error_line(kinema("test", tmp_path / "absent", tmp_path), "no checkpoint here")
+    one_error_line(kinema("test", tmp_path / "absent", tmp_path), "absent: there is no such file or folder")
     (tmp_path / "config.py").write_text("model = dict(\n")
     one_error_line(kinema("train", tmp_path / "config.py"), "config.py:1")
 

@@ -21,3 +21,28 @@ ForeignConfig = Annotated[
     Path | None,
     typer.Option("--config", help="The config of a .pth file of MMAction2 that does not tell its own."),
 ]
+ViewsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--views",
+        metavar="CLIPSxCROPS",
+        help="How many clips of a video to look at, and how many crops of each (1 or 3): 1x1, 5x3, 10x3, ...; a model of segments "
+        "takes its own protocol for several clips. Default: as the checkpoint says.",
+    ),
+]
+
+
+def parsed_views(text: str | None) -> str | None:
+    """A checked value of `--views`.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    from kinema.inference.views import parse_views
+
+    try:
+        return str(parse_views(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--views") from error
