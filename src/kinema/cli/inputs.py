@@ -24,7 +24,7 @@ def find_videos(names: Sequence[str]) -> list[str]:
 
 
 def _videos_of(name: str) -> list[str]:
-    from kinema.datasets.annotations.folders import videos_below
+    from kinema.datasets.annotations.walking import videos_below
 
     path = Path(name)
     if "://" in name or path.is_file():
@@ -90,11 +90,11 @@ def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str)
 
 def looks_like_checkpoint(name: str) -> bool:
     """Is it a work folder, a checkpoint folder, a file of weights, or an address of one?"""
-    from kinema.datasets.annotations import VIDEO_SUFFIXES
+    from kinema.video.suffixes import has_video_suffix
 
     path = Path(name)
     if "://" in name:
-        return path.suffix.lower() not in VIDEO_SUFFIXES
+        return not has_video_suffix(name)
     if path.is_dir():
         return (path / "checkpoints").is_dir() or (path / "model.safetensors").is_file()
     return path.is_file() and path.suffix.lower() in CHECKPOINT_SUFFIXES
@@ -102,12 +102,12 @@ def looks_like_checkpoint(name: str) -> bool:
 
 def _what_is_it(name: str) -> str | None:
     """What an argument that is no checkpoint is, as far as its name says."""
-    from kinema.datasets.annotations import VIDEO_SUFFIXES
     from kinema.datasets.annotations.layout import LIST_SUFFIXES
+    from kinema.video.suffixes import has_video_suffix
 
     path = Path(name)
     if path.is_file():
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if has_video_suffix(name):
             return "a video"
         return "a list of clips" if path.suffix.lower() in LIST_SUFFIXES else None
     if not path.is_dir() or (path / "config.json").is_file():
@@ -118,6 +118,6 @@ def _what_is_it(name: str) -> str | None:
 
 
 def _holds_videos(folder: Path) -> bool:
-    from kinema.datasets.annotations.folders import videos_below
+    from kinema.datasets.annotations.walking import videos_below
 
     return bool(videos_below(folder))

@@ -9,11 +9,11 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import torch
 
-from kinema.datasets.annotations import VIDEO_SUFFIXES
 from kinema.errors import ConfigError, VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode, pyav_decode
 from kinema.video import FrameFolder, VideoReader
+from kinema.video.suffixes import has_video_suffix
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | torch.Tensor
 Step: TypeAlias = dict[str, Any]
@@ -117,7 +117,7 @@ def _from_path(path: str, fps: float | None) -> VideoSource:
 
 
 def _require_no_videos(folder: Path) -> None:
-    videos = sorted(one.name for one in folder.iterdir() if one.suffix.lower() in VIDEO_SUFFIXES)
+    videos = sorted(one.name for one in folder.iterdir() if has_video_suffix(one.name))
     if videos:
         raise VideoError(
             f"{folder}: is a folder of videos, not of frames: give the videos themselves, such as {folder / videos[0]}"

@@ -14,7 +14,6 @@ from torch import nn
 
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
-from kinema.datasets.annotations import VIDEO_SUFFIXES
 from kinema.engine.checkpoints import CheckpointStore
 from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference.contract import foreign_contract, read_contract
@@ -26,6 +25,7 @@ from kinema.models.downloads import is_address
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.registry import MODELS
 from kinema.transforms import Compose, split_pipeline
+from kinema.video.suffixes import has_video_suffix
 
 # Files of a checkpoint folder; each names it.
 CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE)
@@ -322,7 +322,7 @@ def _why_none(path: Path) -> str:
         if str(path) in zoo.names():
             return "is a model of the zoo, of which there is no checkpoint here (kinema train --model makes one)"
         return "there is no such file or folder"
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if has_video_suffix(path.name):
         return "is a video, not a checkpoint"
     if path.is_file():
         return f"is no file of weights, and there is no {CONFIG_FILE} beside it"
@@ -369,7 +369,7 @@ def _is_part_of_checkpoint(file: Path) -> bool:
     """Is a file no checkpoint by itself: part of one that Kinema wrote, or none at all?"""
     if file.name in CHECKPOINT_FILES or (file.parent.name == "checkpoints" and file.name in ("best", "last")):
         return True
-    return file.suffix.lower() in VIDEO_SUFFIXES
+    return has_video_suffix(file.name)
 
 
 def _load_foreign(
