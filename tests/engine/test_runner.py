@@ -247,7 +247,10 @@ def test_a_config_without_model_or_loader_is_named(tmp_path):
 def test_a_damaged_training_state_is_named(tmp_path):
     train(tmp_path, epochs=1)
     (tmp_path / "checkpoints" / "epoch_0001" / "training.pt").write_bytes(b"damaged")
-    with pytest.raises(CheckpointError, match=r"training\.pt: cannot be read .*: resume from an older checkpoint"):
+    with pytest.raises(CheckpointError, match=r"training\.pt: cannot be read: .*: resume from an older checkpoint"):
+        train(tmp_path, resume=True)
+    torch.save([Share()], tmp_path / "checkpoints" / "epoch_0001" / "training.pt")
+    with pytest.raises(CheckpointError, match=r"training\.pt: holds no training state of Kinema: resume from an older"):
         train(tmp_path, resume=True)
 
 

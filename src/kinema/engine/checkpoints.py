@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.saving import TRAINING_FILE, save_pretrained
+from kinema.models.unpickling import load_restricted
 from kinema.registry import Registry
 
 logger = logging.getLogger("kinema")
@@ -185,9 +185,11 @@ def read_training_state(folder: Path) -> dict[str, Any]:
             f"{folder}: no {TRAINING_FILE} here: training can only go on from a checkpoint of a training run"
         )
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
+        read = load_restricted(file)
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{file}: cannot be read ({type(error).__name__}): resume from an older checkpoint"
+            f"{file}: cannot be read: {str(error).removeprefix(f'{file} ')}: resume from an older checkpoint"
         ) from error
-    return state
+    if read.inert or not isinstance(read.content, dict):
+        raise CheckpointError(f"{file}: holds no training state of Kinema: resume from an older checkpoint")
+    return read.content

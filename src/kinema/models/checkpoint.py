@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError
 from kinema.models.downloads import fetch, is_address
 from kinema.models.inflation import fit_image_weights
+from kinema.models.safetensors_files import read_safetensors
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.models.unpickling import first_line, load_restricted
+from kinema.models.unpickling import load_restricted
 
 __all__ = [
     "CONFIG_FILE",
@@ -185,10 +184,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     if not file.is_file():
         raise CheckpointError(f"{file}: there is no such checkpoint")
     if file.suffix == ".safetensors":
-        try:
-            return Checkpoint(load_file(file, device=str(map_location)), path=file)
-        except SafetensorError as error:
-            raise CheckpointError(f"{file} is not a safetensors file: {first_line(error)}") from error
+        return Checkpoint(read_safetensors(file, map_location), path=file)
     read = load_restricted(file, map_location=map_location)
     state, content = _weights_in(read.content, file)
     return Checkpoint(state, content, read.inert, file)
