@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from kinema.files import partial_path, sync_file, sync_folder, write_text, written_whole
+from kinema.files import (
+    open_regular,
+    partial_path,
+    read_bytes,
+    read_text,
+    sync_file,
+    sync_folder,
+    write_text,
+    written_whole,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -69,3 +78,30 @@ def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path) -> No
     sync_file(tmp_path / "a")
     sync_folder(tmp_path)
     sync_folder(tmp_path / "not there")
+
+
+def test_regular_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("grün\r\n".encode())
+    (tmp_path / "link").symlink_to("a.txt")
+    assert read_text(tmp_path / "link") == "grün\r\n"
+    assert read_bytes(tmp_path / "a.txt", 2) == b"gr"
+    with open_regular(str(tmp_path / "a.txt")) as file:
+        assert file.read() == "grün\r\n".encode()
+
+
+def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        read_bytes(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        read_bytes(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        read_bytes(tmp_path / "loop")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_pipes_and_devices_are_never_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device")):
+        with pytest.raises(OSError, match=f"is {kind}, expected a regular file"):
+            read_bytes(path)

@@ -1,11 +1,55 @@
-"""Write files that are there whole or not at all, also after a crash or a power cut."""
+"""Read regular files alone; write files that are there whole or not at all, also after a crash or a power cut."""
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
+
+_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file for reading bytes, if it is a regular one: reading from a pipe, a socket or a device may never end.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or is no regular file.
+    """
+    _require_regular(Path(path).stat().st_mode, path)  # opening a device may act on it
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _require_regular(os.fstat(descriptor).st_mode, path)  # it may have been put in the other's place
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _require_regular(mode: int, path: str | Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no file")
+        raise OSError(errno.EINVAL, f"is {kind}, expected a regular file", str(path))
+
+
+def read_bytes(path: str | Path, limit: int | None = None) -> bytes:
+    """The bytes of a regular file, or the first `limit` of them; see `open_regular`."""
+    with open_regular(path) as file:
+        return file.read(-1 if limit is None else limit)
+
+
+def read_text(path: str | Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """The text of a regular file, with line breaks as they are there; see `open_regular`.
+
+    Raises:
+        OSError: as `open_regular` does.
+        UnicodeDecodeError: it is no such text.
+    """
+    return read_bytes(path).decode(encoding, errors)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ EXAMPLES = {
 
 def test_every_format_is_documented_and_most_by_a_file():
     assert set(SECTIONS) == set(FORMATS)
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

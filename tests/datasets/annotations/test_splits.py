@@ -91,9 +91,7 @@ def test_a_clip_that_is_listed_twice_stays_on_one_side(tmp_path):
 
 
 def test_a_list_with_names_for_labels_says_what_was_expected(tmp_path):
-    (tmp_path / "all.txt").write_text("# my clips\n\na.mp4 wave\nb.mp4 clap\n")
-    message = (
-        r"all\.txt:3: the clip 'a\.mp4 wave' is not there: .*; expected 'path label' lines with whole-number labels"
-    )
+    (tmp_path / "all.txt").write_text("# my clips\n\na wave\nb clap\n")
+    message = r"all\.txt:3: the clip 'a wave' is not there: .*; expected 'path label' lines with whole-number labels"
     with pytest.raises(AnnotationError, match=message):
         read_split(tmp_path / "all.txt")

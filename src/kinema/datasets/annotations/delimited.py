@@ -61,11 +61,6 @@ def csv_header(path: Path) -> list[str] | None:
     return header if looks_like_header(header) else None
 
 
-def csv_delimiter(path: Path) -> str:
-    """The delimiter that the first line shows."""
-    return _read_header(_open(path), path, None)[2]
-
-
 def _open(source: Path) -> io.TextIOWrapper:
     content = read_text_bytes(source, _EXPECTED)
     check_utf8(content, source, _EXPECTED)

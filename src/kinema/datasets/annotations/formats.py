@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kinema.datasets.annotations.cvat import read_cvat
-from kinema.datasets.annotations.delimited import csv_delimiter, csv_header, read_csv
+from kinema.datasets.annotations.delimited import csv_header, read_csv
 from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.headerless import find_layout, has_header, lists_frame_folders, read_headerless
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
 from kinema.datasets.annotations.layout import split_folder
-from kinema.datasets.annotations.lists import lists_frame_folders, read_list, read_rawframe_list
+from kinema.datasets.annotations.lists import read_list, read_rawframe_list
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
@@ -42,6 +43,7 @@ FORMATS: dict[str, Format] = {
     "rawframes": _format(
         "lines 'folder total_frames label'", read_rawframe_list, "delimiter", "multi_label", "with_offset"
     ),
+    "headerless": _format("a table without a header", read_headerless),
     "csv": _format("a table with a header", read_csv, "delimiter", "multi_label", "columns"),
     "json": _format("a list of objects", read_json, "multi_label", "columns"),
     "jsonl": _format("one object a line", read_jsonl, "multi_label", "columns"),
@@ -99,12 +101,15 @@ def read_annotations(
         path, split = part, None
     if format == "auto":
         format = find_format(path)
+        if format == "headerless" and (multi_label or delimiter is not None):
+            format = "list"  # the caller knows what the fields are
         level = logging.DEBUG if format in USUAL_FORMATS else logging.INFO
         logger.log(level, "%s: read as %s (%s)", path, format, FORMATS[format].looks_like)
     if format not in FORMATS:
         raise ValueError(f"there is no annotation format {format!r}: expected auto, {', '.join(FORMATS)}")
-    if format == "list" and delimiter is None and path.suffix.lower() in TABLE_SUFFIXES:
-        delimiter = csv_delimiter(path)
+    if format in LABELLED_BY_INDEX and delimiter is None:
+        layout = find_layout(path)
+        delimiter = None if layout is None or layout.delimiter == " " else layout.delimiter
     given = {
         **({"fold": fold} if fold != 1 else {}),
         **({"delimiter": delimiter} if delimiter is not None else {}),
@@ -148,14 +153,23 @@ def find_format(path: str | os.PathLike) -> str:
     by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
     if suffix in (".zip", ".gz", ".tar"):
         raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
-    return by_suffix.get(suffix) or ("rawframes" if lists_frame_folders(path) else "list")
+    if suffix in by_suffix:
+        return by_suffix[suffix]
+    return _find_table_format(path) if has_header(path) else _find_list_format(path)
 
 
 def _find_table_format(path: Path) -> str:
     found = csv_header(path)
     if found is None:
-        return "list"  # lines such as 'a.mp4,0', the form that MMAction2 reads with a delimiter
+        return _find_list_format(path)
     return "kinetics" if set(KINETICS_COLUMNS) <= set(found) else "csv"
+
+
+def _find_list_format(path: Path) -> str:
+    if lists_frame_folders(path):
+        return "rawframes"
+    layout = find_layout(path)
+    return "list" if layout is None or layout.is_plain else "headerless"
 
 
 def _find_json_format(path: Path) -> str:

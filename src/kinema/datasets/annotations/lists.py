@@ -1,19 +1,15 @@
 """Lists: one line a clip, its path and its class indices; or its folder of frames, their number and the class indices."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kinema.datasets.annotations.layout import root_candidates
 from kinema.datasets.annotations.lines import line_blocks, read_text_bytes, trailing_numbers
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
-
-_FOLDER_AND_NUMBERS = re.compile(r"(.*\S)\s+\d+\s+\d+(?:\s+\d+)*")
 
 
 def read_list(
@@ -106,17 +102,6 @@ def read_rawframe_list(
         total_frames=frames,
         frame_offsets=lines.values[begins] if with_offset else None,
     )
-
-
-def lists_frame_folders(path: Path) -> bool:
-    """Does the first line name a folder that is there, and two or more numbers? A list of videos names files."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            first = next((line.strip() for line in file if line.strip() and not line.startswith("#")), "")
-    except OSError:
-        return False  # the reader says it better
-    found = _FOLDER_AND_NUMBERS.fullmatch(first)
-    return found is not None and any((folder / found[1]).is_dir() for folder in root_candidates(path))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
