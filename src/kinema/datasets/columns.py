@@ -182,6 +182,7 @@ class LabelColumn(WorkerShared):
         return next(iter(self.of(place)), -1)
 
     def _values_of(self, place: int) -> np.ndarray:
+        place = range(len(self))[place]  # counts from the end below 0; IndexError beyond it
         if self.ends is None:
             return self.values[place : place + 1]
         return self.values[self.ends[place - 1] if place else 0 : self.ends[place]]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kinema.datasets.annotations import samples_of, settle_classes
+from kinema.datasets.annotations import samples_of, settle_classes, write_class_names
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.columns import ColumnSamples, Indices, WorkerShared
 from kinema.datasets.shard_index import build_index, load_index
@@ -67,7 +67,7 @@ def write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     classes = list(dataset.metainfo.get("classes") or ())
     if classes:
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        write_class_names(folder / "classes.txt", classes)
     order = np.arange(len(dataset))
     if shuffle_seed is not None:
         order = np.random.default_rng(shuffle_seed).permutation(order)

@@ -13,6 +13,7 @@ from kinema.cli.data.workers import Failure, available_cores, run_isolated
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import VideoError
+from kinema.files import write_text
 from kinema.progress import ProgressBar
 
 _GOOD_FRAMES = re.compile(r"(?:(?P<count>\d+) are|none is) good$")
@@ -60,6 +61,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Decode every frame of every video and list the bad ones; the exit status is 1 when there are any."""
+    from kinema.datasets.annotations.splits import listable  # brings torch with it
+
     paths = find_sources(source).paths
     try:
         problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=timeout)
@@ -68,7 +71,7 @@ def check(
         raise typer.Exit(130) from None
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(f"{one.path}\n" for one in problems), encoding="utf-8", errors="surrogateescape")
+        write_text(out, "".join(f"{listable(one.path)}\n" for one in problems), errors="surrogateescape", newline="\n")
     if as_json:
         print_json({"videos": len(paths), "fast": fast, "problems": [asdict(one) for one in problems]})
     else:

@@ -2,16 +2,16 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from kinema.errors import ConfigError
+from kinema.files import read_text, write_text
 
 LEDGER_NAME = "prepared.jsonl"
-_PARTIAL_PATTERN = ".part-*"
+_PARTIAL_PATTERNS = (".part-*", ".*.part")
 _LOCK_NAME = ".prepare-lock"
 
 
@@ -39,6 +39,16 @@ class Entry:
     num_frames: int
     num_lost: int
     is_copy: bool
+
+
+_KINDS = {
+    "source": str,
+    "source_bytes": int,
+    "source_mtime_ns": int,
+    "settings": dict,
+    "target": str,
+    "target_bytes": int,
+}
 
 
 class Ledger:
@@ -76,18 +86,29 @@ class Ledger:
         self._exit.close()
 
     def _remove_leftovers(self) -> None:
-        for leftover in self.folder.rglob(_PARTIAL_PATTERN):
-            leftover.unlink(missing_ok=True)
+        for pattern in _PARTIAL_PATTERNS:
+            for leftover in self.folder.rglob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def _read(self) -> None:
         """Take the last entry of each source, and write them anew: a killed run may have left half a line."""
-        text = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError, TypeError):
-                self._remember(Entry(**json.loads(line)))
+        text = self._read_text()
+        for line in text.split("\n"):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                entry = Entry(**json.loads(line))
+                if all(isinstance(getattr(entry, name), kind) for name, kind in _KINDS.items()):
+                    self._remember(entry)
         lines = "".join(_line(entry) for entry in self._entries.values())
         if text != lines or not self._file.exists():
-            write_atomically(self._file, lines)
+            write_text(self._file, lines)
+
+    def _read_text(self) -> str:
+        if not self._file.exists():
+            return ""
+        try:
+            return read_text(self._file, errors="replace")  # a damaged line is one that is done again
+        except OSError as error:
+            raise ConfigError(f"{self._file}: cannot be read: {error.strerror or error}") from error
 
     def _remember(self, entry: Entry) -> None:
         self._entries[entry.source] = entry
@@ -137,13 +158,6 @@ def _line(entry: Entry) -> str:
 
 def _holds_files(folder: Path) -> bool:
     return any(entry.name != _LOCK_NAME for entry in folder.iterdir())
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is there completely or not at all."""
-    partial = path.with_name(f".part-{os.getpid()}-{path.name}")
-    partial.write_text(text, encoding="utf-8", errors="surrogateescape")
-    partial.replace(path)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli.data.check import DEFAULT_TIMEOUT_SECONDS, DataWorkers, Timeout
-from kinema.cli.data.ledger import Entry, Ledger, write_atomically
+from kinema.cli.data.ledger import Entry, Ledger
 from kinema.cli.data.sources import Sources, absolute_path, find_sources
 from kinema.cli.data.workers import Failure, available_cores, run_isolated
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError, VideoError
+from kinema.files import write_text
 from kinema.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ def _lists_of(source: Path, target: Path, sources: Sources) -> list[Sources]:
 
 def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) -> list[Path]:
     """Write lists of the new videos with the same labels; a video that failed is left out."""
-    from kinema.datasets.annotations import write_list
+    from kinema.datasets.annotations import write_class_names, write_list
+    from kinema.datasets.annotations.splits import list_line
     from kinema.datasets.columns import TextColumn
 
     targets = {absolute_path(path): entry.target for path, entry in done.items()}
@@ -240,13 +242,13 @@ def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) ->
         )
         file = target / one.annotations.source.with_suffix(".txt").name
         if annotations.clip_starts is None:
-            lines = (" ".join([path, *map(str, labels)]) + "\n" for path, labels in annotations)
-            write_atomically(file, "".join(lines))
+            lines = (list_line(path, *labels) for path, labels in annotations)
+            write_text(file, "".join(lines), errors="surrogateescape", newline="\n")
         else:
             file = write_list(file, annotations, target)
         written.append(file)
         if annotations.class_names:
-            write_atomically(target / "classes.txt", "".join(f"{name}\n" for name in annotations.class_names))
+            write_class_names(target / "classes.txt", annotations.class_names)
     return written
 
 

@@ -108,7 +108,7 @@ def _grouping(clips: "Annotations", by_source: bool, pattern: str | None, column
 
 def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: str) -> dict[str, Path]:
     """Write the lists of all parts, or nothing; returns their paths."""
-    from kinema.datasets.annotations import write_list
+    from kinema.datasets.annotations import write_class_names, write_list
 
     for name, part in parts.items():
         if not len(part):
@@ -121,7 +121,7 @@ def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: 
     lists = {name: write_list(folder / f"{name}.txt", part, whole.video_root) for name, part in parts.items()}
     names = whole.annotations.class_names
     if names:
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        write_class_names(folder / "classes.txt", names)
     return lists
 
 

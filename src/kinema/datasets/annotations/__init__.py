@@ -1,5 +1,6 @@
 """Readers of annotations: one function a format."""
 
+from kinema.datasets.annotations.class_names import check_class_names, read_class_names, write_class_names
 from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import has_splits, read_class_folders
@@ -16,7 +17,7 @@ from kinema.datasets.annotations.kinetics import read_kinetics
 from kinema.datasets.annotations.label_studio import read_label_studio
 from kinema.datasets.annotations.labels import check_labels, labels_out_of_range
 from kinema.datasets.annotations.layout import find_video_root
-from kinema.datasets.annotations.lists import read_class_names, read_list, read_rawframe_list
+from kinema.datasets.annotations.lists import read_list, read_rawframe_list
 from kinema.datasets.annotations.merging import join_splits, read_whole
 from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
@@ -43,6 +44,7 @@ __all__ = [
     "ClipRecord",
     "DataLayout",
     "Split",
+    "check_class_names",
     "check_labels",
     "describe_splits",
     "find_format",
@@ -79,5 +81,6 @@ __all__ = [
     "source_video_of",
     "split_by_fractions",
     "split_by_group",
+    "write_class_names",
     "write_list",
 ]

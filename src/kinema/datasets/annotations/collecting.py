@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinema.datasets.annotations.class_names import check_class_names
 from kinema.datasets.annotations.layout import split_of_name
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
@@ -16,14 +17,14 @@ from kinema.errors import AnnotationError
 from kinema.printable import breaks_lines
 
 _SHORT_SPLIT_NAMES = {"tr": "train"}  # in the column of a table; a folder of that name may well be a class
-_WHOLE = re.compile(r"-?\d{1,18}")
+_WHOLE = re.compile(r"(-?\d{1,18})(?:\.0{0,18})?")  # pandas writes 1.0 where the column has gaps
 
 
 class ClipCollector:
     """Gathers clips; `finish()` turns them into `Annotations`.
 
-    Labels may be texts. Where all are whole numbers, they are class indices; else they are class names, in the order of
-    `class_names`, or alphabetical where that is not given.
+    Labels may be texts. Where all are whole numbers (also 1.0), they are class indices; else they are class names, in the order of
+    `class_names`, or alphabetical where that is not given, numbers by value.
 
     Args:
         source: the file or folder that is read, for messages.
@@ -137,17 +138,24 @@ class ClipCollector:
             first = int(np.argmax(counts == 0))
             raise AnnotationError(f"{self._place(first, lines)}: the clip has no label, others have: give it one")
         if not labels_are_names and all(_WHOLE.fullmatch(label) for label in self._codes):
-            numbers = np.array([int(label) for label in self._codes], dtype=np.int64)
+            numbers = np.array([int(label.partition(".")[0]) for label in self._codes], dtype=np.int64)
             return tuple(class_names or ()), numbers[codes] if len(codes) else codes
-        names = tuple(class_names) if class_names else tuple(sorted(self._codes))
-        index = {name: place for place, name in enumerate(names)}
+        names = tuple(class_names) if class_names else tuple(sorted(self._codes, key=_by_value))
+        index: dict[str, int] = {}
+        for place, name in enumerate(names):
+            if index.setdefault(name.strip(), place) != place:
+                raise AnnotationError(
+                    f"{self.source}: two classes are called {name.strip()!r}: expected different names"
+                )
         for label, code in self._codes.items():
             if label not in index:
                 owner = int(np.repeat(np.arange(len(counts)), counts)[np.argmax(codes == code)])
+                check_class_names([label], self._place(owner, lines))
                 raise AnnotationError(
                     f"{self._place(owner, lines)}: the label {label!r} is none of the {len(names)} classes: "
                     f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
                 )
+        check_class_names(names, str(self.source))
         return names, np.array([index[label] for label in self._codes], dtype=np.int64)[codes]
 
     def _check_clips(self, starts: np.ndarray, ends: np.ndarray, lines: np.ndarray | None) -> None:
@@ -161,6 +169,15 @@ class ClipCollector:
 
     def _place(self, index: int, lines: np.ndarray | None) -> str:
         return str(self.source) if lines is None else f"{self.source}:{lines[index]}"
+
+
+def _by_value(label: str) -> tuple[float, str]:
+    """Numbers in the order of their values, before words."""
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    return (math.inf if math.isnan(value) else value), label
 
 
 def _path_bytes(path: str, place: str) -> bytes:

@@ -36,7 +36,7 @@ def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
         task.findtext("id") or "": task.findtext("source") or task.findtext("name") or ""
         for task in root.iterfind("meta//task")
     }
-    named = [text for one in root.iterfind("meta//label/name") if (text := one.text)]
+    named = [text for one in root.iterfind("meta//label/name") if (text := (one.text or "").strip())]
     clips = ClipCollector(source, "cvat")
     for image in root.iterfind("image"):
         name = image.get("name", "")

@@ -64,7 +64,7 @@ def csv_header(path: Path) -> list[str] | None:
 def _open(source: Path) -> io.TextIOWrapper:
     content = read_text_bytes(source, _EXPECTED)
     check_utf8(content, source, _EXPECTED)
-    return io.TextIOWrapper(io.BytesIO(content.data), encoding="utf-8", newline="")
+    return io.TextIOWrapper(io.BytesIO(content.data), encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) -> tuple[list[str], int, str]:

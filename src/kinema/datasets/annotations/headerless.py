@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinema.datasets.annotations.class_names import read_class_names
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.delimited import DELIMITERS
 from kinema.datasets.annotations.layout import root_candidates
 from kinema.datasets.annotations.lines import check_utf8, read_text_bytes
-from kinema.datasets.annotations.lists import read_class_names
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.tables import looks_like_header
 from kinema.errors import AnnotationError

@@ -100,7 +100,7 @@ def load_json(source: Path) -> Any:
 def _names(classes: Any, source: Path) -> Sequence[str]:
     if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
         raise AnnotationError(f"{source}: 'classes' must be a list of names, in the order of the class indices")
-    return classes
+    return [name.strip() for name in classes]
 
 
 def _objects(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

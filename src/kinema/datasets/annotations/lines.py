@@ -1,10 +1,12 @@
 """Lines of a text file and the numbers at their ends, on arrays of bytes: no Python object a line."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from kinema.datasets.annotations.layout import root_candidates
 from kinema.errors import AnnotationError
 
 BLOCK_BYTES = 1 << 22  # masks and positions of one block lie in memory at a time
@@ -108,9 +110,28 @@ def _check_encoding(block: np.ndarray, newlines: np.ndarray, number: int, path: 
         place, found = text.index("\0"), "a zero byte: is it a binary file?"
         line = number + text.count("\n", 0, place)
     except UnicodeDecodeError as error:
-        line = number + int(np.searchsorted(newlines, error.start))
+        place = int(np.searchsorted(newlines, error.start))
+        line = number + place
+        start = newlines[place - 1] + 1 if place else 0
+        end = newlines[place] if place < len(newlines) else len(block)
+        if b"\0" not in block.tobytes() and _names_a_file(path, block[start:end].tobytes()):
+            return  # the bytes are those of its name
         found = "bytes that are no UTF-8 text: save it as UTF-8"
     raise AnnotationError(f"{path}:{line}: expected a text file with {expected}, got {found}")
+
+
+def _names_a_file(source: Path, line: bytes) -> bool:
+    """Does a line that is not UTF-8 name a file that is there? The name of a file may be any bytes."""
+    if len(line) > _WINDOW_BYTES:
+        return False
+    text = line.decode("utf-8", "surrogateescape").strip()
+    names = [text, *(text.rsplit(None, count)[0] for count in range(1, 5))]
+    names += [field.strip(' \t"') for delimiter in ",;\t|" for field in text.split(delimiter)]
+    for name in dict.fromkeys(name for name in names if name):
+        with suppress(OSError, ValueError):  # too long a name
+            if any((folder / name).exists() for folder in root_candidates(source)):
+                return True
+    return False
 
 
 def strip(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

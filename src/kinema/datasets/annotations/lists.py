@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema.datasets.annotations.class_names import read_class_names
 from kinema.datasets.annotations.lines import line_blocks, read_text_bytes, trailing_numbers
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
@@ -102,13 +103,6 @@ def read_rawframe_list(
         total_frames=frames,
         frame_offsets=lines.values[begins] if with_offset else None,
     )
-
-
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """Class names, one a line, in the order of the class indices; empty when there is no such file."""
-    if not path.is_file():
-        return ()
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
 
 
 class _Lines:

@@ -25,6 +25,8 @@ from kinema.datasets.annotations.layout import (
 )
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.files import written_whole
+from kinema.printable import breaks_lines
 
 SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
@@ -231,17 +233,42 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     root = video_root.resolve()
     if annotations.clip_starts is None or annotations.clip_ends is None:
-        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            numbers = [one for one in (annotations.frame_offsets, annotations.total_frames) if one is not None]
+        numbers = [one for one in (annotations.frame_offsets, annotations.total_frames) if one is not None]
+        with written_whole(path, errors="surrogateescape", newline="\n") as file:
             for place, (name, labels) in enumerate(annotations):
-                file.write(" ".join(map(str, [root / name, *(int(one[place]) for one in numbers), *labels])) + "\n")
+                file.write(list_line(str(root / name), *(int(one[place]) for one in numbers), *labels))
         return path
     path = path.with_suffix(".csv")
     unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with written_whole(path, errors="surrogateescape", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", f"start_{unit}", f"end_{unit}"])
         for (name, labels), start, end in zip(annotations, annotations.clip_starts, annotations.clip_ends, strict=True):
             times = ["" if math.isnan(one) else f"{one:.15g}" for one in (start, end)]
-            table.writerow([root / name, "|".join(map(str, labels)), *times])
+            table.writerow([listable(str(root / name)), "|".join(map(str, labels)), *times])
+    return path
+
+
+def list_line(path: str, *numbers: int) -> str:
+    """A line of a list that `read_list` gives back: the path and the numbers behind it.
+
+    Raises:
+        AnnotationError: no list can hold the path. Names it.
+    """
+    path = listable(path)
+    if path[0].isspace() or path[0] in "#\"'\ufeff":
+        path = f"./{path}"  # else a comment, a quote or white space to leave out
+    return " ".join([path, *map(str, numbers)]) + "\n"
+
+
+def listable(path: str) -> str:
+    """The path, where a line of a list can hold it.
+
+    Raises:
+        AnnotationError: it has a line break, or ends in a space. Names it.
+    """
+    if breaks_lines(path):
+        raise AnnotationError(f"the name {path!r} has a line break, which no list can hold: rename the file or folder")
+    if path != path.rstrip():
+        raise AnnotationError(f"the name {path!r} ends in a space, which no list can hold: rename the file")
     return path

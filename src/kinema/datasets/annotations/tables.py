@@ -78,6 +78,9 @@ def find_columns(header: Sequence[str], chosen: Mapping[str, str] | None, place:
         likely = [plain[one] for one in known if one in plain and plain[one] not in found.values()]
         if role not in found and likely:
             found[role] = likely[0]
+    doubled = next((name for name in found.values() if list(header).count(name) > 1), None)
+    if doubled is not None:
+        raise AnnotationError(f"{place}: two columns are called {doubled!r}: rename one: the columns are {shown}")
     if "path" not in found:
         raise AnnotationError(
             f"{place}: no column looks like the path of the video: the columns are {shown}; "
@@ -130,7 +133,7 @@ def collect_rows(
         total_frames = _number(row, names, "total_frames", place)
         offset = _number(row, names, "offset", place)
         clips.add(
-            str(path).strip(),
+            str(path).strip(None if format == "csv" else "\r\n\t"),  # outside of tables of text spaces are of the name
             _labels(row.get(names["label"]) if "label" in names else None, multi_label),
             line=line,
             start=_number(row, names, start_role, place),
