@@ -75,7 +75,10 @@ def test_clips_become_a_recognizer(clips, tmp_path):
 
     tested = kinema("test", work, clips.root, "--json")
     metrics = json.loads(tested.stdout)
-    assert metrics["clips"] == 8
+    assert metrics["clips"] == len(metrics["predictions"]) == 8
+    shown = kinema("test", work, clips.root, "--csv", tmp_path / "clips.csv", "--views", "2x3")
+    assert "precision" in shown.stdout
+    assert len((tmp_path / "clips.csv").read_text().splitlines()) == 9
     best = json.loads((work / "summary.json").read_text())["best"]
     assert metrics["acc/top1"] == pytest.approx(best["value"])
 

@@ -96,13 +96,20 @@ def test_a_metric_knows_the_dataset_meta() -> None:
 
 
 def test_accuracy_reads_elements_and_dicts_alike() -> None:
-    expected = {"acc/top1": 2 / 3, "acc/top5": 1.0, "acc/mean1": 0.5}  # class 0 only predicted, 1 half, 2 all
+    expected = {"acc/top1": 2 / 3, "acc/mean1": 0.5}  # no top5 of three classes; class 0 only predicted, 1 half, 2 all
     for given in (samples(), [sample.to_dict() for sample in samples()]):
         metric = METRICS.build({"type": "AccMetric"})
         metric.process(None, given)
         numbers = metric.evaluate(3)
         assert numbers == pytest.approx(expected)
         assert all(type(value) is float for value in numbers.values())
+
+
+def test_a_k_that_counts_every_label_is_given_only_when_it_is_asked_for() -> None:
+    for num_classes, names in ((5, ["top1", "mean1"]), (6, ["top1", "top5", "mean1"]), (1, ["top1", "mean1"])):
+        assert list(AccMetric().calculate([np.arange(num_classes) / 10] * 2, [0, 0])) == names
+    asked = AccMetric("top_k_accuracy", metric_options={"top_k_accuracy": {"topk": (1, 5)}})
+    assert asked.calculate([np.array([0.2, 0.8])], [0]) == {"top1": 0.0, "top5": 1.0}
 
 
 def test_accuracy_takes_half_precision_scores() -> None:

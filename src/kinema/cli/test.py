@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, Workers
-from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.evaluation_tables import json_value, show, table_of_clips
+from kinema.cli.inputs import require_checkpoint_first
+from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, ViewsOption, Workers, parsed_views
+from kinema.cli.output import print_json, print_note
 from kinema.errors import VideoError
+
+USAGE = "kinema test CHECKPOINT DATA"
 
 
 def test(
@@ -19,7 +23,17 @@ def test(
             metavar="DATA",
         ),
     ],
-    batch_size: Annotated[int, typer.Option(help="Clips a step.", min=1)] = 16,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Clips a step.", min=1, show_default="16, fewer with --views")
+    ] = None,
+    views: ViewsOption = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a table of all clips: path, label, predicted class, scores of the classes (of over 50 classes the best five).",
+            metavar="FILE",
+        ),
+    ] = None,
     config: ForeignConfig = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -34,28 +48,36 @@ def test(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a recognizer on labelled clips, sampled and prepared as in its training."""
+    """Evaluate a recognizer on labelled clips, sampled and prepared as in its training: numbers, classes, confusions, wrong clips."""
+    views = parsed_views(views)
+    require_checkpoint_first(checkpoint, [str(data)], USAGE)
     from kinema.engine.loops import scalars
+    from kinema.errors import AnnotationError
     from kinema.inference import load
     from kinema.recipes import evaluate, evaluation_clips
+    from kinema.report.clip_table import write_clip_table
 
     recognizer = load(checkpoint, config=config, device=device)
     split = evaluation_clips(data, recognizer.classes)
     try:
-        evaluation = evaluate(recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken)
+        evaluation = evaluate(
+            recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken, views=views
+        )
     except VideoError as error:
         if allow_broken:
             raise
         raise VideoError(f"{error} (--allow-broken measures without such clips and reports them)") from error
     metrics = scalars(evaluation.metrics)
-    failed = [{"path": one.path, "error": one.error} for one in evaluation.failed]
+    num_classes = 0 if evaluation.clips is None else evaluation.clips.scores.shape[1]
+    names = list(recognizer.classes) or [str(index) for index in range(num_classes)]
+    if csv is not None:
+        if evaluation.clips is None:
+            raise AnnotationError(
+                f"{csv}: not written: the clips have several labels or scores, for which there is no table"
+            )
+        write_clip_table(csv, *table_of_clips(evaluation, split, names))
+        print_note(f"all clips with their scores: {csv}")
     if as_json:
-        print_json({"clips": evaluation.num_clips, **metrics, "failed": failed})
-        return
-    if failed:
-        print_table("", ["broken clips"], [[one["error"]] for one in failed])
-        count = evaluation.num_clips + len(failed)
-        print_line(f"{evaluation.num_clips} of {count} clips of {split.path}; {len(failed)} broken, not in the numbers")
+        print_json(json_value(evaluation, split, names, metrics))
     else:
-        print_line(f"{evaluation.num_clips} clips of {split.path}")
-    print_table("", ["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()])
+        show(evaluation, split, names, metrics)

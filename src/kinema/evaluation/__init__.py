@@ -1,5 +1,6 @@
 """Scores and labels -> numbers: pure functions, and metrics that count over a dataset."""
 
+from kinema.evaluation.classes import ClassResult, Confusion, class_results, worst_confusions
 from kinema.evaluation.evaluator import Evaluator
 from kinema.evaluation.functional import (
     confusion_matrix,
@@ -17,8 +18,11 @@ from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
 __all__ = [
     "AccMetric",
     "BaseMetric",
+    "ClassResult",
+    "Confusion",
     "ConfusionMatrix",
     "Evaluator",
+    "class_results",
     "confusion_matrix",
     "get_weighted_score",
     "in_top_k",
@@ -28,4 +32,5 @@ __all__ = [
     "softmax",
     "top_k_accuracy",
     "top_k_classes",
+    "worst_confusions",
 ]

@@ -186,7 +186,7 @@ class AccMetric(BaseMetric):
         metric_list: of "top_k_accuracy", "mean_class_accuracy", and for multi-hot labels "mean_average_precision",
             "mmit_mean_average_precision"; one name or several.
         collect_device: see `BaseMetric`.
-        metric_options: `{"top_k_accuracy": {"topk": (1, 5)}}`, which is the default.
+        metric_options: such as `{"top_k_accuracy": {"topk": (1, 5)}}`; default: 1, and 5 where there are more than 5 classes.
         prefix: see `BaseMetric`.
 
     Raises:
@@ -209,6 +209,7 @@ class AccMetric(BaseMetric):
                 raise ValueError(f"unknown metric {name!r}; there are: top_k_accuracy, {', '.join(_ACCURACIES)}")
         options = dict(metric_options or {})
         top_k_options = dict(options.pop("top_k_accuracy", {}))
+        self._leaves_out_trivial = "topk" not in top_k_options
         topk = top_k_options.pop("topk", (1, 5))
         if options or top_k_options:
             unknown = ", ".join([*options, *top_k_options])
@@ -239,11 +240,16 @@ class AccMetric(BaseMetric):
         numbers: dict[str, float] = {}
         for metric in self.metrics:
             if metric == "top_k_accuracy":
-                values = top_k_accuracy(preds, labels, self.topk)  # type: ignore[arg-type]  # multi-hot is its ValueError
-                numbers.update({f"top{k}": value for k, value in zip(self.topk, values, strict=True)})
+                ks = self._ks(len(preds[0]) if len(preds) else 0)
+                values = top_k_accuracy(preds, labels, ks)  # type: ignore[arg-type]  # multi-hot is its ValueError
+                numbers.update({f"top{k}": value for k, value in zip(ks, values, strict=True)})
             else:
                 numbers[_NUMBER_NAMES.get(metric, metric)] = _ACCURACIES[metric](preds, labels)
         return numbers
+
+    def _ks(self, num_classes: int) -> tuple[int, ...]:
+        """Without those, unless they were asked for, that count every label as a hit."""
+        return tuple(k for k in self.topk if k == 1 or k < num_classes or not self._leaves_out_trivial)
 
 
 @METRICS.register_module()

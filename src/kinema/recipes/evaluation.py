@@ -1,20 +1,56 @@
 """Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kinema.datasets import ReproducibleLoader, VideoDataset, build_dataloader
-from kinema.datasets.annotations import Split, find_splits, has_splits, read_split
+from kinema.datasets.annotations import Split, find_splits, has_splits, read_split, source_video_of
 from kinema.datasets.broken import BrokenSample
 from kinema.errors import AnnotationError, VideoError
-from kinema.evaluation import Evaluator
-from kinema.inference import VideoRecognizer
+from kinema.evaluation import Evaluator, confusion_matrix, in_top_k
+from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
+from kinema.inference import VideoRecognizer, check_scores
+from kinema.inference.views import parse_views
 from kinema.progress import track_iter_progress
 from kinema.recipes.classification import default_workers, require_same_classes
+
+VIEWS_A_STEP = 16  # of a batch by default
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What a recognizer said of each clip that it was measured on, B of them, N classes.
+
+    Attributes:
+        places: (B,) places of the clips in the annotations.
+        labels: (B,) their classes.
+        scores: (B, N) float32.
+    """
+
+    places: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(B,) the class with the highest score."""
+        best: np.ndarray = self.scores.argmax(axis=1)
+        return best
+
+    @property
+    def hits(self) -> np.ndarray:
+        """(B,) bool: is it the label?"""
+        right: np.ndarray = self.predicted == self.labels
+        return right
+
+    def confusion(self) -> np.ndarray:
+        """(N, N) counts, true classes down, predicted classes across."""
+        return confusion_matrix(self.predicted, self.labels, num_classes=self.scores.shape[1])
 
 
 @dataclass(frozen=True)
@@ -25,11 +61,15 @@ class Evaluation:
         metrics: the numbers by name, over the clips that could be read.
         num_clips: clips in the numbers.
         failed: clips that could not be read, and why; they are in no number.
+        clips: the scores of each; None where clips have several labels or several scores.
+        intervals: for `top1`, ... the 95 % interval, by source video.
     """
 
     metrics: dict[str, Any]
     num_clips: int
     failed: tuple[BrokenSample, ...] = ()
+    clips: ClipScores | None = None
+    intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
 
 
 def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
@@ -63,10 +103,11 @@ def evaluate(
     split: Split,
     *,
     metrics: Sequence[Any] = ({"type": "AccMetric"},),
-    batch_size: int = 16,
+    batch_size: int | None = None,
     workers: int | None = None,
     change_pipeline: Callable[[list[Any]], list[Any]] | None = None,
     allow_broken: bool = False,
+    views: str | None = None,
 ) -> Evaluation:
     """Metrics of a recognizer over labelled clips, sampled and prepared as its checkpoint says.
 
@@ -74,10 +115,11 @@ def evaluate(
         recognizer: as `kinema.load` gives it.
         split: labelled clips.
         metrics: metrics, or their configs.
-        batch_size: clips a step.
+        batch_size: clips a step; default 16, fewer with `views`.
         workers: processes that read clips; default one a core, at most 8.
         change_pipeline: gets the list of transforms and returns the one to use.
         allow_broken: leave clips that cannot be read out of the numbers, and tell which; without it the first one is an error.
+        views: clips of a video and crops of each, such as "10x3"; None: as the checkpoint says.
 
     Returns:
         The metrics, over how many clips, and what failed. Leaving clips out is how results on Kinetics are published, where
@@ -85,13 +127,17 @@ def evaluate(
 
     Raises:
         AnnotationError: a clip has no label, or one that the recognizer has no class for.
+        CheckpointError: the model gives scores that are not numbers.
         VideoError: a clip cannot be read; with `allow_broken`, none of them can.
     """
-    pipeline: list[Any] = list(recognizer.pipeline)
     unlabelled = split.annotations.unlabelled()
     if unlabelled is not None:
         path = split.annotations.paths[unlabelled]
         raise AnnotationError(f"{split.path}: {path!r} has no label: evaluation needs 'path label' lines")
+    pipeline: list[Any] = recognizer.pipeline_of(views)
+    if batch_size is None:
+        chosen = None if views is None else parse_views(views)
+        batch_size = VIEWS_A_STEP if chosen is None else max(1, VIEWS_A_STEP // (chosen.clips * chosen.crops))
     dataset = VideoDataset(
         **split.dataset_config(),
         pipeline=change_pipeline(pipeline) if change_pipeline else pipeline,
@@ -111,11 +157,41 @@ def evaluate(
     assert isinstance(loader, ReproducibleLoader)
     evaluator = Evaluator(list(metrics))
     evaluator.dataset_meta = dataset.metainfo
-    with torch.no_grad():
+    seen: list[tuple[Any, Any]] = []
+    with torch.no_grad(), recognizer.views_in_pieces(views):
         for batch in track_iter_progress(loader):
-            evaluator.process(recognizer.model.test_step(batch), batch)
+            samples = recognizer.model.test_step(batch)
+            seen += [_label_and_scores(one, recognizer.name) for one in samples]
+            evaluator.process(samples, batch)
     failed = tuple(loader.broken)
     if len(failed) == len(dataset):
         raise VideoError(f"{split.path}: none of the {len(dataset)} clips can be read; the first: {failed[0].error}")
     numbers = evaluator.evaluate(len(dataset), [record.place for record in failed])
-    return Evaluation(numbers, len(dataset) - len(failed), failed)
+    clips = _joined_scores(seen, len(dataset), {record.place for record in failed})
+    intervals = {} if clips is None else _intervals(clips, split)
+    return Evaluation(numbers, len(dataset) - len(failed), failed, clips, intervals)
+
+
+def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
+    """Label and (N,) scores of a sample; None for what is no single one."""
+    label, scores = sample.get("gt_label"), sample.get("pred_score")
+    if not isinstance(scores, torch.Tensor):
+        return None, None
+    check_scores(scores, model, str(sample.get("filename") or "a clip"))
+    is_single = isinstance(label, torch.Tensor) and label.numel() == 1 and scores.dim() == 1
+    return (int(label), scores.float().cpu().numpy()) if is_single else (None, None)
+
+
+def _joined_scores(seen: Sequence[tuple[Any, Any]], size: int, failed: set[int]) -> ClipScores | None:
+    if not seen or any(label is None for label, _ in seen):
+        return None
+    places = np.array([place for place in range(size) if place not in failed])
+    assert len(places) == len(seen)
+    return ClipScores(places, np.array([label for label, _ in seen]), np.stack([scores for _, scores in seen]))
+
+
+def _intervals(clips: ClipScores, split: Split) -> dict[str, AccuracyInterval]:
+    paths = split.annotations.paths
+    sources = [source_video_of(paths[place]) for place in clips.places.tolist()]
+    ks = [k for k in (1, 5) if k == 1 or k < clips.scores.shape[1]]
+    return {f"top{k}": accuracy_interval(in_top_k(clips.scores, clips.labels, k), sources) for k in ks}

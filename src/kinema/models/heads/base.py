@@ -100,8 +100,8 @@ class BaseHead(BaseModule, ABC):
             **options: for `forward`, such as the `num_segs` of `Recognizer2D`.
 
         Returns:
-            `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers, `top1_acc`, ...: for a
-            k above N that of N.
+            `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers, `top1_acc`, ...; without a
+            k of N or more, which would be 1 always.
 
         Raises:
             ConfigError: a label does not fit `num_classes`, or the scores are not of B samples.
@@ -114,9 +114,10 @@ class BaseHead(BaseModule, ABC):
         labels = labels.repeat_interleave(self._num_views(cls_scores, len(labels)), dim=0)
         losses: dict[str, Tensor] = {}
         if labels.dim() == 1:
-            best = cls_scores.detach().topk(min(max(self.topk), self.num_classes)).indices  # (B * V, k)
+            ks = [k for k in self.topk if k == 1 or k < self.num_classes]
+            best = cls_scores.detach().topk(max(ks, default=1)).indices  # (B * V, k)
             hits = best == labels[:, None]
-            losses = {f"top{k}_acc": hits[:, :k].any(1).float().mean() for k in self.topk}
+            losses = {f"top{k}_acc": hits[:, :k].any(1).float().mean() for k in ks}
         if self.label_smooth_eps:
             spread = F.one_hot(labels, self.num_classes) if labels.dim() == 1 else labels
             labels = (1 - self.label_smooth_eps) * spread + self.label_smooth_eps / self.num_classes

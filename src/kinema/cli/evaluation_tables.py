@@ -1,0 +1,227 @@
+"""What `kinema test` shows of an evaluation: numbers, classes, confusions, the wrong clips."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinema.cli.output import print_line, print_table
+
+if TYPE_CHECKING:
+    from kinema.datasets.annotations import Split
+    from kinema.recipes import ClipScores, Evaluation
+
+MOST_CLASSES = 30  # rows of the table of classes
+MATRIX_CLASSES = 10  # of more, the worst confusions stand in for the matrix
+MOST_CONFUSIONS = 15
+MOST_WRONG = 20
+SCORED_CLASSES = 50  # of more, a row of the file has the best five
+BEST = 5
+FEW_CLIPS = 100
+
+
+def rows_of_clips(clips: "ClipScores", split: "Split", names: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a clip: path, its part of the video, label, predicted class, scores."""
+    annotations = split.annotations
+    unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
+    rows = []
+    for place, label, predicted, scores in zip(
+        clips.places.tolist(), clips.labels.tolist(), clips.predicted.tolist(), clips.scores, strict=True
+    ):
+        row: dict[str, Any] = {"path": str(split.video_root / annotations.paths[place])}
+        for key, times in ((f"start_{unit}", annotations.clip_starts), (f"end_{unit}", annotations.clip_ends)):
+            if times is not None:
+                row[key] = "" if math.isnan(times[place]) else float(times[place])
+        row |= {"label": names[label], "predicted": names[predicted], "right": int(label == predicted)}
+        row |= {"score": _rounded(scores[predicted]), "score_of_label": _rounded(scores[label])}
+        rows.append(row)
+    return rows
+
+
+def table_of_clips(evaluation: "Evaluation", split: "Split", names: Sequence[str]) -> tuple[list[str], list[Any]]:
+    """Columns and rows of the file that `--csv` writes: every clip, those that failed too, with the scores of its classes."""
+    clips = evaluation.clips
+    assert clips is not None
+    rows = rows_of_clips(clips, split, names)
+    for row, scores in zip(rows, clips.scores, strict=True):
+        if len(names) <= SCORED_CLASSES:
+            row |= {f"score of {name}": _rounded(score) for name, score in zip(names, scores, strict=True)}
+        else:
+            for rank, index in enumerate(_best(scores), start=1):
+                row |= {f"class {rank}": names[index], f"score {rank}": _rounded(scores[index])}
+    columns = list(rows[0]) if rows else ["path"]
+    if evaluation.failed:
+        columns.append("error")
+        labels = split.annotations.labels
+        for record in evaluation.failed:
+            own = labels.of(record.index)
+            rows.append({"path": record.path, "label": names[own[0]] if own else "", "error": record.error})
+    return columns, rows
+
+
+def json_value(
+    evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]
+) -> dict[str, Any]:
+    """All of an evaluation as JSON holds it."""
+    failed = [{"path": one.path, "error": one.error} for one in evaluation.failed]
+    value: dict[str, Any] = {"clips": evaluation.num_clips, **metrics}
+    clips = evaluation.clips
+    if clips is not None:
+        from kinema.evaluation import class_results, worst_confusions
+
+        matrix = clips.confusion()
+        rows = rows_of_clips(clips, split, names)
+        for row, scores in zip(rows, clips.scores, strict=True):
+            row["right"] = bool(row["right"])
+            shown = range(len(names)) if len(names) <= SCORED_CLASSES else _best(scores)
+            row["scores"] = {names[index]: _rounded(scores[index]) for index in shown}
+        results = [
+            {"name": name, **{key: _none_for_nan(number) for key, number in asdict(one).items()}}
+            for name, one in zip(names, class_results(matrix), strict=True)
+        ]
+        value |= {
+            "intervals": {f"acc/{name}": asdict(one) for name, one in evaluation.intervals.items()},
+            "classes": results,
+            "confusions": [
+                {"label": names[one.label], "predicted": names[one.predicted], "clips": one.clips}
+                for one in worst_confusions(matrix, matrix.size)
+            ],
+            "predictions": rows,
+        }
+        if len(names) <= SCORED_CLASSES:
+            value["confusion_matrix"] = matrix.tolist()
+    return {**value, "failed": failed}
+
+
+def show(evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]) -> None:
+    """Print an evaluation for people."""
+    if evaluation.failed:
+        print_table("", ["broken clips"], [[one.error] for one in evaluation.failed])
+    print_line(_what_was_measured(evaluation, split))
+    rows = []
+    for name, value in metrics.items():
+        interval = evaluation.intervals.get(name.removeprefix("acc/"))
+        rows.append([name, f"{value:.4f}", "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"])
+    print_table("", ["metric", "value", "95 % interval" if evaluation.intervals else ""], rows)
+    if evaluation.clips is None:
+        return
+    for line in _doubts(evaluation, names):
+        print_line(line)
+    matrix = evaluation.clips.confusion()
+    _show_classes(matrix, names)
+    _show_confusions(matrix, names)
+    _show_wrong(rows_of_clips(evaluation.clips, split, names))
+
+
+def _what_was_measured(evaluation: "Evaluation", split: "Split") -> str:
+    where = f"{split.path}" + (f" (its part {split.part})" if split.part else "")
+    if not evaluation.failed:
+        return f"{evaluation.num_clips} clips of {where}"
+    count = evaluation.num_clips + len(evaluation.failed)
+    return f"{evaluation.num_clips} of {count} clips of {where}; {len(evaluation.failed)} broken, not in the numbers"
+
+
+def _doubts(evaluation: "Evaluation", names: Sequence[str]) -> list[str]:
+    """What to keep in mind with these numbers."""
+    assert evaluation.clips is not None
+    matrix = evaluation.clips.confusion()
+    sizes, taken = matrix.sum(axis=1), matrix.sum(axis=0)
+    common = int(sizes.argmax())
+    sentences = [
+        f"To say {names[common]!r} of every clip would be right for {sizes[common] / sizes.sum():.4f} of them."
+    ]
+    if (taken > 0).sum() == 1 and (sizes > 0).sum() > 1:
+        sentences.append(
+            f"The model takes every clip for {names[int(taken.argmax())]!r}: it has not learned to tell them apart."
+        )
+    return sentences + _doubts_of_size(evaluation)
+
+
+def _doubts_of_size(evaluation: "Evaluation") -> list[str]:
+    interval = evaluation.intervals["top1"]
+    if interval.num_sources < min(interval.num_clips, FEW_CLIPS):
+        return [
+            f"The {interval.num_clips} clips come from {interval.num_sources} source videos, by which the interval is reckoned: "
+            "clips of one video are right or wrong together."
+        ]
+    if interval.num_clips < FEW_CLIPS:
+        return [
+            f"{interval.num_clips} clips are few: on other clips of this kind the accuracy may be anywhere in the interval."
+        ]
+    return []
+
+
+def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:
+    from kinema.evaluation import class_results
+
+    results = list(zip(names, class_results(matrix), strict=True))
+    title = "Classes"
+    if len(results) > MOST_CLASSES:
+        measured = [pair for pair in results if pair[1].clips]
+        results = sorted(measured, key=lambda pair: (pair[1].recall, -pair[1].clips))[:MOST_CLASSES]
+        title = f"The {len(results)} classes of {len(names)} that are recognized least"
+    rows = [
+        [name, str(one.clips), str(one.right), str(one.predicted), *map(_share, (one.precision, one.recall, one.f1))]
+        for name, one in results
+    ]
+    print_table(title, ["class", "clips", "right", "predicted", "precision", "recall (top-1)", "F1"], rows)
+
+
+def _show_confusions(matrix: np.ndarray, names: Sequence[str]) -> None:
+    from kinema.evaluation import worst_confusions
+
+    worst = worst_confusions(matrix, MOST_CONFUSIONS)
+    if not worst:
+        return
+    if len(names) <= MATRIX_CLASSES:
+        rows = [[name, *map(str, row)] for name, row in zip(names, matrix.tolist(), strict=True)]
+        print_table("Confusion: class down, predicted across", ["", *names], rows)
+        return
+    sizes = matrix.sum(axis=1)
+    rows = [
+        [names[one.label], names[one.predicted], str(one.clips), f"{one.clips / sizes[one.label]:.0%}"] for one in worst
+    ]
+    print_table("Most frequent confusions", ["class", "predicted as", "clips", "of its clips"], rows)
+
+
+def _show_wrong(rows: list[dict[str, Any]]) -> None:
+    wrong = sorted((row for row in rows if not row["right"]), key=lambda row: row["score_of_label"] - row["score"])
+    if not wrong:
+        print_line("All clips are right.")
+        return
+    shown = [
+        [_name_of(row), row["label"], row["predicted"], f"{row['score']:.2f}", f"{row['score_of_label']:.2f}"]
+        for row in wrong[:MOST_WRONG]
+    ]
+    title = f"{len(wrong)} of {len(rows)} clips are wrong" + (
+        f", the {MOST_WRONG} most certain ones (--csv FILE has all)"
+        if len(wrong) > MOST_WRONG
+        else ", the most certain first"
+    )
+    print_table(title, ["clip", "is", "predicted", "score", "score of its class"], shown)
+
+
+def _name_of(row: dict[str, Any]) -> str:
+    path, times = Path(row["path"]), [row[key] for key in row if key.startswith(("start_", "end_"))]
+    part = f" [{times[0]}-{times[1]}]" if len(times) == 2 and any(one != "" for one in times) else ""
+    return f"{Path(path.parent.name) / path.name}{part}"
+
+
+def _best(scores: np.ndarray) -> list[int]:
+    best: list[int] = np.argsort(-scores, kind="stable")[:BEST].tolist()
+    return best
+
+
+def _rounded(score: Any) -> float:
+    return round(float(score), 6)
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _none_for_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value

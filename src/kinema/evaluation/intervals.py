@@ -1,0 +1,128 @@
+"""How far an accuracy on some clips may be from that on all others of their kind: 95 % intervals. Pure numpy, usable alone."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+FEW_SOURCES = 10  # of fewer, a bootstrap would draw the same ones again and again
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class AccuracyInterval:
+    """An accuracy, and where it may lie.
+
+    Attributes:
+        value: share of clips that are right, from 0 to 1.
+        low: lower end of the interval.
+        high: upper end.
+        num_clips: clips that the share is of.
+        num_sources: different source videos (or persons, ...) among them; clips of one are no independent witnesses.
+        method: how the interval was found, "wilson" or "bootstrap".
+    """
+
+    value: float
+    low: float
+    high: float
+    num_clips: int
+    num_sources: int
+    method: str
+
+
+def wilson_interval(share: float, count: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share.
+
+    Args:
+        share: of successes, from 0 to 1.
+        count: independent trials, above 0.
+        confidence: chance that the interval holds the true share.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if not 0 <= share <= 1 or not count > 0 or not 0 < confidence < 1:
+        raise ValueError(
+            f"expected a share from 0 to 1 of more than 0 trials and a confidence between 0 and 1, got {share=}, {count=}, {confidence=}"
+        )
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    denominator = 1 + z * z / count
+    centre = (share + z * z / (2 * count)) / denominator
+    half = z / denominator * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_interval(
+    hits: np.ndarray | Sequence[bool],
+    groups: Sequence[Hashable],
+    confidence: float = 0.95,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of the share of hits when whole groups are drawn again, with replacement.
+
+    Args:
+        hits: (B,) is the clip right?
+        groups: (B,) which group it belongs to, such as its source video.
+        confidence: share of draws within the interval.
+        draws: how often as many groups as there are are drawn.
+        seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+        Lower and upper end. Both are 1 when all clips are right, which says nothing: see `accuracy_interval`.
+
+    Raises:
+        ValueError: there are no clips, or not one group a clip.
+
+    Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8.
+    """
+    right = np.asarray(hits, dtype=np.float64)
+    if right.ndim != 1 or not right.size or len(groups) != right.size:
+        raise ValueError(f"need one group a clip and at least one clip, got {right.size} clips, {len(groups)} groups")
+    codes: dict[Hashable, int] = {}
+    members = np.array([codes.setdefault(group, len(codes)) for group in groups])
+    sizes, sums = np.bincount(members).astype(np.float64), np.bincount(members, weights=right)
+    generator = np.random.default_rng(seed)
+    shares = np.empty(draws)
+    for draw in range(draws):  # a matrix of all draws would not fit for a large set
+        drawn = generator.integers(len(sizes), size=len(sizes))
+        shares[draw] = sums[drawn].sum() / sizes[drawn].sum()
+    low, high = np.quantile(shares, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
+
+
+def accuracy_interval(
+    hits: np.ndarray | Sequence[bool], sources: Sequence[Hashable] | None = None, confidence: float = 0.95
+) -> AccuracyInterval:
+    """Share of hits, and its interval by source.
+
+    Clips that were cut from one video are rather right together or wrong together, so that they say less than as many
+    independent ones: whole sources are drawn again (`bootstrap_interval`). Wilson's interval stands in where that does not work:
+    over the clips when each is its own source (or none are known); over the sources when these are fewer than `FEW_SOURCES`, or
+    when all clips are right or all wrong.
+
+    Args:
+        hits: (B,) is the clip right?
+        sources: (B,) the source video (or person, ...) of each; None: not known.
+        confidence: chance that the interval holds the accuracy on all clips of this kind.
+
+    Raises:
+        ValueError: there are no clips, or not one source a clip.
+    """
+    right = np.asarray(hits, dtype=bool)
+    groups: Sequence[Hashable] = range(right.size) if sources is None else sources
+    if right.ndim != 1 or not right.size or len(groups) != right.size:
+        raise ValueError(f"need one source a clip and at least one clip, got {right.size} clips, {len(groups)} sources")
+    share, count = float(right.mean()), len(set(groups))
+    if count == right.size or count < FEW_SOURCES or share in (0.0, 1.0):
+        low, high = wilson_interval(share, count, confidence)
+        return AccuracyInterval(share, low, high, right.size, count, "wilson")
+    low, high = bootstrap_interval(right, groups, confidence)
+    return AccuracyInterval(share, low, high, right.size, count, "bootstrap")
