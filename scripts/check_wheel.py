@@ -22,6 +22,9 @@ for name in names:
 from kinema import compat
 compat.install()
 import mmaction.datasets.transforms, mmcv, mmengine.runner, decord
+from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
+for known in KNOWN_SETS:
+    assert len(class_names_of_set(known.title)) in (known.num_classes, 0 if known.file is None else -1), known.title
 print(f"{len(names)} modules of kinema {kinema.__version__} import from the wheel")
 """
 

@@ -69,6 +69,19 @@ def test_both_generations_of_files_tell_all_that_prediction_needs(tmp_path: Path
     assert torch.equal(new.scores(video), old.scores(video))
 
 
+def test_a_file_that_names_no_classes_gets_those_of_its_public_data_set(tmp_path: Path) -> None:
+    text = (
+        NEW.replace("num_classes=3", "num_classes=51")
+        + "ann_file_train = 'data/hmdb51/hmdb51_train_split_1_videos.txt'\n"
+    )
+    torch.manual_seed(0)
+    backbone = {"type": "ResNet3dSlowOnly", "depth": 18, "base_channels": 4, "lateral": False}
+    head = {"type": "I3DHead", "num_classes": 51, "in_channels": 32}
+    state = MODELS.build({"type": "Recognizer3D", "backbone": backbone, "cls_head": head}).state_dict()
+    torch.save({"meta": {"cfg": text}, "state_dict": state}, tmp_path / "a.pth")
+    assert kinema.load(tmp_path / "a.pth").classes[0] == "brush_hair"
+
+
 def test_a_file_without_config_takes_one(tmp_path: Path, make_video) -> None:
     file = write(tmp_path / "a.pth", {})
     (tmp_path / "config.py").write_text(NEW)

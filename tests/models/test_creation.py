@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 import kinema
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models import load_checkpoint, save_pretrained, zoo
+from kinema.models.zoo.creation import _published_classes
 from kinema.registry import MODELS
 
 SMALL = "tsm_mobilenetv2"
@@ -113,3 +115,16 @@ def test_a_card_without_classes_and_numbers_is_short(tmp_path: Path) -> None:
     assert "A video action recognizer: a network, 0.00 million parameters." in text
     assert "## Classes" not in text
     assert "## Input" not in text
+
+
+def test_published_weights_bring_the_names_of_their_classes() -> None:
+    def classes(name: str, num_classes: int) -> list[str]:
+        card = zoo.card(name)
+        return _published_classes(card, SimpleNamespace(num_classes=num_classes))
+
+    assert classes("slowonly_r50", 400)[6] == "arm wrestling"
+    assert classes("slowonly_r50", 7) == []
+    assert classes("compact3d", zoo.card("compact3d").num_classes) == []
+    for card in map(zoo.card, zoo.names()):
+        if card.weights is not None and card.result.dataset in ("Kinetics-400", "Something-Something V2"):
+            assert len(classes(card.name, card.num_classes)) == card.num_classes, card.name

@@ -38,9 +38,11 @@ def predict(
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, videos, USAGE)
     files = find_videos(videos)
+    from kinema.engine import show_on_console
     from kinema.errors import VideoError
     from kinema.inference import load
 
+    show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
     predictions: list[Prediction] = []
     values: list[dict[str, Any]] = []

@@ -51,12 +51,14 @@ def test(
     """Evaluate a recognizer on labelled clips, sampled and prepared as in its training: numbers, classes, confusions, wrong clips."""
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
+    from kinema.engine import show_on_console
     from kinema.engine.loops import scalars
     from kinema.errors import AnnotationError
     from kinema.inference import load
     from kinema.recipes import evaluate, evaluation_clips
     from kinema.report.clip_table import write_clip_table
 
+    show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
     split = evaluation_clips(data, recognizer.classes)
     try:

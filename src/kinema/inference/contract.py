@@ -10,6 +10,7 @@ from typing import Any
 from kinema.config import Config
 from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
+from kinema.inference.known_classes import public_classes
 from kinema.models.checkpoint import CONFIG_FILE, Checkpoint
 from kinema.transforms import join_pipeline
 
@@ -89,6 +90,8 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
         raise CheckpointError(f"{where}: its config has no {lacks}")
     dataset_meta = meta.get("dataset_meta")
     classes = (dataset_meta if isinstance(dataset_meta, Mapping) else meta).get("classes", meta.get("CLASSES")) or ()
+    if not classes:
+        classes = public_classes(config, (model.get("cls_head") or {}).get("num_classes"), where)
     plain = _without_pretrained(model)
     return Contract(plain, [dict(step) for step in pipeline], tuple(map(str, classes)), {"model": plain})
 

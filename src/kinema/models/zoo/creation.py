@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 from kinema.errors import ConfigError
 from kinema.models.checkpoint import load_checkpoint
 from kinema.models.pretrained import log_report
@@ -48,7 +49,18 @@ def create_model(
         source = os.fspath(published_weights(about) if pretrained is True else pretrained)
         log_report(source, load_checkpoint(built, source))
     built.contract = _contract(about, config)
+    if pretrained is True:
+        built.contract["classes"] = _published_classes(about, built)
     return built
+
+
+def _published_classes(about: Card, model: BaseRecognizer) -> list[str]:
+    """Class names of published weights; empty where they are not known, or the classifier is for other classes."""
+    title = about.result.dataset if about.result else ""
+    if model.num_classes != about.num_classes or title not in {one.title for one in KNOWN_SETS}:
+        return []
+    names = class_names_of_set(title)
+    return list(names) if len(names) == about.num_classes else []
 
 
 def published_weights(about: Card) -> str:
