@@ -139,7 +139,14 @@ class Decoder:
         except (PacketFailed, _OrderDiffers):
             pass  # what was handed out before is good
         for number in list(left):
-            deliver(number, self._damaged_video().frame(number))
+            try:
+                frame = self._damaged_video().frame(number)
+            except PacketFailed as failure:
+                reason = failure.reason  # what decoded when the damage was looked for does not any more
+            else:
+                deliver(number, frame)
+                continue
+            raise FrameLost(number, reason)
 
     def first_frame(self) -> VideoFrame:
         """Frame 0; the decoder stays behind it.

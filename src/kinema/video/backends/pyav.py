@@ -1,19 +1,51 @@
 """Exact frames through PyAV: the backend that every other is measured against."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from kinema.errors import VideoError
+from kinema.errors import KinemaError, VideoError
 from kinema.video.convert import FrameConverter
 from kinema.video.damage import FrameLost
 from kinema.video.decoder import Decoder
 from kinema.video.index import PacketIndex
-from kinema.video.source import VideoSource, source_name
+from kinema.video.source import VideoSource, reason_of, source_name
 
 # A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
 _RATE_TOLERANCE = 0.01
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def only_video_errors(
+    method: Callable[Concatenate["PyAVBackend", P], R],
+) -> Callable[Concatenate["PyAVBackend", P], R]:
+    """Turn whatever goes wrong in a method into a `VideoError` that names the file.
+
+    A training counts those and goes on; any other error, of FFmpeg, of the user's file object or of our own, would end it
+    without saying at which file.
+    """
+
+    @wraps(method)
+    def guarded(self: "PyAVBackend", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            if _is_said_well(error):
+                raise
+            raise VideoError(f"{self._name}: cannot be decoded ({reason_of(error)})") from error
+
+    return guarded
+
+
+def _is_said_well(error: Exception) -> bool:
+    # Memory that runs out says nothing about the file; FFmpeg's error of that name does.
+    return isinstance(error, KinemaError) or (isinstance(error, MemoryError) and not isinstance(error, FFmpegError))
 
 
 class PyAVBackend:
@@ -42,10 +74,18 @@ class PyAVBackend:
         size: tuple[int, int] | None = None,
     ) -> None:
         self._name = source_name(source)
-        self._decoder = Decoder(source, num_threads, index)
+        self._decoder = self._opened(source, num_threads, index)
         self._rotate, self._short_side, self._size = rotate, short_side, size
         self._known_converter: FrameConverter | None = None
         self._known_lost: dict[int, str] | None = None
+
+    def _opened(self, source: VideoSource, num_threads: int, index: PacketIndex | None) -> Decoder:
+        try:
+            return Decoder(source, num_threads, index)
+        except Exception as error:
+            if _is_said_well(error) or isinstance(error, TypeError):  # `source` is nothing that can be read
+                raise
+            raise VideoError(f"{self._name}: is no video that can be read ({reason_of(error)})") from error
 
     @property
     def owner(self) -> int:
@@ -53,6 +93,7 @@ class PyAVBackend:
         return self._decoder.owner
 
     @property
+    @only_video_errors
     def index(self) -> PacketIndex:
         """What the packets tell."""
         index = self._decoder.index
@@ -61,11 +102,13 @@ class PyAVBackend:
         return index
 
     @property
+    @only_video_errors
     def num_frames(self) -> int:
         """Counted from the packets."""
         return self.index.num_frames
 
     @property
+    @only_video_errors
     def fps(self) -> float:
         """Frames per second of the time they are shown; 0.0 when the file does not tell."""
         header_rate, index = self._decoder.header_rate, self.index
@@ -75,6 +118,7 @@ class PyAVBackend:
         return header_rate if abs(rate - header_rate) <= _RATE_TOLERANCE * rate else rate
 
     @property
+    @only_video_errors
     def timestamps_seconds(self) -> np.ndarray:
         """(num_frames,) float64: the file's own presentation times; made from the rate where it has none."""
         index, fps = self.index, self.fps
@@ -86,20 +130,24 @@ class PyAVBackend:
         return np.concatenate([seconds, missing])
 
     @property
+    @only_video_errors
     def height(self) -> int:
         """Of what `decode` returns."""
         return self._converter().shown[0]
 
     @property
+    @only_video_errors
     def width(self) -> int:
         """Of what `decode` returns."""
         return self._converter().shown[1]
 
     @property
+    @only_video_errors
     def rotation_degrees(self) -> int:
         """Counter-clockwise turn that is applied: 0, 90, 180 or 270."""
         return self._converter().orientation.quarter_turns * 90
 
+    @only_video_errors
     def decode(self, indices: Sequence[int] | np.ndarray, *, stays: bool = False) -> np.ndarray:
         """Decode some frames; see `Backend.decode`.
 
@@ -152,12 +200,14 @@ class PyAVBackend:
 
     # ---- damage
 
+    @only_video_errors
     def lost_frames(self) -> dict[int, str]:
         """Number of each frame that cannot be decoded -> why. Decodes the whole file once."""
         if self._known_lost is None:
             self._known_lost = self._decoder.lost_frames()
         return self._known_lost
 
+    @only_video_errors
     def damage(self) -> VideoError | None:
         """The error that names the first frame that cannot be decoded; None when all can."""
         lost = self.lost_frames()
@@ -177,6 +227,7 @@ class PyAVBackend:
             extent = f"{good} are good"
         return VideoError(f"{self._name}: frame {frame} cannot be decoded: {reason}; of {total} frames {extent}")
 
+    @only_video_errors
     def close(self) -> None:
         """Release the file and the decoder."""
         self._decoder.close()
