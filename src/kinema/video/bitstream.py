@@ -25,7 +25,7 @@ class Picture(Enum):
     NONE = "none"  # nothing that is shown
 
 
-class _Bits:
+class Bits:
     """Big-endian bits of a few bytes; reading past the end gives zeros."""
 
     def __init__(self, data: bytes) -> None:
@@ -36,6 +36,13 @@ class _Bits:
         self._left -= count
         shifted = self._value >> self._left if self._left >= 0 else self._value << -self._left
         return shifted & ((1 << count) - 1)
+
+    def take_exp_golomb(self) -> int:
+        """An unsigned number of variable length. Source: ITU-T H.264, 9.1."""
+        zeros = 0
+        while self._left > 0 and not self.take(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.take(zeros)
 
 
 # ---- MPEG-4 part 2 (ISO/IEC 14496-2, sections 6.2.3 and 6.2.5)
@@ -116,7 +123,7 @@ def _mpeg4_layer(header: bytes) -> tuple[int, bool] | None:
     found = _MPEG4_LAYER.search(header)
     if found is None:
         return None
-    bits = _Bits(header[found.end() : found.end() + 32])
+    bits = Bits(header[found.end() : found.end() + 32])
     bits.take(1 + 8)  # random access, object type
     if bits.take(1):
         bits.take(4 + 3)  # version, priority

@@ -157,7 +157,7 @@ class DamagedVideo:
         end = max(table.packet_of[frame] for frame in waiting) + 1 + _LONGEST_REORDERING_PACKETS
         end, _ = self._end_of.get(entry, (min(end, len(table.frame_of)), ""))
         for number in range(entry, end):
-            yield from self._shown(self._decoded(number), waiting)
+            yield from self._shown(self._decoded(number, starts=number == entry), waiting)
             if not waiting:
                 return
         if end == entry:
@@ -175,8 +175,8 @@ class DamagedVideo:
         fresh.thread_count, fresh.thread_type = 1, "NONE"
         return fresh
 
-    def _decoded(self, number: int) -> list[VideoFrame]:
-        packet = self._packets.packet(number)
+    def _decoded(self, number: int, *, starts: bool) -> list[VideoFrame]:
+        packet = self._packets.packet(number, starts=starts)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
         skips: Literal["DEFAULT", "NONREF"] = "NONREF" if number in self._left_out else "DEFAULT"

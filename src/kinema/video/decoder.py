@@ -243,7 +243,12 @@ class Decoder:
 
     def _restart(self, packet: int) -> None:
         if self._context.is_open:
-            self._context.flush_buffers()
+            if self._packets.lasting_at(packet).is_partial:
+                let_go(self._context)
+                self._context = self._make_context()  # flushing does not take away a palette
+                self._leaves_out = False
+            else:
+                self._context.flush_buffers()
         self._start = self._next = packet
         self._pending.clear()
         self._drained_at = None
@@ -251,7 +256,7 @@ class Decoder:
     def _feed(self, number: int, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
         # Runs once a packet: small costs here are a tenth of what a small clip takes.
         table = self._known_table or self._table
-        packet = self._packets.packet(number)
+        packet = self._packets.packet(number, starts=number == self._start)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
         leave_out = leave_out and self._can_skip and (self._has_slice is None or self._has_slice(packet))
@@ -341,7 +346,7 @@ class Decoder:
 
     def _watched_packets(self, number: int | None, *, is_start: bool) -> list[int]:
         """Packets of the frames that come out when packet `number`, or the end of the stream, goes in."""
-        packet = None if number is None else self._packets.packet(number)
+        packet = None if number is None else self._packets.packet(number, starts=number == 0)
         if number is not None:
             if packet is None:
                 raise PacketFailed(number, "the file breaks off there")

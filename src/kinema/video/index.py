@@ -18,9 +18,10 @@ from kinema.video.bitstream import (
     h264_is_recovered_at,
     hevc_can_start_at,
     hevc_needs_what_precedes,
-    nal_length_size,
     vp8_picture,
 )
+from kinema.video.headers import CODECS_WITH_HEADERS
+from kinema.video.lasting import Lasting, LastingNotes, side_data_of
 
 NO_TIME = np.iinfo(np.int64).min
 
@@ -58,6 +59,7 @@ class PacketIndex:
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         is_certain: false when only decoding tells which packet each frame comes from.
+        lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
     """
 
     pts: np.ndarray
@@ -73,6 +75,7 @@ class PacketIndex:
     shown_seconds: float | None
     num_missing: int = 0
     is_certain: bool = True
+    lasting: tuple[Lasting, ...] = ()
 
     @property
     def num_packets(self) -> int:
@@ -86,8 +89,9 @@ class PacketIndex:
 
     @property
     def num_bytes(self) -> int:
-        """Of the arrays, in memory."""
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+        """Of the arrays and of what lasts, in memory."""
+        arrays = sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+        return arrays + sum(state.num_bytes for state in self.lasting)
 
     @property
     def key_frames(self) -> np.ndarray:
@@ -123,6 +127,7 @@ class PacketIndex:
             time_base=self.time_base,
             shown_seconds=self.shown_seconds,
             num_missing=self.num_missing,
+            lasting=self.lasting,
         )
 
 
@@ -152,9 +157,12 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
-        self.entries += [
-            start + place for place, packet in enumerate(packets) if keys[place] and codec.can_start_at(packet)
-        ]
+        side_data = side_data_of(packets)
+        for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
+            content = bytes(packets[place]) if keys[place] and codec.has_headers else None
+            codec.lasting.note(start + place, side_data.get(place, ()), content)
+            if keys[place] and codec.can_start_at(content or b""):
+                self.entries.append(start + place)
         shown = [not packet.is_discard for packet in packets]
         if codec.picture is not None:
             pictures = [codec.picture(bytes(packet)) for packet in packets]
@@ -178,21 +186,23 @@ class _Codec:
         self.may_be_cut = self.name == "h264" and stream.container.format.name in _CUT_ANYWHERE
         self.has_bidirectional = bool(context.has_b_frames)
         extradata = context.extradata
-        size = nal_length_size(self.name, extradata)
+        self.lasting = LastingNotes(self.name, extradata, context.pix_fmt)
+        self.has_headers = self.name in CODECS_WITH_HEADERS
         self.mpeg4: Mpeg4Pictures | None = None
         if self.name == "mpeg4":
             self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=self.has_bidirectional)
         self.picture: Callable[[bytes], Picture] | None = None
         self.is_leading: Callable[[Packet], bool] | None = None
         self.is_recovered_at: Callable[[Packet], bool] | None = None
-        self.can_start_at: Callable[[Packet], bool] = _never
+        self.can_start_at: Callable[[bytes], bool] = _never
+        notes = self.lasting  # new extradata may change the size of lengths
         if self.name == "h264":
-            self.can_start_at = lambda packet: h264_can_start_at(bytes(packet), size)
+            self.can_start_at = lambda content: h264_can_start_at(content, notes.length_size)
             self.is_leading = _always
-            self.is_recovered_at = lambda packet: h264_is_recovered_at(bytes(packet), size)
+            self.is_recovered_at = lambda packet: h264_is_recovered_at(bytes(packet), notes.length_size)
         elif self.name == "hevc":
-            self.can_start_at = lambda packet: hevc_can_start_at(bytes(packet), size)
-            self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), size)
+            self.can_start_at = lambda content: hevc_can_start_at(content, notes.length_size)
+            self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), notes.length_size)
         elif codec.intra_only or self.name in _STARTS_AT_ANY_KEY_FRAME:
             self.can_start_at = _always
         if self.mpeg4 is not None:
@@ -203,11 +213,11 @@ class _Codec:
             self.picture = vp8_picture
 
 
-def _always(packet: Packet) -> bool:
+def _always(packet: Packet | bytes) -> bool:
     return True
 
 
-def _never(packet: Packet) -> bool:
+def _never(packet: Packet | bytes) -> bool:
     return False
 
 
@@ -253,6 +263,7 @@ def scan_packets(
         shown_seconds=_shown_seconds(walk, base),
         num_missing=num_missing,
         is_certain=order_is_certain and starts_clearly,
+        lasting=codec.lasting.result(),
     )
     return index, kept
 
@@ -375,6 +386,7 @@ def _arranged(
     shown_seconds: float | None,
     num_missing: int,
     is_certain: bool = True,
+    lasting: tuple[Lasting, ...] = (),
 ) -> PacketIndex:
     num_packets = len(walk.sizes)
     place = np.full(num_packets, -1, np.int64)  # of each packet's picture in the output, also when it is cut away there
@@ -404,4 +416,5 @@ def _arranged(
         shown_seconds=shown_seconds,
         num_missing=num_missing,
         is_certain=is_certain,
+        lasting=lasting,
     )

@@ -1,6 +1,8 @@
 """The packets of a video by number: from memory when they fit there, else from their place in the file."""
 
+from bisect import bisect_right
 from collections.abc import Generator, Iterator
+from operator import attrgetter
 from typing import cast
 
 import av
@@ -13,10 +15,13 @@ from kinema.errors import VideoError
 from kinema.video.contexts import new_context
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.index_cache import cache_index, cache_key, cached_index
+from kinema.video.lasting import Lasting
 from kinema.video.source import VideoSource, open_video, source_name
 
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
 _KEPT_BYTES = 32 * 2**20
+_NOTHING = Lasting(0)
+_first_of = attrgetter("first")
 
 
 class PacketSource:
@@ -62,14 +67,21 @@ class PacketSource:
         if self._cache_key is not None and is_kept:
             cache_index(self._cache_key, index)
 
-    def packet(self, number: int) -> Packet | None:
+    def packet(self, number: int, *, starts: bool = False) -> Packet | None:
         """Packet `number`, or None where the file breaks off.
+
+        Args:
+            number: from 0 on.
+            starts: decoding starts there, so that the packet has to bring what came with earlier ones.
 
         Raises:
             VideoError: the index is another file's.
         """
         if self._kept is not None:
-            return self._kept[number]
+            packet: Packet | None = self._kept[number]
+            if starts and packet is not None and self.index.lasting:
+                return self.lasting_at(number).started(packet)
+            return packet
         if not self._sizes:
             self._sizes = self.index.sizes.tolist()
         if number != self._next and not self._seek(number):
@@ -77,12 +89,26 @@ class PacketSource:
             while self._next < number and self._take() is not None:
                 pass
         packet = self._take()
-        if packet is not None and packet.size != self._sizes[number]:
+        if packet is None:
+            return None
+        if packet.size != self._sizes[number]:
             raise VideoError(
                 f"{source_name(self._source)}: packet {number} is not the one that the index describes: "
                 "the index is another file's, or the file has changed since; leave index= out"
             )
+        if self.index.lasting:
+            state = self.lasting_at(number)
+            if starts:
+                return state.started(packet)
+            if state.first == number:
+                state.attach_side_data(packet)  # after seeking a demuxer may give none, or that of another place
         return packet
+
+    def lasting_at(self, number: int) -> Lasting:
+        """What a decoder that starts at packet `number` must know."""
+        lasting = self.index.lasting
+        place = bisect_right(lasting, number, key=_first_of) - 1
+        return lasting[place] if place >= 0 else _NOTHING
 
     def _sized(self) -> Iterator[Packet]:
         # Empty ones are the mark that flushes the decoder, or a frame that an AVI file dropped.

@@ -181,8 +181,8 @@ def steady_rate(timestamps_seconds: np.ndarray, fps: float) -> float:
 def _copied(source: Path, partial: Path) -> bool:
     """Move the packets into a new container; False when the result is not the same video to the last frame."""
     original = VideoReader(source)
-    if original.find_damage() is not None:
-        return False
+    if original.find_damage() is not None or original.index.lasting:
+        return False  # what lasts beside packets need not survive in another container
     container, stream = open_video(source)
     with container, av.open(f"file:{partial}", "w", format="mp4") as out:
         copy = out.add_stream_from_template(stream)
