@@ -96,7 +96,8 @@ def test_clips_become_a_recognizer(clips, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_says_how_to_go_on(clips, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(clips, tmp_path, number):
     command = [
         sys.executable,
         "-m",
@@ -111,10 +112,10 @@ def test_a_stopped_run_says_how_to_go_on(clips, tmp_path):
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "validation" in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("stopped; the same command with --resume goes on")
 

@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 
@@ -21,6 +22,25 @@ def test_a_second_interrupt_does_not_wait():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_termination_signal_waits_too_and_is_named():
+    with DeferredInterrupt() as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt) as stop:
+            interrupt.check()
+    assert stop.value.args == (signal.SIGTERM,)
+
+
+def test_a_forked_process_ends_by_a_termination_signal_and_ignores_an_interrupt():
+    with DeferredInterrupt():
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGTERM
 
 
 def test_other_threads_receive_no_signals():

@@ -296,7 +296,7 @@ def test_a_new_run_in_a_used_work_folder_sets_the_earlier_one_aside(tmp_path, ca
 def test_starting_from_weights_that_the_run_would_move_is_refused(tmp_path):
     train(tmp_path, epochs=1)
     with pytest.raises(
-        ConfigError, match="lies in the work folder, whose files this run replaces: give another work_dir"
+        ConfigError, match="lie in the work folder, whose files this run sets aside: give another work_dir"
     ):
         train(tmp_path, load_from=str(tmp_path / "checkpoints" / "epoch_0001"))
     assert (tmp_path / "checkpoints" / "epoch_0001").is_dir()

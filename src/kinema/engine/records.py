@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from kinema.files import write_text
+
 logger = logging.getLogger("kinema")
 
 
@@ -36,18 +38,18 @@ class MetricsFile:
         if not self.path.is_file():
             return
         kept = [line for line in self.read() if line["step"] <= step]
-        made = self.path.with_suffix(".new")
-        made.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        made.replace(self.path)
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def read(self) -> list[dict[str, Any]]:
-        """All lines; a last one that was cut off in the middle is left out."""
+        """All lines; those that are no record, such as a last one that was cut off in the middle, are left out."""
         lines = []
-        for text in self.path.read_text(encoding="utf-8").splitlines():
+        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
+                line = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
         return lines
 
 

@@ -1,7 +1,6 @@
 """The runner: builds what a call needs, runs a loop, keeps the state of the run and writes its files.
 
-The files of a work folder: `config.py` (resolved config), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`, and
-`broken.jsonl` when there were broken videos.
+The files of a work folder are listed in `kinema.engine.work_folder`.
 """
 
 import inspect
@@ -20,14 +19,8 @@ from kinema import __version__
 from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
-from kinema.distributed import barrier, get_world_size, init_from_environment, is_main_process
-from kinema.engine.checkpoints import (
-    CheckpointSettings,
-    CheckpointStore,
-    portable_config,
-    read_training_state,
-    set_aside,
-)
+from kinema.distributed import get_world_size, init_from_environment, is_main_process
+from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
 from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
@@ -36,8 +29,11 @@ from kinema.engine.optim import OptimWrapper, build_optim_wrapper
 from kinema.engine.parallel import ParallelModel
 from kinema.engine.records import MetricsFile
 from kinema.engine.schedules import Position, Schedule, build_schedules
-from kinema.errors import ConfigError
+from kinema.engine.settings_file import write_settings
+from kinema.engine.work_folder import hold
+from kinema.errors import CheckpointError, ConfigError
 from kinema.evaluation import Evaluator
+from kinema.files import write_text
 from kinema.models.checkpoint import load_checkpoint
 from kinema.models.pretrained import log_report
 from kinema.randomness import capture_state, restore_state, seed_everything
@@ -200,21 +196,22 @@ class Runner:
         loader, loop_config, _ = self._configs["train"]
         if loader is None or self._optim_config is None:
             raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")
-        self.work_dir.mkdir(parents=True, exist_ok=True)
-        aside = self._set_aside() if not self._resume else None
-        log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
-        try:
-            if aside is not None:
-                logger.info("the files of the earlier run are in %s now", aside)
-            self._prepare_training(loader, dict(loop_config or {}))
-            with self.interrupt:
-                self.call_hook("before_run")
-                self.train_loop.run()
-                self.call_hook("after_run")
-            self._write_summary()
-        finally:
-            if log is not None:
-                stop_logging(log)
+        with hold(self.work_dir) as folder:
+            aside = None if self._resume else folder.set_aside(self._load_from)
+            log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
+            try:
+                if aside is not None:
+                    logger.info("the files of the earlier run are in %s now", aside)
+                self._prepare_training(loader, dict(loop_config or {}))
+                folder.begin()
+                with self.interrupt:
+                    self.call_hook("before_run")
+                    self.train_loop.run()
+                    self.call_hook("after_run")
+                self._write_summary()
+            finally:
+                if log is not None:
+                    stop_logging(log)
         return self.model
 
     def val(self) -> dict[str, Any]:
@@ -282,24 +279,15 @@ class Runner:
         self._keep_config()
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
 
-    def _set_aside(self) -> Path | None:
-        """Keep what an earlier run left in the work folder from being mixed up with what this one writes."""
-        if self._load_from is not None and (self.store.folder.resolve() in Path(self._load_from).resolve().parents):
-            raise ConfigError(
-                f"load_from={os.fspath(self._load_from)!r} lies in the work folder, whose files this run replaces: "
-                "give another work_dir, or resume=True to go on with that run"
-            )
-        aside = set_aside(self.work_dir) if is_main_process() else None
-        barrier()
-        return aside
-
     def _keep_config(self) -> None:
-        """Write the resolved config into the work folder; one that holds objects cannot be written, which is said."""
+        """Write the resolved config into the work folder, as data and as Python; one that holds objects is no Python, which is logged."""
         if not self.cfg or not is_main_process():
             return
+        # A config that is run again starts again: to resume is asked of a run, not of a config.
+        config = Config({**self.cfg, "resume": False})
+        write_settings(self.work_dir, config)
         try:
-            # A config that is run again starts again: to resume is asked of a run, not of a config.
-            Config({**self.cfg, "resume": False}).dump(self.work_dir / "config.py")
+            config.dump(self.work_dir / "config.py")
         except ConfigError as error:
             logger.warning("config.py is not written: %s", error)
 
@@ -349,26 +337,39 @@ class Runner:
         log_report(filename, load_checkpoint(self.model, filename, strict=strict))
 
     def _state_to_resume(self) -> dict[str, Any] | None:
-        """The training state of the checkpoint to go on from; None when the work folder has none."""
-        folder = Path(self._load_from) if self._load_from is not None else self.store.find("last")
+        """The training state of the checkpoint to resume from; None when the work folder has none."""
+        if self._load_from is not None:
+            folder: Path | None = Path(self._load_from)
+            state = read_training_state(Path(self._load_from))
+        else:
+            folder, state = self.store.find_to_resume()
         if folder is None:
             logger.warning("nothing to resume in %s: starting from the beginning", self.work_dir)
+            if is_main_process():
+                self.metrics_file.forget_after(-1)  # the lines of a run that was killed before its first checkpoint
             return None
         self._load_from = folder
-        return read_training_state(folder)
+        return state
 
     def _go_on(self, state: dict[str, Any]) -> None:
         """Take up the run where a checkpoint left it."""
         folder, self._load_from = self._load_from, None
         assert folder is not None  # _state_to_resume found it
         load_checkpoint(self.model, folder, strict=True)
-        self.optim_wrapper.load_state_dict(state["optimizer"])
+        try:
+            self.optim_wrapper.load_state_dict(state["optimizer"])
+            restore_state(state["random"])
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{folder}: its training state does not fit this run ({type(error).__name__}: {error}): resume with the "
+                "optimizer that it was saved with"
+            ) from error
         self.epoch, self.iter = state["epoch"], state["step"]
         self.best, self.train_seconds = state["best"], state["train_seconds"]
-        restore_state(state["random"])
         self.call_hook("after_load_checkpoint", checkpoint=state)
         if is_main_process():
             self.metrics_file.forget_after(self.iter)
+            self.store.restore_pointers(Path(folder), self.best)
         logger.info("resumed from %s: %d epochs, %d steps done", folder, self.epoch, self.iter)
         if self.epoch >= self.max_epochs:
             logger.warning("nothing left to train: max_epochs is %d; ask for more epochs to go on", self.max_epochs)
@@ -418,6 +419,7 @@ class Runner:
             "classes": self.classes,
             **self._input_contract(),
             "metrics": dict(metrics),
+            "best": dict(self.best),
         }
         self.store.save(name, self.model, config=config, training=training, is_best=is_best)
 
@@ -465,8 +467,7 @@ class Runner:
             "device": str(self.device),
             "train_seconds": round(self.train_seconds, 3),
         }
-        text = json.dumps(summary, indent=2) + "\n"
-        (self.work_dir / "summary.json").write_text(text, encoding="utf-8")
+        write_text(self.work_dir / "summary.json", json.dumps(summary, indent=2) + "\n")
 
     def call_hook(self, point: str, **arguments: Any) -> None:
         """Call `point` of every hook."""

@@ -297,23 +297,14 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
     folder = given.parent if given.name in CHECKPOINT_FILES and given.is_file() else given
     if (folder / CONFIG_FILE).is_file():
         return folder
+    pointer = "best"
     if folder.parent.name == "checkpoints" and folder.name in ("best", "last") and folder.is_file():
-        return _complete(folder.parent.parent, CheckpointStore(folder.parent.parent).find(folder.name))
-    if folder.name == "checkpoints" and folder.is_dir():
+        folder, pointer = folder.parent.parent, folder.name
+    elif folder.name == "checkpoints" and folder.is_dir():
         folder = folder.parent
-    store = CheckpointStore(folder)
-    found = store.find("best") or store.find("last")
+    found = CheckpointStore(folder).find(pointer)
     if found is None:
         raise CheckpointError(f"{given}: {_why_none(given)}: expected {EXPECTED}")
-    return _complete(folder, found)
-
-
-def _complete(folder: Path, found: Path | None) -> Path:
-    if found is None or not (found / CONFIG_FILE).is_file():
-        name = "" if found is None else f" {found.name!r}"
-        raise CheckpointError(
-            f"{folder}: its checkpoint{name} is not there or has no {CONFIG_FILE}: name another folder of checkpoints/"
-        )
     return found
 
 

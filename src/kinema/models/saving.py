@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kinema import __version__
+from kinema.files import sync_file, sync_folder, write_text
 from kinema.models.model_card import CARD_FILE, model_card
 
 FORMAT = 1
@@ -59,13 +60,16 @@ def save_pretrained(
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         save_file(_storable(model.state_dict()), made / WEIGHTS_FILE, metadata={"format": "pt"})
-        (made / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        sync_file(made / WEIGHTS_FILE)
+        write_text(made / CONFIG_FILE, text + "\n")
         if training is not None:
             torch.save(dict(training), made / TRAINING_FILE)
+            sync_file(made / TRAINING_FILE)
         if card:
             parameters = sum(one.numel() for one in model.parameters())
-            (made / CARD_FILE).write_text(model_card(target.name, contract, parameters), encoding="utf-8")
+            write_text(made / CARD_FILE, model_card(target.name, contract, parameters))
         made.chmod(0o777 & ~_umask())
+        sync_folder(made)
         _replace_folder(made, target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -94,8 +98,10 @@ def _replace_folder(made: Path, target: Path) -> None:
     """Rename `made` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
     if not target.exists():
         made.rename(target)
+        sync_folder(target.parent)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
     target.rename(aside / target.name)
     made.rename(target)
+    sync_folder(target.parent)  # before the old one is gone
     shutil.rmtree(aside, ignore_errors=True)

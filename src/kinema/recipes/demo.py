@@ -12,6 +12,7 @@ import numpy as np
 from kinema.datasets.annotations import Split, read_split
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
+from kinema.engine.work_folder import hold
 from kinema.inference import Prediction, VideoRecognizer, load
 from kinema.recipes.classification import classification
 from kinema.recipes.evaluation import evaluate
@@ -72,6 +73,12 @@ def demo(work_dir: str | os.PathLike = "work/demo", *, seed: int = 0) -> DemoRes
         The figures; the report is `work_dir/report.html`.
     """
     folder = Path(work_dir)
+    with hold(folder) as held:
+        held.set_aside()
+        return _demo(folder, seed)
+
+
+def _demo(folder: Path, seed: int) -> DemoResult:
     logger.info("writing the clips into %s", folder / "data")
     dataset = make_motion_dataset(folder / "data", seed=seed)
     config = classification(dataset.root, work_dir=folder, seed=seed)

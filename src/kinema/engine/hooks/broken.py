@@ -13,6 +13,7 @@ from kinema.datasets.loader import describe_broken
 from kinema.distributed import broadcast_object, gather_objects, get_world_size, is_main_process
 from kinema.engine.hooks.hook import Hook
 from kinema.errors import ConfigError, VideoError
+from kinema.files import write_text
 from kinema.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -167,6 +168,4 @@ class BrokenVideosHook(Hook):
         if not self._videos:
             self._file.unlink(missing_ok=True)
             return
-        made = self._file.with_suffix(".new")
-        made.write_text("".join(video.line() for video in self._videos.values()), encoding="utf-8")
-        made.replace(self._file)
+        write_text(self._file, "".join(video.line() for video in self._videos.values()))

@@ -1,0 +1,80 @@
+"""`run.json`: the config of a run as data, which is compared when the run is resumed. Reading it runs nothing.
+
+It holds what JSON can: tuples are lists, keys are texts, paths are texts, numbers that are not finite are the texts "inf", "-inf"
+and "nan", a class or function is the text "module.Name", any other object the text "<module.Class>". It is no config to train from: that is
+`config.py`, which nothing but an explicit `kinema train config.py` runs.
+"""
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from kinema import __version__
+from kinema.config.text import parse_config_text
+from kinema.errors import ConfigError
+from kinema.files import write_text
+
+logger = logging.getLogger("kinema")
+
+SETTINGS_FILE = "run.json"
+FORMAT = 1
+
+
+def as_data(value: Any) -> Any:
+    """A config, or a value of one, as `run.json` holds it."""
+    if isinstance(value, Mapping):
+        return {str(key): as_data(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_data(entry) for entry in value]
+    if isinstance(value, set | frozenset):
+        return sorted((as_data(entry) for entry in value), key=str)
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def write_settings(work_dir: Path, config: Mapping[str, Any]) -> None:
+    """Write the config of a run into its work folder, whole or not at all."""
+    content = {"format": FORMAT, "kinema_version": __version__, "config": as_data(config)}
+    write_text(work_dir / SETTINGS_FILE, json.dumps(content, indent=1) + "\n")
+
+
+def read_settings(work_dir: Path) -> dict[str, Any] | None:
+    """The config that the run in a work folder began with, as data.
+
+    A work folder without `run.json` has a `config.py` that is read as text: nothing in it runs.
+
+    Returns:
+        None when there is none, or when it cannot be read, which is logged: a run can be resumed without.
+    """
+    file = work_dir / SETTINGS_FILE
+    try:
+        if file.is_file():
+            content = json.loads(file.read_text(encoding="utf-8"))
+            config = content.get("config") if isinstance(content, dict) else None
+            if not isinstance(config, dict):
+                raise ValueError("it holds no config")
+            return config
+        file = work_dir / "config.py"
+        if not file.is_file():
+            return None
+        plain: dict[str, Any] = as_data(parse_config_text(file.read_text(encoding="utf-8"), str(file)))
+        return plain
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, MemoryError, ConfigError) as error:
+        problem = error if isinstance(error, ConfigError) else f"{file}: {error}"
+        logger.warning("cannot compare the settings with those that the run began with: %s", problem)
+        return None

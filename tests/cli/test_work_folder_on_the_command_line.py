@@ -1,0 +1,123 @@
+"""What `kinema train` does in a work folder that another process, an earlier run or somebody else has used."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import kinema as library
+from kinema.errors import CheckpointError
+
+PLANTED = "import os\nos.system('touch {0}')\nopen('{0}', 'w')\n"
+
+
+def kinema(*arguments, cwd=None):
+    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+def error_line(result):
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: "), result.stderr
+    return last
+
+
+@pytest.fixture
+def clips(make_video, tmp_path):
+    for name in ("a/x1.mp4", "a/y1.mp4", "b/x2.mp4", "b/y2.mp4"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        make_video(tmp_path / "clips" / name, num_frames=4)
+    return tmp_path / "clips"
+
+
+OPTIONS = ["--epochs", 1, "--workers", 0, "--batch-size", 2]
+
+
+@pytest.mark.slow
+def test_a_planted_config_in_a_work_folder_is_never_run(clips, tmp_path):
+    work, tripwire = tmp_path / "work", tmp_path / "tripwire"
+    for name in ("config.py", "checkpoints/epoch_0001/config.py"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(PLANTED.format(tripwire))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        library.load(work)
+    assert "is damaged" in error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume"))
+    (work / "checkpoints" / "epoch_0001" / "config.py").unlink()
+    (work / "checkpoints" / "epoch_0001").rmdir()
+    result = kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "cannot compare the settings with those that the run began with" in result.stderr
+    # What Kinema writes itself is compared as data, whatever stands in config.py.
+    (work / "config.py").write_text(PLANTED.format(tripwire))
+    result = kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume", "--seed", 3)
+    assert "going on with other settings than the run began with: randomness.seed 0 -> 3" in result.stderr
+    planted = json.loads((work / "run.json").read_text())
+    planted["config"] |= {"custom_imports": {"imports": ["this"]}, "model": {"type": PLANTED}}
+    (work / "run.json").write_text(json.dumps(planted))
+    result = kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "Zen of Python" not in result.stdout
+    library.load(work)
+    assert not tripwire.exists()
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_leaves_the_earlier_run_where_it_was(clips, tmp_path, make_video):
+    work = tmp_path / "work"
+    assert kinema("train", clips, *OPTIONS, "--work-dir", work).returncode == 0
+    before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
+    make_video(clips / "a" / "z1.mp4", num_frames=4)
+    message = error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, "--set", "modle.x=1"))
+    assert "there is no 'modle'" in message
+    inside = ["--pretrained", work / "checkpoints" / "epoch_0001"]
+    message = error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, *inside))
+    assert "lie in the work folder, whose files this run sets aside" in message
+    assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
+    # One that trains keeps the earlier run's lists of clips with it.
+    assert kinema("train", clips, *OPTIONS, "--work-dir", work).returncode == 0
+    assert (work / "earlier_1" / "data" / "train.txt").read_bytes() == before[work / "data" / "train.txt"]
+    assert (work / "data" / "train.txt").read_bytes() != before[work / "data" / "train.txt"]
+
+
+@pytest.mark.slow
+def test_of_two_runs_in_one_work_folder_the_second_is_refused(clips, tmp_path):
+    work = tmp_path / "work"
+    command = [
+        sys.executable,
+        "-m",
+        "kinema.cli",
+        "train",
+        clips,
+        "--epochs",
+        "2000",
+        "--workers",
+        "1",
+        "--work-dir",
+        work,
+    ]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as first:
+        for line in first.stderr:
+            if "validation" in line:
+                break
+        for options in ([], ["--resume"]):
+            message = error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, *options))
+            assert f"another run writes into this work folder (process {first.pid} on " in message
+        assert not (work / "earlier_1").exists()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert os.listdir(work)  # noqa: PTH208
+    result = kinema("train", clips, "--epochs", "1", *OPTIONS[2:], "--work-dir", work, "--resume")
+    assert result.returncode == 0, result.stderr
+    steps = [json.loads(line)["step"] for line in (work / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_wrong_data_leaves_no_work_folder(tmp_path):
+    (tmp_path / "list.txt").write_text("absent.mp4 zero\n")
+    error_line(kinema("train", "list.txt", cwd=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
