@@ -10,8 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "registry", "config", "structures", "randomness", "distributed"),
-    *("progress", "real_modules", "files"),
+    *("errors", "printable", "files", "registry", "config", "structures", "randomness", "distributed"),
+    *("progress", "real_modules"),
     *("video", "transforms", "datasets", "evaluation", "models", "engine", "inference", "report", "serve"),
 ]
 SEES_EVERYTHING = {"__init__", "__main__", "recipes", "cli", "compat"}
