@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from kinema.errors import VideoError
+from kinema.files import read_bytes
 
 
 def read_image(path: str | Path, *, grey: bool = False) -> np.ndarray:
@@ -16,7 +17,7 @@ def read_image(path: str | Path, *, grey: bool = False) -> np.ndarray:
     """
     path = Path(path)
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        content = np.frombuffer(read_bytes(path), dtype=np.uint8)
     except OSError as error:
         raise VideoError(f"{path}: the image cannot be read: {error.strerror or error}") from error
     image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) if content.size else None
