@@ -177,3 +177,18 @@ def test_a_video_is_decoded_by_the_library_asked_for_and_in_the_size_asked_for(m
     assert small["imgs"].shape == (2, 24, 32, 3)
     assert small["original_shape"] == (24, 32)
     assert np.allclose(small["imgs"].mean((1, 2)), exact["imgs"].mean((1, 2)), atol=2)
+
+
+def test_a_name_without_suffix_is_itself_where_there_is_such_a_file(make_video, tmp_path):
+    video = make_video(tmp_path / "3f2a9c.mp4")
+    for name in ("3f2a9c", "v.b"):  # the first by the added suffix
+        sample = OpenVideo().transform({"filename": str(tmp_path / name)})
+        assert sample["total_frames"] == 20
+        video.rename(tmp_path / "v.b")
+        video = tmp_path / "v.b"
+    video.rename(tmp_path / "v.c.mp4")
+    assert OpenVideo().transform({"filename": str(tmp_path / "v.c")})["total_frames"] == 20
+    with pytest.raises(VideoError, match=r"absent\.mp4: no such file"):
+        OpenVideo().transform({"filename": str(tmp_path / "absent")})
+    with pytest.raises(VideoError, match=r"absent\.x: no such file"):
+        OpenVideo().transform({"filename": str(tmp_path / "absent.x")})

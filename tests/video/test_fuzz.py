@@ -224,12 +224,10 @@ def test_a_file_that_may_not_be_read_says_so(clip: Callable[[str], Path], tmp_pa
         VideoReader(path)
 
 
-def test_a_picture_that_is_named_like_a_video_is_a_video_of_one_frame_or_refused(tmp_path: Path) -> None:
+def test_a_picture_that_is_named_like_a_video_is_refused(tmp_path: Path) -> None:
     import cv2
 
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), np.zeros((32, 48, 3), np.uint8))
-    path = picture.rename(tmp_path / "picture.mp4")
-    reader = VideoReader(path)
-    assert len(reader) == 1
-    assert reader[0].shape == (32, 48, 3)
+    with pytest.raises(VideoError, match=r"picture\.mp4: is a PNG image, not a video"):
+        VideoReader(picture.rename(tmp_path / "picture.mp4"))

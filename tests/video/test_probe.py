@@ -110,7 +110,7 @@ def test_damage_is_found_only_by_decoding(damaged_video):
 
 def test_no_video_is_a_video_error(tmp_path):
     (tmp_path / "text.mp4").write_text("no video at all")
-    with pytest.raises(VideoError, match=r"text\.mp4: is no video that can be read"):
+    with pytest.raises(VideoError, match=r"text\.mp4: is a text file, not a video"):
         probe_video(tmp_path / "text.mp4")
 
 

@@ -215,13 +215,21 @@ def test_nothing_is_no_video(tmp_path: Path) -> None:
         VideoReader(b"")
 
 
-@pytest.mark.parametrize("content", [bytes(5000), b"hello world\n" * 100], ids=["zeros", "text"])
-def test_a_file_of_something_else_is_no_video(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (bytes(5000), "holds only zeros at its start"),
+        (b"hello world\n" * 100, "is a text file"),
+        (b"\1\2\3\4" * 100, r"is no video that can be read \(Invalid data found"),
+    ],
+    ids=["zeros", "text", "numbers"],
+)
+def test_a_file_of_something_else_is_no_video(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "other.mp4").write_bytes(content)
-    with pytest.raises(VideoError, match=r"other\.mp4: is no video that can be read \(Invalid data found") as caught:
+    with pytest.raises(VideoError, match=rf"other\.mp4: {kind}") as caught:
         VideoReader(tmp_path / "other.mp4")
     assert "\n" not in str(caught.value)
-    with pytest.raises(VideoError, match=r"<\d+ bytes>: is no video that can be read"):
+    with pytest.raises(VideoError, match=rf"<\d+ bytes>: {kind}"):
         VideoReader(content)
 
 

@@ -1,6 +1,7 @@
 """From a file name, a folder of frames, an array or an image to frames."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +12,10 @@ from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
 from kinema.transforms.video_parts import choose_part
-from kinema.video import VideoReader
+from kinema.video import VideoLimits, VideoReader
 from kinema.video.images import read_image
 from kinema.video.slices import FileSlice
+from kinema.video.suffixes import VIDEO_SUFFIXES
 
 
 class NamedBytes(io.BytesIO):
@@ -45,7 +47,7 @@ def write_frames(results: Sample, frames: Any) -> Sample:
 class OpenVideo(BaseTransform):
     """Open the video of a sample.
 
-    Reads `filename`; a name without an extension means an mp4 file. `video_bytes` are read in its place, where the dataset gives them.
+    Reads `filename`; where there is no file of that name and it has no extension, `.mp4` is added. `video_bytes` are read in its place, where the dataset gives them.
     Writes `video_reader`, `total_frames`, `avg_fps`.
 
     A sample with `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`, is about the frames in [start, end) alone:
@@ -59,6 +61,7 @@ class OpenVideo(BaseTransform):
         backend: the library that decodes, as `VideoReader` names them; only the default is exact on every file.
         short_side: let the decoder's colour conversion scale frames to this short side, in pixels: faster on large videos, but
             not the pixels that `Resize` makes of full frames.
+        limits: what a video may ask for, as `VideoLimits` or a dict of its fields; None for `default_limits()`.
 
     Raises:
         ValueError: `io_backend` or `errors` is another, or the backend has no such option.
@@ -73,6 +76,7 @@ class OpenVideo(BaseTransform):
         errors: Literal["strict", "keep-good"] = "strict",
         backend: str = "auto",
         short_side: int | None = None,
+        limits: VideoLimits | dict[str, Any] | None = None,
     ) -> None:
         if io_backend not in ("disk", "local"):
             raise ValueError(f"OpenVideo reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
@@ -82,6 +86,7 @@ class OpenVideo(BaseTransform):
         self.errors = errors
         self.backend = backend
         self.short_side = short_side
+        self.limits = VideoLimits(**limits) if isinstance(limits, dict) else limits
 
     def transform(self, results: Sample) -> Sample:
         reader = VideoReader(
@@ -90,6 +95,7 @@ class OpenVideo(BaseTransform):
             errors=self.errors,
             backend=self.backend,
             short_side=self.short_side,
+            limits=self.limits,
         )
         if self.errors == "keep-good":
             results["num_replaced_frames"] = 0
@@ -102,16 +108,28 @@ class OpenVideo(BaseTransform):
         return results
 
     @staticmethod
-    def _source(results: Sample) -> Path | NamedBytes:
+    def _source(results: Sample) -> str | Path | NamedBytes:
         if "video_bytes" in results:
             content = results.pop("video_bytes")
             return NamedBytes(content.read() if isinstance(content, FileSlice) else content, results["filename"])
-        path = Path(results["filename"])
-        return path if path.suffix else path.with_suffix(".mp4")
+        return _with_suffix(results["filename"])
 
     def __repr__(self) -> str:
         options = f"errors={self.errors!r}, backend={self.backend!r}, short_side={self.short_side}"
+        if self.limits is not None:
+            options += f", limits={self.limits!r}"
         return f"OpenVideo(num_threads={self.num_threads}, {options})"
+
+
+def _with_suffix(filename: str | Path) -> str | Path:
+    """`filename`, or the mp4 file that is meant by it."""
+    if "://" in str(filename):
+        return filename
+    path = Path(filename)
+    if path.suffix.lower() in VIDEO_SUFFIXES or os.path.lexists(path):
+        return path
+    longer = path.with_name(f"{path.name}.mp4")
+    return longer if not path.suffix or longer.is_file() else path
 
 
 @TRANSFORMS.register_module(name=["DecodeVideo", "DecordDecode", "OpenCVDecode"])

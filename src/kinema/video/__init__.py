@@ -2,6 +2,7 @@
 
 from kinema.video.backends import Backend, FrameFolder, installed_backends, open_backend
 from kinema.video.index import PacketIndex
+from kinema.video.limits import VideoLimitError, VideoLimits, default_limits, set_default_limits
 from kinema.video.probe import VideoFacts, probe_video
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource
@@ -15,12 +16,16 @@ __all__ = [
     "TranscodeSettings",
     "Transcoded",
     "VideoFacts",
+    "VideoLimitError",
+    "VideoLimits",
     "VideoReader",
     "VideoSource",
     "VideoWriter",
+    "default_limits",
     "installed_backends",
     "open_backend",
     "probe_video",
+    "set_default_limits",
     "transcode",
     "write_video",
 ]

@@ -18,8 +18,9 @@ from kinema.video.contexts import let_go
 from kinema.video.damage import DamagedVideo, FrameLost, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
 from kinema.video.index import PacketIndex
+from kinema.video.limits import Watch
 from kinema.video.packets import PacketSource
-from kinema.video.source import VideoSource, reason_of
+from kinema.video.source import VideoSource, decoder_limits, reason_of
 
 # Their decoders leave out just the pictures that no other refers to.
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
@@ -44,11 +45,14 @@ class Decoder:
         source: what holds the video.
         num_threads: decoder threads.
         index: of this file; None reads it when it is first needed.
+        watch: holds the decoding to its limits; None for the usual ones.
     """
 
-    def __init__(self, source: VideoSource, num_threads: int, index: PacketIndex | None = None) -> None:
+    def __init__(
+        self, source: VideoSource, num_threads: int, index: PacketIndex | None = None, *, watch: Watch | None = None
+    ) -> None:
         self.owner = os.getpid()
-        self._packets = PacketSource(source, index)
+        self._packets = PacketSource(source, index, watch=watch)
         self._known_table: FrameTable | None = None
         self._num_threads = num_threads
         self._context = self._make_context()
@@ -74,7 +78,7 @@ class Decoder:
         context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
         context.copy_opaque = True  # each frame tells which packet it comes from
         # Without this a damaged picture is patched up from its neighbours and handed out as if it were right.
-        context.options = {"err_detect": "explode+crccheck"}
+        context.options = {"err_detect": "explode+crccheck", **decoder_limits(self._packets.watch.limits)}
         return context
 
     @property

@@ -22,6 +22,8 @@ from kinema.video.bitstream import (
 )
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.lasting import Lasting, LastingNotes, side_data_of
+from kinema.video.limits import Watch
+from kinema.video.source import over_network
 
 NO_TIME = np.iinfo(np.int64).min
 
@@ -35,6 +37,7 @@ _STARTS_AT_ANY_KEY_FRAME = frozenset(
 # Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
 _CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
 _BATCH_PACKETS = 1024
+_PACKET_BYTES = 600  # of memory for a packet, besides what it holds
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
 
 
@@ -222,7 +225,7 @@ def _never(packet: Packet | bytes) -> bool:
 
 
 def scan_packets(
-    container: InputContainer, stream: VideoStream, *, keep: int = 0
+    container: InputContainer, stream: VideoStream, watch: Watch, *, keep: int = 0
 ) -> tuple[PacketIndex, list[Packet] | None]:
     """Read all packets of `stream`, from where `container` stands, without decoding any.
 
@@ -232,7 +235,8 @@ def scan_packets(
     Args:
         container: at its start.
         stream: of the container.
-        keep: bytes of packets to keep.
+        watch: holds the reading to its limits.
+        keep: bytes of memory for packets to keep.
 
     Returns:
         The index, and the packets when they all fit into `keep` bytes.
@@ -240,11 +244,15 @@ def scan_packets(
     codec = _Codec(stream)
     walk = _Walk()
     kept: list[Packet] | None = []
-    for batch in _batches(container, stream):
+    num_kept_bytes = 0
+    for batch in _batches(container, stream, watch):
         walk.note(batch, codec)
+        watch.check_frames(len(walk.sizes))
+        watch.check_time()
         if kept is not None:
             kept += batch
-            if sum(walk.sizes) > keep:
+            num_kept_bytes += sum(packet.size for packet in batch) + len(batch) * _PACKET_BYTES
+            if num_kept_bytes > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
     starts_clearly = True
@@ -268,12 +276,12 @@ def scan_packets(
     return index, kept
 
 
-def _batches(container: InputContainer, stream: VideoStream) -> Iterator[list[Packet]]:
+def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
     """The packets that hold something, up to where the file breaks off."""
     batch: list[Packet] = []
     packets = cast(Generator[Packet, None, None], container.demux(stream))
     try:
-        for packet in packets:
+        for packet in over_network(packets, watch) if watch.is_remote else packets:
             if packet.is_corrupt:
                 break  # its bytes end with the file
             if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped

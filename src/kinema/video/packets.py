@@ -16,7 +16,8 @@ from kinema.video.contexts import new_context
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.index_cache import cache_index, cache_key, cached_index
 from kinema.video.lasting import Lasting
-from kinema.video.source import VideoSource, open_video, source_name
+from kinema.video.limits import Watch
+from kinema.video.source import VideoSource, open_video, over_network, source_name, watch_of
 
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
 _KEPT_BYTES = 32 * 2**20
@@ -33,13 +34,16 @@ class PacketSource:
     Args:
         source: what holds the video.
         index: of this file; None reads all packets when they are first needed.
+        watch: holds the reading to its limits; None for the usual ones.
 
     Attributes:
+        watch: see above.
         header_rate: frames per second as the header says; 0.0 when it does not.
     """
 
-    def __init__(self, source: VideoSource, index: PacketIndex | None = None) -> None:
+    def __init__(self, source: VideoSource, index: PacketIndex | None = None, *, watch: Watch | None = None) -> None:
         self._source = source
+        self.watch = watch or watch_of(source)
         self._container, self._stream = self._open()
         self.header_rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self._context_is_taken = False
@@ -55,7 +59,7 @@ class PacketSource:
     def index(self) -> PacketIndex:
         """What the packets tell."""
         if self._index is None:
-            index, self._kept = scan_packets(self._container, self._stream, keep=_KEPT_BYTES)
+            index, self._kept = scan_packets(self._container, self._stream, self.watch, keep=_KEPT_BYTES)
             self._next = index.num_packets
             self.replace_index(index)
             return index
@@ -77,6 +81,7 @@ class PacketSource:
         Raises:
             VideoError: the index is another file's.
         """
+        self.watch.check_time()
         if self._kept is not None:
             packet: Packet | None = self._kept[number]
             if starts and packet is not None and self.index.lasting:
@@ -114,7 +119,8 @@ class PacketSource:
         # Empty ones are the mark that flushes the decoder, or a frame that an AVI file dropped.
         self._close_demuxer()
         self._demuxer = cast(Generator[Packet, None, None], self._container.demux(self._stream))
-        return (packet for packet in self._demuxer if packet.size)
+        packets = over_network(self._demuxer, self.watch) if self.watch.is_remote else self._demuxer
+        return (packet for packet in packets if packet.size)
 
     def _close_demuxer(self) -> None:
         # PyAV leaves 150 bytes behind for each such generator that is dropped halfway without closing.
@@ -160,7 +166,7 @@ class PacketSource:
         self._demuxed, self._next = self._sized(), 0
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        container, stream = open_video(self._source)
+        container, stream = open_video(self._source, watch=self.watch)
         formats = container.format.name.split(",")
         if "mov" in formats or ("avi" in formats and not stream.codec_context.has_b_frames):
             # Their tables say all that FFmpeg would look for in every packet.

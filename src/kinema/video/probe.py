@@ -9,6 +9,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from kinema.video.limits import VideoLimits
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource, open_video, source_name
 
@@ -96,17 +97,18 @@ class VideoFacts:
     was_decoded: bool
 
 
-def probe_video(source: VideoSource, *, decode: bool = True) -> VideoFacts:
+def probe_video(source: VideoSource, *, decode: bool = True, limits: VideoLimits | None = None) -> VideoFacts:
     """Read what a video is.
 
     Args:
         source: path, bytes, seekable binary file object, or URL.
         decode: decode every frame to see whether all are good; False reads packets and the first frame only.
+        limits: what the video may ask for; None for `default_limits()`.
 
     Raises:
         VideoError: there is no such file, it is no video, or its first frame cannot be decoded.
     """
-    with VideoReader(source) as reader:
+    with VideoReader(source, limits=limits) as reader:
         num_frames = len(reader)
         keys = reader.index.key_frames
         timestamps = reader.timestamps_seconds
@@ -117,7 +119,7 @@ def probe_video(source: VideoSource, *, decode: bool = True) -> VideoFacts:
         np.unique([0, *keys, num_frames])
     )  # frames before the first key frame hang on one that is not shown
     num_bytes = _num_bytes(source)
-    container, stream = open_video(source)
+    container, stream = open_video(source, limits)
     with container:
         context = stream.codec_context
         return VideoFacts(

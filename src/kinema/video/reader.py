@@ -14,6 +14,7 @@ from kinema.video.backends.choosing import make_backend
 from kinema.video.backends.pyav import PyAVBackend
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
+from kinema.video.limits import VideoLimitError, VideoLimits, Watch, default_limits
 from kinema.video.source import VideoSource, source_name
 
 # A time that was computed from a frame's number must find that frame.
@@ -40,6 +41,8 @@ class VideoReader:
         short_side: let the colour conversion scale the frames so that their short side has this many pixels. Saves memory and some
             time on large frames, but the pixels are FFmpeg's averages over areas, not those of `Resize`. PyAV only.
         size: likewise, to (height, width).
+        limits: what the file may ask for (pixels, frames, memory, seconds); None for `default_limits()`. What is above is a
+            `VideoError` that names the limit.
 
     Raises:
         VideoError: there is no such file, or it is no video.
@@ -58,6 +61,7 @@ class VideoReader:
         index: PacketIndex | None = None,
         short_side: int | None = None,
         size: tuple[int, int] | None = None,
+        limits: VideoLimits | None = None,
     ) -> None:
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
@@ -65,14 +69,15 @@ class VideoReader:
             raise ValueError(f"errors must be 'strict' or 'keep-good', got {errors!r}")
         _check_size(short_side, size)
         if backend == "auto":
-            backend = "frames" if isinstance(source, (str, Path)) and Path(source).is_dir() else "pyav"
+            backend = "frames" if _is_folder(source) else "pyav"
         own_options = {"errors='keep-good'": errors != "strict", "index": index, "short_side": short_side, "size": size}
         refused = [name for name, value in own_options.items() if value not in (None, False)]
         if backend != "pyav" and refused:
             raise ValueError(f"the video backend {backend!r} has no {' and no '.join(refused)}: use backend='pyav'")
         self._source = source
         self._backend_name = backend
-        self._options = {"num_threads": num_threads, "rotate": rotate}
+        self._limits = limits or default_limits()
+        self._options = {"num_threads": num_threads, "rotate": rotate, "limits": self._limits}
         self._pyav_options = {"index": index, "short_side": short_side, "size": size}
         self._errors = errors
         self._num_replaced = 0
@@ -149,7 +154,9 @@ class VideoReader:
             The error that names the first frame that cannot be decoded and the number of good ones; None when all is well.
         """
         with self._lock:
-            return self._current_pyav("find_damage").damage()
+            backend = self._current_pyav("find_damage")
+            backend.watch.stop()
+            return backend.damage()
 
     # ---- frames
 
@@ -216,19 +223,23 @@ class VideoReader:
                 return np.empty((0, backend.height, backend.width, 3), np.uint8)
             try:
                 return self._decode(backend, wanted, stays=stays)
+            except VideoLimitError:
+                raise
             except VideoError:
                 if self._errors == "strict":
                     raise
             return self._decode(backend, self._replaced(wanted), stays=False)
 
-    @staticmethod
-    def _decode(backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
+    def _decode(self, backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
         ascending, row_of = np.unique(wanted, return_inverse=True)
         if isinstance(backend, PyAVBackend):
             frames = backend.decode(ascending, stays=stays)
         else:
             frames = backend.decode(ascending)
-        return frames if np.array_equal(ascending, wanted) else frames[row_of]
+        if np.array_equal(ascending, wanted):
+            return frames
+        Watch(self._limits, self._name).check_memory(len(wanted), *frames.shape[1:])
+        return frames[row_of]
 
     def _checked(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         wanted = np.asarray(indices)
@@ -273,6 +284,8 @@ class VideoReader:
         if self._backend is None or self._owner != os.getpid():
             self._backend = self._open()
             self._owner = os.getpid()
+        if isinstance(self._backend, PyAVBackend):
+            self._backend.watch.start()
         return self._backend
 
     def _current_pyav(self, what: str) -> PyAVBackend:
@@ -303,6 +316,13 @@ class VideoReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=ForkSafeLock())
+
+
+def _is_folder(source: VideoSource) -> bool:
+    try:
+        return isinstance(source, (str, Path)) and Path(source).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _check_size(short_side: int | None, size: tuple[int, int] | None) -> None:

@@ -11,6 +11,8 @@ from kinema.compat.parts.fileio import BackendArgs, get, put
 from kinema.errors import KinemaError
 from kinema.transforms import rescale_size as _rescale_size
 from kinema.transforms.geometry import INTERPOLATIONS
+from kinema.video.images import image_size
+from kinema.video.limits import Watch, default_limits
 
 Scale = float | Sequence[float]
 
@@ -59,8 +61,10 @@ def imfrombytes(
     _check_backend(backend)
     _check_choice(flag, _FLAGS, "flag")
     _check_choice(channel_order, ("bgr", "rgb"), "channel_order")
-    data = np.frombuffer(content, np.uint8)
-    image = cv2.imdecode(data, _FLAGS[flag]) if len(data) else None
+    size = image_size(content)
+    if size is not None:
+        Watch(default_limits(), "this image").check_size(*size)
+    image = None if size is None else cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[flag])
     if image is None:
         raise KinemaError("these bytes are no image that OpenCV can read")
     if channel_order == "rgb" and image.ndim == 3 and image.shape[2] == 3:

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from kinema.errors import KinemaError, VideoError
-from kinema.video.source import VideoSource, open_video, source_name
+from kinema.video.limits import VideoLimits, Watch
+from kinema.video.source import VideoSource, open_video, path_of, watch_of
 
 # Where in the library's own source code a check failed: noise to everybody else.
 _PLACE_IN_SOURCE = re.compile(r"(\[[\d:]+\] )?\S*/src/\S+?:\d+[:,] ")
@@ -66,30 +67,37 @@ class CheckedSource:
 
     Attributes:
         source: as the user gave it.
+        watch: holds it to its limits.
         name: what messages call it.
         stream_index: place of the stream among all streams of the file.
         is_best_stream: FFmpeg would choose this stream too, were it free to.
     """
 
     source: VideoSource
+    watch: Watch
     name: str
     stream_index: int
     is_best_stream: bool
 
     @classmethod
-    def check(cls, source: VideoSource) -> "CheckedSource":
-        """Raises VideoError: there is no such file, or it is no video. TypeError: it is nothing that can be read."""
-        container, stream = open_video(source)
+    def check(cls, source: VideoSource, limits: VideoLimits | None = None) -> "CheckedSource":
+        """Raises VideoError: there is no such file, it is no video, or above a limit. TypeError: it is nothing that can be read."""
+        watch = watch_of(source, limits)
+        if watch.is_remote:
+            raise VideoError(
+                f"{watch.name}: only backend='pyav' opens addresses, with time-outs: use it, or download the file first"
+            )
+        container, stream = open_video(source, watch=watch)
         with container:
             best = container.streams.best("video")
-            return cls(source, source_name(source), stream.index, best is None or best.index == stream.index)
+            return cls(source, watch, watch.name, stream.index, best is None or best.index == stream.index)
 
     def target(self) -> str | io.BytesIO:
-        """Absolute path or URL, or the content of what has no path."""
-        if isinstance(self.source, str) and "://" in self.source:
-            return self.source
+        """Absolute path, or the content of what has no path."""
         if isinstance(self.source, (str, Path)):
-            return str(Path(self.source).absolute())  # FFmpeg would take a relative "a:b.mp4" for a protocol named a
+            return str(
+                Path(path_of(self.source)).absolute()
+            )  # FFmpeg would take a relative "a:b.mp4" for a protocol named a
         if isinstance(self.source, bytes):
             return io.BytesIO(self.source)
         self.source.seek(0)
@@ -97,7 +105,7 @@ class CheckedSource:
 
     def rotation_quarter_turns(self) -> int:
         """Counter-clockwise quarter turns that the file asks for, in [0, 4). Decodes one frame: only a frame tells."""
-        container, stream = open_video(self.source)
+        container, stream = open_video(self.source, watch=self.watch)
         stream.codec_context.thread_count = 1  # it is dropped halfway; see contexts.let_go
         with container, errors_of("PyAV", self.name):
             frame = next(container.decode(stream), None)

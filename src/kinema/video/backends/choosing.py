@@ -8,6 +8,7 @@ from kinema.video.backends.frame_folder import FrameFolder
 from kinema.video.backends.libraries import LIBRARIES, reason_for_absence
 from kinema.video.backends.locked import LockedBackend
 from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource, source_name
 
 # What VideoReader(backend=...) takes; torchcodec's devices are those of torch.
@@ -25,7 +26,9 @@ def installed_backends() -> dict[str, str | None]:
     return {name: reason_for_absence(name) for name in LIBRARIES}
 
 
-def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
+def open_backend(
+    name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True, limits: VideoLimits | None = None
+) -> Backend:
     """Open a video with one of the libraries. Threads may share what this returns: they take turns.
 
     Args:
@@ -34,6 +37,7 @@ def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate
         source: what VideoReader takes; a folder for "frames".
         num_threads: decoder threads. Does not change frames.
         rotate: turn the frames as the file's rotation metadata says.
+        limits: what the video may ask for; None for `default_limits()`.
 
     Raises:
         ValueError: there is no backend of this name.
@@ -41,27 +45,29 @@ def open_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate
         VideoError: there is no such file, or it is no video.
         TypeError: `source` is nothing that can be read.
     """
-    backend = make_backend(name, source, num_threads=num_threads, rotate=rotate)
+    backend = make_backend(name, source, num_threads=num_threads, rotate=rotate, limits=limits)
     return backend if isinstance(backend, FrameFolder) else LockedBackend(backend)  # a folder is not opened
 
 
-def make_backend(name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> Backend:
+def make_backend(
+    name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True, limits: VideoLimits | None = None
+) -> Backend:
     """`open_backend` for callers that lock it themselves."""
     if name == "pyav":
-        return PyAVBackend(source, num_threads=num_threads, rotate=rotate)
+        return PyAVBackend(source, num_threads=num_threads, rotate=rotate, limits=limits)
     if torchcodec := _TORCHCODEC.fullmatch(name):
         from kinema.video.backends.torchcodec import TorchcodecBackend
 
-        return TorchcodecBackend(source, torchcodec[1] or "cpu", num_threads=num_threads, rotate=rotate)
+        return TorchcodecBackend(source, torchcodec[1] or "cpu", num_threads=num_threads, rotate=rotate, limits=limits)
     if name == "decord":
         from kinema.video.backends.decord import DecordBackend
 
-        return DecordBackend(source, num_threads=num_threads, rotate=rotate)
+        return DecordBackend(source, num_threads=num_threads, rotate=rotate, limits=limits)
     if name == "opencv":
         from kinema.video.backends.opencv import OpenCVBackend
 
-        return OpenCVBackend(source, num_threads=num_threads, rotate=rotate)
+        return OpenCVBackend(source, num_threads=num_threads, rotate=rotate, limits=limits)
     if name == "frames":
         # Image files have no rotation, or OpenCV applies it, and are read one by one.
-        return FrameFolder(source if isinstance(source, (str, Path)) else source_name(source))
+        return FrameFolder(source if isinstance(source, (str, Path)) else source_name(source), limits=limits)
     raise ValueError(f"there is no video backend {name!r}: use one of {', '.join(NAMES)}")

@@ -8,6 +8,7 @@ import numpy as np
 from kinema.errors import VideoError
 from kinema.video.backends.base import CheckedSource, errors_of
 from kinema.video.backends.libraries import load_library
+from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource
 
 
@@ -17,18 +18,21 @@ class DecordBackend:
     decord reads ahead in a thread: in a damaged file a call for good frames may fail as well, one time and not another.
 
     Args:
-        source: path, bytes, seekable binary file object, or URL; what has no path is read into memory.
+        source: path, bytes, or seekable binary file object; what has no path is read into memory.
         num_threads: decoder threads.
         rotate: turn the frames as the file's rotation metadata says.
+        limits: what the file may ask for; None for `default_limits()`.
 
     Raises:
         MissingDependencyError: decord does not load.
         VideoError: there is no such file, it is no video, or decord would read another of its video streams.
     """
 
-    def __init__(self, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> None:
+    def __init__(
+        self, source: VideoSource, *, num_threads: int = 1, rotate: bool = True, limits: VideoLimits | None = None
+    ) -> None:
         self._library = load_library("decord")
-        self._checked = CheckedSource.check(source)
+        self._checked = CheckedSource.check(source, limits)
         if not self._checked.is_best_stream:
             raise VideoError(
                 f"{self._checked.name}: decord cannot be told to read the first of several video streams: "
@@ -39,6 +43,7 @@ class DecordBackend:
         self._undone_quarter_turns = 0 if rotate else self._checked.rotation_quarter_turns()
         self._reader: Any = self._open()
         self.num_frames = len(self._reader)
+        self._checked.watch.check_frames(self.num_frames)
         with errors_of("decord", self._checked.name):
             self.fps = float(self._reader.get_avg_fps())
 
@@ -68,6 +73,8 @@ class DecordBackend:
             return starts_and_ends[:, 0].astype(np.float64)
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
+        if "_shape" in self.__dict__:
+            self._checked.watch.check_memory(len(indices), *self._shape)
         reader, self._reader = self._reader or self._open(), None  # one that fails is not asked again
         with errors_of("decord", self._checked.name):
             batch = reader.get_batch(indices)

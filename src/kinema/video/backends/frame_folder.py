@@ -11,6 +11,7 @@ import numpy as np
 
 from kinema.errors import VideoError
 from kinema.video.images import read_image
+from kinema.video.limits import VideoLimits, Watch, default_limits
 
 Modality = Literal["RGB", "Flow"]
 
@@ -29,6 +30,7 @@ class FrameFolder:
             that is no flow, for flow the pair `flow_x_00001.jpg`, `flow_y_00001.jpg` or `x_00001.jpg`, `y_00001.jpg`.
         modality: "RGB" for colours, "Flow" for the two components of optical flow, stored as grey images.
         fps: frames per second; a folder does not tell. 0.0 when unknown.
+        limits: what the images may ask for; None for `default_limits()`.
 
     Attributes:
         filename_tmpl: the one given or found.
@@ -43,13 +45,20 @@ class FrameFolder:
     """
 
     def __init__(
-        self, path: str | Path, filename_tmpl: str | None = None, *, modality: Modality = "RGB", fps: float = 0.0
+        self,
+        path: str | Path,
+        filename_tmpl: str | None = None,
+        *,
+        modality: Modality = "RGB",
+        fps: float = 0.0,
+        limits: VideoLimits | None = None,
     ) -> None:
         if modality not in ("RGB", "Flow"):
             raise ValueError(f"modality must be 'RGB' or 'Flow', got {modality!r}")
         if fps < 0:
             raise ValueError(f"fps must not be negative, got {fps}")
         self.path = Path(path)
+        self._watch = Watch(limits or default_limits(), str(path))
         self.modality = modality
         self.fps = float(fps)
         if not self.path.is_dir():
@@ -65,6 +74,7 @@ class FrameFolder:
         numbers = self._numbers(names)
         self.start_index = numbers[0]
         self.num_frames = len(numbers)
+        self._watch.check_frames(self.num_frames)
 
     def _numbers(self, names: list[str]) -> list[int]:
         """Numbers in the files' names, ascending, without gaps, the same for both axes of flow."""
@@ -124,7 +134,9 @@ class FrameFolder:
         Raises:
             VideoError: a file is no image, or of another size than the first.
         """
-        out = np.empty((len(indices), *self._shape, 3 if self.modality == "RGB" else 2), np.uint8)
+        channels = 3 if self.modality == "RGB" else 2
+        self._watch.check_memory(len(indices), *self._shape, channels)
+        out = np.empty((len(indices), *self._shape, channels), np.uint8)
         for place, index in enumerate(indices.tolist()):
             frame = self._read(index)
             if frame.shape[:2] != self._shape:
@@ -137,8 +149,8 @@ class FrameFolder:
     def _read(self, index: int) -> np.ndarray:
         files = [self.path / self._file_name(axis, self.start_index + index) for axis in self._axes]
         if self.modality == "RGB":
-            return read_image(files[0])
-        x, y = (read_image(file, grey=True) for file in files)
+            return read_image(files[0], limits=self._watch.limits)
+        x, y = (read_image(file, grey=True, limits=self._watch.limits) for file in files)
         if x.shape != y.shape:
             raise VideoError(f"{files[1]}: is {y.shape[1]}x{y.shape[0]}, {files[0].name} is {x.shape[1]}x{x.shape[0]}")
         return np.stack([x, y], axis=-1)

@@ -12,6 +12,7 @@ from kinema.errors import VideoError
 from kinema.video.backends.base import CheckedSource, errors_of
 from kinema.video.backends.libraries import load_library
 from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource
 
 
@@ -22,21 +23,24 @@ class OpenCVBackend:
     from the packets, by PyAV.
 
     Args:
-        source: path, bytes, seekable binary file object, or URL; what has no path goes through a temporary file.
+        source: path, bytes, or seekable binary file object; what has no path goes through a temporary file.
         num_threads: decoder threads.
         rotate: turn the frames as the file's rotation metadata says.
+        limits: what the file may ask for; None for `default_limits()`.
 
     Raises:
         VideoError: there is no such file, it is no video, or OpenCV has no decoder for it.
     """
 
-    def __init__(self, source: VideoSource, *, num_threads: int = 1, rotate: bool = True) -> None:
+    def __init__(
+        self, source: VideoSource, *, num_threads: int = 1, rotate: bool = True, limits: VideoLimits | None = None
+    ) -> None:
         self._library = load_library("opencv")
-        self._checked = CheckedSource.check(source)
+        self._checked = CheckedSource.check(source, limits)
         self._num_threads = num_threads
         self._rotate = rotate
         self._temporary_file: Path | None = None
-        with closing(PyAVBackend(source, rotate=rotate)) as packets:
+        with closing(PyAVBackend(source, rotate=rotate, limits=limits)) as packets:
             self.num_frames = packets.num_frames
             self.fps = packets.fps
             self.width, self.height = packets.width, packets.height
@@ -66,10 +70,11 @@ class OpenCVBackend:
 
     @cached_property
     def timestamps_seconds(self) -> np.ndarray:
-        with closing(PyAVBackend(self._checked.source)) as packets:
+        with closing(PyAVBackend(self._checked.source, limits=self._checked.watch.limits)) as packets:
             return packets.timestamps_seconds
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
+        self._checked.watch.check_memory(len(indices), self.height, self.width)
         out = np.empty((len(indices), self.height, self.width, 3), np.uint8)
         for place, index in enumerate(indices.tolist()):
             out[place] = self._frame(index)

@@ -13,7 +13,8 @@ from kinema.video.convert import FrameConverter
 from kinema.video.damage import FrameLost
 from kinema.video.decoder import Decoder
 from kinema.video.index import PacketIndex
-from kinema.video.source import VideoSource, reason_of, source_name
+from kinema.video.limits import VideoLimits
+from kinema.video.source import VideoSource, reason_of, watch_of
 
 # A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
 _RATE_TOLERANCE = 0.01
@@ -58,6 +59,7 @@ class PyAVBackend:
         index: of this file, from an earlier reader; None reads all packets.
         short_side: let the colour conversion scale frames to this, in pixels.
         size: likewise, to this height and width.
+        limits: what the file may ask for; None for `default_limits()`.
 
     Raises:
         VideoError: there is no such file, or it is no video.
@@ -72,16 +74,20 @@ class PyAVBackend:
         index: PacketIndex | None = None,
         short_side: int | None = None,
         size: tuple[int, int] | None = None,
+        limits: VideoLimits | None = None,
     ) -> None:
-        self._name = source_name(source)
+        self.watch = watch_of(source, limits)
+        self._name = self.watch.name
+        self.watch.start()
         self._decoder = self._opened(source, num_threads, index)
+        self.watch.stop()
         self._rotate, self._short_side, self._size = rotate, short_side, size
         self._known_converter: FrameConverter | None = None
         self._known_lost: dict[int, str] | None = None
 
     def _opened(self, source: VideoSource, num_threads: int, index: PacketIndex | None) -> Decoder:
         try:
-            return Decoder(source, num_threads, index)
+            return Decoder(source, num_threads, index, watch=self.watch)
         except Exception as error:
             if _is_said_well(error) or isinstance(error, TypeError):  # `source` is nothing that can be read
                 raise
@@ -97,6 +103,7 @@ class PyAVBackend:
     def index(self) -> PacketIndex:
         """What the packets tell."""
         index = self._decoder.index
+        self.watch.check_frames(index.num_frames)
         if index.num_frames == 0:
             raise VideoError(f"{self._name}: has a video stream without any frame")
         return index
@@ -163,6 +170,7 @@ class PyAVBackend:
             nonlocal out
             converter = self._converter(frame)
             if out is None:
+                self.watch.check_memory(len(numbers), *converter.shown)
                 out = np.empty((len(numbers), *converter.shown, 3), np.uint8)
             if (frame.height, frame.width) != converter.stored:
                 height, width = converter.stored

@@ -10,6 +10,7 @@ from kinema.errors import MissingDependencyError, VideoError
 from kinema.video.backends.base import CheckedSource, errors_of
 from kinema.video.backends.libraries import load_library
 from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource
 
 
@@ -17,21 +18,30 @@ class TorchcodecBackend:
     """A `Backend` over `torchcodec.decoders.VideoDecoder` in its exact seek mode.
 
     Args:
-        source: path, bytes, seekable binary file object, or URL.
+        source: path, bytes, or seekable binary file object.
         device: "cpu", "cuda" or "cuda:1", ...: where to decode. Frames come back to the CPU as arrays.
         num_threads: decoder threads, on the CPU.
         rotate: turn the frames as the file's rotation metadata says.
+        limits: what the file may ask for; None for `default_limits()`.
 
     Raises:
         MissingDependencyError: torchcodec does not load or is too old, or torch sees no CUDA device.
         VideoError: there is no such file, or it is no video.
     """
 
-    def __init__(self, source: VideoSource, device: str = "cpu", *, num_threads: int = 1, rotate: bool = True) -> None:
+    def __init__(
+        self,
+        source: VideoSource,
+        device: str = "cpu",
+        *,
+        num_threads: int = 1,
+        rotate: bool = True,
+        limits: VideoLimits | None = None,
+    ) -> None:
         self._library = load_library("torchcodec")
         if device != "cpu":
             _check_cuda(device)
-        self._checked = CheckedSource.check(source)
+        self._checked = CheckedSource.check(source, limits)
         self._device = device
         self._num_threads = num_threads
         self._decoder: Any = self._open()
@@ -39,6 +49,7 @@ class TorchcodecBackend:
         applied = _applied_quarter_turns(metadata)
         self._undone_quarter_turns = 0 if rotate else applied
         self.num_frames: int = metadata.num_frames
+        self._checked.watch.check_frames(self.num_frames)
         self.fps = float(metadata.average_fps or 0)
         self.width: int = metadata.width
         self.height: int = metadata.height
@@ -63,7 +74,7 @@ class TorchcodecBackend:
         Raises:
             VideoError: torchcodec counts other frames than the packets say.
         """
-        with closing(PyAVBackend(self._checked.source)) as packets:
+        with closing(PyAVBackend(self._checked.source, limits=self._checked.watch.limits)) as packets:
             if packets.num_frames != self.num_frames:
                 raise VideoError(
                     f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {packets.num_frames}, so their times "
@@ -72,6 +83,7 @@ class TorchcodecBackend:
             return np.sort(packets.timestamps_seconds)  # torchcodec's order
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
+        self._checked.watch.check_memory(len(indices), self.height, self.width)
         decoder, self._decoder = self._decoder or self._open(), None  # one that fails is not asked again
         with errors_of("torchcodec", self._checked.name):
             frames: np.ndarray = decoder.get_frames_at(indices.tolist()).data.cpu().numpy()
