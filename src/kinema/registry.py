@@ -201,6 +201,10 @@ class Registry:
             return entry.part
         return self.parent._find(name) if self.parent is not None else None
 
+    def is_own(self, part: Part) -> bool:
+        """True when `part` is one that Kinema itself registered, in the whole family."""
+        return any(entry.part is part for entry in self._root._own.values())
+
     def import_from_location(self) -> None:
         """Import the modules that hold this registry's parts, and the plug-ins, once."""
         if self._imported:

@@ -1,5 +1,7 @@
 import io
 import json
+import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from kinema.datasets import ShardDataset, VideoDataset, build_dataloader, write_shards
 from kinema.datasets.shard_index import INDEX_FILE
 from kinema.errors import AnnotationError, VideoError
+from kinema.video.slices import FileSlice
 
 READ = [{"type": "OpenVideo"}, {"type": "SampleFrames", "clip_len": 2}, {"type": "DecodeVideo"}]
 
@@ -174,3 +177,184 @@ def test_a_shard_that_was_cut_off_is_named(shards):
     (shards / "shard-000000.tar").unlink()
     with pytest.raises(VideoError, match=r"shard-000000\.tar: cannot be read: No such file"):
         sliced.read()
+
+
+# ---- hostile files
+
+
+def entries_of(folder):
+    with np.load(folder / INDEX_FILE) as arrays:
+        return dict(arrays)
+
+
+def facts_of(entries, **changes):
+    facts = json.loads(entries["facts"].tobytes()) | changes
+    return np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+
+
+def test_an_index_that_was_cut_off_anywhere_is_named(shards):
+    whole = (shards / INDEX_FILE).read_bytes()
+    for length in [*range(0, len(whole) - 1, 211), len(whole) - 1]:
+        (shards / INDEX_FILE).write_bytes(whole[:length])
+        with pytest.raises(
+            AnnotationError, match=r"kinema-index\.npz: .*: remove kinema-index\.npz, and it is made anew"
+        ):
+            ShardDataset(shards)
+    (shards / INDEX_FILE).unlink()
+    assert len(ShardDataset(shards)) == 7
+
+
+def test_an_index_with_any_byte_changed_is_read_or_named(shards):
+    whole = (shards / INDEX_FILE).read_bytes()
+    for place in range(0, len(whole), 97):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        (shards / INDEX_FILE).write_bytes(changed)
+        try:
+            ShardDataset(shards)
+        except AnnotationError as error:
+            message = str(error)
+            assert "kinema-index.npz" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shard": None}, "lacks the entry 'shard'"),
+        ({"labels": np.zeros(3, dtype=np.int32)}, "its label_counts do not add up to its 3 labels"),
+        ({"label_counts": np.full(7, 2)}, "its label_counts do not add up to its 7 labels"),
+        ({"label_counts": np.ones(6, dtype=np.int64)}, "it has 6 label_counts of 7 clips"),
+        ({"sizes": np.full(7, 10**12)}, "a clip lies outside of its shard"),
+        ({"sizes": np.full(7, -1)}, "a clip lies outside of its shard"),
+        ({"sizes": np.full(7, 2**63 - 1)}, "a clip lies outside of its shard"),
+        ({"offsets": np.full(7, -5)}, "a clip lies outside of its shard"),
+        ({"offsets": np.zeros(5, dtype=np.int64)}, "it has 5 offsets of 7 clips"),
+        ({"shard": np.full(7, 99, dtype=np.int32)}, "a clip lies in a shard that it does not name"),
+        ({"shard": np.zeros(0, dtype=np.int32)}, "it has 7 offsets of 0 clips"),
+        ({"lengths": np.full(7, -1, dtype=np.int32)}, "its lengths do not add up"),
+        ({"lengths": np.full(7, 2**40)}, "its lengths do not add up"),
+        ({"shard_bytes": np.zeros((2, 2), dtype=np.int64)}, "the entry 'shard_bytes' is of type <i8 and shape"),
+        ({"sizes": np.ones(7)}, "the entry 'sizes' is of type <f8"),
+        ({"sizes": np.array([{}] * 7, dtype=object)}, "is no index of shards|is of type"),
+        ({"other": np.ones(7)}, "holds the entry 'other.npy', which no index has"),
+        ({"clip_starts": np.ones(3)}, "it has 3 clip_starts of 7 clips"),
+        ({"facts": {"shards": ["../shard-000000.tar"]}}, "a shard lies in another folder"),
+        ({"facts": {"shards": [1]}}, "the names of shards or classes are no texts"),
+        ({"facts": {"shards": []}}, "sizes of 0 shards"),
+        ({"facts": {"clip_unit": "hours"}}, "parts of clips are in 'hours'"),
+        ({"facts": {"class_names": ["a\nb"]}}, "has a line break"),
+        ({"facts": np.frombuffer(b"[" * 100_000, dtype=np.uint8)}, "is no index of shards"),
+    ],
+)
+def test_an_index_that_does_not_go_together_is_named(shards, changes, message):
+    entries = entries_of(shards)
+    for name, value in changes.items():
+        entries[name] = facts_of(entries, **value) if isinstance(value, dict) else value
+    np.savez(shards / INDEX_FILE, **{name: one for name, one in entries.items() if one is not None})
+    with pytest.raises(AnnotationError, match=rf"kinema-index\.npz: .*(?:{message}).*: remove kinema-index\.npz"):
+        ShardDataset(shards)
+
+
+def test_an_index_is_never_larger_in_memory_than_on_the_disk(shards):
+    entries = entries_of(shards)
+    np.savez_compressed(shards / INDEX_FILE, **(entries | {"texts": np.zeros(10**8, dtype=np.uint8)}))
+    with pytest.raises(AnnotationError, match=r"is compressed, which no index is: remove"):
+        ShardDataset(shards)
+    np.savez(shards / INDEX_FILE, **entries)
+    content = (shards / INDEX_FILE).read_bytes()
+    at = content.index(b"'shape': (7,), }")
+    huge = content[:at] + b"'shape': (10**9,), }"[:16] + content[at + 16 :]
+    (shards / INDEX_FILE).write_bytes(huge)
+    with pytest.raises(AnnotationError, match=r"kinema-index\.npz: .*: remove"):
+        ShardDataset(shards)
+    assert content[at : at + 16] == b"'shape': (7,), }"
+    (shards / INDEX_FILE).write_bytes(content.replace(b"'shape': (7,), }    ", b"'shape': (70000,), }"))
+    with pytest.raises(AnnotationError, match=r"kinema-index\.npz: .*: remove"):
+        ShardDataset(shards)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_pipes_are_never_waited_for(tmp_path, shards):
+    (shards / INDEX_FILE).unlink()
+    os.mkfifo(shards / INDEX_FILE)
+    with pytest.raises(AnnotationError, match=r"kinema-index\.npz: is a pipe, expected a regular file: remove"):
+        ShardDataset(shards)
+    (shards / INDEX_FILE).unlink()
+    os.mkfifo(shards / "x.tar")
+    with pytest.raises(
+        AnnotationError, match=r"x\.tar: cannot be read as a tar file: is a pipe, expected a regular file"
+    ):
+        ShardDataset(shards)
+    (tmp_path / "train.txt").write_text("x.mp4 0\n")
+    for target in ("fifo", "/dev/zero"):
+        (tmp_path / "x.mp4").unlink(missing_ok=True)
+        os.mkfifo(tmp_path / "x.mp4") if target == "fifo" else (tmp_path / "x.mp4").symlink_to(target)
+        with pytest.raises(
+            AnnotationError, match=r"x\.mp4: cannot be read: is a (pipe|device), expected a regular file"
+        ):
+            write_shards(VideoDataset("train.txt", data_root=tmp_path), tmp_path / f"of_{Path(target).name}")
+    with pytest.raises(VideoError, match="is a pipe, expected a regular file"):
+        FileSlice(str(shards / "x.tar"), 0, 10).read()
+
+
+def write_tar(path, *members):
+    """Members of (name, kind, size in the header, content)."""
+    with path.open("wb") as file:
+        for name, kind, size, content in members:
+            header = tarfile.TarInfo(name)
+            header.type = kind
+            header.linkname = "other" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            header.size = max(size, 0)
+            block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+            if size < 0:
+                block[124:136] = b"\xff" + (size % (1 << 88)).to_bytes(11, "big")  # GNU's binary form
+                block[148:156] = b"        "
+                block[148:156] = b"%06o\0 " % sum(block)
+            file.write(block + content + b"\0" * (-len(content) % 512))
+        file.write(b"\0" * 1024)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("1.mp4", b"0", -512, b"")], r"negative|has a size of -512 bytes|cannot be read as a tar file"),
+        (
+            [("1.mp4", b"0", -1024, b"x" * 512), ("2.mp4", b"0", 3, b"abc")],
+            "negative|has a size of|cannot be read as a tar",
+        ),
+        ([("1.mp4", tarfile.SYMTYPE, 0, b"")], r"the member '1\.mp4' is a link"),
+        ([("1.mp4", tarfile.LNKTYPE, 0, b"")], r"the member '1\.mp4' is a link"),
+        ([("1.mp4", tarfile.GNUTYPE_SPARSE, 3, b"abc")], r"the member '1\.mp4' has holes|cannot be read as a tar"),
+        ([("1.mp4", b"0", 10**12, b"abc")], r"ends in the member '1\.mp4', of 1000000000000 bytes"),
+        ([("1.mp4", b"0", 10**6, b"abc")], r"ends in the member '1\.mp4', of 1000000 bytes"),
+        ([("x", tarfile.GNUTYPE_LONGNAME, 10**11, b"abc")], "cannot be read as a tar file: a header of"),
+        ([("x", tarfile.XHDTYPE, 10**11, b"abc")], "cannot be read as a tar file: a header of"),
+        ([("x", tarfile.GNUTYPE_LONGNAME, 3, b"abc")] * 3000, "cannot be read as a tar file"),
+        ([("1\n2.mp4", b"0", 3, b"abc")], r"the name '.*1\\n2\.mp4' has a line break"),
+        ([("1.mp4", b"0", 3, b"abc"), ("1.json", b"0", 5000, b"[" * 5000)], r"the member '1\.json' is no JSON"),
+        (
+            [("1.mp4", b"0", 3, b"abc"), ("1.json", b"0", 16, b'{"labels": [{}]}')],
+            "labels that are neither numbers nor texts",
+        ),
+        (
+            [("1.mp4", b"0", 3, b"abc"), ("1.json", b"0", 23, b'{"start_seconds":"now"}')],
+            "no number for 'start_seconds'",
+        ),
+        (
+            [("1.mp4", b"0", 3, b"abc"), ("1.json", b"0", 23, b'{"start_seconds": 1e99}')],
+            "no number for 'start_seconds'",
+        ),
+    ],
+)
+def test_wild_tar_files_are_named(tmp_path, members, message):
+    write_tar(tmp_path / "a.tar", *members)
+    with pytest.raises(AnnotationError, match=rf"(?:{message})") as caught:
+        ShardDataset(tmp_path)
+    assert "a.tar" in str(caught.value) or "shards" in str(caught.value) or str(tmp_path) in str(caught.value)
+
+
+def test_a_slice_outside_of_its_file_allocates_nothing(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"x" * 100)
+    for offset, count in ((0, 10**12), (10**12, 1), (-1, 5), (5, -1)):
+        with pytest.raises(VideoError, match=r"a\.tar: ends at byte 100, expected"):
+            FileSlice(str(tmp_path / "a.tar"), offset, count).read()

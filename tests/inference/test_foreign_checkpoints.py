@@ -142,5 +142,5 @@ def test_a_recognizer_that_could_not_be_loaded_again_is_not_saved(tmp_path: Path
 
 
 def test_a_config_beside_a_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="a checkpoint folder brings its own config: leave it out"):
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
         kinema.load(tmp_path, config={})

@@ -1,10 +1,12 @@
 """The text of a config that was written out in full, read without running it."""
 
 import ast
+import warnings
 from typing import Any
 
 from kinema.errors import ConfigError
 
+MOST_CHARACTERS = 1 << 19  # a config is some ten thousand
 _CALLS = {"dict": dict, "list": list, "tuple": tuple, "set": set}
 
 
@@ -18,10 +20,22 @@ def parse_config_text(text: str, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is no such text; names the line.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{where}: is no config: it has {len(text)} characters, {MOST_CHARACTERS} are the most")
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings():  # of odd escapes and the like, which say nothing about a config
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+        return _assignments(tree, where)
+    except UnicodeError:
+        raise ConfigError(f"{where}: is no config: it holds characters that are no text") from None
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{where}:{getattr(error, 'lineno', 1)}: is no config: {error.args[0]}") from None
+    except (RecursionError, MemoryError):
+        raise ConfigError(f"{where}: is no config: it is nested too deep") from None
+
+
+def _assignments(tree: ast.Module, where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for statement in tree.body:
         if not (
@@ -39,7 +53,11 @@ def parse_config_text(text: str, where: str) -> dict[str, Any]:
 def _value(node: ast.expr, where: str) -> Any:
     match node:
         case ast.Dict(keys=keys, values=values) if all(keys):
-            return {_value(key, where): _value(one, where) for key, one in zip(keys, values, strict=True) if key}
+            pairs = [(_value(key, where), _value(one, where)) for key, one in zip(keys, values, strict=True) if key]
+            try:
+                return dict(pairs)
+            except TypeError as error:  # a list as a key
+                raise ConfigError(f"{where}:{node.lineno}: a dict cannot be made: {error}") from None
         case ast.List(elts=parts):
             return [_value(one, where) for one in parts]
         case ast.Tuple(elts=parts):
@@ -48,7 +66,11 @@ def _value(node: ast.expr, where: str) -> Any:
             keyword.arg for keyword in keywords
         ):
             named = {str(one.arg): _value(one.value, where) for one in keywords}
-            return _CALLS[name](*(_value(one, where) for one in args), **named)
+            values = [_value(one, where) for one in args]
+            try:
+                return _CALLS[name](*values, **named)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{where}:{node.lineno}: {name}(...) cannot be made: {error}") from None
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):

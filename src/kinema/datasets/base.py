@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
+from kinema.datasets.annotations.class_names import read_class_names
+from kinema.datasets.annotations.json_files import parse_json
 from kinema.datasets.columns import ColumnSamples, LabelColumn, PickledSamples, join_path
 from kinema.errors import AnnotationError, VideoError
+from kinema.files import read_bytes
 from kinema.transforms import Compose
 
 
@@ -109,13 +111,11 @@ class BaseDataset(Dataset):
             AnnotationError: the file is missing, no JSON, or of another form.
         """
         try:
-            content = json.loads(Path(self.ann_file).read_text(encoding="utf-8"))
+            content = parse_json(read_bytes(self.ann_file), Path(self.ann_file), "JSON")
         except OSError as error:
             raise AnnotationError(
                 f"{self.ann_file or 'ann_file'}: cannot be read: {error.strerror or error}"
             ) from error
-        except json.JSONDecodeError as error:
-            raise AnnotationError(f"{self.ann_file}:{error.lineno}: expected JSON: {error.msg}") from error
         if not isinstance(content, dict) or not {"data_list", "metainfo"} <= set(content):
             raise AnnotationError(f"{self.ann_file}: expected an object with the keys 'metainfo' and 'data_list'")
         for key, value in content["metainfo"].items():
@@ -235,13 +235,12 @@ def force_full_init(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read_names(path: str | os.PathLike) -> list[str]:
     """The names in a text file, one a line."""
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    if not Path(path).exists():
         raise AnnotationError(
-            f"{path}: the class names cannot be read: {error.strerror or error}; metainfo needs "
+            f"{path}: the class names cannot be read: No such file or directory; metainfo needs "
             "classes=[name, ...], or a text file with one name a line"
-        ) from error
+        )
+    return list(read_class_names(Path(path)))
 
 
 def _chosen(indices: int | Sequence[int], count: int) -> np.ndarray:

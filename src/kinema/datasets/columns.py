@@ -92,7 +92,7 @@ class TextColumn(WorkerShared):
         return cls.from_lengths(buffer, np.array(lengths, dtype=np.int32))
 
     @classmethod
-    def from_lengths(cls, buffer: bytearray, lengths: np.ndarray) -> Self:
+    def from_lengths(cls, buffer: bytearray | memoryview, lengths: np.ndarray) -> Self:
         """Texts that lie one behind the other in `buffer`."""
         starts = np.zeros(len(lengths), dtype=np.int64)
         np.cumsum(lengths[:-1], out=starts[1:])

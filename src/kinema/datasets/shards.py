@@ -7,21 +7,21 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from kinema.datasets.annotations import samples_of, settle_classes, write_class_names
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.columns import ColumnSamples, Indices, WorkerShared
-from kinema.datasets.shard_index import build_index, load_index
+from kinema.datasets.shard_index import PART_KEYS, build_index, load_index
 from kinema.errors import AnnotationError
+from kinema.files import open_regular
 from kinema.progress import track_iter_progress
 from kinema.registry import DATASETS
 from kinema.video.slices import FileSlice
 
 SHARD_BYTES = 1 << 30
-PART_KEYS = ("start_seconds", "end_seconds", "start_frame", "end_frame")
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def write_shards(
     with _ShardWriter(folder, shard_bytes) as writer:
         for number, index in enumerate(track_iter_progress(order.tolist())):
             info = dataset.get_data_info(index)
+            path = Path(info["filename"])
             try:
-                video = Path(info["filename"]).read_bytes()
+                video = open_regular(path)  # a pipe or a device may never end
             except OSError as error:
-                raise AnnotationError(f"{info['filename']}: cannot be read: {error.strerror or error}") from error
-            writer.add(f"{number:09d}", Path(info["filename"]).suffix.lower(), video, _facts(info, classes))
+                raise AnnotationError(f"{path}: cannot be read: {error.strerror or error}") from error
+            with video:
+                writer.add(f"{number:09d}", path.suffix.lower(), video, _facts(info, classes))
     build_index(folder).save(folder)
     return ShardSummary(folder, writer.num_shards, len(order), writer.num_bytes)
 
@@ -118,21 +120,22 @@ class _ShardWriter:
             self._tar.close()
             self._unfinished.unlink(missing_ok=True)
 
-    def add(self, key: str, suffix: str, video: bytes, facts: Mapping[str, Any]) -> None:
-        if self._tar is not None and self._tar.offset + len(video) > self.shard_bytes and self._tar.offset > 0:
+    def add(self, key: str, suffix: str, video: BinaryIO, facts: Mapping[str, Any]) -> None:
+        num_bytes = os.fstat(video.fileno()).st_size
+        if self._tar is not None and self._tar.offset + num_bytes > self.shard_bytes and self._tar.offset > 0:
             self._finish()
         if self._tar is None:
             self._tar = tarfile.open(self._unfinished, "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - closed by _finish
-        members = {suffix: video}
+        members: dict[str, tuple[int, BinaryIO]] = {suffix: (num_bytes, video)}
         if len(facts["labels"]) == 1:
-            members[".cls"] = str(facts["labels"][0]).encode()
-        members[".json"] = json.dumps(facts).encode()
-        for ending, content in members.items():
+            members[".cls"] = _in_memory(str(facts["labels"][0]).encode())
+        members[".json"] = _in_memory(json.dumps(facts).encode())
+        for ending, (size, content) in members.items():
             member = tarfile.TarInfo(
                 f"{key}{ending}"
-            )  # owner and time are left at zero: the same clips give the same files
-            member.size = len(content)
-            self._tar.addfile(member, io.BytesIO(content))
+            )  # owner and time stay at zero: the same clips give the same files
+            member.size = size
+            self._tar.addfile(member, content)
         self._tar.members.clear()  # type: ignore[attr-defined]  # else it keeps an object a member
 
     def _finish(self) -> None:
@@ -144,6 +147,10 @@ class _ShardWriter:
         self.num_bytes += path.stat().st_size
         self.num_shards += 1
         self._tar = None
+
+
+def _in_memory(content: bytes) -> tuple[int, BinaryIO]:
+    return len(content), io.BytesIO(content)
 
 
 class _SliceColumn(WorkerShared):

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinema import __version__
 from kinema.config import Config
 from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
 from kinema.inference.known_classes import public_classes
+from kinema.inference.untrusted import checked_classes, checked_model, checked_pipeline
 from kinema.models.checkpoint import CONFIG_FILE, Checkpoint
+from kinema.models.saving import FORMAT
+from kinema.models.unpickling import first_line
 from kinema.transforms import join_pipeline
 
 Pipeline = list[dict[str, Any]]
+
+MOST_CHARACTERS = 4 << 20  # of a config.json
 
 
 @dataclass(frozen=True)
@@ -26,27 +32,43 @@ class Contract:
         pipeline: configs of transforms, from `filename` to packed inputs.
         classes: class names by index; empty: not told.
         content: all that was told, as a checkpoint's `config.json` holds it.
+        is_from_file: the config came with the weights, see `kinema.inference.untrusted`; else the user gave it.
     """
 
     model: dict[str, Any]
     pipeline: Pipeline
     classes: tuple[str, ...]
     content: dict[str, Any]
+    is_from_file: bool = False
 
 
 def read_contract(folder: Path) -> Contract:
-    """The contract of a folder that `save_pretrained` wrote.
+    """The contract of a folder that `save_pretrained` wrote. Its config is data of whoever wrote it: it is looked at first.
 
     Raises:
         CheckpointError: it does not tell what is needed.
     """
     file = folder / CONFIG_FILE
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: is no JSON file that can be read: {error}") from error
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MOST_CHARACTERS + 1)
+        if len(text) > MOST_CHARACTERS:
+            raise CheckpointError(
+                f"{file}: is longer than {MOST_CHARACTERS} characters, so it is no config of a checkpoint"
+            )
+        config = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: is no JSON file that can be read: {first_line(error)}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{file}: expected a JSON object, got a {type(config).__name__}")
+    version = config.get("format", 1)
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{file}: 'format' must be a whole number above 0, got {version!r:.80}")
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{file}: is of format {version}, this Kinema {__version__} reads up to {FORMAT}: it was written by a newer "
+            "Kinema, install that one"
+        )
     needed = {"model": "the model", "sampling": "how frames are sampled", "preprocessing": "preprocessing"}
     for key, what in needed.items():
         if config.get(key) is None:
@@ -54,8 +76,31 @@ def read_contract(folder: Path) -> Contract:
                 f"{file}: does not tell {what} ({key!r} is missing): it was trained from Python objects, not from a "
                 "config; build the model in your code and use kinema.models.load_checkpoint"
             )
+    if not isinstance(config["model"], dict):
+        raise CheckpointError(f"{file}: expected an object for 'model', got a {type(config['model']).__name__}")
+    for key in ("sampling", "preprocessing"):
+        if not isinstance(config[key], list):
+            raise CheckpointError(
+                f"{file}: expected a list of transforms for {key!r}, got a {type(config[key]).__name__}"
+            )
+    model = checked_model(config["model"], str(file))
+    steps = checked_pipeline([*config["sampling"], *config["preprocessing"]], str(file))
+    count = len(config["sampling"])
+    pipeline = join_pipeline(steps[:count], steps[count:])
+    classes = checked_classes(config.get("classes"), str(file))
+    return Contract(model, pipeline, classes, {**config, "model": model}, is_from_file=True)
+
+
+def given_contract(config: Mapping[str, Any], where: str) -> Contract:
+    """The contract of a folder, by a config that the user gives: of MMAction2's form, or as `config.json` holds it.
+
+    Raises:
+        CheckpointError: it lacks what is needed.
+    """
+    if "sampling" not in config or "preprocessing" not in config:
+        return foreign_contract(Checkpoint({}), config, where)
     pipeline = join_pipeline(config["sampling"], config["preprocessing"])
-    return Contract(config["model"], pipeline, tuple(config.get("classes") or ()), config)
+    return Contract(dict(config["model"]), pipeline, checked_classes(config.get("classes"), where), dict(config))
 
 
 def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: str) -> Contract:
@@ -71,6 +116,7 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
     """
     meta = read.content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
+    is_from_file = config is None
     if config is None:
         text = meta.get("cfg", meta.get("config"))
         if not isinstance(text, str):
@@ -81,19 +127,27 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
             config = parse_config_text(text, f"{where}: the config in it")
         except ConfigError as error:
             raise CheckpointError(f"{error}. Give the config, as in kinema.load(path, config='config.py')") from None
-    told = config if "data" not in config else _as_new_config(config)
-    model, pipeline = told.get("model"), test_pipeline(told)
+    try:
+        told = config if "data" not in config else _as_new_config(config)
+        model, pipeline = told.get("model"), test_pipeline(told)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise CheckpointError(f"{where}: its config is not of the form of MMAction2's: {first_line(error)}") from error
     if not isinstance(model, Mapping) or not pipeline:
         lacks = (
             "pipeline (test_pipeline or test_dataloader.dataset.pipeline)" if isinstance(model, Mapping) else "model"
         )
         raise CheckpointError(f"{where}: its config has no {lacks}")
     dataset_meta = meta.get("dataset_meta")
-    classes = (dataset_meta if isinstance(dataset_meta, Mapping) else meta).get("classes", meta.get("CLASSES")) or ()
+    told_classes = (dataset_meta if isinstance(dataset_meta, Mapping) else meta).get("classes", meta.get("CLASSES"))
+    classes = checked_classes(told_classes, where)
+    if is_from_file:
+        plain, steps = checked_model(model, where), checked_pipeline(pipeline, where)
+    else:
+        plain, steps = _without_pretrained(model), [dict(step) for step in pipeline]
     if not classes:
-        classes = public_classes(config, (model.get("cls_head") or {}).get("num_classes"), where)
-    plain = _without_pretrained(model)
-    return Contract(plain, [dict(step) for step in pipeline], tuple(map(str, classes)), {"model": plain})
+        head = plain.get("cls_head")
+        classes = public_classes(config, head.get("num_classes") if isinstance(head, Mapping) else None, where)
+    return Contract(plain, steps, classes, {"model": plain}, is_from_file)
 
 
 def test_pipeline(config: Mapping[str, Any]) -> Sequence[Any] | None:

@@ -15,14 +15,16 @@ from torch import nn
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
-from kinema.errors import CheckpointError, ConfigError, VideoError
-from kinema.inference.contract import foreign_contract, read_contract
+from kinema.errors import CheckpointError, ConfigError, MissingDependencyError, VideoError
+from kinema.inference.contract import Contract, foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
+from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_views
 from kinema.models import zoo
-from kinema.models.checkpoint import apply_checkpoint, load_checkpoint, read_checkpoint
+from kinema.models.checkpoint import Checkpoint, apply_checkpoint, read_checkpoint
 from kinema.models.downloads import is_address
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.models.unpickling import first_line
 from kinema.registry import MODELS
 from kinema.transforms import Compose, split_pipeline
 from kinema.video.suffixes import has_video_suffix
@@ -332,7 +334,9 @@ def load(
     Args:
         path: a checkpoint folder; a work folder (its best checkpoint, else its last); or a file of MMAction2, or the address
             of one.
-        config: for a file of MMAction2 the config that it was trained with, if the file does not tell it: a path, or dicts.
+        config: a config that you trust, in place of the one that came with the weights: a path, or dicts. For a file of MMAction2
+            the one that it was trained with; for a folder that, or what its `config.json` holds. A config that came with the
+            weights may name Kinema's parts and those that your program registered, and nothing else.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
@@ -343,17 +347,9 @@ def load(
     file = Path(path).expanduser()
     if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
         return _load_foreign(os.fspath(path), config, chosen)
-    if config is not None:
-        raise CheckpointError(
-            f"{path}: is no file of MMAction2, and a checkpoint folder brings its own config: leave it out"
-        )
     folder = find_checkpoint(path)
-    contract = read_contract(folder)
-    model = MODELS.build(contract.model)
-    load_checkpoint(model, folder, strict=True)
-    return VideoRecognizer(
-        model, contract.classes, contract.pipeline, device=chosen, config=contract.content, name=str(folder)
-    )
+    contract = read_contract(folder) if config is None else given_contract(_config(config), str(folder))
+    return _recognizer(contract, read_checkpoint(folder), str(folder), chosen)
 
 
 def _is_part_of_checkpoint(file: Path) -> bool:
@@ -366,14 +362,27 @@ def _is_part_of_checkpoint(file: Path) -> bool:
 def _load_foreign(
     path: str, config: str | os.PathLike | Mapping[str, Any] | None, device: torch.device
 ) -> VideoRecognizer:
-    given = config if config is None or isinstance(config, Mapping) else Config.fromfile(config)
     read = read_checkpoint(path)
-    contract = foreign_contract(read, given, path)
-    model = MODELS.build(contract.model)
-    apply_checkpoint(model, read, path, strict=True)
-    return VideoRecognizer(
-        model, contract.classes, contract.pipeline, device=device, config=contract.content, name=path
-    )
+    contract = foreign_contract(read, None if config is None else _config(config), path)
+    return _recognizer(contract, read, path, device)
+
+
+def _config(config: str | os.PathLike | Mapping[str, Any]) -> Mapping[str, Any]:
+    return config if isinstance(config, Mapping) else Config.fromfile(config)
+
+
+def _recognizer(contract: Contract, read: Checkpoint, name: str, device: torch.device) -> VideoRecognizer:
+    model = build_checked(contract.model, read, name) if contract.is_from_file else MODELS.build(contract.model)
+    apply_checkpoint(model, read, name, strict=True)
+    check_class_count(model, contract.classes, name)
+    try:
+        return VideoRecognizer(
+            model, contract.classes, contract.pipeline, device=device, config=contract.content, name=name
+        )
+    except Exception as error:  # whatever odd values make of a transform's constructor
+        if not contract.is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
+            raise
+        raise CheckpointError(f"{name}: its pipeline cannot be built: {first_line(error)}") from error
 
 
 def _choose_device(device: str) -> torch.device:

@@ -237,6 +237,15 @@ def load_state(
     Raises:
         CheckpointError: nothing fits, or next to nothing, or `strict` and not everything does.
     """
+    fitting, report = check_fit(model, state, strict=strict, revise_keys=revise_keys)
+    model.load_state_dict(fitting, strict=False)
+    return report
+
+
+def check_fit(
+    model: nn.Module, state: Mapping[str, Tensor], *, strict: bool = False, revise_keys: ReviseKeys = STRIP_WRAPPER
+) -> tuple[State, LoadReport]:
+    """What `load_state` would set, and its report; changes nothing. Raises CheckpointError as it does."""
     own = model.state_dict()
     given = _renamed(state, own, revise_keys)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
@@ -261,8 +270,7 @@ def load_state(
         )
     if strict and not report.is_complete:
         raise CheckpointError(f"the checkpoint does not fit {type(model).__name__}: {report}")
-    model.load_state_dict(fitting, strict=False)
-    return report
+    return fitting, report
 
 
 def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys: ReviseKeys) -> State:

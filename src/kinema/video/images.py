@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from kinema.errors import VideoError
+from kinema.files import read_bytes
 from kinema.video.limits import VideoLimits, Watch, default_limits
 
 _KINDS = "a JPEG, PNG, BMP, WebP, TIFF, GIF, PPM or JPEG 2000 image"
@@ -25,7 +26,7 @@ def read_image(path: str | Path, *, grey: bool = False, limits: VideoLimits | No
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise VideoError(f"{path}: the image cannot be read: {error.strerror or error}") from error
     image = decode_image(content, str(path), grey=grey, limits=limits)

@@ -1,9 +1,10 @@
 """A video that is a stretch of a larger file, such as a member of a tar archive."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from kinema.errors import VideoError
+from kinema.files import open_regular
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,17 @@ class FileSlice:
             VideoError: the file cannot be read, or ends before them.
         """
         try:
-            with Path(self.path).open("rb") as file:
+            with open_regular(self.path) as file:
+                there = os.fstat(file.fileno()).st_size
+                if self.offset < 0 or self.num_bytes < 0 or self.offset + self.num_bytes > there:
+                    raise VideoError(
+                        f"{self.path}: ends at byte {there}, expected {self.num_bytes} bytes from {self.offset} on: "
+                        "is it written to the end?"
+                    )
                 file.seek(self.offset)
                 content = file.read(self.num_bytes)
         except OSError as error:
             raise VideoError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         if len(content) != self.num_bytes:
-            raise VideoError(
-                f"{self.path}: ends at byte {self.offset + len(content)}, expected {self.num_bytes} bytes from {self.offset} on: "
-                "is it written to the end?"
-            )
+            raise VideoError(f"{self.path}: became shorter while it was read")
         return content

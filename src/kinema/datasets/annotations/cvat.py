@@ -3,16 +3,19 @@
 import os
 import re
 import xml.etree.ElementTree as ElementTree
+import xml.parsers.expat as expat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
+from kinema.datasets.annotations.lines import MAX_DIGITS
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.files import read_bytes
 from kinema.video.suffixes import has_video_suffix
 
-_FRAME_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
+_FRAME_NUMBER = re.compile(r"(?a:\d{1,18})$")
 
 
 def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
@@ -57,15 +60,47 @@ def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
 
 def _parse(source: Path) -> ElementTree.Element:
     try:
-        content = source.read_bytes()
+        content = read_bytes(source)
     except OSError as error:
         raise AnnotationError(f"{source}: the annotation file cannot be read: {error.strerror or error}") from error
-    if b"<!ENTITY" in content:  # entities that name each other can fill all memory
-        raise AnnotationError(f"{source}: defines XML entities, which CVAT's exports never do")
     try:
+        if _defines_entities(content):  # which can name each other and fill all memory
+            raise AnnotationError(f"{source}: defines XML entities, which CVAT's exports never do")
         return ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise AnnotationError(f"{source}:{error.position[0]}: expected XML: {error}") from error
+    except (ElementTree.ParseError, expat.ExpatError) as error:
+        place = error.position[0] if isinstance(error, ElementTree.ParseError) else error.lineno
+        raise AnnotationError(f"{source}:{place}: expected XML: {error}") from error
+    except (ValueError, LookupError, RecursionError, MemoryError) as error:  # an encoding that nobody knows
+        raise AnnotationError(f"{source}: expected XML: {error}") from error
+
+
+class _Root(Exception):  # noqa: N818 - ends the reading of what stands before the root
+    pass
+
+
+class _Entity(Exception):  # noqa: N818 - ends it at the first definition
+    pass
+
+
+def _defines_entities(content: bytes) -> bool:
+    """Is there an entity among the definitions before the root, in whatever encoding?"""
+
+    def at_root(*_: object) -> None:
+        raise _Root
+
+    def at_entity(*_: object) -> None:
+        raise _Entity
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = at_root
+    parser.EntityDeclHandler = at_entity
+    try:
+        parser.Parse(content, True)
+    except _Root:
+        return False
+    except _Entity:
+        return True
+    return False
 
 
 def _frames(root: ElementTree.Element, videos: dict[str, str], source: Path) -> dict[tuple[str, str], set[int]]:
@@ -77,17 +112,20 @@ def _frames(root: ElementTree.Element, videos: dict[str, str], source: Path) -> 
         tags = [tag.get("label", "") for tag in image.iterfind("tag")]
         if not tags or has_video_suffix(name):
             continue
-        number = _FRAME_NUMBER.search(name)
+        number = _FRAME_NUMBER.search(name.rpartition(".")[0]) or _FRAME_NUMBER.search(name)
         video = videos.get(image.get("task_id", ""), only)
         if number is None or not video:
-            raise AnnotationError(f"{source}: the image {name!r} tells no video and frame: export a task over a video")
+            raise AnnotationError(
+                f"{source}: the image {name[:200]!r} tells no video and frame: export a task over a video"
+            )
         for label in tags:
-            frames[video, label].add(int(number[1]))
+            frames[video, label].add(int(number[0]))
     for track in root.iterfind("track"):
         video = videos.get(track.get("task_id", ""), only)
         for shape in track:
-            if shape.get("outside") != "1" and shape.get("frame", "").isdecimal():
-                frames[video or track.get("source", ""), track.get("label", "")].add(int(shape.get("frame", "0")))
+            frame = shape.get("frame", "")
+            if shape.get("outside") != "1" and frame.isdecimal() and len(frame) <= MAX_DIGITS:
+                frames[video or track.get("source", ""), track.get("label", "")].add(int(frame))
     return frames
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from kinema.datasets.annotations.lines import check_utf8, read_text_bytes
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.annotations.tables import collect_rows, find_columns, looks_like_header
+from kinema.datasets.annotations.tables import collect_rows, find_columns, looks_like_header, shown_columns
 from kinema.errors import AnnotationError
 
+MOST_COLUMNS = 10_000
 DELIMITERS = ",\t;|"
 _EXPECTED = "a table with a header line"
 
@@ -72,7 +73,15 @@ def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) ->
     for number, line in enumerate(text, start=1):
         if line.strip() and not line.startswith("#"):
             found = delimiter or max(DELIMITERS, key=line.count)
-            return [field.strip() for field in next(csv.reader([line.strip()], delimiter=found))], number, found
+            if line.count(found) >= MOST_COLUMNS:
+                raise AnnotationError(
+                    f"{source}:{number}: expected {_EXPECTED}, got {line.count(found) + 1:,} columns: at most {MOST_COLUMNS:,} are read"
+                )
+            try:
+                fields = next(csv.reader([line.strip()], delimiter=found))
+            except csv.Error as error:
+                raise AnnotationError(f"{source}:{number}: expected {_EXPECTED}: {error}") from error
+            return [field.strip() for field in fields], number, found
     raise AnnotationError(f"{source}: the table is empty: expected {_EXPECTED}, then one clip a line")
 
 
@@ -92,7 +101,7 @@ def _rows(
             continue
         if len(fields) != len(header):
             raise AnnotationError(
-                f"{source}:{line}: expected {len(header)} fields ({', '.join(header)}), got {len(fields)}; "
+                f"{source}:{line}: expected {len(header)} fields ({shown_columns(header)}), got {len(fields)}; "
                 "put a field that holds the separator in double quotes"
             )
         yield line, dict(zip(header, fields, strict=True))

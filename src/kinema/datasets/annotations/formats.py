@@ -20,7 +20,7 @@ from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, re
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.something_something import read_something_something
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, KinemaError
 
 logger = logging.getLogger("kinema")
 
@@ -123,7 +123,23 @@ def read_annotations(
         raise ValueError(f"{path}: the format {format} takes no {unfit[0]}")
     hints: dict[str, Any] = {"class_names": class_names or None, "video_root": video_root}
     hints = {name: value for name, value in hints.items() if name in taken}
-    annotations = FORMATS[format].read(path, **given, **hints)
+    try:
+        annotations = FORMATS[format].read(path, **given, **hints)
+    except (
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        UnicodeError,
+        MemoryError,
+    ) as error:
+        if isinstance(error, KinemaError):
+            raise
+        # Files of wild forms: the readers name the usual mistakes, this is for the others.
+        raise AnnotationError(
+            f"{path}: is not {FORMATS[format].looks_like} (format {format!r}): {type(error).__name__}: {str(error)[:200]}"
+        ) from error
     return annotations if split is None else _take_split(annotations, split)
 
 

@@ -239,6 +239,8 @@ def _lines(source: Path) -> Iterator[tuple[int, str]]:
 
 def _read_line(line: str, layout: Layout) -> tuple[str, list[str]] | None:
     """The path and the fields behind it; None when the line does not have them."""
+    if len(line) > _LONGEST_LINE:
+        return None
     if layout.columns == ("name",):
         named = _split_name(line, layout.delimiter)
         return None if named is None else (named[0], [named[1]])

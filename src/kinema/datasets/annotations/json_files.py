@@ -91,10 +91,31 @@ def load_json(source: Path) -> Any:
     check_utf8(content, source, "JSON")
     if not len(content):
         raise AnnotationError(f"{source}: the file is empty: expected JSON")
+    return parse_json(content.tobytes(), source, "JSON")
+
+
+def parse_json(content: bytes, source: Path, expected: str, line: int | None = None) -> Any:
+    """The value that JSON text holds.
+
+    Args:
+        content: UTF-8.
+        source: its file, for messages.
+        expected: what it should be, for messages.
+        line: where in the file it stands, if it is one line of it.
+
+    Raises:
+        AnnotationError: it is no JSON, is nested too deep, or holds a number of thousands of digits. Names file and line.
+    """
     try:
-        return json.loads(content.tobytes())
+        return json.loads(content)
     except json.JSONDecodeError as error:
-        raise AnnotationError(f"{source}:{error.lineno}: expected JSON: {error.msg}") from error
+        raise AnnotationError(f"{source}:{line or error.lineno}: expected {expected}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        place = source if line is None else f"{source}:{line}"
+        what = (
+            "lists or objects nested too deep" if isinstance(error, RecursionError) else "a number of too many digits"
+        )
+        raise AnnotationError(f"{place}: expected {expected}, got {what}") from None
 
 
 def _names(classes: Any, source: Path) -> Sequence[str]:
@@ -109,10 +130,7 @@ def _objects(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for line, text in enumerate(content.tobytes().split(b"\n"), start=1):
         if not text.strip():
             continue
-        try:
-            one = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise AnnotationError(f"{source}:{line}: expected one JSON object a line: {error.msg}") from error
+        one = parse_json(text, source, "one JSON object a line", line)
         if not isinstance(one, Mapping):
             raise AnnotationError(f"{source}:{line}: expected one JSON object a line, got {type(one).__name__}")
         yield line, one

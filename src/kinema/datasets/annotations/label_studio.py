@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.json_files import load_json
@@ -91,18 +91,32 @@ def _stretches(task: Mapping[str, Any]) -> Iterator[_Stretch]:
             yield list(value["choices"]), None, None, "seconds"
         elif kind == "timelinelabels":
             for one in value.get("ranges", []):  # frames from 1, both ends belong to it
-                yield list(value["timelinelabels"]), one["start"] - 1, one["end"], "frames"
+                yield list(value["timelinelabels"]), _number(one["start"]) - 1, _number(one["end"]), "frames"
         elif value.get("labels") and "start" in value and "end" in value:
-            yield list(value["labels"]), float(value["start"]), float(value["end"]), "seconds"
+            yield list(value["labels"]), _number(value["start"]), _number(value["end"]), "seconds"
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise TypeError(f"expected a number, got {value!r}") from None  # `read_annotations` names the file
+
+
+def _parts_of(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # such as "http://["
+        return SplitResult("", "", address, "", "")
 
 
 def _video_of(data: Mapping[str, Any], place: str, root: Path) -> str:
     """The path of a task's video below `root`, as well as it can be told."""
     texts = [data[key] for key in ("video", "video_url", "url", "path", "file") if isinstance(data.get(key), str)]
-    texts += [one for one in data.values() if isinstance(one, str) and has_video_suffix(urlsplit(one).path)]
+    texts += [one for one in data.values() if isinstance(one, str) and has_video_suffix(_parts_of(one).path)]
     if not texts:
         raise AnnotationError(f"{place}: no value of its 'data' looks like a video: {', '.join(map(repr, data))}")
-    parts = urlsplit(texts[0])
+    parts = _parts_of(texts[0])
     if parts.path.endswith("/local-files/") and "d" in parse_qs(parts.query):
         return parse_qs(parts.query)["d"][0]
     if "/data/upload/" in parts.path or "/upload/" in parts.path:

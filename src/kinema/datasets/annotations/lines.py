@@ -1,5 +1,6 @@
 """Lines of a text file and the numbers at their ends, on arrays of bytes: no Python object a line."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,9 +9,13 @@ import numpy as np
 
 from kinema.datasets.annotations.layout import root_candidates
 from kinema.errors import AnnotationError
+from kinema.files import open_regular
 
+LARGEST_TEXT = 1 << 32  # bytes of a file; a million clips need a few hundred MB at most
 BLOCK_BYTES = 1 << 22  # masks and positions of one block lie in memory at a time
 _WINDOW_BYTES = 4096  # how far from the end of a block its last newline is looked for at a time
+_USUAL_SPACES = 32  # are looked for in all lines at once, one a turn; more of them line by line
+MOST_NUMBERS = 1000  # at the end of a line
 MAX_DIGITS = 18  # what fits 64 bits
 
 NEWLINE, RETURN, COMMENT, MINUS = b"\n\r#-"
@@ -31,7 +36,13 @@ def read_text_bytes(path: Path, expected: str) -> np.ndarray:
         AnnotationError: it cannot be read, or is no UTF-8 text. Names file and line.
     """
     try:
-        content = np.fromfile(path, dtype=np.uint8)
+        with open_regular(path) as file:
+            num_bytes = os.fstat(file.fileno()).st_size
+            if num_bytes > LARGEST_TEXT:
+                raise AnnotationError(
+                    f"{path}: has {num_bytes:,} bytes, expected {expected} of at most {LARGEST_TEXT:,}: divide it"
+                )
+            content = np.fromfile(file, dtype=np.uint8)
     except OSError as error:
         raise AnnotationError(f"{path}: the annotation file cannot be read: {error.strerror or error}") from error
     head = content[:3].tobytes()
@@ -138,9 +149,14 @@ def strip(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np
     """Leave white space out at both ends of the spans."""
     starts, ends = starts.copy(), strip_right(content, starts, ends)
     active = np.flatnonzero(ends > starts)
-    while len(active := active[_IS_SPACE[content[starts[active]]]]):
+    for _ in range(_USUAL_SPACES):
+        active = active[_IS_SPACE[content[starts[active]]]]
+        if not len(active):
+            return starts, ends
         starts[active] += 1
         active = active[starts[active] < ends[active]]
+    for place in active.tolist():
+        starts[place] = _skip_spaces(content, int(starts[place]), int(ends[place]))
     return starts, ends
 
 
@@ -148,10 +164,28 @@ def strip_right(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np
     """Ends of the spans without white space before them."""
     ends = ends.copy()
     active = np.flatnonzero(ends > starts)
-    while len(active := active[_IS_SPACE[content[ends[active] - 1]]]):
+    for _ in range(_USUAL_SPACES):
+        active = active[_IS_SPACE[content[ends[active] - 1]]]
+        if not len(active):
+            return ends
         ends[active] -= 1
         active = active[ends[active] > starts[active]]
+    for place in active.tolist():
+        turned = content[starts[place] : ends[place]][::-1]
+        ends[place] -= _skip_spaces(turned, 0, len(turned))
     return ends
+
+
+def _skip_spaces(content: np.ndarray, start: int, end: int) -> int:
+    """The first place from `start` on that is no white space; looks at little more than the white space."""
+    step = _USUAL_SPACES
+    while start < end:
+        others = ~_IS_SPACE[content[start : min(start + step, end)]]
+        if others.any():
+            return start + int(others.argmax())
+        start += len(others)
+        step *= 2
+    return end
 
 
 def last_numbers(
@@ -200,7 +234,7 @@ def last_numbers(
 def trailing_numbers(
     content: np.ndarray, starts: np.ndarray, ends: np.ndarray, delimiter: int | None, most: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All whole numbers at the end of each span, at most `most`.
+    """All whole numbers at the end of each span, at most `most`, and at most `MOST_NUMBERS`.
 
     Returns:
         (total,) int64 numbers, span after span, each in the order of its line; (n,) how many each span has; (n,) ends of what
@@ -211,7 +245,8 @@ def trailing_numbers(
     ends = ends.copy()
     spans: list[np.ndarray] = []
     values: list[np.ndarray] = []
-    while len(active) and (most is None or len(spans) < most):
+    most = MOST_NUMBERS if most is None else most
+    while len(active) and len(spans) < most:
         found, numbers, before = last_numbers(content, starts[active], ends[active], delimiter)
         active = active[found]
         ends[active] = before[found]

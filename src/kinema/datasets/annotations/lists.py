@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kinema.datasets.annotations.class_names import read_class_names
-from kinema.datasets.annotations.lines import line_blocks, read_text_bytes, trailing_numbers
+from kinema.datasets.annotations.lines import MOST_NUMBERS, line_blocks, read_text_bytes, trailing_numbers
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
@@ -128,6 +128,9 @@ def _read_lines(source: Path, delimiter: str, most: int | None, expected: str) -
     columns: list[list[np.ndarray]] = [[], [], [], [], []]
     for starts, ends, numbers in line_blocks(content, source, expected):
         values, counts, path_ends = trailing_numbers(content, starts, ends, byte, most)
+        if most is None and len(counts) and counts.max() >= MOST_NUMBERS:
+            line = numbers[int(counts.argmax())]
+            raise AnnotationError(f"{source}:{line}: expected {expected}, got {MOST_NUMBERS:,} numbers or more")
         small = values.astype(np.int32) if not len(values) or values.max() < 2**31 else values
         lengths = (path_ends - starts).astype(np.int32)
         block = (starts, lengths, small, counts.astype(np.int32), numbers.astype(np.int32))

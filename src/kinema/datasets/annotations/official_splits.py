@@ -8,6 +8,7 @@ from pathlib import Path
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.files import read_text
 
 FOLDS = (1, 2, 3)
 _UCF_FILE = re.compile(r"(train|test)list0([123])\.txt")
@@ -128,7 +129,7 @@ def _read_class_ids(file: Path) -> list[str]:
     names: dict[int, str] = {}
     for line, text in _lines(file):
         number, _, name = text.partition(" ")
-        if not (number.isdecimal() and name.strip()):
+        if not (number.isdecimal() and len(number) < 10 and name.strip()):
             raise AnnotationError(f"{file}:{line}: expected 'number Name', got {text!r}")
         names[int(number)] = name.strip()
     if sorted(names) != list(range(1, len(names) + 1)):
@@ -138,12 +139,13 @@ def _read_class_ids(file: Path) -> list[str]:
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, "utf-8-sig")
     except OSError as error:
         raise AnnotationError(f"{file}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{file}: expected UTF-8 text") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _root_near(folder: Path, first: str, video_root: str | os.PathLike | None) -> Path | None:

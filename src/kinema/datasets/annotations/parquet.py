@@ -8,6 +8,9 @@ from typing import Any
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.tables import TableColumns, collect_rows, find_columns
 from kinema.errors import AnnotationError, MissingDependencyError
+from kinema.files import open_regular
+
+MOST_ROWS_A_BYTE = 100  # of a file; rows that differ need more room, rows that do not are no clips
 
 
 def read_parquet(
@@ -36,13 +39,18 @@ def read_parquet(
         raise MissingDependencyError(f"{path}: reading parquet needs pyarrow: pip install 'kinema[parquet]'") from error
     source = Path(path)
     try:
-        file = pyarrow.parquet.ParquetFile(source)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise AnnotationError(f"{source}: cannot be read as a parquet table: {error}") from error
-    with file:
-        found = find_columns(file.schema_arrow.names, columns, f"{source}:1")
-        rows = _rows(file, found)
-        return collect_rows(source, "parquet", rows, found, multi_label=multi_label, class_names=class_names)
+        with open_regular(source) as stream, pyarrow.parquet.ParquetFile(stream) as file:
+            num_rows, num_bytes = file.metadata.num_rows, os.fstat(stream.fileno()).st_size
+            if num_rows > MOST_ROWS_A_BYTE * num_bytes + MOST_ROWS_A_BYTE * 1000:
+                raise AnnotationError(
+                    f"{source}: says that it has {num_rows:,} rows in {num_bytes:,} bytes: it is damaged"
+                )
+            found = find_columns(file.schema_arrow.names, columns, f"{source}:1")
+            rows = _rows(file, found)
+            return collect_rows(source, "parquet", rows, found, multi_label=multi_label, class_names=class_names)
+    except (OSError, pyarrow.ArrowException, MemoryError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise AnnotationError(f"{source}: cannot be read as a parquet table: {reason}") from error
 
 
 def _rows(file: Any, columns: TableColumns) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -41,6 +41,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "offset": ("offset", "frame_offset"),
 }
 MAX_NUMBER = 2**53  # no frame or second is counted so far
+_SHOWN = 30  # columns, in a message
 _SEPARATORS = re.compile(r"[|;,]")
 
 
@@ -66,7 +67,7 @@ def find_columns(header: Sequence[str], chosen: Mapping[str, str] | None, place:
         AnnotationError: a chosen column is not there, or none looks like the path.
         ValueError: `chosen` has a key that is none of `COLUMN_NAMES`.
     """
-    shown = ", ".join(map(repr, header))
+    shown = shown_columns(list(map(repr, header)))
     for role, name in (chosen or {}).items():
         if role not in COLUMN_NAMES:
             raise ValueError(f"columns: expected {', '.join(COLUMN_NAMES)}, got {role!r}")
@@ -87,6 +88,11 @@ def find_columns(header: Sequence[str], chosen: Mapping[str, str] | None, place:
             "name it: columns=dict(path=..., label=...)"
         )
     return TableColumns({role: found[role] for role in COLUMN_NAMES if role in found})
+
+
+def shown_columns(names: Sequence[str]) -> str:
+    """Names of columns for a message."""
+    return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
 
 
 def looks_like_header(fields: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from it is a function beside it. Frames are averaged over height and width.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError, MissingDependencyError
+from kinema.errors import CheckpointError, ConfigError, MissingDependencyError
 from kinema.registry import check_arguments, nearest
 
 Features = Callable[[nn.Module, Tensor], Tensor]
@@ -26,6 +27,52 @@ def is_third_party(cfg: Mapping[str, Any]) -> bool:
     """True when the `type` of a backbone's config names a network of another library."""
     kind = cfg.get("type")
     return isinstance(kind, str) and kind.partition(".")[0] in (*_LIBRARIES, *_NOT_SERVED) and "." in kind
+
+
+# What a config that comes with weights may say of a network: numbers and names that shape it.
+_SHAPING = frozenset(
+    {
+        "type",
+        "feature_shape",
+        "num_classes",
+        "in_chans",
+        "drop_rate",
+        "drop_path_rate",
+        "global_pool",
+        "img_size",
+        "patch_size",
+    }
+    | {
+        "window_size",
+        "output_stride",
+        "dropout",
+        "stochastic_depth_prob",
+        "attention_dropout",
+        "width_mult",
+        "image_size",
+    }
+)
+_PLAIN_NAME = re.compile(r"(timm|torchvision)\.[a-z0-9_]{1,80}(\.[a-z0-9_]{1,80})?", re.IGNORECASE)
+
+
+def check_plain(cfg: Mapping[str, Any], where: str) -> None:
+    """Look at the config of a network of another library that somebody else wrote.
+
+    Raises:
+        CheckpointError: it does more than to name a network and shape it: it names files, addresses or weights, say.
+    """
+    kind = cfg["type"]
+    if not _PLAIN_NAME.fullmatch(kind):
+        raise CheckpointError(f"{where}: {kind[:80]!r} is no network that a config that comes with weights may name")
+    for key, value in cfg.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        is_text = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]{0,80}", value) is not None
+        if key not in _SHAPING or not (is_text or all(isinstance(one, int | float | None) for one in parts)):
+            raise CheckpointError(
+                f"{where}: it sets {key[:80]!r} of {kind!r}, which a config that comes with weights may not: it may set "
+                f"{', '.join(sorted(_SHAPING - {'type'}))}. If you trust the file, give its config yourself, as in "
+                "kinema.load(path, config=...)"
+            )
 
 
 def build_third_party(cfg: Mapping[str, Any]) -> tuple[nn.Module, Features]:
@@ -73,7 +120,8 @@ def _timm(name: str, settings: dict[str, Any]) -> nn.Module:
 
 def _torchvision(name: str, settings: dict[str, Any]) -> nn.Module:
     models = _library("torchvision.models", name)
-    known = models.list_models()
+    # Those for detection, segmentation and video are in modules of their own, and no backbones of frames.
+    known = [one for one in models.list_models() if one in vars(models)]
     if name not in known:
         raise _unknown("torchvision", name, known)
     builder = vars(models)[name]
