@@ -17,6 +17,7 @@ import yaml
 from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, without_delete
 from kinema.config.yaml_dialect import Loader
 from kinema.errors import ConfigError
+from kinema.files import read_bytes
 
 logger = logging.getLogger("kinema")
 
@@ -24,7 +25,8 @@ BASE_KEY = "_base_"
 RESERVED_KEYS = ("filename", "text", "pretty_text", "env_variables")
 
 _BASE_REFERENCE = re.compile(r"\{\{\s*_base_\.([\w.]+)\s*\}\}")
-_ENVIRONMENT = re.compile(r"\{\{\s*\$(\w+)\s*(?::\s*(\S*?)\s*)?\}\}")
+_ENVIRONMENT = re.compile(r"\{\{\s*\$(\w+)\s*(?::((?:(?!\{\{|\}\}).){0,2000}))?\}\}")
+LARGEST_CONFIG = 1 << 22  # bytes; all published configs together are smaller
 # Unquoted in YAML and JSON, where braces would begin a mapping.
 _BARE_REFERENCE = re.compile(r"(?<=[:,\[\-]\s)(\s*)(\{\{\s*_base_\.[\w.]+\s*\}\})(?=\s*(?:[,\]}]|$))", re.MULTILINE)
 
@@ -47,11 +49,19 @@ def read_config(path: Path, chain: tuple[Path, ...] = ()) -> ConfigDict:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such config file")
     try:
-        text = path.read_text(encoding="utf-8")
+        content = read_bytes(path, LARGEST_CONFIG + 1)
+        text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: a config must be UTF-8 text: {error}") from None
-    text = _substitute(text, path)
-    base, own = _READERS[path.suffix](text, path, (*chain, path))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(content) > LARGEST_CONFIG:
+        raise ConfigError(f"{path}: expected a config of at most {LARGEST_CONFIG:,} bytes")
+    try:
+        text = _substitute(text, path)
+        base, own = _READERS[path.suffix](text, path, (*chain, path))
+    except (RecursionError, MemoryError):
+        raise ConfigError(f"{path}: lists, dicts or brackets are nested too deep") from None
     for key in RESERVED_KEYS:
         if key in own:
             raise ConfigError(f"{path}: the key {key!r} is reserved")
@@ -77,7 +87,8 @@ def _substitute(text: str, path: Path) -> str:
     text = re.sub(rf"\{{\{{\s*({names})\s*\}}\}}", lambda found: variables[found[1]], text)
 
     def from_environment(found: re.Match[str]) -> str:
-        value = os.environ.get(found[1], found[2])
+        default = None if found[2] is None else found[2].strip()
+        value = os.environ.get(found[1], default)
         if value is None:
             line = text.count("\n", 0, found.start()) + 1
             raise ConfigError(
@@ -157,6 +168,10 @@ def _resolved(value: Any, base: ConfigDict, path: Path) -> Any:
         return type(value)(_resolved(one, base, path) for one in value)
     if not isinstance(value, str):
         return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{path}: the value {value[:100]!r} holds half a character: expected text") from None
     whole = _BASE_REFERENCE.fullmatch(value.strip())
     if whole:
         return _look_up(base, whole[1], str(path))
@@ -169,6 +184,10 @@ def _read_yaml(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[ConfigDi
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: this is no valid YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{path}: this is no valid YAML: it holds the character {chr(error.character)!r}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as a month of 13
+        raise ConfigError(f"{path}: this is no valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _read_json(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[ConfigDict, ConfigDict]:
@@ -176,6 +195,8 @@ def _read_json(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[ConfigDi
         return _read_data(text, path, chain, json.loads)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}: this is no valid JSON: {error.msg}") from None
+    except ValueError:  # Python reads 4300 digits
+        raise ConfigError(f"{path}: this is no valid JSON: a number of too many digits") from None
 
 
 # ---- Python files
@@ -212,7 +233,9 @@ def _read_python(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Config
         tree = ast.parse(text, str(path))
         compile(tree, str(path), "exec")  # finds what the grammar allows: a return outside a function
     except SyntaxError as error:
-        raise ConfigError(f"{path}:{error.lineno}: {error.msg}: {(error.text or '').strip()}") from None
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}: {(error.text or '').strip()[:200]}") from None
+    except ValueError as error:  # a zero byte
+        raise ConfigError(f"{path}: this is no valid Python: {error}") from None
     names: Any = []
     for statement in list(tree.body):
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == BASE_KEY:
