@@ -16,6 +16,7 @@ from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
 from kinema.datasets.annotations.layout import split_folder
 from kinema.datasets.annotations.lists import read_list, read_rawframe_list
+from kinema.datasets.annotations.mistaken import require_annotations
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
@@ -154,9 +155,11 @@ def find_format(path: str | os.PathLike) -> str:
     """The format of a file or folder, a name of `FORMATS`: by its suffix, and by how it begins where that is not enough.
 
     Raises:
-        AnnotationError: the file is packed; or one whose beginning tells the format cannot be read.
+        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning tells the format cannot be
+            read.
     """
     path = Path(path)
+    require_annotations(path)
     if is_ucf101(path):
         return "ucf101"
     if path.is_dir():
