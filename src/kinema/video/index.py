@@ -20,12 +20,11 @@ from kinema.video.bitstream import (
     hevc_needs_what_precedes,
     vp8_picture,
 )
+from kinema.video.clock import NO_TIME, continue_clock, find_jumps
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.lasting import Lasting, LastingNotes, side_data_of
 from kinema.video.limits import Watch
 from kinema.video.source import over_network
-
-NO_TIME = np.iinfo(np.int64).min
 
 # Decoders of these output nothing before the first key frame; others start anywhere.
 _STARTS_AT_KEY_FRAME = ("h264", "hevc")
@@ -36,6 +35,7 @@ _STARTS_AT_ANY_KEY_FRAME = frozenset(
 )
 # Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
 _CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
+_READ_IN_PIECES = frozenset({"mpegts", "mpegtsraw"})
 _BATCH_PACKETS = 1024
 _PACKET_BYTES = 600  # of memory for a packet, besides what it holds
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
@@ -63,6 +63,8 @@ class PacketIndex:
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         is_certain: false when only decoding tells which packet each frame comes from.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
+        has_gaps: whether the demuxer finds something wrong before a packet other than the file's end.
+        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
     """
 
     pts: np.ndarray
@@ -79,6 +81,8 @@ class PacketIndex:
     num_missing: int = 0
     is_certain: bool = True
     lasting: tuple[Lasting, ...] = ()
+    has_gaps: bool = False
+    has_jumps: bool = False
 
     @property
     def num_packets(self) -> int:
@@ -131,6 +135,8 @@ class PacketIndex:
             shown_seconds=self.shown_seconds,
             num_missing=self.num_missing,
             lasting=self.lasting,
+            has_gaps=self.has_gaps,
+            has_jumps=self.has_jumps,
         )
 
 
@@ -150,6 +156,7 @@ class _Walk:
     is_chained: list[bool] | None = None
     is_cut_off: list[bool] | None = None
     starts_right: bool = True  # pictures are right from the first key frame on
+    has_gaps: bool = False
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
@@ -160,6 +167,7 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
+        self.has_gaps = self.has_gaps or True in [packet.is_corrupt for packet in packets]
         side_data = side_data_of(packets)
         for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
@@ -255,6 +263,12 @@ def scan_packets(
             if num_kept_bytes > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
+    base = stream.time_base
+    jumps: list[int] = []
+    if base:
+        jumps = find_jumps(walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
+    if jumps:
+        walk.pts, walk.dts = continue_clock(walk.pts, walk.dts, walk.durations, jumps)
     starts_clearly = True
     if codec.name in _STARTS_AT_KEY_FRAME:
         starts_clearly = _hide_what_has_no_key_frame(walk, codec)
@@ -262,7 +276,6 @@ def scan_packets(
         _note_what_mpeg4_needs(walk, codec.mpeg4)
     order, order_is_certain = _output_order(walk, codec)
     shown = [packet for packet in order if walk.is_shown[packet]]
-    base = stream.time_base
     index = _arranged(
         walk,
         order,
@@ -272,23 +285,39 @@ def scan_packets(
         num_missing=num_missing,
         is_certain=order_is_certain and starts_clearly,
         lasting=codec.lasting.result(),
+        has_gaps=walk.has_gaps,
+        has_jumps=bool(jumps),
     )
     return index, kept
 
 
 def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
-    """The packets that hold something, up to where the file breaks off."""
+    """The packets that hold something, up to where the file breaks off.
+
+    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something is wrong before it: a packet of
+    the transport stream is lost, repeated or has another number. How much of it is whole, the decoder says.
+    """
     batch: list[Packet] = []
+    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
+    num_whole = 0  # of those
+    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
+    may_break_off = container.format.name not in _READ_IN_PIECES
     packets = cast(Generator[Packet, None, None], container.demux(stream))
     try:
         for packet in over_network(packets, watch) if watch.is_remote else packets:
-            if packet.is_corrupt:
-                break  # its bytes end with the file
-            if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
+            if not packet.size:
+                continue  # the mark that flushes the decoder, or a frame that an AVI file dropped
+            if may_break_off and (packet.is_corrupt or doubtful):
+                doubtful.append(packet)
+                num_whole = 0 if packet.is_corrupt else num_whole + 1
+                if num_whole < 2 and len(doubtful) < _BATCH_PACKETS:
+                    continue
+                batch, doubtful = batch + doubtful, []
+            else:
                 batch.append(packet)
-                if len(batch) == _BATCH_PACKETS:
-                    yield batch
-                    batch = []
+            if len(batch) >= _BATCH_PACKETS:
+                yield batch
+                batch = []
     except av.FFmpegError:
         pass  # the end of what can be read
     finally:
@@ -395,6 +424,8 @@ def _arranged(
     num_missing: int,
     is_certain: bool = True,
     lasting: tuple[Lasting, ...] = (),
+    has_gaps: bool = False,
+    has_jumps: bool = False,
 ) -> PacketIndex:
     num_packets = len(walk.sizes)
     place = np.full(num_packets, -1, np.int64)  # of each packet's picture in the output, also when it is cut away there
@@ -425,4 +456,6 @@ def _arranged(
         num_missing=num_missing,
         is_certain=is_certain,
         lasting=lasting,
+        has_gaps=has_gaps,
+        has_jumps=has_jumps,
     )
