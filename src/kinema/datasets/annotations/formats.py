@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.datasets.annotations.cvat import read_cvat
-from kinema.datasets.annotations.delimited import csv_header, read_csv
+from kinema.datasets.annotations.delimited import csv_header, has_columns, read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.headerless import find_layout, has_header, lists_frame_folders, read_headerless
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
@@ -101,7 +101,7 @@ def read_annotations(
     if split is not None and path.is_dir() and (part := split_folder(path, split)) is not None:
         path, split = part, None
     if format == "auto":
-        format = find_format(path)
+        format = find_format(path, columns)
         if format == "headerless" and (multi_label or delimiter is not None):
             format = "list"  # the caller knows what the fields are
         level = logging.DEBUG if format in USUAL_FORMATS else logging.INFO
@@ -151,8 +151,12 @@ def _take_split(annotations: Annotations, split: str) -> Annotations:
     raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
 
 
-def find_format(path: str | os.PathLike) -> str:
+def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> str:
     """The format of a file or folder, a name of `FORMATS`: by its suffix, and by how it begins where that is not enough.
+
+    Args:
+        path: the file or folder.
+        columns: names of columns; a text whose first line holds one of them is a table.
 
     Raises:
         AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning tells the format cannot be
@@ -166,7 +170,7 @@ def find_format(path: str | os.PathLike) -> str:
         return "hmdb51" if is_hmdb51(path) else "class-folders"
     suffix = path.suffix.lower()
     if suffix in TABLE_SUFFIXES:
-        return _find_table_format(path)
+        return "csv" if columns and has_columns(path, columns) else _find_table_format(path)
     if suffix == ".json":
         return _find_json_format(path)
     by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
@@ -174,6 +178,8 @@ def find_format(path: str | os.PathLike) -> str:
         raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
     if suffix in by_suffix:
         return by_suffix[suffix]
+    if columns and path.is_file() and has_columns(path, columns):
+        return "csv"
     return _find_table_format(path) if has_header(path) else _find_list_format(path)
 
 
