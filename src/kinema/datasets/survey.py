@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,7 @@ def survey_dataset(
     *,
     num_probed: int = PROBED,
     group_of: Callable[[str], str] = source_video_of,
+    columns: Mapping[str, str] | None = None,
 ) -> DatasetSurvey:
     """Look over a data set of any format that `find_splits` finds.
 
@@ -112,6 +113,7 @@ def survey_dataset(
         val: the validation clips, when `path` does not lead to them.
         num_probed: how many videos of each part to open; those of 100 tell durations well enough.
         group_of: from a clip's path to the video that it was cut from.
+        columns: names of a table's columns where they cannot be found out.
 
     Returns:
         What there is, and its problems. Labels out of range, missing files and the like are problems, not errors.
@@ -119,7 +121,7 @@ def survey_dataset(
     Raises:
         AnnotationError: the annotations cannot be read at all.
     """
-    layout = find_layout(path, val)
+    layout = find_layout(path, val, columns)
     train, held = layout.train, layout.val
     splits = {"all": train} if held is None else {"train": train, "val": held}
     names = next((one.annotations.class_names for one in splits.values() if one.annotations.class_names), ())

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.datasets.annotations import Split, check_labels, describe_splits, find_layout, split_by_group, write_list
+from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
@@ -31,6 +32,7 @@ def classification(
     seed: int = 0,
     workers: int | None = None,
     check_classes: Callable[[list[str]], None] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Config:
     """The config of training `model` on labelled clips.
 
@@ -47,6 +49,7 @@ def classification(
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
         check_classes: gets the class names before anything is written into the work folder; may raise.
+        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
     Returns:
         A config for `Runner.from_cfg`.
@@ -56,7 +59,7 @@ def classification(
         ConfigError: no such model.
         VideoError: no clip can be read.
     """
-    layout = find_layout(data, val)
+    layout = find_layout(data, val, columns)
     train_split, val_split = layout.train, layout.val
     logger.info("%s", layout.description)
     for note in layout.notes:
@@ -193,6 +196,9 @@ def default_workers() -> int:
 def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
     train, val = split_by_group(split.annotations, seed=seed)
+    if not len(val) and (parted := split_by_time(split.annotations, seed=seed)) is not None:
+        logger.warning("%s", parted)
+        train, val = parted.train, parted.held
     if not len(val):
         raise AnnotationError(
             f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val, "

@@ -1,6 +1,6 @@
 """Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,18 @@ class Evaluation:
     intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
 
 
-def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
+def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None) -> Split:
     """The clips to evaluate on: of a whole data set its validation clips, else what `data` names.
 
     Raises:
         AnnotationError: the clips are missing or wrong.
     """
     if data.is_file():
-        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes)
+        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes, columns=columns)
     elif data.is_dir() and not has_splits(data):
         split = read_split(data, class_names=classes)
     else:
-        _, split = find_splits(data)
+        _, split = find_splits(data, None, columns)
     if split is None:
         raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
     if split.part is None and split.validation_name is not None:
