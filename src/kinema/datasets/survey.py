@@ -165,7 +165,7 @@ def _look_at_files(split: Split) -> tuple[np.ndarray, int, int]:
     for place, path in enumerate(split.annotations.paths):
         if path not in sizes:
             try:
-                sizes[path] = (split.video_root / path).stat().st_size
+                sizes[path] = split.size_of(place)
             except OSError:
                 sizes[path] = None
         missing[place] = sizes[path] is None
@@ -183,7 +183,7 @@ def _part(
     if clips.total_frames is None:  # folders of frames tell no durations
         for place in places.tolist():
             try:
-                with VideoReader(split.video_root / clips.paths[place]) as reader:
+                with split.open_video(place) as reader:
                     figures.append((_duration(clips, place, reader), reader.fps, min(reader.width, reader.height)))
             except VideoError as error:
                 unreadable.append(str(error))

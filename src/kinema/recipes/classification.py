@@ -79,7 +79,9 @@ def classification(
         train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
         count -= held
     else:
-        train_data, val_data = train_split.dataset_config(), val_split.dataset_config()
+        train_data, val_data = (
+            {"type": split.dataset_type, **split.dataset_config()} for split in (train_split, val_split)
+        )
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
@@ -205,7 +207,15 @@ def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, A
             "or lists made by `kinema data split --no-group`"
         )
     configs = []
-    for name, clips in (("train", train), ("val", val)):
+    if split.shards is not None:
+        places = {path: place for place, path in enumerate(split.annotations.paths)}
+        for clips in (train, val):
+            chosen = [places[path] for path in clips.paths]
+            configs.append({"type": split.dataset_type, **split.dataset_config(), "indices": chosen})
+        logger.warning(
+            "%s: shards do not say which clips come from one source video: some may be on both sides", split.path
+        )
+    for name, clips in () if configs else (("train", train), ("val", val)):
         path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
         configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
     logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))

@@ -49,10 +49,6 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
                 f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
             )
-        if any(root.glob("*.tar")):
-            raise AnnotationError(
-                f"{root}: holds tar files of videos, which the dataset ShardDataset reads, in a config"
-            )
         images = sum(one.skipped[suffix] for one in (*found.values(), find_videos(root)) for suffix in IMAGE_SUFFIXES)
         if images:
             raise AnnotationError(

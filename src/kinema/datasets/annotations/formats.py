@@ -14,13 +14,14 @@ from kinema.datasets.annotations.headerless import find_layout, has_header, list
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
-from kinema.datasets.annotations.layout import split_folder
+from kinema.datasets.annotations.layout import split_folder, visible_folders
 from kinema.datasets.annotations.lists import read_list, read_rawframe_list
 from kinema.datasets.annotations.mistaken import require_annotations
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.something_something import read_something_something
+from kinema.datasets.annotations.walking import holds_videos
 from kinema.errors import AnnotationError, KinemaError
 
 logger = logging.getLogger("kinema")
@@ -56,6 +57,7 @@ FORMATS: dict[str, Format] = {
     "hmdb51": _format("brush_hair_test_split1.txt, ...", read_hmdb51, "fold", "video_root"),
     "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root"),
     "cvat": _format("CVAT's annotations.xml", read_cvat),
+    "shards": _format("tar files of videos", lambda path, **known: _read_shards(path, **known)),
 }
 USUAL_FORMATS = ("list", "rawframes", "class-folders")
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -167,7 +169,9 @@ def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     if is_ucf101(path):
         return "ucf101"
     if path.is_dir():
-        return "hmdb51" if is_hmdb51(path) else "class-folders"
+        if is_hmdb51(path):
+            return "hmdb51"
+        return "shards" if holds_shards(path) else "class-folders"
     suffix = path.suffix.lower()
     if suffix in TABLE_SUFFIXES:
         return "csv" if columns and has_columns(path, columns) else _find_table_format(path)
@@ -181,6 +185,18 @@ def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     if columns and path.is_file() and has_columns(path, columns):
         return "csv"
     return _find_table_format(path) if has_header(path) else _find_list_format(path)
+
+
+def holds_shards(folder: Path) -> bool:
+    """Does a folder hold tar files of videos, and no class folders beside them?"""
+    return any(folder.glob("*.tar")) and not any(map(holds_videos, visible_folders(folder)))
+
+
+def _read_shards(path: Path, *, class_names: Sequence[str] | None = None) -> Annotations:
+    """What tar files of videos hold; `Split.open_video` and `ShardDataset` know where in them the videos lie."""
+    from kinema.datasets.shard_index import load_index  # which reads annotations itself
+
+    return load_index(path).annotations
 
 
 def _find_table_format(path: Path) -> str:

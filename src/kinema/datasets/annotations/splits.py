@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
 from kinema.printable import breaks_lines
+from kinema.transforms.decoding import NamedBytes
+from kinema.video import VideoReader
+
+if TYPE_CHECKING:
+    from kinema.datasets.shard_index import ShardIndex
 
 SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
@@ -40,12 +45,14 @@ class Split:
         video_root: folder that their paths are relative to.
         part: the part taken of a file or folder that holds several, such as "train".
         columns: the columns of its table that the user named.
+        shards: where the videos lie in tar files, of a folder of these.
     """
 
     annotations: Annotations
     video_root: Path
     part: str | None = None
     columns: Mapping[str, str] | None = None
+    shards: "ShardIndex | None" = None
 
     @property
     def path(self) -> Path:
@@ -61,8 +68,40 @@ class Split:
         """Only the clips of one part, such as "train"."""
         return replace(self, annotations=self.annotations.of_split(name), part=name)
 
+    @property
+    def dataset_type(self) -> str:
+        """Name of the dataset that reads these clips."""
+        return "VideoDataset" if self.shards is None else "ShardDataset"
+
+    def size_of(self, place: int) -> int:
+        """Bytes of the video of a clip.
+
+        Raises:
+            OSError: it is not there.
+        """
+        if self.shards is not None:
+            return int(self.shards.sizes[place])
+        return (self.video_root / self.annotations.paths[place]).stat().st_size
+
+    def open_video(self, place: int, **options: Any) -> VideoReader:
+        """Open the video of a clip, whole also where the clip is a part of it.
+
+        Args:
+            place: of the clip.
+            options: of `VideoReader`.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        path = self.video_root / self.annotations.paths[place]
+        if self.shards is None:
+            return VideoReader(path, **options)
+        return VideoReader(NamedBytes(self.shards.slice_of(place).read(), str(path)), **options)
+
     def dataset_config(self) -> dict[str, Any]:
-        """Keywords of `VideoDataset` that read these clips."""
+        """Keywords of the dataset that reads these clips, see `dataset_type`."""
+        if self.shards is not None:
+            return {"folder": os.fspath(self.path)}
         config: dict[str, Any] = {
             "ann_file": os.fspath(self.path),
             "data_prefix": {"video": os.fspath(self.video_root)},
@@ -181,13 +220,22 @@ def describe_splits(train: Split, val: Split | None) -> str:
     classes = len(train.annotations.class_names) or len(np.unique(train.annotations.labels.values))
     numbers = f"{classes} class" + ("" if classes == 1 else "es")
     splits = [train] if val is None else [train, val]
-    if val is not None and train.path.is_dir() and val.path.is_dir() and train.path.parent == val.path.parent:
+    if (
+        val is not None
+        and train.shards is None
+        and train.path.is_dir()
+        and val.path.is_dir()
+        and train.path.parent == val.path.parent
+    ):
         root = train.path if train.path == val.path else train.path.parent / "SPLIT"
         shape = root / _shape_in_folder(train)
         parts = [f"{_name_of(split)} {_clips(split)}" for split in splits]
         return f"{shape}: {', '.join([*parts, numbers])}"
     if val is not None and train.path == val.path:
         return f"{train.path}: {', '.join([*(f'{split.part} {_clips(split)}' for split in splits), numbers])}"
+    if train.shards is not None:
+        parts = [f"{split.path / '*.tar'}: {_clips(split)}" for split in splits]
+        return ", ".join([*parts, numbers])
     shapes = (
         split.path / _shape_in_folder(split) if split.annotations.format == "class-folders" else split.path
         for split in splits
@@ -224,6 +272,11 @@ def read_split(path: Path, *, class_names: Sequence[str] = (), columns: Mapping[
         AnnotationError: the annotations are wrong, or the clips are not where they say.
     """
     format = find_format(path, columns)
+    if format == "shards":
+        from kinema.datasets.shard_index import load_index  # which reads annotations itself
+
+        index = load_index(path)
+        return Split(index.annotations, path, shards=index)
     names = None if format in LABELLED_BY_INDEX else class_names or None
     annotations = read_annotations(path, format, class_names=names, columns=columns)
     root = annotations.video_root
