@@ -55,6 +55,10 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
                 f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames label' lines, by "
                 "RawframeDataset in a config"
             )
+        if any(root.glob("*.tar")):
+            raise AnnotationError(
+                f"{root}: holds tar files of videos, which the dataset ShardDataset reads: these are no class folders"
+            )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
             + "".join(f"; {note}" for note in notes_on_skipped(found.values()))
