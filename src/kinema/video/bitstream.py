@@ -192,18 +192,18 @@ def nal_length_size(codec: str, extradata: bytes | None) -> int:
     return (extradata[place] & 3) + 1 if len(extradata) > place else 0
 
 
-def _nal_units(packet: bytes, length_size: int) -> Iterator[bytes]:
-    """The beginnings (up to 64 bytes) of the NAL units of a packet."""
+def nal_units(packet: bytes, length_size: int, most_bytes: int = 64) -> Iterator[bytes]:
+    """The beginnings of the NAL units of a packet."""
     if length_size:
         place = 0
         while place + length_size < len(packet):
             size = int.from_bytes(packet[place : place + length_size])
             place += length_size
-            yield packet[place : place + min(size, 64)]
+            yield packet[place : place + min(size, most_bytes)]
             place += size
     else:
         for found in _START_CODE.finditer(packet):
-            yield packet[found.end() : found.end() + 64]
+            yield packet[found.end() : found.end() + most_bytes]
 
 
 def h264_can_start_at(packet: bytes, length_size: int) -> bool:
@@ -213,7 +213,7 @@ def h264_can_start_at(packet: bytes, length_size: int) -> bool:
     references that later pictures list without using them, which cannot be told from damage.
     Source: ITU-T H.264, 7.4.1.2.4 and D.2.8.
     """
-    for unit in _nal_units(packet, length_size):
+    for unit in nal_units(packet, length_size):
         kind = unit[0] & 31 if unit else 0
         if kind in (1, 2, 5):
             return kind == 5
@@ -222,7 +222,7 @@ def h264_can_start_at(packet: bytes, length_size: int) -> bool:
 
 def h264_is_recovered_at(packet: bytes, length_size: int) -> bool:
     """Whether a packet's recovery point message promises right pictures from this one on. Source: D.1.8."""
-    for unit in _nal_units(packet, length_size):
+    for unit in nal_units(packet, length_size):
         place = 1
         while unit and unit[0] & 31 == 6 and place + 2 < len(unit):
             kind, size = unit[place], unit[place + 1]
@@ -235,7 +235,7 @@ def h264_is_recovered_at(packet: bytes, length_size: int) -> bool:
 
 
 def _first_hevc_slice(packet: bytes, length_size: int) -> int:
-    for unit in _nal_units(packet, length_size):
+    for unit in nal_units(packet, length_size):
         kind = unit[0] >> 1 & 63 if unit else 63
         if kind < 32:
             return kind
@@ -250,6 +250,45 @@ def hevc_can_start_at(packet: bytes, length_size: int) -> bool:
 def hevc_needs_what_precedes(packet: bytes, length_size: int) -> bool:
     """Whether a packet is a skipped leading picture (RASL): one that refers to what lies before its key picture."""
     return _first_hevc_slice(packet, length_size) in (8, 9)
+
+
+def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | None:
+    """A function that says of a packet whether its picture comes out before one that precedes it in the file; None for other codecs.
+
+    H.264 encoders let B pictures do so and no others, HEVC encoders at least those that no other refers to. It is asked of every
+    packet, so it reads the first slice's two bytes, where they mostly are, and no more.
+    """
+    if codec not in _SLICE_START:
+        return None
+    is_early = _h264_is_bidirectional if codec == "h264" else _hevc_is_unreferenced
+    kinds = _H264_SLICE if codec == "h264" else _HEVC_SLICE
+    start_code = _SLICE_START[codec]
+
+    def find(packet: Packet) -> bool:
+        content = memoryview(packet)
+        if not length_size:
+            found = start_code.search(content)
+            return (
+                found is not None
+                and found.end() < len(content)
+                and is_early(content[found.end() - 1], content[found.end()])
+            )
+        if length_size + 1 < len(content) and content[length_size] in kinds:
+            return is_early(content[length_size], content[length_size + 1])
+        slices = (unit for unit in nal_units(bytes(content), length_size) if len(unit) > 1 and unit[0] in kinds)
+        return any(is_early(unit[0], unit[1]) for unit in slices)
+
+    return find
+
+
+def _h264_is_bidirectional(_: int, second: int) -> bool:
+    """By the slice's number of its first macroblock, which is 0, and its type, which is 1 or 6. Source: 7.3.3, 7.4.3, 9.1."""
+    return second >> 4 == 0b1010 or second >> 2 == 0b100111
+
+
+def _hevc_is_unreferenced(first: int, _: int) -> bool:
+    kind = first >> 1
+    return kind < 16 and kind % 2 == 0
 
 
 # ---- packets that hold no picture, and pictures that no other refers to
@@ -278,7 +317,7 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
         content = memoryview(packet)
         if len(content) > length_size and content[length_size] in kinds:  # so it is but in a few packets
             return True
-        return any(unit[0] in kinds for unit in _nal_units(bytes(content), length_size) if unit)
+        return any(unit[0] in kinds for unit in nal_units(bytes(content), length_size) if unit)
 
     def find_by_start_code(packet: Packet) -> bool:
         return _SLICE_START[codec].search(memoryview(packet)) is not None
@@ -289,10 +328,10 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
 def is_unreferenced(codec: str, packet: bytes, length_size: int) -> bool:
     """Whether a packet says that no other picture refers to what it holds; False where it does not say so clearly."""
     if codec == "h264":
-        slices = [unit[0] for unit in _nal_units(packet, length_size) if unit and unit[0] & 31 in (1, 2, 5)]
+        slices = [unit[0] for unit in nal_units(packet, length_size) if unit and unit[0] & 31 in (1, 2, 5)]
         return bool(slices) and not any(first & 0x60 for first in slices)  # nal_ref_idc, 7.4.1
     if codec == "hevc":
-        kinds = [unit[0] >> 1 & 63 for unit in _nal_units(packet, length_size) if unit]
+        kinds = [unit[0] >> 1 & 63 for unit in nal_units(packet, length_size) if unit]
         slices = [kind for kind in kinds if kind < 32]
         return bool(slices) and all(kind < 16 and kind % 2 == 0 for kind in slices)  # table 7-1
     if codec == "mpeg4":

@@ -10,6 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from kinema.video.bitstream import is_unreferenced, nal_length_size
+from kinema.video.coverage import Coverage
 from kinema.video.frame_table import FrameTable
 from kinema.video.packets import PacketSource
 from kinema.video.source import reason_of
@@ -43,6 +44,10 @@ class PacketFailed(Exception):  # noqa: N818 - never leaves this package
         self.reason = reason
 
 
+class OrderDiffers(Exception):  # noqa: N818 - never leaves this package
+    """The decoder put frames out in another order than the index says, or none for a packet."""
+
+
 def tag(packet: Packet, number: int) -> None:
     """Let the frame that comes of `packet` tell its number."""
     # PyAV keeps such objects by their identity, which small integers share.
@@ -55,8 +60,10 @@ def tag_of(frame: VideoFrame) -> int | None:
     return None if found is None else int(found[0])  # type: ignore[index]
 
 
-def check(frame: VideoFrame, packet: int, codec: str) -> None:
+def check(frame: VideoFrame, packet: int, codec: str, coverage: Coverage | None) -> None:
     """Raise PacketFailed for a frame of `packet` that is not what was encoded."""
+    if coverage is not None and not coverage.is_whole(frame):
+        raise PacketFailed(packet, "parts of the picture are missing")
     if frame.is_corrupt:
         raise PacketFailed(packet, "the decoder says that it is damaged")
     if codec == "mpeg4" and frame.pict_type == PictureType.NONE:
@@ -74,9 +81,13 @@ class DamagedVideo:
         table: which frame comes of which packet.
         can_skip: whether the decoder can leave out pictures that no other refers to.
         num_ordered: frames from this number on are lost, for nothing tells their order; None when all is known.
+        checks_order: whether to look at the order too.
 
     Attributes:
         lost: number of each frame that cannot be decoded -> why.
+
+    Raises:
+        OrderDiffers: the frames of a group come in another order than the table says.
     """
 
     def __init__(
@@ -87,8 +98,10 @@ class DamagedVideo:
         *,
         can_skip: bool,
         num_ordered: int | None = None,
+        checks_order: bool = True,
     ) -> None:
         self._packets, self._like, self._table, self._can_skip = packets, context, table, can_skip
+        self._checks_order = checks_order
         self._codec = context.codec.canonical_name
         self._length_size = nal_length_size(self._codec, context.extradata)
         self._left_out: dict[int, str] = {}  # packet that fails when decoded in full -> why
@@ -134,11 +147,12 @@ class DamagedVideo:
                 good = {number for number, _ in self._frames_from(entry)}
             except PacketFailed as failure:
                 num_failures += 1
-                again = failure.packet == entry or failure.packet in self._left_out
-                if not again and num_failures < _MAX_FAILURES_PER_GROUP and self._is_dispensable(failure.packet):
-                    self._left_out[failure.packet] = failure.reason
+                packet = self._table.first_packet_of(failure.packet)
+                again = packet == entry or packet in self._left_out
+                if not again and num_failures < _MAX_FAILURES_PER_GROUP and self._is_dispensable(packet):
+                    self._left_out[packet] = failure.reason
                 else:
-                    self._end_of[entry] = (failure.packet, failure.reason)
+                    self._end_of[entry] = (packet, failure.reason)
         _, reason = self._end_of.get(entry, (0, "the decoder puts out no frame for it"))
         for frame in self._frames_of[entry]:
             if frame not in good:
@@ -146,14 +160,17 @@ class DamagedVideo:
 
     def _is_dispensable(self, number: int) -> bool:
         """Whether the decoder goes on rightly without a packet."""
-        packet = self._packets.packet(number) if self._can_skip else None
+        can_skip = self._can_skip and self._table.is_second_field is None
+        packet = self._packets.packet(number) if can_skip else None
         return packet is not None and is_unreferenced(self._codec, bytes(packet), self._length_size)
 
     def _frames_from(self, entry: int) -> Iterator[tuple[int, VideoFrame]]:
         """The frames of the group at `entry`, as they come out."""
         table = self._table
         self._context = self._new_context()
+        self._coverage = Coverage() if self._codec == "hevc" else None
         waiting = set(self._frames_of[entry])
+        self._last_shown = -1
         end = max(table.packet_of[frame] for frame in waiting) + 1 + _LONGEST_REORDERING_PACKETS
         end, _ = self._end_of.get(entry, (min(end, len(table.frame_of)), ""))
         for number in range(entry, end):
@@ -194,8 +211,13 @@ class DamagedVideo:
             packet = tag_of(frame)
             if packet is None:
                 continue
-            check(frame, packet, self._codec)
+            check(frame, packet, self._codec, self._coverage)
             number = self._table.frame_of[packet]
             if number in waiting:
                 waiting.discard(number)
+                if number < self._last_shown and self._checks_order:
+                    raise OrderDiffers
+                self._last_shown = number
                 yield number, frame
+            if self._coverage is not None:
+                self._coverage.take(frame)

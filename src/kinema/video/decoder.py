@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from kinema.video.bitstream import Mpeg4Pictures, nal_length_size, slice_finder
+from kinema.video.bitstream import Mpeg4Pictures, is_unreferenced, nal_length_size, slice_finder
 from kinema.video.contexts import let_go
-from kinema.video.damage import DamagedVideo, FrameLost, PacketFailed, check, tag, tag_of
+from kinema.video.coverage import Coverage, Waiting
+from kinema.video.damage import DamagedVideo, FrameLost, OrderDiffers, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
 from kinema.video.index import PacketIndex
 from kinema.video.limits import Watch
+from kinema.video.order import Order, with_missing
 from kinema.video.packets import PacketSource
 from kinema.video.source import VideoSource, decoder_limits, reason_of
 
@@ -26,16 +29,16 @@ from kinema.video.source import VideoSource, decoder_limits, reason_of
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 
 # FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture are decoded at a time.
-_HANGS_IN_FRAME_THREADS = frozenset({"hevc", "vp9"})
+_HANGS_IN_FRAME_THREADS = frozenset({"vp9"})
+# Of damaged pictures several threads make others than one thread does, without an error.
+_ONE_THREAD = frozenset({"hevc"})
+# A decoder holds back fewer pictures.
+_LONGEST_REORDERING = 17
 
 OnFrame = Callable[[int, VideoFrame], None]
 
 # What forked processes inherited: freeing a decoder there would wait for threads that only the parent has.
 _inherited: list[object] = []
-
-
-class _OrderDiffers(Exception):  # noqa: N818 - never leaves this file
-    """The decoder put frames out in another order than the index says, or none for a packet."""
 
 
 class Decoder:
@@ -55,14 +58,17 @@ class Decoder:
         self._packets = PacketSource(source, index, watch=watch)
         self._known_table: FrameTable | None = None
         self._num_threads = num_threads
+        self._knows_start = self._is_cut_open = False
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
         self._can_skip = self._codec in _SKIPPABLE
-        self._has_slice = slice_finder(self._codec, nal_length_size(self._codec, self._context.extradata))
+        self._length_size = nal_length_size(self._codec, self._context.extradata)
+        self._has_slice = slice_finder(self._codec, self._length_size)
         self._leaves_out = False
         self._start = 0  # packet at which this run of decoding started
         self._next = 0  # packet that comes next
         self._pending: set[int] = set()  # frames that are decoded, or will be, and have not come out yet
+        self._keeps_after: int | None = None  # frames behind this one will be asked for
         self._drained_at: int | None = None
         self._ends_streams = True
         self._watched = False
@@ -73,22 +79,39 @@ class Decoder:
         context = self._packets.new_context()
         if context.codec.canonical_name == "mpeg4" and Mpeg4Pictures(context.extradata).is_interlaced:
             self._num_threads = 1  # others do not learn the time between fields that the first thread has found
+        if context.codec.canonical_name in _ONE_THREAD:
+            self._num_threads = 1
         context.thread_count = self._num_threads
         one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
         context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
         context.copy_opaque = True  # each frame tells which packet it comes from
-        # Without this a damaged picture is patched up from its neighbours and handed out as if it were right.
-        context.options = {"err_detect": "explode+crccheck", **decoder_limits(self._packets.watch.limits)}
+        # "explode" makes errors of what else is patched up from its neighbours and handed out as if it were right. It does so too
+        # when a picture says of one that was cut off that it is needed no more; without it, pictures tell that they are damaged.
+        errors = "crccheck" if self._is_cut_open else "explode+crccheck"
+        context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
+        # Where only pictures that come out tell whether they are whole, frames wait for those decoded before them.
+        self._coverage = Coverage() if context.codec.canonical_name == "hevc" else None
+        self._waiting = None if self._coverage is None else Waiting(self._coverage)
         return context
 
     @property
     def index(self) -> PacketIndex:
         """What the packets tell; of some streams only decoding tells it."""
         index = self._packets.index
-        if not index.is_certain and not self._watched:
+        if not self._knows_start:
+            self._adapt_to_start(index)
+        if index.order is not Order.CERTAIN and not self._watched:
             self._watch_order()
             index = self._packets.index
         return index
+
+    def _adapt_to_start(self, index: PacketIndex) -> None:
+        """Choose the decoder for a stream that was cut; it has seen nothing so far."""
+        self._knows_start = True
+        if index.is_cut_open or (index.is_cut_off.any() and self._num_threads > 1):
+            self._is_cut_open = index.is_cut_open
+            self._num_threads = 1  # several tell of an error when they have gone on to other pictures
+            self._use_new_context()
 
     @property
     def header_rate(self) -> float:
@@ -135,22 +158,33 @@ class Decoder:
             left.remove(number)
             on_frame(number, frame)
 
+        table = self._table
         try:
-            while (
-                left and self._damaged is None and left[-1] < len(self._table.packet_of) and self._num_ordered is None
-            ):
-                self._decode_group(self._first_group(left), deliver, stays=stays)
-        except (PacketFailed, _OrderDiffers):
-            pass  # what was handed out before is good
-        for number in list(left):
-            try:
-                frame = self._damaged_video().frame(number)
-            except PacketFailed as failure:
-                reason = failure.reason  # what decoded when the damage was looked for does not any more
-            else:
-                deliver(number, frame)
-                continue
-            raise FrameLost(number, reason)
+            self._decode_fast(left, deliver, stays=stays)
+        except OrderDiffers:
+            if self._learns_order():
+                return self.decode(frames, on_frame, stays=stays)
+        except PacketFailed:
+            pass  # what was handed out before is good, if its number is
+        if left:
+            damaged = self._damaged_video()
+            if self._table is not table:  # the search for damage found other numbers
+                left[:] = frames
+            for number in list(left):
+                try:
+                    frame = damaged.frame(number)
+                except PacketFailed as failure:
+                    reason = failure.reason  # what decoded when the damage was looked for does not any more
+                else:
+                    deliver(number, frame)
+                    continue
+                raise FrameLost(number, reason)
+        return None
+
+    def _decode_fast(self, left: list[int], deliver: OnFrame, *, stays: bool) -> None:
+        """Hand the frames `left` out as long as nothing fails."""
+        while left and self._damaged is None and left[-1] < len(self._table.packet_of) and self._num_ordered is None:
+            self._decode_group(self._first_group(left), deliver, stays=stays)
 
     def first_frame(self) -> VideoFrame:
         """Frame 0; the decoder stays behind it.
@@ -203,25 +237,27 @@ class Decoder:
         self._move_to(group)
         packets = [table.packet_of[frame] for frame in group]
         in_full = self._with_chained(packets)
-        last_packet, last_frame = max(packets), group[-1]
+        last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
-        # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
-        may_leave_out = not self._packets.index.has_gaps
+        if self._waiting is not None:
+            self._keeps_after = last_frame if stays else None
+            self._waiting.drop_before(group[0])
+            self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
         for number in range(self._next, last_packet + 1):
-            leave_out = may_leave_out and number not in in_full and (not stays or table.frame_of[number] < last_frame)
+            leave_out = number not in in_full and (not stays or table.frame_of[number] < last_frame)
             self._feed(number, leave_out, wanted, deliver)
         while wanted and stays and self._next < len(table.frame_of):
             self._feed(self._next, False, wanted, deliver)
         if wanted:
             self._drain(wanted, deliver)
         if wanted:
-            raise _OrderDiffers
+            raise OrderDiffers
 
     def _move_to(self, group: list[int]) -> None:
         """Choose the packet to go on with: the next one, or the key picture from which the first frame decodes."""
         table = self._table
         entry = table.entry_of[group[0]]
-        goes_on = self._next > entry or group[0] in self._pending
+        goes_on = self._next > entry or self._is_decoded(group[0])
         if goes_on and all(self._is_ahead(frame) for frame in group):
             return
         if self._drained_at is not None and entry < self._drained_at <= table.packet_of[group[0]]:
@@ -229,9 +265,12 @@ class Decoder:
         if entry != self._next or self._drained_at is not None:
             self._restart(entry)
 
+    def _is_decoded(self, frame: int) -> bool:
+        return frame in self._pending or (self._waiting is not None and frame in self._waiting)
+
     def _is_ahead(self, frame: int) -> bool:
         table = self._table
-        if frame in self._pending:
+        if self._is_decoded(frame):
             return True
         fresh = self._drained_at is None and table.packet_of[frame] >= self._next
         return bool(fresh and table.entry_of[frame] >= self._start)
@@ -249,15 +288,29 @@ class Decoder:
 
     def _restart(self, packet: int) -> None:
         if self._context.is_open:
+            if self._coverage is not None and self._waiting is not None:
+                self._waiting.clear()
+                self._take_rest(self._coverage)
             if self._packets.lasting_at(packet).is_partial:
                 let_go(self._context)
                 self._context = self._make_context()  # flushing does not take away a palette
                 self._leaves_out = False
             else:
                 self._context.flush_buffers()
+            if self._coverage is not None:
+                self._coverage.give_back()
         self._start = self._next = packet
         self._pending.clear()
         self._drained_at = None
+
+    def _take_rest(self, coverage: Coverage) -> None:
+        """Let the pictures out that the decoder holds, so that none of them gets back to it unmarked."""
+        try:
+            rest = [] if self._drained_at is not None else self._context.decode(None)
+        except (av.FFmpegError, OSError):
+            return
+        for frame in rest:
+            coverage.take(frame)
 
     def _feed(self, number: int, leave_out: bool, wanted: set[int], deliver: OnFrame) -> None:
         # Runs once a packet: small costs here are a tenth of what a small clip takes.
@@ -265,7 +318,9 @@ class Decoder:
         packet = self._packets.packet(number, starts=number == self._start)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
-        leave_out = leave_out and self._can_skip and (self._has_slice is None or self._has_slice(packet))
+        # Of frames in two fields, one left out would leave the other alone.
+        leave_out = leave_out and self._can_skip and table.is_second_field is None
+        leave_out = leave_out and (self._has_slice is None or self._has_slice(packet))
         if leave_out is not self._leaves_out:
             self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
             self._leaves_out = leave_out
@@ -281,8 +336,12 @@ class Decoder:
             frame = table.frame_of[number]
             if frame >= 0 and table.entry_of[frame] >= self._start:
                 self._pending.add(frame)
+        if self._waiting is not None:
+            self._note_fed(self._waiting, number, packet, leave_out=leave_out)
         for one in frames:
             self._emit(one, wanted, deliver)
+        if self._waiting is not None:
+            self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
 
     def _drain(self, wanted: set[int], deliver: OnFrame) -> None:
         try:
@@ -292,21 +351,45 @@ class Decoder:
         self._drained_at = self._next
         for frame in frames:
             self._emit(frame, wanted, deliver)
+        if self._waiting is not None:
+            self._deliver_what_waited(self._waiting, wanted, deliver, most=0)
+
+    def _note_fed(self, waiting: Waiting, number: int, packet: Packet, *, leave_out: bool) -> None:
+        table = self._table
+        frame = table.frame_of[number]
+        comes_out = frame >= 0 and table.entry_of[frame] >= self._start and not table.is_cut_off[number]
+        if comes_out and not (leave_out and is_unreferenced(self._codec, bytes(packet), self._length_size)):
+            waiting.fed(number)
+
+    def _deliver_what_waited(self, waiting: Waiting, wanted: set[int], deliver: OnFrame, *, most: int) -> None:
+        for number, frame in waiting.leave(wanted):
+            wanted.discard(number)
+            deliver(number, frame)
+        blocked_by = waiting.blocked_by(most)
+        if blocked_by is not None:
+            raise PacketFailed(blocked_by, "the decoder puts out no frame for it")
 
     def _emit(self, frame: VideoFrame, wanted: set[int], deliver: OnFrame) -> None:
         packet = tag_of(frame)
         if packet is None:
             return  # made up by the decoder to stand for pictures before the one it started at
         number = self._table.frame_of[packet]
-        check(frame, packet, self._codec)
-        if number not in self._pending:
-            return  # cut away by an edit list, or fed only because others refer to it
-        if min(self._pending) < number:
-            raise _OrderDiffers
-        self._pending.discard(number)
-        if number in wanted:
-            wanted.discard(number)
-            deliver(number, frame)
+        check(frame, packet, self._codec, self._coverage)
+        is_due = number in self._pending  # else it is cut away by an edit list, or fed only because others refer to it
+        if is_due:
+            if min(self._pending) < number:
+                raise OrderDiffers
+            self._pending.discard(number)
+        if self._waiting is None:
+            if is_due and number in wanted:
+                wanted.discard(number)
+                deliver(number, frame)
+            return
+        self._waiting.seen(packet)
+        if is_due and (number in wanted or (self._keeps_after is not None and number > self._keeps_after)):
+            self._waiting.hold(packet, number, frame)
+        elif self._coverage is not None:
+            self._coverage.take(frame)
 
     # ---- what the packets did not tell
 
@@ -321,10 +404,31 @@ class Decoder:
         if self._damaged is None:
             self._num_threads = 1
             self._use_new_context()
-            self._damaged = DamagedVideo(
-                self._packets, self._context, self._table, can_skip=self._can_skip, num_ordered=self._num_ordered
-            )
+            try:
+                self._damaged = self._make_damaged_video(checks_order=not self._watched)
+            except OrderDiffers:
+                self._learns_order()
+                self._damaged = self._make_damaged_video(checks_order=False)
         return self._damaged
+
+    def _make_damaged_video(self, *, checks_order: bool) -> DamagedVideo:
+        return DamagedVideo(
+            self._packets,
+            self._context,
+            self._table,
+            can_skip=self._can_skip,
+            num_ordered=self._num_ordered,
+            checks_order=checks_order,
+        )
+
+    def _learns_order(self) -> bool:
+        """Watch the decoder when it contradicts the index; whether that gave another order."""
+        if self._watched or not self._context.codec.reorder:
+            return False
+        before = self._table.packet_of
+        self._watch_order()
+        self._known_table = None
+        return self._table.packet_of != before
 
     def _watch_order(self) -> None:
         """Decode everything once and take the order in which frames come out as the right one, as far as that goes."""
@@ -336,35 +440,52 @@ class Decoder:
         self._restart(0)
         self._context.skip_frame = "DEFAULT"
         self._leaves_out = False
-        packets: list[int] = []
-        try:
-            for number in [*range(index.num_packets), None]:
-                packets += self._watched_packets(number, is_start=not packets)
-        except PacketFailed:
-            self._num_ordered = len(packets)
-        may_be_dropped = index.is_cut_off if self._num_ordered is None else np.zeros(index.num_packets, bool)
-        missing = np.setdiff1d(index.packet_of_frame[~may_be_dropped[index.packet_of_frame]], packets).tolist()
-        if missing and self._num_ordered is None:
-            self._num_ordered = next((place for place, one in enumerate(packets) if one > missing[0]), len(packets))
-        packets += missing
+        seen: dict[int, None] = {}
+        num_good: int | None = None  # frames before the first failure
+        for number in [*range(index.num_packets), None]:
+            packets, is_well = self._watched_packets(number, is_start=not seen)
+            if not is_well and num_good is None:
+                num_good = len(seen)
+            seen.update(dict.fromkeys(packets))
         self._restart(0)
-        self._packets.replace_index(index.reordered(np.asarray(packets, np.int64)), is_kept=self._num_ordered is None)
+        order = list(seen)
+        expected = index.packet_of_frame
+        if num_good is None:
+            expected = expected[~index.is_cut_off[expected]]
+        missing = np.setdiff1d(expected, order).tolist()
+        if index.order is not Order.UNKNOWN:
+            # A field without the other one of its frame is not shown.
+            order = (
+                order if num_good is None and index.is_second_field.any() else with_missing(order, expected.tolist())
+            )
+        elif missing or num_good is not None:
+            end = len(order) if num_good is None else num_good
+            self._num_ordered = (
+                next((place for place, one in enumerate(order[:end]) if one > missing[0]), end) if missing else end
+            )
+            order = order[:end] + np.setdiff1d(expected, order[:end]).tolist()
+        self._packets.replace_index(index.reordered(order), is_kept=self._num_ordered is None)
 
-    def _watched_packets(self, number: int | None, *, is_start: bool) -> list[int]:
-        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in."""
+    def _watched_packets(self, number: int | None, *, is_start: bool) -> tuple[list[int], bool]:
+        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in; whether all is well."""
         packet = None if number is None else self._packets.packet(number, starts=number == 0)
         if number is not None:
             if packet is None:
-                raise PacketFailed(number, "the file breaks off there")
+                return [], False
             tag(packet, number)
         try:
             frames = self._context.decode(packet)
-        except (av.FFmpegError, OSError) as error:
-            if number is not None and is_start and self._packets.index.is_cut_off[number]:
-                return []
-            raise PacketFailed(number or 0, reason_of(error)) from error
-        tags = [(frame, tag_of(frame)) for frame in frames]
-        for frame, one in tags:
+        except (av.FFmpegError, OSError):
+            return [], number is not None and is_start and bool(self._packets.index.is_cut_off[number])
+        packets, is_well = [], True
+        for frame in frames:
+            one = tag_of(frame)
             if one is not None:
-                check(frame, one, self._codec)
-        return [one for _, one in tags if one is not None]
+                packets.append(one)
+                try:
+                    check(frame, one, self._codec, self._coverage)
+                except PacketFailed:
+                    is_well = False
+            if self._coverage is not None:
+                self._coverage.take(frame)
+        return packets, is_well

@@ -13,7 +13,18 @@ class FrameTable(NamedTuple):
     frame_of: list[int]  # of each packet
     is_chained: list[bool]  # of each packet
     is_cut_off: list[bool]  # of each packet
+    is_second_field: list[bool] | None  # of each packet; None when there is none
     num_missing: int
+
+    def last_packet_of(self, packet: int) -> int:
+        """The packet that completes what `packet` begins."""
+        following = packet + 1
+        fields = self.is_second_field
+        return following if fields is not None and following < len(fields) and fields[following] else packet
+
+    def first_packet_of(self, packet: int) -> int:
+        """The packet that begins what `packet` completes."""
+        return packet - 1 if self.is_second_field is not None and self.is_second_field[packet] else packet
 
     @classmethod
     def of(cls, index: PacketIndex) -> "FrameTable":
@@ -23,5 +34,6 @@ class FrameTable(NamedTuple):
             index.frame_of_packet.tolist(),
             index.is_chained.tolist(),
             index.is_cut_off.tolist(),
+            index.is_second_field.tolist() if index.is_second_field.any() else None,
             index.num_missing,
         )

@@ -1,7 +1,7 @@
 """What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import av
@@ -14,16 +14,18 @@ from kinema.video.bitstream import (
     Mpeg4Pictures,
     Mpeg12Pictures,
     Picture,
+    early_finder,
     h264_can_start_at,
     h264_is_recovered_at,
     hevc_can_start_at,
     hevc_needs_what_precedes,
     vp8_picture,
 )
-from kinema.video.clock import NO_TIME, continue_clock, find_jumps
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.lasting import Lasting, LastingNotes, side_data_of
 from kinema.video.limits import Watch
+from kinema.video.order import NO_TIME, Order, order_by_headers, order_by_pictures, order_by_time
+from kinema.video.slice_headers import H264Headers, SliceHeader, slice_headers
 from kinema.video.source import over_network
 
 # Decoders of these output nothing before the first key frame; others start anywhere.
@@ -35,7 +37,6 @@ _STARTS_AT_ANY_KEY_FRAME = frozenset(
 )
 # Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
 _CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
-_READ_IN_PIECES = frozenset({"mpegts", "mpegtsraw"})
 _BATCH_PACKETS = 1024
 _PACKET_BYTES = 600  # of memory for a packet, besides what it holds
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
@@ -61,10 +62,11 @@ class PacketIndex:
         time_base: seconds of one unit of time; None when the stream has none.
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
-        is_certain: false when only decoding tells which packet each frame comes from.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
-        has_gaps: whether the demuxer finds something wrong before a packet other than the file's end.
-        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
+        is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
+        order: how sure it is which packet each frame comes from.
+        is_cut_open: true for H.264 that starts at a picture after which others may still refer, or take back references, to what
+            was cut off.
     """
 
     pts: np.ndarray
@@ -76,13 +78,13 @@ class PacketIndex:
     entries: np.ndarray
     is_chained: np.ndarray
     is_cut_off: np.ndarray
+    is_second_field: np.ndarray
     time_base: float | None
     shown_seconds: float | None
     num_missing: int = 0
-    is_certain: bool = True
     lasting: tuple[Lasting, ...] = ()
-    has_gaps: bool = False
-    has_jumps: bool = False
+    order: Order = Order.CERTAIN
+    is_cut_open: bool = False
 
     @property
     def num_packets(self) -> int:
@@ -120,6 +122,26 @@ class PacketIndex:
         """The same with frames that come from `packets`, in that order, as a decoder that was watched put them out."""
         is_cut_off = self.is_cut_off.copy()
         is_cut_off[np.sort(packets)[1:]] = False  # the first may still list what lies before it
+        return self._with_order(packets, is_cut_off, self.is_second_field, Order.CERTAIN)
+
+    def settled(self, headers: Sequence[SliceHeader | None]) -> "PacketIndex":
+        """The same with an order that the headers of the P pictures confirm or correct."""
+        packets, is_second_field, order = order_by_headers(self.packet_of_frame.tolist(), headers)
+        found = self._with_order(packets, self.is_cut_off, np.asarray(is_second_field, bool), order)
+        if not any(is_second_field) or not found.num_frames:
+            return found
+        return replace(found, shown_seconds=found._span_seconds())
+
+    def _span_seconds(self) -> float | None:
+        """Time from the first frame to the end of the last one, which is shown as long as others on average."""
+        seconds = self.seconds_of_frames()
+        if seconds is None or len(seconds) < 2:
+            return self.shown_seconds
+        return float((seconds[-1] - seconds[0]) * len(seconds) / (len(seconds) - 1))
+
+    def _with_order(
+        self, packets: Sequence[int] | np.ndarray, is_cut_off: np.ndarray, is_second_field: np.ndarray, order: Order
+    ) -> "PacketIndex":
         return _arranged(
             _Walk(
                 self.pts.tolist(),
@@ -135,8 +157,9 @@ class PacketIndex:
             shown_seconds=self.shown_seconds,
             num_missing=self.num_missing,
             lasting=self.lasting,
-            has_gaps=self.has_gaps,
-            has_jumps=self.has_jumps,
+            is_second_field=is_second_field,
+            order_is=order,
+            is_cut_open=self.is_cut_open,
         )
 
 
@@ -151,12 +174,13 @@ class _Walk:
     is_key: list[bool] = field(default_factory=list)
     is_shown: list[bool] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)  # of MPEG codecs only
+    is_early: list[bool] = field(default_factory=list)  # of H.264 and HEVC only: see order_by_time
     leading: list[int] = field(default_factory=list)  # packets that may refer to what lies before their key picture
     entries: list[int] = field(default_factory=list)
     is_chained: list[bool] | None = None
     is_cut_off: list[bool] | None = None
+    is_cut_open: bool = False  # see PacketIndex
     starts_right: bool = True  # pictures are right from the first key frame on
-    has_gaps: bool = False
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
@@ -167,13 +191,16 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
-        self.has_gaps = self.has_gaps or True in [packet.is_corrupt for packet in packets]
         side_data = side_data_of(packets)
         for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
             codec.lasting.note(start + place, side_data.get(place, ()), content)
             if keys[place] and codec.can_start_at(content or b""):
                 self.entries.append(start + place)
+            if content is not None and isinstance(codec.slices, H264Headers) and not codec.slices.may_hold_fields:
+                codec.slices.look(content)
+        if codec.is_early is not None:
+            self.is_early += [codec.is_early(packet) for packet in packets]
         shown = [not packet.is_discard for packet in packets]
         if codec.picture is not None:
             pictures = [codec.picture(bytes(packet)) for packet in packets]
@@ -195,13 +222,15 @@ class _Codec:
         self.name = codec.canonical_name
         self.reorders = bool(codec.reorder)
         self.may_be_cut = self.name == "h264" and stream.container.format.name in _CUT_ANYWHERE
-        self.has_bidirectional = bool(context.has_b_frames)
+        self.reorder_depth = context.reorder_depth
         extradata = context.extradata
         self.lasting = LastingNotes(self.name, extradata, context.pix_fmt)
         self.has_headers = self.name in CODECS_WITH_HEADERS
+        self.slices = slice_headers(self.name, extradata)
+        self.is_early = early_finder(self.name, self.lasting.length_size)
         self.mpeg4: Mpeg4Pictures | None = None
         if self.name == "mpeg4":
-            self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=self.has_bidirectional)
+            self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=bool(self.reorder_depth))
         self.picture: Callable[[bytes], Picture] | None = None
         self.is_leading: Callable[[Packet], bool] | None = None
         self.is_recovered_at: Callable[[Packet], bool] | None = None
@@ -263,19 +292,14 @@ def scan_packets(
             if num_kept_bytes > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
-    base = stream.time_base
-    jumps: list[int] = []
-    if base:
-        jumps = find_jumps(walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
-    if jumps:
-        walk.pts, walk.dts = continue_clock(walk.pts, walk.dts, walk.durations, jumps)
     starts_clearly = True
     if codec.name in _STARTS_AT_KEY_FRAME:
         starts_clearly = _hide_what_has_no_key_frame(walk, codec)
     if codec.mpeg4 is not None:
         _note_what_mpeg4_needs(walk, codec.mpeg4)
-    order, order_is_certain = _output_order(walk, codec)
+    order, how = _output_order(walk, codec)
     shown = [packet for packet in order if walk.is_shown[packet]]
+    base = stream.time_base
     index = _arranged(
         walk,
         order,
@@ -283,41 +307,26 @@ def scan_packets(
         time_base=float(base) if base else None,
         shown_seconds=_shown_seconds(walk, base),
         num_missing=num_missing,
-        is_certain=order_is_certain and starts_clearly,
         lasting=codec.lasting.result(),
-        has_gaps=walk.has_gaps,
-        has_jumps=bool(jumps),
+        order_is=how if starts_clearly else Order.UNKNOWN,
+        is_cut_open=walk.is_cut_open,
     )
     return index, kept
 
 
 def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
-    """The packets that hold something, up to where the file breaks off.
-
-    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something is wrong before it: a packet of
-    the transport stream is lost, repeated or has another number. How much of it is whole, the decoder says.
-    """
+    """The packets that hold something, up to where the file breaks off."""
     batch: list[Packet] = []
-    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
-    num_whole = 0  # of those
-    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
-    may_break_off = container.format.name not in _READ_IN_PIECES
     packets = cast(Generator[Packet, None, None], container.demux(stream))
     try:
         for packet in over_network(packets, watch) if watch.is_remote else packets:
-            if not packet.size:
-                continue  # the mark that flushes the decoder, or a frame that an AVI file dropped
-            if may_break_off and (packet.is_corrupt or doubtful):
-                doubtful.append(packet)
-                num_whole = 0 if packet.is_corrupt else num_whole + 1
-                if num_whole < 2 and len(doubtful) < _BATCH_PACKETS:
-                    continue
-                batch, doubtful = batch + doubtful, []
-            else:
+            if packet.is_corrupt:
+                break  # its bytes end with the file
+            if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
                 batch.append(packet)
-            if len(batch) >= _BATCH_PACKETS:
-                yield batch
-                batch = []
+                if len(batch) == _BATCH_PACKETS:
+                    yield batch
+                    batch = []
     except av.FFmpegError:
         pass  # the end of what can be read
     finally:
@@ -345,6 +354,7 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
         end = walk.entries[0] if walk.entries else len(walk.sizes)
         walk.is_cut_off = [place < end for place in range(len(walk.sizes))]
         walk.entries.insert(0, 0)
+        walk.is_cut_open = codec.name == "h264"
         return False
     hidden = set(range(first))
     may_be_hidden: set[int] = set()
@@ -364,6 +374,7 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
     if first not in walk.entries:
         # What follows may list pictures that lie before it without using them: some must be there.
         walk.entries.insert(0, 0)
+        walk.is_cut_open = codec.name == "h264"
     return True
 
 
@@ -376,34 +387,17 @@ def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
         walk.entries = [0]
 
 
-def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], bool]:
-    """Packets in the order in which their pictures leave the decoder, and whether that is certain."""
+def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], Order]:
+    """Packets in the order in which their pictures leave the decoder, and how sure that is."""
     if codec.name in _MPEG_PICTURES:
-        return _order_by_pictures(walk.pictures), True
-    in_file = list(range(len(walk.sizes)))
+        return order_by_pictures(walk.pictures), Order.CERTAIN
     if not codec.reorders:
-        return in_file, True
-    if len(set(walk.pts)) < len(walk.pts) or NO_TIME in walk.pts:
-        return in_file, not codec.has_bidirectional
-    by_time = sorted(in_file, key=walk.pts.__getitem__)
-    # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the file.
-    return by_time, by_time != in_file or not codec.has_bidirectional
-
-
-def _order_by_pictures(pictures: list[Picture]) -> list[int]:
-    """A reference waits until the next one arrives, a B picture is shown at once."""
-    order: list[int] = []
-    waiting: int | None = None
-    for packet, picture in enumerate(pictures):
-        if picture is Picture.REFERENCE:
-            if waiting is not None:
-                order.append(waiting)
-            waiting = packet
-        elif picture is Picture.BIDIRECTIONAL:
-            order.append(packet)
-    if waiting is not None:
-        order.append(waiting)
-    return order
+        return list(range(len(walk.sizes))), Order.CERTAIN
+    early = None if codec.is_early is None else walk.is_early
+    order, how = order_by_time(walk.pts, walk.is_shown, codec.reorder_depth, early, only_early=codec.name == "h264")
+    if how is Order.CERTAIN and isinstance(codec.slices, H264Headers) and codec.slices.may_hold_fields:
+        how = Order.DOUBTFUL
+    return order, how if codec.slices is not None or how is Order.CERTAIN else Order.UNKNOWN
 
 
 def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:
@@ -422,10 +416,10 @@ def _arranged(
     time_base: float | None,
     shown_seconds: float | None,
     num_missing: int,
-    is_certain: bool = True,
     lasting: tuple[Lasting, ...] = (),
-    has_gaps: bool = False,
-    has_jumps: bool = False,
+    is_second_field: Sequence[bool] | np.ndarray | None = None,
+    order_is: Order = Order.CERTAIN,
+    is_cut_open: bool = False,
 ) -> PacketIndex:
     num_packets = len(walk.sizes)
     place = np.full(num_packets, -1, np.int64)  # of each packet's picture in the output, also when it is cut away there
@@ -454,8 +448,8 @@ def _arranged(
         time_base=time_base,
         shown_seconds=shown_seconds,
         num_missing=num_missing,
-        is_certain=is_certain,
         lasting=lasting,
-        has_gaps=has_gaps,
-        has_jumps=has_jumps,
+        is_second_field=np.zeros(num_packets, bool) if is_second_field is None else np.asarray(is_second_field, bool),
+        order=order_is,
+        is_cut_open=is_cut_open,
     )

@@ -17,6 +17,8 @@ from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.index_cache import cache_index, cache_key, cached_index
 from kinema.video.lasting import Lasting
 from kinema.video.limits import Watch
+from kinema.video.order import Order
+from kinema.video.slice_headers import SliceHeader, slice_headers
 from kinema.video.source import VideoSource, open_video, over_network, source_name, watch_of
 
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
@@ -61,9 +63,25 @@ class PacketSource:
         if self._index is None:
             index, self._kept = scan_packets(self._container, self._stream, self.watch, keep=_KEPT_BYTES)
             self._next = index.num_packets
+            self._index = index
+            if index.order is Order.DOUBTFUL:
+                index = index.settled(self._slice_headers())
             self.replace_index(index)
             return index
         return self._index
+
+    def _slice_headers(self) -> list[SliceHeader | None]:
+        """What each packet's picture says of its place."""
+        context = self._stream.codec_context
+        reader = slice_headers(context.codec.canonical_name, context.extradata)
+        assert reader is not None, "only what has headers is in doubt"
+        found: list[SliceHeader | None] = []
+        for number in range(self.index.num_packets):
+            packet = self.packet(number)
+            if packet is not None and packet.has_sidedata("new_extradata"):
+                reader.take_extradata(bytes(packet.get_sidedata("new_extradata")))
+            found.append(None if packet is None else reader.read(bytes(packet)))
+        return found
 
     def replace_index(self, index: PacketIndex, *, is_kept: bool = True) -> None:
         """Take another order of frames as the right one, and remember it for the next opening."""
@@ -140,7 +158,7 @@ class PacketSource:
         """Make packet `number` the next one by the container's own table; False when that does not lead there."""
         index = self.index
         time = int(index.dts[number] if index.dts[number] != NO_TIME else index.pts[number])
-        if time == NO_TIME or index.has_jumps:  # a time may occur twice, and be another one in the file
+        if time == NO_TIME:
             return False
         try:
             self._container.seek(time, stream=self._stream, backward=True)

@@ -1,0 +1,140 @@
+"""In which order the pictures of a stream leave the decoder, told without decoding, and how sure that is."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from kinema.video.bitstream import Picture
+from kinema.video.slice_headers import Field, SliceHeader
+
+NO_TIME = np.iinfo(np.int64).min
+
+
+class Order(Enum):
+    """How sure an order is."""
+
+    CERTAIN = "certain"
+    DOUBTFUL = "doubtful"  # the pictures' headers may confirm it
+    LIKELY = "likely"  # decoding tells; where it fails, this order stands
+    UNKNOWN = "unknown"  # only decoding tells
+
+
+def order_by_time(
+    pts: Sequence[int], shown: Sequence[bool], reorder_depth: int, early: Sequence[bool] | None, *, only_early: bool
+) -> tuple[list[int], Order]:
+    """Packets by presentation time.
+
+    Args:
+        pts: (P,) of each packet, or `NO_TIME`.
+        shown: (P,) whether its picture is shown.
+        reorder_depth: pictures that the decoder holds back.
+        early: (P,) whether a picture should come out before one that precedes it in the file; None for codecs whose pictures do
+            not tell their order themselves.
+        only_early: whether no other pictures should.
+
+    Returns:
+        All packets in this order, or in that of the file where times are missing or repeated; and how sure it is.
+    """
+    in_file = list(range(len(pts)))
+    if len(set(pts)) < len(pts) or NO_TIME in pts:
+        return in_file, Order.DOUBTFUL
+    by_time = sorted(in_file, key=pts.__getitem__)
+    if by_time == in_file and (early is None or True not in early):
+        # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the file.
+        return by_time, Order.DOUBTFUL if reorder_depth else Order.CERTAIN
+    if early is None:
+        return by_time, Order.CERTAIN
+    is_plausible = _has_even_steps(np.asarray([pts[one] for one in by_time if shown[one]])) and _suits_pictures(
+        np.asarray(by_time), np.asarray(shown), reorder_depth, np.asarray(early), only_early=only_early
+    )
+    return by_time, Order.CERTAIN if is_plausible else Order.DOUBTFUL
+
+
+def _has_even_steps(times: np.ndarray) -> bool:
+    """Whether frames follow each other at even steps: a wrong time leaves a gap where it is missing."""
+    steps = np.diff(times)
+    return len(steps) == 0 or bool(steps.max() - steps.min() <= 1)  # times are rounded
+
+
+def _suits_pictures(
+    by_time: np.ndarray, shown: np.ndarray, reorder_depth: int, early: np.ndarray, *, only_early: bool
+) -> bool:
+    """Whether just those pictures come out early that should, and none is held back longer than the stream says.
+
+    A table of times that ends too soon, or whose entries belong to other pictures, may well have even steps.
+    """
+    place = np.empty(len(by_time), np.int64)
+    place[by_time] = np.arange(len(by_time))
+    comes_early = place < np.maximum.accumulate(place)
+    differs = comes_early != early if only_early else early & ~comes_early
+    held_back = by_time - np.arange(len(by_time))
+    return not (differs & shown).any() and bool(held_back.max(initial=0) <= reorder_depth)
+
+
+def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
+    """Packets of an MPEG-1, -2 or -4 stream: a reference waits until the next one arrives, a B picture is shown at once."""
+    order: list[int] = []
+    waiting: int | None = None
+    for packet, picture in enumerate(pictures):
+        if picture is Picture.REFERENCE:
+            if waiting is not None:
+                order.append(waiting)
+            waiting = packet
+        elif picture is Picture.BIDIRECTIONAL:
+            order.append(packet)
+    if waiting is not None:
+        order.append(waiting)
+    return order
+
+
+def order_by_headers(
+    packets: Sequence[int], headers: Sequence[SliceHeader | None]
+) -> tuple[list[int], list[bool], Order]:
+    """Confirm an order, or find another, by what the pictures say.
+
+    Args:
+        packets: those that are shown, in the order in question.
+        headers: (P,) of each packet in the file.
+
+    Returns:
+        The packets that frames come from: of two that hold the fields of one frame, the first. Whether each packet in the file is
+        the second of two such. How sure the order is.
+    """
+    is_second, is_complete = _pair_fields(headers)
+    frames = [packet for packet in packets if not is_second[packet]]
+    found = [(packet, headers[packet]) for packet in frames]
+    counts = {packet: (header.sequence, header.place) for packet, header in found if header is not None}
+    if len(set(counts.values())) < len(frames):  # some are missing or repeated: damage
+        return frames, is_second, Order.UNKNOWN if frames == sorted(frames) else Order.LIKELY
+    by_count = sorted(frames, key=counts.__getitem__)
+    return by_count, is_second, Order.CERTAIN if by_count == frames and is_complete else Order.LIKELY
+
+
+def with_missing(seen: Sequence[int], expected: Sequence[int]) -> list[int]:
+    """Packets in the order `seen`, each one missing there behind the one that precedes it in `expected`."""
+    is_seen = set(seen)
+    behind: dict[int, list[int]] = defaultdict(list)
+    last = -1
+    for packet in expected:
+        if packet in is_seen:
+            last = packet
+        else:
+            behind[last].append(packet)
+    return behind[-1] + [one for packet in seen for one in (packet, *behind[packet])]
+
+
+def _pair_fields(headers: Sequence[SliceHeader | None]) -> tuple[list[bool], bool]:
+    """Which packets hold the second field of the frame that the packet before them begins, and whether no field is alone."""
+    is_second = [False] * len(headers)
+    is_complete = True
+    first: SliceHeader | None = None
+    for packet, header in enumerate(headers):
+        if first is not None and header is not None:
+            same_frame = (header.sequence, header.frame_number) == (first.sequence, first.frame_number)
+            is_second[packet] = same_frame and header.field not in (Field.NONE, first.field)
+        is_complete = is_complete and (first is None or is_second[packet])
+        is_field = header is not None and header.field is not Field.NONE
+        first = header if is_field and not is_second[packet] else None
+    return is_second, is_complete and first is None
