@@ -61,7 +61,11 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 class FrameConverter:
-    """Converts the frames of one video; all must have the size of the first.
+    """Converts the frames of one video to the size of the first.
+
+    Frames of another size, as browsers and meetings record, are scaled to that of the first with FFmpeg's bicubic filter, whole and
+    without bars, as the `ffmpeg` program does. Each is converted from its own pixel format, colour matrix and range; the turn of the
+    first holds for all.
 
     Args:
         frame: the first.
@@ -81,17 +85,17 @@ class FrameConverter:
             self.shown = (int(self.shown[0] * factor + 0.5), int(self.shown[1] * factor + 0.5))
         elif size is not None:
             self.shown = size
-        scaled = self.orientation.apply_to_size(*self.shown)
-        self._scaled = None if scaled == self.stored else scaled
+        self._target = self.orientation.apply_to_size(*self.shown)
+        self._filter = Interpolation.BICUBIC if self._target == self.stored else Interpolation.AREA
         self._reformatter = VideoReformatter()
 
     def write(self, frame: VideoFrame, out: np.ndarray) -> None:
-        """Write a frame of the right size into `out`, (H, W, 3) uint8."""
-        if self._scaled is None:
+        """Write a frame into `out`, (H, W, 3) uint8."""
+        if (frame.height, frame.width) == self._target:
             rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
         else:
-            height, width = self._scaled
-            rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+            height, width = self._target
+            rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=self._filter, threads=1)
         plane = rgb.planes[0]
         strides = (plane.line_size, 3, 1)
         pixels: np.ndarray = np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=strides)

@@ -19,6 +19,7 @@ from kinema.video.contexts import let_go
 from kinema.video.coverage import Coverage, Waiting
 from kinema.video.damage import DamagedVideo, FrameLost, OrderDiffers, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
+from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.index import PacketIndex
 from kinema.video.limits import Watch
 from kinema.video.order import Order, with_missing
@@ -34,6 +35,11 @@ _HANGS_IN_FRAME_THREADS = frozenset({"vp9"})
 _ONE_THREAD = frozenset({"hevc"})
 # A decoder holds back fewer pictures.
 _LONGEST_REORDERING = 17
+
+# All pictures of these have the size that the container says.
+_CANNOT_CHANGE_SIZE = frozenset(
+    {"theora", "ffv1", "gif", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "dvvideo"}
+)
 
 OnFrame = Callable[[int, VideoFrame], None]
 
@@ -119,6 +125,17 @@ class Decoder:
         return self._packets.header_rate
 
     @property
+    def header_size(self) -> tuple[int, int]:
+        """Height and width of a frame as the headers say."""
+        return self._packets.header_size
+
+    @property
+    def has_one_size(self) -> bool:
+        """Is it certain, without decoding, that all frames have the size that the headers say?"""
+        may_change = self._codec not in CODECS_WITH_HEADERS and self._codec not in _CANNOT_CHANGE_SIZE
+        return not may_change and not self.index.lasting
+
+    @property
     def _table(self) -> FrameTable:
         if self._known_table is None:
             self._known_table = FrameTable.of(self.index)
@@ -186,31 +203,23 @@ class Decoder:
         while left and self._damaged is None and left[-1] < len(self._table.packet_of) and self._num_ordered is None:
             self._decode_group(self._first_group(left), deliver, stays=stays)
 
-    def first_frame(self) -> VideoFrame:
-        """Frame 0; the decoder stays behind it.
+    def one_frame(self, number: int = 0) -> VideoFrame:
+        """A frame; the decoder stays behind it.
 
         Raises:
             FrameLost: it cannot be decoded.
         """
         found: list[VideoFrame] = []
-        self.decode([0], lambda _, frame: found.append(frame), stays=True)
+        self.decode([number], lambda _, frame: found.append(frame), stays=True)
         return found[0]
 
     def lost_frames(self) -> dict[int, str]:
-        """Decode everything: number of each frame that cannot be decoded, or has another size than the first -> why."""
+        """Decode everything: number of each frame that cannot be decoded -> why."""
         lost: dict[int, str] = {}
         next_frame = 0
-        size: tuple[int, int] | None = None
-
-        def compare(number: int, frame: VideoFrame) -> None:
-            nonlocal size
-            size = size or (frame.width, frame.height)
-            if (frame.width, frame.height) != size:
-                lost[number] = f"it is {frame.width}x{frame.height}, others are {size[0]}x{size[1]}"
-
         while next_frame < self.index.num_frames:
             try:
-                self.decode(range(next_frame, self.index.num_frames), compare)
+                self.decode(range(next_frame, self.index.num_frames), lambda *_: None)
                 break
             except FrameLost as failure:
                 lost[failure.frame] = failure.reason

@@ -40,6 +40,7 @@ class PacketSource:
 
     Attributes:
         watch: see above.
+        header_size: height and width of a frame as FFmpeg finds them in the headers.
         header_rate: frames per second as the header says; 0.0 when it does not.
     """
 
@@ -47,6 +48,7 @@ class PacketSource:
         self._source = source
         self.watch = watch or watch_of(source)
         self._container, self._stream = self._open()
+        self.header_size = (self._stream.codec_context.height, self._stream.codec_context.width)
         self.header_rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self._context_is_taken = False
         self._cache_key = cache_key(source)

@@ -19,6 +19,11 @@ from kinema.video.source import VideoSource, reason_of, watch_of
 # A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
 _RATE_TOLERANCE = 0.01
 
+
+class _OtherSize(Exception):  # noqa: N818 - never leaves this file
+    """The first frame that came is not of the size that the headers say: frame 0 has to be asked."""
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -163,21 +168,31 @@ class PyAVBackend:
             stays: the frames that follow will be asked for next.
         """
         numbers = [int(index) for index in indices]
+        if self._known_converter is None and numbers[0] != 0 and not self._decoder.has_one_size:
+            self._converter()
+        try:
+            return self._decoded(numbers, stays=stays)
+        except _OtherSize:
+            pass
+        self._converter()  # by frame 0
+        return self._decoded(numbers, stays=stays)
+
+    def _decoded(self, numbers: list[int], *, stays: bool) -> np.ndarray:
         row_of = {number: row for row, number in enumerate(numbers)}
         out: np.ndarray | None = None
 
         def write(number: int, frame: VideoFrame) -> None:
             nonlocal out
+            if (
+                self._known_converter is None
+                and number != 0
+                and (frame.height, frame.width) != self._decoder.header_size
+            ):
+                raise _OtherSize
             converter = self._converter(frame)
             if out is None:
                 self.watch.check_memory(len(numbers), *converter.shown)
                 out = np.empty((len(numbers), *converter.shown, 3), np.uint8)
-            if (frame.height, frame.width) != converter.stored:
-                height, width = converter.stored
-                raise VideoError(
-                    f"{self._name}: frame {number} is {frame.width}x{frame.height}, others are {width}x{height}: "
-                    "re-encode the file to one size"
-                )
             converter.write(frame, out[row_of[number]])
 
         try:
@@ -191,7 +206,11 @@ class PyAVBackend:
         raise self._damage_error(*lost)
 
     def _converter(self, frame: VideoFrame | None = None) -> FrameConverter:
-        """Made for the size of frame 0, which only a frame tells, as it does its rotation."""
+        """Made for the size of frame 0, which only a frame tells, as it does its rotation.
+
+        Args:
+            frame: frame 0, or one that is certain to have its size; None decodes frame 0.
+        """
         if self._known_converter is None:
             frame = frame or self._first_frame()
             self._known_converter = FrameConverter(
@@ -200,10 +219,15 @@ class PyAVBackend:
         return self._known_converter
 
     def _first_frame(self) -> VideoFrame:
+        """Frame 0; where it cannot be decoded, the first that can."""
         try:
-            return self._decoder.first_frame()
+            return self._decoder.one_frame()
         except FrameLost as failure:
             lost = failure.frame, failure.reason
+        lost_frames = self.lost_frames()
+        for number in range(self.num_frames):
+            if number not in lost_frames:
+                return self._decoder.one_frame(number)
         raise self._damage_error(*lost)
 
     # ---- damage
