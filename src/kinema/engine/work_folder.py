@@ -23,6 +23,7 @@ import filelock
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.errors import ConfigError
 from kinema.files import sync_folder, write_text
+from kinema.models.saving import remove_leftovers
 
 logger = logging.getLogger("kinema")
 
@@ -282,7 +283,9 @@ def remove_unfinished(work_dir: Path) -> None:
         for entry in _entries(folder):
             if _UNFINISHED.fullmatch(entry.name) and not entry.is_dir():
                 entry.unlink(missing_ok=True)
-    for entry in _entries(work_dir / "checkpoints"):
+    for name in remove_leftovers(work_dir / "checkpoints"):
+        logger.info("%s, which a killed run left unfinished, was removed", work_dir / "checkpoints" / name)
+    for entry in _entries(work_dir / "checkpoints"):  # as earlier versions named them
         match = _UNFINISHED_CHECKPOINT.fullmatch(entry.name)
         if match is not None and entry.is_dir() and not entry.is_symlink():
             _remove_unfinished_checkpoint(entry, match[1])

@@ -9,6 +9,7 @@ state dicts bare or under the usual keys. Addresses are downloaded once, see `ki
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,8 +43,13 @@ State = dict[str, Tensor]
 ReviseKeys = Sequence[tuple[str, str]]
 STRIP_WRAPPER: ReviseKeys = ((r"^module\.", ""),)
 
-# Where files keep the weights: OpenMMLab, timm and Swin, PySlowFast, DeepSpeed and VideoMAE, and hand-written loops.
-_WEIGHT_KEYS = ("state_dict", "model", "model_state", "module", "model_state_dict")
+# Where files keep the weights: OpenMMLab, timm and Swin, PySlowFast, DeepSpeed and VideoMAE, and hand-written loops; then files of
+# averaged weights alone, of distillation (DINO), and of parts.
+_WEIGHT_KEYS = (
+    *("state_dict", "model", "model_state", "module", "model_state_dict"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "teacher", "student"),
+    *("network", "net", "weights", "params", "encoder", "backbone"),
+)
 # What DataParallel, torch.compile and FSDP put into names.
 _WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module)\.")
 _OUTER_WRAPPERS = re.compile(r"^(module\.)+")
@@ -97,6 +103,7 @@ class LoadReport:
         mismatched: (name, shape in the checkpoint, shape in the model) of tensors that were not set.
         inert: classes in the file that were not imported, and whose objects are empty shells.
         is_converted: the weights were those of an image network, and fitted to the model's names and shapes.
+        prefix: what stood before the names in the checkpoint, as training frameworks put it there, and was left out.
     """
 
     loaded: int
@@ -106,6 +113,7 @@ class LoadReport:
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     inert: tuple[str, ...] = ()
     is_converted: bool = False
+    prefix: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -127,6 +135,8 @@ class LoadReport:
     def __str__(self) -> str:
         origin = " of an image network" if self.is_converted else ""
         parts = [f"loaded {self.loaded} of {self.expected} tensors{origin}"]
+        if self.prefix:
+            parts.append(f"without the prefix {self.prefix!r} of their names in the checkpoint")
         if self.missing:
             parts.append(f"missing in the checkpoint, left as they were: {_shorten(self.missing)}")
         mismatched = self.mismatched
@@ -247,7 +257,7 @@ def check_fit(
 ) -> tuple[State, LoadReport]:
     """What `load_state` would set, and its report; changes nothing. Raises CheckpointError as it does."""
     own = model.state_dict()
-    given = _renamed(state, own, revise_keys)
+    given, prefix = _renamed(state, own, revise_keys)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     report = LoadReport(
         loaded=len(fitting),
@@ -259,6 +269,7 @@ def check_fit(
             for name in own
             if name in given and name not in fitting
         ),
+        prefix=prefix,
     )
     parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     share = _numbers(own, set(parameters) & set(fitting)) / max(1, _numbers(own, parameters))
@@ -273,14 +284,41 @@ def check_fit(
     return fitting, report
 
 
-def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys: ReviseKeys) -> State:
+def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys: ReviseKeys) -> tuple[State, str]:
+    """The weights under the names of `own`, and the prefix that was left out of theirs."""
     unwrapped = {_unwrapped(name): name for name in own}
-    given: State = {}
+    revised: State = {}
     for name, tensor in state.items():
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)
-        given[name if name in own else unwrapped.get(_unwrapped(name), name)] = tensor
-    return given
+        revised[name if name in own else unwrapped.get(_unwrapped(name), name)] = tensor
+    prefix = _shared_prefix([_unwrapped(name) for name in revised], unwrapped)
+    if not prefix:
+        return revised, ""
+    given: State = {}
+    for name, tensor in revised.items():
+        plain = _unwrapped(_unwrapped(name).removeprefix(prefix))
+        given[unwrapped.get(plain, plain) if _unwrapped(name).startswith(prefix) else name] = tensor
+    return given, prefix
+
+
+def _shared_prefix(names: Sequence[str], own: Mapping[str, str]) -> str:
+    """What a wrapper put before the names: without it they are those of `own`, and with it none is. Empty: there is none."""
+    if any(name in own for name in names):
+        return ""
+    counts = Counter(prefix for name in names for prefix in _prefixes(name))
+    best, most = "", 0
+    for prefix, count in counts.items():
+        fits = sum(_unwrapped(name.removeprefix(prefix)) in own for name in names if name.startswith(prefix))
+        if fits > most and 2 * fits >= count and 2 * count > len(names):
+            best, most = prefix, fits
+    return best
+
+
+def _prefixes(name: str) -> list[str]:
+    """The first one, two and three parts of a dotted name, each with its dot."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) + "." for count in range(1, min(4, len(parts)))]
 
 
 def _unwrapped(name: str) -> str:

@@ -1,10 +1,29 @@
-"""The model card of a saved model: a README that people and model hubs read."""
+"""The model card of a saved model: a README that people and model hubs read.
 
+Names in it come from folders and configs. Whatever they hold is shown as text, never as Markdown or HTML.
+"""
+
+import html
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kinema.printable import printable
+
 CARD_FILE = "README.md"
 _MOST_CLASSES = 60
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$^=])")
+
+
+def _text(value: object) -> str:
+    """`value` so that Markdown and HTML show it as it is, on one line."""
+    return _MARKS.sub(r"\\\1", html.escape(printable(value), quote=False))
+
+
+def _code(value: object) -> str:
+    """The same as code: nothing can end it."""
+    return f"`{html.escape(printable(value), quote=False).replace('`', chr(39))}`"
 
 
 def model_card(name: str, config: Mapping[str, Any], parameters: int) -> str:
@@ -25,7 +44,7 @@ def model_card(name: str, config: Mapping[str, Any], parameters: int) -> str:
     ]
     parts = [
         "\n".join(head),
-        f"# {name}",
+        f"# {_text(name)}",
         _what(model, parameters, config),
         _use(name),
         _input(config.get("sampling") or (), model.get("data_preprocessor") or {}),
@@ -37,10 +56,10 @@ def model_card(name: str, config: Mapping[str, Any], parameters: int) -> str:
 
 def _what(model: Mapping[str, Any], parameters: int, config: Mapping[str, Any]) -> str:
     kinds = [str((model.get(part) or {}).get("type", "")) for part in ("backbone", "neck", "cls_head")]
-    made_of = " with ".join(kind for kind in kinds if kind)
-    zoo = f" (`{config['zoo_name']}`)" if config.get("zoo_name") else ""
+    made_of = " with ".join(_text(kind) for kind in kinds if kind)
+    zoo = f" ({_code(config['zoo_name'])})" if config.get("zoo_name") else ""
     version = config.get("kinema_version")
-    return f"A video action recognizer{zoo}: {made_of or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {version}."
+    return f"A video action recognizer{zoo}: {made_of or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {_text(version)}."
 
 
 def _use(name: str) -> str:
@@ -49,7 +68,7 @@ def _use(name: str) -> str:
 ```python
 import kinema
 
-recognizer = kinema.load("{name}")  # this folder
+recognizer = kinema.load({json.dumps(printable(name))})  # this folder
 print(recognizer.predict("video.mp4").label)
 ```"""
 
@@ -59,15 +78,19 @@ def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any
     lines = []
     if step is not None:
         named = {key: one for key, one in step.items() if key in ("clip_len", "frame_interval", "num_clips")}
-        lines.append(f"- Frames: {', '.join(f'{key} {one}' for key, one in named.items())} ({step.get('type')})")
+        lines.append(
+            f"- Frames: {', '.join(f'{_text(key)} {_text(one)}' for key, one in named.items())} ({_text(step.get('type'))})"
+        )
     if preprocessor.get("mean"):
-        lines.append(f"- Colours: RGB, mean {preprocessor['mean']}, standard deviation {preprocessor.get('std')}")
+        lines.append(
+            f"- Colours: RGB, mean {_text(preprocessor['mean'])}, standard deviation {_text(preprocessor.get('std'))}"
+        )
     return "## Input\n\n" + "\n".join(lines) if lines else ""
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
     numbers = {name: one for name, one in metrics.items() if isinstance(one, int | float)}
-    rows = [f"| {name} | {one:.4f} |" for name, one in numbers.items()]
+    rows = [f"| {_text(name)} | {one:.4f} |" for name, one in numbers.items()]
     return "## Measured in training's validation\n\n| metric | value |\n|---|---|\n" + "\n".join(rows) if rows else ""
 
 
@@ -75,4 +98,4 @@ def _classes(classes: Sequence[str]) -> str:
     if not classes:
         return ""
     more = f" and {len(classes) - _MOST_CLASSES} more, in `config.json`" if len(classes) > _MOST_CLASSES else ""
-    return f"## Classes ({len(classes)})\n\n{', '.join(classes[:_MOST_CLASSES])}{more}"
+    return f"## Classes ({len(classes)})\n\n{', '.join(map(_text, classes[:_MOST_CLASSES]))}{more}"

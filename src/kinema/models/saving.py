@@ -5,9 +5,11 @@ A saved model is a folder: `model.safetensors` (the weights) and `config.json` (
 
 import json
 import os
+import re
 import shutil
-import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kinema import __version__
-from kinema.files import sync_file, sync_folder, write_text
+from kinema.files import partial_path, sync_file, sync_folder, write_text
 from kinema.models.model_card import CARD_FILE, model_card
 
 FORMAT = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 TRAINING_FILE = "training.pt"
+LEFTOVER_SECONDS = 24 * 3600.0  # no save takes so long
+
+# What `partial_path` names what is not yet complete, and here what steps aside for it.
+_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(part|old)", re.DOTALL)
 
 
 def save_pretrained(
@@ -57,18 +63,21 @@ def save_pretrained(
         raise TypeError(f"the config of a checkpoint must be plain dicts, lists, texts and numbers: {error}") from None
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    remove_leftovers(target.parent, target.name, older_than_seconds=LEFTOVER_SECONDS)
+    made = partial_path(target)
+    made.mkdir()  # its permissions, like those of the files in it, follow the umask
     try:
-        save_file(_storable(model.state_dict()), made / WEIGHTS_FILE, metadata={"format": "pt"})
-        sync_file(made / WEIGHTS_FILE)
         write_text(made / CONFIG_FILE, text + "\n")
+        save_file(_storable(model.state_dict()), made / WEIGHTS_FILE, metadata={"format": "pt"})
+        # safetensors makes a file that only its owner can read.
+        (made / WEIGHTS_FILE).chmod((made / CONFIG_FILE).stat().st_mode & 0o777)
+        sync_file(made / WEIGHTS_FILE)
         if training is not None:
             torch.save(dict(training), made / TRAINING_FILE)
             sync_file(made / TRAINING_FILE)
         if card:
             parameters = sum(one.numel() for one in model.parameters())
             write_text(made / CARD_FILE, model_card(target.name, contract, parameters))
-        made.chmod(0o777 & ~_umask())
         sync_folder(made)
         _replace_folder(made, target)
     finally:
@@ -88,20 +97,49 @@ def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
-
-
 def _replace_folder(made: Path, target: Path) -> None:
     """Rename `made` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
     if not target.exists():
         made.rename(target)
         sync_folder(target.parent)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(aside / target.name)
-    made.rename(target)
+    aside = partial_path(target).with_suffix(".old")
+    target.rename(aside)
+    try:
+        made.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
     sync_folder(target.parent)  # before the old one is gone
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, name: str | None = None, *, older_than_seconds: float = 0.0) -> list[str]:
+    """Remove what saves that were killed left in `folder`; a saved folder that had just stepped aside for a new one returns.
+
+    Only for a folder in which nobody saves at this moment, or with an age at which no save is still under way.
+
+    Args:
+        folder: where checkpoints or other files of `kinema.files.written_whole` were saved.
+        name: of the one file or folder whose leftovers to remove; None: of all.
+        older_than_seconds: since the leftover was changed.
+
+    Returns:
+        What was removed or has returned, by name.
+    """
+    done = []
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match is None or name not in (None, match[1]):
+            continue
+        with suppress(OSError):  # another process may have removed it
+            if time.time() - entry.lstat().st_mtime < older_than_seconds:
+                continue
+            if match[2] == "old" and not (folder / match[1]).exists():
+                entry.rename(folder / match[1])
+            elif entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+            done.append(entry.name)
+    return done
