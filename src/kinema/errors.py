@@ -22,6 +22,14 @@ class AnnotationError(KinemaError):
     """An annotation file is wrong. Names file and line."""
 
 
+class StorageError(KinemaError):
+    """There is no room for a file. Names the folder."""
+
+
+class LoaderError(KinemaError):
+    """A process that reads clips was killed, crashed, is stuck or cannot send what it read."""
+
+
 class ConfigError(KinemaError):
     """A config file, a key in it or an override is wrong. Names file or key."""
 

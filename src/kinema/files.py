@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -115,3 +116,24 @@ def sync_folder(folder: str | Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What is left of these errors where safetensors or torch wrote.
+_NO_ROOM_TEXT = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b"
+    r"|inline_container\.cc.*unexpected pos|PytorchStreamWriter failed writing",
+    re.DOTALL,
+)
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Does an error, or one that it came from, say that the disk, a quota or a limit of size is exhausted?"""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        if (isinstance(current, OSError) and current.errno in _NO_ROOM) or _NO_ROOM_TEXT.search(str(current)):
+            return True
+        current = current.__cause__ or current.__context__
+    return False

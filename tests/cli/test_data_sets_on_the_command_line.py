@@ -92,7 +92,7 @@ def test_split_can_part_clips_one_by_one(clips, tmp_path):
         (["DST", "--fractions", "1"], "expected two or three numbers above 0"),
         (["DST", "--fractions", "a,b"], "got 'a,b'"),
         (["DST", "--group", "("], "expected a regular expression, got '('"),
-        (["DST", "--group", "x", "--no-group"], "choose one of --no-group, --group and --group-column"),
+        (["DST", "--group", "x", "--no-group"], "choose one of --no-group, --group, --group-column and --by-time"),
         ([], "name one folder for the lists"),
         (["DST", "--out", "OTHER"], "name one folder for the lists"),
     ],

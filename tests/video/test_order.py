@@ -11,7 +11,8 @@ import pytest
 from field_coded import write_fields
 
 from kinema.video import VideoReader, write_video
-from kinema.video.order import NO_TIME, Order, order_by_headers, order_by_time, with_missing
+from kinema.video.clock import NO_TIME
+from kinema.video.order import Order, order_by_headers, order_by_time, with_missing
 from kinema.video.slice_headers import Field, SliceHeader
 
 

@@ -46,3 +46,40 @@ def parsed_views(text: str | None) -> str | None:
         return str(parse_views(text))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--views") from error
+
+
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="Columns of a table where they are not found by their names: path, label, start, end (seconds), start_frame, end_frame, split; "
+        "such as path=clip,label=verb.",
+    ),
+]
+
+
+def parsed_columns(text: str | None) -> dict[str, str] | None:
+    """The value of `--columns` as a dict.
+
+    Raises:
+        BadParameter: it is no list of ROLE=NAME.
+    """
+    if text is None:
+        return None
+    from kinema.datasets.annotations.tables import COLUMN_NAMES, ROLE_WORDS
+
+    columns: dict[str, str] = {}
+    for part in text.split(","):
+        role, equals, name = (piece.strip() for piece in part.partition("="))
+        role = ROLE_WORDS.get(role, role)
+        if not equals or not name or role not in COLUMN_NAMES:
+            expected = ", ".join(
+                ["path", "label", "start", "end", *(one for one in COLUMN_NAMES if "_seconds" not in one)][2:]
+            )
+            raise typer.BadParameter(
+                f"expected ROLE=NAME, such as path=clip,label=verb, with the roles {expected}; got {part!r}",
+                param_hint="--columns",
+            )
+        columns[role] = name
+    return columns

@@ -7,7 +7,17 @@ import typer
 
 from kinema.cli.evaluation_tables import json_value, show, table_of_clips
 from kinema.cli.inputs import require_checkpoint_first
-from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, ViewsOption, Workers, parsed_views
+from kinema.cli.options import (
+    Checkpoint,
+    ColumnsOption,
+    Device,
+    ForeignConfig,
+    Json,
+    ViewsOption,
+    Workers,
+    parsed_columns,
+    parsed_views,
+)
 from kinema.cli.output import print_json, print_note
 from kinema.errors import VideoError
 
@@ -34,6 +44,7 @@ def test(
             metavar="FILE",
         ),
     ] = None,
+    columns: ColumnsOption = None,
     config: ForeignConfig = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -60,7 +71,7 @@ def test(
 
     show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
-    split = evaluation_clips(data, recognizer.classes)
+    split = evaluation_clips(data, recognizer.classes, parsed_columns(columns))
     try:
         evaluation = evaluate(
             recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken, views=views

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinema.cli.options import Json, Workers
+from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError
 
@@ -61,6 +61,7 @@ def train(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
     workers: Workers = None,
+    columns: ColumnsOption = None,
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
@@ -98,6 +99,7 @@ def train(
                 work_dir=folder,
                 seed=seed or 0,
                 workers=workers,
+                columns=parsed_columns(columns),
                 check_classes=partial(_check_classes, folder) if resume else None,
             )
         if work_dir is not None:

@@ -19,7 +19,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import default_collate as torch_default_collate
 
 from kinema.datasets.broken import BrokenAwareCollate, BrokenSample, Failure, LoadedBatch, SeededDataset, WhenBroken
+from kinema.datasets.handover import SHARED_MEMORY, Message, Packing, shared_memory_size
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
+from kinema.datasets.workers import WatchedIterator, WorkerStart
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
 
@@ -115,7 +117,21 @@ class _KeyedBatches:
         return len(self.batches)
 
 
-class ReproducibleLoader(DataLoader):
+class WatchedLoader(DataLoader):
+    """A `torch.utils.data.DataLoader` whose processes are watched; see `kinema.datasets.workers`."""
+
+    def _get_iterator(self) -> Any:
+        # DataLoader refuses to have some attributes assigned, hence the way through vars().
+        own = vars(self)
+        start = own["worker_init_fn"]
+        own["worker_init_fn"] = WorkerStart(start)
+        try:
+            return WatchedIterator(self) if self.num_workers else super()._get_iterator()
+        finally:
+            own["worker_init_fn"] = start
+
+
+class ReproducibleLoader(WatchedLoader):
     """A `torch.utils.data.DataLoader` over a map-style dataset whose samples are functions of (seed, epoch, index).
 
     Every iteration is an epoch: 0, 1, ... and the sampler's `set_epoch` is called with it. `set_epoch` of the loader, or of
@@ -162,6 +178,7 @@ class ReproducibleLoader(DataLoader):
         self.on_broken: Callable[[BrokenSample], None] = _FirstOfAFile()
         self._epoch = _Epoch()
         self._next_epoch: int | None = None
+        self._has_said_slow = False
         keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
         super().__init__(dataset, **keywords)
 
@@ -204,6 +221,9 @@ class ReproducibleLoader(DataLoader):
     def _batches(self, batches: Iterator[Any]) -> Iterator[Any]:
         asked = 0
         while (batch := next(batches, None)) is not None:
+            if isinstance(batch, Message):
+                self._say_once_if_slow(batch)
+                batch = batch.unpack()
             for record in batch.broken:
                 record = replace(record, place=asked + record.place)
                 self.broken.append(record)
@@ -215,6 +235,15 @@ class ReproducibleLoader(DataLoader):
             asked += batch.num_asked
             if batch.num_left:
                 yield batch.data
+
+    def _say_once_if_slow(self, message: Message) -> None:
+        if message.had_no_room and not self._has_said_slow:
+            self._has_said_slow = True
+            logger.warning(
+                "%s (%.0f MB) has too little room for batches of %.1f MB from %d processes, or they are too many open files: they "
+                "go through pipes, which is slower; give more (docker run --shm-size=2g, ulimit -n), or use fewer --workers",
+                *(SHARED_MEMORY, shared_memory_size() / 2**20, message.num_bytes / 2**20, self.num_workers),
+            )
 
     def _choose_epoch(self) -> int:
         if self._next_epoch is not None:
@@ -234,7 +263,7 @@ class ReproducibleLoader(DataLoader):
         own = vars(self)
         dataset, collate = own["dataset"], own["collate_fn"]
         own["dataset"] = SeededDataset(dataset, self.seed, self.when_broken)
-        own["collate_fn"] = BrokenAwareCollate(collate)
+        own["collate_fn"] = Packing(BrokenAwareCollate(collate), self.num_workers * (self.prefetch_factor or 1))
         try:
             return super()._get_iterator()
         finally:
@@ -310,7 +339,7 @@ def build_dataloader(
     if isinstance(dataset, IterableDataset):
         keywords.pop("sampler", None)
         check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
-        return DataLoader(dataset, collate_fn=collate, **keywords)
+        return WatchedLoader(dataset, collate_fn=collate, **keywords)
     own: dict[str, Any] = {key: keywords.pop(key) for key in ("allow_broken", "max_broken_share") if key in keywords}
     check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     keywords |= own

@@ -22,6 +22,7 @@ from kinema.datasets.annotations.tables import MAX_NUMBER
 from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 from kinema.files import open_regular, written_whole
+from kinema.video.slices import FileSlice
 from kinema.video.suffixes import VIDEO_SUFFIXES
 
 logger = logging.getLogger("kinema")
@@ -51,6 +52,11 @@ class ShardIndex:
     shard: np.ndarray
     offsets: np.ndarray
     sizes: np.ndarray
+
+    def slice_of(self, place: int) -> FileSlice:
+        """Where the video of a clip lies."""
+        shard = self.annotations.source / self.shards[self.shard[place]]
+        return FileSlice(str(shard), int(self.offsets[place]), int(self.sizes[place]))
 
     def save(self, folder: Path) -> None:
         """Write the index beside the shards; complete or not at all."""

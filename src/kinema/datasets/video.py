@@ -98,6 +98,8 @@ class VideoDataset(BaseDataset):
         annotations = self._read()
         if annotations.total_frames is not None and annotations.format == "rawframes":
             raise AnnotationError(f"{annotations.source}: lists folders of frames: RawframeDataset reads these")
+        if annotations.format == "shards":
+            raise AnnotationError(f"{annotations.source}: holds videos in tar files: ShardDataset reads these")
         for note in annotations.notes:
             logger.info("%s: %s", annotations.source, note)
         self.num_classes = settle_classes(

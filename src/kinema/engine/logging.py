@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,6 +36,16 @@ def show_on_console(level: int | str = logging.INFO) -> None:
         _logger.addHandler(_ConsoleHandler())
 
 
+class _FileHandler(logging.FileHandler):
+    """A file that cannot be written ends the run; `logging` would print a traceback for each record instead."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise error
+        super().handleError(record)
+
+
 @contextmanager
 def only_to_files() -> Iterator[None]:
     """Keep records from the console for a while: details that a file may hold, but nobody wants to scroll past."""
@@ -51,7 +61,7 @@ def only_to_files() -> Iterator[None]:
 
 def log_to_file(path: Path) -> logging.Handler:
     """Append the library's records to the file `path`, too. Returns the handler, for `stop_logging`."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(_FORMAT)
     if _logger.level == logging.NOTSET:
         _logger.setLevel(logging.INFO)
@@ -62,4 +72,5 @@ def log_to_file(path: Path) -> logging.Handler:
 def stop_logging(handler: logging.Handler) -> None:
     """End what `log_to_file` began."""
     _logger.removeHandler(handler)
-    handler.close()
+    with suppress(OSError):  # what a full disk did not take; the run has said so
+        handler.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -31,9 +32,9 @@ from kinema.engine.records import MetricsFile
 from kinema.engine.schedules import Position, Schedule, build_schedules
 from kinema.engine.settings_file import write_settings
 from kinema.engine.work_folder import hold
-from kinema.errors import CheckpointError, ConfigError
+from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
-from kinema.files import write_text
+from kinema.files import lacks_room, write_text
 from kinema.models.checkpoint import load_checkpoint
 from kinema.models.pretrained import log_report
 from kinema.randomness import capture_state, restore_state, seed_everything
@@ -191,8 +192,20 @@ class Runner:
 
         Raises:
             ConfigError: the training parts are missing, or the data's classes are not the model's.
+            StorageError: there is no room for a file of the run.
             KinemaError: see the data's and the checkpoints' errors.
         """
+        try:
+            return self._train()
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not lacks_room(error):
+                raise
+            raise StorageError(
+                f"no room in {self.work_dir}: {' '.join(str(error).split())}; the checkpoints that are there are whole: make "
+                "room, then resume"
+            ) from error
+
+    def _train(self) -> nn.Module:
         loader, loop_config, _ = self._configs["train"]
         if loader is None or self._optim_config is None:
             raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.datasets.annotations import Split, check_labels, describe_splits, find_layout, split_by_group, write_list
+from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
@@ -31,6 +32,7 @@ def classification(
     seed: int = 0,
     workers: int | None = None,
     check_classes: Callable[[list[str]], None] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Config:
     """The config of training `model` on labelled clips.
 
@@ -47,6 +49,7 @@ def classification(
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
         check_classes: gets the class names before anything is written into the work folder; may raise.
+        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
     Returns:
         A config for `Runner.from_cfg`.
@@ -56,7 +59,7 @@ def classification(
         ConfigError: no such model.
         VideoError: no clip can be read.
     """
-    layout = find_layout(data, val)
+    layout = find_layout(data, val, columns)
     train_split, val_split = layout.train, layout.val
     logger.info("%s", layout.description)
     for note in layout.notes:
@@ -76,7 +79,9 @@ def classification(
         train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
         count -= held
     else:
-        train_data, val_data = train_split.dataset_config(), val_split.dataset_config()
+        train_data, val_data = (
+            {"type": split.dataset_type, **split.dataset_config()} for split in (train_split, val_split)
+        )
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
@@ -193,13 +198,24 @@ def default_workers() -> int:
 def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
     train, val = split_by_group(split.annotations, seed=seed)
+    if not len(val) and (parted := split_by_time(split.annotations, seed=seed)) is not None:
+        logger.warning("%s", parted)
+        train, val = parted.train, parted.held
     if not len(val):
         raise AnnotationError(
             f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val, "
             "or lists made by `kinema data split --no-group`"
         )
     configs = []
-    for name, clips in (("train", train), ("val", val)):
+    if split.shards is not None:
+        places = {path: place for place, path in enumerate(split.annotations.paths)}
+        for clips in (train, val):
+            chosen = [places[path] for path in clips.paths]
+            configs.append({"type": split.dataset_type, **split.dataset_config(), "indices": chosen})
+        logger.warning(
+            "%s: shards do not say which clips come from one source video: some may be on both sides", split.path
+        )
+    for name, clips in () if configs else (("train", train), ("val", val)):
         path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
         configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
     logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))

@@ -1,6 +1,6 @@
 """Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinema.datasets import ReproducibleLoader, VideoDataset, build_dataloader
+from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.annotations import Split, find_splits, has_splits, read_split, source_video_of
 from kinema.datasets.broken import BrokenSample
 from kinema.errors import AnnotationError, VideoError
@@ -18,6 +18,7 @@ from kinema.inference import VideoRecognizer, check_scores
 from kinema.inference.views import parse_views
 from kinema.progress import track_iter_progress
 from kinema.recipes.classification import default_workers, require_same_classes
+from kinema.registry import DATASETS
 
 VIEWS_A_STEP = 16  # of a batch by default
 
@@ -72,18 +73,18 @@ class Evaluation:
     intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
 
 
-def evaluation_clips(data: Path, classes: Sequence[str]) -> Split:
+def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None) -> Split:
     """The clips to evaluate on: of a whole data set its validation clips, else what `data` names.
 
     Raises:
         AnnotationError: the clips are missing or wrong.
     """
     if data.is_file():
-        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes)
+        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes, columns=columns)
     elif data.is_dir() and not has_splits(data):
         split = read_split(data, class_names=classes)
     else:
-        _, split = find_splits(data)
+        _, split = find_splits(data, None, columns)
     if split is None:
         raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
     if split.part is None and split.validation_name is not None:
@@ -138,11 +139,14 @@ def evaluate(
     if batch_size is None:
         chosen = None if views is None else parse_views(views)
         batch_size = VIEWS_A_STEP if chosen is None else max(1, VIEWS_A_STEP // (chosen.clips * chosen.crops))
-    dataset = VideoDataset(
-        **split.dataset_config(),
-        pipeline=change_pipeline(pipeline) if change_pipeline else pipeline,
-        metainfo={"classes": list(recognizer.classes)} if recognizer.classes else None,
-        test_mode=True,
+    dataset = DATASETS.build(
+        {
+            "type": split.dataset_type,
+            **split.dataset_config(),
+            "pipeline": change_pipeline(pipeline) if change_pipeline else pipeline,
+            "metainfo": {"classes": list(recognizer.classes)} if recognizer.classes else None,
+            "test_mode": True,
+        }
     )
     loader = build_dataloader(
         {

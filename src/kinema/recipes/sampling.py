@@ -8,7 +8,6 @@ import numpy as np
 from kinema.datasets.annotations import Annotations, Split
 from kinema.errors import VideoError
 from kinema.models.zoo import InputSpec
-from kinema.video import VideoReader
 
 PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
 FAR_APART_SECONDS = 1.0  # motion between frames further apart than this is a matter of luck
@@ -57,7 +56,7 @@ def probe_clips(split: Split, count: int = PROBED_CLIPS) -> ProbedClips:
     errors = []
     for place in np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int).tolist():
         try:
-            with VideoReader(split.video_root / clips.paths[place]) as reader:
+            with split.open_video(place) as reader:
                 frames = _frames_of_clip(clips, place, len(reader), reader.fps)
                 rows.append((frames, reader.fps or 25.0, reader.width, reader.height))
         except VideoError as error:  # the training will name and count it

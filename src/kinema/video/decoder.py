@@ -248,12 +248,14 @@ class Decoder:
         in_full = self._with_chained(packets)
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
+        # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
+        may_leave_out = not self._packets.index.has_gaps
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
             self._waiting.drop_before(group[0])
             self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
         for number in range(self._next, last_packet + 1):
-            leave_out = number not in in_full and (not stays or table.frame_of[number] < last_frame)
+            leave_out = may_leave_out and number not in in_full and (not stays or table.frame_of[number] < last_frame)
             self._feed(number, leave_out, wanted, deliver)
         while wanted and stays and self._next < len(table.frame_of):
             self._feed(self._next, False, wanted, deliver)

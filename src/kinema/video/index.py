@@ -21,10 +21,11 @@ from kinema.video.bitstream import (
     hevc_needs_what_precedes,
     vp8_picture,
 )
+from kinema.video.clock import NO_TIME, continue_clock, find_jumps
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.lasting import Lasting, LastingNotes, side_data_of
 from kinema.video.limits import Watch
-from kinema.video.order import NO_TIME, Order, order_by_headers, order_by_pictures, order_by_time
+from kinema.video.order import Order, order_by_headers, order_by_pictures, order_by_time
 from kinema.video.slice_headers import H264Headers, SliceHeader, slice_headers
 from kinema.video.source import over_network
 
@@ -37,6 +38,7 @@ _STARTS_AT_ANY_KEY_FRAME = frozenset(
 )
 # Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
 _CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
+_READ_IN_PIECES = frozenset({"mpegts", "mpegtsraw"})
 _BATCH_PACKETS = 1024
 _PACKET_BYTES = 600  # of memory for a packet, besides what it holds
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
@@ -63,6 +65,8 @@ class PacketIndex:
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
+        has_gaps: whether the demuxer finds something wrong before a packet other than the file's end.
+        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
         is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
         order: how sure it is which packet each frame comes from.
         is_cut_open: true for H.264 that starts at a picture after which others may still refer, or take back references, to what
@@ -83,6 +87,8 @@ class PacketIndex:
     shown_seconds: float | None
     num_missing: int = 0
     lasting: tuple[Lasting, ...] = ()
+    has_gaps: bool = False
+    has_jumps: bool = False
     order: Order = Order.CERTAIN
     is_cut_open: bool = False
 
@@ -157,6 +163,8 @@ class PacketIndex:
             shown_seconds=self.shown_seconds,
             num_missing=self.num_missing,
             lasting=self.lasting,
+            has_gaps=self.has_gaps,
+            has_jumps=self.has_jumps,
             is_second_field=is_second_field,
             order_is=order,
             is_cut_open=self.is_cut_open,
@@ -181,6 +189,7 @@ class _Walk:
     is_cut_off: list[bool] | None = None
     is_cut_open: bool = False  # see PacketIndex
     starts_right: bool = True  # pictures are right from the first key frame on
+    has_gaps: bool = False
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
@@ -191,6 +200,7 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
+        self.has_gaps = self.has_gaps or True in [packet.is_corrupt for packet in packets]
         side_data = side_data_of(packets)
         for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
@@ -292,6 +302,12 @@ def scan_packets(
             if num_kept_bytes > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
+    base = stream.time_base
+    jumps: list[int] = []
+    if base:
+        jumps = find_jumps(walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
+    if jumps:
+        walk.pts, walk.dts = continue_clock(walk.pts, walk.dts, walk.durations, jumps)
     starts_clearly = True
     if codec.name in _STARTS_AT_KEY_FRAME:
         starts_clearly = _hide_what_has_no_key_frame(walk, codec)
@@ -299,7 +315,6 @@ def scan_packets(
         _note_what_mpeg4_needs(walk, codec.mpeg4)
     order, how = _output_order(walk, codec)
     shown = [packet for packet in order if walk.is_shown[packet]]
-    base = stream.time_base
     index = _arranged(
         walk,
         order,
@@ -308,6 +323,8 @@ def scan_packets(
         shown_seconds=_shown_seconds(walk, base),
         num_missing=num_missing,
         lasting=codec.lasting.result(),
+        has_gaps=walk.has_gaps,
+        has_jumps=bool(jumps),
         order_is=how if starts_clearly else Order.UNKNOWN,
         is_cut_open=walk.is_cut_open,
     )
@@ -315,18 +332,32 @@ def scan_packets(
 
 
 def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
-    """The packets that hold something, up to where the file breaks off."""
+    """The packets that hold something, up to where the file breaks off.
+
+    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something is wrong before it: a packet of
+    the transport stream is lost, repeated or has another number. How much of it is whole, the decoder says.
+    """
     batch: list[Packet] = []
+    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
+    num_whole = 0  # of those
+    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
+    may_break_off = container.format.name not in _READ_IN_PIECES
     packets = cast(Generator[Packet, None, None], container.demux(stream))
     try:
         for packet in over_network(packets, watch) if watch.is_remote else packets:
-            if packet.is_corrupt:
-                break  # its bytes end with the file
-            if packet.size:  # empty: the mark that flushes the decoder, or a frame that an AVI file dropped
+            if not packet.size:
+                continue  # the mark that flushes the decoder, or a frame that an AVI file dropped
+            if may_break_off and (packet.is_corrupt or doubtful):
+                doubtful.append(packet)
+                num_whole = 0 if packet.is_corrupt else num_whole + 1
+                if num_whole < 2 and len(doubtful) < _BATCH_PACKETS:
+                    continue
+                batch, doubtful = batch + doubtful, []
+            else:
                 batch.append(packet)
-                if len(batch) == _BATCH_PACKETS:
-                    yield batch
-                    batch = []
+            if len(batch) >= _BATCH_PACKETS:
+                yield batch
+                batch = []
     except av.FFmpegError:
         pass  # the end of what can be read
     finally:
@@ -417,6 +448,8 @@ def _arranged(
     shown_seconds: float | None,
     num_missing: int,
     lasting: tuple[Lasting, ...] = (),
+    has_gaps: bool = False,
+    has_jumps: bool = False,
     is_second_field: Sequence[bool] | np.ndarray | None = None,
     order_is: Order = Order.CERTAIN,
     is_cut_open: bool = False,
@@ -449,6 +482,8 @@ def _arranged(
         shown_seconds=shown_seconds,
         num_missing=num_missing,
         lasting=lasting,
+        has_gaps=has_gaps,
+        has_jumps=has_jumps,
         is_second_field=np.zeros(num_packets, bool) if is_second_field is None else np.asarray(is_second_field, bool),
         order=order_is,
         is_cut_open=is_cut_open,

@@ -7,9 +7,8 @@ from enum import Enum
 import numpy as np
 
 from kinema.video.bitstream import Picture
+from kinema.video.clock import NO_TIME
 from kinema.video.slice_headers import Field, SliceHeader
-
-NO_TIME = np.iinfo(np.int64).min
 
 
 class Order(Enum):

@@ -160,7 +160,7 @@ class PacketSource:
         """Make packet `number` the next one by the container's own table; False when that does not lead there."""
         index = self.index
         time = int(index.dts[number] if index.dts[number] != NO_TIME else index.pts[number])
-        if time == NO_TIME:
+        if time == NO_TIME or index.has_jumps:  # a time may occur twice, and be another one in the file
             return False
         try:
             self._container.seek(time, stream=self._stream, backward=True)

@@ -1,5 +1,6 @@
 """What `kinema data info` says of a whole data set."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,19 @@ MOST_CLASSES = 40  # of more, the largest and the smallest are shown
 BAR_WIDTH = 30
 
 
-def show_dataset(path: Path, val: Path | None, *, plot: Path | None, num_probed: int, as_json: bool) -> None:
+def show_dataset(
+    path: Path,
+    val: Path | None,
+    *,
+    plot: Path | None,
+    num_probed: int,
+    as_json: bool,
+    columns: Mapping[str, str] | None = None,
+) -> None:
     """Survey a data set, print what was found, and draw its classes into `plot`."""
     from kinema.datasets.survey import survey_dataset
 
-    survey = survey_dataset(path, val, num_probed=num_probed)
+    survey = survey_dataset(path, val, num_probed=num_probed, columns=columns)
     if plot is not None and survey.classes:
         from kinema.report.class_histogram import draw_class_histogram
 

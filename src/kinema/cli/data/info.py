@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli.data.dataset_info import show_dataset
-from kinema.cli.options import Json
+from kinema.cli.options import ColumnsOption, Json, parsed_columns
 from kinema.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def info(
     probe: Annotated[
         int, typer.Option(help="Of a data set: how many videos to open for durations and sizes.", min=0)
     ] = 100,
+    columns: ColumnsOption = None,
     as_json: Json = False,
 ) -> None:
     """Show what a video file is and what that means for training; or the classes, sizes and problems of a data set."""
@@ -41,7 +42,7 @@ def info(
     from kinema.video.probe import advice, probe_video
 
     if path.is_dir() or path.suffix.lower() in LIST_SUFFIXES:
-        show_dataset(path, val, plot=plot, num_probed=probe, as_json=as_json)
+        show_dataset(path, val, plot=plot, num_probed=probe, as_json=as_json, columns=parsed_columns(columns))
         return
     facts = probe_video(path, decode=not fast)
     sentences = advice(facts)

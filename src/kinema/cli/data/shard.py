@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli.options import Json
+from kinema.cli.options import ColumnsOption, Json, parsed_columns
 from kinema.cli.output import print_json, print_table
 
 
@@ -24,13 +24,14 @@ def shard(
     shuffle_seed: Annotated[
         int | None, typer.Option(help="Mix the clips, for readers that go through the files in order.", min=0)
     ] = None,
+    columns: ColumnsOption = None,
     as_json: Json = False,
 ) -> None:
     """Pack videos and labels into tar files of the WebDataset layout, with an index that finds each clip."""
     from kinema.datasets import VideoDataset, write_shards
     from kinema.datasets.annotations import find_splits
 
-    train, held = find_splits(source, val)
+    train, held = find_splits(source, val, parsed_columns(columns))
     parts = {target: train} if held is None else {target / "train": train, target / "val": held}
     summaries = []
     for folder, part in parts.items():

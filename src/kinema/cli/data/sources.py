@@ -62,9 +62,22 @@ def find_sources(source: Path, *, class_names: Sequence[str] = ()) -> Sources:
         raise AnnotationError(
             f"{source}: there is no such file or folder: expected a video, a folder of videos, or a list of 'path label' lines"
         )
-    if has_video_suffix(source.name):
+    if has_video_suffix(source.name) or _is_video_without_suffix(source):
         return Sources([source], source.parent, [source.name])
     return _listed(source, class_names)
+
+
+def _is_video_without_suffix(source: Path) -> bool:
+    """A file that is no text and whose name says nothing, as in caches and object stores."""
+    from kinema.datasets.annotations.mistaken import is_binary
+    from kinema.files import read_bytes
+
+    if source.suffix:
+        return False
+    try:
+        return is_binary(read_bytes(source, 4096))
+    except OSError:
+        return False
 
 
 def _listed(source: Path, class_names: Sequence[str]) -> Sources:

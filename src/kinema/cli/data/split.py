@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from kinema.cli.options import Json, Seed
+from kinema.cli.options import ColumnsOption, Json, Seed, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import AnnotationError
 
@@ -57,6 +57,14 @@ def split(
         str | None,
         typer.Option("--group-column", metavar="NAME", help="The column of a table that tells it, such as person."),
     ] = None,
+    by_time: Annotated[
+        bool,
+        typer.Option(
+            "--by-time",
+            help="Of one long recording (or few) with many labelled parts: hold out stretches of time, with a gap around them.",
+        ),
+    ] = False,
+    columns: ColumnsOption = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -65,19 +73,30 @@ def split(
 
     folder = _one_folder(target, out)
     shares = parse_fractions(fractions)
-    if (not by_source) + (pattern is not None) + (column is not None) > 1:
-        raise typer.BadParameter("choose one of --no-group, --group and --group-column", param_hint="--group")
-    whole = read_whole(source)
+    if (not by_source) + (pattern is not None) + (column is not None) + by_time > 1:
+        raise typer.BadParameter(
+            "choose one of --no-group, --group, --group-column and --by-time", param_hint="--group"
+        )
+    whole = read_whole(source, parsed_columns(columns))
     clips = whole.annotations
     check_labels(clips, len(clips.class_names) or None)
     group_of = _grouping(clips, by_source, pattern, column)
-    what = "files" if not by_source else "groups" if pattern or column else "source videos"
-    parts = dict(zip(PART_NAMES, split_by_fractions(clips, shares, seed, group_of=group_of), strict=False))
+    what = (
+        "stretches of time"
+        if by_time
+        else "clips"
+        if not by_source
+        else "groups"
+        if pattern or column
+        else "source videos"
+    )
+    split_ = _by_time(clips, shares, seed) if by_time else split_by_fractions(clips, shares, seed, group_of=group_of)
+    parts = dict(zip(PART_NAMES, split_, strict=False))
     lists = _write(folder, parts, whole, what)
     names = clips.class_names or tuple(map(str, range(1 + int(clips.labels.values.max(initial=-1)))))
     counts = {name: np.bincount(part.labels.values, minlength=len(names)) for name, part in parts.items()}
     facts = {
-        name: {"list": str(lists[name]), "clips": len(part), "groups": len(set(map(group_of, part.paths)))}
+        name: {"list": str(lists[name]), "clips": len(part), "groups": _num_groups(part, group_of)}
         for name, part in parts.items()
     }
     for name, number in counts.items():
@@ -92,8 +111,32 @@ def split(
     print_line(f"try it:  kinema train {shlex.quote(str(folder))}")
 
 
-def _grouping(clips: "Annotations", by_source: bool, pattern: str | None, column: str | None) -> Callable[[str], str]:
-    """What tells the group of a clip from its path."""
+def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["Annotations"]:
+    from kinema.datasets.annotations.time_blocks import split_by_time
+
+    rest, left = clips, float(sum(shares))
+    held = []
+    for share in shares[1:]:
+        parted = split_by_time(rest, share / left, seed)
+        if parted is None:
+            raise AnnotationError(
+                f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class, with columns for "
+                "their start and end"
+            )
+        print_note(f"note: {parted}")
+        rest, left = parted.train, left - share
+        held.append(parted.held)
+    return [rest, *held]
+
+
+def _num_groups(part: "Annotations", group_of: Callable[[str], str] | None) -> int:
+    return len(part) if group_of is None else len(set(map(group_of, part.paths)))
+
+
+def _grouping(
+    clips: "Annotations", by_source: bool, pattern: str | None, column: str | None
+) -> Callable[[str], str] | None:
+    """What tells the group of a clip from its path; None: each clip is one."""
     from kinema.datasets.annotations import group_by_column, group_by_pattern, source_video_of
 
     if column is not None:
@@ -103,7 +146,7 @@ def _grouping(clips: "Annotations", by_source: bool, pattern: str | None, column
             return group_by_pattern(pattern)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--group") from error
-    return source_video_of if by_source else _itself
+    return source_video_of if by_source else None
 
 
 def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: str) -> dict[str, Path]:
@@ -112,7 +155,11 @@ def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: 
 
     for name, part in parts.items():
         if not len(part):
-            hint = "" if what == "files" else " (--no-group parts all clips one by one)"
+            cut = whole.annotations.clip_starts is not None
+            ways = "--no-group parts all clips one by one" + (
+                ", --by-time parts a long recording by time" if cut else ""
+            )
+            hint = "" if what == "clips" else f" ({ways})"
             raise AnnotationError(
                 f"{whole.path}: nothing is left for {name}: no class has clips of {len(parts)} {what}{hint}"
             )
@@ -150,23 +197,19 @@ def _one_folder(target: Path | None, out: Path | None) -> Path:
     return folder
 
 
-def _itself(path: str) -> str:
-    return path
-
-
-def _class_groups(annotations: "Annotations", group_of: Callable[[str], str], num_classes: int) -> list[int]:
+def _class_groups(annotations: "Annotations", group_of: Callable[[str], str] | None, num_classes: int) -> list[int]:
     """How many groups the clips of each class come from."""
     groups: list[set[str]] = [set() for _ in range(num_classes)]
-    for path, labels in annotations:
+    for place, (path, labels) in enumerate(annotations):
         for label in labels:
-            groups[label].add(group_of(path))
+            groups[label].add(str(place) if group_of is None else group_of(path))
     return list(map(len, groups))
 
 
 def _warn_of_absent(part: str, absent: Sequence[str], num_classes: int, what: str) -> None:
     if absent:
         shown = ", ".join(absent[:MOST_NAMES]) + (", ..." if len(absent) > MOST_NAMES else "")
-        why = "" if what == "files" else f": too few {what}, see the last column"
+        why = "" if what == "clips" else f": too few {what}, see the last column"
         print_note(f"warning: {len(absent)} of {num_classes} classes have no clip in {part} ({shown}){why}")
 
 

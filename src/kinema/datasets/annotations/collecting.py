@@ -50,6 +50,11 @@ class ClipCollector:
     def __len__(self) -> int:
         return len(self._lengths)
 
+    @property
+    def has_numbers_alone(self) -> bool:
+        """Are all labels so far whole numbers, which can be class indices?"""
+        return bool(self._codes) and all(_WHOLE.fullmatch(label) for label in self._codes)
+
     def add(
         self,
         path: str,

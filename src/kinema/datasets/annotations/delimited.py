@@ -2,15 +2,31 @@
 
 import csv
 import io
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
+from kinema.datasets.annotations.events import find_events, is_status, paired_events
+from kinema.datasets.annotations.headings import read_heading
+from kinema.datasets.annotations.layout import LOOKED_FOR
 from kinema.datasets.annotations.lines import check_utf8, read_text_bytes
+from kinema.datasets.annotations.moved_videos import finder_of_moved, own_video
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.annotations.tables import collect_rows, find_columns, looks_like_header, shown_columns
+from kinema.datasets.annotations.tables import (
+    COLUMN_NAMES,
+    TableColumns,
+    collect_rows,
+    find_columns,
+    looks_like_header,
+    shown_columns,
+)
 from kinema.errors import AnnotationError
 
+Rows: TypeAlias = Iterator[tuple[int, dict[str, Any]]]
+PREAMBLE_LINES = 100
+LONGEST_HEADER = 1 << 16  # characters of a line that may be one below a preamble
 MOST_COLUMNS = 10_000
 DELIMITERS = ",\t;|"
 _EXPECTED = "a table with a header line"
@@ -44,9 +60,51 @@ def read_csv(
     source = Path(path)
     text = _open(source)
     header, header_line, delimiter = _read_header(text, source, delimiter)
-    found = find_columns(header, columns, f"{source}:{header_line}")
+    found = find_columns(header, columns, f"{source}:{header_line}", needs_path=False)
     rows = _rows(text, source, header, header_line, delimiter)
-    return collect_rows(source, "csv", rows, found, multi_label=multi_label, class_names=class_names)
+    notes: list[str] = []
+    if "path" in found.names:
+        rows = _found_again(source, rows, found.names["path"], notes)
+    events = find_events(header) if "start_seconds" not in found.names and "label" in found.names else None
+    if events is not None:
+        rows, are_events = _with_first(rows, lambda row: is_status(row[events.status]))
+        if are_events:
+            names = {role: name for role, name in found.names.items() if role in ("path", "label", "split")}
+            rows = paired_events(rows, events, names.get("path"), names["label"], source)
+            found = TableColumns({**names, "start_seconds": "start", "end_seconds": "end"})
+            events.notes = notes
+    only_video = None
+    if "path" not in found.names:
+        is_of_parts = {"label", "start_seconds"} <= set(found.names)
+        only_video = own_video(source) if is_of_parts else None
+        if only_video is None:
+            find_columns(header, columns, f"{source}:{header_line}")  # says which columns there are
+        notes.append(f"all clips are of the video {only_video}, for no column names another")
+    return collect_rows(
+        *(source, "csv", rows, found),
+        multi_label=multi_label,
+        class_names=class_names,
+        only_video=only_video,
+        notes=lambda: notes,
+    )
+
+
+def _with_first(rows: Rows, holds: Callable[[Mapping[str, Any]], bool]) -> tuple[Rows, bool]:
+    """The rows, and whether something holds for the first of them."""
+    rows = iter(rows)
+    first = next(rows, None)
+    return (iter(()), False) if first is None else (itertools.chain([first], rows), holds(first[1]))
+
+
+def _found_again(source: Path, rows: Rows, column: str, notes: list[str]) -> Rows:
+    """Rows whose videos lie elsewhere than the table says, with the paths that they have here; others as they are."""
+    head = list(itertools.islice(rows, LOOKED_FOR))
+    find = finder_of_moved(source, [row[column] for _, row in head])
+    rows = itertools.chain(head, rows)
+    if find is None:
+        return rows
+    notes.append("the videos do not lie where the table says: they were found by their names")
+    return ((line, {**row, column: find(row[column])}) for line, row in rows)
 
 
 def read_csv_rows(source: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
@@ -62,6 +120,12 @@ def csv_header(path: Path) -> list[str] | None:
     return header if looks_like_header(header) else None
 
 
+def has_columns(path: Path, columns: Mapping[str, str]) -> bool:
+    """Is the first line of a text a table's header with one of these columns?"""
+    header = {name.lower() for name in _read_header(_open(path), path, None)[0]}
+    return any(name.strip().lower() in header for name in columns.values())
+
+
 def _open(source: Path) -> io.TextIOWrapper:
     content = read_text_bytes(source, _EXPECTED)
     check_utf8(content, source, _EXPECTED)
@@ -70,7 +134,9 @@ def _open(source: Path) -> io.TextIOWrapper:
 
 def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) -> tuple[list[str], int, str]:
     """The first line that holds something: its fields, its number, the delimiter."""
-    for number, line in enumerate(text, start=1):
+    first = _line_of_header(text, delimiter)
+    text.seek(0)
+    for number, line in itertools.islice(enumerate(text, start=1), first - 1, None):
         if line.strip() and not line.startswith("#"):
             found = delimiter or max(DELIMITERS, key=line.count)
             if line.count(found) >= MOST_COLUMNS:
@@ -85,9 +151,25 @@ def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) ->
     raise AnnotationError(f"{source}: the table is empty: expected {_EXPECTED}, then one clip a line")
 
 
-def _rows(
-    text: io.TextIOWrapper, source: Path, header: list[str], header_line: int, delimiter: str
-) -> Iterator[tuple[int, dict[str, str]]]:
+def _line_of_header(text: io.TextIOWrapper, delimiter: str | None) -> int:
+    """The line that the columns' names stand in: the first, or one below what BORIS and others say of an observation."""
+    lines = [
+        (number, line)
+        for number, line in enumerate(itertools.islice(text, PREAMBLE_LINES), start=1)
+        if line.strip() and line[0] != "#" and len(line) <= LONGEST_HEADER
+    ]
+    for place, (number, line) in enumerate(lines):
+        fields = [field.strip().strip('"') for field in line.split(delimiter or max(DELIMITERS, key=line.count))]
+        if place == 0 and len(fields) > 2:
+            return 1
+        names = {read_heading(field).name for field in fields}
+        is_of_times = names & set(COLUMN_NAMES["start_seconds"]) or find_events(fields) is not None
+        if len(fields) > 3 and is_of_times and names & set(COLUMN_NAMES["label"]):
+            return number
+    return 1
+
+
+def _rows(text: io.TextIOWrapper, source: Path, header: list[str], header_line: int, delimiter: str) -> Rows:
     reader = csv.reader(text, delimiter=delimiter)
     while True:
         line = header_line + reader.line_num + 1
@@ -99,6 +181,8 @@ def _rows(
             raise AnnotationError(f"{source}:{line}: expected fields separated by {delimiter!r}: {error}") from error
         if not any(field.strip() for field in fields) or fields[0].startswith("#"):
             continue
+        while len(fields) > len(header) and not fields[-1].strip():
+            fields.pop()  # a separator at the end of each line
         if len(fields) != len(header):
             raise AnnotationError(
                 f"{source}:{line}: expected {len(header)} fields ({shown_columns(header)}), got {len(fields)}; "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.layout import split_of_name, training_part, visible_folders
+from kinema.datasets.annotations.mistaken import IMAGE_SUFFIXES
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.walking import find_videos, folder_id, holds_videos, notes_on_skipped
 from kinema.errors import AnnotationError
@@ -48,9 +49,15 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
                 f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
             )
+        images = sum(one.skipped[suffix] for one in (*found.values(), find_videos(root)) for suffix in IMAGE_SUFFIXES)
+        if images:
+            raise AnnotationError(
+                f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames label' lines, by "
+                "RawframeDataset in a config"
+            )
         if any(root.glob("*.tar")):
             raise AnnotationError(
-                f"{root}: holds tar files of videos, which the dataset ShardDataset reads, in a config"
+                f"{root}: holds tar files of videos, which the dataset ShardDataset reads: these are no class folders"
             )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from kinema.datasets.annotations.cvat import read_cvat
-from kinema.datasets.annotations.delimited import csv_header, read_csv
+from kinema.datasets.annotations.delimited import csv_header, has_columns, read_csv
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.headerless import find_layout, has_header, lists_frame_folders, read_headerless
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
 from kinema.datasets.annotations.kinetics import KINETICS_COLUMNS, read_kinetics
 from kinema.datasets.annotations.label_studio import is_label_studio, read_label_studio
-from kinema.datasets.annotations.layout import split_folder
+from kinema.datasets.annotations.layout import split_folder, visible_folders
 from kinema.datasets.annotations.lists import read_list, read_rawframe_list
+from kinema.datasets.annotations.mistaken import require_annotations
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.something_something import read_something_something
+from kinema.datasets.annotations.walking import holds_videos
 from kinema.errors import AnnotationError, KinemaError
 
 logger = logging.getLogger("kinema")
@@ -55,6 +57,7 @@ FORMATS: dict[str, Format] = {
     "hmdb51": _format("brush_hair_test_split1.txt, ...", read_hmdb51, "fold", "video_root"),
     "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root"),
     "cvat": _format("CVAT's annotations.xml", read_cvat),
+    "shards": _format("tar files of videos", lambda path, **known: _read_shards(path, **known)),
 }
 USUAL_FORMATS = ("list", "rawframes", "class-folders")
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -100,7 +103,7 @@ def read_annotations(
     if split is not None and path.is_dir() and (part := split_folder(path, split)) is not None:
         path, split = part, None
     if format == "auto":
-        format = find_format(path)
+        format = find_format(path, columns)
         if format == "headerless" and (multi_label or delimiter is not None):
             format = "list"  # the caller knows what the fields are
         level = logging.DEBUG if format in USUAL_FORMATS else logging.INFO
@@ -150,20 +153,28 @@ def _take_split(annotations: Annotations, split: str) -> Annotations:
     raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
 
 
-def find_format(path: str | os.PathLike) -> str:
+def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> str:
     """The format of a file or folder, a name of `FORMATS`: by its suffix, and by how it begins where that is not enough.
 
+    Args:
+        path: the file or folder.
+        columns: names of columns; a text whose first line holds one of them is a table.
+
     Raises:
-        AnnotationError: the file is packed; or one whose beginning tells the format cannot be read.
+        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning tells the format cannot be
+            read.
     """
     path = Path(path)
+    require_annotations(path)
     if is_ucf101(path):
         return "ucf101"
     if path.is_dir():
-        return "hmdb51" if is_hmdb51(path) else "class-folders"
+        if is_hmdb51(path):
+            return "hmdb51"
+        return "shards" if holds_shards(path) else "class-folders"
     suffix = path.suffix.lower()
     if suffix in TABLE_SUFFIXES:
-        return _find_table_format(path)
+        return "csv" if columns and has_columns(path, columns) else _find_table_format(path)
     if suffix == ".json":
         return _find_json_format(path)
     by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
@@ -171,7 +182,21 @@ def find_format(path: str | os.PathLike) -> str:
         raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
     if suffix in by_suffix:
         return by_suffix[suffix]
+    if columns and path.is_file() and has_columns(path, columns):
+        return "csv"
     return _find_table_format(path) if has_header(path) else _find_list_format(path)
+
+
+def holds_shards(folder: Path) -> bool:
+    """Does a folder hold tar files of videos, and no class folders beside them?"""
+    return any(folder.glob("*.tar")) and not any(map(holds_videos, visible_folders(folder)))
+
+
+def _read_shards(path: Path, *, class_names: Sequence[str] | None = None) -> Annotations:
+    """What tar files of videos hold; `Split.open_video` and `ShardDataset` know where in them the videos lie."""
+    from kinema.datasets.shard_index import load_index  # which reads annotations itself
+
+    return load_index(path).annotations
 
 
 def _find_table_format(path: Path) -> str:

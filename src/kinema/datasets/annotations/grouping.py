@@ -81,7 +81,11 @@ def group_by_column(annotations: Annotations, column: str) -> Callable[[str], st
 
 
 def split_by_group(
-    annotations: Annotations, share: float = 0.2, seed: int = 0, *, group_of: Callable[[str], str] = source_video_of
+    annotations: Annotations,
+    share: float = 0.2,
+    seed: int = 0,
+    *,
+    group_of: Callable[[str], str] | None = source_video_of,
 ) -> tuple[Annotations, Annotations]:
     """Part clips in two, about class by class; all clips of a group lie on one side.
 
@@ -92,14 +96,14 @@ def split_by_group(
         annotations: labelled clips.
         share: of each class's clips to hold out, rounded, at least one of a class with two groups.
         seed: another seed holds out other clips.
-        group_of: from a clip's path to its group; default: its source video.
+        group_of: from a clip's path to its group; default: its source video; None: each clip by itself, also those of one file.
 
     Returns:
         The clips to train on, and those held out; each in the order of `annotations`.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for place, path in enumerate(annotations.paths):
-        members[group_of(path)].append(place)
+        members[f"{path}:{place}" if group_of is None else group_of(path)].append(place)
     classes = {
         name: Counter(one for place in own for one in annotations.labels.of(place)) for name, own in members.items()
     }
@@ -144,7 +148,7 @@ def split_by_fractions(
     fractions: Sequence[float],
     seed: int = 0,
     *,
-    group_of: Callable[[str], str] = source_video_of,
+    group_of: Callable[[str], str] | None = source_video_of,
 ) -> tuple[Annotations, ...]:
     """Part clips in two or more, about class by class; all clips of a group lie in one part.
 
@@ -155,7 +159,7 @@ def split_by_fractions(
         annotations: labelled clips.
         fractions: of each part, all above 0; 8, 1, 1 is the same as 0.8, 0.1, 0.1.
         seed: another seed gives other parts.
-        group_of: from a clip's path to its group; default: its source video.
+        group_of: from a clip's path to its group; default: its source video; None: each clip by itself.
 
     Returns:
         The parts; each in the order of `annotations`.

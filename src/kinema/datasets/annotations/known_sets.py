@@ -54,7 +54,7 @@ def class_names_of_set(title: str) -> tuple[str, ...]:
         raise KeyError(f"{title}: expected one of {', '.join(one.title for one in KNOWN_SETS)}")
     if known.file is None:
         return ()
-    text = (files(__package__) / "class_names" / known.file).read_text(encoding="utf-8")
+    text = (files(__package__) / "label_maps" / known.file).read_text(encoding="utf-8")
     return tuple(line for line in text.splitlines() if not line.startswith("#"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema.datasets.annotations.mistaken import hint_on_missing
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.walking import is_junk_folder
 from kinema.errors import AnnotationError
@@ -128,7 +129,10 @@ def find_video_root(annotations: Annotations) -> Path:
             if (folder / annotations.paths[place]).exists():
                 return folder
     tried = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
-    hint = "" if len(annotations.labels.values) else "; expected 'path label' lines with whole-number labels"
+    hint = hint_on_missing(annotations.paths[0], candidates)
+    if not hint and not len(annotations.labels.values):
+        hint = "expected 'path label' lines with whole-number labels"
+    hint = f"; {hint}" if hint else ""
     raise AnnotationError(
         f"{annotations.place_of(0)}: the clip {annotations.paths[0]!r} is not there: looked in {tried}{hint}"
     )

@@ -1,7 +1,7 @@
 """All clips of a data set as one list, whether it has training and validation parts or not."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -16,11 +16,12 @@ from kinema.datasets.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 
 
-def read_whole(path: str | os.PathLike) -> Split:
+def read_whole(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> Split:
     """Read all clips of a data set: of a folder with `train.txt`, `val.txt`, `test.txt` (or such folders) those of all parts.
 
     Args:
         path: annotations of any format; a folder of class folders; or a folder of parts.
+        columns: names of a table's columns where they cannot be found out.
 
     Raises:
         AnnotationError: the annotations are wrong, the clips are not where they say, or the parts do not go together.
@@ -34,12 +35,12 @@ def read_whole(path: str | os.PathLike) -> Split:
         path = root_of_classes(path)
     train = training_part(path) if path.is_dir() else None
     if train is None:
-        return read_split(path)
-    whole = read_split(train)
+        return read_split(path, columns=columns)
+    whole = read_split(train, columns=columns)
     named = [entry_of(path, name + train.suffix) for name in VAL_NAMES]
     others = [one for one in named if one is not None and one.is_dir() == train.is_dir()]
     names = whole.annotations.class_names
-    return join_splits([whole, *(read_split(one, class_names=names) for one in others)])
+    return join_splits([whole, *(read_split(one, class_names=names, columns=columns) for one in others)])
 
 
 def join_splits(splits: Sequence[Split]) -> Split:

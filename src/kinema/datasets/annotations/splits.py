@@ -3,11 +3,11 @@
 import csv
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
 from kinema.printable import breaks_lines
+from kinema.transforms.decoding import NamedBytes
+from kinema.video import VideoReader
+
+if TYPE_CHECKING:
+    from kinema.datasets.shard_index import ShardIndex
 
 SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
@@ -39,11 +44,15 @@ class Split:
         annotations: the clips.
         video_root: folder that their paths are relative to.
         part: the part taken of a file or folder that holds several, such as "train".
+        columns: the columns of its table that the user named.
+        shards: where the videos lie in tar files, of a folder of these.
     """
 
     annotations: Annotations
     video_root: Path
     part: str | None = None
+    columns: Mapping[str, str] | None = None
+    shards: "ShardIndex | None" = None
 
     @property
     def path(self) -> Path:
@@ -57,16 +66,50 @@ class Split:
 
     def of_part(self, name: str) -> "Split":
         """Only the clips of one part, such as "train"."""
-        return Split(self.annotations.of_split(name), self.video_root, name)
+        return replace(self, annotations=self.annotations.of_split(name), part=name)
+
+    @property
+    def dataset_type(self) -> str:
+        """Name of the dataset that reads these clips."""
+        return "VideoDataset" if self.shards is None else "ShardDataset"
+
+    def size_of(self, place: int) -> int:
+        """Bytes of the video of a clip.
+
+        Raises:
+            OSError: it is not there.
+        """
+        if self.shards is not None:
+            return int(self.shards.sizes[place])
+        return (self.video_root / self.annotations.paths[place]).stat().st_size
+
+    def open_video(self, place: int, **options: Any) -> VideoReader:
+        """Open the video of a clip, whole also where the clip is a part of it.
+
+        Args:
+            place: of the clip.
+            options: of `VideoReader`.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        path = self.video_root / self.annotations.paths[place]
+        if self.shards is None:
+            return VideoReader(path, **options)
+        return VideoReader(NamedBytes(self.shards.slice_of(place).read(), str(path)), **options)
 
     def dataset_config(self) -> dict[str, Any]:
-        """Keywords of `VideoDataset` that read these clips."""
+        """Keywords of the dataset that reads these clips, see `dataset_type`."""
+        if self.shards is not None:
+            return {"folder": os.fspath(self.path)}
         config: dict[str, Any] = {
             "ann_file": os.fspath(self.path),
             "data_prefix": {"video": os.fspath(self.video_root)},
         }
         if self.annotations.format not in ("list", "class-folders"):
             config["ann_format"] = self.annotations.format
+        if self.columns:
+            config["columns"] = dict(self.columns)
         return config if self.part is None else {**config, "split": self.part}
 
 
@@ -87,7 +130,9 @@ class DataLayout:
     notes: tuple[str, ...]
 
 
-def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -> tuple[Split, Split | None]:
+def find_splits(
+    data: str | os.PathLike, val: str | os.PathLike | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[Split, Split | None]:
     """Find the training and the validation clips; `find_layout` also says how they lie.
 
     Args:
@@ -95,6 +140,7 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
             another format; a folder `root/train/class/*`, `root/val/class/*`; or a folder `root/class/*`. `training`, `valid`,
             `validation`, `dev`, `test`, `testing`, `eval` do as well, in any case of letters, and all of it may lie a level deeper.
         val: annotations of the validation clips, when `data` does not lead to them.
+        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
     Returns:
         The two splits; the second is None when there is none.
@@ -102,11 +148,13 @@ def find_splits(data: str | os.PathLike, val: str | os.PathLike | None = None) -
     Raises:
         AnnotationError: nothing of the kind is there, or it is wrong.
     """
-    layout = find_layout(data, val)
+    layout = find_layout(data, val, columns)
     return layout.train, layout.val
 
 
-def find_layout(data: str | os.PathLike, val: str | os.PathLike | None = None) -> DataLayout:
+def find_layout(
+    data: str | os.PathLike, val: str | os.PathLike | None = None, columns: Mapping[str, str] | None = None
+) -> DataLayout:
     """Find the training and the validation clips, and put into words how they lie. Arguments and errors of `find_splits`."""
     path = Path(data)
     if not path.exists():
@@ -120,13 +168,15 @@ def find_layout(data: str | os.PathLike, val: str | os.PathLike | None = None) -
         path = root_of_classes(path) if find_format(path) == "class-folders" else path
         found = training_part(path)
         train, beside = (path, None) if found is None else (found, path)
-    train_split, val_split = _read_both(train, beside, None if val is None else Path(val))
+    train_split, val_split = _read_both(train, beside, None if val is None else Path(val), columns)
     notes = () if val is not None else tuple(_notes_on_parts(train_split, val_split, beside))
     return DataLayout(train_split, val_split, describe_splits(train_split, val_split), notes)
 
 
-def _read_both(train: Path, beside: Path | None, val: Path | None) -> tuple[Split, Split | None]:
-    whole = read_split(train)
+def _read_both(
+    train: Path, beside: Path | None, val: Path | None, columns: Mapping[str, str] | None
+) -> tuple[Split, Split | None]:
+    whole = read_split(train, columns=columns)
     parts = whole.annotations.split_names
     if "train" in parts:
         own_val = whole.validation_name
@@ -139,7 +189,7 @@ def _read_both(train: Path, beside: Path | None, val: Path | None) -> tuple[Spli
         val = validation_part(beside, train)
     if val is None:
         return train_split, None
-    return train_split, read_split(val, class_names=train_split.annotations.class_names)
+    return train_split, read_split(val, class_names=train_split.annotations.class_names, columns=columns)
 
 
 def _notes_on_parts(train: Split, val: Split | None, beside: Path | None) -> Iterator[str]:
@@ -170,13 +220,22 @@ def describe_splits(train: Split, val: Split | None) -> str:
     classes = len(train.annotations.class_names) or len(np.unique(train.annotations.labels.values))
     numbers = f"{classes} class" + ("" if classes == 1 else "es")
     splits = [train] if val is None else [train, val]
-    if val is not None and train.path.is_dir() and val.path.is_dir() and train.path.parent == val.path.parent:
+    if (
+        val is not None
+        and train.shards is None
+        and train.path.is_dir()
+        and val.path.is_dir()
+        and train.path.parent == val.path.parent
+    ):
         root = train.path if train.path == val.path else train.path.parent / "SPLIT"
         shape = root / _shape_in_folder(train)
         parts = [f"{_name_of(split)} {_clips(split)}" for split in splits]
         return f"{shape}: {', '.join([*parts, numbers])}"
     if val is not None and train.path == val.path:
         return f"{train.path}: {', '.join([*(f'{split.part} {_clips(split)}' for split in splits), numbers])}"
+    if train.shards is not None:
+        parts = [f"{split.path / '*.tar'}: {_clips(split)}" for split in splits]
+        return ", ".join([*parts, numbers])
     shapes = (
         split.path / _shape_in_folder(split) if split.annotations.format == "class-folders" else split.path
         for split in splits
@@ -201,21 +260,27 @@ def _shape_in_folder(split: Split) -> str:
     return f"CLASS/{deeper}*" + (suffixes[0] if len(suffixes) == 1 else "")
 
 
-def read_split(path: Path, *, class_names: Sequence[str] = ()) -> Split:
+def read_split(path: Path, *, class_names: Sequence[str] = (), columns: Mapping[str, str] | None = None) -> Split:
     """Read annotations of any format and find the folder of their videos.
 
     Args:
         path: the file or folder.
         class_names: the training split's, for formats that label by name.
+        columns: names of a table's columns where they cannot be found out.
 
     Raises:
         AnnotationError: the annotations are wrong, or the clips are not where they say.
     """
-    format = find_format(path)
+    format = find_format(path, columns)
+    if format == "shards":
+        from kinema.datasets.shard_index import load_index  # which reads annotations itself
+
+        index = load_index(path)
+        return Split(index.annotations, path, shards=index)
     names = None if format in LABELLED_BY_INDEX else class_names or None
-    annotations = read_annotations(path, format, class_names=names)
+    annotations = read_annotations(path, format, class_names=names, columns=columns)
     root = annotations.video_root
-    return Split(annotations, find_video_root(annotations) if root is None else root)
+    return Split(annotations, find_video_root(annotations) if root is None else root, columns=columns)
 
 
 def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:

@@ -2,14 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kinema.datasets.annotations.class_names import read_class_names
 from kinema.datasets.annotations.collecting import ClipCollector
+from kinema.datasets.annotations.headings import read_heading, seconds_of_clock
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.video.suffixes import has_video_suffix
 
 # What columns are called, the likeliest first.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
@@ -20,25 +23,51 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
             "clip",
             "clip_path",
             "clip_name",
-            "frame_dir",
-            "folder",
-            "name",
-            "video_id",
-            "youtube_id",
-            "id",
+            "clip_file",
+            "media_file_name",
+            "media_file",
+            "media_file_path",
+            "media",
         ),
+        *("media_path", "movie", "recording", "frame_dir", "folder", "name", "video_id", "youtube_id", "id"),
+        *("observation", "observation_id"),
     ),
     "label": (
         *("label", "labels", "class", "class_name", "category", "action", "activity", "target", "choice"),
         *("label_name", "label_id", "class_id", "category_id", "class_index", "y"),
+        *("behavior", "behaviour", "behaviors", "behaviours", "verb", "gesture", "event", "annotation", "tag", "gloss"),
     ),
-    "start_seconds": ("start_seconds", "start", "start_time", "time_start", "start_sec", "t_start", "begin"),
-    "end_seconds": ("end_seconds", "end", "end_time", "time_end", "end_sec", "t_end", "stop"),
+    "start_seconds": (
+        *("start_seconds", "start", "start_time", "time_start", "start_sec", "t_start", "begin", "begin_time"),
+        *("onset", "start_s", "from", "starttime", "begintime"),
+    ),
+    "end_seconds": (
+        *(
+            "end_seconds",
+            "end",
+            "end_time",
+            "time_end",
+            "end_sec",
+            "t_end",
+            "stop",
+            "stop_time",
+            "end_s",
+            "to",
+            "endtime",
+        ),
+        *("stoptime", "finish"),
+    ),
+    "duration_seconds": ("duration_seconds", "duration", "duration_s"),
     "start_frame": ("start_frame", "frame_start"),
     "end_frame": ("end_frame", "frame_end", "stop_frame"),
     "split": ("split", "subset", "set", "partition"),
     "total_frames": ("total_frames", "num_frames", "n_frames", "frame_count"),
     "offset": ("offset", "frame_offset"),
+}
+# Other words for these, where a user names columns.
+ROLE_WORDS = {
+    **{"start": "start_seconds", "begin": "start_seconds", "end": "end_seconds", "stop": "end_seconds"},
+    **{"video": "path", "file": "path", "class": "label", "duration": "duration_seconds"},
 }
 MAX_NUMBER = 2**53  # no frame or second is counted so far
 _SHOWN = 30  # columns, in a message
@@ -47,47 +76,83 @@ _SEPARATORS = re.compile(r"[|;,]")
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The table's name of each column that is used, by what it holds (a key of `COLUMN_NAMES`)."""
+    """The table's columns that are used.
+
+    Attributes:
+        names: the column's name, by what it holds (a key of `COLUMN_NAMES`).
+        seconds: of those with times, how many seconds a unit of them has, where that is not 1.
+    """
 
     names: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "columns: " + ", ".join(f"{role} from {name!r}" for role, name in self.names.items())
 
 
-def find_columns(header: Sequence[str], chosen: Mapping[str, str] | None, place: str) -> TableColumns:
+def find_columns(
+    header: Sequence[str], chosen: Mapping[str, str] | None, place: str, *, needs_path: bool = True
+) -> TableColumns:
     """Which columns of a table hold what.
 
     Args:
         header: the table's column names.
-        chosen: the user's choice, e.g. `dict(path="clip", label="verb")`; the others are found by their names.
+        chosen: the user's choice, e.g. `dict(path="clip", label="verb")`; the others are found by their names, also with a unit behind
+            them ("Start (s)"). `start` and `end` stand for `start_seconds` and `end_seconds`.
         place: file and line of the header, for messages.
+        needs_path: a table without a path is an error.
 
     Raises:
         AnnotationError: a chosen column is not there, or none looks like the path.
         ValueError: `chosen` has a key that is none of `COLUMN_NAMES`.
     """
     shown = shown_columns(list(map(repr, header)))
-    for role, name in (chosen or {}).items():
+    picked: dict[str, str] = {}
+    for word, name in (chosen or {}).items():
+        role = ROLE_WORDS.get(word, word)
         if role not in COLUMN_NAMES:
-            raise ValueError(f"columns: expected {', '.join(COLUMN_NAMES)}, got {role!r}")
-        if name not in header:
+            raise ValueError(f"columns: expected {', '.join(COLUMN_NAMES)}, got {word!r}")
+        match = next((own for own in header if own == name), None) or next(
+            (own for own in header if own.strip().lower() == name.strip().lower()), None
+        )
+        if match is None:
             raise AnnotationError(f"{place}: there is no column {name!r} for {role}: the columns are {shown}")
-    plain = {re.sub(r"[ \-]+", "_", name.strip().lower()): name for name in reversed(header)}
-    found = dict(chosen or {})
+        picked[role] = match
+    heads = sorted(map(read_heading, header), key=lambda head: head.seconds not in (None, 1.0))  # rather seconds
     for role, known in COLUMN_NAMES.items():
-        likely = [plain[one] for one in known if one in plain and plain[one] not in found.values()]
-        if role not in found and likely:
-            found[role] = likely[0]
-    doubled = next((name for name in found.values() if list(header).count(name) > 1), None)
+        if role in picked:
+            continue
+        fitting = [head for head in heads if _fits(role, head.seconds) and head.text not in picked.values()]
+        words = (*known, "offset") if role == "end_seconds" and _is_onset(picked) else known
+        likely = [head.text for word in words for head in fitting if head.name == word]
+        if role.endswith("_frame"):  # "Start (frame)"
+            word = role.removesuffix("_frame")
+            likely += [
+                head.text for head in fitting if head.seconds == 0 and head.name in COLUMN_NAMES[f"{word}_seconds"]
+            ]
+        if likely:
+            picked[role] = likely[0]
+    doubled = next((name for name in picked.values() if list(header).count(name) > 1), None)
     if doubled is not None:
         raise AnnotationError(f"{place}: two columns are called {doubled!r}: rename one: the columns are {shown}")
-    if "path" not in found:
+    if "path" not in picked and needs_path:
         raise AnnotationError(
             f"{place}: no column looks like the path of the video: the columns are {shown}; "
-            "name it: columns=dict(path=..., label=...)"
+            "name it: columns=dict(path=..., label=...), or --columns path=...,label=... on the command line"
         )
-    return TableColumns({role: found[role] for role in COLUMN_NAMES if role in found})
+    units = {role: read_heading(name).seconds for role, name in picked.items() if role.endswith("_seconds")}
+    seconds = {role: unit for role, unit in units.items() if unit not in (None, 0.0, 1.0)}
+    return TableColumns({role: picked[role] for role in COLUMN_NAMES if role in picked}, seconds)
+
+
+def _fits(role: str, seconds: float | None) -> bool:
+    """May a column with this unit hold that?"""
+    return seconds is None or (seconds == 0) == role.endswith(("_frame", "_frames"))
+
+
+def _is_onset(picked: Mapping[str, str]) -> bool:
+    """Does the table speak of onset and offset, so that `offset` is an end?"""
+    return read_heading(picked.get("start_seconds", "")).name == "onset"
 
 
 def shown_columns(names: Sequence[str]) -> str:
@@ -96,10 +161,12 @@ def shown_columns(names: Sequence[str]) -> str:
 
 
 def looks_like_header(fields: Sequence[str]) -> bool:
-    """Is one of these fields a usual name of a path column, and none a number?"""
+    """Is one of these fields a usual name of a column, and none a number or a video?"""
     known = {name for names in COLUMN_NAMES.values() for name in names}
-    plain = [re.sub(r"[ \-]+", "_", field.strip().lower()) for field in fields]
-    return any(one in known for one in plain) and not any(one.isdigit() for one in plain)
+    heads = [read_heading(field) for field in fields]
+    return any(head.name in known for head in heads) and not any(
+        head.name.isdigit() or has_video_suffix(head.text) for head in heads
+    )
 
 
 def collect_rows(
@@ -110,6 +177,8 @@ def collect_rows(
     *,
     multi_label: bool,
     class_names: Sequence[str] | None,
+    only_video: str | None = None,
+    notes: Callable[[], Sequence[str]] = tuple,
 ) -> Annotations:
     """Rows to annotations.
 
@@ -119,12 +188,14 @@ def collect_rows(
         rows: line number and values by column name.
         columns: as `find_columns` gives them.
         multi_label: a label cell holds several, separated by | ; or , (or a list).
-        class_names: names by class index, when known.
+        class_names: names by class index, when known; of a text table with class indices a `classes.txt` beside it names them.
+        only_video: the video of a table that has no column for it.
+        notes: asked behind the last row for what a user should know.
 
     Raises:
         AnnotationError: a row has no path, or a number is none. Names file and line.
     """
-    names = columns.names
+    names = dict(columns.names)
     unit: Literal["seconds", "frames"] = (
         "frames" if "start_frame" in names and "start_seconds" not in names else "seconds"
     )
@@ -132,23 +203,29 @@ def collect_rows(
     clips = ClipCollector(source, format)
     for line, row in rows:
         place = f"{source}:{line}"
-        path = row.get(names["path"])
+        path = row.get(names["path"]) if "path" in names else only_video
         if path is None or not str(path).strip():
             raise AnnotationError(f"{place}: the column {names['path']!r} is empty: expected the path of a video")
         split = row.get(names["split"]) if "split" in names else None
-        total_frames = _number(row, names, "total_frames", place)
-        offset = _number(row, names, "offset", place)
+        total_frames = _number(row, columns, "total_frames", place)
+        offset = _number(row, columns, "offset", place)
+        start, end = _number(row, columns, start_role, place), _number(row, columns, end_role, place)
+        if end is None and start is not None and unit == "seconds":
+            duration = _number(row, columns, "duration_seconds", place)
+            end = None if duration is None else start + duration
         clips.add(
             str(path).strip(None if format == "csv" else "\r\n\t"),  # outside of tables of text spaces are of the name
             _labels(row.get(names["label"]) if "label" in names else None, multi_label),
             line=line,
-            start=_number(row, names, start_role, place),
-            end=_number(row, names, end_role, place),
+            start=start,
+            end=end,
             total_frames=None if total_frames is None else int(total_frames),
             offset=None if offset is None else int(offset),
             split=(str(split or "unnamed") if "split" in names else None),
         )
-    return clips.finish(class_names, clip_unit=unit, notes=(str(columns),))
+    if class_names is None and format == "csv" and clips.has_numbers_alone:
+        class_names = read_class_names(source.parent / "classes.txt") or None
+    return clips.finish(class_names, clip_unit=unit, notes=(str(columns), *notes()))
 
 
 def _labels(value: Any, multi_label: bool) -> list[Any]:
@@ -164,18 +241,27 @@ def _labels(value: Any, multi_label: bool) -> list[Any]:
     return [text] if text else []
 
 
-def _number(row: Mapping[str, Any], names: Mapping[str, str], role: str, place: str) -> float | None:
-    if role not in names:
+def _number(row: Mapping[str, Any], columns: TableColumns, role: str, place: str) -> float | None:
+    if role not in columns.names:
         return None
-    value = row.get(names[role])
+    name = columns.names[role]
+    value = row.get(name)
     if value is None or not str(value).strip():
         return None
+    number = seconds_of_clock(value) if role.endswith("_seconds") else None
+    if number is not None:
+        return number
     try:
-        number = float(value)
+        number = float(_with_point(value))
     except (TypeError, ValueError, OverflowError):
         number = math.inf
     if math.isnan(number):
         return None
     if abs(number) > MAX_NUMBER:
-        raise AnnotationError(f"{place}: the column {names[role]!r} must hold numbers, got {value!r}")
-    return number
+        raise AnnotationError(f"{place}: the column {name!r} must hold numbers, got {value!r}")
+    return number * columns.seconds.get(role, 1.0)
+
+
+def _with_point(value: Any) -> Any:
+    """A decimal comma, as spreadsheets of many languages write it, as a point."""
+    return value.replace(",", ".") if isinstance(value, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", value) else value

@@ -1,0 +1,53 @@
+"""Videos of a table that was written elsewhere: with folders of another machine, under a name without suffix, or with no name at all."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kinema.datasets.annotations.layout import LOOKED_FOR, root_candidates
+from kinema.video.suffixes import has_video_suffix
+
+
+def own_video(source: Path) -> str | None:
+    """The video that a table without a column for it speaks of: the one beside it with its name, else the only one there."""
+    beside = sorted(entry.name for entry in source.parent.iterdir() if has_video_suffix(entry.name) and entry.is_file())
+    same = [name for name in beside if Path(name).stem == source.stem]
+    if not same and len(beside) == 1:
+        same = beside
+    return same[0] if len(same) == 1 else None
+
+
+def finder_of_moved(source: Path, paths: Sequence[str]) -> Callable[[str], str] | None:
+    """A function from a path in a table to where that video is; None where the paths are right, or nothing is found.
+
+    Args:
+        source: the table.
+        paths: of its rows.
+    """
+    folders = [folder for folder in root_candidates(source) if folder.is_dir()]
+    places = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_FOR)).astype(int).tolist()
+    sample = {paths[place] for place in places}
+    if not sample or any(_exists(folders, path) for path in sample):
+        return None
+    by_name: dict[str, str] = {}
+    for folder in reversed(folders):
+        for entry in sorted(folder.iterdir()):
+            if has_video_suffix(entry.name):
+                found = str(entry.absolute())
+                by_name[entry.name.lower()] = by_name[entry.stem.lower()] = found
+
+    def find(path: str) -> str:
+        name = re.split(r"[/\\]", path.strip())[-1].lower()
+        stem = name.rpartition(".")[0] or name
+        return by_name.get(name) or by_name.get(stem) or path
+
+    return find if any(find(path) != path for path in sample) else None
+
+
+def _exists(folders: Sequence[Path], path: str) -> bool:
+    try:
+        return any((folder / path).exists() for folder in folders)
+    except (OSError, ValueError):  # too long, or not a path at all
+        return False

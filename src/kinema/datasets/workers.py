@@ -1,0 +1,170 @@
+"""The processes that read clips, watched: one that was killed, crashed, is stuck or cannot send ends the run with one clear line.
+
+Torch's iterator reports a dead worker by an exception of its handler of SIGCHLD, wherever the main program just is, or by whatever the
+broken connection gives; it waits for ever for one that is stopped, or whose sending thread failed.
+"""
+
+import multiprocessing.queues
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from typing import Any
+
+from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import DataLoader, _MultiProcessingDataLoaderIter
+
+from kinema.datasets.handover import SHARED_MEMORY, shared_memory_size
+from kinema.errors import LoaderError
+
+TIMEOUT_SECONDS = 1800.0  # without a batch
+POLL_SECONDS = 1.0
+CANNOT_SEND = 86  # exit status of a worker that could not send a batch
+
+_WHAT = "a process that reads clips"
+_CURE = "use fewer such processes (--workers, num_workers) or smaller batches"
+
+
+class WorkerStart:
+    """First thing that a worker calls.
+
+    Args:
+        then: the user's function, which gets the worker's number.
+    """
+
+    def __init__(self, then: Callable[[int], None] | None) -> None:
+        self.then = then
+
+    def __call__(self, worker_id: int) -> None:
+        # The main process cannot see a failure in the thread that sends, but it can see an end.
+        multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
+        if self.then is not None:
+            self.then(worker_id)
+
+
+def _end_worker(error: Exception, obj: Any) -> None:
+    os._exit(CANNOT_SEND)
+
+
+class WatchedIterator(_MultiProcessingDataLoaderIter):
+    """Torch's iterator over the batches of several processes; what goes wrong with them is a `LoaderError`.
+
+    Args:
+        loader: its `timeout` is the longest wait for a batch, in seconds; 0 for `TIMEOUT_SECONDS`.
+
+    Raises:
+        LoaderError: the processes cannot be started.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        is_main_thread = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGCHLD) if is_main_thread and hasattr(signal, "SIGCHLD") else None
+        try:
+            super().__init__(loader)
+        except (OSError, ImportError) as error:
+            raise LoaderError(
+                f"cannot start {loader.num_workers} processes that read clips ({error}): use --workers 0 (num_workers=0), or "
+                f"see to {_shared_memory()}, memory and the limits of the system"
+            ) from error
+        finally:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the program is; see __next__
+
+    def __next__(self) -> Any:
+        """The next batch."""
+        try:
+            return self._next_interruptible()
+        except LoaderError:
+            self._abandon()
+            raise
+        except (RuntimeError, OSError, EOFError) as error:
+            problem = self._explain(error)
+            if problem is None:
+                raise
+            self._abandon()
+            raise LoaderError(problem) from error
+
+    def _next_interruptible(self) -> Any:
+        """The next batch. While this waits, and only then, the death of a worker interrupts it, even in the middle of a message."""
+        is_main_thread = threading.current_thread() is threading.main_thread()
+        handler = None
+        try:
+            if is_main_thread and hasattr(signal, "SIGCHLD"):
+                handler = signal.signal(signal.SIGCHLD, _raise_if_a_worker_failed)
+            signal_handling._error_if_any_worker_fails()  # one that died before
+            return super().__next__()
+        finally:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
+
+    def _get_data(self) -> Any:
+        limit = self._timeout or TIMEOUT_SECONDS
+        polls = 0  # not a clock: a run that was suspended must not run out of time
+        while True:
+            is_there, data = self._try_get_data(POLL_SECONDS)
+            if is_there:
+                return data
+            polls += 1
+            if self._pin_memory and not self._pin_memory_thread.is_alive():
+                raise LoaderError("the thread that pins the memory of batches has ended: try pin_memory=False")
+            if polls * POLL_SECONDS >= limit:
+                raise LoaderError(
+                    f"no process that reads clips gave a batch for {limit:g} seconds: one is stuck or stopped; a slow disk or network may "
+                    "take a larger timeout (train_dataloader.timeout, in seconds)"
+                )
+
+    def _explain(self, error: BaseException) -> str | None:
+        """One line about a worker that ended; None when none did."""
+        if "Too many open files" in str(error) or "ancdata" in str(error):
+            return f"too many open files: raise the limit (ulimit -n) or {_CURE}"
+        if isinstance(error, OSError | EOFError):  # the connection may break a moment before the process is gone
+            wait([worker.sentinel for worker in self._workers], timeout=2)
+        ended = [worker.exitcode for worker in self._workers if worker.exitcode is not None]
+        if not ended:
+            return None
+        return describe_end(next((code for code in ended if code), 0))
+
+    def _abandon(self) -> None:
+        """End all workers at once. Torch's own way waits for each, which one that is stopped never ends."""
+        self._shutdown = True
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.join(timeout=5)
+        if self._worker_pids_set:
+            signal_handling._remove_worker_pids(id(self))
+            self._worker_pids_set = False
+        if self._pin_memory:
+            self._pin_memory_thread_done_event.set()
+            self._worker_result_queue._writer.close()  # type: ignore[attr-defined] # ends a read in the middle of a message
+            self._pin_memory_thread.join(timeout=5)
+        for queue in self._index_queues:
+            queue.cancel_join_thread()
+            queue.close()
+
+
+def _raise_if_a_worker_failed(number: int, frame: Any) -> None:
+    signal_handling._error_if_any_worker_fails()
+
+
+def describe_end(code: int) -> str:
+    """One line about a worker that ended with an exit status, or minus a signal's number."""
+    if code == CANNOT_SEND:
+        return f"{_WHAT} could not send a batch: {_shared_memory()}; make it larger (docker run --shm-size=2g), raise ulimit -n, or {_CURE}"
+    if code == -signal.SIGKILL:
+        return f"{_WHAT} was killed (out of memory?): {_CURE}; --resume continues a training"
+    if code == -signal.SIGBUS:
+        return f"{_WHAT} crashed (SIGBUS): {_shared_memory()} may be full; make it larger (docker run --shm-size=2g) or {_CURE}"
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"{_WHAT} crashed or was ended ({name}): --workers 0 reads in the main process and shows where"
+    return f"{_WHAT} ended (exit status {code}): --workers 0 reads in the main process and shows where"
+
+
+def _shared_memory() -> str:
+    size = shared_memory_size()
+    return SHARED_MEMORY if size == float("inf") else f"{SHARED_MEMORY} ({size / 2**20:.0f} MB)"

@@ -1,0 +1,67 @@
+"""One clock for a stream whose own starts anew: recordings joined with cat, cameras that reset, captures with a gap."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+NO_TIME = np.iinfo(np.int64).min
+
+# A step back by less, at a packet that is no key picture, is a muxer's error and no other recording.
+_BACK_SECONDS = 1.0
+# A step ahead by more is another recording, in formats whose clocks may jump; FFmpeg's own limit.
+_AHEAD_SECONDS = 10.0
+_MAY_JUMP_AHEAD = frozenset({"mpegts", "mpegtsraw", "mpeg"})
+
+
+def find_jumps(dts: Sequence[int], is_key: Sequence[bool], units_per_second: float, *, format_name: str) -> list[int]:
+    """Packets at which the clock jumps, ascending.
+
+    Args:
+        dts: (P,) decoding times, or `NO_TIME`.
+        is_key: (P,) whether each packet is a key picture.
+        units_per_second: of the times.
+        format_name: FFmpeg's name of the container.
+    """
+    times = np.asarray(dts, np.int64)
+    timed = np.flatnonzero(times != NO_TIME)
+    steps = np.diff(times[timed])
+    is_back = (steps < 0) & (np.asarray(is_key, bool)[timed[1:]] | (steps < -_BACK_SECONDS * units_per_second))
+    if format_name in _MAY_JUMP_AHEAD:
+        is_back |= steps > _AHEAD_SECONDS * units_per_second
+    return [int(place) for place in timed[1:][is_back]]
+
+
+def continue_clock(
+    pts: Sequence[int], dts: Sequence[int], durations: Sequence[int], jumps: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Times that go on where the clock jumped: what is behind a jump is shown when all before it has been.
+
+    Args:
+        pts: (P,) presentation times, or `NO_TIME`.
+        dts: (P,) decoding times, likewise.
+        durations: (P,) of each packet, 0 where it is not known.
+        jumps: packets at which the clock jumps, ascending.
+
+    Returns:
+        The presentation and decoding times, moved; `NO_TIME` stays.
+    """
+    new_pts, new_dts = np.array(pts, np.int64), np.array(dts, np.int64)
+    bounds = [0, *jumps, len(new_pts)]
+    end: int | None = None
+    for start, stop in pairwise(bounds):
+        part = slice(start, stop)
+        shown = new_pts[part] != NO_TIME
+        if not shown.any():
+            continue
+        times = new_pts[part][shown]
+        if end is not None:
+            shift = end - int(times.min())
+            new_pts[part][shown] += shift
+            new_dts[part][new_dts[part] != NO_TIME] += shift
+            times = times + shift
+        lasts = np.asarray(durations[start:stop], np.int64)[shown]
+        steps = np.diff(np.unique(times))
+        lasts[lasts == 0] = int(np.median(steps)) if len(steps) else 1
+        end = int((times + lasts).max())
+    return new_pts.tolist(), new_dts.tolist()

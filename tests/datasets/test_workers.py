@@ -1,0 +1,197 @@
+"""Loaders whose processes are killed, stopped or cannot send: each ends with one error, and no process stays behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kinema.datasets import build_dataloader
+from kinema.datasets.handover import pack
+from kinema.datasets.workers import CANNOT_SEND, describe_end
+from kinema.errors import LoaderError
+
+
+class Clips:
+    """Clips of `size` bytes; sample 5 does `act`."""
+
+    def __init__(self, act=None, size=100_000, count=24):
+        self.act, self.size, self.count = act, size, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == 5 and self.act is not None:
+            self.act()
+        return {"inputs": torch.full((self.size,), index % 251, dtype=torch.uint8), "label": torch.tensor(index)}
+
+
+def loader(act=None, *, num_workers=2, **options):
+    dataset = Clips(act, **{key: options.pop(key) for key in ("size", "count") if key in options})
+    sampler = dict(type="DefaultSampler", shuffle=False)
+    return build_dataloader(
+        dict(dataset=dataset, batch_size=2, num_workers=num_workers, sampler=sampler, **options), seed=0
+    )
+
+
+def send(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+ENDS = {
+    "killed": (
+        send(signal.SIGKILL),
+        r"a process that reads clips was killed \(out of memory\?\): use fewer such processes",
+    ),
+    "crashed": (
+        send(signal.SIGSEGV),
+        r"a process that reads clips crashed or was ended \(SIGSEGV\): --workers 0 reads",
+    ),
+    "no shared memory": (send(signal.SIGBUS), r"crashed \(SIGBUS\): /dev/shm .* may be full"),
+    "ended": (lambda: os._exit(3), r"a process that reads clips ended \(exit status 3\): --workers 0"),
+    "ended well": (lambda: os._exit(0), r"a process that reads clips ended \(exit status 0\)"),
+    "cannot send": (lambda: os._exit(CANNOT_SEND), r"could not send a batch: /dev/shm .*docker run --shm-size=2g"),
+}
+
+
+@pytest.mark.parametrize("persistent_workers", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_worker_that_ends_is_one_error(end, persistent_workers):
+    act, message = ENDS[end]
+    data = loader(act, persistent_workers=persistent_workers)
+    with pytest.raises(LoaderError, match=message):
+        list(data)
+    assert torch.multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_sends_is_one_error():
+    """A large message through a pipe is cut in the middle; whoever reads it would wait for its rest."""
+    script = """
+        import os, signal, threading, time
+        import kinema.datasets.handover as handover
+        from test_workers import loader
+        from kinema.errors import LoaderError
+
+        handover.free_shared_memory = lambda: 0.0  # as in a container with little; the processes are forked
+        data = loader(size=50_000_000, num_workers=1)
+        batches = iter(data)
+        next(batches)
+        worker = __import__("multiprocessing").active_children()[0]
+        threading.Thread(target=lambda: (time.sleep(0.5), os.kill(worker.pid, signal.SIGKILL))).start()
+        time.sleep(1.0)  # the next message waits half-written in the pipe
+        try:
+            for _ in batches:
+                pass
+        except LoaderError as error:
+            print("one error:", error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent, check=False
+    )
+    assert "one error: a process that reads clips was killed" in result.stdout, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_stopped_worker_is_one_error_after_the_time_that_was_set():
+    with pytest.raises(
+        LoaderError, match=r"no process that reads clips gave a batch for 2 seconds: .*train_dataloader\.timeout"
+    ):
+        list(loader(send(signal.SIGSTOP), timeout=2))
+    assert torch.multiprocessing.active_children() == []
+
+
+def test_a_batch_that_cannot_be_sent_is_an_error():
+    class Odd(Clips):
+        def __getitem__(self, index):
+            return {"lock": threading.Lock()}
+
+    data = build_dataloader(
+        dict(dataset=Odd(), batch_size=2, num_workers=1, sampler=dict(type="DefaultSampler")), seed=0
+    )
+    with pytest.raises(TypeError, match="cannot pickle"):
+        list(data)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_batches_without_shared_memory_are_the_same(monkeypatch, caplog, num_workers):
+    def content():
+        return [(batch["inputs"], batch["label"]) for batch in loader(num_workers=num_workers)]
+
+    shared = content()
+    assert "goes through pipes" not in caplog.text
+    monkeypatch.setattr("kinema.datasets.handover.free_shared_memory", lambda: 0.0)
+    piped = content()
+    assert len(shared) == len(piped) == 12
+    for (inputs, labels), (other_inputs, other_labels) in zip(shared, piped, strict=True):
+        assert all(map(torch.equal, inputs + labels, other_inputs + other_labels))
+    assert caplog.text.count("has too little room for batches of 0.2 MB") == 1
+
+
+@pytest.mark.slow
+def test_few_open_files_are_enough():
+    """Each tensor in shared memory is an open file in both processes."""
+    script = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        from test_workers import loader
+        print(sum(1 for batch in loader(size=40_000, count=400)))
+        list(loader(size=40_000, count=400))  # keeps them all
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent, check=False
+    )
+    assert result.stdout == "200\n"
+    assert "LoaderError: too many open files: raise the limit (ulimit -n) or use fewer" in result.stderr
+
+
+TENSORS = [
+    torch.arange(12).reshape(3, 4),
+    torch.tensor(3.5),
+    torch.zeros(0, 3),
+    torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+    torch.randn(4).bfloat16(),
+    torch.tensor([True, False]),
+    torch.randn(300, 300).t(),
+    torch.randn(10, 10)[:, ::2],
+    torch.randn(3, dtype=torch.complex64),
+    torch.randn(3, dtype=torch.complex64).conj(),
+    torch.randn(3, 3).to_sparse(),
+    torch.randn(3, requires_grad=True),
+]
+
+
+@pytest.mark.parametrize("tensor", TENSORS, ids=range(len(TENSORS)))
+@pytest.mark.parametrize("room", [0.0, float("inf")])
+def test_a_packed_tensor_is_the_same_tensor(tensor, room, monkeypatch):
+    monkeypatch.setattr("kinema.datasets.handover.free_shared_memory", lambda: room)
+    batch = pack({"a": tensor, "b": [tensor], "c": np.arange(3)}).unpack()
+    assert batch["a"].dtype == tensor.dtype
+    assert batch["b"][0] is batch["a"]
+    dense, expected = (one.to_dense() if one.is_sparse else one for one in (batch["a"], tensor))
+    assert torch.equal(dense, expected)
+    if not tensor.is_sparse and tensor.is_contiguous(
+        memory_format=torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+    ):
+        assert batch["a"].stride() == tensor.stride()
+
+
+def test_a_pinned_message_gives_its_batch_once(monkeypatch):
+    message = pack({"a": torch.arange(3)})
+    monkeypatch.setattr("torch.utils.data._utils.pin_memory.pin_memory", lambda data: data)  # there may be no device
+    assert torch.equal(message.pin_memory().unpack()["a"], torch.arange(3))
+
+
+@pytest.mark.parametrize(("code", "message"), [(-99, r"\(signal 99\)"), (1, "exit status 1")])
+def test_an_end_is_described(code, message):
+    assert re.search(message, describe_end(code))

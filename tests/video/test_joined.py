@@ -1,0 +1,215 @@
+"""Transport streams with lost packets, and recordings that were joined with cat: nothing ends there, and frames are those of a decode."""
+
+import itertools
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from kinema.errors import VideoError
+from kinema.video import VideoReader, packets, write_video
+from kinema.video.clock import NO_TIME, continue_clock, find_jumps
+from kinema.video.index_cache import forget_indices
+
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=9:bframes=2"}
+SIZE = 188  # bytes of a packet of a transport stream
+
+Decode = Callable[[Path], np.ndarray]
+
+
+def full_decode(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int], Path]:
+    """Path of a made recording of 30 frames, by suffix, codec and number; pictures take several packets of a transport stream."""
+    folder = tmp_path_factory.mktemp("recordings")
+    y, x = np.mgrid[:64, :96]
+    noise = np.random.default_rng(0).integers(0, 90, size=(30, 64, 96, 3))
+
+    @cache
+    def make(suffix: str, codec: str, number: int) -> Path:
+        frames = [
+            (noise[t] + np.stack([x + t * (3 + number), y + x // 2, 150 - y], axis=-1) // 2).astype(np.uint8)
+            for t in range(30)
+        ]
+        options = {"g": str(10 - number), "bf": "2"}
+        options |= {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
+        options = X265 if codec == "libx265" else options
+        return write_video(folder / f"{codec}{number}.{suffix}", frames, 25, codec=codec, options=options)
+
+    return make
+
+
+def check(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames of a decode of the whole, at random, kept in memory and not, with times that ascend."""
+    expected = full_decode(path)
+    rng = np.random.default_rng(0)
+    for kept in (32 * 2**20, 0):
+        monkeypatch.setattr(packets, "_KEPT_BYTES", kept)
+        forget_indices()
+        reader = VideoReader(path)
+        assert len(reader) == len(expected)
+        assert np.array_equal(reader.get_batch(range(len(reader))), expected)
+        for again in (VideoReader(path), VideoReader(path, index=pickle.loads(pickle.dumps(reader.index)))):
+            for number in rng.permutation(len(expected))[:8]:
+                assert np.array_equal(again[number], expected[number]), f"frame {number}, {kept=}"
+        assert reader.find_damage() is None
+    seconds = reader.timestamps_seconds
+    assert (np.diff(seconds) > 0).all()
+    at = reader.frames_at(seconds[[3, 33, 55]] + 0.01)
+    assert np.array_equal(at, expected[[3, 33, 55]])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "second"),
+    [
+        ("ts", "libx264", 0),
+        ("ts", "libx264", 1),
+        ("ts", "libx265", 1),
+        ("ts", "mpeg2video", 1),
+        ("m2ts", "libx264", 1),
+        ("mkv", "libx264", 0),
+        ("webm", "libvpx-vp9", 1),
+    ],
+)
+def test_joined_recordings_are_one_video(
+    suffix: str,
+    codec: str,
+    second: int,
+    recording: Callable[[str, str, int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / f"joined.{suffix}"
+    path.write_bytes(recording(suffix, codec, 0).read_bytes() + recording(suffix, codec, second).read_bytes())
+    check(path, monkeypatch)
+    reader = VideoReader(path)
+    assert len(reader) == 60
+    assert reader.fps == pytest.approx(25, abs=0.5)
+    assert reader.index.has_jumps
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mpg", "mpeg2video"), ("vob", "mpeg2video"), ("h264", "libx264")])
+def test_joined_streams_without_a_clock_of_their_own_are_one_video(
+    suffix: str, codec: str, recording: Callable[[str, str, int], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / f"joined.{suffix}"
+    path.write_bytes(recording(suffix, codec, 0).read_bytes() + recording(suffix, codec, 1).read_bytes())
+    expected = full_decode(path)
+    assert len(VideoReader(path)) == len(expected) == 60
+    for number in (59, 31, 30, 29, 45, 2):
+        assert np.array_equal(VideoReader(path)[number], expected[number])
+    assert (np.diff(VideoReader(path).timestamps_seconds) >= 0).all()
+    assert VideoReader(path).find_damage() is None
+
+
+def test_a_clock_that_jumps_ahead_goes_on(
+    recording: Callable[[str, str, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, source = tmp_path / "gap.ts", recording("ts", "libx264", 0)
+    with av.open(str(path), "w") as out, av.open(str(source)) as first, av.open(str(source)) as second:
+        stream = out.add_stream_from_template(first.streams.video[0])
+        for hours, container in enumerate((first, second)):
+            for packet in container.demux(video=0):
+                if packet.size:
+                    assert packet.pts is not None
+                    assert packet.dts is not None
+                    packet.pts, packet.dts = packet.pts + hours * 3600 * 90000, packet.dts + hours * 3600 * 90000
+                    packet.stream = stream
+                    out.mux(packet)
+    check(path, monkeypatch)
+    assert VideoReader(path).duration_seconds == pytest.approx(60 / 25, abs=0.1)
+
+
+# ---- lost packets
+
+
+def pieces(path: Path) -> list[bytes]:
+    content = path.read_bytes()
+    return [content[place : place + SIZE] for place in range(0, len(content), SIZE)]
+
+
+def inside_a_picture(path: Path, number: int) -> int:
+    """Piece of the transport stream that holds the middle of packet `number`."""
+    with av.open(str(path)) as container:
+        packet = next(itertools.islice((one for one in container.demux(video=0) if one.size), number, None))
+        assert packet.pos is not None
+        return packet.pos // SIZE + packet.size // SIZE // 2
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize("number", [13, 29])
+def test_a_lost_packet_is_damage_and_the_rest_is_there(
+    number: int, codec: str, recording: Callable[[str, str, int], Path], tmp_path: Path
+) -> None:
+    source = recording("ts", codec, 0)
+    expected = full_decode(source)
+    kept = pieces(source)
+    del kept[inside_a_picture(source, number)]
+    path = tmp_path / "lost.ts"
+    path.write_bytes(b"".join(kept))
+    reader = VideoReader(path)
+    assert len(reader) == 30
+    damage = reader.find_damage()
+    assert damage is not None
+    assert "of 30 frames" in str(damage)
+    good = []
+    for frame in np.random.default_rng(0).permutation(30).tolist():
+        try:
+            assert np.array_equal(reader[frame], expected[frame])
+            good.append(frame)
+        except VideoError:
+            continue
+    assert set(range(9)) <= set(good)
+    assert number == 29 or codec == "libx264" or {28, 29} <= set(good)  # another group of pictures
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_packets_that_are_renumbered_or_lost_between_pictures_are_whole(
+    codec: str, recording: Callable[[str, str, int], Path], tmp_path: Path
+) -> None:
+    source = recording("ts", codec, 0)
+    expected = full_decode(source)
+    kept = pieces(source)
+    start = inside_a_picture(source, 12)
+    path = tmp_path / "renumbered.ts"
+    renumbered = [one[:3] + bytes([one[3] & 0xF0 | one[3] + 5 & 15]) + one[4:] for one in kept[start:]]
+    path.write_bytes(b"".join(kept[:start] + renumbered))
+    with av.open(str(path)) as container:
+        assert any(packet.is_corrupt for packet in container.demux(video=0))
+    reader = VideoReader(path)
+    assert reader.index.has_gaps
+    assert reader.find_damage() is None
+    for frame in np.random.default_rng(0).permutation(30).tolist():
+        assert np.array_equal(reader[frame], expected[frame])
+    assert len(reader) == 30
+
+
+# ---- the clock
+
+
+def test_jumps_are_steps_back_and_long_steps_ahead_where_formats_have_them() -> None:
+    key = [True, False, True, False, False]
+    assert find_jumps([0, 40, 10, 50, 90], key, 1000, format_name="mov") == [2]
+    assert find_jumps([0, 40, 80, 70, 90], key, 1000, format_name="mpegts") == []  # a muxer's error
+    assert find_jumps([5000, 5040, 5080, 70, 90], key, 1000, format_name="matroska,webm") == [3]
+    assert find_jumps([0, 40, 80, 20080, 20090], key, 1000, format_name="mpegts") == [3]
+    assert find_jumps([0, 40, 80, 20080, 20090], key, 1000, format_name="matroska,webm") == []  # shown for long
+    assert find_jumps([0, NO_TIME, 80, NO_TIME, 20], key, 10, format_name="mpeg") == [4]
+
+
+def test_a_clock_goes_on_behind_what_was_shown_before() -> None:
+    pts, dts = continue_clock([10, 30, 20, 0, 20, 10], [0, 10, 20, -10, 0, 10], [10] * 6, [3])
+    assert pts == [10, 30, 20, 40, 60, 50]
+    assert dts == [0, 10, 20, 30, 40, 50]
+    pts, dts = continue_clock([10, NO_TIME, 30, 5, 15], [NO_TIME] * 5, [0] * 5, [3])
+    assert pts == [10, NO_TIME, 30, 50, 60]
+    assert dts == [NO_TIME] * 5
+    assert continue_clock([7, 8, NO_TIME, 3], [7, 8, NO_TIME, 3], [0, 0, 0, 0], [2, 3])[0] == [7, 8, NO_TIME, 9]
