@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,9 @@ ENDS = {
 }
 
 
+STUCK = r"no process that reads clips gave a batch for 2 seconds: .*train_dataloader\.timeout"
+
+
 @pytest.mark.parametrize("persistent_workers", [False, True])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_worker_that_ends_is_one_error(end, persistent_workers):
@@ -103,10 +107,20 @@ def test_a_worker_that_is_killed_while_it_sends_is_one_error():
 
 
 def test_a_stopped_worker_is_one_error_after_the_time_that_was_set():
-    with pytest.raises(
-        LoaderError, match=r"no process that reads clips gave a batch for 2 seconds: .*train_dataloader\.timeout"
-    ):
+    with pytest.raises(LoaderError, match=STUCK):
         list(loader(send(signal.SIGSTOP), timeout=2))
+    assert torch.multiprocessing.active_children() == []
+
+
+def test_a_worker_that_stops_with_a_message_on_its_way_is_one_error_too():
+    """The message waits in the pipe, but its tensor's file must be fetched from the worker."""
+    batches = iter(loader(num_workers=1, timeout=2))
+    next(batches)
+    (worker,) = torch.multiprocessing.active_children()
+    time.sleep(1)
+    os.kill(worker.pid, signal.SIGSTOP)
+    with pytest.raises(LoaderError, match=STUCK):
+        list(batches)
     assert torch.multiprocessing.active_children() == []
 
 

@@ -58,6 +58,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
     """
 
     def __init__(self, loader: DataLoader) -> None:
+        self._has_given_up = False
         is_main_thread = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGCHLD) if is_main_thread and hasattr(signal, "SIGCHLD") else None
         try:
@@ -101,21 +102,44 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
     def _get_data(self) -> Any:
         limit = self._timeout or TIMEOUT_SECONDS
         polls = 0  # not a clock: a run that was suspended must not run out of time
-        while True:
-            is_there, data = self._try_get_data(POLL_SECONDS)
+        while polls * POLL_SECONDS < limit:
+            is_there, data = self._poll(limit)
             if is_there:
                 return data
             polls += 1
             if self._pin_memory and not self._pin_memory_thread.is_alive():
                 raise LoaderError("the thread that pins the memory of batches has ended: try pin_memory=False")
-            if polls * POLL_SECONDS >= limit:
-                raise LoaderError(
-                    f"no process that reads clips gave a batch for {limit:g} seconds: one is stuck or stopped; a slow disk or network may "
-                    "take a larger timeout (train_dataloader.timeout, in seconds)"
-                )
+        raise LoaderError(self._stuck())
+
+    def _poll(self, limit: float) -> tuple[bool, Any]:
+        """Wait `POLL_SECONDS` for a batch."""
+        if self._pin_memory or not self._worker_result_queue._reader.poll(POLL_SECONDS):  # type: ignore[attr-defined]
+            return self._try_get_data(POLL_SECONDS if self._pin_memory else 0)
+        # A message is there, but to take it needs its sender: for the rest of it, and for the files of its tensors. One that is
+        # stopped answers never; when it is killed, the wait ends.
+        guard = threading.Timer(limit, self._give_up)
+        guard.daemon = True
+        guard.start()
+        try:
+            return self._try_get_data(POLL_SECONDS)
+        finally:
+            guard.cancel()
+
+    def _give_up(self) -> None:
+        self._has_given_up = True
+        for worker in self._workers:
+            worker.kill()
+
+    def _stuck(self) -> str:
+        return (
+            f"no process that reads clips gave a batch for {self._timeout or TIMEOUT_SECONDS:g} seconds: one is stuck or stopped; a slow "
+            "disk or network may take a larger timeout (train_dataloader.timeout, in seconds)"
+        )
 
     def _explain(self, error: BaseException) -> str | None:
         """One line about a worker that ended; None when none did."""
+        if self._has_given_up:
+            return self._stuck()
         if "Too many open files" in str(error) or "ancdata" in str(error):
             return f"too many open files: raise the limit (ulimit -n) or {_CURE}"
         if isinstance(error, OSError | EOFError):  # the connection may break a moment before the process is gone
