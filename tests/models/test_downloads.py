@@ -557,7 +557,7 @@ def test_a_server_that_cannot_be_reached_is_named(
     name = named(CONTENT)
     with pytest.raises(
         CheckpointError,
-        match=rf"^http://{place}/{name}: no network, or no such server \(.+\); put the file at {cache / name} yourself$",
+        match=rf"^http://{place.rpartition('@')[2]}/{name}: no network, or no such server \(.+\); put the file at {cache / name} yourself$",
     ):
         fetch(f"http://{place}/{name}")
 

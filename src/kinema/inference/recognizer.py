@@ -22,6 +22,7 @@ from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_views
 from kinema.models import zoo
 from kinema.models.checkpoint import Checkpoint, apply_checkpoint, read_checkpoint
+from kinema.models.connections import shown_address
 from kinema.models.downloads import is_address
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.models.unpickling import first_line
@@ -363,8 +364,9 @@ def _load_foreign(
     path: str, config: str | os.PathLike | Mapping[str, Any] | None, device: torch.device
 ) -> VideoRecognizer:
     read = read_checkpoint(path)
-    contract = foreign_contract(read, None if config is None else _config(config), path)
-    return _recognizer(contract, read, path, device)
+    name = shown_address(path)
+    contract = foreign_contract(read, None if config is None else _config(config), name)
+    return _recognizer(contract, read, name, device)
 
 
 def _config(config: str | os.PathLike | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError
+from kinema.models.connections import shown_address
 from kinema.models.downloads import fetch, is_address
 from kinema.models.inflation import fit_image_weights
 from kinema.models.safetensors_files import read_safetensors
@@ -376,7 +377,7 @@ def apply_checkpoint(
     try:
         return replace(_load_any(model, read.state, strict, revise_keys), inert=read.inert)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+        raise CheckpointError(f"{shown_address(str(path))}: {error}") from None
 
 
 def _load_any(model: nn.Module, state: State, strict: bool, revise_keys: ReviseKeys) -> LoadReport:
@@ -401,4 +402,4 @@ def load_image_network(model: nn.Module, path: str | os.PathLike[str]) -> LoadRe
     try:
         return replace(load_state(model, state if fitted is None else fitted), is_converted=fitted is not None)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+        raise CheckpointError(f"{shown_address(str(path))}: {error}") from None

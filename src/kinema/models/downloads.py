@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import string
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -17,16 +18,17 @@ from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, url2pathname, urlopen
+from urllib.request import url2pathname
 
 import torch
 from filelock import FileLock, Timeout
 
 from kinema import __version__
 from kinema.errors import CheckpointError
+from kinema.models.connections import open_address, said, shown_address
 from kinema.models.published_addresses import PUBLISHED, published_url
 from kinema.progress import ProgressBar
 
@@ -36,6 +38,11 @@ TIMEOUT_SECONDS = 30.0  # without a byte
 RETRIES = 4  # one after the other that bring nothing new
 PAUSE_SECONDS = 1.0  # before the first retry; twice as long before each further one
 CHUNK_BYTES = 1 << 20
+# Limits of a download. The environment may set others, in bytes and bytes a second.
+MOST_BYTES = int(os.environ.get("KINEMA_DOWNLOAD_MOST_BYTES", 32 << 30))
+LEAST_RATE = int(os.environ.get("KINEMA_DOWNLOAD_LEAST_RATE", 1000))  # over TIMEOUT_SECONDS
+SPARE_BYTES = 64 << 20  # that stay free on the disk
+LOOK_BYTES = 64 << 20  # between two looks at the free space, where a server does not say how much it sends
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: a single one is a drive of Windows
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.[^-]+$")
@@ -77,13 +84,13 @@ def fetch(address: str) -> Path:
     if scheme not in PUBLISHED:
         known = ", ".join(f"{one}://" for one in ("file", "http", "https", *PUBLISHED))
         raise CheckpointError(
-            f"{address}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself and give its path"
+            f"{shown_address(address)}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself and give its path"
         )
     url = published_url(scheme, rest)
     try:
         return _fetch_url(url)
     except CheckpointError as error:
-        raise CheckpointError(f"{address}: {error}") from None
+        raise CheckpointError(f"{shown_address(address)}: {error}") from None
 
 
 # ---- the cache
@@ -96,6 +103,11 @@ class _Item:
     url: str
     path: Path
     digest: str | None
+
+    @property
+    def shown(self) -> str:
+        """The address as messages show it."""
+        return shown_address(self.url)
 
     @property
     def part(self) -> Path:
@@ -115,7 +127,9 @@ def _item(address: str) -> _Item:
     except ValueError:  # brackets that are no IPv6 address
         host = name = ""
     if not host or name in ("", ".", "..") or _UNFIT_FOR_NAMES.search(name):
-        raise CheckpointError(f"{address}: expected the address of a file, as in https://server/folder/name.pth")
+        raise CheckpointError(
+            f"{shown_address(address)}: expected the address of a file, as in https://server/folder/name.pth"
+        )
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     found = _DIGEST.search(name)
     if found is not None and not _DATE.fullmatch(found[1]):
@@ -134,7 +148,7 @@ def _fetch_url(address: str) -> Path:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info("%s: waiting for another process, which downloads it", item.url)
+            logger.info("%s: waiting for another process, which downloads it", item.shown)
             lock.acquire()
         try:
             if not _is_usable(item):
@@ -143,7 +157,7 @@ def _fetch_url(address: str) -> Path:
             lock.release()
     except OSError as error:  # of the disk: those of the network are CheckpointErrors by now
         raise CheckpointError(
-            f"{item.url}: cannot keep it at {item.path}: {error.strerror or error}; make room there, or set TORCH_HOME to a "
+            f"{item.shown}: cannot keep it at {item.path}: {error.strerror or error}; make room there, or set TORCH_HOME to a "
             "folder that can be written"
         ) from error
     return item.path
@@ -204,7 +218,7 @@ def _receive_right(item: _Item) -> None:
     if found:
         _discard_part(item)
         raise CheckpointError(
-            f"{item.url}: the sha256 of what came starts with {found[:8]}, by its name it must start with {item.digest}; it "
+            f"{item.shown}: the sha256 of what came starts with {found[:8]}, by its name it must start with {item.digest}; it "
             "was removed. If it is the right file all the same, download it yourself and give its path"
         )
 
@@ -231,6 +245,10 @@ class _CutOffError(Exception):
     """The server, or the way to it, failed: another try may bring more."""
 
 
+class _TrickleError(_CutOffError):
+    """The server sends next to nothing."""
+
+
 class _NoServerError(_CutOffError):
     """No server was reached."""
 
@@ -255,16 +273,17 @@ def _receive_whole(item: _Item) -> None:
             size = _size(item.part)
             if isinstance(error, _NoServerError) and reached == begun and size <= begun:
                 raise CheckpointError(
-                    f"{item.url}: no network, or no such server ({error}); put the file at {item.path} yourself"
+                    f"{item.shown}: no network, or no such server ({error}); put the file at {item.path} yourself"
                 ) from None
-            failures = 1 if size > reached else failures + 1
+            is_better = size > reached and not isinstance(error, _TrickleError)
+            failures = 1 if is_better else failures + 1
             reached = max(reached, size)
             if failures > RETRIES:
                 kept = f"what came, {size} bytes, is kept for the next run; " if size else ""
                 raise CheckpointError(
-                    f"{item.url}: {error}, {failures} times in a row; {kept}try later, or put the file at {item.path} yourself"
+                    f"{item.shown}: {error}, {failures} times in a row; {kept}try later, or put the file at {item.path} yourself"
                 ) from None
-            logger.warning("%s: %s; trying again", item.url, error)
+            logger.warning("%s: %s; trying again", item.shown, error)
             sleep(PAUSE_SECONDS * 2 ** (failures - 1))
 
 
@@ -325,7 +344,7 @@ def _goes_on(headers: Message, offset: int, note: Mapping[str, str]) -> bool:
 
 def _open(item: _Item, headers: dict[str, str]) -> HTTPResponse:
     try:
-        response: HTTPResponse = urlopen(Request(item.url, headers=headers), timeout=TIMEOUT_SECONDS)
+        response = open_address(item.url, headers, TIMEOUT_SECONDS)
     except HTTPError as error:
         with error:  # it holds the connection
             if error.code == 416 and "Range" in headers:
@@ -333,29 +352,29 @@ def _open(item: _Item, headers: dict[str, str]) -> HTTPResponse:
                 raise _RangeError(int(size[1]) if size else None) from None
             raise _refusal(item, error.code, error.reason) from None
     except (URLError, InvalidURL, UnicodeError) as error:  # the last one of a name that no server can have
-        raise _NoServerError(str(getattr(error, "reason", error))) from error
+        raise _NoServerError(said(getattr(error, "reason", error))) from error
     except (OSError, HTTPException) as error:
         raise _CutOffError(f"the server broke off ({_words(error)})") from error
     if response.headers.get_content_type() == "text/html":
         response.close()
         raise CheckpointError(
-            f"{item.url}: gives a web page, not a file; look for the address of the file itself, or put it at {item.path}"
+            f"{item.shown}: gives a web page, not a file; look for the address of the file itself, or put it at {item.path}"
         )
     return response
 
 
 def _refusal(item: _Item, code: int, reason: str) -> Exception:
-    answer = " ".join(f"the server says {code} {reason}".split())
+    answer = f"the server says {code} {said(reason)}".rstrip()
     if code in (408, 429) or code >= 500:
         return _CutOffError(answer)
     hint = "the address is wrong, or the file is gone" if code in (404, 410) else "it does not give this file"
     return CheckpointError(
-        f"{item.url}: {answer}: {hint}; correct the address, or put the file at {item.path} yourself"
+        f"{item.shown}: {answer}: {hint}; correct the address, or put the file at {item.path} yourself"
     )
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return said(error) or type(error).__name__
 
 
 def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
@@ -365,11 +384,13 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
     """
     left = response.length  # bytes; None when the server does not tell
     total = None if left is None else offset + left
-    logger.info("downloading %s (%s MB) to %s", item.url, "?" if total is None else _megabytes(total), item.path)
+    _check_room(item, offset, left or 0)
+    logger.info("downloading %s (%s MB) to %s", item.shown, "?" if total is None else _megabytes(total), item.path)
     with item.part.open("ab" if offset else "wb") as file, closing(ProgressBar(_megabytes(left or 0))) as bar:
         if not offset:
             note = {"validator": _validator(response.headers), "size": str(total or "")}
             item.note.write_text(json.dumps(note), encoding="utf-8")
+        since, arrived, looked = monotonic(), 0, 0
         while left is None or left > 0:
             try:  # read1: read would lose, when the connection breaks, what it has gathered so far
                 chunk = response.read1(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES))
@@ -379,11 +400,37 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
                 break
             file.write(chunk)
             left = None if left is None else left - len(chunk)
+            arrived += len(chunk)
+            looked += len(chunk)
+            if left is None and (looked >= LOOK_BYTES or file.tell() > MOST_BYTES):
+                _check_room(item, file.tell(), 0)
+                looked = 0
+            seconds = monotonic() - since
+            if seconds >= TIMEOUT_SECONDS:
+                if arrived < LEAST_RATE * seconds and left != 0:
+                    raise _TrickleError(f"the server sent {arrived} bytes in {seconds:.0f} s")
+                since, arrived = monotonic(), 0
             news = _megabytes(file.tell() - offset) - bar.completed
             if news:
                 bar.update(news)
     if left or not _size(item.part):
         raise _CutOffError(f"the connection ended {left or 'some'} bytes early")
+
+
+def _check_room(item: _Item, have: int, left: int) -> None:
+    """Raises CheckpointError: with `left` more bytes, the file is larger than downloads may be, or than the disk has room for."""
+    if have + left > MOST_BYTES:
+        _discard_part(item)
+        raise CheckpointError(
+            f"{item.shown}: the file is larger than {_megabytes(MOST_BYTES)} MB, the most that is downloaded; set "
+            f"KINEMA_DOWNLOAD_MOST_BYTES to allow more, or put the file at {item.path} yourself"
+        )
+    free = shutil.disk_usage(item.path.parent).free
+    if left + SPARE_BYTES > free:
+        raise CheckpointError(
+            f"{item.shown}: {_megabytes(left)} MB are to come, and {_megabytes(free)} MB are free at {item.path.parent}: make "
+            "room there, or set TORCH_HOME to a folder on another disk"
+        )
 
 
 def _megabytes(num_bytes: int) -> int:

@@ -6,6 +6,7 @@ import os
 from torch import nn
 
 from kinema.models.checkpoint import STRIP_WRAPPER, LoadReport, load_checkpoint, load_image_network
+from kinema.models.connections import shown_address
 
 logger = logging.getLogger("kinema")
 
@@ -33,4 +34,4 @@ def log_report(path: str | os.PathLike[str], report: LoadReport) -> None:
     # A classifier in excess is what every backbone finds; one for other classes is what fine-tuning is about.
     left = [name for name in report.unexpected if not name.startswith(("fc.", "head.", "classifier.", "cls_head."))]
     is_fine = not (report.missing or left) and (not report.mismatched or report.is_complete_but_for_classes)
-    logger.log(logging.INFO if is_fine else logging.WARNING, "%s: %s", path, report)
+    logger.log(logging.INFO if is_fine else logging.WARNING, "%s: %s", shown_address(str(path)), report)
