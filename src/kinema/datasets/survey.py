@@ -13,6 +13,8 @@ from kinema.video import VideoReader
 
 SHOWN = 5  # examples of a problem
 MAX_UNNAMED_CLASSES = 100_000  # above it a label is rather an identifier or a time than a class index
+FEW_VALIDATION_CLIPS = 50
+FEW_CLIPS_A_CLASS = 5
 PROBED = 100  # videos of a part whose durations are looked at
 
 
@@ -87,7 +89,7 @@ class DatasetSurvey:
         classes: names by class index; indices where no names are known.
         counts: clips of each class, by part: `counts[part name][class index]`.
         problems: what is wrong, the worst first.
-        notes: what is done with its parts, where that is not plain.
+        notes: what is done with its parts, where that is not plain, and how much its validation clips can tell.
     """
 
     layout: str
@@ -143,8 +145,40 @@ def survey_dataset(
     problems += _class_problems(counts, classes)
     if held is not None:
         problems += _leaks(train.annotations, held.annotations, group_of)
+    few = (problem.message for problem in _few_validation_clips(counts, classes))
     shown = {name: numbers.tolist() for name, numbers in counts.items()}
-    return DatasetSurvey(layout.description, tuple(parts), tuple(classes), shown, tuple(problems), layout.notes)
+    return DatasetSurvey(
+        layout.description, tuple(parts), tuple(classes), shown, tuple(problems), (*layout.notes, *few)
+    )
+
+
+def problems_of_splits(
+    train: Annotations,
+    val: Annotations,
+    classes: Sequence[str],
+    *,
+    group_of: Callable[[str], str] = source_video_of,
+) -> list[Problem]:
+    """What the annotations alone tell of the problems of training and validation clips: no file is looked at.
+
+    Args:
+        train: the training clips.
+        val: the validation clips.
+        classes: names by class index.
+        group_of: from a clip's path to the video that it was cut from.
+
+    Returns:
+        Clips that are listed again, classes without clips or of very unequal size, few validation clips, videos and source videos
+        in both parts; as `survey_dataset` finds them.
+    """
+    parts = {"train": train, "val": val}
+    counts = {name: _class_counts(clips, len(classes)) for name, clips in parts.items()}
+    return [
+        *(problem for name, clips in parts.items() for problem in _duplicates(name, clips)),
+        *_class_problems(counts, classes),
+        *_few_validation_clips(counts, classes),
+        *_leaks(train, val, group_of),
+    ]
 
 
 def _largest_label(annotations: Annotations) -> int:
@@ -304,6 +338,22 @@ def _class_problems(counts: dict[str, np.ndarray], classes: Sequence[str]) -> It
             "`--set train_dataloader.sampler.type=ClassBalancedSampler` evens them out"
         )
         yield Problem("imbalance", 1, message)
+
+
+def _few_validation_clips(counts: dict[str, np.ndarray], classes: Sequence[str]) -> Iterator[Problem]:
+    numbers = counts.get("val")
+    if numbers is None or not numbers.any():
+        return
+    total = int(numbers.sum())
+    smallest = int(np.where(numbers > 0, numbers, total + 1).argmin())
+    if total >= FEW_VALIDATION_CLIPS and numbers[smallest] >= FEW_CLIPS_A_CLASS:
+        return
+    margin = round(100 * 1.96 * (0.8 * 0.2 / total) ** 0.5)
+    message = (
+        f"val: {_clips(total)}, {numbers[smallest]} of the smallest class {classes[smallest]!r}: an accuracy of 80 % on so few is "
+        f"known to about {margin} points up or down; `kinema train --folds 5` measures on every clip"
+    )
+    yield Problem("few validation clips", total, message)
 
 
 def _least_present(numbers: np.ndarray) -> int:

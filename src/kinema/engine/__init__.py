@@ -1,7 +1,7 @@
 """The engine: loops, hooks, optimizers, schedules and the runner that puts them together."""
 
 from kinema.engine.checkpoints import CheckpointStore, read_training_state
-from kinema.engine.hooks import BrokenVideosHook, Hook, build_hooks
+from kinema.engine.hooks import BrokenVideosHook, Hook, SummaryNotesHook, build_hooks
 from kinema.engine.logging import log_to_file, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper
@@ -33,6 +33,7 @@ __all__ = [
     "Runner",
     "Schedule",
     "StepLR",
+    "SummaryNotesHook",
     "TestLoop",
     "ValLoop",
     "build_hooks",

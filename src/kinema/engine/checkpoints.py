@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from kinema.engine.history import History, rank_of_last
 from kinema.errors import CheckpointError, ConfigError
 from kinema.files import write_text
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
@@ -182,7 +183,17 @@ class CheckpointSettings:
     """What `default_hooks.checkpoint` says."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        known = {"type", "interval", "max_keep_ckpts", "save_best", "rule", "by_epoch", "save_last", "priority"}
+        known = {
+            "type",
+            "interval",
+            "max_keep_ckpts",
+            "save_best",
+            "rule",
+            "smooth",
+            "by_epoch",
+            "save_last",
+            "priority",
+        }
         unknown = sorted(set(settings) - known)
         if unknown:
             raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
@@ -190,6 +201,11 @@ class CheckpointSettings:
         self.keep = int(settings.get("max_keep_ckpts", 3))
         self.save_best = settings.get("save_best", "auto")
         self.rule = settings.get("rule")
+        self.smooth = settings.get("smooth", 1)
+        if not isinstance(self.smooth, int) or self.smooth < 1:
+            raise ConfigError(
+                f"default_hooks.checkpoint: smooth must be a number of validations from 1, got {self.smooth!r}"
+            )
         if not settings.get("by_epoch", True):
             raise ConfigError("default_hooks.checkpoint: by_epoch=False is not there yet: interval counts epochs")
         if not isinstance(self.save_best, str | None):
@@ -214,15 +230,34 @@ class CheckpointSettings:
             )
         return str(self.save_best)
 
-    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any]) -> bool:
-        """Is this evaluation better than the best one so far?"""
+    def is_less(self, name: str) -> bool:
+        """Is a lower value of this metric better?"""
+        return self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
+
+    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any], history: History = ()) -> bool:
+        """Is this evaluation better than the best one so far?
+
+        With `smooth` above 1 the mean of the last `smooth` evaluations decides; of equal means the lower loss, then the later
+        epoch. Until there have been so many, the last one is the best.
+
+        Args:
+            metrics: of this evaluation.
+            best: the best one so far: its `value` and `epoch`; empty: none.
+            history: see `kinema.engine.history`; this evaluation is its last entry.
+        """
         if not metrics or self.save_best is None:
             return False
         name = self.metric(metrics)
         if not best:
             return True
-        is_less = self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
-        return metrics[name] < best["value"] if is_less else metrics[name] > best["value"]
+        is_less = self.is_less(name)
+        if self.smooth == 1:
+            return bool(metrics[name] < best["value"] if is_less else metrics[name] > best["value"])
+        if len(history) <= self.smooth:
+            return True
+        before = [entry for entry in history if entry["epoch"] <= best["epoch"]]
+        now, then = (rank_of_last(part, name, self.smooth, is_less=is_less) for part in (history, before or history))
+        return now >= then
 
 
 def portable_config(config: Any, registry: Registry) -> Any:

@@ -34,11 +34,24 @@ class EpochBasedTrainLoop:
         max_epochs: epochs to train.
         val_begin: first epoch (counted from 1) after which to validate.
         val_interval: validate every so many epochs; the last epoch always is.
+        patience: stop when for so many validations neither the metric of the best checkpoint nor the loss has improved, both
+            averaged as `default_hooks.checkpoint.smooth` says; None: train to the last epoch.
+
+    Raises:
+        ValueError: a number is below 1.
     """
 
     def __init__(
-        self, runner: "Runner", dataloader: DataLoader, max_epochs: int, val_begin: int = 1, val_interval: int = 1
+        self,
+        runner: "Runner",
+        dataloader: DataLoader,
+        max_epochs: int,
+        val_begin: int = 1,
+        val_interval: int = 1,
+        patience: int | None = None,
     ) -> None:
+        if patience is not None and patience < 1:
+            raise ValueError(f"patience must be a number of validations from 1, or None, got {patience!r}")
         if max_epochs < 1 or val_interval < 1:
             raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs=}, {val_interval=}")
         self.runner = runner
@@ -46,7 +59,9 @@ class EpochBasedTrainLoop:
         self.max_epochs = max_epochs
         self.val_begin = val_begin
         self.val_interval = val_interval
+        self.patience = patience
         self.averages = Averages()
+        self.epoch_averages = Averages()
 
     @property
     def max_iters(self) -> int:
@@ -58,11 +73,27 @@ class EpochBasedTrainLoop:
         runner = self.runner
         self.stopwatch = Stopwatch(self.max_iters, runner.iter)
         runner.call_hook("before_train")
-        while runner.epoch < self.max_epochs:
+        while not self.is_done:
             self.run_epoch()
             runner.epoch += 1  # before the validation: its hooks see the number of epochs done
             runner.end_epoch(self._validate() if self._validates_after(runner.epoch) else {})
+        if self.is_flat:
+            logger.info(
+                "stopped after epoch %d of %d: on the validation clips neither the metric nor the loss has improved for %d "
+                "validations; `--patience off` (train_cfg.patience=None) trains to the end",
+                *(runner.epoch, self.max_epochs, self.patience),
+            )
         runner.call_hook("after_train")
+
+    @property
+    def is_flat(self) -> bool:
+        """Have the validations not improved for as long as `patience` allows?"""
+        return self.patience is not None and self.runner.validations_without_gain() >= self.patience
+
+    @property
+    def is_done(self) -> bool:
+        """Was the last epoch the last one, or is it of no use to train on?"""
+        return self.runner.epoch >= self.max_epochs or self.is_flat
 
     def _validates_after(self, done: int) -> bool:
         if self.runner.val_loop is None:
@@ -94,6 +125,7 @@ class EpochBasedTrainLoop:
                 self._log(batch_idx)
             asked = time.perf_counter()
         runner.optim_wrapper.flush()
+        runner.train_figures = self.epoch_averages.take()
         runner.call_hook("after_train_epoch")
 
     def run_iter(self, batch_idx: int, data_batch: Any) -> None:
@@ -104,6 +136,7 @@ class EpochBasedTrainLoop:
         runner.set_learning_rate(position, self.max_epochs)
         outputs = runner.parallel_model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
         self.averages.add(outputs)
+        self.epoch_averages.add(outputs)
         runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
         runner.iter += 1
         runner.interrupt.check()

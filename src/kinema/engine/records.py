@@ -109,6 +109,20 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def format_validation(figures: Mapping[str, float]) -> str:
+    """`acc/top1 0.5000 (0.31 to 0.69, 24 clips)  loss 0.6931`: the figures of a validation on the console."""
+    shown = []
+    for name, value in figures.items():
+        if name.endswith(("_low", "_high")) or name in ("num_clips", "num_sources"):
+            continue
+        low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+        clips = f", {figures['num_clips']:.0f} clips" if "num_clips" in figures else ""
+        shown.append(
+            f"{name} {value:.4f}" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f}{clips})")
+        )
+    return "  ".join(shown)
+
+
 def format_figures(figures: Mapping[str, float]) -> str:
     """`loss 0.693  acc/top1 0.5000`: the figures of a line on the console."""
     return "  ".join(

@@ -22,13 +22,14 @@ from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import get_world_size, init_from_environment, is_main_process
 from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
+from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
 from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper
 from kinema.engine.parallel import ParallelModel
-from kinema.engine.records import MetricsFile
+from kinema.engine.records import MetricsFile, format_validation
 from kinema.engine.schedules import Position, Schedule, build_schedules
 from kinema.engine.settings_file import write_settings
 from kinema.engine.work_folder import hold
@@ -61,7 +62,7 @@ class Runner:
         optim_wrapper: config for `build_optim_wrapper`, a wrapper, or an optimizer.
         param_scheduler: schedules of the learning rate, a config or a list.
         val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
-        default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater"),
+        default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater", smooth=1),
             logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks do. An entry of another name or
             type is a hook like those of `custom_hooks`.
         custom_hooks: hooks, configs or objects.
@@ -149,6 +150,9 @@ class Runner:
         self.epoch = 0
         self.iter = 0
         self.best: dict[str, Any] = {}
+        self.history: list[dict[str, Any]] = []  # see kinema.engine.history
+        self.train_figures: dict[str, float] = {}  # of the epoch that was trained last
+        self.notes: dict[str, Any] = {}  # further entries of the summary
         self.train_seconds = 0.0
         self.interrupt = DeferredInterrupt()
         self.optim_wrapper: OptimWrapper
@@ -379,6 +383,7 @@ class Runner:
             ) from error
         self.epoch, self.iter = state["epoch"], state["step"]
         self.best, self.train_seconds = state["best"], state["train_seconds"]
+        self.history = list(state.get("history", ()))
         self.call_hook("after_load_checkpoint", checkpoint=state)
         if is_main_process():
             self.metrics_file.forget_after(self.iter)
@@ -400,21 +405,31 @@ class Runner:
     def validate(self) -> dict[str, float]:
         """Validate after an epoch, log and write down the figures."""
         figures = scalars(self.val_loop.run())
+        self.history.append({"epoch": self.epoch, "train": self.train_figures, "val": figures})
         if is_main_process():
             seconds = self.train_seconds + self.train_loop.stopwatch.seconds
             self.metrics_file.write(step=self.iter, epoch=self.epoch, split="val", figures=figures, seconds=seconds)
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        logger.info("epoch %d  validation  %s", self.epoch, shown)
+        logger.info("epoch %d  validation  %s", self.epoch, format_validation(figures))
         return figures
+
+    def validations_without_gain(self) -> int:
+        """How many validations ago the figures that choose the best checkpoint, or the loss, last improved."""
+        if not self.history:
+            return 0
+        settings = self.checkpoint_settings
+        name = settings.metric(self.history[-1]["val"])
+        return validations_without_gain(self.history, name, settings.smooth, is_less=settings.is_less(name))
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
         """Write the checkpoint of the epochs done so far."""
-        is_best = self.checkpoint_settings.improves(metrics, self.best)
+        is_best = self.checkpoint_settings.improves(metrics, self.best, self.history)
         name = f"epoch_{self.epoch:04d}"
         if is_best:
             key = self.checkpoint_settings.metric(metrics)
             self.best = {"metric": key, "value": float(metrics[key]), "epoch": self.epoch, "checkpoint": name}
-        done = self.checkpoint_settings.is_due(self.epoch) or self.epoch == self.train_loop.max_epochs
+            if self.checkpoint_settings.smooth > 1:
+                self.best["smoothed"] = trailing_mean(self.history, key, self.checkpoint_settings.smooth)
+        done = self.checkpoint_settings.is_due(self.epoch) or self.train_loop.is_done
         if not (done or is_best) or not is_main_process():
             return
         training = {
@@ -422,6 +437,7 @@ class Runner:
             "epoch": self.epoch,
             "step": self.iter,
             "best": self.best,
+            "history": self.history,
             "train_seconds": self.train_seconds + self.train_loop.stopwatch.seconds,
             "seed": self.seed,
             "random": capture_state(),
@@ -472,14 +488,18 @@ class Runner:
             "kinema_version": __version__,
             "epochs": self.epoch,
             "steps": self.iter,
-            "best": self.best,
+            **summary_of(self.history, self.best),
+            "stopped_early": self.train_loop.is_flat,
             "last": f"epoch_{self.epoch:04d}",
             "classes": self.classes,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "seed": self.seed,
             "device": str(self.device),
             "train_seconds": round(self.train_seconds, 3),
+            **self.notes,
         }
+        for sentence in summary["warnings"]:
+            logger.warning("%s", sentence)
         write_text(self.work_dir / "summary.json", json.dumps(summary, indent=2) + "\n")
 
     def call_hook(self, point: str, **arguments: Any) -> None:

@@ -1,5 +1,6 @@
 """Scores and labels -> numbers: pure functions, and metrics that count over a dataset."""
 
+from kinema.evaluation.certainty import ClipOutcomes, Top1Interval
 from kinema.evaluation.classes import ClassResult, Confusion, class_results, worst_confusions
 from kinema.evaluation.evaluator import Evaluator
 from kinema.evaluation.functional import (
@@ -13,15 +14,26 @@ from kinema.evaluation.functional import (
     top_k_accuracy,
     top_k_classes,
 )
+from kinema.evaluation.intervals import (
+    AccuracyInterval,
+    accuracy_interval,
+    bootstrap_interval,
+    wilson_interval,
+)
 from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
 
 __all__ = [
     "AccMetric",
+    "AccuracyInterval",
     "BaseMetric",
     "ClassResult",
+    "ClipOutcomes",
     "Confusion",
     "ConfusionMatrix",
     "Evaluator",
+    "Top1Interval",
+    "accuracy_interval",
+    "bootstrap_interval",
     "class_results",
     "confusion_matrix",
     "get_weighted_score",
@@ -32,5 +44,6 @@ __all__ = [
     "softmax",
     "top_k_accuracy",
     "top_k_classes",
+    "wilson_interval",
     "worst_confusions",
 ]

@@ -160,10 +160,25 @@ def _label(value: Any) -> int | np.ndarray:
     return int(array.item()) if array.size == 1 else array
 
 
-def _one_class(data_sample: DataSample, name: str) -> int:
+def read_array(data_sample: DataSample, name: str) -> np.ndarray:
+    """A field of a data sample as an array.
+
+    Raises:
+        SampleError: it has none of this name.
+    """
+    return _array(_read(data_sample, name))
+
+
+def read_class(data_sample: DataSample, name: str, what: str = "the metric") -> int:
+    """A field of a data sample that holds one class.
+
+    Raises:
+        SampleError: it has none of this name.
+        ValueError: it holds several classes.
+    """
     label = _label(_read(data_sample, name))
     if not isinstance(label, int):
-        raise ValueError(f"a confusion matrix needs one class a sample, but {name} has shape {label.shape}")
+        raise ValueError(f"{what} needs one class a sample, but {name} has shape {label.shape}")
     return label
 
 
@@ -277,8 +292,8 @@ class ConfusionMatrix(BaseMetric):
                 score = _array(_read(data_sample, "pred_score"))
                 num_classes, pred = num_classes or score.size, int(score.argmax())
             else:
-                pred = _one_class(data_sample, "pred_label")
-            label = _one_class(data_sample, "gt_label")
+                pred = read_class(data_sample, "pred_label", "a confusion matrix")
+            label = read_class(data_sample, "gt_label", "a confusion matrix")
             self.results.append({"pred": pred, "label": label, "num_classes": num_classes})
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Tensor]:

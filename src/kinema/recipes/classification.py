@@ -4,19 +4,31 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from kinema.config import Config
-from kinema.datasets.annotations import Split, check_labels, describe_splits, find_layout, split_by_group, write_list
+from kinema.datasets.annotations import (
+    Annotations,
+    Split,
+    check_labels,
+    describe_splits,
+    find_layout,
+    folds_by_group,
+    source_video_of,
+    split_by_group,
+    write_list,
+)
 from kinema.datasets.annotations.time_blocks import split_by_time
+from kinema.datasets.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
 
 logger = logging.getLogger("kinema")
 
+SMOOTHED_EPOCHS = 3  # the accuracies of so many validations choose the best one
 MAX_UNNAMED_CLASSES = 100_000  # above it a label is rather an identifier or a time than a class index
 
 
@@ -31,6 +43,8 @@ def classification(
     work_dir: str | os.PathLike = "work/classification",
     seed: int = 0,
     workers: int | None = None,
+    patience: int | Literal["off"] | None = None,
+    fold: tuple[int, int] | None = None,
     check_classes: Callable[[list[str]], None] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Config:
@@ -48,6 +62,10 @@ def classification(
         work_dir: folder for all files of the run.
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
+        patience: stop when the validation clips have not been recognized better for so many epochs, see `EpochBasedTrainLoop`;
+            "off": never; default: a third of the epochs, at least 10.
+        fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and train on the others; validation
+            clips that there are as well are left alone.
         check_classes: gets the class names before anything is written into the work folder; may raise.
         columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
@@ -72,16 +90,17 @@ def classification(
     zoo.video_pipeline(card)  # it may not take videos
     probed = probe_clips(train_split)
     frame_interval = choose_frame_interval(card.input, probed)
-    count = len(train_split.annotations)
-    if val_split is None:
+    if val_split is None or fold is not None:
         for note in train_split.annotations.notes:  # which the lists to be written do not have
             logger.info("%s", note)
-        train_data, val_data, held = _written_split(train_split, Path(work_dir), seed)
-        count -= held
+        train_clips, val_clips, train_data, val_data = _written_split(train_split, Path(work_dir), seed, fold)
     else:
+        train_clips, val_clips = train_split.annotations, val_split.annotations
         train_data, val_data = (
             {"type": split.dataset_type, **split.dataset_config()} for split in (train_split, val_split)
         )
+    count = len(train_clips)
+    problems = problems_of_splits(train_clips, val_clips, classes)
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
@@ -103,8 +122,12 @@ def classification(
         "%d clips of %d classes to train on; %s sees %s",
         *(count, len(classes), model, describe_sampling(card.input, frame_interval, probed)),
     )
-    for sentence in sampling_warnings(card.input, frame_interval, probed):
+    warnings = [*sampling_warnings(card.input, frame_interval, probed), *map(in_words, problems)]
+    for sentence in warnings:
         logger.warning("%s", sentence)
+    if patience is None:
+        patience = max(10, epochs // 3)
+    found = {"layout": layout.description, "train_clips": count, "val_clips": len(val_clips), "warnings": warnings}
     return Config(
         {
             "model": zoo.model_config(model, num_classes=len(classes)),
@@ -118,11 +141,21 @@ def classification(
                 "dataset": {**val_set, "test_mode": True},
                 "sampler": {"type": "DefaultSampler", "shuffle": False},
             },
-            "val_evaluator": [{"type": "AccMetric"}],
-            "train_cfg": {"max_epochs": epochs, "val_interval": 1},
+            "val_evaluator": [
+                # Of five classes or fewer, the five best are all.
+                {
+                    "type": "AccMetric",
+                    "metric_options": {"top_k_accuracy": {"topk": (1, 5) if len(classes) > 5 else (1,)}},
+                },
+                {"type": "Top1Interval"},
+            ],
+            "train_cfg": {"max_epochs": epochs, "val_interval": 1, "patience": None if patience == "off" else patience},
             "val_cfg": {},
             **card.training,
-            "default_hooks": {"checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1"}},
+            "default_hooks": {
+                "checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1", "smooth": SMOOTHED_EPOCHS}
+            },
+            "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": found}}],
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
             **({} if pretrained is None else {"load_from": _weights(card, pretrained)}),
@@ -195,9 +228,11 @@ def default_workers() -> int:
     return min(cores, 8)
 
 
-def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Hold out validation clips; write both lists into the work folder; return the configs and the number held out."""
-    train, val = split_by_group(split.annotations, seed=seed)
+def _written_split(
+    split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None
+) -> tuple[Annotations, Annotations, dict[str, Any], dict[str, Any]]:
+    """Hold out validation clips; write both lists into the work folder; return the clips and the configs that read them."""
+    train, val = split_by_group(split.annotations, seed=seed) if fold is None else take_fold(split, *fold, seed=seed)
     if not len(val) and (parted := split_by_time(split.annotations, seed=seed)) is not None:
         logger.warning("%s", parted)
         train, val = parted.train, parted.held
@@ -218,5 +253,44 @@ def _written_split(split: Split, work_dir: Path, seed: int) -> tuple[dict[str, A
     for name, clips in () if configs else (("train", train), ("val", val)):
         path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
         configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
-    logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))
-    return configs[0], configs[1], len(val)
+    if fold is None:
+        logger.info("no validation clips given: held out %d of %d, by source video", len(val), len(split.annotations))
+    else:
+        logger.info("fold %d of %d: %d clips to validate on, by source video", *fold, len(val))
+    return train, val, configs[0], configs[1]
+
+
+def take_fold(split: Split, number: int, count: int, *, seed: int = 0) -> tuple[Annotations, Annotations]:
+    """The clips of all parts but one, and those of that one; of `count` parts about class by class, by source video.
+
+    Args:
+        split: labelled clips.
+        number: the part to validate on, counted from 1.
+        count: parts, 2 or more.
+        seed: another seed gives other parts.
+
+    Returns:
+        Clips to train on, and to validate on.
+
+    Raises:
+        ValueError: there is no such part.
+        AnnotationError: there are fewer source videos than parts.
+    """
+    if count < 2 or not 1 <= number <= count:
+        raise ValueError(f"expected a fold from 1 to a number of folds of 2 or more, got {number} of {count}")
+    clips = split.annotations
+    parts = folds_by_group(clips, count, seed)
+    if not all(len(part) for part in parts):
+        sources = len(set(map(source_video_of, clips.paths)))
+        raise AnnotationError(
+            f"{split.path}: {len(clips)} clips of {sources} source videos cannot be put into {count} parts: take fewer folds"
+        )
+    held = parts[number - 1]
+    return clips.take(np.setdiff1d(np.arange(len(clips)), held)), clips.take(held)
+
+
+def in_words(problem: Problem) -> str:
+    """A problem of the data in one line, with its first example."""
+    return problem.message + (
+        f" ({problem.examples[0]}{', ...' if problem.count > 1 else ''})" if problem.examples else ""
+    )

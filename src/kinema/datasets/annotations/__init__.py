@@ -6,6 +6,7 @@ from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.folders import has_splits, read_class_folders
 from kinema.datasets.annotations.formats import FORMATS, find_format, read_annotations
 from kinema.datasets.annotations.grouping import (
+    folds_by_group,
     group_by_column,
     group_by_pattern,
     source_video_of,
@@ -51,6 +52,7 @@ __all__ = [
     "find_layout",
     "find_splits",
     "find_video_root",
+    "folds_by_group",
     "group_by_column",
     "group_by_pattern",
     "has_splits",

@@ -178,6 +178,38 @@ def split_by_fractions(
     return rest, *held
 
 
+def folds_by_group(
+    annotations: Annotations, count: int, seed: int = 0, *, group_of: Callable[[str], str] = source_video_of
+) -> list[np.ndarray]:
+    """Part clips in `count` parts of about equal size, class by class; all clips of a group lie in one part.
+
+    The largest groups are dealt out first, each to the part that has the fewest clips of its classes.
+
+    Args:
+        annotations: labelled clips.
+        count: parts.
+        seed: another seed deals groups of equal size out in another order.
+        group_of: from a clip's path to its group; default: its source video.
+
+    Returns:
+        Places of the clips of each part, ascending; a part is empty when there are fewer groups than parts.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for place, path in enumerate(annotations.paths):
+        members[group_of(path)].append(place)
+    of_class = np.zeros((count, 1 + int(annotations.labels.values.max(initial=0))), dtype=np.int64)
+    sizes = np.zeros(count, dtype=np.int64)
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for name in sorted(members, key=lambda name: (-len(members[name]), rank_of(name, seed))):
+        own = members[name]
+        labels = [label for place in own for label in annotations.labels.of(place)]
+        part = min(range(count), key=lambda part: (int(of_class[part, labels].sum()), int(sizes[part]), part))
+        parts[part] += own
+        sizes[part] += len(own)
+        np.add.at(of_class[part], labels, 1)
+    return [np.array(sorted(part), dtype=np.int64) for part in parts]
+
+
 def rank_of(text: str, seed: int) -> bytes:
     """A random but lasting place of `text` in an order: a hash of it and `seed`."""
     return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogateescape")).digest()

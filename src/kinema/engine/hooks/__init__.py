@@ -2,5 +2,6 @@
 
 from kinema.engine.hooks.broken import BrokenVideosHook
 from kinema.engine.hooks.hook import PRIORITIES, Hook, build_hooks, split_default_hooks
+from kinema.engine.hooks.notes import SummaryNotesHook
 
-__all__ = ["PRIORITIES", "BrokenVideosHook", "Hook", "build_hooks", "split_default_hooks"]
+__all__ = ["PRIORITIES", "BrokenVideosHook", "Hook", "SummaryNotesHook", "build_hooks", "split_default_hooks"]

@@ -1,0 +1,137 @@
+"""What the validations of a run say: which epoch is best, whether training still helps, and what to warn of. Pure functions.
+
+A history is a list of entries `{"epoch": 3, "train": {...}, "val": {...}}`, one a validation, with the figures of the epoch's
+training and of the validation behind it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+History = Sequence[Mapping[str, Any]]
+
+LOSS = "loss"
+LEAST_LOSS_GAIN = 0.01  # a loss that falls by less than this share of itself has not improved
+OVERFIT_GAP = 0.15  # training accuracy this far above the validation's says that clips are learnt by heart
+LOSS_RISE = 1.5  # as does a validation loss so many times its least
+
+
+def trailing_mean(history: History, name: str, window: int) -> float | None:
+    """Mean of a validation figure over the last `window` entries (of fewer, over those); None where one lacks it."""
+    values = [entry["val"].get(name) for entry in history[-window:]]
+    known = [float(value) for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return round(sum(known) / len(known), 9)  # so that equal means are equal, whatever the order of their terms
+
+
+def rank_of_last(history: History, metric: str, window: int, *, is_less: bool = False) -> tuple[float, float]:
+    """What orders epochs: the metric, averaged over the last `window` validations; where that is equal, the lower loss.
+
+    Args:
+        history: not empty.
+        metric: name of the figure.
+        window: validations to average over.
+        is_less: a lower metric is better.
+
+    Returns:
+        Greater is better.
+
+    Raises:
+        KeyError: an entry has no such metric.
+    """
+    mean = trailing_mean(history, metric, window)
+    if mean is None:
+        raise KeyError(metric)
+    loss = trailing_mean(history, LOSS, window)
+    return (-mean if is_less else mean), (0.0 if loss is None else -loss)
+
+
+def validations_without_gain(history: History, metric: str, window: int = 3, *, is_less: bool = False) -> int:
+    """How many validations ago the smoothed metric or the smoothed loss was last better than ever before.
+
+    Both are averaged as in `rank_of_last`; a loss must fall by `LEAST_LOSS_GAIN` of itself to count.
+    """
+    best_metric = best_loss = float("inf")
+    last = 0
+    for count in range(min(window, len(history)), len(history) + 1):
+        part = history[:count]
+        mean, loss = trailing_mean(part, metric, window), trailing_mean(part, LOSS, window)
+        value = float("inf") if mean is None else (mean if is_less else -mean)
+        if value < best_metric - 1e-9:
+            best_metric, last = value, count
+        if loss is not None and loss < best_loss * (1 - LEAST_LOSS_GAIN):
+            best_loss, last = loss, count
+    return len(history) - last
+
+
+def summary_of(history: History, best: Mapping[str, Any]) -> dict[str, Any]:
+    """What `summary.json` says of the figures.
+
+    Args:
+        history: of the run.
+        best: `metric`, `value`, `epoch`, `checkpoint` of the best epoch; empty: there was no validation.
+
+    Returns:
+        `best`, with the 95 % `interval`, `num_clips` and `num_sources` that its value stands on, where they are known, and all
+        its `metrics`; `final`, the same of the last validation; `train`, the figures of the last epoch's training;
+        `validations`, their number; `warnings`, sentences.
+    """
+    if not history or not best:
+        return {"best": dict(best), "final": {}, "train": {}, "validations": len(history), "warnings": []}
+    name, last = best["metric"], history[-1]
+    of_best = next((entry for entry in history if entry["epoch"] == best["epoch"]), None)
+    final = {"metric": name, "value": last["val"].get(name), "epoch": last["epoch"]}
+    return {
+        "best": {**best, **({} if of_best is None else _basis(name, of_best["val"]))},
+        "final": {**final, **_basis(name, last["val"])},
+        "train": dict(last["train"]),
+        "validations": len(history),
+        "warnings": list(training_warnings(history, best)),
+    }
+
+
+def _basis(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    ends = [figures.get(f"{name}_low"), figures.get(f"{name}_high")]
+    counts = {key: int(figures[key]) for key in ("num_clips", "num_sources") if key in figures}
+    return {**({} if None in ends else {"interval": ends}), **counts, "metrics": dict(figures)}
+
+
+def training_warnings(history: History, best: Mapping[str, Any]) -> Iterator[str]:
+    """What a user should know of the figures at the end of a run, a sentence each.
+
+    Args:
+        history: of the run.
+        best: the best epoch: `epoch`, and `metric`, which is looked at where it is "acc/top1".
+    """
+    if not history or best.get("metric") != "acc/top1":
+        return
+    last = history[-1]
+    of_best = next((entry for entry in history if entry["epoch"] == best["epoch"]), last)
+    seen, unseen = last["train"].get("top1_acc"), last["val"].get("acc/top1")
+    high = last["val"].get("acc/top1_high", 1.0)
+    losses = [entry["val"][LOSS] for entry in history if entry["val"].get(LOSS) is not None]
+    rises = bool(losses) and losses[-1] > LOSS_RISE * min(losses) and losses[-1] - min(losses) > 0.1
+    if seen is not None and unseen is not None and seen - unseen > OVERFIT_GAP and seen > high:
+        yield (
+            f"the network learns the training clips by heart: {seen:.1%} of them are right in the last epoch, {unseen:.1%} of the "
+            "validation clips; more clips, weights to start from (--pretrained) or a smaller network help"
+        )
+    elif rises:
+        yield (
+            f"the network overfits: the loss on the validation clips rose from {min(losses):.2f} to {losses[-1]:.2f}, so its scores "
+            "are surer than it is right; fewer epochs, more clips or weights to start from (--pretrained) help"
+        )
+    low, top = of_best["val"].get("acc/top1_low"), of_best["val"].get("acc/top1_high")
+    if low is not None and top is not None and top - low > 0.2:
+        count = int(of_best["val"].get("num_clips", 0))
+        yield (
+            f"the accuracy stands on {count} validation clips: on others of their kind it may be anything from {low:.1%} to {top:.1%}; "
+            "more validation clips, or --folds 5, tell better"
+        )
+    if len(history) > 1 and unseen is not None and of_best["epoch"] != last["epoch"]:
+        gain = of_best["val"]["acc/top1"] - unseen
+        if gain > 0.02:
+            yield (
+                f"the best of {len(history)} validations was chosen by these same clips, and is {gain:.1%} above the last: "
+                "new clips will rather be right as often as in the last"
+            )

@@ -1,0 +1,71 @@
+"""The metric that says how sure an accuracy is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kinema.datasets.annotations import source_video_of
+from kinema.evaluation.intervals import accuracy_interval
+from kinema.evaluation.metrics import BaseMetric, DataSample, read_array, read_class
+from kinema.registry import METRICS
+
+LEAST_PROBABILITY = 1e-7  # the loss of a clip is bounded, so that a single one does not decide
+
+
+class ClipOutcomes(BaseMetric):
+    """Which clips are right.
+
+    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is its own source. Gives the
+    lists `hits`, bools, and `sources`, in the order of the data set.
+
+    Args:
+        group_of: from a clip's path to its source; default: `source_video_of`.
+        collect_device: see `BaseMetric`.
+    """
+
+    def __init__(self, group_of: Callable[[str], str] = source_video_of, collect_device: str = "cpu") -> None:
+        super().__init__(collect_device=collect_device)
+        self.group_of = group_of
+
+    def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
+        for sample in data_samples:
+            scores, label = read_array(sample, "pred_score"), read_class(sample, "gt_label")
+            is_probability = scores.min() >= 0 and abs(float(scores.sum()) - 1) < 1e-3
+            name = sample.get("filename")
+            self.results.append(
+                {
+                    "hit": int(np.argsort(scores)[-1]) == label,  # of equal scores the one that `in_top_k` takes
+                    "probability": float(scores[label]) if is_probability else None,
+                    "source": None if name is None else self.group_of(str(name)),
+                }
+            )
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        sources = [
+            ("clip", place) if result["source"] is None else result["source"] for place, result in enumerate(results)
+        ]
+        return {"hits": [result["hit"] for result in results], "sources": sources}
+
+
+@METRICS.register_module()
+class Top1Interval(ClipOutcomes):
+    """Where the top-1 accuracy of other clips of this kind may lie, by source video; and the loss.
+
+    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is its own source. Gives
+    `acc/top1_low` and `acc/top1_high`, the ends of the 95 % interval of `accuracy_interval`; `loss`, the mean of -log of the
+    probability of the true class (only where scores are probabilities); `num_clips` and `num_sources`.
+
+    Args:
+        group_of: from a clip's path to its source; default: `source_video_of`.
+        collect_device: see `BaseMetric`.
+    """
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        outcomes = super().compute_metrics(results)
+        interval = accuracy_interval(outcomes["hits"], outcomes["sources"])
+        numbers = {"acc/top1_low": interval.low, "acc/top1_high": interval.high}
+        probabilities = [result["probability"] for result in results]
+        if all(one is not None for one in probabilities):
+            numbers["loss"] = float(-np.log(np.maximum(probabilities, LEAST_PROBABILITY)).mean())
+        return {**numbers, "num_clips": interval.num_clips, "num_sources": interval.num_sources}
