@@ -4,7 +4,8 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kinema.files import write_text
 from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.models.unpickling import load_restricted
 from kinema.registry import Registry
+from kinema.transforms import Compose
 
 logger = logging.getLogger("kinema")
 
@@ -258,6 +260,24 @@ class CheckpointSettings:
         before = [entry for entry in history if entry["epoch"] <= best["epoch"]]
         now, then = (rank_of_last(part, name, self.smooth, is_less=is_less) for part in (history, before or history))
         return now >= then
+
+
+def configs_of_pipeline(loader: Any) -> list[dict[str, Any]] | None:
+    """Configs of the transforms that a loader's data set runs; None where they are objects, or there are none.
+
+    Args:
+        loader: a data loader, or its config; data sets around others are looked into.
+    """
+    dataset = loader
+    while dataset is not None:
+        get = dataset.get if isinstance(dataset, Mapping) else partial(getattr, dataset)
+        pipeline = get("pipeline", None)
+        if isinstance(pipeline, Compose):
+            return pipeline.configs
+        if isinstance(pipeline, Sequence) and pipeline:
+            return [dict(step) for step in pipeline] if all(isinstance(step, Mapping) for step in pipeline) else None
+        dataset = get("dataset", None)
+    return None
 
 
 def portable_config(config: Any, registry: Registry) -> Any:

@@ -21,7 +21,13 @@ from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import get_world_size, init_from_environment, is_main_process
-from kinema.engine.checkpoints import CheckpointSettings, CheckpointStore, portable_config, read_training_state
+from kinema.engine.checkpoints import (
+    CheckpointSettings,
+    CheckpointStore,
+    configs_of_pipeline,
+    portable_config,
+    read_training_state,
+)
 from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
 from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
@@ -38,6 +44,7 @@ from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
 from kinema.models.checkpoint import load_checkpoint
 from kinema.models.pretrained import log_report
+from kinema.models.recognizers.base import BaseRecognizer
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
 from kinema.transforms import split_pipeline
@@ -293,6 +300,8 @@ class Runner:
             self._load_weights()
         if get_world_size() > 1:
             self.parallel_model = ParallelModel(self.model)
+        if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
+            self.model.contract = self.contract()
         self._keep_config()
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
 
@@ -443,22 +452,28 @@ class Runner:
             "random": capture_state(),
         }
         self.call_hook("before_save_checkpoint", checkpoint=training)
-        config = {
-            "model": self.model_config,
-            "classes": self.classes,
-            **self._input_contract(),
-            "metrics": dict(metrics),
-            "best": dict(self.best),
-        }
+        config = {**self.contract(), "metrics": dict(metrics), "best": dict(self.best)}
         self.store.save(name, self.model, config=config, training=training, is_best=is_best)
 
-    def _input_contract(self) -> dict[str, Any]:
-        """How a clip becomes the model's input, from the pipeline of the evaluation; what cannot be told is null."""
+    def contract(self) -> dict[str, Any]:
+        """What a checkpoint of the run tells: model, classes, and how a clip becomes the model's input.
+
+        The input is what the evaluation's pipeline says, not what the model's card said when it was created; null, where that
+        cannot be told.
+        """
+        known = dict(getattr(self.model, "contract", None) or {})
+        for key in ("metrics", "best"):  # of the checkpoint that the model is from
+            known.pop(key, None)
+        known["model"] = self.model_config or known.get("model")
+        known["classes"] = self.classes or known.get("classes", [])
         loader = self._configs["val"][0] or self._configs["test"][0]
-        dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
-        pipeline = dataset.get("pipeline", ()) if isinstance(dataset, Mapping) else ()
-        sampling, preprocessing = portable_config(split_pipeline(pipeline), TRANSFORMS) or (None, None)
-        return {"sampling": sampling, "preprocessing": preprocessing}
+        evaluation = split_pipeline(configs_of_pipeline(loader) or ())
+        if evaluation is not None:
+            known["sampling"], known["preprocessing"] = portable_config(evaluation, TRANSFORMS) or (None, None)
+        elif loader is not None or split_pipeline(configs_of_pipeline(self._configs["train"][0]) or ()) is not None:
+            # It is evaluated, or trained, otherwise than any pipeline that was known before.
+            known["sampling"] = known["preprocessing"] = None
+        return {"sampling": None, "preprocessing": None, **known}
 
     @property
     def max_epochs(self) -> int:

@@ -353,6 +353,11 @@ def load(
     return _recognizer(contract, read_checkpoint(folder), str(folder), chosen)
 
 
+def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a contract goes into the next checkpoint of its model: not when the first was written."""
+    return {key: value for key, value in content.items() if key not in ("format", "kinema_version")}
+
+
 def _is_part_of_checkpoint(file: Path) -> bool:
     """Is a file no checkpoint by itself: part of one that Kinema wrote, or none at all?"""
     if file.name in CHECKPOINT_FILES or (file.parent.name == "checkpoints" and file.name in ("best", "last")):
@@ -377,6 +382,7 @@ def _recognizer(contract: Contract, read: Checkpoint, name: str, device: torch.d
     model = build_checked(contract.model, read, name) if contract.is_from_file else MODELS.build(contract.model)
     apply_checkpoint(model, read, name, strict=True)
     check_class_count(model, contract.classes, name)
+    model.contract = _kept(contract.content)
     try:
         return VideoRecognizer(
             model, contract.classes, contract.pipeline, device=device, config=contract.content, name=name

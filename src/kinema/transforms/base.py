@@ -125,13 +125,19 @@ class Compose:
     Args:
         transforms: callables, or configs of transforms (`dict(type="Resize", scale=(-1, 256))`).
 
+    Attributes:
+        configs: the configs that it was made from; None where an entry was none.
+
     Raises:
         TypeError: an entry is neither.
     """
 
     def __init__(self, transforms: Sequence[Mapping[str, Any] | Callable[[Any], Any]] | None = None) -> None:
         self.transforms: list[Callable[[Any], Any]] = []
-        for transform in transforms or []:
+        steps = list(transforms or [])
+        configs = [dict(step) for step in steps if isinstance(step, Mapping)]
+        self.configs: list[dict[str, Any]] | None = configs if len(configs) == len(steps) else None
+        for transform in steps:
             if isinstance(transform, Mapping):
                 transform = TRANSFORMS.build(transform)
             if not callable(transform):

@@ -35,7 +35,8 @@ class BaseRecognizer(BaseModel):
         data_preprocessor: see `BaseModel`.
 
     Attributes:
-        contract: what a checkpoint of it tells, see `save_pretrained`; `kinema.create_model` sets it.
+        contract: what a checkpoint of it tells, see `save_pretrained`; `kinema.create_model` sets it to the model's card, a `Runner` that
+            trains it to what it trains with, `kinema.load` to what the checkpoint says.
 
     Raises:
         ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does not fit the backbone.
@@ -116,8 +117,8 @@ class BaseRecognizer(BaseModel):
         Args:
             folder: is made; one that exists is replaced.
             classes: class names by index; empty: those known already, or the indices.
-            pipeline: configs of the transforms that prepare a video, see `kinema.transforms.split_pipeline`; None: those of
-                the model's card.
+            pipeline: configs of the transforms that prepare a video, see `kinema.transforms.split_pipeline`; None: those that
+                a `Runner` trained it with, else those of its checkpoint or of the model's card.
             model: config of the model; None: the one it was created by.
 
         Returns:
