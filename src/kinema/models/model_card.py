@@ -18,6 +18,8 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$^=])")
 
 def _text(value: object) -> str:
     """`value` so that Markdown and HTML show it as it is, on one line."""
+    if isinstance(value, list | tuple) and all(isinstance(one, int | float) for one in value):
+        return str(list(value))
     return _MARKS.sub(r"\\\1", html.escape(printable(value), quote=False))
 
 
@@ -79,7 +81,7 @@ def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any
     if step is not None:
         named = {key: one for key, one in step.items() if key in ("clip_len", "frame_interval", "num_clips")}
         lines.append(
-            f"- Frames: {', '.join(f'{_text(key)} {_text(one)}' for key, one in named.items())} ({_text(step.get('type'))})"
+            f"- Frames: {', '.join(f'{key} {_text(one)}' for key, one in named.items())} ({_text(step.get('type'))})"
         )
     if preprocessor.get("mean"):
         lines.append(
