@@ -1,7 +1,7 @@
 """Decode a video in which something cannot be decoded, so that what is lost does not depend on what is asked, nor in which order."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import av
@@ -82,6 +82,7 @@ class DamagedVideo:
         can_skip: whether the decoder can leave out pictures that no other refers to.
         num_ordered: frames from this number on are lost, for nothing tells their order; None when all is known.
         checks_order: whether to look at the order too.
+        check_whole: raises PacketFailed for a packet of which a part is missing.
 
     Attributes:
         lost: number of each frame that cannot be decoded -> why.
@@ -99,9 +100,10 @@ class DamagedVideo:
         can_skip: bool,
         num_ordered: int | None = None,
         checks_order: bool = True,
+        check_whole: Callable[[int], None] | None = None,
     ) -> None:
         self._packets, self._like, self._table, self._can_skip = packets, context, table, can_skip
-        self._checks_order = checks_order
+        self._checks_order, self._check_whole = checks_order, check_whole
         self._codec = context.codec.canonical_name
         self._length_size = nal_length_size(self._codec, context.extradata)
         self._left_out: dict[int, str] = {}  # packet that fails when decoded in full -> why
@@ -199,6 +201,8 @@ class DamagedVideo:
         skips: Literal["DEFAULT", "NONREF"] = "NONREF" if number in self._left_out else "DEFAULT"
         self._context.skip_frame = skips
         tag(packet, number)
+        if self._check_whole is not None:
+            self._check_whole(number)
         try:
             return self._context.decode(packet)
         except (av.FFmpegError, OSError) as error:

@@ -25,6 +25,7 @@ from kinema.video.limits import Watch
 from kinema.video.order import Order, with_missing
 from kinema.video.packets import PacketSource
 from kinema.video.source import VideoSource, decoder_limits, reason_of
+from kinema.video.wholeness import Wholeness
 
 # Their decoders leave out just the pictures that no other refers to.
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
@@ -63,6 +64,7 @@ class Decoder:
         self.owner = os.getpid()
         self._packets = PacketSource(source, index, watch=watch)
         self._known_table: FrameTable | None = None
+        self._wholeness: Wholeness | None = None
         self._num_threads = num_threads
         self._knows_start = self._is_cut_open = False
         self._context = self._make_context()
@@ -139,6 +141,8 @@ class Decoder:
     def _table(self) -> FrameTable:
         if self._known_table is None:
             self._known_table = FrameTable.of(self.index)
+            if len(self.index.gaps) and self._wholeness is None:
+                self._wholeness = Wholeness(self._packets)
         return self._known_table
 
     def close(self) -> None:
@@ -249,7 +253,7 @@ class Decoder:
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
         # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
-        may_leave_out = not self._packets.index.has_gaps
+        may_leave_out = not len(self._packets.index.gaps)
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
             self._waiting.drop_before(group[0])
@@ -336,6 +340,8 @@ class Decoder:
             self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
             self._leaves_out = leave_out
         packet.opaque = (number,)  # see tag()
+        if self._wholeness is not None:
+            self._wholeness.check(number)
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, OSError) as error:
@@ -430,6 +436,7 @@ class Decoder:
             can_skip=self._can_skip,
             num_ordered=self._num_ordered,
             checks_order=checks_order,
+            check_whole=None if self._wholeness is None else self._wholeness.check,
         )
 
     def _learns_order(self) -> bool:

@@ -32,8 +32,8 @@ def headers_in_packet(codec: str, content: bytes, length_size: int) -> Headers:
     """
     if codec in ("h264", "hevc"):
         found: Headers = {}
-        for unit in _nal_units(content, length_size):
-            if _is_slice(codec, unit):
+        for unit in nal_units(content, length_size):
+            if is_slice(codec, unit):
                 break
             found |= _nal_header(codec, unit)
         return found
@@ -75,7 +75,7 @@ def prefix_of(codec: str, headers: Headers, length_size: int) -> bytes:
 # ---- H.264 and HEVC
 
 
-def _nal_units(content: bytes, length_size: int) -> Iterator[bytes]:
+def nal_units(content: bytes, length_size: int) -> Iterator[bytes]:
     """Whole NAL units."""
     if length_size:
         place = 0
@@ -94,7 +94,8 @@ def _nal_units(content: bytes, length_size: int) -> Iterator[bytes]:
         yield content[start:].rstrip(b"\0")
 
 
-def _is_slice(codec: str, unit: bytes) -> bool:
+def is_slice(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit holds a part of a picture."""
     if not unit:
         return False
     return 1 <= unit[0] & 31 <= 5 if codec == "h264" else unit[0] >> 1 & 63 < 32

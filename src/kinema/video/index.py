@@ -65,7 +65,7 @@ class PacketIndex:
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
-        has_gaps: whether the demuxer finds something wrong before a packet other than the file's end.
+        gaps: (G,) int64 packets at which the demuxer finds something missing or repeated, but for the file's end.
         has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
         is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
         order: how sure it is which packet each frame comes from.
@@ -87,7 +87,7 @@ class PacketIndex:
     shown_seconds: float | None
     num_missing: int = 0
     lasting: tuple[Lasting, ...] = ()
-    has_gaps: bool = False
+    gaps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     has_jumps: bool = False
     order: Order = Order.CERTAIN
     is_cut_open: bool = False
@@ -163,7 +163,7 @@ class PacketIndex:
             shown_seconds=self.shown_seconds,
             num_missing=self.num_missing,
             lasting=self.lasting,
-            has_gaps=self.has_gaps,
+            gaps=self.gaps,
             has_jumps=self.has_jumps,
             is_second_field=is_second_field,
             order_is=order,
@@ -189,7 +189,7 @@ class _Walk:
     is_cut_off: list[bool] | None = None
     is_cut_open: bool = False  # see PacketIndex
     starts_right: bool = True  # pictures are right from the first key frame on
-    has_gaps: bool = False
+    gaps: list[int] = field(default_factory=list)
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
@@ -200,7 +200,7 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
-        self.has_gaps = self.has_gaps or True in [packet.is_corrupt for packet in packets]
+        self.gaps += [start + place for place, packet in enumerate(packets) if packet.is_corrupt]
         side_data = side_data_of(packets)
         for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
@@ -323,7 +323,7 @@ def scan_packets(
         shown_seconds=_shown_seconds(walk, base),
         num_missing=num_missing,
         lasting=codec.lasting.result(),
-        has_gaps=walk.has_gaps,
+        gaps=np.asarray(walk.gaps, np.int64),
         has_jumps=bool(jumps),
         order_is=how if starts_clearly else Order.UNKNOWN,
         is_cut_open=walk.is_cut_open,
@@ -448,7 +448,7 @@ def _arranged(
     shown_seconds: float | None,
     num_missing: int,
     lasting: tuple[Lasting, ...] = (),
-    has_gaps: bool = False,
+    gaps: np.ndarray,
     has_jumps: bool = False,
     is_second_field: Sequence[bool] | np.ndarray | None = None,
     order_is: Order = Order.CERTAIN,
@@ -482,7 +482,7 @@ def _arranged(
         shown_seconds=shown_seconds,
         num_missing=num_missing,
         lasting=lasting,
-        has_gaps=has_gaps,
+        gaps=gaps,
         has_jumps=has_jumps,
         is_second_field=np.zeros(num_packets, bool) if is_second_field is None else np.asarray(is_second_field, bool),
         order=order_is,

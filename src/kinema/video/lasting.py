@@ -58,18 +58,19 @@ class Lasting:
     def started(self, packet: Packet) -> Packet:
         """`packet`, or a copy of it, with all that a decoder needs that starts at it."""
         if self.prefix:
-            packet = _with_prefix(packet, self.prefix)
+            packet = replaced(packet, self.prefix + bytes(packet))
         self.attach_side_data(packet)
         return packet
 
 
-def _with_prefix(packet: Packet, prefix: bytes) -> Packet:
-    longer = Packet(prefix + bytes(packet))
-    longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
-    longer.time_base, longer.is_keyframe = packet.time_base, packet.is_keyframe
+def replaced(packet: Packet, content: bytes) -> Packet:
+    """A copy of `packet` that holds `content`."""
+    new = Packet(content)
+    new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
+    new.time_base, new.is_keyframe = packet.time_base, packet.is_keyframe
     for data in packet.iter_sidedata():
-        longer.set_sidedata(data, move=True)
-    return longer
+        new.set_sidedata(data, move=True)
+    return new
 
 
 def side_data_of(packets: Sequence[Packet]) -> dict[int, list[SideData]]:
