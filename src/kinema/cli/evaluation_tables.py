@@ -144,7 +144,7 @@ def _doubts_of_size(evaluation: "Evaluation") -> list[str]:
     interval = evaluation.intervals["top1"]
     if interval.num_sources < min(interval.num_clips, FEW_CLIPS):
         return [
-            f"The {interval.num_clips} clips come from {interval.num_sources} source videos, by which the interval is reckoned: "
+            f"The {interval.num_clips} clips come from {_videos(interval.num_sources)}, by which the interval is reckoned: "
             "clips of one video are right or wrong together."
         ]
     if interval.num_clips < FEW_CLIPS:
@@ -152,6 +152,10 @@ def _doubts_of_size(evaluation: "Evaluation") -> list[str]:
             f"{interval.num_clips} clips are few: on other clips of this kind the accuracy may be anywhere in the interval."
         ]
     return []
+
+
+def _videos(count: int) -> str:
+    return "one source video" if count == 1 else f"{count} source videos"
 
 
 def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:

@@ -62,6 +62,8 @@ def test(
     """Evaluate a recognizer on labelled clips, sampled and prepared as in its training: numbers, classes, confusions, wrong clips."""
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
+    if csv is not None and csv.is_dir():
+        raise typer.BadParameter(f"{csv} is a folder: name a file", param_hint="--csv")
     from kinema.engine import show_on_console
     from kinema.engine.loops import scalars
     from kinema.errors import AnnotationError

@@ -91,3 +91,13 @@ def test_a_clip_that_is_not_there_has_a_hint(tmp_path: Path, line: str, message:
     (tmp_path / "list.txt").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(AnnotationError, match=message):
         find_splits(tmp_path / "list.txt")
+
+
+def test_folders_of_models_are_no_annotations(tmp_path):
+    (tmp_path / "work" / "checkpoints" / "epoch_0001").mkdir(parents=True)
+    (tmp_path / "work" / "checkpoints" / "epoch_0001" / "model.safetensors").touch()
+    (tmp_path / "work" / "checkpoints" / "last").write_text("epoch_0001\n")
+    with pytest.raises(AnnotationError, match="work: is a work folder of `kinema train`, expected a list of clips"):
+        find_splits(tmp_path / "work")
+    with pytest.raises(AnnotationError, match="epoch_0001: is a checkpoint of a model, expected a list of clips"):
+        find_splits(tmp_path / "work" / "checkpoints" / "epoch_0001")

@@ -39,12 +39,14 @@ def test_aggregated_events_of_boris(tmp_path):
         *(tmp_path / "obs.tsv", header),
         ["o1", "/home/somebody/videos/cat.mp4", "60", "25", "cat", "groom", "x", "STATE", "1.5", "4.25", "2.75", ""],
         ["o1", "/home/somebody/videos/cat.mp4", "60", "25", "cat", "walk", "", "STATE", "5", "9.000", "4", ""],
+        ["o1", "/home/somebody/videos/cat.mp4", "60", "25", "cat", "blink", "", "POINT", "6", "6", "NA", ""],
     )
     annotations = read_csv(file)
     video = str(tmp_path / "cat.mp4")
     assert clips_of(annotations) == [(video, "groom", 1.5, 4.25), (video, "walk", 5, 9)]
     assert annotations.clip_unit == "seconds"
     assert any("found by their names" in note for note in annotations.notes)
+    assert any("1 events are points in time" in note for note in annotations.notes)
     assert read_split(file).annotations.paths[0] == video
 
 

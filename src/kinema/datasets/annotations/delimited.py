@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kinema.datasets.annotations.events import find_events, is_status, paired_events
+from kinema.datasets.annotations.events import find_events, is_status, paired_events, without_points
 from kinema.datasets.annotations.headings import read_heading
 from kinema.datasets.annotations.layout import LOOKED_FOR
 from kinema.datasets.annotations.lines import check_utf8, read_text_bytes
@@ -73,6 +73,8 @@ def read_csv(
             rows = paired_events(rows, events, names.get("path"), names["label"], source)
             found = TableColumns({**names, "start_seconds": "start", "end_seconds": "end"})
             events.notes = notes
+    if "start_seconds" in found.names:
+        rows = without_points(rows, header, notes)
     only_video = None
     if "path" not in found.names:
         is_of_parts = {"label", "start_seconds"} <= set(found.names)

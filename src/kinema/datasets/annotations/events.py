@@ -47,6 +47,26 @@ def find_events(header: Sequence[str]) -> EventTable | None:
     return EventTable(status.text, time.text, 1.0 if time.seconds is None else time.seconds, who)
 
 
+def without_points(
+    rows: Iterable[tuple[int, dict[str, Any]]], header: Sequence[str], notes: list[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows without those that a column of their kind calls points in time; `notes` says how many, when all were read."""
+    heads = [read_heading(text) for text in header]
+    kind = next((head.text for name in _STATUS_NAMES for head in heads if head.name == name), None)
+    points = 0
+    for line, row in rows:
+        if kind is not None and str(row[kind]).strip().lower() == POINT:
+            points += 1
+        else:
+            yield line, row
+    if points:
+        notes.append(_on_points(points))
+
+
+def _on_points(count: int) -> str:
+    return f"{count} events are points in time, not parts of a video: they are left out"
+
+
 def is_status(value: Any) -> bool:
     """Does a cell say that a behaviour starts, stops or is a point in time?"""
     return str(value).strip().lower() in _STATES
@@ -92,7 +112,7 @@ def paired_events(
         if time > start:
             yield first_line, {**first, "start": start, "end": time}
     if points:
-        table.notes.append(f"{points} events are points in time, not parts of a video: they are left out")
+        table.notes.append(_on_points(points))
     left = sum(map(len, begun.values()))
     if left:
         table.notes.append(f"{left} events start and never stop: they are left out")

@@ -36,11 +36,15 @@ _BY_SUFFIX = {
 
 
 def require_annotations(path: Path) -> None:
-    """Name the usual files that are no annotations: a video, an image, a web page, a pointer of Git LFS.
+    """Name the usual files that are no annotations: a video, an image, a web page, a pointer of Git LFS; and folders of models.
 
     Raises:
-        AnnotationError: the file is one of these. Says what it is.
+        AnnotationError: the file or folder is one of these. Says what it is.
     """
+    if (path / "model.safetensors").is_file():
+        raise AnnotationError(f"{path}: is a checkpoint of a model, {_EXPECTED}")
+    if (path / "checkpoints" / "last").is_file():
+        raise AnnotationError(f"{path}: is a work folder of `kinema train`, {_EXPECTED}")
     if not path.is_file():
         return
     try:
