@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -355,3 +357,28 @@ def test_tensors_go_where_they_are_asked_for(tmp_path: Path) -> None:
     for is_zip in (True, False):
         torch.save({"state_dict": {"a": torch.ones(3)}}, tmp_path / "a.pth", _use_new_zipfile_serialization=is_zip)
         assert read_checkpoint(tmp_path / "a.pth", map_location="meta").state["a"].is_meta
+
+
+def test_names_in_a_file_are_shown_as_text_and_not_at_length(tmp_path: Path) -> None:
+    program = HEAD + b"c\x1b[31m" + b"x" * 5000 + b"\nsystem\n)R."
+    (tmp_path / "a.pth").write_bytes(archive(program))
+    with pytest.raises(CheckpointError, match=r"a\.pth calls \\x1b\[31mxxx") as caught:
+        load_restricted(tmp_path / "a.pth")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
+def test_changed_files_are_refused_or_read_and_do_nothing_else(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("checkpoint_fuzzer.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "0", "20"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    refused, read = map(int, done.stdout.split())
+    assert refused > 50
+    assert read > 5

@@ -32,6 +32,9 @@ from kinema.models.pickles import (
     refused,
 )
 from kinema.models.torch_files import read_legacy, read_zip, storage_type, view
+from kinema.printable import printable
+
+MOST_SHOWN = 500  # characters of a message, of which names in the file may be a part
 
 __all__ = ["Inert", "Unpickled", "first_line", "load_restricted"]
 
@@ -425,7 +428,7 @@ def load_restricted(file: Path, *, map_location: str | torch.device = "cpu") -> 
             else:
                 content = _moved(read_legacy(stream, file_bytes, reader.run), device)
     except CheckpointError as error:
-        raise CheckpointError(f"{file} {_explained(str(error))}") from None
+        raise CheckpointError(f"{file} {_explained(printable(str(error)[:MOST_SHOWN]))}") from None
     except Exception as error:
         # Garbage meets the reader with whatever it stumbles over.
         raise CheckpointError(f"{file} is not a checkpoint: {first_line(error)}") from error
