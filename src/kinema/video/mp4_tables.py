@@ -14,7 +14,7 @@ from typing import NamedTuple
 _CONTAINERS = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"edts", b"mvex", b"moof", b"traf"}
 ) | {b"dinf", b"tref", b"wave"}
-_ON_TOP = frozenset({b"ftyp", b"styp", b"mdat", b"wide", b"free", b"skip"})
+_ON_TOP = frozenset({b"ftyp", b"styp", b"mdat", b"wide", b"free", b"skip", b"sidx", b"mfra"})
 _SAMPLES_A_CHUNK = 512  # of raw sound; FFmpeg makes an entry of 160 to 1024
 _MANY = 100_000  # samples, from which on a look at the kind of track is worth it
 _TABLES = frozenset({b"stsd", b"stsz", b"stz2", b"trun"})
@@ -38,7 +38,7 @@ class Mp4Claims:
         num_video_tracks: those of pictures.
         longest: entries of the longest track.
         total: entries of all tracks.
-        end: where the last box ends that starts inside of the file, bytes; beyond the file's end, the file was cut short.
+        end: where the last known box ends that starts inside of the file, bytes; beyond the file's end, the file was cut short.
     """
 
     num_tracks: int = 0
@@ -77,7 +77,8 @@ def read_claims(read_at: ReadAt, num_bytes: int) -> Mp4Claims | None:
         box = _first_box(read_at(place, 16), place, num_bytes) if place < num_bytes else None
         if box is None:
             break
-        claims.end = box.end
+        if box.kind in _ON_TOP or box.kind in _CONTAINERS:
+            claims.end = box.end  # others may be no boxes
         is_mp4 = is_mp4 or box.kind in _ON_TOP
         if box.kind in _CONTAINERS or box.kind in _TABLES:
             is_mp4 = True

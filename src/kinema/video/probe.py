@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from kinema.video.limits import VideoLimits
 from kinema.video.reader import VideoReader
 from kinema.video.source import VideoSource, open_video, source_name
+from kinema.video.truncation import breaks_off
 
 # Containers round times to milliseconds; a frame that is further off was meant to be.
 SAME_TIME_SECONDS = 0.002
@@ -63,7 +64,7 @@ class VideoFacts:
         keyframe_spacing_mean: frames from one to the next, on average.
         keyframe_spacing_max: frames at the widest.
         frames_before_random: how many frames must be decoded first to reach a random frame, on average.
-        damage: what is wrong; None when every frame can be decoded, or that was not tried.
+        damage: what is wrong; None when every frame can be decoded, or that was not tried, and the file does not break off.
         was_decoded: whether it was tried.
     """
 
@@ -112,9 +113,13 @@ def probe_video(source: VideoSource, *, decode: bool = True, limits: VideoLimits
         num_frames = len(reader)
         keys = reader.index.key_frames
         timestamps = reader.timestamps_seconds
-        damage = reader.find_damage() if decode else None
+        error = reader.find_damage() if decode else None
+        damage = None if error is None else str(error)
         width, height, rotation_degrees = reader.width, reader.height, reader.rotation_degrees
         fps, duration_seconds = reader.fps, reader.duration_seconds
+    reason = breaks_off(source) if damage is None else None
+    if reason is not None:
+        damage = f"{source_name(source)}: the file breaks off: {reason}"
     spacing = np.diff(
         np.unique([0, *keys, num_frames])
     )  # frames before the first key frame hang on one that is not shown
@@ -149,7 +154,7 @@ def probe_video(source: VideoSource, *, decode: bool = True, limits: VideoLimits
             keyframe_spacing_mean=float(np.mean(spacing)),
             keyframe_spacing_max=int(np.max(spacing)),
             frames_before_random=float(np.sum(spacing * (spacing - 1) / 2) / num_frames),
-            damage=None if damage is None else str(damage),
+            damage=damage,
             was_decoded=decode,
         )
 

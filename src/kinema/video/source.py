@@ -8,6 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -118,17 +119,14 @@ def _target(source: VideoSource, watch: Watch) -> _Target:
     if isinstance(source, (str, Path)):
         path = path_of(source)
         _check_file(path, name)
-        return _Target(
-            f"file:{path}", "file", _look_into_file(path, watch)
-        )  # without the prefix "a:b.mp4" is a protocol a
+        return _Target(f"file:{path}", "file", _look(source, watch))  # without the prefix "a:b.mp4" is a protocol a
     if isinstance(source, bytes):
         if not source:
             raise VideoError(f"{name}: is empty (0 bytes)")
-        head = _look(lambda place, count: source[place : place + count], len(source), watch)
-        return _Target(io.BytesIO(source), None, head)
+        return _Target(io.BytesIO(source), None, _look(source, watch))
     if not (hasattr(source, "read") and hasattr(source, "seek")):
         raise TypeError(f"a video must be a path, bytes or a seekable binary file object, got {type(source).__name__}")
-    head = _look_into_object(source, watch)
+    head = _look(source, watch)
     source.seek(0)
     return _Target(source, None, head)
 
@@ -195,23 +193,37 @@ def _hint_of(text: str) -> str | None:
 # ---- a look before FFmpeg's
 
 
-def _look_into_file(path: str, watch: Watch) -> bytes:
-    if not hasattr(os, "pread"):
-        with Path(path).open("rb") as file:
-            return _look_into_object(file, watch)
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise VideoError(f"{watch.name}: {why_absent(path, error)}") from None
-    try:
-        return _look(lambda place, count: os.pread(handle, count, place), os.fstat(handle).st_size, watch)
-    except OSError as error:
-        raise VideoError(f"{watch.name}: cannot be read: {reason_of(error)}") from None
-    finally:
-        os.close(handle)
+@contextmanager
+def bytes_of(source: VideoSource) -> Iterator[tuple[ReadAt, int] | None]:
+    """A function that reads from a place on in what holds a video, and the number of bytes there; None for an address.
+
+    Raises:
+        VideoError: a file cannot be read.
+        TypeError: a file object is not binary.
+    """
+    if isinstance(source, bytes):
+        content = source
+        yield lambda place, count: content[place : place + count], len(content)
+    elif isinstance(source, (str, Path)):
+        if is_address(source):
+            yield None
+            return
+        name = source_name(source)
+        try:
+            file = Path(path_of(source)).open("rb", buffering=0)  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise VideoError(f"{name}: {why_absent(source, error)}") from None
+        with file:
+            if hasattr(os, "pread"):
+                handle = file.fileno()
+                yield lambda place, count: os.pread(handle, count, place), os.fstat(handle).st_size
+            else:
+                yield _reading(file), file.seek(0, os.SEEK_END)
+    else:
+        yield _reading(source), source.seek(0, os.SEEK_END) or 0
 
 
-def _look_into_object(file: BinaryIO, watch: Watch) -> bytes:
+def _reading(file: BinaryIO | io.RawIOBase) -> ReadAt:
     def read_at(place: int, count: int) -> bytes:
         file.seek(place)
         content = file.read(count)
@@ -219,15 +231,21 @@ def _look_into_object(file: BinaryIO, watch: Watch) -> bytes:
             raise TypeError("a video must be a binary file object: open it with mode 'rb'")
         return content
 
-    return _look(read_at, file.seek(0, os.SEEK_END) or 0, watch)
+    return read_at
 
 
-def _look(read_at: ReadAt, num_bytes: int, watch: Watch) -> bytes:
+def _look(source: VideoSource, watch: Watch) -> bytes:
     """Hold what the headers claim to the limits, before FFmpeg allocates for it. The first bytes of the file."""
-    head = read_at(0, HEAD_BYTES)
+    with bytes_of(source) as opened:
+        assert opened is not None
+        read_at, num_bytes = opened
+        try:
+            head = read_at(0, HEAD_BYTES)
+            claims = read_claims(read_at, num_bytes)
+        except OSError as error:
+            raise VideoError(f"{watch.name}: cannot be read: {reason_of(error)}") from error
     if head.startswith(b"GIF8") and len(head) >= 10:
         watch.check_size(*struct.unpack_from("<HH", head, 6))
-    claims = read_claims(read_at, num_bytes)
     if claims is None:
         return head
     watch.check_streams(claims.num_tracks, claims.num_video_tracks)

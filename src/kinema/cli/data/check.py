@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +19,20 @@ from kinema.progress import ProgressBar
 
 _GOOD_FRAMES = re.compile(r"(?:(?P<count>\d+) are|none is) good$")
 
-DEFAULT_TIMEOUT_SECONDS = 3600.0
+# A file gets this long, and so much longer for each of its megabytes: a small one that takes an hour is a trap.
+_TIMEOUT_SECONDS, _TIMEOUT_SECONDS_PER_MEGABYTE = 300.0, 5.0
 
 DataWorkers = Annotated[
     int | None, typer.Option("--workers", help="Processes that read videos; default: one a core.", min=1)
 ]
 Timeout = Annotated[
-    float, typer.Option(metavar="SECONDS", help="Give up on a video that takes longer than this.", min=0.001)
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Give up on a video that takes longer than this. [default: 300, and 5 for each megabyte]",
+        min=0.001,
+        show_default=False,
+    ),
 ]
 
 
@@ -57,7 +65,7 @@ def check(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the paths of the bad files here, one a line.")] = None,
     workers: DataWorkers = None,
-    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
     """Decode every frame of every video and list the bad ones; the exit status is 1 when there are any."""
@@ -65,7 +73,8 @@ def check(
 
     paths = find_sources(source).paths
     try:
-        problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=timeout)
+        limit = timeout or usual_timeout
+        problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=limit)
     except KeyboardInterrupt:
         print_note("stopped before all videos were checked")
         raise typer.Exit(130) from None
@@ -85,7 +94,11 @@ def check(
 
 
 def find_problems(
-    paths: list[Path], *, fast: bool, num_workers: int, timeout_seconds: float | None = None
+    paths: list[Path],
+    *,
+    fast: bool,
+    num_workers: int,
+    timeout_seconds: float | Callable[[Path], float] | None = None,
 ) -> list[Problem]:
     """Check videos in other processes; what crashes or hangs there becomes a problem of its file.
 
@@ -93,7 +106,7 @@ def find_problems(
         paths: the files.
         fast: read packets only.
         num_workers: processes.
-        timeout_seconds: limit for one file.
+        timeout_seconds: limit for one file, or what gives it.
 
     Returns:
         The problems, in the order of the files.
@@ -113,9 +126,18 @@ def find_problems(
     return [found[path] for path in paths if path in found]
 
 
+def usual_timeout(path: Path) -> float:
+    """Seconds for one file when nobody says."""
+    try:
+        return _TIMEOUT_SECONDS + _TIMEOUT_SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6
+    except OSError:
+        return _TIMEOUT_SECONDS
+
+
 def problem_of(path: Path, *, fast: bool) -> Problem | None:
     """What is wrong with one video; None when nothing is."""
     from kinema.video import VideoReader
+    from kinema.video.truncation import breaks_off
 
     num_frames = None
     try:
@@ -125,6 +147,9 @@ def problem_of(path: Path, *, fast: bool) -> Problem | None:
                 num_good = num_frames - reader.index.num_missing
                 return Problem(str(path), "the file breaks off", num_good, num_frames)
             damage = None if fast else reader.find_damage()
+        reason = breaks_off(path) if damage is None else None
+        if reason is not None:
+            return Problem(str(path), f"the file breaks off: {reason}", num_frames)
     except VideoError as error:
         damage = error
     if damage is None:
@@ -142,5 +167,5 @@ def _num_good(damage: VideoError) -> int | None:
 
 def _good_of_all(problem: Problem) -> str:
     if problem.num_frames is None:
-        return ""
+        return "" if problem.num_good is None else str(problem.num_good)
     return f"{'?' if problem.num_good is None else problem.num_good} of {problem.num_frames}"

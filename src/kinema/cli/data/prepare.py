@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli.data.check import DEFAULT_TIMEOUT_SECONDS, DataWorkers, Timeout
+from kinema.cli.data.check import DataWorkers, Timeout, usual_timeout
 from kinema.cli.data.ledger import Entry, Ledger
 from kinema.cli.data.sources import Sources, absolute_path, find_sources
 from kinema.cli.data.workers import Failure, available_cores, run_isolated
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NUM_MEASURED = 3
 # Goes up when the encoder's own settings change, so that files of before are made anew.
+_ENCODING_TAKES = 5  # times as long as decoding, for the limit of time
 _ENCODING = 1
 
 
@@ -77,7 +78,7 @@ def prepare(
         bool, typer.Option("--keep-good", help="Of a damaged video keep the frames that can be decoded.")
     ] = False,
     workers: DataWorkers = None,
-    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
     """Re-encode videos as small H.264 files whose frames at random places are cheap to read.
@@ -133,7 +134,7 @@ def _check_parts(sources: Sources, fps: float | None) -> None:
 
 
 def _run(
-    sources: Sources, ledger: Ledger, settings: "TranscodeSettings", num_workers: int, timeout_seconds: float
+    sources: Sources, ledger: Ledger, settings: "TranscodeSettings", num_workers: int, timeout_seconds: float | None
 ) -> tuple[dict[Path, Entry], list[Failed], int]:
     """Prepare what is not done yet: entries by path of the source, failures, and how many were done before."""
     keep_good = settings.keep_good
@@ -151,7 +152,8 @@ def _run(
     failures: dict[Path, Failed] = {}
     bar = ProgressBar(len(jobs), start=bool(jobs))
     try:
-        outcomes = run_isolated(prepare_one, list(jobs), num_workers=num_workers, timeout_seconds=timeout_seconds)
+        limit = timeout_seconds or (lambda job: _ENCODING_TAKES * usual_timeout(job.source))
+        outcomes = run_isolated(prepare_one, list(jobs), num_workers=num_workers, timeout_seconds=limit)
         with contextlib.closing(outcomes):
             for outcome in outcomes:
                 path = jobs[outcome.task]

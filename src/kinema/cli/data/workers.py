@@ -47,7 +47,7 @@ def run_isolated(
     tasks: Sequence[Task],
     *,
     num_workers: int,
-    timeout_seconds: float | None = None,
+    timeout_seconds: float | Callable[[Task], float] | None = None,
 ) -> Generator[Outcome[Task, Result]]:
     """Call `function` on every task in other processes.
 
@@ -59,7 +59,7 @@ def run_isolated(
         function: importable, for the processes are started afresh; its results must be picklable.
         tasks: picklable.
         num_workers: processes at a time.
-        timeout_seconds: limit for one task; None: no limit.
+        timeout_seconds: limit for one task, or what gives it; None: no limit.
 
     Yields:
         Outcomes in the order of their completion.
@@ -69,7 +69,7 @@ def run_isolated(
     """
     if num_workers < 1:
         raise ValueError(f"need at least 1 worker, got {num_workers}")
-    if timeout_seconds is not None and timeout_seconds <= 0:
+    if isinstance(timeout_seconds, (int, float)) and timeout_seconds <= 0:
         raise ValueError(f"the time limit must be positive, got {timeout_seconds} seconds")
     waiting = iter(tasks)
     workers: list[_Worker] = []
@@ -77,16 +77,16 @@ def run_isolated(
         for _ in range(min(num_workers, len(tasks))):
             workers.append(_Worker(function))
         while workers:
-            _wait_for_any(workers, timeout_seconds)
+            _wait_for_any(workers)
             for place in reversed(range(len(workers))):
                 worker = workers[place]
-                outcome = worker.collect(timeout_seconds)
+                outcome = worker.collect()
                 if outcome is not None:
                     yield outcome
                 if not worker.is_usable:
                     worker.kill()
                     workers[place] = worker = _Worker(function)
-                if worker.is_ready and worker.task is None and not worker.give(waiting):
+                if worker.is_ready and worker.task is None and not worker.give(waiting, timeout_seconds):
                     worker.kill()
                     del workers[place]
     finally:
@@ -110,23 +110,28 @@ class _Worker:
         self.is_ready = False
         self.is_usable = True
         self._started_at = 0.0
+        self._timeout_seconds: float | None = None
 
-    def give(self, waiting: Iterator[Any]) -> bool:
+    def give(self, waiting: Iterator[Any], timeout_seconds: float | Callable[[Any], float] | None) -> bool:
         """Send the next task; False when there is none left."""
         task = next(waiting, _NOTHING)
         if task is _NOTHING:
             return False
         self.task = task
+        self._timeout_seconds = timeout_seconds(task) if callable(timeout_seconds) else timeout_seconds
         self._started_at = time.monotonic()
         # A process that has just died is noticed by `collect`, as one that dies later.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(task)
         return True
 
-    def seconds_left(self, timeout_seconds: float) -> float:
-        return max(self._started_at + timeout_seconds - time.monotonic(), 0.0)
+    def seconds_left(self) -> float | None:
+        """For the task; None when it has no limit."""
+        if self._timeout_seconds is None:
+            return None
+        return max(self._started_at + self._timeout_seconds - time.monotonic(), 0.0)
 
-    def collect(self, timeout_seconds: float | None) -> Outcome | None:
+    def collect(self) -> Outcome | None:
         """The outcome of the task, when there is one."""
         if self.connection.poll():
             try:
@@ -137,8 +142,8 @@ class _Worker:
                 self.is_ready = True
                 return None
             return self._finish(message)
-        if self.task is not None and timeout_seconds is not None and self.seconds_left(timeout_seconds) == 0:
-            return self._fail(f"took more than {timeout_seconds:g} s")
+        if self.task is not None and self.seconds_left() == 0:
+            return self._fail(f"took more than {self._timeout_seconds:g} s")
         return None
 
     def _finish(self, result: Any) -> Outcome:
@@ -166,13 +171,10 @@ class _Worker:
         self.connection.close()
 
 
-def _wait_for_any(workers: Sequence[_Worker], timeout_seconds: float | None) -> None:
+def _wait_for_any(workers: Sequence[_Worker]) -> None:
     """Wait until a worker has something to say, or has no time left."""
-    busy = [worker for worker in workers if worker.task is not None]
-    limit = None
-    if timeout_seconds is not None and busy:
-        limit = min(worker.seconds_left(timeout_seconds) for worker in busy)
-    wait([worker.connection for worker in workers], limit)
+    left = [worker.seconds_left() for worker in workers if worker.task is not None]
+    wait([worker.connection for worker in workers], min((one for one in left if one is not None), default=None))
 
 
 @contextlib.contextmanager
