@@ -23,7 +23,7 @@ from kinema.video.bitstream import (
 )
 from kinema.video.clock import NO_TIME, continue_clock, find_jumps
 from kinema.video.headers import CODECS_WITH_HEADERS
-from kinema.video.lasting import Lasting, LastingNotes, side_data_of
+from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, Lasting, LastingNotes, side_data_of
 from kinema.video.limits import Watch
 from kinema.video.order import Order, order_by_headers, order_by_pictures, order_by_time
 from kinema.video.slice_headers import H264Headers, SliceHeader, slice_headers
@@ -65,7 +65,7 @@ class PacketIndex:
         shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
-        gaps: (G,) int64 packets at which the demuxer finds something missing or repeated, but for the file's end.
+        gaps: (G,) int64 packets of a transport stream at which the demuxer finds something missing or repeated.
         has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
         is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
         order: how sure it is which packet each frame comes from.
@@ -200,11 +200,14 @@ class _Walk:
         self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
         self.sizes += [packet.size for packet in packets]
         self.durations += [packet.duration or 0 for packet in packets]
-        self.gaps += [start + place for place, packet in enumerate(packets) if packet.is_corrupt]
-        side_data = side_data_of(packets)
-        for place in [place for place, is_key in enumerate(keys) if is_key or place in side_data]:
+        if codec.counts_pieces:
+            self.gaps += [start + place for place, packet in enumerate(packets) if packet.is_corrupt]
+        side_data = side_data_of(packets) if codec.keeps_side_data else {}
+        places = [place for place, is_key in enumerate(keys) if is_key]
+        for place in sorted({*places, *side_data}) if side_data else places:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
-            codec.lasting.note(start + place, side_data.get(place, ()), content)
+            if content is not None or place in side_data:
+                codec.lasting.note(start + place, side_data.get(place, ()), content)
             if keys[place] and codec.can_start_at(content or b""):
                 self.entries.append(start + place)
             if content is not None and isinstance(codec.slices, H264Headers) and not codec.slices.may_hold_fields:
@@ -236,6 +239,8 @@ class _Codec:
         extradata = context.extradata
         self.lasting = LastingNotes(self.name, extradata, context.pix_fmt)
         self.has_headers = self.name in CODECS_WITH_HEADERS
+        self.keeps_side_data = self.name not in CODECS_WITHOUT_SIDE_DATA
+        self.counts_pieces = stream.container.format.name in _READ_IN_PIECES
         self.slices = slice_headers(self.name, extradata)
         self.is_early = early_finder(self.name, self.lasting.length_size)
         self.mpeg4: Mpeg4Pictures | None = None

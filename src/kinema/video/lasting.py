@@ -15,6 +15,11 @@ from kinema.video.headers import Headers, headers_in_extradata, headers_in_packe
 
 # Side data that FFmpeg's decoders remember; of other kinds each packet has its own.
 _KINDS = frozenset({"palette", "new_extradata", "param_change"})
+# Codecs without palettes whose decoders pass such data over, so that a scan need not look for it.
+CODECS_WITHOUT_SIDE_DATA = frozenset(
+    {"mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "theora", "mjpeg", "h263", "flv1", "ffv1", "prores", "dnxhd"}
+    | {"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
+)
 # Decoders that read new extradata; others pass it over, in a decode of the whole too.
 _READS_EXTRADATA = ("h264", "hevc")
 # Decoders work around an error of the x264 versions before this one in 4:4:4, and before the second one in B pictures.

@@ -15,6 +15,9 @@ from kinema.errors import VideoError
 from kinema.video.contexts import new_context
 from kinema.video.index import NO_TIME, PacketIndex, scan_packets
 from kinema.video.index_cache import cache_index, cache_key, cached_index
+from kinema.video.index_cache import (
+    forget_indices as forget_indices,
+)  # beside `_KEPT_BYTES`, for measuring first openings
 from kinema.video.lasting import Lasting
 from kinema.video.limits import Watch
 from kinema.video.order import Order
