@@ -591,3 +591,11 @@ def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
         Config({"names": [{1: "a"}]}).dump(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"a\.txt: a config is written as \.py, \.yaml, \.yml, \.json, not \.txt"):
         Config().dump(tmp_path / "a.txt")
+
+
+def test_a_key_of_another_split_is_no_misspelling() -> None:
+    config = Config(dict(train_dataloader=dict(batch_size=1), val_dataloader=dict(batch_size=1)))
+    config.merge_from_dict({"test_dataloader.batch_size": 2, "val_cfg.x": 1, "train_dataloader.batch_size": 3})
+    assert (config.test_dataloader, config.val_cfg) == ({"batch_size": 2}, {"x": 1})
+    with pytest.raises(ConfigError, match=r"no key 'tset_dataloader' \(did you mean"):
+        config.merge_from_dict({"tset_dataloader.batch_size": 2})

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kinema.engine import OptimWrapper, build_optim_wrapper
-from kinema.errors import PartArgumentError, RegistryError
+from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.registry import OPTIMIZERS
 
 
@@ -123,3 +123,22 @@ def test_a_step_by_hand_equals_update_params():
                 wrapper.step()
         weights.append(model.weight.detach().clone())
     assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (dict(type="SGD", lr="abc"), r"optim_wrapper\.optimizer: SGD takes no such values: .*; got lr='abc'"),
+        (
+            dict(type="SGD", lr=-1.0),
+            r"optim_wrapper\.optimizer: SGD takes no such values: Invalid learning rate: -1\.0; got lr=-1\.0",
+        ),
+        (
+            dict(type="AdamW", lr=0.1, betas=3),
+            r"optim_wrapper\.optimizer: AdamW takes no such values: .*; got lr=0\.1, betas=3",
+        ),
+    ],
+)
+def test_a_value_that_an_optimizer_does_not_take_is_named(optimizer, message):
+    with pytest.raises(ConfigError, match=message):
+        build_optim_wrapper(nn.Linear(2, 2), dict(optimizer=optimizer))

@@ -9,6 +9,7 @@ from kinema.errors import ConfigError
 from kinema.registry import nearest
 
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_SPLITS = ("train", "val", "test")
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
 
@@ -123,10 +124,16 @@ def _child(place: Any, part: str, key: str, way: list[str]) -> Any:
         return place[_index(place, part, key)]
     if not isinstance(place, dict):
         raise _no_keys(key, way, place)
-    if part not in place and nearest(part, map(str, place)):
+    if part not in place and nearest(part, map(str, place)) and not _names_another_split(part, place):
         under = f" under {'.'.join(way)}" if way else ""
         raise ConfigError(f"cannot set {key}: the config has {unknown_key(part, place)}{under}")
     return place.get(part)
+
+
+def _names_another_split(part: str, place: dict[Any, Any]) -> bool:
+    """Is this a key of another split than one that is there, as `test_dataloader` beside `val_dataloader`? That is no misspelling."""
+    split, underscore, rest = part.partition("_")
+    return split in _SPLITS and bool(underscore) and any(f"{other}_{rest}" in place for other in _SPLITS)
 
 
 def _index(place: list[Any], part: str, key: str) -> int:

@@ -1,7 +1,7 @@
 """Optimizers: torch's by name, and the wrapper that accumulates and clips gradients."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kinema.errors import ConfigError, KinemaError
 from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
 
 for _name, _optimizer in vars(torch.optim).items():
@@ -141,7 +142,7 @@ def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
             wrapper that is built already.
 
     Raises:
-        ConfigError: no such optimizer, or no such keyword.
+        ConfigError: no such optimizer or keyword, or a value that it does not take.
     """
     if isinstance(cfg, OptimWrapper):
         return cfg
@@ -151,6 +152,18 @@ def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
     optimizer = keywords.pop("optimizer", None)
     if isinstance(optimizer, Mapping):
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = OPTIMIZERS.build(optimizer, default_args={"params": parameters})
+        optimizer = _build_optimizer(optimizer, parameters)
     keywords.setdefault("type", "OptimWrapper")
     return OPTIM_WRAPPERS.build(keywords, default_args={"optimizer": optimizer})
+
+
+def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[nn.Parameter]) -> Any:
+    try:
+        return OPTIMIZERS.build(cfg, default_args={"params": parameters})
+    except (TypeError, ValueError) as error:
+        if isinstance(error, KinemaError) or not parameters:
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in cfg.items() if key != "type")
+        raise ConfigError(
+            f"optim_wrapper.optimizer: {cfg.get('type')} takes no such values: {error}; got {given}"
+        ) from error

@@ -88,3 +88,18 @@ def test_the_names_are_where_decord_has_them() -> None:
     assert decord.cpu(0) == ("cpu", 0)
     decord.bridge.set_bridge("native")
     assert issubclass(decord.DECORDError, VideoError)
+
+
+def test_key_frames_and_times_of_frames_are_told(make_video: Callable[..., Path]) -> None:
+    options = {"x264-params": "bframes=0:keyint=5:scenecut=0"}
+    reader = VideoReader(str(make_video(num_frames=12, options=options)))
+    assert reader.get_key_indices() == [0, 5, 10]
+    times = reader.get_frame_timestamp(range(12))
+    assert (times.shape, times.dtype) == ((12, 2), np.float32)
+    np.testing.assert_allclose(times[:, 0], np.arange(12) / 10, atol=1e-6)
+    np.testing.assert_allclose(times[:, 1], np.arange(1, 13) / 10, atol=1e-6)
+    np.testing.assert_allclose(reader.get_frame_timestamp(3), [0.3, 0.4], atol=1e-6)
+    np.testing.assert_array_equal(reader.get_frame_timestamp(slice(2, 4)), times[2:4])
+    np.testing.assert_array_equal(reader.get_frame_timestamp([-1, 0]), times[[-1, 0]])
+    with pytest.raises(IndexError):
+        reader.get_frame_timestamp(12)

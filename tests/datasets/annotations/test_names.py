@@ -53,7 +53,7 @@ def test_a_class_name_of_two_lines_is_an_error(tmp_path: Path, name: str) -> Non
 def test_other_names_that_are_none_are_errors(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="x: a class has the name '  ': expected some text"):
         check_class_names(["  "], "x")
-    with pytest.raises(AnnotationError, match=r"x: the name of the class '\\udcb6' is not UTF-8: rename it"):
+    with pytest.raises(AnnotationError, match=r"x: the name of the class '\\xb6' is not UTF-8: rename it"):
         check_class_names(["\udcb6"], "x")
     (tmp_path / "classes.txt").write_bytes(b"a\nb\xe9\n")
     with pytest.raises(AnnotationError, match=r"classes\.txt:2: expected names of classes in UTF-8"):
@@ -163,3 +163,17 @@ def test_lists_in_another_encoding_are_still_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"c\xe9" + b"x" * 5000 + b".mp4 1\n")
     with pytest.raises(AnnotationError, match=r"a\.txt:1: .* bytes that are no UTF-8"):
         read_list(tmp_path / "a.txt")
+
+
+@posix
+def test_pipes_in_the_place_of_annotations_are_named(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.csv", "a.json", "a.jsonl", "a.xml", "classes.txt"):
+        os.mkfifo(tmp_path / name)
+    for name in ("a.txt", "a.csv", "a.json", "a.jsonl", "a.xml"):
+        with pytest.raises(
+            AnnotationError, match=rf"{name}: the annotation file cannot be read: is a pipe, expected a regular file"
+        ):
+            find_splits(tmp_path / name)
+    (tmp_path / "b.txt").write_text("x.mp4 0\n")
+    with pytest.raises(AnnotationError, match=r"classes\.txt: cannot be read: is a pipe, expected a regular file"):
+        read_annotations(tmp_path / "b.txt")

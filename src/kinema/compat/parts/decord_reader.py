@@ -150,3 +150,27 @@ class VideoReader:
     def get_avg_fps(self) -> float:
         """Frames a second, on average."""
         return float(self._reader.fps)
+
+    def get_key_indices(self) -> list[int]:
+        """The frames at which decoding can start, ascending."""
+        index = self._reader.index
+        frames = index.frame_of_packet[index.entries]
+        return sorted(set(frames[frames >= 0].tolist()))
+
+    def get_frame_timestamp(self, idx: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """When frames are shown, from and until, in seconds of the file's clock.
+
+        Args:
+            idx: a frame, or several; negative ones count from the end.
+
+        Returns:
+            (2,) float32 of one frame, (N, 2) of several.
+
+        Raises:
+            IndexError: a frame is outside of the video.
+        """
+        starts = self._reader.timestamps_seconds
+        usual = 1 / self._reader.fps if self._reader.fps else 0.0
+        ends = np.append(starts[1:], starts[-1:] + usual)
+        frames = range(*idx.indices(len(self))) if isinstance(idx, slice) else idx
+        return np.stack([starts, ends], axis=1).astype(np.float32)[np.asarray(frames, dtype=np.int64)]

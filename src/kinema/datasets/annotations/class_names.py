@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kinema.errors import AnnotationError
 from kinema.files import read_text, write_text
-from kinema.printable import breaks_lines
+from kinema.printable import breaks_lines, printable
 
 
 def check_class_names(names: Iterable[str], place: str) -> None:
@@ -28,7 +28,9 @@ def check_class_names(names: Iterable[str], place: str) -> None:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise AnnotationError(f"{place}: the name of the class {name!r} is not UTF-8: rename it") from None
+            raise AnnotationError(
+                f"{place}: the name of the class '{printable(name)}' is not UTF-8: rename it"
+            ) from None
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

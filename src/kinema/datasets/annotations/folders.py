@@ -10,7 +10,7 @@ from kinema.datasets.annotations.mistaken import IMAGE_SUFFIXES
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.walking import find_videos, folder_id, holds_videos, notes_on_skipped
 from kinema.errors import AnnotationError
-from kinema.printable import breaks_lines
+from kinema.printable import breaks_lines, printable
 from kinema.video.suffixes import has_video_suffix
 
 
@@ -170,7 +170,7 @@ def _class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
             name.encode()
         except UnicodeEncodeError:
             raise AnnotationError(
-                f"{root}: the name of the folder {folder!r} is not UTF-8: rename it "
+                f"{root}: the name of the folder '{printable(folder)}' is not UTF-8: rename it "
                 "(such as with `convmv -f gbk -t utf8 -r --notest FOLDER` for names of a Chinese Windows)"
             ) from None
         if folder_of.setdefault(name, folder) != folder:

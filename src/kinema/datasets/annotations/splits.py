@@ -162,7 +162,7 @@ def find_layout(
             f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class folders"
         )
     beside: Path | None
-    if path.is_file():
+    if not path.is_dir():  # a file, or what reading it names as none
         train, beside = path, (path.parent if is_training_list(path) else None)
     else:
         path = root_of_classes(path) if find_format(path) == "class-folders" else path
