@@ -1,4 +1,4 @@
-"""Damaged HEVC: what no slice covers is damage, whatever the memory of the picture held before."""
+"""Damaged HEVC and VP8: what is not drawn is damage, whatever the memory of the picture held before."""
 
 import random
 from pathlib import Path
@@ -15,15 +15,20 @@ SMALL_BLOCKS = {"x265-params": "keyint=12:bframes=3:ctu=16:min-cu-size=8:log-lev
 MISSING = "parts of the picture are missing"
 
 
+FORMS = ["yuv420p", "yuv420p10le", "yuv444p"]
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory, moving_frames: list[np.ndarray]) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("coverage")
-    return {
+    made = {
         form: write_video(
             folder / f"{form}.mp4", moving_frames, 25, codec="libx265", pixel_format=form, options=SMALL_BLOCKS
         )
-        for form in ("yuv420p", "yuv420p10le", "yuv444p")
+        for form in FORMS
     }
+    vp8 = {"g": "9", "cpu-used": "8", "lag-in-frames": "0"}
+    return {**made, "vp8": write_video(folder / "vp8.webm", moving_frames, 25, codec="libvpx", options=vp8)}
 
 
 def frame_or_error(reader: VideoReader, number: int) -> np.ndarray | str:
@@ -33,7 +38,7 @@ def frame_or_error(reader: VideoReader, number: int) -> np.ndarray | str:
         return str(error)
 
 
-@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le", "yuv444p"])
+@pytest.mark.parametrize("form", [*FORMS, "vp8"])
 def test_damaged_pictures_are_the_same_in_any_order_or_an_error(form: str, clips: dict[str, Path]) -> None:
     path = clips[form]
     with av.open(str(path)) as container:
@@ -43,7 +48,8 @@ def test_damaged_pictures_are_the_same_in_any_order_or_an_error(form: str, clips
         rng = random.Random(seed)
         content = bytearray(path.read_bytes())
         for place, size in rng.sample(packets, 8):
-            content[place + rng.randrange(size // 2, size)] ^= 1 << rng.randrange(8)
+            first = size // 8 if form == "vp8" else size // 2
+            content[place + rng.randrange(first, size)] ^= 1 << rng.randrange(8)
         in_order = VideoReader(bytes(content))
         expected = [frame_or_error(in_order, number) for number in range(40)]
         num_missing += sum(isinstance(one, str) and MISSING in one for one in expected)
@@ -56,20 +62,17 @@ def test_damaged_pictures_are_the_same_in_any_order_or_an_error(form: str, clips
     assert num_missing > 0
 
 
-@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le", "yuv444p"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_mark_that_is_left_in_a_picture_is_found(form: str, clips: dict[str, Path]) -> None:
     coverage = Coverage()
     with av.open(str(clips[form])) as container:
         frames = list(container.decode(video=0))
     assert all(coverage.is_whole(frame) for frame in frames)
-    whole, spoilt = frames[0], frames[1]
-    copy = np.array(spoilt.to_ndarray())
     for frame in frames:
         frame.make_writable()
         coverage.take(frame)
     coverage.give_back()
-    assert not coverage.is_whole(whole), "all of it is marked"
-    assert copy.shape == spoilt.to_ndarray().shape
+    assert not any(coverage.is_whole(frame) for frame in frames)
 
 
 def test_new_memory_that_was_not_drawn_is_found_and_black_is_not_taken_for_it() -> None:

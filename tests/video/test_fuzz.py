@@ -26,6 +26,7 @@ CLIPS: dict[str, dict[str, str]] = {
     "hevc.ts": {"codec": "libx265", "x265-params": "keyint=10:bframes=3:log-level=none"},
     "h264.mkv": {"codec": "libx264", "x264-params": "open-gop=1:keyint=10:bframes=3"},
     "mpeg4.mp4": {"codec": "mpeg4", "g": "9", "bf": "2"},
+    "vp8.webm": {"codec": "libvpx", "g": "9", "cpu-used": "8"},
     "av1.mp4": {"codec": "libsvtav1", "g": "10", "preset": "12"},
 }
 

@@ -1,8 +1,9 @@
 """Whether a decoder has drawn all blocks of a picture.
 
-FFmpeg's HEVC decoder reports no error when the slices of a damaged picture end early. The blocks that no slice covers show what the
-picture's memory held before: zeros when it is new, else a piece of an older picture, which depends on what was decoded before. So
-memory is marked before the decoder gets it back, and a picture in which marks or zeros are left is damaged.
+FFmpeg's HEVC decoder reports no error when the slices of a damaged picture end early, nor does its VP8 decoder when the data do. The
+blocks that are left show what the picture's memory held before: zeros when it is new, else a piece of an older picture, which depends
+on what was decoded before. So memory is marked before the decoder gets it back, and a picture in which marks or zeros are left is
+damaged.
 """
 
 from collections import deque
@@ -22,6 +23,10 @@ _MARK_OF_BYTES = int.from_bytes(bytes([0, 255, 1, 254]), "little")
 _MARK_OF_WORDS = 0xFFFFFFFF
 # Pictures that came out are kept until the decoder needs them no more: mostly after so many others, at most after so many.
 _KEPT_FRAMES, _MOST_KEPT_FRAMES = 8, 17
+
+
+# FFmpeg's decoders of these say nothing of blocks that they did not draw.
+UNCOVERED_IN_SILENCE = frozenset({"hevc", "vp8"})
 
 
 class Coverage:

@@ -10,7 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from kinema.video.bitstream import is_unreferenced, nal_length_size
-from kinema.video.coverage import Coverage
+from kinema.video.coverage import UNCOVERED_IN_SILENCE, Coverage
 from kinema.video.frame_table import FrameTable
 from kinema.video.packets import PacketSource
 from kinema.video.source import reason_of
@@ -170,7 +170,7 @@ class DamagedVideo:
         """The frames of the group at `entry`, as they come out."""
         table = self._table
         self._context = self._new_context()
-        self._coverage = Coverage() if self._codec == "hevc" else None
+        self._coverage = Coverage() if self._codec in UNCOVERED_IN_SILENCE else None
         waiting = set(self._frames_of[entry])
         self._last_shown = -1
         end = max(table.packet_of[frame] for frame in waiting) + 1 + _LONGEST_REORDERING_PACKETS

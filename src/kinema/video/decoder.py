@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 
 from kinema.video.bitstream import Mpeg4Pictures, is_unreferenced, nal_length_size, slice_finder
 from kinema.video.contexts import let_go
-from kinema.video.coverage import Coverage, Waiting
+from kinema.video.coverage import UNCOVERED_IN_SILENCE, Coverage, Waiting
 from kinema.video.damage import DamagedVideo, FrameLost, OrderDiffers, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
 from kinema.video.headers import CODECS_WITH_HEADERS
@@ -33,7 +33,7 @@ _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 # FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture are decoded at a time.
 _HANGS_IN_FRAME_THREADS = frozenset({"vp9"})
 # Of damaged pictures several threads make others than one thread does, without an error.
-_ONE_THREAD = frozenset({"hevc"})
+_ONE_THREAD = UNCOVERED_IN_SILENCE
 # A decoder holds back fewer pictures.
 _LONGEST_REORDERING = 17
 
@@ -98,7 +98,7 @@ class Decoder:
         errors = "crccheck" if self._is_cut_open else "explode+crccheck"
         context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
         # Where only pictures that come out tell whether they are whole, frames wait for those decoded before them.
-        self._coverage = Coverage() if context.codec.canonical_name == "hevc" else None
+        self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
         self._waiting = None if self._coverage is None else Waiting(self._coverage)
         return context
 
