@@ -12,11 +12,14 @@ from kinema.recipes import classification
 from kinema.recipes.sampling import (
     ProbedClips,
     choose_frame_interval,
+    describe_frame,
     describe_sampling,
     probe_clips,
     sampling_warnings,
+    takes_whole_frame,
 )
-from kinema.registry import TRANSFORMS
+from kinema.registry import DATASETS, TRANSFORMS
+from kinema.transforms import Compose
 
 LENGTHS = (5, 50, 300, 3000)
 OF_VIDEOS = [name for name in zoo.names() if zoo.card(name).input.modality == "RGB"]
@@ -112,7 +115,7 @@ def test_a_model_of_segments_has_no_distance_of_frames() -> None:
         zoo.video_pipeline(zoo.card("tsn_r50"), frame_interval=6)
 
 
-def clips_of(*lengths: int, fps: float | tuple[float, ...] = 25.0, size: tuple[int, int] = (64, 48)) -> ProbedClips:
+def clips_of(*lengths: int, fps: float | tuple[float, ...] = 25.0, size: tuple[int, int] = (64, 64)) -> ProbedClips:
     count = len(lengths)
     rates = np.broadcast_to(fps, count).astype(float)
     return ProbedClips(np.array(lengths), rates, np.full(count, size[0]), np.full(count, size[1]))
@@ -156,3 +159,35 @@ def test_clips_are_probed_and_parts_of_videos_count_as_such(tmp_path, make_video
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"list\.csv: none of 2 clips tried can be read; the first: .*a\.mp4"):
         probe_clips(read_split(tmp_path / "list.csv"))
+
+
+def test_the_whole_of_a_wide_frame_is_seen_unless_weights_know_squares_of_it(tmp_path, make_video) -> None:
+    for name in ("a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4"):
+        make_video(tmp_path / "wide" / name, num_frames=16, size=(128, 64))
+        make_video(tmp_path / "square" / name, num_frames=16, size=(64, 64))
+    config = classification(tmp_path / "wide", work_dir=tmp_path / "work", workers=0)
+    for part in ("train", "val"):
+        dataset = DATASETS.build({**config[f"{part}_dataloader"].dataset, "pipeline": ()})
+        pipeline = Compose(config[f"{part}_dataloader"].dataset.pipeline[:-2])  # up to the crop
+        sample = pipeline(dataset[0])
+        assert sample["imgs"][0].shape[:2] == (56, 56)
+    steps = [step.type for step in config.val_dataloader.dataset.pipeline]
+    assert "CenterCrop" not in steps
+    assert config.val_dataloader.dataset.pipeline[3] == {"type": "Resize", "scale": (56, 56), "keep_ratio": False}
+    for changes in ({"data": tmp_path / "square"}, {"data": tmp_path / "wide", "pretrained": "some.pth"}):
+        config = classification(work_dir=tmp_path / "work", workers=0, **changes)
+        assert "CenterCrop" in [step.type for step in config.val_dataloader.dataset.pipeline]
+
+
+def test_what_is_seen_of_a_frame_is_said() -> None:
+    spec = zoo.card("c3d").input  # 112 of 128 pixels
+    assert spec.size / spec.short_side == 112 / 128
+    wide, tall, square = (clips_of(50, 50, size=size) for size in ((320, 240), (240, 320), (64, 64)))
+    assert describe_frame(spec, square, whole_frame=False) == "the middle of the frame, 112 x 112 pixels, 77% of it"
+    assert describe_frame(spec, wide, whole_frame=False) == "the middle of the frame, 112 x 112 pixels, 57% of it"
+    assert describe_frame(spec, wide, whole_frame=True) == "the whole frame, made 112 x 112 pixels"
+    assert [takes_whole_frame(one, from_weights=False) for one in (wide, tall, square)] == [True, True, False]
+    assert not takes_whole_frame(wide, from_weights=True)
+    (sentence,) = sampling_warnings(spec, 3, wide)
+    assert "which show 57% of these wide ones: validation and prediction miss what happens at the sides" in sentence
+    assert list(sampling_warnings(spec, 3, wide, whole_frame=True)) == []

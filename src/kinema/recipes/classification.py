@@ -24,7 +24,14 @@ from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.datasets.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError
 from kinema.models import zoo
-from kinema.recipes.sampling import choose_frame_interval, describe_sampling, probe_clips, sampling_warnings
+from kinema.recipes.sampling import (
+    choose_frame_interval,
+    describe_frame,
+    describe_sampling,
+    probe_clips,
+    sampling_warnings,
+    takes_whole_frame,
+)
 
 logger = logging.getLogger("kinema")
 
@@ -99,6 +106,8 @@ def classification(
         train_data, val_data = (
             {"type": split.dataset_type, **split.dataset_config()} for split in (train_split, val_split)
         )
+    views: dict[str, Any] = {"frame_interval": frame_interval, "num_clips": 1}
+    whole_frame = views["whole_frame"] = takes_whole_frame(probed, from_weights=pretrained is not None)
     count = len(train_clips)
     problems = problems_of_splits(train_clips, val_clips, classes)
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
@@ -110,19 +119,23 @@ def classification(
         "type": "VideoDataset",
         **train_data,
         "metainfo": metainfo,
-        "pipeline": zoo.video_pipeline(card, frame_interval=frame_interval, num_clips=1, train=True),
+        "pipeline": zoo.video_pipeline(card, **views, train=True),
     }
     val_set = {
         "type": "VideoDataset",
         **val_data,
         "metainfo": metainfo,
-        "pipeline": zoo.video_pipeline(card, frame_interval=frame_interval, num_clips=1),
+        "pipeline": zoo.video_pipeline(card, **views),
     }
     logger.info(
-        "%d clips of %d classes to train on; %s sees %s",
+        "%d clips of %d classes to train on; %s sees %s, and of each %s",
         *(count, len(classes), model, describe_sampling(card.input, frame_interval, probed)),
+        describe_frame(card.input, probed, whole_frame=whole_frame),
     )
-    warnings = [*sampling_warnings(card.input, frame_interval, probed), *map(in_words, problems)]
+    warnings = [
+        *sampling_warnings(card.input, frame_interval, probed, whole_frame=whole_frame),
+        *map(in_words, problems),
+    ]
     for sentence in warnings:
         logger.warning("%s", sentence)
     if patience is None:

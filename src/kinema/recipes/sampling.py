@@ -12,7 +12,7 @@ from kinema.models.zoo import InputSpec
 PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
 FAR_APART_SECONDS = 1.0  # motion between frames further apart than this is a matter of luck
 MUCH_LONGER = 2.0  # than what the model sees of it: a clip of which it misses the larger part
-WIDE = 1.6  # width by height, or the other way round, from which a square crop loses over a third of the picture
+WIDE = 1.3  # long side by short side from which a square crop loses a third of the picture; that of 4:3 is 1.33
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class ProbedClips:
     def seconds(self) -> np.ndarray:
         """Durations of the clips."""
         return self.frames / self.fps
+
+    @property
+    def middle_shape(self) -> float:
+        """Long side by short side of the middle one of the frames."""
+        sides = np.stack([self.widths, self.heights])
+        return float(np.median(sides.max(axis=0) / sides.min(axis=0)))
 
     @property
     def middle_seconds(self) -> float:
@@ -99,9 +105,38 @@ def _seconds_seen(spec: InputSpec, frame_interval: int, clips: ProbedClips) -> f
     return float(spec.clip_len * frame_interval / np.median(clips.fps))
 
 
-def sampling_warnings(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> Iterator[str]:
+def takes_whole_frame(clips: ProbedClips, *, from_weights: bool) -> bool:
+    """Is every frame to be made a square rather than a square cut out of it?
+
+    So it is where most clips are wide, or tall: an action at the side would be cut off. Weights to start from were trained on
+    frames that kept their shape, so there it is not.
+    """
+    return not from_weights and clips.middle_shape >= WIDE
+
+
+def describe_frame(spec: InputSpec, clips: ProbedClips, *, whole_frame: bool) -> str:
+    """What the model sees of a frame, such as "the whole frame, made 56 x 56 pixels"."""
+    if whole_frame:
+        return f"the whole frame, made {spec.size} x {spec.size} pixels"
+    return f"the middle of the frame, {spec.size} x {spec.size} pixels, {_share_seen(spec, clips):.0%} of it"
+
+
+def _share_seen(spec: InputSpec, clips: ProbedClips) -> float:
+    """Share of the area of a middle frame that a square crop shows."""
+    short = min(spec.size / spec.short_side, 1.0)
+    return float(short * min(spec.size / (spec.short_side * clips.middle_shape), 1.0))
+
+
+def sampling_warnings(
+    spec: InputSpec, frame_interval: int | None, clips: ProbedClips, *, whole_frame: bool = False
+) -> Iterator[str]:
     """What the sampling does badly on these clips, a sentence each."""
     tried = f"of {len(clips)} clips tried"
+    if not whole_frame and clips.middle_shape >= WIDE:
+        yield (
+            f"the weights to start from know squares out of the middle of frames, which show {_share_seen(spec, clips):.0%} of these "
+            "wide ones: validation and prediction miss what happens at the sides; without --pretrained the whole frame is seen"
+        )
     short = int((clips.frames < spec.num_frames).sum())
     if short:
         yield (

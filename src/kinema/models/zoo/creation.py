@@ -95,7 +95,12 @@ def _contract(about: Card, config: ModelConfig) -> dict[str, Any]:
 
 
 def video_pipeline(
-    about: Card, *, frame_interval: int | None = None, num_clips: int | None = None, train: bool = False
+    about: Card,
+    *,
+    frame_interval: int | None = None,
+    num_clips: int | None = None,
+    train: bool = False,
+    whole_frame: bool = False,
 ) -> list[dict[str, Any]]:
     """The way of a video file to the input of a model.
 
@@ -107,6 +112,8 @@ def video_pipeline(
             equal parts of the video has none.
         num_clips: clips of a video; None: the card's.
         train: draw clips and crops at random.
+        whole_frame: make every frame a square, whatever its shape, so that nothing of a wide one is cut off; else it keeps its
+            shape, and a square is cut out of its middle, as published weights are evaluated.
 
     Returns:
         Configs of transforms.
@@ -137,12 +144,16 @@ def video_pipeline(
     # are in none of them; without the second a short video would be its first frames and repetitions.
     sampling |= {"keep_tail_frames": train} if spec.takes_segments else {"fit_short": True}
     crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
+    resize: dict[str, Any] = {"type": "Resize", "scale": (-1, spec.short_side)}
+    if whole_frame:
+        side = spec.short_side if train else spec.size
+        resize |= {"scale": (side, side), "keep_ratio": False}
     return [
         {"type": "OpenVideo"},
         sampling,
         {"type": "DecodeVideo"},
-        {"type": "Resize", "scale": (-1, spec.short_side)},
-        crop,
+        resize,
+        *([] if whole_frame and not train else [crop]),
         {"type": "FormatShape", "input_format": spec.format_shape},
         {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
     ]
