@@ -42,6 +42,9 @@ def test_nothing_is_parted_that_has_no_times_or_one_clip_a_class(tmp_path):
     assert split_by_time(recording(tmp_path, [("run", 0, 1), ("sit", 2, 3)])) is None
     (tmp_path / "whole.csv").write_text("path,label\na.mp4,run\na.mp4,run\n")
     assert split_by_time(read_csv(tmp_path / "whole.csv")) is None
+    rows = "".join(f"{one}.mp4,run,0,1\n{one}.mp4,run,5,6\n" for one in range(201))
+    (tmp_path / "many.csv").write_text("path,label,start,end\n" + rows)
+    assert split_by_time(read_csv(tmp_path / "many.csv")) is None
     overlapping = recording(tmp_path, [("run", 0, 100), ("run", 0, 100), ("run", 0, 100)])
     assert split_by_time(overlapping) is None
 

@@ -112,7 +112,7 @@ def split(
 
 
 def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["Annotations"]:
-    from kinema.datasets.annotations.time_blocks import split_by_time
+    from kinema.datasets.annotations.time_blocks import MOST_RECORDINGS, split_by_time
 
     rest, left = clips, float(sum(shares))
     held = []
@@ -121,7 +121,7 @@ def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["
         if parted is None:
             raise AnnotationError(
                 f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class, with columns for "
-                "their start and end"
+                f"their start and end, of at most {MOST_RECORDINGS} videos"
             )
         print_note(f"note: {parted}")
         rest, left = parted.train, left - share

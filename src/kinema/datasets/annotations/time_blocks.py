@@ -10,6 +10,7 @@ import numpy as np
 from kinema.datasets.annotations.grouping import rank_of
 from kinema.datasets.annotations.records import Annotations
 
+MOST_RECORDINGS = 200
 BLOCKS = 20  # of a recording, about; some of them are held out
 GAP = {"seconds": 1.0, "frames": 25.0}  # clips nearer than this to a held-out block are left out of training
 
@@ -56,7 +57,8 @@ def split_by_time(annotations: Annotations, share: float = 0.2, seed: int = 0) -
         seed: another seed prefers other blocks.
 
     Returns:
-        The two parts, each in the order of `annotations`; None where the clips are no parts of videos, or nothing can be held out.
+        The two parts, each in the order of `annotations`; None where the clips are no parts of videos, nothing can be held out, or they are of
+        more than `MOST_RECORDINGS` videos, of which whole ones are better held out.
     """
     if annotations.clip_starts is None or annotations.clip_ends is None:
         return None
@@ -64,6 +66,8 @@ def split_by_time(annotations: Annotations, share: float = 0.2, seed: int = 0) -
     recordings: dict[str, list[int]] = defaultdict(list)
     for place, path in enumerate(annotations.paths):
         recordings[path].append(place)
+    if len(recordings) > MOST_RECORDINGS:
+        return None
     blocks = _blocks(annotations, recordings, starts)
     held = _choose_blocks(annotations, blocks, share, seed)
     if not held:
@@ -106,7 +110,12 @@ def _choose_blocks(
         left.update(own)
     lacking = {one: max(round(count * share), 1) for one, count in left.items() if count > 1}
     order = sorted(range(len(blocks)), key=lambda number: rank_of(f"{blocks[number][0]}:{number}", seed))
-    held: list[int] = []
+    held: set[int] = set()
+
+    def is_beside(number: int) -> bool:
+        others = (other for other in (number - 1, number + 1) if other in held)
+        return any(blocks[number][0] == blocks[other][0] for other in others)
+
     while any(count > 0 for count in lacking.values()):
         best, best_score = None, 0.0
         for number in order:
@@ -114,13 +123,13 @@ def _choose_blocks(
             if number in held or any(count >= left[one] for one, count in own.items()):
                 continue  # it is all that there is of a class
             useful = sum(min(count, max(lacking.get(one, 0), 0)) for one, count in own.items())
-            beside = any(abs(number - other) == 1 and blocks[number][0] == blocks[other][0] for other in held)
-            score = useful / own.total() + (0.25 if beside and useful else 0)  # a longer stretch has fewer borders
+            # A longer stretch has fewer borders.
+            score = useful / own.total() + (0.25 if useful and is_beside(number) else 0)
             if score > best_score:
                 best, best_score = number, score
         if best is None:
             break
-        held.append(best)
+        held.add(best)
         left.subtract(classes[best])
         for one, count in classes[best].items():
             if one in lacking:
