@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinema.compat.parts import decord_reader
-from kinema.compat.parts.decord_reader import VideoReader
+from kinema.compat.parts.decord_reader import VideoReader, use_torch
 from kinema.errors import NotYetError, VideoError
 
 
@@ -103,3 +103,18 @@ def test_key_frames_and_times_of_frames_are_told(make_video: Callable[..., Path]
     np.testing.assert_array_equal(reader.get_frame_timestamp([-1, 0]), times[[-1, 0]])
     with pytest.raises(IndexError):
         reader.get_frame_timestamp(12)
+
+
+def test_tensors_are_given_inside_a_block(make_video):
+    reader = VideoReader(str(make_video()))
+    with use_torch():
+        assert isinstance(reader[0], torch.Tensor)
+    assert isinstance(reader[0], np.ndarray)
+
+
+def test_decords_own_names_are_there():
+    from kinema.compat.decord import base, logging
+
+    logging.set_level(logging.QUIET)
+    assert (logging.QUIET, logging.ERROR, logging.CRITICAL) == (-8, 16, 8)
+    assert issubclass(base.DECORDLimitReachedError, VideoError)

@@ -2,6 +2,9 @@
 
 from kinema.errors import VideoError as DECORDError
 
+DECORDLimitReachedError = DECORDError
+
 __all__ = [
     "DECORDError",
+    "DECORDLimitReachedError",
 ]

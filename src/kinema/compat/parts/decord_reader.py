@@ -1,6 +1,7 @@
 """`decord.VideoReader` over `kinema.video.VideoReader`: RGB frames, exact for any order of indices."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,17 @@ def set_bridge(new_bridge: str) -> None:
 def reset_bridge() -> None:
     """Return native arrays again."""
     set_bridge("native")
+
+
+@contextmanager
+def use_torch() -> Iterator[None]:
+    """Return torch tensors inside a `with` block."""
+    before = _bridge
+    set_bridge("torch")
+    try:
+        yield
+    finally:
+        set_bridge(before)
 
 
 def _bridged(array: np.ndarray) -> Any:
