@@ -143,8 +143,12 @@ def test_every_model_of_the_zoo_may_be_named_by_a_file() -> None:
         ({"preprocessing": with_step(type="Resize", scale=50)}, "scale=50 of 'Resize' is beyond 16"),
         ({"preprocessing": with_step(type="CenterCrop", crop_size="x")}, "its pipeline cannot be built"),
         ({"sampling": [{"type": "SampleFrames", "clip_len": 10**6}]}, "its pipeline has a number beyond 100000"),
-        ({"sampling": [{"type": "SampleFrames", "clip_len": 30_000}]}, "takes 30000 frames of a video; 20000 are the most"),
+        ({"sampling": [{"type": "SampleFrames", "clip_len": 30_000}]}, "takes 30000 frames of a video, 30000 with its crops; 2048 and 8192"),
         ({"sampling": [{"type": "SampleFrames", "clip_len": 1, "num_clips": 99_999}]}, "takes 99999 frames of a video"),
+        (
+            {"sampling": [{"type": "SampleFrames", "clip_len": 1000}], "preprocessing": with_step(type="TenCrop", crop_size=8)},
+            "takes 1000 frames of a video, 10000 with its crops",
+        ),
         ({"sampling": [{"type": "SampleFrames", "clip_len": 0}]}, "clip_len of 'SampleFrames' must be a whole number above 0, got 0"),
     ],
 )  # fmt: skip
@@ -229,6 +233,31 @@ def test_a_pipeline_of_published_configs_passes() -> None:
 def test_a_part_that_is_not_kinemas_is_told_apart() -> None:
     assert MODELS.is_own(MODELS.get("Recognizer3D"))
     assert not MODELS.is_own(test_a_part_that_is_not_kinemas_is_told_apart)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": model_with("data_preprocessor", mean=[1, 2], std=[1, 2])},
+        {"preprocessing": CONTRACT["preprocessing"][:3]},
+        {"preprocessing": [*CONTRACT["preprocessing"][:3], {"type": "PackActionInputs", "meta_keys": 5}]},
+        {
+            "preprocessing": [
+                *CONTRACT["preprocessing"][:2],
+                {"type": "FormatShape", "input_format": "NCHW"},
+                {"type": "PackActionInputs"},
+            ]
+        },
+    ],
+)
+def test_a_config_that_does_not_suit_its_model_is_one_line_at_the_first_video(
+    saved: Path, make_video: Any, changes: Any
+) -> None:
+    recognizer = kinema.load(changed(saved, **changes))
+    with pytest.raises(
+        CheckpointError, match=r"saved: its config does not suit its model, or the video .*video\.mp4: "
+    ):
+        recognizer.predict(make_video())
 
 
 ODD_TEXTS = [

@@ -184,6 +184,8 @@ def operations(data: bytes, draw: random.Random) -> bytes:
     except (ValueError, IndexError, KeyError, UnicodeError):
         return flip(data, draw)
     for _ in range(draw.choice([1, 1, 3])):
+        if len(borders) < 2:
+            break
         index = draw.randrange(len(borders) - 1)
         start, end = borders[index], borders[index + 1]
         called = draw.choice(FUNCTIONS).split()
@@ -208,8 +210,6 @@ def operations(data: bytes, draw: random.Random) -> bytes:
         # From behind, so that the borders before stay where they are.
         data = data[:start] + new + data[end if draw.random() < 0.5 else start :]
         borders = [at for at in borders if at < start]
-        if len(borders) < 2:
-            break
     return data
 
 

@@ -142,7 +142,7 @@ HOSTILE = {
     "arguments that are none": (b"cos\nnice\nK\x01\x81", "an object of what are no arguments"),
     "keywords of a known function": (
         b"cbuiltins\nset\n)}(" + text("a") + b"K\x01u\x92",
-        "calls <builtins.set> with keywords",
+        "calls builtins.set with keywords",
     ),
     "a call of a number": (b"K\x01)R", "calls a int"),
     "a storage that is not there": (tensor(storage(4, "9"), [4], [1]), "storage '9' should be 16 bytes .* not there"),

@@ -15,7 +15,7 @@ from torch import nn
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
-from kinema.errors import CheckpointError, ConfigError, MissingDependencyError, VideoError
+from kinema.errors import CheckpointError, ConfigError, KinemaError, MissingDependencyError, VideoError
 from kinema.inference.contract import Contract, foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
@@ -81,6 +81,7 @@ class VideoRecognizer:
         device: where to compute.
         config: what the checkpoint's `config.json` says.
         name: what messages call it, such as the path of its checkpoint.
+        is_from_file: model and pipeline are those that came with the weights, so what goes wrong in them is an error of the checkpoint.
     """
 
     def __init__(
@@ -92,12 +93,14 @@ class VideoRecognizer:
         device: str | torch.device = "cpu",
         config: dict[str, Any] | None = None,
         name: str = "the model",
+        is_from_file: bool = False,
     ) -> None:
         self.model: Any = model.to(device).eval()
         self.classes = tuple(classes)
         self.pipeline = [dict(step) for step in pipeline]
         self.config = dict(config or {})
         self.name = name
+        self._is_from_file = is_from_file
         self._composed: dict[tuple[str | None, bool], Compose] = {}
         self._lock = threading.Lock()
         self._compose(None, is_open=False)  # a wrong step is said now
@@ -195,11 +198,20 @@ class VideoRecognizer:
             source = open_source(source, fps)
         sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
         watcher = Watcher()
-        packed = watcher.run(self._compose(views, source.is_open).transforms, sample)
-        if packed is None:
-            raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
-        with self._lock, torch.no_grad(), self.views_in_pieces(views):
-            (data_sample,) = self.model.test_step(pseudo_collate([packed]))
+        try:
+            packed = watcher.run(self._compose(views, source.is_open).transforms, sample)
+            if packed is None:
+                raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
+            with self._lock, torch.no_grad(), self.views_in_pieces(views):
+                (data_sample,) = self.model.test_step(pseudo_collate([packed]))
+        except (
+            Exception
+        ) as error:  # of steps that do not fit the model or one another, where nobody who could mend them wrote them
+            if not self._is_from_file or isinstance(error, KinemaError):
+                raise
+            raise CheckpointError(
+                f"{self.name}: its config does not suit its model, or the video {source.name}: {first_line(error)}"
+            ) from error
         scores: torch.Tensor = data_sample.pred_score.cpu()
         if scores.dim() > 1:  # of a head that does not average its views
             scores = scores.mean(dim=0)
@@ -385,7 +397,13 @@ def _recognizer(contract: Contract, read: Checkpoint, name: str, device: torch.d
     model.contract = _kept(contract.content)
     try:
         return VideoRecognizer(
-            model, contract.classes, contract.pipeline, device=device, config=contract.content, name=name
+            model,
+            contract.classes,
+            contract.pipeline,
+            device=device,
+            config=contract.content,
+            name=name,
+            is_from_file=contract.is_from_file,
         )
     except Exception as error:  # whatever odd values make of a transform's constructor
         if not contract.is_from_file or isinstance(error, CheckpointError | MissingDependencyError):

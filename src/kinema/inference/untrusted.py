@@ -37,7 +37,8 @@ MOST_TEXT = 2_000
 LARGEST_NUMBER = 100_000
 LARGEST_SMALL = 64  # padding and the like, which make activations large but no weights
 LARGEST_SIDE = 4096  # pixels
-MOST_FRAMES = 20_000  # of all clips of a video
+MOST_DECODED = 2_048  # frames of all clips of a video
+MOST_FRAMES = 8_192  # the same with all crops
 LARGEST_FACTOR = 16
 
 
@@ -195,7 +196,7 @@ def _check_preprocessor(config: Any, where: str) -> None:
 
 def _check_sizes(steps: list[dict[str, Any]], where: str) -> None:
     """Raises CheckpointError: the steps would make frames or clips of no sensible size."""
-    frames = 1
+    decoded = views = 1
     for step in _steps(steps):
         for key in ("clip_len", "num_clips", "frame_interval", "num_threads", "clip_interval"):
             value = step.get(key, 1)
@@ -203,10 +204,12 @@ def _check_sizes(steps: list[dict[str, Any]], where: str) -> None:
                 raise CheckpointError(
                     f"{where}: {key} of {step.get('type')!r:.80} must be a whole number above 0, got {value!r:.80}"
                 )
-        frames *= step.get("clip_len", 1) * step.get("num_clips", 1) * _views(step)
-        if frames > MOST_FRAMES:
+        decoded *= step.get("clip_len", 1) * step.get("num_clips", 1) * (2 if step.get("twice_sample") else 1)
+        views *= {"TenCrop": 10, "ThreeCrop": 3}.get(str(step.get("type")).rpartition(".")[2], 1)
+        if decoded > MOST_DECODED or decoded * views > MOST_FRAMES:
             raise CheckpointError(
-                f"{where}: its pipeline takes {frames} frames of a video; {MOST_FRAMES} are the most for a config that comes with "
+                f"{where}: its pipeline takes {decoded} frames of a video, {decoded * views} with its crops; {MOST_DECODED} and "
+                f"{MOST_FRAMES} are the most for a config that comes with "
                 "weights. Give its config yourself, as in kinema.load(path, config=...)"
             )
         for key in ("scale", "crop_size", "size", "input_size", "scale_range", "short_side"):
@@ -223,11 +226,6 @@ def _steps(steps: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(steps, list | tuple):
         for one in steps:
             yield from _steps(one)
-
-
-def _views(step: Mapping[str, Any]) -> int:
-    name = str(step.get("type")).rpartition(".")[2]
-    return {"TenCrop": 10, "ThreeCrop": 3}.get(name, 2 if step.get("twice_sample") else 1)
 
 
 def _check_side(value: Any, key: str, step: Mapping[str, Any], where: str) -> None:

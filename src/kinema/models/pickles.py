@@ -97,6 +97,13 @@ def refused(name: str) -> CheckpointError:
     return CheckpointError(f"calls {name}, which is not needed for weights; nothing was run")
 
 
+def named(value: Any) -> str:
+    """What a message calls a value of a file: by its name or kind, for to show all of it may take for ever."""
+    if isinstance(value, Callee | InertClass):
+        return value.name if isinstance(value, Callee) else value.__qualname__
+    return f"a {type(value).__name__}"
+
+
 def check_key(key: Any) -> int:
     """Look at a dict's key, or a set's element, before it is hashed.
 
@@ -448,7 +455,7 @@ class PickleMachine:
     def _new_object_by_keywords(self) -> None:
         keywords, args, kind = self._pop(), self._pop(), self._pop()
         if type(keywords) is not dict or (keywords and not isinstance(kind, InertClass)):
-            raise refused(f"{kind!r} with keywords")
+            raise refused(f"{named(kind)} with keywords")
         self._new(kind, (*args, keywords) if keywords else args)
 
     def _instance(self) -> None:

@@ -29,6 +29,7 @@ from kinema.models.pickles import (
     add_pairs,
     check_nesting,
     hashable,
+    named,
     refused,
 )
 from kinema.models.torch_files import read_legacy, read_zip, storage_type, view
@@ -163,7 +164,7 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 def _attribute(owner: Any, name: Any) -> Any:
     """`getattr`, for parts of inert classes alone: HistoryBuffer names its own methods so."""
     if not (isinstance(owner, InertClass) and type(name) is str and len(owner.__qualname__) + len(name) < 1000):
-        raise refused(f"builtins.getattr of {owner!r}")
+        raise refused(f"builtins.getattr of {named(owner)}")
     return _inert(f"{owner.__qualname__}.{name}")
 
 
@@ -251,13 +252,13 @@ def _shell(cls: Any, *args: Any) -> Any:
 def _reconstructed(cls: Any, base: Any, state: Any) -> Any:
     """How objects are written by the oldest protocols."""
     if not isinstance(cls, InertClass):
-        raise refused(f"copyreg._reconstructor of {cls!r}")
+        raise refused(f"copyreg._reconstructor of {named(cls)}")
     return _shell(cls)
 
 
 def _new_object(cls: Any, *args: Any) -> Any:
     if not isinstance(cls, InertClass):
-        raise refused(f"copyreg.__newobj__ of {cls!r}")
+        raise refused(f"copyreg.__newobj__ of {named(cls)}")
     return _shell(cls, *args)
 
 
@@ -270,7 +271,7 @@ def _parameter(data: Any, *_: Any) -> torch.Tensor:
 def _subclassed(rebuild: Any, kind: Any, args: Any, state: Any) -> Any:
     """A tensor of some subclass, as a plain one."""
     if not isinstance(rebuild, Callee) or not rebuild.name.startswith("torch._utils.") or type(args) is not tuple:
-        raise refused(f"torch._tensor._rebuild_from_type_v2 of {rebuild!r}")
+        raise refused(f"torch._tensor._rebuild_from_type_v2 of {named(rebuild)}")
     return rebuild.function(*args)
 
 
