@@ -599,3 +599,46 @@ def test_a_key_of_another_split_is_no_misspelling() -> None:
     assert (config.test_dataloader, config.val_cfg) == ({"batch_size": 2}, {"x": 1})
     with pytest.raises(ConfigError, match=r"no key 'tset_dataloader' \(did you mean"):
         config.merge_from_dict({"tset_dataloader.batch_size": 2})
+
+
+def test_keys_that_a_run_may_have_can_be_added_beside_those_they_resemble() -> None:
+    config = Config({"train_dataloader": {"batch_size": 2}, "val_dataloader": {}, "train_cfg": {}})
+    config.merge_from_dict({"test_dataloader.batch_size": 4, "test_cfg.x": 1, "test_evaluator.type": "AccMetric"})
+    assert config.test_dataloader == {"batch_size": 4}
+    with pytest.raises(ConfigError, match="cannot set tset_dataloader.x: .*did you mean"):
+        config.merge_from_dict({"tset_dataloader.x": 1})
+
+
+def test_the_keys_that_a_run_may_have_are_those_of_the_runner() -> None:
+    import inspect
+
+    from kinema.config.overrides import TOP_LEVEL_KEYS
+    from kinema.engine import Runner
+
+    parameters = set(inspect.signature(Runner).parameters) - {"cfg"}
+    assert parameters <= set(TOP_LEVEL_KEYS)
+    assert len(set(TOP_LEVEL_KEYS)) == len(TOP_LEVEL_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"a": ' + "9" * 5000 + "}"),
+        ("a.py", "a = " + "9" * 5000),
+        ("a.yaml", "a: " + "9" * 5000),
+        ("a.py", "a = 1\0"),
+        ("a.json", '{"a": "\0"}'),
+        ("a.json", "[" * 100_000),
+        ("a.py", "a = " + "-" * 100_000 + "1"),
+        ("a.py", "_base_ = 5 * [1]"),
+        ("a.py", "_base_ = ''"),
+        ("a.py", "_base_ = 'no.such.package::a.py'"),
+        ("a.py", "_base_ = '.a::a.py'"),
+        ("a.py", "raise SystemExit(3)"),
+        ("a.py", "def f(): return f()\nf()"),
+    ],
+)
+def test_an_odd_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=rf"{name}"):
+        Config.fromfile(tmp_path / name)

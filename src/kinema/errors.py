@@ -42,6 +42,10 @@ class PartArgumentError(ConfigError, TypeError):
     """A part was asked for with keywords that it does not have, or without one that it needs."""
 
 
+class ConfigValueError(ConfigError, ValueError):
+    """A part was given a value that it cannot use. Names the config's key."""
+
+
 class SampleError(KinemaError, KeyError):
     """A transform needs a key that no transform before it wrote."""
 

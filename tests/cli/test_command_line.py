@@ -1,6 +1,7 @@
 """The command line as a user runs it: real processes, their output and exit status."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -49,6 +50,16 @@ def test_models_are_listed():
     assert (missing.returncode, missing.stdout) == (1, "")
     assert missing.stderr.startswith("error: no model is called like 'resnet*'; there are: ")
     assert "compact3d" in missing.stderr
+
+
+def test_of_several_processes_the_first_prints():
+    def listed(rank):
+        environment = {**os.environ, "RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}
+        command = [sys.executable, "-m", "kinema.cli", "models", "--json"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment).stdout
+
+    assert json.loads(listed("0"))
+    assert listed("1") == ""
 
 
 def test_doctor_tells_versions_devices_and_decoders():

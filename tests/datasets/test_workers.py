@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.datasets import build_dataloader
+from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.handover import pack
 from kinema.datasets.workers import CANNOT_SEND, describe_end
 from kinema.errors import LoaderError
@@ -144,6 +144,7 @@ def test_batches_without_shared_memory_are_the_same(monkeypatch, caplog, num_wor
     shared = content()
     assert "goes through pipes" not in caplog.text
     monkeypatch.setattr("kinema.datasets.handover.free_shared_memory", lambda: 0.0)
+    monkeypatch.setattr(ReproducibleLoader, "_has_said_slow", False)
     piped = content()
     assert len(shared) == len(piped) == 12
     for (inputs, labels), (other_inputs, other_labels) in zip(shared, piped, strict=True):

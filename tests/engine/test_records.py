@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinema.engine import MetricsFile
-from kinema.engine.records import Averages, Stopwatch, format_figures, format_seconds
+from kinema.engine.records import Averages, Stopwatch, format_figures, format_seconds, without_repetition
 
 
 def test_averages_mean_what_was_added_since_the_last_time():
@@ -46,3 +46,16 @@ def test_metrics_file_writes_json_and_forgets_what_a_resumed_run_makes_again(tmp
         handle.write('{"step": 6, "epo')  # cut off when the process was killed
     file.forget_after(3)
     assert [line["step"] for line in file.read()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("figures", "names"),
+    [
+        (("loss", "top1_acc", "loss_cls", "lr"), ["loss", "top1_acc", "lr"]),
+        (("loss", "loss_cls", "loss_aux"), ["loss", "loss_cls", "loss_aux"]),
+        (("loss_cls", "lr"), ["loss_cls", "lr"]),
+        (("loss",), ["loss"]),
+    ],
+)
+def test_a_loss_of_one_part_is_shown_once(figures, names):
+    assert list(without_repetition(dict.fromkeys(figures, 0.5))) == names

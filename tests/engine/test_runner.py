@@ -30,7 +30,7 @@ def test_a_run_writes_its_files(tmp_path):
     lines = lines_of(tmp_path)
     train_lines = [line for line in lines if line["split"] == "train"]
     assert [(line["epoch"], line["step"]) for line in train_lines] == [(1, 2), (1, 4), (2, 6), (2, 8), (3, 10), (3, 12)]
-    assert set(train_lines[0]) == {"step", "epoch", "split", "loss", "loss_cls", "lr", "seconds"}
+    assert set(train_lines[0]) == {"step", "epoch", "split", "loss", "lr", "seconds"}  # loss_cls is the loss
     val_lines = [line for line in lines if line["split"] == "val"]
     assert [line["step"] for line in val_lines] == [4, 8, 12]
     assert 0 <= val_lines[0]["acc/top1"] <= 1

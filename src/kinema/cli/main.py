@@ -57,6 +57,8 @@ def main() -> None:
     prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    if _is_further_process() and arguments[:1] not in (["train"], ["demo"]):
+        return
     try:
         app(arguments, prog_name="kinema")
     except Exception as error:
@@ -64,6 +66,11 @@ def main() -> None:
             print_lines(traceback.format_exc(), to_stderr=True)
         print_note(_one_line(error))
         raise SystemExit(1) from None
+
+
+def _is_further_process() -> bool:
+    """Did torchrun start this process beside a first one? Training is shared; all else would be done and printed by each."""
+    return "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
 def _one_line(error: Exception) -> str:

@@ -8,8 +8,16 @@ from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, unknow
 from kinema.errors import ConfigError
 from kinema.registry import nearest
 
+# Keys that a config of a run may have: one of them is no misspelling of another.
+TOP_LEVEL_KEYS = (
+    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
+    *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
+    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "device"),
+    *("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline", "vis_backends", "runner_type"),
+)
+
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
-_SPLITS = ("train", "val", "test")
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
 
@@ -124,16 +132,11 @@ def _child(place: Any, part: str, key: str, way: list[str]) -> Any:
         return place[_index(place, part, key)]
     if not isinstance(place, dict):
         raise _no_keys(key, way, place)
-    if part not in place and nearest(part, map(str, place)) and not _names_another_split(part, place):
+    is_known = not way and part in TOP_LEVEL_KEYS
+    if part not in place and not is_known and nearest(part, map(str, place)):
         under = f" under {'.'.join(way)}" if way else ""
         raise ConfigError(f"cannot set {key}: the config has {unknown_key(part, place)}{under}")
     return place.get(part)
-
-
-def _names_another_split(part: str, place: dict[Any, Any]) -> bool:
-    """Is this a key of another split than one that is there, as `test_dataloader` beside `val_dataloader`? That is no misspelling."""
-    split, underscore, rest = part.partition("_")
-    return split in _SPLITS and bool(underscore) and any(f"{other}_{rest}" in place for other in _SPLITS)
 
 
 def _index(place: list[Any], part: str, key: str) -> int:

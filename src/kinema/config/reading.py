@@ -126,7 +126,10 @@ def _base_path(name: str, path: Path) -> Path:
     package, colons, inside = name.partition("::")
     if not colons:
         return path.parent / Path(name).expanduser()
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError, AttributeError):  # no package on the way to it, or no name of one
+        spec = None
     places = list(spec.submodule_search_locations or []) if spec is not None else []
     if not places:
         raise ConfigError(f"{path}: {BASE_KEY} names {name!r}, but there is no package {package!r}")
@@ -247,7 +250,7 @@ def _read_python(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Config
     namespace: dict[str, Any] = {"__name__": "__config__", "__file__": str(path), BASE_KEY: without_delete(base)}
     try:
         exec(compile(tree, str(path), "exec"), namespace)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         raise ConfigError(f"{path}:{lines[-1] if lines else 1}: {type(error).__name__}: {error}") from error
     own = {key: value for key, value in namespace.items() if _is_entry(key, value)}

@@ -157,6 +157,8 @@ class ReproducibleLoader(WatchedLoader):
         ValueError: `max_broken_share` is out of range.
     """
 
+    _has_said_slow = False
+
     def __init__(
         self,
         dataset: Any,
@@ -178,7 +180,6 @@ class ReproducibleLoader(WatchedLoader):
         self.on_broken: Callable[[BrokenSample], None] = _FirstOfAFile()
         self._epoch = _Epoch()
         self._next_epoch: int | None = None
-        self._has_said_slow = False
         keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
         super().__init__(dataset, **keywords)
 
@@ -237,8 +238,8 @@ class ReproducibleLoader(WatchedLoader):
                 yield batch.data
 
     def _say_once_if_slow(self, message: Message) -> None:
-        if message.had_no_room and not self._has_said_slow:
-            self._has_said_slow = True
+        if message.had_no_room and not ReproducibleLoader._has_said_slow:
+            ReproducibleLoader._has_said_slow = True  # once, not for each loader
             logger.warning(
                 "%s (%.0f MB) has too little room for batches of %.1f MB from %d processes, or they are too many open files: they "
                 "go through pipes, which is slower; give more (docker run --shm-size=2g, ulimit -n), or use fewer --workers",

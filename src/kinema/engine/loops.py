@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from kinema.datasets import ReproducibleLoader
 from kinema.datasets.broken import BrokenSample, num_allowed
 from kinema.distributed import gather_objects, is_main_process
-from kinema.engine.records import Averages, Stopwatch, format_figures
+from kinema.engine.records import Averages, Stopwatch, format_figures, without_repetition
 from kinema.engine.schedules import Position
 from kinema.errors import KinemaError, VideoError
 from kinema.evaluation import Evaluator
@@ -146,7 +146,7 @@ class EpochBasedTrainLoop:
 
     def _log(self, batch_idx: int) -> None:
         runner = self.runner
-        figures = self.averages.take()
+        figures = without_repetition(self.averages.take())
         step_seconds, data_seconds = figures.pop("step_seconds"), figures.pop("data_seconds")
         figures["lr"] = runner.optim_wrapper.get_lr()["lr"][0]
         if not is_main_process():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kinema.engine.arguments import check_types
 from kinema.errors import ConfigError, KinemaError
 from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -167,3 +168,20 @@ def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[nn.Parameter])
         raise ConfigError(
             f"optim_wrapper.optimizer: {cfg.get('type')} takes no such values: {error}; got {given}"
         ) from error
+
+
+def check_optim_config(cfg: Any, where: str = "optim_wrapper") -> None:
+    """Refuse values of a wrong type in a config for `build_optim_wrapper`.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if not isinstance(cfg, Mapping):
+        return
+    check_types(OptimWrapper, cfg, where)
+    check_types(nn.utils.clip_grad_norm_, cfg.get("clip_grad"), f"{where}.clip_grad")
+    check_types(nn.utils.clip_grad_value_, cfg.get("clip_grad"), f"{where}.clip_grad")
+    optimizer = cfg.get("optimizer")
+    if isinstance(optimizer, Mapping):
+        kind = optimizer.get("type")
+        check_types(OPTIMIZERS.get(kind) if isinstance(kind, str) else kind, optimizer, f"{where}.optimizer")

@@ -58,6 +58,14 @@ def _finite(value: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def without_repetition(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures without the part of a loss that has no other: `loss_cls` is `loss` then."""
+    parts = [name for name in figures if "loss" in name and name != "loss"]
+    if len(parts) != 1 or "loss" not in figures:
+        return dict(figures)
+    return {name: value for name, value in figures.items() if name != parts[0]}
+
+
 class Averages:
     """Means of named figures since the last `take()`; tensors stay on their device until then."""
 

@@ -21,6 +21,7 @@ from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import get_world_size, init_from_environment, is_main_process
+from kinema.engine.arguments import check_types, naming
 from kinema.engine.checkpoints import (
     CheckpointSettings,
     CheckpointStore,
@@ -33,10 +34,10 @@ from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hoo
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
-from kinema.engine.optim import OptimWrapper, build_optim_wrapper
+from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.engine.parallel import ParallelModel
 from kinema.engine.records import MetricsFile, format_validation
-from kinema.engine.schedules import Position, Schedule, build_schedules
+from kinema.engine.schedules import Position, Schedule, build_schedules, check_schedule_config
 from kinema.engine.settings_file import write_settings
 from kinema.engine.work_folder import hold
 from kinema.errors import CheckpointError, ConfigError, StorageError
@@ -135,6 +136,7 @@ class Runner:
         if default_scope is not None:
             init_default_scope(default_scope)
         self.device = _choose_device(device)
+        check_types(seed_everything, randomness, "randomness")
         self._seed_is_given = (randomness or {}).get("seed") is not None
         self.seed = self._seed(randomness or {})
         self.work_dir = Path(work_dir)
@@ -149,6 +151,8 @@ class Runner:
         self._load_from = load_from
         self._resume = resume
         settings, own_hooks = split_default_hooks(default_hooks or {})
+        for name, entry in settings.items():
+            check_types(_hook_settings, entry, f"default_hooks.{name}")
         self.checkpoint_settings = CheckpointSettings(settings.get("checkpoint") or {})
         self.log_interval = int((settings.get("logger") or {}).get("interval", 20))
         self.hooks = build_hooks([*own_hooks, *(custom_hooks or [])])
@@ -281,9 +285,11 @@ class Runner:
             self.seed = state["seed"]
         loop_config.pop("by_epoch", None)
         loop_config.setdefault("type", EpochBasedTrainLoop)
-        built = self.train_dataloader = build_dataloader(loader, seed=self.seed)
+        built = self.train_dataloader = self._build_loader(loader, "train")
         self._check_classes(built, "training")
-        self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
+        check_types(EpochBasedTrainLoop, loop_config, "train_cfg")
+        with naming("train_cfg"):
+            self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
         if self._configs["val"][0] is not None:
             # Between two epochs broken clips are told, not fatal: they must not end a run that is well otherwise.
             self.val_loop = self._build_evaluation("val", ValLoop, allow_broken=True)
@@ -292,8 +298,12 @@ class Runner:
         if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
             with only_to_files():  # a line a parameter
                 self.model.init_weights()
-        self.optim_wrapper = build_optim_wrapper(self.model, self._optim_config)
-        self.schedules = build_schedules(self._schedule_config)
+        check_optim_config(self._optim_config)
+        with naming("optim_wrapper"):
+            self.optim_wrapper = build_optim_wrapper(self.model, self._optim_config)
+        check_schedule_config(self._schedule_config)
+        with naming("param_scheduler"):
+            self.schedules = build_schedules(self._schedule_config)
         if state is not None:
             self._go_on(state)
         else:
@@ -317,13 +327,20 @@ class Runner:
         except ConfigError as error:
             logger.warning("config.py is not written: %s", error)
 
+    def _build_loader(self, loader: Any, split: str) -> DataLoader:
+        where = f"{split}_dataloader"
+        for kind in (DataLoader, ReproducibleLoader):
+            check_types(kind, loader, where)
+        with naming(where):
+            return build_dataloader(loader, seed=self.seed)
+
     def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:
         loader, loop_config, evaluator = self._configs[split]
         if loader is None:
             raise ConfigError(
                 f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator"
             )
-        built = build_dataloader(loader, seed=self.seed)
+        built = self._build_loader(loader, split)
         if isinstance(built, ReproducibleLoader):
             built = built.for_evaluation(allow_broken=allow_broken)
         setattr(self, f"{split}_dataloader", built)
@@ -525,6 +542,10 @@ class Runner:
     def register_hook(self, hook: Any, priority: str | int | None = None) -> None:
         """Add a hook, an object or its config; `priority` goes before the hook's own."""
         self.hooks = build_hooks([*self.hooks, *build_hooks([hook], priority)])
+
+
+def _hook_settings(interval: int = 1, max_keep_ckpts: int = 3, by_epoch: bool = True, save_last: bool = True) -> None:
+    """The types of the settings of `default_hooks`."""
 
 
 def _init_parameters(cls: type) -> list[str]:

@@ -5,10 +5,11 @@ Several in a list multiply: a warm-up `LinearLR(end=5)` and a `CosineAnnealingLR
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kinema.engine.arguments import check_types
 from kinema.registry import PARAM_SCHEDULERS
 
 
@@ -169,3 +170,17 @@ def build_schedules(config: Any) -> list[Schedule]:
         return []
     entries = config if isinstance(config, list | tuple) else [config]
     return [entry if isinstance(entry, Schedule) else PARAM_SCHEDULERS.build(entry) for entry in entries]
+
+
+def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
+    """Refuse values of a wrong type in a config for `build_schedules`.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    places = enumerate(config) if isinstance(config, list | tuple) else [("", config)]
+    for place, entry in places:
+        if isinstance(entry, Mapping):
+            kind = entry.get("type")
+            part = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+            check_types(part, entry, f"{where}.{place}".rstrip("."))

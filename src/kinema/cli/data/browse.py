@@ -135,14 +135,14 @@ def _show(dataset: Any, index: int, steps: Sequence[Any], seed: int, repeats: in
         if seen.error is not None:
             break
         try:
-            made = _versions(seen, f"epoch {epoch}", seen_frames, normalisation_of(steps))
+            made = _versions(seen, f"epoch {epoch + 1}", seen_frames, normalisation_of(steps))
         except ValueError as problem:
             error = str(problem)
             break
         seen_frames = seen.frame_numbers
         versions += made
     if len(versions) == repeats > 1 and all(_same(versions[0], one) for one in versions[1:]):
-        versions = [replace(versions[0], title=f"epochs 0 to {repeats - 1}, all the same")]
+        versions = [replace(versions[0], title=f"epochs 1 to {repeats}, all the same")]
     return SheetClip(name, classes, facts, versions, error)
 
 
