@@ -96,6 +96,30 @@ def test_joined_recordings_are_one_video(
     assert reader.index.has_jumps
 
 
+def tags_of(flv: bytes) -> list[bytes]:
+    """The tags of an FLV file, each with its length behind it."""
+    tags, place = [], 13
+    while place + 15 <= len(flv):
+        end = place + 15 + int.from_bytes(flv[place + 1 : place + 4])
+        tags.append(flv[place:end])
+        place = end
+    return tags
+
+
+def test_an_flv_recorder_that_connects_again_starts_its_clock_anew(
+    recording: Callable[[str, str, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "again.flv"
+    again = tags_of(recording("flv", "libx264", 1).read_bytes())
+    path.write_bytes(
+        recording("flv", "libx264", 0).read_bytes() + b"".join(tag for tag in again if tag[0] == 9)  # of the video
+    )
+    check(path, monkeypatch)
+    reader = VideoReader(path)
+    assert (len(reader), reader.index.has_jumps, len(reader.index.lasting)) == (60, True, 1)
+    assert reader.fps == pytest.approx(25, abs=0.5)
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [("mpg", "mpeg2video"), ("vob", "mpeg2video"), ("h264", "libx264")])
 def test_joined_streams_without_a_clock_of_their_own_are_one_video(
     suffix: str, codec: str, recording: Callable[[str, str, int], Path], tmp_path: Path
@@ -236,12 +260,20 @@ def test_a_stream_whose_packets_are_not_counted_is_whole(
 
 def test_jumps_are_steps_back_and_long_steps_ahead_where_formats_have_them() -> None:
     key = [True, False, True, False, False]
-    assert find_jumps([0, 40, 10, 50, 90], key, 1000, format_name="mov") == [2]
-    assert find_jumps([0, 40, 80, 70, 90], key, 1000, format_name="mpegts") == []  # a muxer's error
-    assert find_jumps([5000, 5040, 5080, 70, 90], key, 1000, format_name="matroska,webm") == [3]
-    assert find_jumps([0, 40, 80, 20080, 20090], key, 1000, format_name="mpegts") == [3]
-    assert find_jumps([0, 40, 80, 20080, 20090], key, 1000, format_name="matroska,webm") == []  # shown for long
-    assert find_jumps([0, NO_TIME, 80, NO_TIME, 20], key, 10, format_name="mpeg") == [4]
+
+    def jumps(
+        dts: list[int], format_name: str, units_per_second: int = 1000, pts: list[int] | None = None
+    ) -> list[int]:
+        return find_jumps(pts or dts, dts, key, units_per_second, format_name=format_name)
+
+    assert jumps([0, 40, 10, 50, 90], "mov") == [2]
+    assert jumps([0, 40, 80, 70, 90], "mpegts") == []  # a muxer's error
+    assert jumps([5000, 5040, 5080, 70, 90], "matroska,webm") == [3]
+    assert jumps([0, 40, 80, 20080, 20090], "mpegts") == [3]
+    assert jumps([0, 40, 80, 20080, 20090], "matroska,webm") == []  # shown for long
+    assert jumps([0, NO_TIME, 80, NO_TIME, 20], "mpeg", units_per_second=10) == [4]
+    assert jumps([5000, 5040, NO_TIME, NO_TIME, 80], "flv", pts=[5080, 5040, 0, 40, 80]) == [2]
+    assert jumps([5000, 5040, NO_TIME, NO_TIME, 80], "flv", pts=[5080, 5040, NO_TIME, 5060, 80]) == [4]
 
 
 def test_a_clock_goes_on_behind_what_was_shown_before() -> None:

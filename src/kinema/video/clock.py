@@ -14,11 +14,14 @@ _AHEAD_SECONDS = 10.0
 _MAY_JUMP_AHEAD = frozenset({"mpegts", "mpegtsraw", "mpeg"})
 
 
-def find_jumps(dts: Sequence[int], is_key: Sequence[bool], units_per_second: float, *, format_name: str) -> list[int]:
+def find_jumps(
+    pts: Sequence[int], dts: Sequence[int], is_key: Sequence[bool], units_per_second: float, *, format_name: str
+) -> list[int]:
     """Packets at which the clock jumps, ascending.
 
     Args:
-        dts: (P,) decoding times, or `NO_TIME`.
+        pts: (P,) presentation times, or `NO_TIME`.
+        dts: (P,) decoding times, likewise.
         is_key: (P,) whether each packet is a key picture.
         units_per_second: of the times.
         format_name: FFmpeg's name of the container.
@@ -26,10 +29,16 @@ def find_jumps(dts: Sequence[int], is_key: Sequence[bool], units_per_second: flo
     times = np.asarray(dts, np.int64)
     timed = np.flatnonzero(times != NO_TIME)
     steps = np.diff(times[timed])
-    is_back = (steps < 0) & (np.asarray(is_key, bool)[timed[1:]] | (steps < -_BACK_SECONDS * units_per_second))
-    if format_name in _MAY_JUMP_AHEAD:
-        is_back |= steps > _AHEAD_SECONDS * units_per_second
-    return [int(place) for place in timed[1:][is_back]]
+    is_jump = (steps < 0) & (np.asarray(is_key, bool)[timed[1:]] | (steps < -_BACK_SECONDS * units_per_second))
+    ahead = _AHEAD_SECONDS * units_per_second if format_name in _MAY_JUMP_AHEAD else np.inf
+    is_jump |= steps > ahead
+    found = []
+    for place in np.flatnonzero(is_jump).tolist():
+        before, jump = int(timed[place]), int(timed[place + 1])
+        # The first packets of a recording may have no decoding time. None is shown before an earlier one is decoded.
+        others = (one for one in range(before + 1, jump) if pts[one] != NO_TIME)
+        found.append(next((one for one in others if not 0 <= pts[one] - dts[before] <= ahead), jump))
+    return found
 
 
 def continue_clock(

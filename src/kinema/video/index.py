@@ -310,7 +310,7 @@ def scan_packets(
     base = stream.time_base
     jumps: list[int] = []
     if base:
-        jumps = find_jumps(walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
+        jumps = find_jumps(walk.pts, walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
     if jumps:
         walk.pts, walk.dts = continue_clock(walk.pts, walk.dts, walk.durations, jumps)
     starts_clearly = True
