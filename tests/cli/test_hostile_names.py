@@ -75,6 +75,14 @@ def test_errors_show_escapes(tmp_path):
     assert b"Traceback" in traced.stderr
 
 
+def test_an_error_is_never_as_long_as_a_file(tmp_path):
+    (tmp_path / "train.txt").write_text("x" * 100_000)
+    shown = kinema_bytes("data", "split", tmp_path / "train.txt", tmp_path / "out")
+    assert shown.returncode == 1
+    assert 3000 < len(shown.stderr) < 5000
+    assert shown.stderr.count(b"\n") == 1
+
+
 def test_a_terminal_without_the_characters_ends_no_command(clips):
     root = clips("wave", "動作")
     shown = kinema_bytes("data", "info", root, encoding="cp1252")

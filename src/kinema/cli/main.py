@@ -19,6 +19,8 @@ from kinema.cli.test import test
 from kinema.cli.train import train
 from kinema.errors import KinemaError
 
+LONGEST_ERROR = 4000  # characters
+
 app = typer.Typer(
     name="kinema",
     help="Video action recognition: train, test and use a recognizer of your own clips.",
@@ -75,10 +77,15 @@ def _is_further_process() -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, KinemaError):
-        return f"error: {error}"  # one line, unless a name in it has a line break, which is shown as \\n
-    text = " ".join(str(error).split())
+        return _shortened(f"error: {error}")  # one line, unless a name in it has a line break, which is shown as \\n
+    text = _shortened(" ".join(str(error).split()))
     if isinstance(error, ValueError):
         return f"error: {text}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"error: {error.filename}: {error.strerror}"
     return f"error: {type(error).__name__}: {text} (--traceback shows where)"
+
+
+def _shortened(text: str) -> str:
+    """A message that holds a line of a file may be as long as the file."""
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]} ... ({len(text):,} characters)"
