@@ -67,7 +67,12 @@ def test_what_was_not_seen_is_said_in_one_line():
     assert hint_of([short, Prediction("x", ("a",), (1.0,))], is_default=True) == ""
     hint = hint_of([short, long], is_default=True)
     assert hint.startswith("note: the model looked at 29.0-31.0 of 60.0 s of l.mp4; the crop shows 56% of the picture")
-    assert "--views 10x3" in hint
+    assert hint.endswith(
+        "(--views 10x3 looks at ten clips over the whole video and at three crops that show all of the picture)"
+    )
+    only_long = prediction("l.mp4", frames=1500, spans=((725, 775),))
+    assert hint_of([only_long], is_default=True).endswith("(--views 10x1 looks at ten clips over the whole video)")
+    assert "--views 1x3 looks at three crops" in hint_of([prediction("w.mp4", share=0.5)], is_default=True)
     assert "\n" not in hint
     assert "--views" not in hint_of([long], is_default=False)
     assert "of l.mp4, and not all of 2 other videos" in hint_of([long, long, long], is_default=True)

@@ -49,6 +49,14 @@ def test_clips_are_spread_over_the_video_and_crops_over_the_picture(make_video):
     assert frames_of(with_views(pipeline, Views(1, 1)), video).looked() == one
 
 
+def test_frames_that_are_seen_whole_need_no_crops(make_video):
+    whole = video_pipeline(zoo.card("compact3d"), whole_frame=True)
+    changed = with_views(whole, Views(3, 3))
+    assert [step["type"] for step in changed] == [step["type"] for step in whole]
+    watcher = frames_of(changed, make_video(num_frames=60, size=(160, 48)))
+    assert watcher.looked().frame_share == 1
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_model_of_the_zoo_has_the_named_views(name, make_video):
     card = zoo.card(name)
@@ -85,8 +93,6 @@ def test_what_has_no_views_is_named():
     crop = dict(type="CenterCrop", crop_size=32)
     with pytest.raises(ConfigError, match="UntrimmedSampleFrames chooses frames in a way of its own"):
         with_views([dict(type="UntrimmedSampleFrames"), crop], Views(2, 1))
-    with pytest.raises(ConfigError, match="no CenterCrop or ThreeCrop"):
-        with_views([dict(type="SampleFrames", clip_len=4)], Views(1, 3))
     with pytest.raises(ConfigError, match="three crops need a square crop_size"):
         with_views([dict(type="CenterCrop", crop_size=(32, 16))], Views(1, 3))
     assert with_views([dict(type="DenseSampleFrames", clip_len=4)], Views(3, 1))[0]["num_sample_positions"] == 3

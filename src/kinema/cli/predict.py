@@ -109,8 +109,13 @@ def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
         parts.append(f"the crop shows {looked.frame_share:.0%} of the picture{name}{_and_more(len(narrow))}")
     if not parts:
         return ""
-    advice = "--views 10x3 looks at ten clips over the whole video, and at three crops that show all of the picture"
-    return f"note: {'; '.join(parts)}{f' ({advice})' if is_default else ''}"
+    views = f"{10 if short else 1}x{3 if narrow else 1}"
+    more = ["ten clips over the whole video"] * bool(short) + ["three crops that show all of the picture"] * bool(
+        narrow
+    )
+    return (
+        f"note: {'; '.join(parts)}{f' (--views {views} looks at ' + ' and at '.join(more) + ')' if is_default else ''}"
+    )
 
 
 def _and_more(count: int) -> str:

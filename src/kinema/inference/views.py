@@ -50,7 +50,8 @@ def with_views(pipeline: Sequence[Mapping[str, Any]], views: Views, *, joined_fr
     Clips of a clip model are spread evenly over the video. A segment model (`input_format="NCHW"`) sees frames of the whole video
     already; several clips mean its own protocol: twice the frames, the middles and the beginnings of the segments, where its layers
     join a fixed number of them (TSM); 25 frames where its head averages single frames (TSN). Three crops are squares of the crop's
-    size at both ends and in the middle of the longer side of frames whose shorter side has that size: together they show all of it.
+    size at both ends and in the middle of the longer side of frames whose shorter side has that size: together they show all of it. A
+    pipeline that crops nothing shows frames whole already, and is not changed for crops.
 
     Args:
         pipeline: configs of transforms.
@@ -92,9 +93,7 @@ def _more_segments(step: Step, clips: int, joined_frames: int | None) -> Step:
 def _with_crops(steps: list[Step], crops: int) -> list[Step]:
     places = [place for place, step in enumerate(steps) if step.get("type") in _CROPS]
     if not places:
-        if crops == 1:
-            return steps
-        raise ConfigError("views: the pipeline has no CenterCrop or ThreeCrop that could become several crops")
+        return steps  # frames are seen whole, and there is nothing else to see
     place = places[-1]
     size = steps[place].get("crop_size")
     if crops == 1:
