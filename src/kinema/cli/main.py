@@ -82,7 +82,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ValueError):
         return f"error: {text}"
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"error: {error.filename}: {error.strerror}"
+        return f"error: {_shortened(str(error.filename))}: {error.strerror}"
     return f"error: {type(error).__name__}: {text} (--traceback shows where)"
 
 

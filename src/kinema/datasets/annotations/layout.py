@@ -116,6 +116,14 @@ def root_candidates(source: Path) -> list[Path]:
     return [own, own / source.stem, own / "videos", own / "clips", own.parent, own.parent / "videos", Path()]
 
 
+def is_there(path: Path) -> bool:
+    """Does the path exist? False where it is none: too long, or with a zero byte."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def find_video_root(annotations: Annotations) -> Path:
     """The folder that the paths of a file are relative to: the file's own, one named like it, a neighbour, or the working one.
 
@@ -126,7 +134,7 @@ def find_video_root(annotations: Annotations) -> Path:
     # Some clips may have been lost: look for others before giving up.
     for place in np.linspace(0, len(annotations) - 1, min(len(annotations), LOOKED_FOR)).astype(int).tolist():
         for folder in candidates:
-            if (folder / annotations.paths[place]).exists():
+            if is_there(folder / annotations.paths[place]):
                 return folder
     tried = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
     hint = hint_on_missing(annotations.paths[0], candidates)

@@ -85,7 +85,9 @@ def hint_on_missing(name: str, folders: Sequence[Path]) -> str:
     """
     if "\\" in name:
         slashed = PureWindowsPath(name).as_posix()
-        there = next((folder for folder in folders if (folder / slashed).exists()), None)
+        there = None
+        with contextlib.suppress(OSError, ValueError):  # too long a name
+            there = next((folder for folder in folders if (folder / slashed).exists()), None)
         known = "" if there is None else f", as {slashed!r} is there"
         return f"the path has backslashes, as on Windows: write slashes{known}"
     if name[:1] in "\"'" or name[-1:] in "\"'":
