@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import stat
 import struct
 import time
 import urllib.parse
@@ -143,9 +144,9 @@ def _check_file(path: str, name: str) -> None:
         facts = Path(path).stat()
     except (OSError, ValueError) as error:
         raise VideoError(f"{name}: {why_absent(path, error)}") from None
-    if Path(path).is_dir():
+    if stat.S_ISDIR(facts.st_mode):
         raise VideoError(f"{name}: is a folder, not a video file")
-    if not Path(path).is_file():
+    if not stat.S_ISREG(facts.st_mode):
         raise VideoError(f"{name}: is no regular file, expected a video file; open a pipe or device and give its bytes")
     if facts.st_size == 0:
         raise VideoError(f"{name}: is empty (0 bytes)")
