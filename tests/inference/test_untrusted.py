@@ -141,6 +141,11 @@ def test_every_model_of_the_zoo_may_be_named_by_a_file() -> None:
         ({"preprocessing": with_step(type="TorchVisionWrapper", op="ColorJitter")}, "it names 'TorchVisionWrapper', which"),
         ({"preprocessing": with_step(type="Resize", scale=[10_000, 10])}, r"scale=\[10000, 10\] of 'Resize' is beyond 4096"),
         ({"preprocessing": with_step(type="Resize", scale=50)}, "scale=50 of 'Resize' is beyond 16"),
+        (
+            {"sampling": [{"type": "OpenVideo", "limits": {"more_formats": ["concat"]}}]},
+            "it sets 'limits' of 'OpenVideo', which a config that comes with weights may not: .* KINEMA_VIDEO_LIMITS",
+        ),
+        ({"sampling": [{"type": "DecordInit", "num_threads": 65}]}, "num_threads=65 is beyond 64"),
         ({"preprocessing": with_step(type="CenterCrop", crop_size="x")}, "its pipeline cannot be built"),
         ({"sampling": [{"type": "SampleFrames", "clip_len": 10**6}]}, "its pipeline has a number beyond 100000"),
         ({"sampling": [{"type": "SampleFrames", "clip_len": 30_000}]}, "takes 30000 frames of a video, 30000 with its crops; 2048 and 8192"),

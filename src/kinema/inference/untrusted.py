@@ -129,6 +129,8 @@ def _checked(config: Any, registry: Registry, place: str, *, is_model: bool) -> 
         is_own = _check_part(kept, registry, place)
         if not is_own:
             _check_keywords(kept, place)
+        elif not is_model:
+            _check_reading(kept, place)
     if is_model:
         for key, value in kept.items():
             _check_small(key, value, place)
@@ -161,6 +163,18 @@ def _check_keywords(config: Mapping[str, Any], place: str) -> None:
                 "with weights may not set that. If you trust the file, give its config yourself, as in "
                 "kinema.load(path, config=...)"
             )
+
+
+def _check_reading(config: Mapping[str, Any], place: str) -> None:
+    """How much a video may ask for, and which formats and addresses are opened, is not for a file to say."""
+    if config.get("limits") is not None:
+        raise CheckpointError(
+            f"{place}: it sets 'limits' of {config['type'][:80]!r}, which a config that comes with weights may not: set "
+            "them by kinema.video.set_default_limits or the environment variable KINEMA_VIDEO_LIMITS"
+        )
+    threads = config.get("num_threads")
+    if isinstance(threads, int | float) and threads > LARGEST_SMALL:
+        raise CheckpointError(f"{place}: num_threads={threads!r:.80} is beyond {LARGEST_SMALL}")
 
 
 def _check_small(key: str, value: Any, place: str) -> None:
