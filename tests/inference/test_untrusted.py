@@ -14,7 +14,7 @@ import torch
 import kinema
 from kinema.errors import CheckpointError
 from kinema.inference.contract import read_contract
-from kinema.inference.untrusted import REFUSED_TRANSFORMS, checked_model, checked_pipeline
+from kinema.inference.untrusted import REFUSED_TRANSFORMS, _counted, checked_model, checked_pipeline
 from kinema.models import create_model, zoo
 from kinema.models.checkpoint import save_pretrained
 from kinema.registry import MODELS, TRANSFORMS
@@ -100,6 +100,35 @@ def test_every_model_of_the_zoo_may_be_named_by_a_file() -> None:
         config = zoo.model_config(name, 5)
         kept = checked_model(config, "a.pth")
         assert kept["backbone"]["type"] == config["backbone"]["type"]
+
+
+@pytest.mark.slow
+def test_every_model_of_the_zoo_is_built_by_what_its_weights_allow() -> None:
+    for name in zoo.names():
+        config = checked_model(zoo.model_config(name, 5), "a.pth")
+        with torch.device("meta"):
+            weights = MODELS.build(config).state_dict()
+        with _counted(weights, "a.pth"), torch.device("meta"):
+            MODELS.build(config)
+
+
+def test_a_network_of_another_library_that_reads_tensors_while_it_is_built_is_built(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "libraries" / "timm").mkdir(parents=True)
+    text = STAND_IN.replace("    calls.append", "    torch.linspace(0, 1, 3)[1].item()\n    calls.append").replace(
+        "(3, 4, 1)", "(3, 4, 1, dtype=torch.float32)"
+    )
+    (tmp_path / "libraries" / "timm" / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / "libraries"))
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    model = {"type": "Recognizer2D", "backbone": {"type": "timm.resnet18"}}
+    with pytest.raises(CheckpointError, match=r"saved: next to nothing|saved: nothing in the checkpoint fits"):
+        kinema.load(changed(saved, model=model))
+    model["backbone"] = {"type": "timm.resnet18", "img_size": [224, 5000]}
+    with pytest.raises(CheckpointError, match=r"img_size=\[224, 5000\] of 'timm.resnet18' must be from 0 to 1024"):
+        kinema.load(changed(saved, model=model))
+    sys.modules.pop("timm", None)
 
 
 @pytest.mark.parametrize(

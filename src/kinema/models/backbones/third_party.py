@@ -52,6 +52,9 @@ _SHAPING = frozenset(
         "image_size",
     }
 )
+_LARGEST = {"img_size": 1024, "image_size": 1024}
+_SMALLEST = {"patch_size": 4, "window_size": 2}
+_LARGEST_NUMBER = 65_536
 _PLAIN_NAME = re.compile(r"(timm|torchvision)\.[a-z0-9_]{1,80}(\.[a-z0-9_]{1,80})?", re.IGNORECASE)
 
 
@@ -73,6 +76,11 @@ def check_plain(cfg: Mapping[str, Any], where: str) -> None:
                 f"{', '.join(sorted(_SHAPING - {'type'}))}. If you trust the file, give its config yourself, as in "
                 "kinema.load(path, config=...)"
             )
+
+        numbers = [one for one in parts if isinstance(one, int | float)]
+        least, most = _SMALLEST.get(key, 0), _LARGEST.get(key, _LARGEST_NUMBER)
+        if not all(least <= one <= most for one in numbers):
+            raise CheckpointError(f"{where}: {key}={value!r:.80} of {kind!r} must be from {least} to {most}")
 
 
 def build_third_party(cfg: Mapping[str, Any]) -> tuple[nn.Module, Features]:
