@@ -90,7 +90,7 @@ def _json_value(looked: "Looked") -> dict[str, Any]:
 
 
 def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
-    """One line on what the model did not see of the videos; empty where that is little.
+    """One line on what the model did not see of the videos; empty where that is little, or was chosen by the user.
 
     Args:
         predictions: of some videos.
@@ -107,15 +107,14 @@ def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
         path, looked = min(narrow, key=lambda pair: pair[1].frame_share)
         name = "" if short and short[0][0] == path and len(seen) == 1 else f" of {Path(path).name}"
         parts.append(f"the crop shows {looked.frame_share:.0%} of the picture{name}{_and_more(len(narrow))}")
-    if not parts:
+    if not parts or not is_default:
         return ""
     views = f"{10 if short else 1}x{3 if narrow else 1}"
-    more = ["ten clips over the whole video"] * bool(short) + ["three crops that show all of the picture"] * bool(
-        narrow
-    )
-    return (
-        f"note: {'; '.join(parts)}{f' (--views {views} looks at ' + ' and at '.join(more) + ')' if is_default else ''}"
-    )
+    shown = [
+        *(["ten clips over the whole video"] if short else []),
+        *(["three crops that show all of the picture"] if narrow else []),
+    ]
+    return f"note: {'; '.join(parts)} (--views {views} looks at {' and at '.join(shown)})"
 
 
 def _and_more(count: int) -> str:
