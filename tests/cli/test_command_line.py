@@ -70,6 +70,42 @@ def test_doctor_tells_versions_devices_and_decoders():
     assert "pip install 'kinema[timm]'" in kinema("doctor").stdout or "timm" in report["versions"]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--patience", "soon"), "--patience: expected a number of epochs from 1, or 'off', got 'soon'"),
+        (
+            ("--folds", "2", "--val", "other"),
+            "--folds parts the clips of DATA itself, so it takes no config and no --val",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_are_named(clips, tmp_path, options, message):
+    refused = kinema("train", clips.root, "--work-dir", tmp_path / "work", *options)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert message in refused.stderr
+    assert not (tmp_path / "work" / "checkpoints").exists()
+
+
+def test_a_config_sets_its_own_patience(tmp_path):
+    (tmp_path / "config.py").write_text("train_cfg = dict(max_epochs=3)\n")
+    refused = kinema("train", tmp_path / "config.py", "--patience", 3, cwd=tmp_path)
+    assert "config.py: a config sets its own patience: --set train_cfg.patience=3" in refused.stderr
+
+
+@pytest.mark.slow
+def test_folds_are_shown_with_their_spread_and_the_interval_over_all(clips, tmp_path):
+    work = tmp_path / "work"
+    shown = kinema("train", clips.root, "--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0)
+    assert shown.returncode == 0, shown.stderr
+    for text in ("fold", "spread", "all clips together, last epoch:", "of 16 clips, 95 % sure:"):
+        assert text in shown.stdout
+    again = kinema(
+        "train", clips.root, "--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0, "--resume", "--json"
+    )
+    assert json.loads(again.stdout) == json.loads((work / "folds.json").read_text())
+
+
 @pytest.mark.slow
 def test_clips_become_a_recognizer(clips, tmp_path):
     work = tmp_path / "work"

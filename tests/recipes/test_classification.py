@@ -242,3 +242,20 @@ def test_cross_validation_pools_all_folds(clips, tmp_path):
     assert (tmp_path / "fold_1" / "checkpoints" / "last").stat().st_mtime_ns == written  # complete runs are left alone
     with pytest.raises(ValueError, match="cross-validation needs 2 folds or more, got 1"):
         cross_validate(clips.root, folds=1, work_dir=tmp_path)
+
+
+def test_a_resumed_run_validates_on_the_same_clips_whatever_the_seed(clips, tmp_path, caplog):
+    root = clips.root / "train"
+    first = classification(root, work_dir=tmp_path, seed=0, workers=0)
+    lists = [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")]
+    resumed = classification(root, work_dir=tmp_path, seed=1, workers=0, keep_lists=True)
+    assert [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")] == lists
+    assert resumed.val_dataloader.dataset == first.val_dataloader.dataset
+    assert "only in the data" not in caplog.text
+    # A clip that came later is in neither list: on which side it would have been is not known.
+    (root / "growing" / "later.mp4").hardlink_to(next((root / "growing").iterdir()))
+    classification(root, work_dir=tmp_path, workers=0, keep_lists=True)
+    (root / "growing" / "later.mp4").unlink()
+    assert "1 clips are only in the data or only in the lists of the run that is resumed" in caplog.text
+    classification(root, work_dir=tmp_path, seed=1, workers=0)
+    assert [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")] != lists

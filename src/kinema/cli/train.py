@@ -142,6 +142,7 @@ def train(
                 workers=workers,
                 columns=parsed_columns(columns),
                 patience=read_patience(patience),
+                keep_lists=resume,
                 check_classes=partial(_check_classes, folder) if resume else None,
             )
         if work_dir is not None:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from kinema.datasets.annotations import (
     describe_splits,
     find_layout,
     folds_by_group,
+    read_split,
     source_video_of,
     split_by_group,
     write_list,
@@ -52,6 +53,7 @@ def classification(
     workers: int | None = None,
     patience: int | Literal["off"] | None = None,
     fold: tuple[int, int] | None = None,
+    keep_lists: bool = False,
     check_classes: Callable[[list[str]], None] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Config:
@@ -73,6 +75,8 @@ def classification(
             "off": never; default: a third of the epochs, at least 10.
         fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and train on the others; validation
             clips that there are as well are left alone.
+        keep_lists: take the lists of held-out clips that the work folder has, as a resumed run must: with another seed it would
+            train on clips that it was validated on.
         check_classes: gets the class names before anything is written into the work folder; may raise.
         columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
@@ -100,7 +104,9 @@ def classification(
     if val_split is None or fold is not None:
         for note in train_split.annotations.notes:  # which the lists to be written do not have
             logger.info("%s", note)
-        train_clips, val_clips, train_data, val_data = _written_split(train_split, Path(work_dir), seed, fold)
+        train_clips, val_clips, train_data, val_data = _held_out(
+            train_split, Path(work_dir), seed, fold, keep_lists=keep_lists
+        )
     else:
         train_clips, val_clips = train_split.annotations, val_split.annotations
         train_data, val_data = (
@@ -241,9 +247,35 @@ def default_workers() -> int:
     return min(cores, 8)
 
 
-def _written_split(
-    split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None
-) -> tuple[Annotations, Annotations, dict[str, Any], dict[str, Any]]:
+HeldOut: TypeAlias = tuple[Annotations, Annotations, dict[str, Any], dict[str, Any]]
+
+
+def _held_out(split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None, *, keep_lists: bool) -> HeldOut:
+    """The clips to train and to validate on, and the configs that read them; from the lists of an earlier run, if they are kept."""
+    files = [path for name in ("train", "val") if (path := find_list(work_dir / "data", name)) is not None]
+    if not keep_lists or split.shards is not None or len(files) < 2:
+        return _written_split(split, work_dir, seed, fold)
+    kept = [read_split(path).annotations for path in files]
+    root = split.video_root.resolve()
+    known = {path for clips in kept for path in clips.paths}
+    others = len({os.fspath(root / path) for path in split.annotations.paths} ^ known)
+    if others:
+        logger.warning(
+            "%s: %d clips are only in the data or only in the lists of the run that is resumed, %s: it keeps its lists",
+            *(split.path, others, work_dir / "data"),
+        )
+    configs = [{"ann_file": os.fspath(path), "data_prefix": {"video": ""}} for path in files]
+    logger.info("validating on the %d clips that were held out when the run began", len(kept[1]))
+    return kept[0], kept[1], configs[0], configs[1]
+
+
+def find_list(folder: Path, name: str) -> Path | None:
+    """The list that `write_list` wrote into a folder under a name; None: there is none."""
+    files = (folder / f"{name}{suffix}" for suffix in (".txt", ".csv"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _written_split(split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None) -> HeldOut:
     """Hold out validation clips; write both lists into the work folder; return the clips and the configs that read them."""
     train, val = split_by_group(split.annotations, seed=seed) if fold is None else take_fold(split, *fold, seed=seed)
     if not len(val) and (parted := split_by_time(split.annotations, seed=seed)) is not None:
@@ -267,7 +299,7 @@ def _written_split(
         path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
         configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
     if fold is None:
-        logger.info("no validation clips given: held out %d of %d, by source video", len(val), len(split.annotations))
+        logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))
     else:
         logger.info("fold %d of %d: %d clips to validate on, by source video", *fold, len(val))
     return train, val, configs[0], configs[1]

@@ -96,7 +96,7 @@ def _train(
     with hold(folder) as held:  # the recipe writes into it
         if not resume:
             held.set_aside()
-        config = classification(data, work_dir=folder, fold=fold, **settings)
+        config = classification(data, work_dir=folder, fold=fold, keep_lists=resume, **settings)
         change(config)
         config["work_dir"] = os.fspath(folder)
         config["resume"] = resume
