@@ -1,5 +1,6 @@
 """Damaged files keep what the container says of its pictures, and no decoder of theirs hangs."""
 
+import ctypes
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader, write_video
+from kinema.video.lasting import replaced
 
 
 def spoil_packet(path: Path, number: int, keep: int = 4) -> None:
@@ -126,3 +128,11 @@ def test_several_threads_on_a_damaged_file_come_to_an_end(
     command = [sys.executable, "-c", READ_OFTEN, str(path), "25"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout == "done\n"
+
+
+def test_a_packet_with_headers_put_before_it_ends_with_zeros() -> None:
+    """Decoders of damaged data read on behind it: FFmpeg wants 64 zeros there."""
+    for size in range(1, 400, 7):
+        packet = replaced(av.Packet(b"\xff" * size), b"\xfe" * size)
+        assert bytes(packet) == b"\xfe" * size
+        assert ctypes.string_at(packet.buffer_ptr + size, 64) == bytes(64)

@@ -70,7 +70,9 @@ class Lasting:
 
 def replaced(packet: Packet, content: bytes) -> Packet:
     """A copy of `packet` that holds `content`."""
-    new = Packet(content)
+    # A packet made from bytes ends with their memory, and decoders of damaged data read on for some bytes: this one has zeros there.
+    new = Packet(len(content))
+    new.update(content)
     new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
     new.time_base, new.is_keyframe = packet.time_base, packet.is_keyframe
     for data in packet.iter_sidedata():
