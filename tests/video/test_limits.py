@@ -84,6 +84,20 @@ def probe_of(path: Path, limits: VideoLimits) -> object:
     return probe_video(path, limits=limits)
 
 
+def test_a_size_that_only_the_decoder_learns_is_held_to_the_limit_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.m2v"  # without a container
+    with av.open(str(path), "w", format="mpeg2video") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    assert VideoReader(path)[0].shape == (48, 64, 3)
+    with pytest.raises(
+        VideoError, match=r"frame 0 cannot be decoded: .* above the limit pixels=3000 .*; of 1 frames none is good$"
+    ):
+        VideoReader(path, limits=VideoLimits(pixels=3000))[0]
+
+
 def test_the_error_says_how_to_raise_the_limit(make_video: MakeVideo) -> None:
     with pytest.raises(
         VideoLimitError, match=r"limits=VideoLimits\(pixels=3072\)\) or the .* KINEMA_VIDEO_LIMITS=pixels=3072"

@@ -18,6 +18,8 @@ from kinema.video.source import VideoSource, reason_of, watch_of
 
 # A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
 _RATE_TOLERANCE = 0.01
+# FFmpeg's words for a picture above `max_pixels`, and for little else.
+_TOO_LARGE = "Invalid argument"
 
 
 class _OtherSize(Exception):  # noqa: N818 - never leaves this file
@@ -257,6 +259,9 @@ class PyAVBackend:
             extent = f"the first {good} are good"
         else:
             extent = f"{good} are good"
+        if reason == _TOO_LARGE:  # where only the decoder learns how large pictures are
+            limit = self.watch.limits.pixels
+            reason += f", as for one above the limit pixels={limit:.15g} (VideoLimits(pixels=...) raises it)"
         return VideoError(f"{self._name}: frame {frame} cannot be decoded: {reason}; of {total} frames {extent}")
 
     @only_video_errors
