@@ -12,7 +12,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader, packets, write_video
-from kinema.video.clock import NO_TIME, continue_clock, find_jumps
+from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
 from kinema.video.index_cache import forget_indices
 
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=9:bframes=2"}
@@ -284,3 +284,33 @@ def test_a_clock_goes_on_behind_what_was_shown_before() -> None:
     assert pts == [10, NO_TIME, 30, 50, 60]
     assert dts == [NO_TIME] * 5
     assert continue_clock([7, 8, NO_TIME, 3], [7, 8, NO_TIME, 3], [0, 0, 0, 0], [2, 3])[0] == [7, 8, NO_TIME, 9]
+
+
+def test_even_clocks_miss_no_picture() -> None:
+    assert is_even([])
+    assert is_even([3600, 0, 7201, 10800])
+    assert not is_even([3600, 0, 10800, 14400])
+    assert not is_even([3600, 0, NO_TIME, 7200])
+
+
+def test_a_frame_behind_a_lost_picture_does_not_depend_on_what_was_asked(
+    recording: Callable[[str, str, int], Path], tmp_path: Path
+) -> None:
+    source = recording("ts", "libx264", 0)
+    with av.open(str(source)) as container:
+        places = [(one.pos or 0) // SIZE for one in container.demux(video=0) if one.size]
+    kept = pieces(source)
+    path = tmp_path / "lost.ts"
+    path.write_bytes(b"".join(kept[: places[12]] + kept[places[14] :]))
+    reader = VideoReader(path)
+    assert len(reader) == 28
+    assert reader.index.has_losses
+
+    def frame(reader: VideoReader, number: int) -> bytes:
+        try:
+            return reader[number].tobytes()
+        except VideoError:
+            return b"lost"
+
+    in_order = [frame(reader, number) for number in range(28)]
+    assert [frame(VideoReader(path), number) for number in range(28)] == in_order

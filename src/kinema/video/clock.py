@@ -74,3 +74,10 @@ def continue_clock(
         lasts[lasts == 0] = int(np.median(steps)) if len(steps) else 1
         end = int((times + lasts).max())
     return new_pts.tolist(), new_dts.tolist()
+
+
+def is_even(pts: Sequence[int]) -> bool:
+    """Whether pictures follow each other at one step, so that none seems to be missing; a field is half a step."""
+    times = np.asarray(pts, np.int64)
+    steps = np.diff(np.unique(times[times != NO_TIME]))
+    return bool(not len(steps) or (steps.max() < 1.5 * np.median(steps) and (times != NO_TIME).all()))

@@ -253,7 +253,7 @@ class Decoder:
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
         # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
-        may_leave_out = not len(self._packets.index.gaps)
+        may_leave_out = not self._packets.index.has_losses
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
             self._waiting.drop_before(group[0])

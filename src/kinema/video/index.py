@@ -21,7 +21,7 @@ from kinema.video.bitstream import (
     hevc_needs_what_precedes,
     vp8_picture,
 )
-from kinema.video.clock import NO_TIME, continue_clock, find_jumps
+from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, Lasting, LastingNotes, side_data_of
 from kinema.video.limits import Watch
@@ -66,6 +66,7 @@ class PacketIndex:
         num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
         gaps: (G,) int64 packets of a transport stream at which the demuxer finds something missing or repeated.
+        has_losses: whether whole pictures, or parts of them, seem to be missing in a transport stream.
         has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
         is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
         order: how sure it is which packet each frame comes from.
@@ -88,6 +89,7 @@ class PacketIndex:
     num_missing: int = 0
     lasting: tuple[Lasting, ...] = ()
     gaps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    has_losses: bool = False
     has_jumps: bool = False
     order: Order = Order.CERTAIN
     is_cut_open: bool = False
@@ -164,6 +166,7 @@ class PacketIndex:
             num_missing=self.num_missing,
             lasting=self.lasting,
             gaps=self.gaps,
+            has_losses=self.has_losses,
             has_jumps=self.has_jumps,
             is_second_field=is_second_field,
             order_is=order,
@@ -329,6 +332,7 @@ def scan_packets(
         num_missing=num_missing,
         lasting=codec.lasting.result(),
         gaps=np.asarray(walk.gaps, np.int64),
+        has_losses=codec.counts_pieces and (bool(walk.gaps) or not is_even(walk.pts)),
         has_jumps=bool(jumps),
         order_is=how if starts_clearly else Order.UNKNOWN,
         is_cut_open=walk.is_cut_open,
@@ -454,6 +458,7 @@ def _arranged(
     num_missing: int,
     lasting: tuple[Lasting, ...] = (),
     gaps: np.ndarray,
+    has_losses: bool,
     has_jumps: bool = False,
     is_second_field: Sequence[bool] | np.ndarray | None = None,
     order_is: Order = Order.CERTAIN,
@@ -488,6 +493,7 @@ def _arranged(
         num_missing=num_missing,
         lasting=lasting,
         gaps=gaps,
+        has_losses=has_losses,
         has_jumps=has_jumps,
         is_second_field=np.zeros(num_packets, bool) if is_second_field is None else np.asarray(is_second_field, bool),
         order=order_is,
