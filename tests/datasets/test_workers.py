@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,20 @@ def test_a_worker_that_stops_with_a_message_on_its_way_is_one_error_too():
     with pytest.raises(LoaderError, match=STUCK):
         list(batches)
     assert torch.multiprocessing.active_children() == []
+
+
+def test_a_worker_of_another_loader_that_is_killed_is_noticed_too():
+    training = loader(num_workers=1, persistent_workers=True)
+    list(training)
+    (worker,) = torch.multiprocessing.active_children()
+    validation = iter(loader(num_workers=1))
+    next(validation)
+    os.kill(worker.pid, signal.SIGKILL)
+    wait([worker.sentinel])  # not join, after which torch no longer sees it
+    with pytest.raises(LoaderError, match=r"was killed \(out of memory\?\)"):
+        list(validation)
+    with pytest.raises(LoaderError, match=r"was killed \(out of memory\?\)"):
+        list(training)
 
 
 def test_a_batch_that_cannot_be_sent_is_an_error():

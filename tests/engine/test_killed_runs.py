@@ -15,7 +15,7 @@ KILLS = 24
 
 def run(work_dir, kills):
     command = [sys.executable, HERE / "killed_runs.py", work_dir, str(kills), "0"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=600)
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=1200)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr, result.stderr
     return list(map(int, result.stdout.split()))

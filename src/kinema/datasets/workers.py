@@ -8,7 +8,9 @@ import multiprocessing.queues
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -23,6 +25,7 @@ POLL_SECONDS = 1.0
 CANNOT_SEND = 86  # exit status of a worker that could not send a batch
 
 _WHAT = "a process that reads clips"
+_iterators: "weakref.WeakSet[WatchedIterator]" = weakref.WeakSet()
 _CURE = "use fewer such processes (--workers, num_workers) or smaller batches"
 
 
@@ -59,6 +62,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
 
     def __init__(self, loader: DataLoader) -> None:
         self._has_given_up = False
+        _iterators.add(self)
         is_main_thread = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGCHLD) if is_main_thread and hasattr(signal, "SIGCHLD") else None
         try:
@@ -70,12 +74,22 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             ) from error
         finally:
             if handler is not None:
-                signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the program is; see __next__
+                signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the program is; see _interruptible
 
     def __next__(self) -> Any:
         """The next batch."""
+        return self._guarded(super().__next__)
+
+    def _reset(self, loader: DataLoader, first_iter: bool = False) -> None:
+        if first_iter:
+            super()._reset(loader, first_iter)
+        else:  # workers that stay are asked whether they are ready
+            self._guarded(partial(super()._reset, loader, first_iter))
+
+    def _guarded(self, wait_for: Callable[[], Any]) -> Any:
+        """What `wait_for` returns; a failure of a worker in the meantime is a LoaderError."""
         try:
-            return self._next_interruptible()
+            return _interruptible(wait_for)
         except LoaderError:
             self._abandon()
             raise
@@ -85,19 +99,6 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
                 raise
             self._abandon()
             raise LoaderError(problem) from error
-
-    def _next_interruptible(self) -> Any:
-        """The next batch. While this waits, and only then, the death of a worker interrupts it, even in the middle of a message."""
-        is_main_thread = threading.current_thread() is threading.main_thread()
-        handler = None
-        try:
-            if is_main_thread and hasattr(signal, "SIGCHLD"):
-                handler = signal.signal(signal.SIGCHLD, _raise_if_a_worker_failed)
-            signal_handling._error_if_any_worker_fails()  # one that died before
-            return super().__next__()
-        finally:
-            if handler is not None:
-                signal.signal(signal.SIGCHLD, handler)
 
     def _get_data(self) -> Any:
         limit = self._timeout or TIMEOUT_SECONDS
@@ -144,7 +145,9 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             return f"too many open files: raise the limit (ulimit -n) or {_CURE}"
         if isinstance(error, OSError | EOFError):  # the connection may break a moment before the process is gone
             wait([worker.sentinel for worker in self._workers], timeout=2)
-        ended = [worker.exitcode for worker in self._workers if worker.exitcode is not None]
+        # Those of other loaders too: torch looks at all of them, and a validation may notice that one of the training is gone.
+        workers = [worker for iterator in _iterators if not iterator._shutdown for worker in iterator._workers]
+        ended = [worker.exitcode for worker in workers if worker.exitcode is not None]
         if not ended:
             return None
         return describe_end(next((code for code in ended if code), 0))
@@ -166,6 +169,20 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         for queue in self._index_queues:
             queue.cancel_join_thread()
             queue.close()
+
+
+def _interruptible(wait_for: Callable[[], Any]) -> Any:
+    """Call a function that waits. Then, and only then, the death of a worker interrupts it, even in the middle of a message."""
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    handler = None
+    try:
+        if is_main_thread and hasattr(signal, "SIGCHLD"):
+            handler = signal.signal(signal.SIGCHLD, _raise_if_a_worker_failed)
+        signal_handling._error_if_any_worker_fails()  # one that died before
+        return wait_for()
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
 
 
 def _raise_if_a_worker_failed(number: int, frame: Any) -> None:
