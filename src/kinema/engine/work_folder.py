@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.errors import ConfigError
@@ -103,6 +109,10 @@ class WorkFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except filelock.Timeout:
+            problem = _why_no_locks(self.path)  # which filelock before 4 takes for a lock that is held
+            if problem is not None:
+                _warn_of_no_lock(self.path, problem)
+                return
             raise ConfigError(
                 f"{self.path}: another run writes into this work folder ({_holder(self.path)}): wait until it has ended, or "
                 "choose another --work-dir"
@@ -191,6 +201,18 @@ def _acquire_in_main_process(folder: WorkFolder) -> None:
     problem = broadcast_object(problem)
     if problem is not None:
         raise ConfigError(problem)
+
+
+def _why_no_locks(folder: Path) -> OSError | None:
+    """The error of a file system without locks; None where a file of its own can be locked."""
+    if fcntl is None:
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error if error.errno in _NO_LOCKS else None
+    return None
 
 
 def _warn_of_no_lock(path: Path, error: Exception) -> None:
