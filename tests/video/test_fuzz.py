@@ -24,7 +24,7 @@ CLIPS: dict[str, dict[str, str]] = {
     "hevc.mp4": {"codec": "libx265", "g": "10", "preset": "ultrafast", "x265-params": "log-level=none"},
     "hevc.mkv": {"codec": "libx265", "x265-params": "keyint=10:bframes=4:ctu=16:log-level=none"},
     "hevc.ts": {"codec": "libx265", "x265-params": "keyint=10:bframes=3:log-level=none"},
-    "h264.mkv": {"codec": "libx264", "x264-params": "open-gop=1:keyint=10:bframes=3"},
+    "h264.mkv": {"codec": "libx264", "x264-params": "keyint=10:bframes=3"},
     "mpeg4.mp4": {"codec": "mpeg4", "g": "9", "bf": "2"},
     "vp8.webm": {"codec": "libvpx", "g": "9", "cpu-used": "8"},
     "av1.mp4": {"codec": "libsvtav1", "g": "10", "preset": "12"},
@@ -116,7 +116,8 @@ def examine(path: Path, seed: int, num_threads: int) -> dict[str, int]:
         frames = [one_or_none(reader, index) for index in range(length)]
     except VideoError:
         return counts
-    plain = plain_decode(content, num_threads)
+    # Kinema decodes HEVC and VP8 with one thread, whatever was asked.
+    plain = plain_decode(content, 1 if path.name.startswith(("hevc", "vp8")) else num_threads)
     for index, frame in enumerate(frames):
         if frame is None:
             counts["told"] += 1
@@ -175,8 +176,10 @@ def test_a_damaged_video_gives_exact_frames_or_errors(name: str, clip: Callable[
 def test_many_damaged_videos_give_exact_frames_or_errors(
     name: str, num_threads: int, clip: Callable[[str], Path]
 ) -> None:
-    # Threads may lose an error of FFmpeg's MPEG-4 decoder, and read damaged HEVC another way than one thread does.
-    check(fuzz(clip(name), range(100, 180), num_threads), 80, share=0.01 if num_threads == 1 else 0.05)
+    # Threads may lose an error of FFmpeg's MPEG-4 decoder. A decoder that goes on behind a lost HEVC picture makes others of those after it
+    # than one that starts anew, where small blocks leave more of the damage unnoticed.
+    is_strict = num_threads == 1 and name != "hevc.mkv"
+    check(fuzz(clip(name), range(100, 180), num_threads), 80, share=0.01 if is_strict else 0.05)
 
 
 # ---- files that break off
