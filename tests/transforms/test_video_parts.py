@@ -66,5 +66,5 @@ def test_a_video_in_memory_is_read_in_place_of_its_file(make_video):
     opened = Compose([{"type": "OpenVideo"}])({"filename": "shard.tar/a.mp4", "video_bytes": content})
     assert opened["total_frames"] == 7
     assert "video_bytes" not in opened
-    with pytest.raises(VideoError, match=r"shard\.tar/a\.mp4: is no video"):
+    with pytest.raises(VideoError, match=r"shard\.tar/a\.mp4: is a text file, not a video"):
         Compose([{"type": "OpenVideo"}])({"filename": "shard.tar/a.mp4", "video_bytes": b"nothing of the kind"})

@@ -69,4 +69,5 @@ def naming(where: str) -> Iterator[None]:
         text = " ".join(str(error).split()) or "cannot be used"
         kinds = {TypeError: PartArgumentError, ValueError: ConfigValueError}  # which are these errors, too
         error_class = next((kinds[kind] for kind in kinds if isinstance(error, kind)), ConfigError)
-        raise error_class(f"{where}: {text} ({type(error).__name__})") from error
+        kind = "" if isinstance(error, ValueError) else f" ({type(error).__name__})"  # those are written for users
+        raise error_class(f"{where}: {text}{kind}") from error

@@ -293,7 +293,10 @@ def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)
         revised[name if name in own else unwrapped.get(_unwrapped(name), name)] = tensor
-    prefix = _shared_prefix([_unwrapped(name) for name in revised], unwrapped)
+    prefix = _shared_prefix(
+        {_unwrapped(name): tensor.shape for name, tensor in revised.items()},
+        {name: own[full].shape for name, full in unwrapped.items()},
+    )
     if not prefix:
         return revised, ""
     given: State = {}
@@ -303,15 +306,19 @@ def _renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys
     return given, prefix
 
 
-def _shared_prefix(names: Sequence[str], own: Mapping[str, str]) -> str:
-    """What a wrapper put before the names: without it they are those of `own`, and with it none is. Empty: there is none."""
-    if any(name in own for name in names):
+def _shared_prefix(shapes: Mapping[str, torch.Size], own: Mapping[str, torch.Size]) -> str:
+    """What a wrapper put before the names: without it most of them fit, and with it none is one of `own`. Empty: there is none."""
+    if any(name in own for name in shapes):
         return ""
-    counts = Counter(prefix for name in names for prefix in _prefixes(name))
+    counts = Counter(prefix for name in shapes for prefix in _prefixes(name))
     best, most = "", 0
     for prefix, count in counts.items():
-        fits = sum(_unwrapped(name.removeprefix(prefix)) in own for name in names if name.startswith(prefix))
-        if fits > most and 2 * fits >= count and 2 * count > len(names):
+        fits = sum(
+            own.get(_unwrapped(name.removeprefix(prefix))) == shape
+            for name, shape in shapes.items()
+            if name.startswith(prefix)
+        )
+        if fits > most and 2 * fits > count and 2 * count > len(shapes):
             best, most = prefix, fits
     return best
 
