@@ -111,7 +111,9 @@ def test_too_many_broken_clips_are_one_line(clips, tmp_path):
     message = f"2 of 40 training samples are broken, more than the share of 0.04 that {share} allows"
     assert result.stderr.splitlines()[-1].startswith(f"error: {message}: {tmp_path / 'broken.jsonl'} lists them")
     wrong = train(clips, tmp_path, "--set", f"{share}=4")
-    assert wrong.stderr.splitlines()[-1] == "error: train_dataloader: max_broken_share must be a share from 0 to 1, got 4"
+    assert (
+        wrong.stderr.splitlines()[-1] == "error: train_dataloader: max_broken_share must be a share from 0 to 1, got 4"
+    )
 
 
 @pytest.mark.slow

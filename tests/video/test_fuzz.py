@@ -14,6 +14,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader, write_video
+from kinema.video.source import packets_of
 
 MAX_SECONDS = 30  # of one case, on a machine that does much else
 CLIPS: dict[str, dict[str, str]] = {
@@ -73,7 +74,7 @@ def plain_decode(content: bytes, num_threads: int) -> list[np.ndarray]:
         with av.open(io.BytesIO(content), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = num_threads
-            for packet in container.demux(stream):
+            for packet in packets_of(container, stream):
                 try:
                     frames += [frame.to_ndarray(format="rgb24") for frame in packet.decode()]
                 except av.FFmpegError:

@@ -1,8 +1,8 @@
 """What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -27,7 +27,7 @@ from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, Lasting, LastingNotes
 from kinema.video.limits import Watch
 from kinema.video.order import Order, order_by_headers, order_by_pictures, order_by_time
 from kinema.video.slice_headers import H264Headers, SliceHeader, slice_headers
-from kinema.video.source import over_network
+from kinema.video.source import over_network, packets_of
 
 # Decoders of these output nothing before the first key frame; others start anywhere.
 _STARTS_AT_KEY_FRAME = ("h264", "hevc")
@@ -351,7 +351,7 @@ def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> It
     num_whole = 0  # of those
     # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
     may_break_off = container.format.name not in _READ_IN_PIECES
-    packets = cast(Generator[Packet, None, None], container.demux(stream))
+    packets = packets_of(container, stream)
     try:
         for packet in over_network(packets, watch) if watch.is_remote else packets:
             if not packet.size:

@@ -22,7 +22,7 @@ from kinema.video.lasting import Lasting
 from kinema.video.limits import Watch
 from kinema.video.order import Order
 from kinema.video.slice_headers import SliceHeader, slice_headers
-from kinema.video.source import VideoSource, open_video, over_network, source_name, watch_of
+from kinema.video.source import VideoSource, open_video, over_network, packets_of, source_name, watch_of
 
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
 _KEPT_BYTES = 32 * 2**20
@@ -141,7 +141,7 @@ class PacketSource:
     def _sized(self) -> Iterator[Packet]:
         # Empty ones are the mark that flushes the decoder, or a frame that an AVI file dropped.
         self._close_demuxer()
-        self._demuxer = cast(Generator[Packet, None, None], self._container.demux(self._stream))
+        self._demuxer = packets_of(self._container, self._stream)
         packets = over_network(self._demuxer, self.watch) if self.watch.is_remote else self._demuxer
         return (packet for packet in packets if packet.size)
 

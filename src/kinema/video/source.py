@@ -8,11 +8,11 @@ import struct
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import av
 from av.container import InputContainer
@@ -321,6 +321,19 @@ def _silent_server(watch: Watch) -> VideoError:
         f"{watch.name}: the server sent nothing, or too little, for {seconds:g} s; "
         "download the file first, or raise VideoLimits(network_seconds=...)"
     )
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Generator[Packet, None, None]:
+    """The packets of `stream` from where `container` stands, also behind a place where another stream begins.
+
+    PyAV's own generator may end there with an IndexError; a new one continues behind that packet.
+    """
+    while True:
+        try:
+            yield from cast(Generator[Packet, None, None], container.demux(stream))
+        except IndexError:
+            continue
+        return
 
 
 def over_network(packets: Iterator[Packet], watch: Watch) -> Iterator[Packet]:

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from kinema.errors import VideoError
 from kinema.video.probe import SAME_TIME_SECONDS, VideoFacts, is_variable_rate, probe_video
 from kinema.video.reader import VideoReader
-from kinema.video.source import open_video, reason_of
+from kinema.video.source import open_video, packets_of, reason_of
 
 # What makes frames cheap to decode, by measurement: entropy coding without arithmetic, no deblocking, one reference. Five of
 # six frames refer to others and none to them, so that a reader who does not want them need not decode them: clips of 8 frames,
@@ -186,7 +186,7 @@ def _copied(source: Path, partial: Path) -> bool:
     container, stream = open_video(source)
     with container, av.open(f"file:{partial}", "w", format="mp4") as out:
         copy = out.add_stream_from_template(stream)
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.is_discard or (packet.size and packet.pts is None):
                 return False
             if packet.size:
