@@ -155,20 +155,20 @@ def _move_to_shared_memory(tensors: list[Tensor], num_waiting: int) -> bool:
 
 def free_shared_memory() -> float:
     """Bytes free in /dev/shm; infinite where the system has no such folder."""
-    try:
-        state = os.statvfs(SHARED_MEMORY)
-    except (OSError, AttributeError):
-        return float("inf")
-    return state.f_bavail * state.f_frsize
+    return _shared_memory("f_bavail")
 
 
 def shared_memory_size() -> float:
     """Bytes of /dev/shm altogether; infinite where the system has no such folder."""
+    return _shared_memory("f_blocks")
+
+
+def _shared_memory(blocks: str) -> float:
     try:
         state = os.statvfs(SHARED_MEMORY)
     except (OSError, AttributeError):
         return float("inf")
-    return state.f_blocks * state.f_frsize
+    return float(getattr(state, blocks) * state.f_frsize)
 
 
 def _max_open_files() -> float:
