@@ -74,7 +74,9 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             ) from error
         finally:
             if handler is not None:
-                signal.signal(signal.SIGCHLD, handler)  # torch's raises wherever the program is; see _interruptible
+                signal.signal(
+                    signal.SIGCHLD, handler
+                )  # torch's raises wherever the program is; see _end_if_a_worker_failed
 
     def __next__(self) -> Any:
         """The next batch."""
@@ -89,7 +91,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
     def _guarded(self, wait_for: Callable[[], Any]) -> Any:
         """What `wait_for` returns; a failure of a worker in the meantime is a LoaderError."""
         try:
-            return _interruptible(wait_for)
+            return self._interruptible(wait_for)
         except LoaderError:
             self._abandon()
             raise
@@ -99,6 +101,32 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
                 raise
             self._abandon()
             raise LoaderError(problem) from error
+
+    def _interruptible(self, wait_for: Callable[[], Any]) -> Any:
+        """Call a function that waits. Meanwhile the death of a worker ends the wait, even in the middle of a message."""
+        is_main_thread = threading.current_thread() is threading.main_thread()
+        handler = None
+        try:
+            if is_main_thread and hasattr(signal, "SIGCHLD"):
+                handler = signal.signal(signal.SIGCHLD, self._end_if_a_worker_failed)
+            signal_handling._error_if_any_worker_fails()  # one that died before
+            return wait_for()
+        finally:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
+
+    def _end_if_a_worker_failed(self, number: int, frame: Any) -> None:
+        """Handler of SIGCHLD: batches end here when a worker failed.
+
+        An exception of a handler may come between any two lines, and leave a socket or a lock behind. The end of the connection
+        comes where it is read.
+        """
+        try:
+            signal_handling._error_if_any_worker_fails()
+        except RuntimeError:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, self._worker_result_queue._reader.fileno(), inheritable=False)  # type: ignore[attr-defined]
+            os.close(nothing)
 
     def _get_data(self) -> Any:
         limit = self._timeout or TIMEOUT_SECONDS
@@ -143,11 +171,16 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             return self._stuck()
         if "Too many open files" in str(error) or "ancdata" in str(error):
             return f"too many open files: raise the limit (ulimit -n) or {_CURE}"
-        if isinstance(error, OSError | EOFError):  # the connection may break a moment before the process is gone
-            wait([worker.sentinel for worker in self._workers], timeout=2)
         # Those of other loaders too: torch looks at all of them, and a validation may notice that one of the training is gone.
-        workers = [worker for iterator in _iterators if not iterator._shutdown for worker in iterator._workers]
-        ended = [worker.exitcode for worker in workers if worker.exitcode is not None]
+        workers = {
+            worker.sentinel: worker for iterator in _iterators if not iterator._shutdown for worker in iterator._workers
+        }
+        if isinstance(
+            error, OSError | EOFError
+        ):  # a connection breaks, and a sentinel is ready, a moment before the process is gone
+            for sentinel in wait(workers, timeout=2):
+                workers[sentinel].join(timeout=2)  # type: ignore[index]
+        ended = [worker.exitcode for worker in workers.values() if worker.exitcode is not None]
         if not ended:
             return None
         return describe_end(next((code for code in ended if code), 0))
@@ -169,24 +202,6 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         for queue in self._index_queues:
             queue.cancel_join_thread()
             queue.close()
-
-
-def _interruptible(wait_for: Callable[[], Any]) -> Any:
-    """Call a function that waits. Then, and only then, the death of a worker interrupts it, even in the middle of a message."""
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    handler = None
-    try:
-        if is_main_thread and hasattr(signal, "SIGCHLD"):
-            handler = signal.signal(signal.SIGCHLD, _raise_if_a_worker_failed)
-        signal_handling._error_if_any_worker_fails()  # one that died before
-        return wait_for()
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGCHLD, handler)
-
-
-def _raise_if_a_worker_failed(number: int, frame: Any) -> None:
-    signal_handling._error_if_any_worker_fails()
 
 
 def describe_end(code: int) -> str:
