@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Up to four processes, one thread each; whoever is done takes over tests of the others.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
 
 .PHONY: help venv demo test test-slow check bench clean
 
 help:
 	@echo "make demo       make clips, train on them, evaluate, write work/demo/report.html"
 	@echo "make test       the tests (make test-slow: those that take longer)"
-	@echo "make check      formatting, lint, types, and the built wheel in a fresh environment"
+	@echo "make check      formatting, lint, types, commit messages, and the built wheel in a fresh environment"
 	@echo "make bench      the benchmarks"
 	@echo "make clean      remove .venv, caches and work/"
 
@@ -25,15 +27,16 @@ demo: venv
 	$(BIN)/kinema demo
 
 test: venv
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-slow: venv
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 check: venv
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python scripts/check_commits.py
 	$(BIN)/python scripts/check_wheel.py
 
 bench: venv
