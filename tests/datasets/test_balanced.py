@@ -26,7 +26,7 @@ from kinema.datasets import (
     labels_of,
 )
 from kinema.datasets.balanced import balanced_weights, draw_balanced, rarest_classes, times_before
-from kinema.datasets.columns import LabelColumn
+from kinema.datasets.storage.columns import LabelColumn
 
 
 def noise(sample):

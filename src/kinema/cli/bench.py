@@ -16,7 +16,7 @@ from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
     from kinema.config import Config
-    from kinema.datasets.profile import EpochProfile, LoaderProfile
+    from kinema.datasets.inspection.loader_profile import EpochProfile, LoaderProfile
 
 bench = typer.Typer(no_args_is_help=True, help="Measure how fast clips are read, and say what to change.")
 
@@ -54,7 +54,7 @@ def data(
 ) -> None:
     """Measure the loading of training clips: clips a second, where the time goes, what to change."""
     from kinema.datasets import build_dataloader
-    from kinema.datasets.advice import advise
+    from kinema.datasets.inspection.loader_advice import advise
     from kinema.engine import show_on_console
 
     show_on_console()
@@ -97,7 +97,7 @@ def _training_config(source: Path, model: str | None, folder: Path) -> "Config":
 
 
 def _measure(loader: Any, clips: int, epochs: int, workers: int | None) -> "LoaderProfile":
-    from kinema.datasets.profile import profile_loader
+    from kinema.datasets.inspection.loader_profile import profile_loader
     from kinema.progress import ProgressBar
 
     bar = ProgressBar(min(clips, len(loader.dataset)) * epochs)
@@ -116,7 +116,7 @@ def worker_counts(num_cores: int) -> list[int]:
 
 
 def _print_profile(source: Path, profile: "LoaderProfile", cores: int) -> None:
-    from kinema.datasets.advice import differs_when_cold
+    from kinema.datasets.inspection.loader_advice import differs_when_cold
 
     last = profile.epochs[-1]
     is_cold = differs_when_cold(profile)
@@ -146,7 +146,7 @@ def _speed(profile: "LoaderProfile", is_cold: bool) -> str:
 
 
 def _print_stages(profile: "LoaderProfile", is_cold: bool) -> None:
-    from kinema.datasets.advice import share_of
+    from kinema.datasets.inspection.loader_advice import share_of
 
     last = profile.epochs[-1]
     first = {stage.name: stage.milliseconds for stage in profile.epochs[0].stages}

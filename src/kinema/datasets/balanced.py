@@ -8,8 +8,8 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from kinema.datasets.base import BaseDataset
-from kinema.datasets.columns import LabelColumn
 from kinema.datasets.samplers import RepeatedIndex, draw_shared_seed
+from kinema.datasets.storage.columns import LabelColumn
 from kinema.distributed import get_rank, get_world_size
 from kinema.registry import DATA_SAMPLERS
 

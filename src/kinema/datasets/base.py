@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from kinema.datasets.annotations.class_names import read_class_names
 from kinema.datasets.annotations.json_files import parse_json
-from kinema.datasets.columns import ColumnSamples, LabelColumn, PickledSamples, join_path
+from kinema.datasets.storage.columns import ColumnSamples, LabelColumn, PickledSamples, join_path
 from kinema.errors import AnnotationError, VideoError
 from kinema.files import read_bytes
 from kinema.transforms import Compose

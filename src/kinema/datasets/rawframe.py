@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from kinema.datasets.annotations import read_annotations, require_lengths, samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
-from kinema.datasets.columns import ColumnSamples
+from kinema.datasets.storage.columns import ColumnSamples
 from kinema.registry import DATASETS
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from kinema.datasets.annotations import Annotations, read_annotations, samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
-from kinema.datasets.columns import ColumnSamples
+from kinema.datasets.storage.columns import ColumnSamples
 from kinema.errors import AnnotationError
 from kinema.registry import DATASETS
 

@@ -22,7 +22,7 @@ from kinema.datasets.annotations import (
     write_list,
 )
 from kinema.datasets.annotations.time_blocks import split_by_time
-from kinema.datasets.survey import Problem, problems_of_splits
+from kinema.datasets.inspection.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError
 from kinema.models import zoo
 from kinema.recipes.sampling import (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kinema.datasets.annotations import find_layout, find_splits, has_splits, read_annotations, read_whole
-from kinema.datasets.survey import survey_dataset
+from kinema.datasets.inspection.survey import survey_dataset
 from kinema.datasets.video import VideoDataset
 from kinema.errors import AnnotationError
 

@@ -19,7 +19,7 @@ from kinema.datasets.annotations import (
     write_list,
 )
 from kinema.datasets.annotations.splits import list_line
-from kinema.datasets.columns import LabelColumn
+from kinema.datasets.storage.columns import LabelColumn
 from kinema.errors import AnnotationError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not have")

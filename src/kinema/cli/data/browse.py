@@ -16,7 +16,7 @@ from kinema.cli.train import DEFAULT_MODEL, is_config
 from kinema.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
-    from kinema.datasets.watching import WatchedSample
+    from kinema.datasets.inspection.sample_trace import WatchedSample
     from kinema.report import SheetClip, Strip, Version
 
 logger = logging.getLogger("kinema")
@@ -55,7 +55,7 @@ def browse(
     as_json: Json = False,
 ) -> None:
     """Write a contact sheet: clips as they are decoded, and what of them reaches the model."""
-    from kinema.datasets.watching import choose_samples, pipeline_of
+    from kinema.datasets.inspection.sample_trace import choose_samples, pipeline_of
     from kinema.engine import show_on_console
     from kinema.progress import ProgressBar
     from kinema.report import write_contact_sheet
@@ -120,7 +120,7 @@ def _load_dataset(source: Path, part: str, model: str | None, seed: int | None) 
 
 def _show(dataset: Any, index: int, steps: Sequence[Any], seed: int, repeats: int) -> "SheetClip":
     """A clip of the sheet: the same sample in several epochs."""
-    from kinema.datasets.watching import watch_sample
+    from kinema.datasets.inspection.sample_trace import watch_sample
     from kinema.report import SheetClip
     from kinema.report.strips import normalisation_of
 
@@ -176,7 +176,7 @@ def _versions(seen: "WatchedSample", title: str, before: Any, normalised_by: tup
 
 
 def _view_strips(seen: "WatchedSample", views: Any) -> list["Strip"]:
-    from kinema.datasets.watching import evenly_spaced
+    from kinema.datasets.inspection.sample_trace import evenly_spaced
     from kinema.report import Strip
 
     frames = evenly_spaced(views.shape[1], SHOWN_FRAMES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kinema.cli.output import can_show, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from kinema.datasets.survey import DatasetSurvey, PartSurvey, Spread
+    from kinema.datasets.inspection.survey import DatasetSurvey, PartSurvey, Spread
 
 MOST_CLASSES = 40  # of more, the largest and the smallest are shown
 BAR_WIDTH = 30
@@ -24,7 +24,7 @@ def show_dataset(
     columns: Mapping[str, str] | None = None,
 ) -> None:
     """Survey a data set, print what was found, and draw its classes into `plot`."""
-    from kinema.datasets.survey import survey_dataset
+    from kinema.datasets.inspection.survey import survey_dataset
 
     survey = survey_dataset(path, val, num_probed=num_probed, columns=columns)
     if plot is not None and survey.classes:

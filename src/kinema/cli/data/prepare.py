@@ -231,7 +231,7 @@ def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) ->
     """Write lists of the new videos with the same labels; a video that failed is left out."""
     from kinema.datasets.annotations import write_class_names, write_list
     from kinema.datasets.annotations.splits import list_line
-    from kinema.datasets.columns import TextColumn
+    from kinema.datasets.storage.columns import TextColumn
 
     targets = {absolute_path(path): entry.target for path, entry in done.items()}
     written = []

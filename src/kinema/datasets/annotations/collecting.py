@@ -12,7 +12,7 @@ import numpy as np
 from kinema.datasets.annotations.class_names import check_class_names
 from kinema.datasets.annotations.layout import split_of_name
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.columns import LabelColumn, TextColumn
+from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 from kinema.printable import breaks_lines
 

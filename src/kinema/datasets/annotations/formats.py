@@ -194,7 +194,7 @@ def holds_shards(folder: Path) -> bool:
 
 def _read_shards(path: Path, *, class_names: Sequence[str] | None = None) -> Annotations:
     """What tar files of videos hold; `Split.open_video` and `ShardDataset` know where in them the videos lie."""
-    from kinema.datasets.shard_index import load_index  # which reads annotations itself
+    from kinema.datasets.storage.shard_index import load_index  # which reads annotations itself
 
     return load_index(path).annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from kinema.datasets.annotations.class_names import read_class_names
 from kinema.datasets.annotations.lines import MOST_NUMBERS, line_blocks, read_text_bytes, trailing_numbers
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.columns import LabelColumn, TextColumn
+from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 
 

@@ -12,7 +12,7 @@ from kinema.datasets.annotations.formats import find_format
 from kinema.datasets.annotations.layout import VAL_NAMES, entry_of, training_part
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.splits import Split, read_split
-from kinema.datasets.columns import LabelColumn, TextColumn
+from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from kinema.datasets.columns import Indices, LabelColumn, TextColumn
+from kinema.datasets.storage.columns import Indices, LabelColumn, TextColumn
 
 
 class ClipRecord(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 
 from kinema.datasets.annotations.labels import check_labels
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.columns import Column, ColumnSamples, NumberColumn
+from kinema.datasets.storage.columns import Column, ColumnSamples, NumberColumn
 from kinema.errors import AnnotationError
 
 

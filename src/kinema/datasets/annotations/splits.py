@@ -31,7 +31,7 @@ from kinema.transforms.decoding import NamedBytes
 from kinema.video import VideoReader
 
 if TYPE_CHECKING:
-    from kinema.datasets.shard_index import ShardIndex
+    from kinema.datasets.storage.shard_index import ShardIndex
 
 SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
@@ -273,7 +273,7 @@ def read_split(path: Path, *, class_names: Sequence[str] = (), columns: Mapping[
     """
     format = find_format(path, columns)
     if format == "shards":
-        from kinema.datasets.shard_index import load_index  # which reads annotations itself
+        from kinema.datasets.storage.shard_index import load_index  # which reads annotations itself
 
         index = load_index(path)
         return Split(index.annotations, path, shards=index)

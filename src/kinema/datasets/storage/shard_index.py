@@ -19,7 +19,7 @@ import numpy as np
 from kinema.datasets.annotations import Annotations, check_class_names, read_class_names
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.tables import MAX_NUMBER
-from kinema.datasets.columns import LabelColumn, TextColumn
+from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 from kinema.files import open_regular, written_whole
 from kinema.video.slices import FileSlice

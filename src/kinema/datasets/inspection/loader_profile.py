@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import DataLoader
 
-from kinema.datasets.clocks import Clocked, Kind, MeasuredCollate, MeasuredDataset, Record
+from kinema.datasets.inspection.timing import Clocked, Kind, MeasuredCollate, MeasuredDataset, Record
 from kinema.datasets.loader import ReproducibleLoader
 from kinema.errors import ConfigError
 

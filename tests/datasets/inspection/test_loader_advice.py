@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kinema.datasets.advice import advise, differs_when_cold, share_by_kind
-from kinema.datasets.profile import EpochProfile, FrameFacts, LoaderProfile, Stage
+from kinema.datasets.inspection.loader_advice import advise, differs_when_cold, share_by_kind
+from kinema.datasets.inspection.loader_profile import EpochProfile, FrameFacts, LoaderProfile, Stage
 
 
 def epoch(*stages: tuple[str, str, float] | tuple[str, str, float, float]) -> EpochProfile:

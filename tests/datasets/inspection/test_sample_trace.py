@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinema.datasets import BaseDataset, ConcatDataset, RepeatAugDataset, RepeatDataset, VideoDataset
-from kinema.datasets.watching import choose_samples, evenly_spaced, pipeline_of, watch_sample
+from kinema.datasets.inspection.sample_trace import choose_samples, evenly_spaced, pipeline_of, watch_sample
 from kinema.randomness import sample_randomness
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from kinema.datasets.balanced import labels_of, rarest_classes
-from kinema.datasets.clocks import transform_names
-from kinema.datasets.repeated import RepeatAugDataset
+from kinema.datasets.inspection.timing import transform_names
+from kinema.datasets.repeated_augmentation import RepeatAugDataset
 from kinema.errors import KinemaError
 from kinema.randomness import sample_randomness
 from kinema.transforms import Compose

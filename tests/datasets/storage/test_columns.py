@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.datasets import VideoDataset, columns
-from kinema.datasets.columns import ColumnSamples, LabelColumn, NumberColumn, PickledSamples, TextColumn
+from kinema.datasets import VideoDataset
+from kinema.datasets.storage import columns
+from kinema.datasets.storage.columns import ColumnSamples, LabelColumn, NumberColumn, PickledSamples, TextColumn
 
 
 def private_mb() -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kinema.datasets.profile import EpochProfile, LoaderProfile, Stage
+from kinema.datasets.inspection.loader_profile import EpochProfile, LoaderProfile, Stage
 
 _LARGE_SHARE = 0.3  # of the time of a clip: worth a sentence
 _WAITING_CPU_SHARE = 0.5  # below it a step rather waits than computes

@@ -1,6 +1,6 @@
 import pytest
 
-from kinema.datasets.survey import Spread, survey_dataset
+from kinema.datasets.inspection.survey import Spread, survey_dataset
 
 
 @pytest.fixture

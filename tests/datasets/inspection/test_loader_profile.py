@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kinema.datasets import BaseDataset, ConcatDataset, RepeatDataset, build_dataloader
-from kinema.datasets.clocks import frames_to_decode, transform_names
-from kinema.datasets.profile import LoaderProfile, profile_loader
+from kinema.datasets.inspection.loader_profile import LoaderProfile, profile_loader
+from kinema.datasets.inspection.timing import frames_to_decode, transform_names
 from kinema.errors import ConfigError, SampleError, VideoError
 from kinema.transforms import BaseTransform, DecodeVideo, OpenVideo, Resize, SampleFrames
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from kinema.datasets.annotations import samples_of, settle_classes, write_class_names
 from kinema.datasets.base import BaseDataset
-from kinema.datasets.columns import ColumnSamples, Indices, WorkerShared
-from kinema.datasets.shard_index import PART_KEYS, build_index, load_index
+from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
+from kinema.datasets.storage.shard_index import PART_KEYS, build_index, load_index
 from kinema.errors import AnnotationError
 from kinema.files import open_regular
 from kinema.progress import track_iter_progress

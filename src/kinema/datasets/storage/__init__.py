@@ -1,0 +1,1 @@
+"""How samples are held: columns in memory, tar files on disk."""
