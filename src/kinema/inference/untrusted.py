@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, MissingDependencyError
-from kinema.models.backbones.third_party import check_plain, is_third_party
+from kinema.models.backbones.libraries import check_plain, is_third_party
 from kinema.models.checkpoint import Checkpoint, check_fit
 from kinema.models.unpickling import first_line
 from kinema.registry import MODELS, TRANSFORMS, Registry

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.third_party import build_third_party, is_third_party
+from kinema.models.backbones.libraries import build_third_party, is_third_party
 from kinema.models.recognizers.base import BaseRecognizer, Part, build_part, in_chunks, labelled, samples_for
 from kinema.registry import MODELS
 

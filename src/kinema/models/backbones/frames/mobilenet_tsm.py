@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kinema.models.backbones.mobilenet_v2 import ACT6, InvertedResidual, MobileNetV2
-from kinema.models.backbones.resnet import CONV, NORM
+from kinema.models.backbones.frames.mobilenet import ACT6, InvertedResidual, MobileNetV2
+from kinema.models.backbones.frames.resnet import CONV, NORM
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg, TemporalShift
 from kinema.registry import MODELS

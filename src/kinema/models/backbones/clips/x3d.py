@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.blocks3d import BATCH_NORM, CONV3D, RELU
-from kinema.models.backbones.resnet3d import INIT_CFG
+from kinema.models.backbones.clips.blocks3d import BATCH_NORM, CONV3D, RELU
+from kinema.models.backbones.clips.resnet3d import INIT_CFG
 from kinema.models.base import BaseModule, Sequential
 from kinema.models.init import InitCfg, constant_init
 from kinema.models.init_report import InitReport

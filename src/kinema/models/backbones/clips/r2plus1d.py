@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.backbones.clips.resnet3d import ResNet3d, takes_arguments_of
 from kinema.models.layers import LayerCfg
 from kinema.registry import MODELS
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet import ACT, CONV, NORM, Bottleneck, ResNet, Style
+from kinema.models.backbones.frames.resnet import ACT, CONV, NORM, Bottleneck, ResNet, Style
 from kinema.models.init import InitCfg
 from kinema.models.layers import TAM, LayerCfg
 from kinema.registry import MODELS

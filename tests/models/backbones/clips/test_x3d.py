@@ -6,7 +6,7 @@ from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models.backbones import X3D
-from kinema.models.backbones.x3d import SqueezeExcite, round_width
+from kinema.models.backbones.clips.x3d import SqueezeExcite, round_width
 
 PUBLISHED = {"gamma_w": 1, "gamma_b": 2.25, "gamma_d": 2.2}
 

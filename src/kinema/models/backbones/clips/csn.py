@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.blocks3d import Block3d, Bottleneck3d, InflateStyle, Triple
-from kinema.models.backbones.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.backbones.clips.blocks3d import Block3d, Bottleneck3d, InflateStyle, Triple
+from kinema.models.backbones.clips.resnet3d import ResNet3d, takes_arguments_of
 from kinema.models.base import Sequential
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms
 from kinema.registry import MODELS

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet import ACT, CONV, NORM, ResNet, Style
+from kinema.models.backbones.frames.resnet import ACT, CONV, NORM, ResNet, Style
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg, NonLocal3d, TemporalShift
 from kinema.registry import MODELS

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.blocks3d import (
+from kinema.models.backbones.clips.blocks3d import (
     BATCH_NORM,
     CONV3D,
     RELU,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet import ResNet
+from kinema.models.backbones.frames.resnet import ResNet
 from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS

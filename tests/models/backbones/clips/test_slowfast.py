@@ -6,7 +6,7 @@ import torch
 
 from kinema.errors import ConfigError, PartArgumentError
 from kinema.models.backbones import ResNet3dPathway, ResNet3dSlowFast, ResNet3dSlowOnly
-from kinema.models.backbones.slowfast import FAST_PATHWAY, SLOW_PATHWAY
+from kinema.models.backbones.clips.slowfast import FAST_PATHWAY, SLOW_PATHWAY
 from kinema.registry import MODELS
 
 

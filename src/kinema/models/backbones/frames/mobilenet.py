@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet import CONV, INIT, NORM
+from kinema.models.backbones.frames.resnet import CONV, INIT, NORM
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport

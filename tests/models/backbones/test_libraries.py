@@ -10,7 +10,7 @@ from torch import nn
 
 from kinema.errors import ConfigError, MissingDependencyError, PartArgumentError
 from kinema.models import Recognizer2D, TSNHead
-from kinema.models.backbones.third_party import build_third_party
+from kinema.models.backbones.libraries import build_third_party
 
 FRAMES = torch.rand(2, 3, 3, 4, 4)
 

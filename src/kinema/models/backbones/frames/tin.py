@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.backbones.resnet import ACT, CONV, NORM, Style
-from kinema.models.backbones.resnet_tsm import ResNetTSM, ShiftPlace
+from kinema.models.backbones.frames.resnet import ACT, CONV, NORM, Style
+from kinema.models.backbones.frames.tsm import ResNetTSM, ShiftPlace
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg, PreparedConv, TemporalInterlace
 from kinema.registry import MODELS

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, ConfigError, PartArgumentError
 from kinema.models.backbones import ResNet3d
-from kinema.models.backbones.blocks3d import Bottleneck3d
+from kinema.models.backbones.clips.blocks3d import Bottleneck3d
 from kinema.registry import MODELS
 
 SMALL = {"base_channels": 8, "zero_init_residual": False}

@@ -7,7 +7,7 @@ from torch import nn
 from kinema.errors import ConfigError
 from kinema.models import ResNetTIN, TANet
 from kinema.models.backbones import Bottleneck, TABlock
-from kinema.models.backbones.resnet_tin import CombineNet
+from kinema.models.backbones.frames.tin import CombineNet
 from kinema.models.layers import TemporalInterlace
 
 FRAMES = torch.rand(4, 3, 16, 16)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.resnet3d import Pattern, ResNet3d, takes_arguments_of
+from kinema.models.backbones.clips.resnet3d import Pattern, ResNet3d, takes_arguments_of
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport

@@ -1,0 +1,1 @@
+"""Convolutional backbones of clips: (B, C, T, H, W) -> features."""

@@ -1,0 +1,1 @@
+"""Backbones of frames: images, or the frames of clips one under another -> features of frames."""
