@@ -12,7 +12,7 @@ import pytest
 from kinema.compat.finder import install_finder, uninstall_finder
 from kinema.errors import MissingDependencyError, VideoError
 from kinema.real_modules import real_modules
-from kinema.video import installed_backends, open_backend, write_video
+from kinema.video import VideoReader, installed_backends, open_backend, write_video
 from kinema.video.backends import Backend
 
 NAMES = ("torchcodec", "decord", "opencv")
@@ -275,3 +275,43 @@ def test_decord_refuses_a_file_of_which_it_would_read_another_stream(shared_clip
         pytest.skip("decord is not there")
     with pytest.raises(VideoError, match=r"nasa_13013\.mp4: decord cannot be told to read the first of several"):
         open_backend("decord", shared_clips / "formats" / "nasa_13013.mp4")
+
+
+# ---- what only the exact backend offers
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"errors": "keep-good"}, "errors='keep-good'"),
+        ({"short_side": 16}, "short_side"),
+        ({"size": (16, 16)}, "size"),
+        ({"errors": "keep-good", "short_side": 16}, "errors='keep-good' and no short_side"),
+    ],
+)
+def test_options_of_the_exact_backend_are_refused_by_others(
+    make_video: Callable[..., Path], options: dict, missing: str
+) -> None:
+    path = make_video()
+    message = rf"the video backend 'opencv' has no {missing}: use backend='pyav'"
+    with pytest.raises(ValueError, match=message):
+        VideoReader(path, backend="opencv", **options)
+    with pytest.raises(ValueError, match=r"the video backend 'opencv' has no index: use backend='pyav'"):
+        VideoReader(path, backend="opencv", index=VideoReader(path).index)
+
+
+@pytest.mark.parametrize(
+    ("question", "missing"),
+    [
+        (lambda reader: reader.index, "index"),
+        (lambda reader: reader.rotation_degrees, "rotation_degrees"),
+        (lambda reader: reader.find_damage(), "find_damage"),
+    ],
+    ids=["index", "rotation", "damage"],
+)
+def test_questions_that_only_the_exact_backend_answers_name_it(
+    make_video: Callable[..., Path], question: Callable[[VideoReader], object], missing: str
+) -> None:
+    reader = VideoReader(make_video(), backend="opencv")
+    with pytest.raises(ValueError, match=rf"the video backend 'opencv' has no {missing}: use backend='pyav'"):
+        question(reader)

@@ -2,12 +2,14 @@
 
 import gc
 import io
+import math
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -125,6 +127,58 @@ def test_rotation_metadata_is_applied_unless_told_not_to(tmp_path: Path, angle: 
     assert (reader.height, reader.width) == shown.shape[:2]
     assert np.allclose(reader[0], shown, atol=10)
     assert np.allclose(VideoReader(path, rotate=False)[0], stored, atol=10)
+
+
+# ---- frames by time
+
+
+@pytest.fixture
+def uneven_video(tmp_path: Path) -> Path:
+    """Four frames of grey level 0, 60, 120, 180, shown from 2.0, 2.1, 2.5 and 4.0 seconds on."""
+    path = tmp_path / "uneven.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for level, milliseconds in zip((0, 60, 120, 180), (2000, 2100, 2500, 4000), strict=True):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64), level, np.uint8), format="gray")
+            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ([2.0, 2.1, 2.5, 4.0], [0, 60, 120, 180]),
+        ([2.05, 2.4999, 2.51, 3.999, 4.01], [0, 60, 120, 120, 180]),
+        ([4.0, 2.0, 2.3, 4.0], [180, 0, 60, 180]),
+        (np.array([2.2], np.float32), [60]),
+        ([], []),
+    ],
+    ids=["starts", "between", "any order", "array", "none"],
+)
+def test_frames_at_gives_what_is_shown_at_each_time(uneven_video: Path, seconds: list, expected: list) -> None:
+    reader = VideoReader(uneven_video)
+    assert reader.timestamps_seconds.tolist() == [2.0, 2.1, 2.5, 4.0]
+    frames = reader.frames_at(seconds)
+    assert (frames.shape, frames.dtype) == ((len(expected), 48, 64, 3), np.uint8)
+    assert levels(frames) == expected
+
+
+def test_frames_at_the_time_of_a_frame_gives_that_frame(make_video: MakeVideo) -> None:
+    """30000/1001 frames a second: no time is a round number."""
+    reader = VideoReader(make_video(num_frames=50, fps=30000 / 1001))
+    assert np.array_equal(reader.frames_at(reader.timestamps_seconds), reader[:])
+    assert np.array_equal(reader.frames_at(np.arange(50) / reader.fps), reader[:])
+
+
+@pytest.mark.parametrize("seconds", [1.99, -1.0, 9.0, math.nan, math.inf])
+def test_frames_at_refuses_a_time_at_which_nothing_is_shown(uneven_video: Path, seconds: float) -> None:
+    message = rf"uneven\.mkv: nothing is shown at {seconds:g} s, the video runs from 2 to [\d.]+ s"
+    with pytest.raises(ValueError, match=message):
+        VideoReader(uneven_video).frames_at([2.0, seconds])
 
 
 # ---- life of a reader

@@ -70,4 +70,4 @@ def test_every_public_method_of_the_exact_backend_raises_video_errors_only() -> 
     public = {name: member for name, member in vars(PyAVBackend).items() if not name.startswith("_")}
     functions = {name: member.fget if isinstance(member, property) else member for name, member in public.items()}
     unguarded = [name for name, function in functions.items() if not hasattr(function, "__wrapped__")]
-    assert unguarded == ["owner"]
+    assert unguarded == []

@@ -9,12 +9,11 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 
 from kinema.errors import VideoError
-from kinema.video.backends import Backend
-from kinema.video.backends.choosing import make_backend
-from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.backends import Backend, ExactBackend
+from kinema.video.backends.choosing import make_backend, refuse_exact_options
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
-from kinema.video.limits import VideoLimitError, VideoLimits, Watch, default_limits
+from kinema.video.limits import VideoLimitError, VideoLimits, default_limits
 from kinema.video.source import VideoSource, source_name
 
 # A time that was computed from a frame's number must find that frame.
@@ -70,28 +69,22 @@ class VideoReader:
         _check_size(short_side, size)
         if backend == "auto":
             backend = "frames" if _is_folder(source) else "pyav"
-        own_options = {"errors='keep-good'": errors != "strict", "index": index, "short_side": short_side, "size": size}
-        refused = [name for name, value in own_options.items() if value not in (None, False)]
-        if backend != "pyav" and refused:
-            raise ValueError(f"the video backend {backend!r} has no {' and no '.join(refused)}: use backend='pyav'")
+        exact_options = {"index": index, "short_side": short_side, "size": size}
+        refuse_exact_options(backend, {"errors='keep-good'": errors != "strict", **exact_options})
         self._source = source
         self._backend_name = backend
-        self._limits = limits or default_limits()
-        self._options = {"num_threads": num_threads, "rotate": rotate, "limits": self._limits}
-        self._pyav_options = {"index": index, "short_side": short_side, "size": size}
+        common_options = {"num_threads": num_threads, "rotate": rotate, "limits": limits or default_limits()}
+        self._options: dict[str, Any] = {**common_options, **exact_options}
         self._errors = errors
         self._num_replaced = 0
         self._closed = False
         self._owner = os.getpid()
-        self._lock = (
-            ForkSafeLock()
-        )  # decoders must not be called by two threads at once, and calls release Python's lock
+        # Two threads must not call a decoder at once, and its calls release Python's lock.
+        self._lock = ForkSafeLock()
         self._backend: Backend | None = self._open()
 
     def _open(self) -> Backend:
-        if self._backend_name == "pyav":
-            return PyAVBackend(self._source, **self._options, **self._pyav_options)  # type: ignore[arg-type]
-        return make_backend(self._backend_name, self._source, **self._options)  # type: ignore[arg-type]
+        return make_backend(self._backend_name, self._source, **self._options)
 
     # ---- the video as a whole
 
@@ -128,7 +121,7 @@ class VideoReader:
     def rotation_degrees(self) -> int:
         """How far frames are turned counter-clockwise for showing: 0, 90, 180 or 270; 0 with `rotate=False`."""
         with self._lock:
-            return self._current_pyav("rotation_degrees").rotation_degrees
+            return self._current_exact("rotation_degrees").rotation_degrees
 
     @property
     def timestamps_seconds(self) -> np.ndarray:
@@ -140,7 +133,7 @@ class VideoReader:
     def index(self) -> PacketIndex:
         """What the packets tell. Keep it, and give it to a later reader of the same file."""
         with self._lock:
-            return self._current_pyav("index").index
+            return self._current_exact("index").index
 
     @property
     def num_replaced(self) -> int:
@@ -154,7 +147,7 @@ class VideoReader:
             The error that names the first frame that cannot be decoded and the number of good ones; None when all is well.
         """
         with self._lock:
-            backend = self._current_pyav("find_damage")
+            backend = self._current_exact("find_damage")
             backend.watch.stop()
             return backend.damage()
 
@@ -232,13 +225,10 @@ class VideoReader:
 
     def _decode(self, backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
         ascending, row_of = np.unique(wanted, return_inverse=True)
-        if isinstance(backend, PyAVBackend):
-            frames = backend.decode(ascending, stays=stays)
-        else:
-            frames = backend.decode(ascending)
+        frames = backend.decode(ascending, stays=stays)
         if np.array_equal(ascending, wanted):
             return frames
-        Watch(self._limits, self._name).check_memory(len(wanted), *frames.shape[1:])
+        backend.watch.check_memory(len(wanted), *frames.shape[1:])
         return frames[row_of]
 
     def _checked(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -258,7 +248,7 @@ class VideoReader:
 
     def _replaced(self, wanted: np.ndarray) -> np.ndarray:
         """The nearest good frame for each one that is lost."""
-        backend = self._current_pyav("errors")
+        backend = self._current_exact("errors")
         lost = np.fromiter(backend.lost_frames(), np.int64)
         good = np.setdiff1d(np.arange(backend.num_frames), lost)
         error = backend.damage()
@@ -284,13 +274,12 @@ class VideoReader:
         if self._backend is None or self._owner != os.getpid():
             self._backend = self._open()
             self._owner = os.getpid()
-        if isinstance(self._backend, PyAVBackend):
-            self._backend.watch.start()
+        self._backend.watch.start()
         return self._backend
 
-    def _current_pyav(self, what: str) -> PyAVBackend:
+    def _current_exact(self, what: str) -> ExactBackend:
         backend = self._current()
-        if not isinstance(backend, PyAVBackend):
+        if not isinstance(backend, ExactBackend):
             raise ValueError(f"the video backend {self._backend_name!r} has no {what}: use backend='pyav'")
         return backend
 

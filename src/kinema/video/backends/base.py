@@ -2,6 +2,7 @@
 
 import io
 import re
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from kinema.errors import KinemaError, VideoError
+from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimits, Watch
 from kinema.video.source import VideoSource, open_video, path_of, watch_of
 
@@ -27,7 +29,10 @@ class Backend(Protocol):
         width: pixels a row of what `decode` returns.
         height: pixels a column of what `decode` returns.
         timestamps_seconds: (num_frames,) float64, when each frame is shown. May read the whole file at first use.
+        watch: holds the calls to the limits; `VideoReader` starts it at each of its own calls.
     """
+
+    watch: Watch
 
     @property
     def num_frames(self) -> int: ...
@@ -40,11 +45,14 @@ class Backend(Protocol):
     @property
     def timestamps_seconds(self) -> np.ndarray: ...
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
         """Decode some frames.
 
         Args:
-            indices: (N,) int64, N at least 1, ascending, distinct, in [0, num_frames). Not checked again.
+            indices: (N,) int64, N at least 1, ascending, distinct, in [0, num_frames). Not checked
+                again.
+            stays: a hint that the caller will ask for the frames that follow. Does not change
+                frames.
 
         Returns:
             (N, H, W, 3) uint8 RGB; a folder of flow frames (N, H, W, 2).
@@ -57,6 +65,28 @@ class Backend(Protocol):
     def close(self) -> None:
         """Release file and decoder. Closing twice is fine."""
         ...
+
+
+class ExactBackend(Backend):
+    """A `Backend` that knows the packets of the file, and so which of its frames are damaged."""
+
+    @property
+    @abstractmethod
+    def index(self) -> PacketIndex:
+        """What the packets say."""
+
+    @property
+    @abstractmethod
+    def rotation_degrees(self) -> int:
+        """Counter-clockwise turn that is applied: 0, 90, 180 or 270."""
+
+    @abstractmethod
+    def lost_frames(self) -> dict[int, str]:
+        """Number of each frame that cannot be decoded -> why. Decodes the whole file once."""
+
+    @abstractmethod
+    def damage(self) -> VideoError | None:
+        """The error that names the first frame that cannot be decoded; None when all can."""
 
 
 @dataclass(frozen=True)

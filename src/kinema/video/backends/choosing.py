@@ -1,6 +1,7 @@
 """A backend by its name."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from kinema.video.backends.base import Backend
@@ -8,6 +9,7 @@ from kinema.video.backends.frame_folder import FrameFolder
 from kinema.video.backends.libraries import LIBRARIES, reason_for_absence
 from kinema.video.backends.locked import LockedBackend
 from kinema.video.backends.pyav import PyAVBackend
+from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource, source_name
 
@@ -49,12 +51,45 @@ def open_backend(
     return backend if isinstance(backend, FrameFolder) else LockedBackend(backend)  # a folder is not opened
 
 
+def refuse_exact_options(name: str, options: Mapping[str, object]) -> None:
+    """Say no to what only an `ExactBackend` offers.
+
+    Args:
+        name: of a backend.
+        options: what the caller asks for, by the words of the message; None and False ask for
+            nothing.
+
+    Raises:
+        ValueError: the backend is no `ExactBackend` and something is asked for.
+    """
+    refused = [option for option, value in options.items() if value is not None and value is not False]
+    if refused and name != "pyav":
+        raise ValueError(f"the video backend {name!r} has no {' and no '.join(refused)}: use backend='pyav'")
+
+
 def make_backend(
-    name: str, source: VideoSource, *, num_threads: int = 1, rotate: bool = True, limits: VideoLimits | None = None
+    name: str,
+    source: VideoSource,
+    *,
+    num_threads: int = 1,
+    rotate: bool = True,
+    limits: VideoLimits | None = None,
+    index: PacketIndex | None = None,
+    short_side: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Backend:
-    """`open_backend` for callers that lock it themselves."""
+    """`open_backend` for callers that lock it themselves; the last three are for an `ExactBackend`."""
+    refuse_exact_options(name, {"index": index, "short_side": short_side, "size": size})
     if name == "pyav":
-        return PyAVBackend(source, num_threads=num_threads, rotate=rotate, limits=limits)
+        return PyAVBackend(
+            source,
+            num_threads=num_threads,
+            rotate=rotate,
+            limits=limits,
+            index=index,
+            short_side=short_side,
+            size=size,
+        )
     if torchcodec := _TORCHCODEC.fullmatch(name):
         from kinema.video.backends.torchcodec import TorchcodecBackend
 

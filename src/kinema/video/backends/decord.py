@@ -33,6 +33,7 @@ class DecordBackend:
     ) -> None:
         self._library = load_library("decord")
         self._checked = CheckedSource.check(source, limits)
+        self.watch = self._checked.watch
         if not self._checked.is_best_stream:
             raise VideoError(
                 f"{self._checked.name}: decord cannot be told to read the first of several video streams: "
@@ -43,7 +44,7 @@ class DecordBackend:
         self._undone_quarter_turns = 0 if rotate else self._checked.rotation_quarter_turns()
         self._reader: Any = self._open()
         self.num_frames = len(self._reader)
-        self._checked.watch.check_frames(self.num_frames)
+        self.watch.check_frames(self.num_frames)
         with errors_of("decord", self._checked.name):
             self.fps = float(self._reader.get_avg_fps())
 
@@ -72,9 +73,9 @@ class DecordBackend:
             starts_and_ends = self._reader.get_frame_timestamp(np.arange(self.num_frames))  # (num_frames, 2)
             return starts_and_ends[:, 0].astype(np.float64)
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
         if "_shape" in self.__dict__:
-            self._checked.watch.check_memory(len(indices), *self._shape)
+            self.watch.check_memory(len(indices), *self._shape)
         reader, self._reader = self._reader or self._open(), None  # one that fails is not asked again
         with errors_of("decord", self._checked.name):
             batch = reader.get_batch(indices)

@@ -38,6 +38,7 @@ class FrameFolder:
         num_frames: from the first number to the last.
         width: pixels a row, of the first image.
         height: pixels a column, of the first image.
+        watch: holds the calls to the limits.
 
     Raises:
         ValueError: `modality` is neither, `fps` is negative, or `filename_tmpl` does not name files of this modality.
@@ -58,7 +59,7 @@ class FrameFolder:
         if fps < 0:
             raise ValueError(f"fps must not be negative, got {fps}")
         self.path = Path(path)
-        self._watch = Watch(limits or default_limits(), str(path))
+        self.watch = Watch(limits or default_limits(), str(path))
         self.modality = modality
         self.fps = float(fps)
         if not self.path.is_dir():
@@ -74,7 +75,7 @@ class FrameFolder:
         numbers = self._numbers(names)
         self.start_index = numbers[0]
         self.num_frames = len(numbers)
-        self._watch.check_frames(self.num_frames)
+        self.watch.check_frames(self.num_frames)
 
     def _numbers(self, names: list[str]) -> list[int]:
         """Numbers in the files' names, ascending, without gaps, the same for both axes of flow."""
@@ -122,11 +123,12 @@ class FrameFolder:
             raise VideoError(f"{self.path}: a folder of frames has no times: open it as FrameFolder(path, fps=...)")
         return np.arange(self.num_frames) / self.fps
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
         """Read some frames.
 
         Args:
             indices: (N,) int64 in [0, num_frames).
+            stays: see `Backend.decode`; files are read one by one, so it makes no difference.
 
         Returns:
             (N, H, W, 3) uint8 RGB, or of flow (N, H, W, 2) uint8, x and y as stored.
@@ -135,7 +137,7 @@ class FrameFolder:
             VideoError: a file is no image, or of another size than the first.
         """
         channels = 3 if self.modality == "RGB" else 2
-        self._watch.check_memory(len(indices), *self._shape, channels)
+        self.watch.check_memory(len(indices), *self._shape, channels)
         out = np.empty((len(indices), *self._shape, channels), np.uint8)
         for place, index in enumerate(indices.tolist()):
             frame = self._read(index)
@@ -149,8 +151,8 @@ class FrameFolder:
     def _read(self, index: int) -> np.ndarray:
         files = [self.path / self._file_name(axis, self.start_index + index) for axis in self._axes]
         if self.modality == "RGB":
-            return read_image(files[0], limits=self._watch.limits)
-        x, y = (read_image(file, grey=True, limits=self._watch.limits) for file in files)
+            return read_image(files[0], limits=self.watch.limits)
+        x, y = (read_image(file, grey=True, limits=self.watch.limits) for file in files)
         if x.shape != y.shape:
             raise VideoError(f"{files[1]}: is {y.shape[1]}x{y.shape[0]}, {files[0].name} is {x.shape[1]}x{x.shape[0]}")
         return np.stack([x, y], axis=-1)

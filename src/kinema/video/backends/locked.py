@@ -15,6 +15,7 @@ class LockedBackend:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.watch = backend.watch
         self._lock = ForkSafeLock()
 
     @property
@@ -42,9 +43,9 @@ class LockedBackend:
         with self._lock:
             return self._backend.timestamps_seconds
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
         with self._lock:
-            return self._backend.decode(indices)
+            return self._backend.decode(indices, stays=stays)
 
     def close(self) -> None:
         with self._lock:

@@ -37,6 +37,7 @@ class OpenCVBackend:
     ) -> None:
         self._library = load_library("opencv")
         self._checked = CheckedSource.check(source, limits)
+        self.watch = self._checked.watch
         self._num_threads = num_threads
         self._rotate = rotate
         self._temporary_file: Path | None = None
@@ -70,11 +71,11 @@ class OpenCVBackend:
 
     @cached_property
     def timestamps_seconds(self) -> np.ndarray:
-        with closing(PyAVBackend(self._checked.source, limits=self._checked.watch.limits)) as packets:
+        with closing(PyAVBackend(self._checked.source, limits=self.watch.limits)) as packets:
             return packets.timestamps_seconds
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
-        self._checked.watch.check_memory(len(indices), self.height, self.width)
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
+        self.watch.check_memory(len(indices), self.height, self.width)
         out = np.empty((len(indices), self.height, self.width, 3), np.uint8)
         for place, index in enumerate(indices.tolist()):
             out[place] = self._frame(index)

@@ -9,6 +9,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from kinema.errors import KinemaError, VideoError
+from kinema.video.backends.base import ExactBackend
 from kinema.video.convert import FrameConverter
 from kinema.video.damage import FrameLost
 from kinema.video.decoder import Decoder
@@ -56,7 +57,7 @@ def _is_said_well(error: Exception) -> bool:
     return isinstance(error, KinemaError) or (isinstance(error, MemoryError) and not isinstance(error, FFmpegError))
 
 
-class PyAVBackend:
+class PyAVBackend(ExactBackend):
     """A `Backend` whose frame i is the i-th one that a decode of the whole file outputs, bit for bit.
 
     Args:
@@ -99,11 +100,6 @@ class PyAVBackend:
             if _is_said_well(error) or isinstance(error, TypeError):  # `source` is nothing that can be read
                 raise
             raise VideoError(f"{self._name}: is no video that can be read ({reason_of(error)})") from error
-
-    @property
-    def owner(self) -> int:
-        """The process that opened the file."""
-        return self._decoder.owner
 
     @property
     @only_video_errors

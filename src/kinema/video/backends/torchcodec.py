@@ -42,6 +42,7 @@ class TorchcodecBackend:
         if device != "cpu":
             _check_cuda(device)
         self._checked = CheckedSource.check(source, limits)
+        self.watch = self._checked.watch
         self._device = device
         self._num_threads = num_threads
         self._decoder: Any = self._open()
@@ -49,7 +50,7 @@ class TorchcodecBackend:
         applied = _applied_quarter_turns(metadata)
         self._undone_quarter_turns = 0 if rotate else applied
         self.num_frames: int = metadata.num_frames
-        self._checked.watch.check_frames(self.num_frames)
+        self.watch.check_frames(self.num_frames)
         self.fps = float(metadata.average_fps or 0)
         self.width: int = metadata.width
         self.height: int = metadata.height
@@ -74,7 +75,7 @@ class TorchcodecBackend:
         Raises:
             VideoError: torchcodec counts other frames than the packets say.
         """
-        with closing(PyAVBackend(self._checked.source, limits=self._checked.watch.limits)) as packets:
+        with closing(PyAVBackend(self._checked.source, limits=self.watch.limits)) as packets:
             if packets.num_frames != self.num_frames:
                 raise VideoError(
                     f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {packets.num_frames}, so their times "
@@ -82,8 +83,8 @@ class TorchcodecBackend:
                 )
             return np.sort(packets.timestamps_seconds)  # torchcodec's order
 
-    def decode(self, indices: np.ndarray) -> np.ndarray:
-        self._checked.watch.check_memory(len(indices), self.height, self.width)
+    def decode(self, indices: np.ndarray, *, stays: bool = False) -> np.ndarray:
+        self.watch.check_memory(len(indices), self.height, self.width)
         decoder, self._decoder = self._decoder or self._open(), None  # one that fails is not asked again
         with errors_of("torchcodec", self._checked.name):
             frames: np.ndarray = decoder.get_frames_at(indices.tolist()).data.cpu().numpy()
