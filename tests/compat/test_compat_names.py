@@ -5,34 +5,23 @@ from pathlib import Path
 import pytest
 
 import kinema.registry
-from kinema.compat import PACKAGES
-from kinema.compat.placeholders import Placeholder, listed_names
+from kinema.compat.placeholders import Placeholder
+from kinema.compat.table import read_table
 
 pytestmark = pytest.mark.usefixtures("shim")
 
-TREE = Path(importlib.import_module("kinema.compat").__file__ or "").parent
 FACTS = Path(__file__).parents[2].parent / "shared" / "spec" / "names.md"
 
 
-def modules_with_a_file() -> list[str]:
-    files = [path.relative_to(TREE).with_suffix("") for name in PACKAGES for path in (TREE / name).rglob("*.py")]
-    return sorted(".".join(path.parts).removesuffix(".__init__") for path in files)
-
-
-@pytest.mark.parametrize("module", sorted(listed_names()))
-def test_every_listed_name_imports_from_its_module(module: str) -> None:
+@pytest.mark.parametrize("module", sorted(read_table()))
+def test_every_name_of_the_table_imports_from_its_module(module: str) -> None:
     imported = importlib.import_module(module)
     assert imported.__kinema__ is True
-    for name in listed_names()[module]:
-        assert hasattr(imported, name), name
-
-
-@pytest.mark.parametrize("module", modules_with_a_file())
-def test_every_file_imports_under_its_old_name_and_defines_what_it_promises(module: str) -> None:
-    imported = importlib.import_module(module)
     assert imported.__name__ == module
-    for name in getattr(imported, "__all__", ()):
-        assert not isinstance(getattr(imported, name), Placeholder)
+    for name, place in read_table()[module].items():
+        assert isinstance(getattr(imported, name), Placeholder) == (place is None), name
+        assert (name in imported.__all__) == (place is not None)
+        assert name in dir(imported)
 
 
 @pytest.mark.skipif(not FACTS.is_file(), reason="no list of the names that users import")
@@ -61,8 +50,8 @@ def test_no_name_that_kinema_has_is_a_placeholder() -> None:
     }
     for old, new in packages.items():
         ours = importlib.import_module(new)
-        for name, value in vars(importlib.import_module(old)).items():
-            assert not (isinstance(value, Placeholder) and hasattr(ours, name)), f"add {name} to compat's {old}"
+        for name, place in read_table()[old].items():
+            assert not (place is None and hasattr(ours, name)), f"give {name} its place in compat's {old}"
 
 
 @pytest.mark.parametrize("module", ["mmengine.registry", "mmaction.registry", "mmengine"])
@@ -79,10 +68,43 @@ def test_transforms_are_those_that_the_registry_builds_under_their_old_names() -
     from mmaction.datasets import transforms
     from mmcv.transforms import TRANSFORMS
 
-    names = [name for name in transforms.__all__ if name not in ("pyav_decode",)]
+    names = transforms.__all__
     assert {"DecordInit", "SampleFrames", "DecordDecode"} <= set(names)
     for name in names:
         assert TRANSFORMS.get(name) is getattr(transforms, name), name
+
+
+def test_a_star_import_gives_what_kinema_has_and_no_placeholder() -> None:
+    namespace: dict[str, object] = {}
+    exec("from mmengine.model.utils import *", namespace)
+    assert {"merge_dict", "stack_batch"} <= set(namespace)
+    assert "revert_sync_batchnorm" not in namespace
+
+
+def test_tools_that_look_at_a_module_see_its_names() -> None:
+    import inspect
+
+    import mmaction.models.heads
+
+    from kinema.models import I3DHead
+
+    assert ("I3DHead", I3DHead) in inspect.getmembers(mmaction.models.heads, inspect.isclass)
+    assert inspect.getfile(mmaction.models.heads).endswith("names.txt")
+    assert mmaction.models.heads.__doc__ == "`mmaction.models.heads` over Kinema."
+
+
+def test_importing_a_module_imports_no_part_until_a_name_is_used(run_python) -> None:
+    run = run_python(
+        "-c",
+        "import sys\n"
+        "from kinema.compat.finder import install_finder\n"
+        "install_finder()\n"
+        "import mmengine.model, mmaction.models\n"
+        "assert 'torch' not in sys.modules\n"
+        "from mmaction.models import TSNHead\n"
+        "assert TSNHead.__module__ == 'kinema.models.heads.tsn'\n",
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_versions_are_numbers_that_version_checks_accept() -> None:
@@ -144,6 +166,6 @@ def test_get_str_type_names_what_a_config_may_give() -> None:
 
     assert get_str_type("Resize") == "Resize"
     assert get_str_type(Path) == "Path"
-    assert get_str_type(modules_with_a_file) == "modules_with_a_file"
+    assert get_str_type(importlib.import_module) == "import_module"
     with pytest.raises(TypeError, match="'type' must be a name, class or function, got int: 3"):
         get_str_type(3)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kinema.compat.placeholders import Placeholder, listed_names
+from kinema.compat.placeholders import Placeholder
 from kinema.errors import NotYetError
 
 SAYS_SO = r"^mmaction\.models\.BMNLoss is not in Kinema \S+ yet; .*docs/compat\.md"
@@ -55,8 +55,3 @@ def test_a_listed_name_without_a_definition_imports_as_a_placeholder() -> None:
 
     with pytest.raises(NotYetError, match=r"mmaction\.localization\.load_localize_proposal_file is not in Kinema"):
         load_localize_proposal_file("proposals.txt")
-
-
-def test_the_list_holds_each_name_of_a_module_once() -> None:
-    for module, names in listed_names().items():
-        assert len(names) == len(set(names)), module

@@ -1,7 +1,7 @@
-"""Serve the packages `mmaction`, `mmengine`, `mmcv` and `decord` from the files beside this one.
+"""Serve the packages `mmaction`, `mmengine`, `mmcv` and `decord` from the table `names.txt` beside this file.
 
-`mmengine.model` is the file `mmengine/model.py` in this folder, executed under the name `mmengine.model`; the files only
-re-export. Names that `names.txt` lists beyond that become placeholders.
+A module of theirs is empty until a name of it is asked for: then the table gives the module of Kinema that has it, which is
+imported at that moment. Names that Kinema does not have yet are placeholders.
 """
 
 import importlib
@@ -10,70 +10,62 @@ import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from kinema.compat.placeholders import Placeholder, listed_names
+from kinema.compat.placeholders import Placeholder
+from kinema.compat.table import TABLE_FILE, read_table
 from kinema.errors import KinemaError
 from kinema.real_modules import SHIMMED_PACKAGES as PACKAGES
 from kinema.real_modules import ShimFinder, loaded_modules, lock, package_of, real_modules
 
-_FOLDER = Path(__file__).parent
 
-
-def _has_listed_children(module: str) -> bool:
-    return any(name.startswith(f"{module}.") for name in listed_names())
-
-
-def _finish(module: ModuleType) -> None:
-    """Fill in placeholders for the listed names, and let `package.submodule` work without an import of the submodule."""
-    full_name = module.__name__
-
-    def submodule(name: str) -> ModuleType:
-        child = f"{full_name}.{name}"
-        if _find(child) is None:
-            raise AttributeError(f"module {full_name!r} has no attribute {name!r}")
-        return importlib.import_module(child)
-
-    for name in listed_names().get(full_name, ()):
-        if name not in vars(module):
-            setattr(module, name, Placeholder(full_name, name))
-    vars(module).setdefault("__getattr__", submodule)
-
-
-class _FileLoader(importlib.machinery.SourceFileLoader):
-    """Executes a file of the tree."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        vars(module)["__kinema__"] = True
-        super().exec_module(module)
-        _finish(module)
-
-
-class _ListedLoader(importlib.abc.Loader):
-    """Makes a module that exists in `names.txt` only."""
+class _TableLoader(importlib.abc.Loader):
+    """Makes a module of the table."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module)["__kinema__"] = True
-        _finish(module)
+        full_name = module.__name__
+        names = read_table()[full_name]
+        promised = sorted(name for name, place in names.items() if place is not None)
+
+        def attribute(name: str) -> Any:
+            if name in names:
+                place = names[name]
+                value = (
+                    Placeholder(full_name, name)
+                    if place is None
+                    else getattr(importlib.import_module(place.module), place.name)
+                )
+                setattr(module, name, value)
+                return value
+            child = f"{full_name}.{name}"
+            if child in read_table():  # `package.submodule` works without an import of the submodule
+                return importlib.import_module(child)
+            raise AttributeError(f"module {full_name!r} has no attribute {name!r}")
+
+        def all_attributes() -> list[str]:
+            return sorted({*vars(module), *names})
+
+        vars(module).update(
+            __doc__=f"`{full_name}` over Kinema.",
+            __kinema__=True,
+            __all__=promised,
+            __getattr__=attribute,
+            __dir__=all_attributes,
+        )
 
 
 def _find(module: str) -> importlib.machinery.ModuleSpec | None:
-    """Where `module` of the four packages comes from; None when there is no such module."""
-    place = _FOLDER.joinpath(*module.split("."))
-    if (file := place / "__init__.py").is_file():
-        search_in: list[str] | None = [str(place)]
-    elif (file := place.with_suffix(".py")).is_file():
-        search_in = [] if _has_listed_children(module) else None
-    elif module in listed_names() or _has_listed_children(module):
-        return importlib.machinery.ModuleSpec(module, _ListedLoader(), is_package=True)
-    else:
+    """The spec of a module of the four packages; None when there is no such module."""
+    table = read_table()
+    if module not in table:
         return None
+    is_package = any(name.startswith(f"{module}.") for name in table)
     return importlib.util.spec_from_file_location(
-        module, file, loader=_FileLoader(module, str(file)), submodule_search_locations=search_in
+        module, TABLE_FILE, loader=_TableLoader(), submodule_search_locations=[] if is_package else None
     )
 
 

@@ -1,28 +1,9 @@
 """Stand-ins for the OpenMMLab names that Kinema does not have yet: they import, and say so when they are used."""
 
-import functools
-from pathlib import Path
 from typing import Any, NoReturn
 
 from kinema import __version__
 from kinema.errors import NotYetError
-
-NAMES_FILE = Path(__file__).parent / "names.txt"
-
-
-@functools.cache
-def listed_names() -> dict[str, tuple[str, ...]]:
-    """Module -> the names that users import from it, as `names.txt` lists them."""
-    names: dict[str, tuple[str, ...]] = {}
-    module = ""
-    for line in NAMES_FILE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#") or not line.strip():
-            continue
-        rest = line
-        if not line[0].isspace():
-            module, _, rest = line.partition(":")
-        names[module] = (*names.get(module, ()), *rest.split())
-    return names
 
 
 class Placeholder:

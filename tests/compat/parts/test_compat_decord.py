@@ -112,8 +112,9 @@ def test_tensors_are_given_inside_a_block(make_video):
     assert isinstance(reader[0], np.ndarray)
 
 
+@pytest.mark.usefixtures("shim")
 def test_decords_own_names_are_there():
-    from kinema.compat.decord import base, logging
+    from decord import base, logging
 
     logging.set_level(logging.QUIET)
     assert (logging.QUIET, logging.ERROR, logging.CRITICAL) == (-8, 16, 8)

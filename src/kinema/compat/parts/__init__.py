@@ -1,1 +1,1 @@
-"""Small pieces of behaviour that only OpenMMLab's names need; the files of the four package trees re-export them."""
+"""Small pieces of behaviour that only OpenMMLab's names need; the table `names.txt` refers to them."""

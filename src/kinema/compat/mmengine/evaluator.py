@@ -1,8 +1,0 @@
-"""`mmengine.evaluator`, thin over Kinema."""
-
-from kinema.evaluation import BaseMetric, Evaluator
-
-__all__ = [
-    "BaseMetric",
-    "Evaluator",
-]

@@ -1,7 +1,0 @@
-"""`mmengine.hooks`, thin over Kinema."""
-
-from kinema.engine import Hook
-
-__all__ = [
-    "Hook",
-]

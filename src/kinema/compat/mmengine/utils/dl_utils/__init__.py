@@ -1,1 +1,0 @@
-"""`mmengine.utils.dl_utils`, thin over Kinema."""
