@@ -10,9 +10,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "files", "registry", "config", "structures", "randomness", "distributed"),
+    *("errors", "printable", "files", "registry", "config", "structures", "openmmlab", "randomness", "distributed"),
     *("progress", "real_modules"),
-    *("video", "transforms", "datasets", "evaluation", "models", "engine", "inference", "report", "serve"),
+    *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
+    *("report", "serve"),
 ]
 SEES_EVERYTHING = {"__init__", "__main__", "recipes", "cli", "compat"}
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import kinema
+from kinema.checkpoints.loading import save_pretrained
 from kinema.errors import CheckpointError
 from kinema.inference.contract import read_contract
 from kinema.inference.untrusted import REFUSED_TRANSFORMS, _counted, checked_model, checked_pipeline
 from kinema.models import create_model, zoo
-from kinema.models.checkpoint import save_pretrained
 from kinema.registry import MODELS, TRANSFORMS
 from kinema.transforms.base import BaseTransform
 

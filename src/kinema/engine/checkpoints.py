@@ -12,11 +12,11 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from kinema.checkpoints.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.checkpoints.unpickling.restricted import load_restricted
 from kinema.engine.history import History, rank_of_last
 from kinema.errors import CheckpointError, ConfigError
 from kinema.files import write_text
-from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.models.unpickling import load_restricted
 from kinema.registry import Registry
 from kinema.transforms import Compose
 

@@ -17,6 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema import __version__
+from kinema.checkpoints.loading import load_checkpoint
+from kinema.checkpoints.pretrained import log_report
 from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
@@ -43,8 +45,6 @@ from kinema.engine.work_folder import hold
 from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
-from kinema.models.checkpoint import load_checkpoint
-from kinema.models.pretrained import log_report
 from kinema.models.recognizers.base import BaseRecognizer
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope

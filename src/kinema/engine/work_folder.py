@@ -26,10 +26,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from kinema.checkpoints.saving import remove_leftovers
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.errors import ConfigError
 from kinema.files import sync_folder, write_text
-from kinema.models.saving import remove_leftovers
 
 logger = logging.getLogger("kinema")
 

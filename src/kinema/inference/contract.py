@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kinema import __version__
+from kinema.checkpoints.loading import CONFIG_FILE, Checkpoint
+from kinema.checkpoints.saving import FORMAT
+from kinema.checkpoints.unpickling.restricted import first_line
 from kinema.config import Config
 from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
 from kinema.inference.known_classes import public_classes
 from kinema.inference.untrusted import checked_classes, checked_model, checked_pipeline
-from kinema.models.checkpoint import CONFIG_FILE, Checkpoint
-from kinema.models.saving import FORMAT
-from kinema.models.unpickling import first_line
 from kinema.transforms import join_pipeline
 
 Pipeline = list[dict[str, Any]]

@@ -12,6 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from kinema.checkpoints.connections import shown_address
+from kinema.checkpoints.downloads import is_address
+from kinema.checkpoints.loading import Checkpoint, apply_checkpoint, read_checkpoint
+from kinema.checkpoints.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.checkpoints.unpickling.restricted import first_line
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.engine.checkpoints import CheckpointStore
@@ -21,11 +26,6 @@ from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipel
 from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_views
 from kinema.models import zoo
-from kinema.models.checkpoint import Checkpoint, apply_checkpoint, read_checkpoint
-from kinema.models.connections import shown_address
-from kinema.models.downloads import is_address
-from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.models.unpickling import first_line
 from kinema.registry import MODELS
 from kinema.transforms import Compose, split_pipeline
 from kinema.video.suffixes import has_video_suffix

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.loading import Checkpoint, check_fit
+from kinema.checkpoints.unpickling.restricted import first_line
 from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party
-from kinema.models.checkpoint import Checkpoint, check_fit
-from kinema.models.unpickling import first_line
 from kinema.registry import MODELS, TRANSFORMS, Registry
 
 # Transforms that call what another library or the config names.

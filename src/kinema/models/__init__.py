@@ -1,5 +1,7 @@
 """Models: batch -> loss or scores."""
 
+from kinema.checkpoints.loading import Checkpoint, LoadReport, load_checkpoint, load_state, read_checkpoint, read_state
+from kinema.checkpoints.saving import save_pretrained
 from kinema.models.backbones import (
     C2D,
     C3D,
@@ -19,7 +21,6 @@ from kinema.models.backbones import (
     TANet,
 )
 from kinema.models.base import BaseModel, BaseModule, ModuleDict, ModuleList, Sequential
-from kinema.models.checkpoint import Checkpoint, LoadReport, load_checkpoint, load_state, read_checkpoint, read_state
 from kinema.models.complexity import count_operations
 from kinema.models.heads import (
     AvgConsensus,
@@ -75,7 +76,6 @@ from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugme
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognizers import BaseRecognizer, Recognizer2D, Recognizer3D
-from kinema.models.saving import save_pretrained
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 

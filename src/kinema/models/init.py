@@ -20,8 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.loading import load_state, read_state
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models.checkpoint import load_state, read_state
 from kinema.models.init_report import active_report
 from kinema.registry import WEIGHT_INITIALIZERS
 
@@ -334,7 +334,7 @@ class PretrainedInit:
     """Loads weights from a checkpoint into a module.
 
     Args:
-        checkpoint: file or folder, see `kinema.models.checkpoint.read_state`.
+        checkpoint: file or folder, see `kinema.checkpoints.loading.read_state`.
         prefix: take only the weights whose names start with it, and cut it off: `"backbone."`.
         map_location: device on which the file is read.
 

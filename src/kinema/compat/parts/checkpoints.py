@@ -1,4 +1,4 @@
-"""Loading weights with the arguments of `mmengine.runner`; what is read never runs code. See `kinema.models.checkpoint`."""
+"""Loading weights with the arguments of `mmengine.runner`; what is read never runs code. See `kinema.checkpoints.loading`."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.loading import apply_checkpoint
+from kinema.checkpoints.pretrained import log_report
 from kinema.distributed import get_rank
 from kinema.errors import CheckpointError
 from kinema.models import Checkpoint, load_state, read_state
 from kinema.models import read_checkpoint as read_any_checkpoint
-from kinema.models.checkpoint import apply_checkpoint
-from kinema.models.pretrained import log_report
 from kinema.randomness import seed_everything
 
 FilePath = str | PathLike[str]

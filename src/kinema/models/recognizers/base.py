@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.saving import save_pretrained
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.base import BaseModel, Mode
 from kinema.models.heads.base import BaseHead
-from kinema.models.saving import save_pretrained
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 from kinema.transforms import split_pipeline

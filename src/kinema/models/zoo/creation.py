@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from kinema.checkpoints.loading import load_checkpoint
+from kinema.checkpoints.pretrained import log_report
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 from kinema.errors import ConfigError
-from kinema.models.checkpoint import load_checkpoint
-from kinema.models.pretrained import log_report
 from kinema.models.recognizers.base import BaseRecognizer
 from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
 from kinema.registry import MODELS

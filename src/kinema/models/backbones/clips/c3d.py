@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
@@ -14,7 +15,6 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
-from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
+from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.backbones.clips.blocks3d import (
     BATCH_NORM,
@@ -28,7 +29,6 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
 from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
-from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 # For each stage one number, or one a block; a number alone is that of all stages.

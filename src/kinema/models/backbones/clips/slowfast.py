@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.backbones.clips.resnet3d import Pattern, ResNet3d, takes_arguments_of
 from kinema.models.base import BaseModule
@@ -18,7 +19,6 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, freeze
 from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
-from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 

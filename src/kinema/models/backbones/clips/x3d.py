@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.backbones.clips.blocks3d import BATCH_NORM, CONV3D, RELU
 from kinema.models.backbones.clips.resnet3d import INIT_CFG
@@ -21,7 +22,6 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
 from kinema.models.layers.convolution import Conv3d, arrange, best_layout
 from kinema.models.layers.inputs import check_clips
-from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 SeStyle = Literal["half", "all"]

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
@@ -18,7 +19,6 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
 from kinema.models.layers.convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_frames
-from kinema.models.pretrained import load_backbone
 from kinema.registry import MODELS
 
 Style = Literal["pytorch", "caffe"]

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kinema import __version__
+from kinema.checkpoints.card import CARD_FILE, model_card
 from kinema.files import partial_path, sync_file, sync_folder, write_text
-from kinema.models.model_card import CARD_FILE, model_card
 
 FORMAT = 1
 WEIGHTS_FILE = "model.safetensors"

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from kinema.errors import CheckpointError
-from kinema.models.published_addresses import PUBLISHED, published_url
+from kinema.openmmlab.published_addresses import PUBLISHED, published_url
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from kinema import __version__
+from kinema.checkpoints.connections import open_address, said, shown_address
 from kinema.errors import CheckpointError
-from kinema.models.connections import open_address, said, shown_address
-from kinema.models.published_addresses import PUBLISHED, published_url
+from kinema.openmmlab.published_addresses import PUBLISHED, published_url
 from kinema.progress import ProgressBar
 
 logger = logging.getLogger("kinema")

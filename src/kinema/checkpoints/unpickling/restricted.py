@@ -3,7 +3,7 @@
 A pickle is a program: it names classes and functions and calls them. Here no name is resolved by importing. A name that is
 known leads to a function of this file. Any other name becomes an inert class: making an object of it (as pickles of plain objects
 do) gives an empty shell that holds the object's state; calling it (as pickles do that run something) is an error. Each operation is
-checked before it is done, see `kinema.models.pickles`, and every size, see `kinema.models.torch_files`.
+checked before it is done, see `kinema.checkpoints.unpickling.machine`, and every size, see `kinema.checkpoints.unpickling.containers`.
 """
 
 import codecs
@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from kinema.errors import CheckpointError
-from kinema.models.pickles import (
+from kinema.checkpoints.unpickling.containers import read_legacy, read_zip, storage_type, view
+from kinema.checkpoints.unpickling.machine import (
     Budget,
     Callee,
     Inert,
@@ -32,7 +32,7 @@ from kinema.models.pickles import (
     named,
     refused,
 )
-from kinema.models.torch_files import read_legacy, read_zip, storage_type, view
+from kinema.errors import CheckpointError
 from kinema.printable import printable
 
 MOST_SHOWN = 500  # characters of a message, of which names in the file may be a part

@@ -5,8 +5,8 @@ import os
 
 from torch import nn
 
-from kinema.models.checkpoint import STRIP_WRAPPER, LoadReport, load_checkpoint, load_image_network
-from kinema.models.connections import shown_address
+from kinema.checkpoints.connections import shown_address
+from kinema.checkpoints.loading import STRIP_WRAPPER, LoadReport, load_checkpoint, load_image_network
 
 logger = logging.getLogger("kinema")
 

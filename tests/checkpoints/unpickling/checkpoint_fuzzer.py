@@ -24,9 +24,9 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from kinema.checkpoints.unpickling.restricted import load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
-from kinema.models.unpickling import load_restricted
 
 CPU_SECONDS = 20.0  # for a file of some kilobytes
 WATCHED = (

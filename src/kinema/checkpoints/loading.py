@@ -4,7 +4,7 @@ read_checkpoint("slowonly_r50.pth")              what a file holds
 load_checkpoint(model, "slowonly_r50.pth")       set a model's weights, and say what was set and what was not
 
 Files: folders of `save_pretrained`, `.safetensors`, and what `torch.save` wrote: MMAction2's files of both generations,
-state dicts bare or under the usual keys. Addresses are downloaded once, see `kinema.models.downloads`.
+state dicts bare or under the usual keys. Addresses are downloaded once, see `kinema.checkpoints.downloads`.
 """
 
 import os
@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.connections import shown_address
+from kinema.checkpoints.downloads import fetch, is_address
+from kinema.checkpoints.inflation import fit_image_weights
+from kinema.checkpoints.safetensors_files import read_safetensors
+from kinema.checkpoints.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.checkpoints.unpickling.restricted import load_restricted
 from kinema.errors import CheckpointError
-from kinema.models.connections import shown_address
-from kinema.models.downloads import fetch, is_address
-from kinema.models.inflation import fit_image_weights
-from kinema.models.safetensors_files import read_safetensors
-from kinema.models.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.models.unpickling import load_restricted
 
 __all__ = [
     "CONFIG_FILE",
@@ -70,7 +70,7 @@ class Checkpoint:
     Attributes:
         state: the weights. Where training kept a moving average of them (EMA), these are the averaged ones.
         content: the rest, by its keys: `meta`, `optimizer`, `message_hub`, ... Objects of unknown classes in it are inert
-            shells, see `kinema.models.unpickling`.
+            shells, see `kinema.checkpoints.unpickling.restricted`.
         inert: names of their classes.
         path: where it was read.
     """

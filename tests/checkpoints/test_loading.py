@@ -10,6 +10,8 @@ from torch import nn
 
 import kinema
 from kinema import __version__
+from kinema.checkpoints.card import model_card
+from kinema.checkpoints.saving import remove_leftovers
 from kinema.errors import CheckpointError
 from kinema.models import (
     Checkpoint,
@@ -20,8 +22,6 @@ from kinema.models import (
     read_state,
     save_pretrained,
 )
-from kinema.models.model_card import model_card
-from kinema.models.saving import remove_leftovers
 from kinema.registry import MODELS
 
 

@@ -2,7 +2,7 @@
 
 Python's own unpickler hands what a file says to C code that trusts it: it sets attributes and items of anything, hashes keys of any
 depth, and takes positions and sizes as they come. Here each operation is a few lines that look first. What names and calls
-lead to is the caller's: see `kinema.models.unpickling`.
+lead to is the caller's: see `kinema.checkpoints.unpickling.restricted`.
 """
 
 import codecs

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from kinema.checkpoints import downloads
+from kinema.checkpoints.connections import said, shown_address
+from kinema.checkpoints.downloads import fetch
 from kinema.errors import CheckpointError
-from kinema.models import downloads
-from kinema.models.connections import said, shown_address
-from kinema.models.downloads import fetch
 
 Answer = Callable[[socket.socket, bytes], None]
 

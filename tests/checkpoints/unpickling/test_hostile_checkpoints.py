@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from kinema.checkpoints.unpickling.restricted import load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
-from kinema.models.unpickling import load_restricted
 
 HEAD = b"\x80\x02"
 

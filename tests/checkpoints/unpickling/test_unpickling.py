@@ -18,9 +18,9 @@ import pytest
 import torch
 from torch import nn
 
+from kinema.checkpoints.unpickling.restricted import Inert, load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
-from kinema.models.unpickling import Inert, load_restricted
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
 

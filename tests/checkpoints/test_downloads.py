@@ -17,9 +17,9 @@ from time import sleep
 
 import pytest
 
+from kinema.checkpoints import downloads
+from kinema.checkpoints.downloads import fetch, is_address
 from kinema.errors import CheckpointError
-from kinema.models import downloads
-from kinema.models.downloads import fetch, is_address
 
 CONTENT = bytes(range(256)) * 1200
 OTHER = CONTENT[::-1]
@@ -579,7 +579,7 @@ def test_the_progress_is_in_megabytes_of_what_is_left(
 
 # ---- several processes
 
-PROGRAM = "import sys; from kinema.models.downloads import fetch; print(fetch(sys.argv[1]))"
+PROGRAM = "import sys; from kinema.checkpoints.downloads import fetch; print(fetch(sys.argv[1]))"
 
 
 def start(address: str) -> "subprocess.Popen[str]":

@@ -1,0 +1,1 @@
+"""Checkpoint files: reading, downloading, loading with a report, saving."""

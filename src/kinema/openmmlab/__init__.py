@@ -1,0 +1,1 @@
+"""What Kinema knows of OpenMMLab, as pure functions and tables."""
