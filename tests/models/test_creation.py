@@ -10,7 +10,7 @@ import torch
 import kinema
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models import load_checkpoint, save_pretrained, zoo
-from kinema.models.zoo.creation import _published_classes
+from kinema.models.zoo.creation import _checkpoint_activations, _published_classes
 from kinema.registry import MODELS
 
 SMALL = "tsm_mobilenetv2"
@@ -70,10 +70,19 @@ def test_every_residual_model_can_compute_activations_again() -> None:
             continue
         with torch.device("meta"):
             config = zoo.model_config(name)
-            zoo.creation._checkpoint_activations(name, config)
+            _checkpoint_activations(name, config)
             MODELS.build(config)
     with pytest.raises(ConfigError, match="c3d: C3D has no residual blocks, so no activations"):
         kinema.create_model("c3d", activation_checkpointing=True)
+
+
+def test_activation_checkpointing_of_one_model_leaves_the_others_alone() -> None:
+    before = {name: zoo.model_config(name) for name in zoo.names()}
+    for name in ("i3d_r50", "slowfast_r50"):
+        with torch.device("meta"):
+            model = kinema.create_model(name, activation_checkpointing=True)
+        assert any(getattr(module, "with_cp", False) for module in model.modules())
+    assert {name: zoo.model_config(name) for name in zoo.names()} == before
 
 
 def test_a_created_model_is_saved_with_all_that_prediction_needs(tmp_path: Path, make_video) -> None:

@@ -25,6 +25,7 @@ from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.datasets.inspection.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError
 from kinema.models import zoo
+from kinema.models.zoo.creation import published_weights
 from kinema.recipes.sampling import (
     choose_frame_interval,
     describe_frame,
@@ -183,7 +184,7 @@ def classification(
 
 
 def _weights(card: zoo.Card, pretrained: str | os.PathLike) -> str:
-    return zoo.published_weights(card) if pretrained == "published" else os.fspath(pretrained)
+    return published_weights(card) if pretrained == "published" else os.fspath(pretrained)
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:

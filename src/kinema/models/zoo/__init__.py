@@ -2,50 +2,17 @@
 
 zoo.names("compact*")
 model = zoo.create_model("compact3d", num_classes=8)
+
+Each family of models is a file of this folder, which puts its models into the zoo when it is imported.
 """
 
-from kinema.models.zoo import adaptive2d, cnn2d, cnn3d, compact, pathways, pyramids, separated
-from kinema.models.zoo.cards import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Builder,
-    Card,
-    InputSpec,
-    ModelConfig,
-    Result,
-    StatedCost,
-    Weights,
-    card,
-    model,
-    model_config,
-    names,
-    recognizer_3d,
-)
-from kinema.models.zoo.creation import create_model, published_weights, video_pipeline
+import importlib
+import pkgutil
 
-__all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "Builder",
-    "Card",
-    "InputSpec",
-    "ModelConfig",
-    "Result",
-    "StatedCost",
-    "Weights",
-    "adaptive2d",
-    "card",
-    "cnn2d",
-    "cnn3d",
-    "compact",
-    "create_model",
-    "model",
-    "model_config",
-    "names",
-    "pathways",
-    "published_weights",
-    "pyramids",
-    "recognizer_3d",
-    "separated",
-    "video_pipeline",
-]
+from kinema.models.zoo.cards import Card, InputSpec, card, model, model_config, names
+from kinema.models.zoo.creation import create_model, video_pipeline
+
+__all__ = ["Card", "InputSpec", "card", "create_model", "model", "model_config", "names", "video_pipeline"]
+
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")

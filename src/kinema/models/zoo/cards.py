@@ -190,11 +190,12 @@ def model(
     training: Mapping[str, Any] | None = None,
     num_classes: int = 400,
     stated_cost: StatedCost | None = None,
-    result: Result | None = None,
+    results: Mapping[str, Result] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
 
-    The arguments are those of `Card`; the description is the first line of the function's docstring.
+    The arguments are those of `Card`; the description is the first line of the function's docstring, and the result that of
+    the model's name in `results`, a table of a whole family.
 
     Raises:
         ConfigError: the zoo has a model of that name.
@@ -214,7 +215,7 @@ def model(
             training=training or {},
             num_classes=num_classes,
             stated_cost=stated_cost,
-            result=result,
+            result=(results or {}).get(name),
         )
         _builders[name] = builder
         return builder
@@ -241,7 +242,7 @@ def card(name: str) -> Card:
 
 
 def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
-    """Config of a model that tells `num_classes` classes apart, for `MODELS.build`; None: as many as on its card.
+    """Config of a model for `num_classes` classes, for `MODELS.build`; None: as many as on its card.
 
     Raises:
         ConfigError: there is no such model, or fewer than 1 class.
@@ -251,18 +252,3 @@ def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
     if num_classes < 1:
         raise ConfigError(f"a model needs at least 1 class, got num_classes={num_classes}")
     return _builders[name](num_classes)
-
-
-def recognizer_3d(backbone: ModelConfig, head: ModelConfig, inputs: InputSpec) -> ModelConfig:
-    """Config of a `Recognizer3D` whose preprocessor normalises as `inputs` says."""
-    return {
-        "type": "Recognizer3D",
-        "backbone": backbone,
-        "cls_head": {"average_clips": "prob", **head},
-        "data_preprocessor": {
-            "type": "ActionDataPreprocessor",
-            "mean": list(inputs.mean),
-            "std": list(inputs.std),
-            "format_shape": "NCTHW",
-        },
-    }

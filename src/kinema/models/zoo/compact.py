@@ -1,6 +1,7 @@
 """Kinema's own small networks."""
 
-from kinema.models.zoo.cards import InputSpec, ModelConfig, model, recognizer_3d
+from kinema.models.zoo.cards import InputSpec, ModelConfig, model
+from kinema.models.zoo.parts import recognizer_3d
 
 _COMPACT_INPUT = InputSpec(clip_len=8, frame_interval=2, num_clips=1, size=56, short_side=64)
 

@@ -1,5 +1,6 @@
 """From a name of the zoo to a network with its weights, and to the way of a video into it."""
 
+import inspect
 import os
 from typing import Any
 
@@ -76,14 +77,22 @@ def published_weights(about: Card) -> str:
 
 
 def _checkpoint_activations(name: str, config: ModelConfig) -> None:
-    backbone = config["backbone"]
-    pathways = [backbone[key] for key in ("slow_pathway", "fast_pathway") if key in backbone]
-    for part in pathways or [backbone]:
-        if backbone["type"] in ("C3D", "CompactNet3D"):
-            raise ConfigError(
-                f"{name}: {backbone['type']} has no residual blocks, so no activations can be computed again"
-            )
-        part["with_cp"] = True
+    networks = _residual_networks(config["backbone"])
+    if not networks:
+        raise ConfigError(
+            f"{name}: {config['backbone']['type']} has no residual blocks, so no activations can be computed again"
+        )
+    for network in networks:
+        network["with_cp"] = True
+
+
+def _residual_networks(config: ModelConfig) -> list[ModelConfig]:
+    """The networks that can compute the activations of their blocks again: the backbone itself, or its pathways."""
+    network: Any = MODELS.get(config["type"])
+    if "with_cp" in inspect.signature(network).parameters:
+        return [config]
+    parts = [value for value in config.values() if isinstance(value, dict) and "type" in value]
+    return [inner for part in parts for inner in _residual_networks(part)]
 
 
 def _contract(about: Card, config: ModelConfig) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from kinema.models.zoo.cards import InputSpec, ModelConfig, Result, Weights
+from kinema.models.zoo.cards import Result, Weights
 
 # The published recipes' SGD, with a learning rate for batches of 16.
 SGD: dict[str, Any] = {
@@ -20,32 +20,6 @@ SGD: dict[str, Any] = {
 IMAGENET = "ImageNet weights"
 _FILES = "https://download.openmmlab.com/mmaction/"
 _FOLDERS = {"ircsn": "csn", "ipcsn": "csn"}
-
-
-def clips(clip_len: int, frame_interval: int, **others: Any) -> InputSpec:
-    """Input of most: ten clips of 224 x 224 pixels."""
-    return InputSpec(clip_len, frame_interval, **{"num_clips": 10, "size": 224, "short_side": 256, **others})
-
-
-def i3d_head(num_classes: int, in_channels: int = 2048) -> ModelConfig:
-    """The head of most: average, drop half of the features, classify."""
-    return {"type": "I3DHead", "num_classes": num_classes, "in_channels": in_channels, "dropout_ratio": 0.5}
-
-
-def non_local_blocks(mode: str, *, use_scale: bool, first: int = 0) -> dict[str, Any]:
-    """Settings of a backbone of 50 layers with a non-local block behind every second block of its two middle stages.
-
-    Args:
-        mode: how they compare positions, see `NonLocal3d`, as `use_scale`.
-        use_scale: see there.
-        first: the first block of a stage that has one behind it, 0 or 1.
-    """
-    stages = tuple(tuple(int(block % 2 == first) for block in range(count)) for count in (4, 6))
-    norm = {"type": "BN3d", "requires_grad": True}
-    return {
-        "non_local": ((0, 0, 0), *stages, (0, 0, 0)),
-        "non_local_cfg": {"sub_sample": True, "use_scale": use_scale, "norm_cfg": norm, "mode": mode},
-    }
 
 
 def published(

@@ -1,11 +1,25 @@
-"""Temporal pyramids of the zoo: networks whose last two stages are joined at several speeds.
+"""Temporal pyramids: networks whose last two stages are joined at several speeds."""
 
-Results and stated costs are those that OpenMMLab publishes.
-"""
+from functools import partial
 
-from kinema.models.zoo.cards import ModelConfig, StatedCost, model, recognizer_3d
-from kinema.models.zoo.cnn2d import frames, recognizer_2d
-from kinema.models.zoo.published import IMAGENET, SGD, clips, kinetics, something
+from kinema.models.zoo.cards import ModelConfig, StatedCost, model
+from kinema.models.zoo.parts import clips, frames, recognizer_2d, recognizer_3d
+from kinema.models.zoo.published import IMAGENET, SGD, kinetics, something
+
+# What OpenMMLab publishes with the weights.
+_RESULTS = {
+    "tpn_tsm_r50": something(
+        1, 51.87, 79.67, "tpn-tsm_imagenet-pretrained-r50_8xb8-1x1x8-150e_sthv1-rgb", "20230221-940a3615"
+    ),
+    "tpn_slowonly_r50": kinetics(
+        76.74,
+        92.57,
+        "tpn-slowonly_imagenet-pretrained-r50_8xb8-8x8x1-150e_kinetics400-rgb",
+        "20220913-fed3f4c1",
+        start=IMAGENET,
+    ),
+}
+_model = partial(model, source="TPN, Yang et al. 2020", training=SGD, results=_RESULTS)
 
 
 def _neck(num_classes: int, num_frames: int) -> ModelConfig:
@@ -28,15 +42,12 @@ def _neck(num_classes: int, num_frames: int) -> ModelConfig:
     }
 
 
-@model(
+@_model(
     params_millions=82.45,
     num_classes=174,
     gflops=41.23,
     stated_cost=StatedCost(54.203, frames=8, size=256, counts="elements"),
-    source="TPN, Yang et al. 2020",
     inputs=frames(8),
-    training=SGD,
-    result=something(1, 51.87, 79.67, "tpn-tsm_imagenet-pretrained-r50_8xb8-1x1x8-150e_sthv1-rgb", "20230221-940a3615"),
 )
 def tpn_tsm_r50(num_classes: int) -> ModelConfig:
     """TSM whose last two stages are joined at several speeds."""
@@ -45,20 +56,11 @@ def tpn_tsm_r50(num_classes: int) -> ModelConfig:
     return recognizer_2d(backbone, head, frames(8), _neck(num_classes, 8))
 
 
-@model(
+@_model(
     params_millions=91.50,
     gflops=50.28,
     stated_cost=StatedCost(66.015, frames=8, size=256, counts="elements"),
-    source="TPN, Yang et al. 2020",
     inputs=clips(8, 8),
-    training=SGD,
-    result=kinetics(
-        76.74,
-        92.57,
-        "tpn-slowonly_imagenet-pretrained-r50_8xb8-8x8x1-150e_kinetics400-rgb",
-        "20220913-fed3f4c1",
-        start=IMAGENET,
-    ),
 )
 def tpn_slowonly_r50(num_classes: int) -> ModelConfig:
     """SlowOnly whose last two stages are joined at several speeds."""
