@@ -149,6 +149,22 @@ def test_a_card_can_be_changed_without_changing_the_zoo() -> None:
     assert zoo.card("compact3d").training["optim_wrapper"]["optimizer"]["lr"] != 9
 
 
+def mutable_parts(part: object) -> list[object]:
+    """All dicts, lists and other objects of a config that can be changed."""
+    if isinstance(part, str | int | float | None):
+        return []
+    children = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+    own = [] if isinstance(part, tuple) else [part]
+    return own + [inner for child in children for inner in mutable_parts(child)]
+
+
+def test_no_two_configs_share_an_object_that_can_be_changed() -> None:
+    configs = [zoo.model_config(name) for name in (*zoo.names(), *zoo.names())]
+    parts = [part for config in configs for part in mutable_parts(config)]
+    assert len(parts) > 3 * len(configs)
+    assert len({id(part) for part in parts}) == len(parts)
+
+
 def test_wrong_requests_name_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"no model is called 'compakt3d': did you mean compact3d\?"):
         zoo.create_model("compakt3d", num_classes=3)

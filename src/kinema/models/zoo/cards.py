@@ -244,6 +244,8 @@ def card(name: str) -> Card:
 def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
     """Config of a model for `num_classes` classes, for `MODELS.build`; None: as many as on its card.
 
+    It is yours to change.
+
     Raises:
         ConfigError: there is no such model, or fewer than 1 class.
     """
@@ -251,4 +253,4 @@ def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
     num_classes = own if num_classes is None else num_classes
     if num_classes < 1:
         raise ConfigError(f"a model needs at least 1 class, got num_classes={num_classes}")
-    return _builders[name](num_classes)
+    return copy.deepcopy(_builders[name](num_classes))
