@@ -10,18 +10,11 @@ from kinema import __version__
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
 
-_REQUIRED = ("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "typer", "matplotlib")
-_OPTIONAL = {
-    "torchcodec": "torchcodec",
-    "decord": "decord",
-    "timm": "timm",
-    "transformers": "transformers",
-    "onnx": "export",
-    "fastapi": "serve",
-    "tensorboard": "tensorboard",
-    "wandb": "wandb",
-    "mlflow": "mlflow",
-}
+_REQUIRED = (
+    *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
+    "matplotlib",
+)
+_OPTIONAL = {"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"}  # package: extra
 
 
 def doctor(as_json: Json = False) -> None:
