@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.models.layers.convolution import torchs_usual_way
+from kinema.models.layers.cpu_convolution import torchs_usual_way
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 

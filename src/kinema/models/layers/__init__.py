@@ -1,6 +1,6 @@
 """Layers that networks share."""
 
-from kinema.models.layers.build import (
+from kinema.models.layers.by_name import (
     Clamp,
     HSigmoid,
     LayerCfg,
@@ -10,9 +10,16 @@ from kinema.models.layers.build import (
     build_norm_layer,
     norm_attribute,
 )
-from kinema.models.layers.conv import ConvModule, Size
 from kinema.models.layers.conv2plus1d import Conv2plus1d
-from kinema.models.layers.convolution import Conv2d, Conv3d, PreparedConv, arrange, best_layout, convolve_and_normalize
+from kinema.models.layers.conv_module import ConvModule, Size
+from kinema.models.layers.cpu_convolution import (
+    Conv2d,
+    Conv3d,
+    PreparedConv,
+    arrange,
+    best_layout,
+    convolve_and_normalize,
+)
 from kinema.models.layers.freezing import fix_batch_norms, freeze
 from kinema.models.layers.non_local import NonLocal1d, NonLocal2d, NonLocal3d, NonLocalMode
 from kinema.models.layers.sub_batch_norm import SubBatchNorm3D

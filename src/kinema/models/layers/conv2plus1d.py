@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from kinema.models.layers.build import LayerCfg, build_norm_layer
-from kinema.models.layers.convolution import Conv3d, PreparedConv, convolve_and_normalize
+from kinema.models.layers.by_name import LayerCfg, build_norm_layer
+from kinema.models.layers.cpu_convolution import Conv3d, PreparedConv, convolve_and_normalize
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.base import Sequential
 from kinema.models.init import constant_init, normal_init
-from kinema.models.layers.build import LayerCfg
-from kinema.models.layers.conv import ConvModule
+from kinema.models.layers.by_name import LayerCfg
+from kinema.models.layers.conv_module import ConvModule
 from kinema.registry import MODELS
 
 NonLocalMode = Literal["gaussian", "embedded_gaussian", "dot_product", "concatenation"]

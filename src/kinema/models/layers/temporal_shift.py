@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.layers.convolution import PreparedConv
+from kinema.models.layers.cpu_convolution import PreparedConv
 
 
 class TemporalShift(PreparedConv):

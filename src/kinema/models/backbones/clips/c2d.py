@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.frames.resnet import ResNet
-from kinema.models.layers.convolution import arrange, best_layout
+from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 

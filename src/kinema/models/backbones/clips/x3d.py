@@ -20,7 +20,7 @@ from kinema.models.base import BaseModule, Sequential
 from kinema.models.init import InitCfg, constant_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
-from kinema.models.layers.convolution import Conv3d, arrange, best_layout
+from kinema.models.layers.cpu_convolution import Conv3d, arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 

@@ -14,7 +14,7 @@ from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
-from kinema.models.layers.convolution import arrange, best_layout
+from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_frames
 from kinema.registry import MODELS
 

@@ -6,13 +6,13 @@ from typing import Literal
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.layers.build import (
+from kinema.models.layers.by_name import (
     LayerCfg,
     build_activation_layer,
     build_conv_layer,
     build_norm_layer,
 )
-from kinema.models.layers.convolution import convolve_and_normalize
+from kinema.models.layers.cpu_convolution import convolve_and_normalize
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.layers.convolution import Conv2d, Conv3d
+from kinema.models.layers.cpu_convolution import Conv2d, Conv3d
 from kinema.registry import MODELS, nearest
 
 LayerCfg = Mapping[str, Any]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.models.layers import Conv2plus1d, ConvModule
-from kinema.models.layers.convolution import (
+from kinema.models.layers.cpu_convolution import (
     Conv2d,
     Conv3d,
     arrange,
