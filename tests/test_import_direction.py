@@ -10,7 +10,18 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "files", "registry", "config", "structures", "openmmlab", "randomness", "distributed"),
+    *(
+        "errors",
+        "printable",
+        "files",
+        "spelling",
+        "openmmlab",
+        "registry",
+        "config",
+        "structures",
+        "randomness",
+        "distributed",
+    ),
     *("progress", "real_modules"),
     *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
     *("report", "serve"),

@@ -12,22 +12,20 @@ A name is found whether or not the module that defines it was imported: each reg
 and imports it at the first look-up, and so it does with the plug-ins of the entry-point group `kinema.plugins`.
 """
 
-import difflib
 import importlib
 import importlib.metadata
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
+from kinema.openmmlab.names import OWN_SCOPES
+from kinema.spelling import nearest
 
 logger = logging.getLogger("kinema")
-
-# Prefixes that all name Kinema's own parts: configs of OpenMMLab write `mmaction.Resize`, `mmengine.SGD`.
-OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
 Part = Callable[..., Any]
 
@@ -269,14 +267,6 @@ class Registry:
             f"{key} is not in the {self.name} registry: {hint} "
             "(a part of your own must be imported first, e.g. by custom_imports)"
         )
-
-
-def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of `names` that look like `name`, letter case aside, the nearest first."""
-    by_lower: dict[str, str] = {}
-    for one in names:
-        by_lower.setdefault(one.lower(), one)
-    return [by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=count)]
 
 
 def build_from_cfg(

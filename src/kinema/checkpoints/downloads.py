@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from kinema import __version__
 from kinema.checkpoints.connections import open_address, said, shown_address
 from kinema.errors import CheckpointError
-from kinema.openmmlab.published_addresses import PUBLISHED, published_url
+from kinema.openmmlab.addresses import PUBLISHED, published_url
 from kinema.progress import ProgressBar
 
 logger = logging.getLogger("kinema")

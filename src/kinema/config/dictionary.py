@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinema.errors import ConfigError
-from kinema.registry import nearest
+from kinema.spelling import nearest
 
 DELETE_KEY = "_delete_"
 

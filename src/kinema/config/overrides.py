@@ -6,7 +6,7 @@ from typing import Any
 
 from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, unknown_key, without_delete
 from kinema.errors import ConfigError
-from kinema.registry import nearest
+from kinema.spelling import nearest
 
 # Keys that a config of a run may have: one of them is no misspelling of another.
 TOP_LEVEL_KEYS = (

@@ -1,8 +1,7 @@
 """What a checkpoint is for: its model, class names, sampling and preprocessing, wherever the file comes from."""
 
-import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
 from kinema.inference.known_classes import public_classes
 from kinema.inference.untrusted import checked_classes, checked_model, checked_pipeline
+from kinema.openmmlab.configs import from_0x, is_of_0x, pipeline_of_tests, without_pretrained
 from kinema.transforms import join_pipeline
 
 Pipeline = list[dict[str, Any]]
@@ -128,8 +128,8 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
         except ConfigError as error:
             raise CheckpointError(f"{error}. Give the config, as in kinema.load(path, config='config.py')") from None
     try:
-        told = config if "data" not in config else _as_new_config(config)
-        model, pipeline = told.get("model"), test_pipeline(told)
+        today = from_0x(config) if is_of_0x(config) else config
+        model, pipeline = today.get("model"), pipeline_of_tests(today)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(f"{where}: its config is not of the form of MMAction2's: {first_line(error)}") from error
     if not isinstance(model, Mapping) or not pipeline:
@@ -143,46 +143,8 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
     if is_from_file:
         plain, steps = checked_model(model, where), checked_pipeline(pipeline, where)
     else:
-        plain, steps = _without_pretrained(model), [dict(step) for step in pipeline]
+        plain, steps = without_pretrained(Config(dict(model)).to_dict()), [dict(step) for step in pipeline]
     if not classes:
         head = plain.get("cls_head")
         classes = public_classes(config, head.get("num_classes") if isinstance(head, Mapping) else None, where)
     return Contract(plain, steps, classes, {"model": plain}, is_from_file)
-
-
-def test_pipeline(config: Mapping[str, Any]) -> Sequence[Any] | None:
-    """The pipeline that a config tests with; None when it has none."""
-    found = config.get("test_pipeline")
-    for loader in ("test_dataloader", "val_dataloader"):
-        found = found or ((config.get(loader) or {}).get("dataset") or {}).get("pipeline")
-    return found or None
-
-
-def _without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint brings the weights: nothing is to be looked for elsewhere."""
-    plain = copy.deepcopy(Config(dict(model)).to_dict())
-    for part in [plain.get("backbone") or {}]:
-        for place in (part, part.get("slow_pathway"), part.get("fast_pathway")):
-            if isinstance(place, dict) and place.get("pretrained"):
-                place["pretrained"] = None
-    return plain
-
-
-def _as_new_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of MMAction2 0.x, which normalised in the pipeline and averaged by `test_cfg`, in today's terms."""
-    model = dict(config.get("model") or {})
-    test_cfg = dict(model.pop("test_cfg", None) or config.get("test_cfg") or {})
-    model.pop("train_cfg", None)
-    head = {**(model.get("cls_head") or {}), "average_clips": test_cfg.pop("average_clips", None) or "prob"}
-    data = config["data"]
-    steps = [dict(step) for step in ((data.get("test") or data.get("val") or {}).get("pipeline") or ())]
-    shape = next((step.get("input_format") for step in steps if step.get("type") == "FormatShape"), "NCHW")
-    preprocessor: dict[str, Any] = {"type": "ActionDataPreprocessor", "format_shape": shape}
-    for step in steps:
-        if step.get("type") == "Normalize":
-            preprocessor.update(mean=step.get("mean"), std=step.get("std"), to_rgb=bool(step.get("to_bgr", False)))
-    kept = [step for step in steps if step.get("type") not in ("Normalize", "Collect", "ToTensor")]
-    return {
-        "model": {**model, "cls_head": head, "data_preprocessor": preprocessor, "test_cfg": test_cfg or None},
-        "test_pipeline": [*kept, {"type": "PackActionInputs"}] if kept else None,
-    }

@@ -1,1 +1,1 @@
-"""What Kinema knows of OpenMMLab, as pure functions and tables."""
+"""What Kinema knows of OpenMMLab, as pure functions and tables: names, addresses, configs, keywords."""

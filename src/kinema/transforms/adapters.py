@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError, MissingDependencyError, SampleValueError
-from kinema.registry import TRANSFORMS, check_arguments, nearest
+from kinema.registry import TRANSFORMS, check_arguments
+from kinema.spelling import nearest
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.clips import change_clips
 from kinema.transforms.rand_augment import RandAugment

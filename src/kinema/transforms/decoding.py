@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kinema.errors import SampleValueError
+from kinema.openmmlab.names import all_names
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
@@ -43,7 +44,7 @@ def write_frames(results: Sample, frames: Any) -> Sample:
     return boxes_to_pixels(results)
 
 
-@TRANSFORMS.register_module(name=["OpenVideo", "DecordInit", "PyAVInit", "OpenCVInit"])
+@TRANSFORMS.register_module(name=all_names("OpenVideo"))
 class OpenVideo(BaseTransform):
     """Open the video of a sample.
 
@@ -132,7 +133,7 @@ def _with_suffix(filename: str | Path) -> str | Path:
     return longer if not path.suffix or longer.is_file() else path
 
 
-@TRANSFORMS.register_module(name=["DecodeVideo", "DecordDecode", "OpenCVDecode"])
+@TRANSFORMS.register_module(name=all_names("DecodeVideo"))
 class DecodeVideo(BaseTransform):
     """Decode the chosen frames, exactly, and close the video.
 

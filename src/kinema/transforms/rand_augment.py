@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kinema.registry import TRANSFORMS, nearest
+from kinema.registry import TRANSFORMS
+from kinema.spelling import nearest
 from kinema.transforms import operations as ops
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.clips import change_clips

@@ -1,6 +1,5 @@
 """`init_recognizer` and `inference_recognizer`: a config and a checkpoint to a model, a model and a video to scores."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,8 +11,8 @@ from torch import nn
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.errors import ConfigError
-from kinema.inference.contract import test_pipeline as pipeline_of
 from kinema.models import load_checkpoint
+from kinema.openmmlab.configs import pipeline_of_tests, without_pretrained
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 from kinema.transforms import Compose
@@ -38,10 +37,7 @@ def init_recognizer(
         CheckpointError: the checkpoint cannot be read or does not fit.
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
-    description = copy.deepcopy(cfg.model)
-    if "pretrained" in description.get("backbone", {}):
-        description["backbone"]["pretrained"] = None  # the checkpoint brings the weights
-    model: Any = MODELS.build(description)
+    model: Any = MODELS.build(without_pretrained(cfg.model))  # the checkpoint brings the weights
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     model.cfg = cfg
@@ -83,7 +79,7 @@ def inference_recognizer(
 
 
 def _test_pipeline(cfg: Mapping[str, Any]) -> Any:
-    pipeline = pipeline_of(cfg)
+    pipeline = pipeline_of_tests(cfg)
     if not pipeline:
         raise ConfigError(
             "the config has no test_pipeline and no test_dataloader.dataset.pipeline: give test_pipeline=[...]"

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, ConfigError, MissingDependencyError
-from kinema.registry import check_arguments, nearest
+from kinema.registry import check_arguments
+from kinema.spelling import nearest
 
 Features = Callable[[nn.Module, Tensor], Tensor]
 FeatureShape = Literal["NCHW", "NHWC", "NLC"]

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.layers.cpu_convolution import Conv2d, Conv3d
-from kinema.registry import MODELS, nearest
+from kinema.registry import MODELS
+from kinema.spelling import nearest
 
 LayerCfg = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from kinema.errors import ConfigError
-from kinema.registry import nearest
+from kinema.spelling import nearest
 
 ModelConfig = dict[str, Any]
 Builder = Callable[[int], ModelConfig]

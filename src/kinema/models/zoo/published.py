@@ -1,9 +1,9 @@
 """What the published networks of the zoo share: recipe, input, head, results, weights."""
 
-import re
 from typing import Any
 
 from kinema.models.zoo.cards import Result, Weights
+from kinema.openmmlab.addresses import weights_url
 
 # The published recipes' SGD, with a learning rate for batches of 16.
 SGD: dict[str, Any] = {
@@ -18,8 +18,6 @@ SGD: dict[str, Any] = {
 }
 
 IMAGENET = "ImageNet weights"
-_FILES = "https://download.openmmlab.com/mmaction/"
-_FOLDERS = {"ircsn": "csn", "ipcsn": "csn"}
 
 
 def published(
@@ -50,9 +48,6 @@ def published(
     """
     if file is None:
         return Result(top1, top5, dataset, protocol, size, config)
-    if "/" not in file:
-        family = re.split("[-_]", config)[0]
-        file = f"v1.0/recognition/{_FOLDERS.get(family, family)}/{config}/{config}_{file}.pth"
     origin = (
         "Published by OpenMMLab with MMAction2"
         + (", converted from a file of Facebook Research" if converted else "")
@@ -60,7 +55,7 @@ def published(
         + (f", starting from {start}" if start else "")
         + "; the data's own terms apply."
     )
-    return Result(top1, top5, dataset, protocol, size, config, Weights(_FILES + file, "Apache-2.0", origin))
+    return Result(top1, top5, dataset, protocol, size, config, Weights(weights_url(config, file), "Apache-2.0", origin))
 
 
 def kinetics(top1: float, top5: float | None, config: str, file: str | None, **others: Any) -> Result:

@@ -1,14 +1,17 @@
-"""Short addresses of published image networks: `torchvision://resnet50` and the like.
+"""Addresses of published weights: of image networks in short (`torchvision://resnet50`), and of MMAction2's models.
 
 Sources: torchvision's table of weights (the plain name is IMAGENET1K_V1), and the names that MMEngine gives to the files of
 download.openmmlab.com.
 """
 
+import re
+
 from kinema.errors import CheckpointError
-from kinema.registry import nearest
+from kinema.spelling import nearest
 
 _PYTORCH = "https://download.pytorch.org/models/"
 _MMCLS = "https://download.openmmlab.com/mmclassification/v0/"
+_MMACTION = "https://download.openmmlab.com/mmaction/"
 _THIRD_PARTY = "https://download.openmmlab.com/pretrain/third_party/"
 
 # Name -> what stands between it and the suffix in the names of its files: IMAGENET1K_V1, IMAGENET1K_V2 where there is one.
@@ -80,3 +83,20 @@ def published_url(scheme: str, name: str) -> str:
     near = nearest(name, table)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(table)}"
     raise CheckpointError(f"{scheme}://{name}: no network of that name is known: {hint}")
+
+
+# Families whose files lie in the folder of another.
+_FOLDERS = {"ircsn": "csn", "ipcsn": "csn"}
+
+
+def weights_url(config: str, file: str) -> str:
+    """The URL of the weights that MMAction2 published for one of its configs.
+
+    Args:
+        config: name of the config, without its suffix.
+        file: what follows the config's name in the file's: date and hash; or the whole path below MMAction2's files.
+    """
+    if "/" in file:
+        return _MMACTION + file
+    family = re.split("[-_]", config)[0]
+    return f"{_MMACTION}v1.0/recognition/{_FOLDERS.get(family, family)}/{config}/{config}_{file}.pth"

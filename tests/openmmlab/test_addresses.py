@@ -3,7 +3,7 @@ import re
 import pytest
 
 from kinema.errors import CheckpointError
-from kinema.openmmlab.published_addresses import PUBLISHED, published_url
+from kinema.openmmlab.addresses import PUBLISHED, published_url, weights_url
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,11 @@ def test_every_published_file_can_be_checked_by_its_name(scheme: str) -> None:
 def test_a_network_that_is_not_known_is_named_with_the_nearest(scheme: str, name: str, hint: str) -> None:
     with pytest.raises(CheckpointError, match=rf"^{scheme}://{name}: no network of that name is known: {hint}"):
         published_url(scheme, name)
+
+
+def test_the_weights_of_a_config_lie_in_the_folder_of_its_family() -> None:
+    start = "https://download.openmmlab.com/mmaction/"
+    assert weights_url("ircsn_bnfrozen_r50", "20220811-a5f1d2") == (
+        f"{start}v1.0/recognition/csn/ircsn_bnfrozen_r50/ircsn_bnfrozen_r50_20220811-a5f1d2.pth"
+    )
+    assert weights_url("tsn_r50", "recognition/x/y.pth") == f"{start}recognition/x/y.pth"

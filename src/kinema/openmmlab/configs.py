@@ -1,0 +1,51 @@
+"""Configs of MMAction2: where they keep things, and those of its 0.x releases in the terms of 1.x, which Kinema shares."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Steps of a 0.x pipeline whose work the data preprocessor and `PackActionInputs` do.
+_REPLACED_STEPS = ("Normalize", "Collect", "ToTensor")
+
+
+def is_of_0x(config: Mapping[str, Any]) -> bool:
+    """True for a config of MMAction2 0.x, which keeps its datasets under `data`."""
+    return "data" in config
+
+
+def from_0x(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Model and test pipeline of a config of MMAction2 0.x, which normalised in the pipeline and averaged by `test_cfg`."""
+    model = dict(config.get("model") or {})
+    test_cfg = dict(model.pop("test_cfg", None) or config.get("test_cfg") or {})
+    model.pop("train_cfg", None)
+    head = {**(model.get("cls_head") or {}), "average_clips": test_cfg.pop("average_clips", None) or "prob"}
+    data = config["data"]
+    steps = [dict(step) for step in ((data.get("test") or data.get("val") or {}).get("pipeline") or ())]
+    shape = next((step.get("input_format") for step in steps if step.get("type") == "FormatShape"), "NCHW")
+    preprocessor: dict[str, Any] = {"type": "ActionDataPreprocessor", "format_shape": shape}
+    for step in steps:
+        if step.get("type") == "Normalize":
+            preprocessor.update(mean=step.get("mean"), std=step.get("std"), to_rgb=bool(step.get("to_bgr", False)))
+    kept = [step for step in steps if step.get("type") not in _REPLACED_STEPS]
+    return {
+        "model": {**model, "cls_head": head, "data_preprocessor": preprocessor, "test_cfg": test_cfg or None},
+        "test_pipeline": [*kept, {"type": "PackActionInputs"}] if kept else None,
+    }
+
+
+def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:
+    """The pipeline that a config tests with; None when it has none."""
+    pipeline = config.get("test_pipeline")
+    for loader in ("test_dataloader", "val_dataloader"):
+        pipeline = pipeline or ((config.get(loader) or {}).get("dataset") or {}).get("pipeline")
+    return pipeline or None
+
+
+def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a model's config whose backbone, and its pathways, name no image weights to start from."""
+    plain = copy.deepcopy(dict(model))
+    backbone = plain.get("backbone") or {}
+    for part in (backbone, backbone.get("slow_pathway"), backbone.get("fast_pathway")):
+        if isinstance(part, dict) and part.get("pretrained"):
+            part["pretrained"] = None
+    return plain

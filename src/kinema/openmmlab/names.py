@@ -1,0 +1,15 @@
+"""Names that OpenMMLab's configs give Kinema's parts."""
+
+# Prefixes that all name Kinema's own parts: configs write `mmaction.Resize`, `mmengine.SGD`.
+OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
+
+# Further names of a part: OpenMMLab has a class for each library that decodes, Kinema's parts choose the library.
+ALIASES = {
+    "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit"),
+    "DecodeVideo": ("DecordDecode", "OpenCVDecode"),
+}
+
+
+def all_names(part: str) -> list[str]:
+    """The name of a part of Kinema and its aliases."""
+    return [part, *ALIASES[part]]

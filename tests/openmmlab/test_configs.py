@@ -1,0 +1,76 @@
+import copy
+
+from kinema.openmmlab.configs import from_0x, is_of_0x, pipeline_of_tests, without_pretrained
+
+OLD = {
+    "model": {
+        "type": "Recognizer2D",
+        "backbone": {"type": "ResNet", "depth": 50},
+        "cls_head": {"type": "TSNHead", "num_classes": 5},
+        "train_cfg": None,
+        "test_cfg": {"average_clips": "score", "fcn_test": True},
+    },
+    "data": {
+        "test": {
+            "pipeline": [
+                {"type": "SampleFrames", "clip_len": 1},
+                {"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6], "to_bgr": False},
+                {"type": "FormatShape", "input_format": "NCHW"},
+                {"type": "Collect", "keys": ["imgs", "label"]},
+                {"type": "ToTensor", "keys": ["imgs"]},
+            ]
+        }
+    },
+}
+
+
+def test_a_config_of_0x_becomes_one_of_today() -> None:
+    before = copy.deepcopy(OLD)
+    assert is_of_0x(OLD)
+    assert from_0x(OLD) == {
+        "model": {
+            "type": "Recognizer2D",
+            "backbone": {"type": "ResNet", "depth": 50},
+            "cls_head": {"type": "TSNHead", "num_classes": 5, "average_clips": "score"},
+            "data_preprocessor": {
+                "type": "ActionDataPreprocessor",
+                "format_shape": "NCHW",
+                "mean": [1, 2, 3],
+                "std": [4, 5, 6],
+                "to_rgb": False,
+            },
+            "test_cfg": {"fcn_test": True},
+        },
+        "test_pipeline": [
+            {"type": "SampleFrames", "clip_len": 1},
+            {"type": "FormatShape", "input_format": "NCHW"},
+            {"type": "PackActionInputs"},
+        ],
+    }
+    assert before == OLD
+
+
+def test_a_config_of_0x_without_a_pipeline_tests_with_none() -> None:
+    assert from_0x({"model": {}, "data": {}})["test_pipeline"] is None
+
+
+def test_the_pipeline_of_tests_is_looked_for_where_configs_have_it() -> None:
+    steps, others = [{"type": "A"}], [{"type": "B"}]
+    loader = {"dataset": {"pipeline": others}}
+    assert not is_of_0x({"test_pipeline": steps})
+    assert pipeline_of_tests({"test_pipeline": steps, "test_dataloader": loader}) == steps
+    assert pipeline_of_tests({"test_dataloader": None, "val_dataloader": loader}) == others
+    assert pipeline_of_tests({}) is None
+
+
+def test_image_weights_are_left_out_of_the_backbone_and_its_pathways() -> None:
+    pathways = {"slow_pathway": {"pretrained": "a"}, "fast_pathway": {"depth": 50}}
+    model = {"backbone": {"pretrained": "torchvision://resnet50", **pathways}}
+    before = copy.deepcopy(model)
+    assert without_pretrained(model)["backbone"] == {
+        "pretrained": None,
+        "slow_pathway": {"pretrained": None},
+        "fast_pathway": {"depth": 50},
+    }
+    assert model == before
+    assert without_pretrained({"backbone": None}) == {"backbone": None}
