@@ -47,6 +47,7 @@ from contenders.clip_readers import (
     segments,
 )
 
+from kinema.cores import available_cores
 from kinema.video.index_cache import forget_indices
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "clips" / "kinetics_style"
@@ -178,7 +179,7 @@ def work(paths: list[Path], names: list[str], jobs: list[tuple[str, str]], barri
 
 def measure_rates(paths: list[Path], names: list[str], plans: list[str], rounds: int) -> dict[str, dict[str, float]]:
     """Plan -> contender -> clips a second by the clock, as many processes as cores, median of the rounds."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(cores + 1)
     jobs = [(name, plan) for _ in range(rounds) for plan in plans for name in names]

@@ -10,18 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *(
-        "errors",
-        "printable",
-        "files",
-        "spelling",
-        "openmmlab",
-        "registry",
-        "config",
-        "structures",
-        "randomness",
-        "distributed",
-    ),
+    *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
+    *("randomness", "distributed"),
     *("progress", "real_modules"),
     *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
     *("report", "serve"),

@@ -11,7 +11,19 @@ import torch
 from torch.utils.data import DataLoader
 
 from kinema import progress
-from kinema.progress import ProgressBar, progress_line, track_iter_progress, track_parallel_progress, track_progress
+from kinema.progress import (
+    ProgressBar,
+    format_seconds,
+    progress_line,
+    track_iter_progress,
+    track_parallel_progress,
+    track_progress,
+)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (123, "2:03"), (3723.4, "1:02:03")])
+def test_seconds_read_like_a_clock(seconds, text):
+    assert format_seconds(seconds) == text
 
 
 class Terminal(io.StringIO):

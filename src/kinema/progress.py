@@ -113,17 +113,17 @@ def progress_line(completed: int, task_num: int, seconds: float) -> str:
     parts = [f"{completed}/{task_num} ({100 * completed // task_num}%)" if task_num else f"{completed}"]
     if rate:
         parts.append(f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each")
-    parts.append(f"{_duration(seconds)} gone")
+    parts.append(f"{format_seconds(seconds)} gone")
     if rate and completed < task_num:
-        parts.append(f"{_duration((task_num - completed) / rate)} left")
+        parts.append(f"{format_seconds((task_num - completed) / rate)} left")
     return ", ".join(parts)
 
 
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
-    return f"{whole // 60}:{whole % 60:02d}"
+def format_seconds(seconds: float) -> str:
+    """3723.4 -> "1:02:03"; 123 -> "2:03"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _sized(tasks: Any) -> tuple[Iterable[Any], int]:

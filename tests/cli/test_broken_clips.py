@@ -135,7 +135,7 @@ def test_refusing_to_go_on_leaves_the_lists_of_clips_alone(tmp_path, make_video)
         make_video(tmp_path / f"{name}.mp4", num_frames=4)
     options = ["--epochs", 1, "--workers", 0, "--work-dir", tmp_path / "work"]
     assert kinema("train", tmp_path / "one", *options).returncode == 0
-    lists = [tmp_path / "work" / "data" / name for name in ("train.txt", "val.txt")]
+    lists = [tmp_path / "work" / name for name in ("train_clips.csv", "val_clips.csv")]
     before = [path.read_text() for path in lists]
     refused = kinema("train", tmp_path / "other", *options, "--resume")
     assert refused.stderr.splitlines()[-1].startswith(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kinema.cli.data.workers import Failure, available_cores, run_isolated
+from kinema.cli.data.workers import Failure, run_isolated
 
 
 def work(task):
@@ -78,7 +78,3 @@ class Unloadable:
 def test_processes_that_cannot_start_are_an_error():
     with pytest.raises(RuntimeError, match="a worker process did not start"):
         list(run_isolated(Unloadable(), ["a"], num_workers=1))
-
-
-def test_there_is_a_core():
-    assert available_cores() >= 1

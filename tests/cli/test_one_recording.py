@@ -30,7 +30,8 @@ def test_training_holds_out_stretches_of_time_and_says_so(table, tmp_path, caplo
     config = classification(table, work_dir=tmp_path, workers=0)
     assert "the 20 clips are parts of one recording: held out" in caplog.text
     train, val = (config[f"{name}_dataloader"]["dataset"] for name in ("train", "val"))
-    assert train["ann_file"].endswith("train.csv")
+    assert train["hold_out"] == {"part": "train", "fraction": 0.2, "by": "time", "seed": 0}
+    assert val["hold_out"] == {**train["hold_out"], "part": "val"}
     assert val["metainfo"]["classes"] == ["groom", "walk"]
 
 

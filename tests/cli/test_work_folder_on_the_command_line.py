@@ -80,8 +80,8 @@ def test_a_command_that_fails_leaves_the_earlier_run_where_it_was(clips, tmp_pat
     assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
     # One that trains keeps the earlier run's lists of clips with it.
     assert kinema("train", clips, *OPTIONS, "--work-dir", work).returncode == 0
-    assert (work / "earlier_1" / "data" / "train.txt").read_bytes() == before[work / "data" / "train.txt"]
-    assert (work / "data" / "train.txt").read_bytes() != before[work / "data" / "train.txt"]
+    assert (work / "earlier_1" / "train_clips.csv").read_bytes() == before[work / "train_clips.csv"]
+    assert (work / "train_clips.csv").read_bytes() != before[work / "train_clips.csv"]
 
 
 @pytest.mark.slow
@@ -121,3 +121,38 @@ def test_wrong_data_leaves_no_work_folder(tmp_path):
     (tmp_path / "list.txt").write_text("absent.mp4 zero\n")
     error_line(kinema("train", "list.txt", cwd=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+@pytest.mark.slow
+def test_resuming_with_another_seed_moves_no_clip_between_training_and_validation(make_video, tmp_path):
+    for name in ("a/u1", "a/v1", "a/w1", "a/x1", "b/u2", "b/v2", "b/w2", "b/x2"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        make_video(tmp_path / "clips" / f"{name}.mp4", num_frames=4)
+    clips, work = tmp_path / "clips", tmp_path / "work"
+    options = ["--workers", 0, "--batch-size", 2, "--work-dir", work]
+    assert kinema("train", clips, *options, "--epochs", 1, "--seed", 1).returncode == 0
+    before = [(work / name).read_text() for name in ("train_clips.csv", "val_clips.csv")]
+    for epochs, seed in ((2, ["--seed", 5]), (3, [])):  # another one; a forgotten one
+        result = kinema("train", clips, *options, "--epochs", epochs, *seed, "--resume")
+        assert result.returncode == 0, result.stderr
+        assert "validating on the 2 clips that were held out when the run began" in result.stderr
+        assert [(work / name).read_text() for name in ("train_clips.csv", "val_clips.csv")] == before
+    result = kinema("train", work / "config.py", *options[2:], "--epochs", 4, "--seed", 9, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert [(work / name).read_text() for name in ("train_clips.csv", "val_clips.csv")] == before
+
+
+@pytest.mark.slow
+def test_a_run_whose_config_points_to_written_lists_is_resumed(clips, tmp_path):
+    work = tmp_path / "work"
+    lists = kinema("data", "split", clips, work / "data", "--fractions", "0.5,0.5")
+    assert lists.returncode == 0, lists.stderr
+    assert kinema("train", work / "data", *OPTIONS, "--work-dir", work).returncode == 0
+    assert "hold_out" not in (work / "config.py").read_text()
+    result = kinema("train", work / "config.py", "--work-dir", work, "--epochs", 2, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "resumed from" in result.stderr
+    # As a run of an earlier version was begun: clips without validation, whose lists it wrote.
+    result = kinema("train", clips, *OPTIONS[2:], "--epochs", 3, "--work-dir", work, "--seed", 4, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "validating on the 2 clips that were held out when the run began" in result.stderr

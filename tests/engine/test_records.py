@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinema.engine import MetricsFile
-from kinema.engine.records import Averages, Stopwatch, format_figures, format_seconds, without_repetition
+from kinema.engine.records import Averages, Stopwatch, format_figures, without_repetition
 
 
 def test_averages_mean_what_was_added_since_the_last_time():
@@ -13,11 +13,6 @@ def test_averages_mean_what_was_added_since_the_last_time():
     averages.add({"loss": torch.tensor(3.0)})
     assert averages.take() == {"loss": 2.0, "acc": 0.5}
     assert averages.take() == {}
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (123, "2:03"), (3723.4, "1:02:03")])
-def test_seconds_read_like_a_clock(seconds, text):
-    assert format_seconds(seconds) == text
 
 
 def test_time_left_is_unknown_before_the_first_step():

@@ -108,8 +108,7 @@ def test_a_command_that_fails_before_it_wrote_anything_leaves_no_folder(tmp_path
 
 def fill(folder):
     (folder / "checkpoints" / "epoch_0001").mkdir(parents=True)
-    (folder / "data").mkdir()
-    for name in ("metrics.jsonl", "config.py", "data/train.txt", "data/val.csv"):
+    for name in ("metrics.jsonl", "config.py", "train_clips.csv", "val_clips.csv"):
         (folder / name).write_text(f"the first {name}")
 
 
@@ -117,11 +116,8 @@ def test_an_earlier_run_is_set_aside_with_its_lists_of_clips(tmp_path):
     fill(tmp_path)
     aside = set_aside(tmp_path)
     assert aside == tmp_path / "earlier_1"
-    assert names(aside) == ["checkpoints", "config.py", "data", "metrics.jsonl"]
-    assert names(aside / "data") == ["train.txt", "val.csv"]
-    # A config that is run again names them where they were.
-    assert names(tmp_path) == ["data", "earlier_1"]
-    assert (tmp_path / "data" / "train.txt").read_text() == "the first data/train.txt"
+    assert names(aside) == ["checkpoints", "config.py", "metrics.jsonl", "train_clips.csv", "val_clips.csv"]
+    assert names(tmp_path) == ["earlier_1"]
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_set_aside_too(tmp_path):
@@ -135,7 +131,7 @@ def fail_in(work_dir, *, has_begun):
     """A run in a used work folder that fails."""
     with hold(work_dir) as folder:
         folder.set_aside()
-        for name in ("data/train.txt", "train.log", "metrics.jsonl"):
+        for name in ("train_clips.csv", "train.log", "metrics.jsonl"):
             (work_dir / name).write_text("the second")
         if has_begun:
             folder.begin()
@@ -146,8 +142,15 @@ def test_a_run_that_fails_before_it_begins_puts_the_earlier_one_back(tmp_path):
     fill(tmp_path)
     with pytest.raises(ConfigError, match="wrong"):
         fail_in(tmp_path, has_begun=False)
-    assert names(tmp_path) == [".lock", "checkpoints", "config.py", "data", "metrics.jsonl"]
-    assert (tmp_path / "data" / "train.txt").read_text() == "the first data/train.txt"
+    assert names(tmp_path) == [
+        ".lock",
+        "checkpoints",
+        "config.py",
+        "metrics.jsonl",
+        "train_clips.csv",
+        "val_clips.csv",
+    ]
+    assert (tmp_path / "train_clips.csv").read_text() == "the first train_clips.csv"
     assert (tmp_path / "metrics.jsonl").read_text() == "the first metrics.jsonl"
 
 
@@ -164,7 +167,7 @@ def test_putting_back_takes_nothing_from_earlier_runs(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     second = set_aside(tmp_path)
     put_back(tmp_path, second)
-    assert names(tmp_path) == ["checkpoints", "data", "earlier_1"]
+    assert names(tmp_path) == ["checkpoints", "earlier_1"]
     assert (first / "metrics.jsonl").is_file()
 
 
@@ -174,7 +177,9 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     for name in (".epoch_0002.ab12_x9z", ".epoch_0001.old.q1w2e3r4", ".step_00000010.zzzzzzzz", ".mine"):
         (checkpoints / name).mkdir()
         (checkpoints / name / "model.safetensors").write_text("half")
+    (tmp_path / "data").mkdir()  # where `kinema demo` writes its clips
     for name in (
+        ".train_clips.csv.0123abcd.part",
         ".run.json.0123abcd.part",
         "data/.train.txt.0123abcd.part",
         "checkpoints/.last.0123abcd.part",
@@ -183,8 +188,10 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
         (tmp_path / name).write_text("half")
     remove_unfinished(tmp_path)
     assert names(checkpoints) == [".mine", "epoch_0001"]
-    assert names(tmp_path) == [".mine.part", "checkpoints", "config.py", "data", "metrics.jsonl"]
-    assert names(tmp_path / "data") == ["train.txt", "val.csv"]
+    assert names(tmp_path / "data") == []
+    assert names(tmp_path) == [
+        *(".mine.part", "checkpoints", "config.py", "data", "metrics.jsonl", "train_clips.csv", "val_clips.csv")
+    ]
 
 
 def test_a_checkpoint_that_stepped_aside_for_one_that_never_came_is_back(tmp_path):

@@ -1,16 +1,17 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from kinema.datasets.annotations import read_list, read_split
+from kinema.datasets.annotations import read_split, split_by_group, write_list
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
+from kinema.engine.settings_file import as_data
 from kinema.errors import AnnotationError, ConfigError
 from kinema.inference import load
 from kinema.models import zoo
 from kinema.recipes import classification, cross_validate, evaluate, evaluation_clips
-from kinema.recipes.classification import take_fold
 from kinema.recipes.demo import hold_one_frame
 from kinema.registry import DATASETS, MODELS
 
@@ -42,12 +43,20 @@ def test_a_network_of_frames_gets_them_from_all_of_the_video(clips, tmp_path):
     assert model.train_step({"inputs": [sample["inputs"]], "data_samples": [sample["data_samples"]]})["loss_cls"] > 0
 
 
-def test_validation_clips_are_held_out_into_lists(clips, tmp_path):
-    config = classification(clips.root / "train", work_dir=tmp_path, workers=0, batch_size=4, epochs=3)
-    assert config.train_dataloader.dataset.ann_file == str(tmp_path / "data" / "train.txt")
-    assert len(read_list(tmp_path / "data" / "train.txt")) == 8
-    assert len(read_list(tmp_path / "data" / "val.txt")) == 8
+def paths_of(config, part):
+    """Paths of the clips that a loader reads."""
+    dataset = DATASETS.build(config[f"{part}_dataloader"]["dataset"])
+    return [dataset.get_data_info(index)["filename"] for index in range(len(dataset))]
+
+
+def test_validation_clips_are_held_out_by_a_description(clips, tmp_path):
+    config = classification(clips.root / "train", work_dir=tmp_path / "work", workers=0, batch_size=4, epochs=3)
+    assert config.train_dataloader.dataset.hold_out == {"part": "train", "fraction": 0.2, "by": "source", "seed": 0}
+    assert config.val_dataloader.dataset.hold_out == {"part": "val", "fraction": 0.2, "by": "source", "seed": 0}
+    train, val = (paths_of(config, part) for part in ("train", "val"))
+    assert (len(train), len(val), len({*train, *val})) == (8, 8, 16)
     assert (config.train_dataloader.batch_size, config.train_cfg.max_epochs) == (4, 3)
+    assert list(tmp_path.iterdir()) == []  # a recipe writes nothing
 
 
 def test_labels_without_names_are_counted(tmp_path, make_video):
@@ -209,23 +218,21 @@ def test_folds_validate_on_every_clip_once_and_keep_source_videos_together(tmp_p
     split = read_split(tmp_path / "clips" / "all.txt")
     validated = []
     for number in (1, 2, 3):
-        train, val = take_fold(split, number, 3, seed=5)
-        assert len(train) + len(val) == 18
-        sources = [{path.rpartition("_")[0] for path in clips.paths} for clips in (train, val)]
-        assert not sources[0] & sources[1]
-        assert sorted(record.labels[0] for record in val) == [0, 0, 1, 1, 2, 2]  # about class by class
-        validated += [record.path for record in val]
-    assert sorted(validated) == sorted(split.annotations.paths)
-    assert list(take_fold(split, 1, 3, seed=5)[1]) == list(take_fold(split, 1, 3, seed=5)[1])
-    config = classification(tmp_path / "clips" / "all.txt", work_dir=tmp_path / "work", fold=(2, 3), workers=0)
-    assert len(read_list(tmp_path / "work" / "data" / "val.txt")) == 6
-    assert config.val_dataloader.dataset.ann_file == str(tmp_path / "work" / "data" / "val.txt")
+        config = classification(tmp_path / "clips" / "all.txt", fold=(number, 3), seed=5, workers=0)
+        train, val = (paths_of(config, part) for part in ("train", "val"))
+        assert len(train) == 12
+        assert len(val) == 6
+        assert not {path.rpartition("_")[0] for path in train} & {path.rpartition("_")[0] for path in val}
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+        assert sorted(dataset.label_column().values) == [0, 0, 1, 1, 2, 2]  # about class by class
+        validated += val
+    assert sorted(validated) == sorted(str(split.video_root / path) for path in split.annotations.paths)
     with pytest.raises(ValueError, match="expected a fold from 1 to a number of folds of 2 or more, got 4 of 3"):
-        take_fold(split, 4, 3)
+        classification(tmp_path / "clips" / "all.txt", fold=(4, 3))
     with pytest.raises(
         AnnotationError, match=r"18 clips of 9 source videos cannot be put into 10 parts: take fewer folds"
     ):
-        take_fold(split, 1, 10)
+        classification(tmp_path / "clips" / "all.txt", fold=(1, 10))
 
 
 def test_cross_validation_pools_all_folds(clips, tmp_path):
@@ -244,18 +251,33 @@ def test_cross_validation_pools_all_folds(clips, tmp_path):
         cross_validate(clips.root, folds=1, work_dir=tmp_path)
 
 
-def test_a_resumed_run_validates_on_the_same_clips_whatever_the_seed(clips, tmp_path, caplog):
+def test_a_resumed_run_holds_out_the_same_clips_whatever_the_seed(clips, tmp_path):
     root = clips.root / "train"
-    first = classification(root, work_dir=tmp_path, seed=0, workers=0)
-    lists = [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")]
-    resumed = classification(root, work_dir=tmp_path, seed=1, workers=0, keep_lists=True)
-    assert [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")] == lists
+    first = classification(root, work_dir=tmp_path / "work", seed=0, workers=0)
+    resumed = classification(root, work_dir=tmp_path / "work", seed=1, workers=0, resumed=as_data(first))
+    for part in ("train", "val"):
+        assert paths_of(resumed, part) == paths_of(first, part)
     assert resumed.val_dataloader.dataset == first.val_dataloader.dataset
+    assert paths_of(classification(root, seed=1, workers=0), "val") != paths_of(first, "val")
+    assert not (tmp_path / "work").exists()
+    damaged = {"val_dataloader": {"dataset": {"hold_out": {"part": "val", "seeed": 1}}}}
+    with pytest.raises(ConfigError, match=r"run\.json: the hold-out of the run to resume is none: .*seeed"):
+        classification(root, resumed=damaged)
+
+
+def test_a_resumed_run_of_an_earlier_version_keeps_its_lists(clips, tmp_path, caplog):
+    root = clips.root / "train"
+    split = read_split(root)
+    train, val = split_by_group(split.annotations, seed=7)
+    for name, part in (("train", train), ("val", val)):
+        write_list(tmp_path / "data" / f"{name}.txt", part, split.video_root)
+    resumed = classification(root, work_dir=tmp_path, workers=0, resumed={})
+    assert resumed.val_dataloader.dataset.ann_file == str(tmp_path / "data" / "val.txt")
+    assert [Path(path).name for path in paths_of(resumed, "val")] == [Path(path).name for path in val.paths]
     assert "only in the data" not in caplog.text
     # A clip that came later is in neither list: on which side it would have been is not known.
     (root / "growing" / "later.mp4").hardlink_to(next((root / "growing").iterdir()))
-    classification(root, work_dir=tmp_path, workers=0, keep_lists=True)
+    classification(root, work_dir=tmp_path, workers=0, resumed={})
     (root / "growing" / "later.mp4").unlink()
     assert "1 clips are only in the data or only in the lists of the run that is resumed" in caplog.text
-    classification(root, work_dir=tmp_path, seed=1, workers=0)
-    assert [(tmp_path / "data" / f"{name}.txt").read_text() for name in ("train", "val")] != lists
+    assert "hold_out" in classification(root, work_dir=tmp_path, workers=0).val_dataloader.dataset

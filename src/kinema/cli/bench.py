@@ -1,21 +1,19 @@
 """`kinema bench`: how fast this machine does a run's work, and what to change."""
 
 import logging
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli.data.workers import available_cores
+from kinema.cli.config_or_clips import DEFAULT_MODEL, read_config
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
-from kinema.cli.train import DEFAULT_MODEL, is_config
+from kinema.cores import available_cores
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kinema.config import Config
     from kinema.datasets.inspection.loader_profile import EpochProfile, LoaderProfile
 
 bench = typer.Typer(no_args_is_help=True, help="Measure how fast clips are read, and say what to change.")
@@ -58,10 +56,11 @@ def data(
     from kinema.engine import show_on_console
 
     show_on_console()
-    with tempfile.TemporaryDirectory() as folder:  # for the lists of clips that are held out
-        config = _training_config(source, model, Path(folder))
-        seed = (config.get("randomness") or {}).get("seed") or 0
-        loader = build_dataloader(config["train_dataloader"], seed=seed)
+    config = read_config(source, model=model)
+    if not config.get("train_dataloader"):
+        raise ConfigError(f"{source}: has no 'train_dataloader' to measure")
+    seed = (config.get("randomness") or {}).get("seed") or 0
+    loader = build_dataloader(config["train_dataloader"], seed=seed)
     cores = available_cores()
     profile = _measure(loader, clips, epochs, workers)
     rates = {}
@@ -77,23 +76,6 @@ def data(
         _print_profile(source, profile, cores)
         _print_sweep(rates)
         _print_advice(advice)
-
-
-def _training_config(source: Path, model: str | None, folder: Path) -> "Config":
-    from kinema.config import Config
-    from kinema.recipes import classification
-    from kinema.registry import init_default_scope
-
-    if not is_config(source):
-        return classification(source, model=model or DEFAULT_MODEL, work_dir=folder)
-    if model is not None:
-        raise ConfigError(f"{source}: a config says how clips are read: --model goes with clips only")
-    config = Config.fromfile(source)
-    if not config.get("train_dataloader"):
-        raise ConfigError(f"{source}: has no 'train_dataloader' to measure")
-    if config.get("default_scope"):
-        init_default_scope(config["default_scope"])
-    return config
 
 
 def _measure(loader: Any, clips: int, epochs: int, workers: int | None) -> "LoaderProfile":

@@ -1,7 +1,6 @@
 """`kinema doctor`: what this machine has, and what is missing."""
 
 import importlib.metadata
-import os
 import platform
 import sys
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from kinema import __version__
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
+from kinema.cores import available_cores
 
 _REQUIRED = (
     *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
@@ -52,7 +52,7 @@ def _version(name: str) -> str | None:
 def _devices() -> dict[str, str]:
     import torch
 
-    devices = {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"}
+    devices = {"cpu": f"{available_cores()} cores, {torch.get_num_threads()} threads for torch"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"

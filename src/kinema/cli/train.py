@@ -7,22 +7,20 @@ import shlex
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from kinema.cli.config_or_clips import DEFAULT_MODEL, is_config, read_config
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError
 
 logger = logging.getLogger("kinema")
 
-DEFAULT_MODEL = "compact3d"
 # Settings that a run may go on with in another value and still be the same run.
 MAY_CHANGE = ("max_epochs", "patience", "num_workers", "persistent_workers", "resume", "device", "work_dir")
-CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 
 def train(
@@ -80,10 +78,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
-    from kinema.config import Config, parse_override
+    from kinema.config import parse_override
     from kinema.distributed import init_from_environment, is_main_process
     from kinema.engine import Runner, show_on_console
-    from kinema.recipes import classification
+    from kinema.engine.settings_file import read_settings
 
     show_on_console()
     init_from_environment()
@@ -121,7 +119,7 @@ def train(
                     f"{data}: a config names its own clips, model and weights (load_from): --val, --model and --pretrained go "
                     "with DATA only"
                 )
-            config = Config.fromfile(data)
+            config = read_config(data)
             config.setdefault("work_dir", str(Path("work") / data.stem))
             changes: dict[str, Any] = {"train_cfg.max_epochs": epochs, "train_dataloader.batch_size": batch_size}
             loaders = [key for key in ("train_dataloader", "val_dataloader", "test_dataloader") if config.get(key)]
@@ -129,11 +127,10 @@ def train(
             config.merge_from_dict({key: value for key, value in changes.items() if value is not None})
         else:
             folder = Path(settings.get("work_dir") or work_dir or Path("work") / _run_name(data))
-            _hold(stack, folder, is_new=not resume, weights=pretrained)  # the recipe writes into it
-            config = classification(
+            config = read_config(
                 data,
+                model=model,
                 val=val,
-                model=model or DEFAULT_MODEL,
                 pretrained=pretrained,
                 epochs=epochs,
                 batch_size=batch_size,
@@ -142,8 +139,7 @@ def train(
                 workers=workers,
                 columns=parsed_columns(columns),
                 patience=read_patience(patience),
-                keep_lists=resume,
-                check_classes=partial(_check_classes, folder) if resume else None,
+                resumed=(read_settings(folder) or {}) if resume else None,
             )
         if work_dir is not None:
             config["work_dir"] = str(work_dir)
@@ -248,15 +244,6 @@ def _with_interval(figure: Mapping[str, Any]) -> str:
     return text
 
 
-def is_config(path: Path) -> bool:
-    """Configs and annotations may both be JSON."""
-    from kinema.datasets.annotations import holds_clips
-
-    if path.suffix not in CONFIG_SUFFIXES or path.is_dir():
-        return False
-    return path.suffix != ".json" or not holds_clips(path)
-
-
 def _hold(stack: ExitStack, folder: Path, *, is_new: bool, weights: Any) -> None:
     """Keep other runs out of the work folder until the command ends; a new run sets an earlier one aside."""
     from kinema.engine.work_folder import hold
@@ -291,28 +278,15 @@ def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     for key in changed:
         if key.endswith("metainfo.classes"):
-            raise _other_classes(folder, before.get(key), now.get(key))
+            raise ConfigError(
+                f"{folder}: the run began with the classes {before.get(key)}, the data now has {now.get(key)}: "
+                "resume with the same data, or choose another --work-dir"
+            )
     changed = [key for key in changed if not key.endswith(MAY_CHANGE)]
     if changed:
         shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         logger.warning("going on with other settings than the run began with: %s%s", shown, more)
-
-
-def _check_classes(folder: Path, classes: list[str]) -> None:
-    """Compare the data's classes with those of the run to resume, before its lists of clips are written anew."""
-    from kinema.engine.settings_file import read_settings
-
-    for key, before in _flat(read_settings(folder) or {}).items():
-        if key.endswith("metainfo.classes") and before != classes:
-            raise _other_classes(folder, before, classes)
-
-
-def _other_classes(folder: Path, before: Any, now: Any) -> ConfigError:
-    return ConfigError(
-        f"{folder}: the run began with the classes {before}, the data now has {now}: "
-        "resume with the same data, or choose another --work-dir"
-    )
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

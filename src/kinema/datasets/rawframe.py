@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from kinema.datasets.annotations import read_annotations, require_lengths, samples_of, settle_classes
+from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.registry import DATASETS
@@ -33,6 +34,7 @@ class RawframeDataset(BaseDataset):
         ann_format: how to read `ann_file`, a name of `kinema.datasets.annotations.FORMATS`.
         delimiter: between the fields of a list; the default stands for any white space.
         columns: names of a table's columns, e.g. `dict(path="folder", total_frames="n")`.
+        hold_out: read only the clips of one side of a hold-out, see `VideoDataset`.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         data_root: folder that `ann_file` and `data_prefix` are relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
@@ -58,6 +60,7 @@ class RawframeDataset(BaseDataset):
         ann_format: str = "rawframes",
         delimiter: str | None = None,
         columns: Mapping[str, str] | None = None,
+        hold_out: Mapping[str, Any] | None = None,
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | os.PathLike | None = None,
         filter_cfg: dict[str, Any] | None = None,
@@ -75,6 +78,7 @@ class RawframeDataset(BaseDataset):
         self.ann_format = ann_format
         self.delimiter = delimiter
         self.columns = columns
+        self.hold_out = hold_out
         super().__init__(
             ann_file,
             metainfo=metainfo,
@@ -105,7 +109,7 @@ class RawframeDataset(BaseDataset):
             annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
         )
         samples = samples_of(
-            annotations,
+            take_part(annotations, self.hold_out),
             "frame_dir",
             self.data_prefix.get("img") or "",
             multi_hot_classes=self.num_classes if self.multi_class else None,

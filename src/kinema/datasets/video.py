@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from kinema.datasets.annotations import Annotations, read_annotations, samples_of, settle_classes
+from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.errors import AnnotationError
@@ -37,12 +38,14 @@ class VideoDataset(BaseDataset):
         split: the part to take, such as "train", of a file or folder that holds several.
         fold: which of the official splits of UCF101 and HMDB51, 1 to 3.
         columns: names of columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
+        hold_out: read only the clips of one side of a hold-out, e.g. `dict(part="train", fraction=0.2, by="source", seed=0)`; keywords
+            of `kinema.datasets.annotations.hold_out.HoldOut`.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         data_root: folder that `ann_file` and `data_prefix` are relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
     Raises:
-        AnnotationError: the annotations are missing or wrong. Names file and line.
+        AnnotationError: the annotations are missing or wrong, or nothing can be held out. Names file and line.
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 
@@ -62,6 +65,7 @@ class VideoDataset(BaseDataset):
         split: str | None = None,
         fold: int = 1,
         columns: Mapping[str, str] | None = None,
+        hold_out: Mapping[str, Any] | None = None,
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | os.PathLike | None = None,
         filter_cfg: dict[str, Any] | None = None,
@@ -79,6 +83,7 @@ class VideoDataset(BaseDataset):
         self.split = split
         self.fold = fold
         self.columns = columns
+        self.hold_out = hold_out
         super().__init__(
             ann_file,
             metainfo=metainfo,
@@ -106,7 +111,7 @@ class VideoDataset(BaseDataset):
             annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
         )
         samples = samples_of(
-            annotations,
+            take_part(annotations, self.hold_out),
             "filename",
             self.data_prefix["video"],
             multi_hot_classes=self.num_classes if self.multi_class else None,

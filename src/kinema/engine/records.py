@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from kinema.files import write_text
+from kinema.progress import format_seconds
 
 logger = logging.getLogger("kinema")
 
@@ -108,13 +109,6 @@ class Stopwatch:
         """Time left after `done` steps, as `1:02:03` or `2:03`."""
         steps = done - self.begin
         return format_seconds(self.seconds / steps * (self.total - done)) if steps > 0 else "?"
-
-
-def format_seconds(seconds: float) -> str:
-    """3723.4 -> "1:02:03"; 123 -> "2:03"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def format_validation(figures: Mapping[str, float]) -> str:

@@ -1,8 +1,8 @@
 """The work folder of a run: one process at a time, an earlier run's files set aside, remains of killed ones removed.
 
 The files of a work folder: `run.json` (what the run was made of, as data), `config.py` (the same, to read and to run again),
-`train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`, `broken.jsonl` when there were broken videos, and `data/` when clips
-were held out. `.lock` belongs to the process that trains.
+`train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`, `broken.jsonl` when there were broken videos, `train_clips.csv` and
+`val_clips.csv` when clips were held out. `.lock` belongs to the process that trains.
 """
 
 import errno
@@ -39,11 +39,9 @@ HOLDER_FILE = ".lock.holder"
 # What a run writes into its work folder.
 RUN_FILES = (
     *("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl"),  # a run was here when one of these is
-    *("run.json", "config.py", "train.log"),
+    *("run.json", "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
 )
 _SIGNS_OF_A_RUN = RUN_FILES[:4]
-# The lists of held-out clips. They are copied: a config that is run again names them where they are.
-_LISTS = ("train.txt", "val.txt", "train.csv", "val.csv")
 
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.part|\.(last|best)\.new|(metrics|broken)\.new")
 _UNFINISHED_CHECKPOINT = re.compile(r"\.((?:epoch|step)_\d+)\.(old\.)?\w+")
@@ -253,7 +251,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def set_aside(work_dir: Path) -> Path | None:
-    """Move the files of an earlier run into `work_dir/earlier_1` (or the next free number); copy its lists of clips there.
+    """Move the files of an earlier run into `work_dir/earlier_1` (or the next free number).
 
     Returns:
         Where they are now; None when there was no run.
@@ -265,11 +263,6 @@ def set_aside(work_dir: Path) -> Path | None:
         number += 1
     aside = work_dir / f"earlier_{number}"
     aside.mkdir()
-    lists = [name for name in _LISTS if (work_dir / "data" / name).is_file()]
-    if lists:
-        (aside / "data").mkdir()
-    for name in lists:
-        shutil.copy2(work_dir / "data" / name, aside / "data" / name)
     for name in RUN_FILES:
         if (work_dir / name).exists():
             (work_dir / name).rename(aside / name)
@@ -288,10 +281,6 @@ def put_back(work_dir: Path, aside: Path) -> None:
             new.unlink(missing_ok=True)
         if kept.exists():
             kept.rename(new)
-    for name in _LISTS:
-        kept, new = aside / "data" / name, work_dir / "data" / name
-        if kept.is_file():
-            kept.replace(new)
     shutil.rmtree(aside)
     sync_folder(work_dir)
 

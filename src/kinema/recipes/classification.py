@@ -2,28 +2,27 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from kinema.config import Config
+from kinema.cores import available_cores
 from kinema.datasets.annotations import (
     Annotations,
     Split,
     check_labels,
     describe_splits,
     find_layout,
-    folds_by_group,
     read_split,
-    source_video_of,
-    split_by_group,
-    write_list,
 )
+from kinema.datasets.annotations.hold_out import HoldOut
 from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.datasets.inspection.survey import Problem, problems_of_splits
-from kinema.errors import AnnotationError
+from kinema.errors import AnnotationError, ConfigError
 from kinema.models import zoo
 from kinema.models.zoo.creation import published_weights
 from kinema.recipes.sampling import (
@@ -54,16 +53,15 @@ def classification(
     workers: int | None = None,
     patience: int | Literal["off"] | None = None,
     fold: tuple[int, int] | None = None,
-    keep_lists: bool = False,
-    check_classes: Callable[[list[str]], None] | None = None,
+    resumed: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Config:
     """The config of training `model` on labelled clips.
 
     Args:
         data: what `kinema.datasets.annotations.find_splits` takes.
-        val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out, and the two
-            lists are written into the work folder.
+        val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out: the datasets'
+            `hold_out` says how.
         model: a name of the zoo.
         pretrained: weights to start from: "published", those of the model's card; or a file, folder or address. The classifier
             starts fresh where their classes are not as many.
@@ -76,9 +74,8 @@ def classification(
             "off": never; default: a third of the epochs, at least 10.
         fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and train on the others; validation
             clips that there are as well are left alone.
-        keep_lists: take the lists of held-out clips that the work folder has, as a resumed run must: with another seed it would
-            train on clips that it was validated on.
-        check_classes: gets the class names before anything is written into the work folder; may raise.
+        resumed: the config of the run that is resumed, as `kinema.engine.settings_file.read_settings` gives it: the same clips are
+            held out, whatever `seed` and `fold` say. Else it would train on clips that it was validated on.
         columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
 
     Returns:
@@ -86,7 +83,7 @@ def classification(
 
     Raises:
         AnnotationError: the clips or labels are wrong.
-        ConfigError: no such model.
+        ConfigError: no such model, or `resumed` holds a damaged hold-out.
         VideoError: no clip can be read.
     """
     layout = find_layout(data, val, columns)
@@ -95,19 +92,15 @@ def classification(
     for note in layout.notes:
         logger.warning("%s", note)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
-    if check_classes is not None:
-        check_classes(classes)
     _require_two_classes(train_split, classes)
     card = zoo.card(model)
     zoo.video_pipeline(card)  # it may not take videos
     probed = probe_clips(train_split)
     frame_interval = choose_frame_interval(card.input, probed)
+    hooks: list[dict[str, Any]] = []
     if val_split is None or fold is not None:
-        for note in train_split.annotations.notes:  # which the lists to be written do not have
-            logger.info("%s", note)
-        train_clips, val_clips, train_data, val_data = _held_out(
-            train_split, Path(work_dir), seed, fold, keep_lists=keep_lists
-        )
+        train_clips, val_clips, train_data, val_data = _held_out(train_split, Path(work_dir), seed, fold, resumed)
+        hooks.append({"type": "ClipListsHook"})
     else:
         train_clips, val_clips = train_split.annotations, val_split.annotations
         train_data, val_data = (
@@ -175,7 +168,7 @@ def classification(
             "default_hooks": {
                 "checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1", "smooth": SMOOTHED_EPOCHS}
             },
-            "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": found}}],
+            "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": found}}, *hooks],
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
             **({} if pretrained is None else {"load_from": _weights(card, pretrained)}),
@@ -244,95 +237,87 @@ def _require_two_classes(train: Split, classes: Sequence[str]) -> None:
 
 def default_workers() -> int:
     """One process a core that this process may use, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return min(cores, 8)
+    return min(available_cores(), 8)
 
 
 HeldOut: TypeAlias = tuple[Annotations, Annotations, dict[str, Any], dict[str, Any]]
 
 
-def _held_out(split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None, *, keep_lists: bool) -> HeldOut:
-    """The clips to train and to validate on, and the configs that read them; from the lists of an earlier run, if they are kept."""
-    files = [path for name in ("train", "val") if (path := find_list(work_dir / "data", name)) is not None]
-    if not keep_lists or split.shards is not None or len(files) < 2:
-        return _written_split(split, work_dir, seed, fold)
-    kept = [read_split(path).annotations for path in files]
+def _held_out(
+    split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None, resumed: Mapping[str, Any] | None
+) -> HeldOut:
+    """The clips to train and to validate on, and the configs of the datasets that read them."""
+    before = _hold_out_of(resumed)
+    if before is not None:
+        hold_out = before
+        train, val = hold_out.split(split.annotations)
+    elif resumed is not None and (lists := _lists_of_earlier_version(split, work_dir)) is not None:
+        return lists
+    else:
+        hold_out, train, val = _choose_hold_out(split, seed, fold)
+    if split.shards is not None:
+        logger.warning(
+            "%s: shards do not say which clips come from one source video: some may be on both sides", split.path
+        )
+    if before is not None:
+        logger.info("validating on the %d clips that were held out when the run began", len(val))
+    elif fold is None:
+        logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))
+    else:
+        logger.info("fold %d of %d: %d clips to validate on, by source video", *fold, len(val))
+    train_data, val_data = (
+        {"type": split.dataset_type, **split.dataset_config(), "hold_out": replace(hold_out, part=part).as_config()}
+        for part in ("train", "val")
+    )
+    return train, val, train_data, val_data
+
+
+def _choose_hold_out(split: Split, seed: int, fold: tuple[int, int] | None) -> tuple[HoldOut, Annotations, Annotations]:
+    """Hold out whole source videos, or stretches of time where there are too few; also gives both sides."""
+    clips = split.annotations
+    if fold is not None:
+        hold_out = HoldOut(part="train", fold=fold[0], folds=fold[1], seed=seed)
+        return hold_out, *hold_out.split(clips)
+    hold_out = HoldOut(part="train", seed=seed)
+    try:
+        return hold_out, *hold_out.split(clips)
+    except AnnotationError:
+        by_time = split_by_time(clips, hold_out.fraction, seed)
+        if by_time is None:
+            raise
+        logger.warning("%s", by_time)
+        return replace(hold_out, by="time"), by_time.train, by_time.held
+
+
+def _hold_out_of(settings: Any) -> HoldOut | None:
+    """The hold-out that a run recorded in `run.json`; None where it has none."""
+    for key in ("val_dataloader", "dataset", "hold_out"):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    if settings is None:
+        return None
+    try:
+        return HoldOut(**settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"run.json: the hold-out of the run to resume is none: {error}") from error
+
+
+def _lists_of_earlier_version(split: Split, work_dir: Path) -> HeldOut | None:
+    """What the lists say that a run of an earlier version wrote into its work folder; None: there are none."""
+    found = ([work_dir / "data" / f"{name}{suffix}" for suffix in (".txt", ".csv")] for name in ("train", "val"))
+    files = [file for candidates in found for file in candidates if file.is_file()]
+    if split.shards is not None or len(files) < 2:
+        return None
+    train, val = (read_split(file).annotations for file in files)
     root = split.video_root.resolve()
-    known = {path for clips in kept for path in clips.paths}
-    others = len({os.fspath(root / path) for path in split.annotations.paths} ^ known)
+    others = len({os.fspath(root / path) for path in split.annotations.paths} ^ {*train.paths, *val.paths})
     if others:
         logger.warning(
             "%s: %d clips are only in the data or only in the lists of the run that is resumed, %s: it keeps its lists",
             *(split.path, others, work_dir / "data"),
         )
-    configs = [{"ann_file": os.fspath(path), "data_prefix": {"video": ""}} for path in files]
-    logger.info("validating on the %d clips that were held out when the run began", len(kept[1]))
-    return kept[0], kept[1], configs[0], configs[1]
-
-
-def find_list(folder: Path, name: str) -> Path | None:
-    """The list that `write_list` wrote into a folder under a name; None: there is none."""
-    files = (folder / f"{name}{suffix}" for suffix in (".txt", ".csv"))
-    return next((file for file in files if file.is_file()), None)
-
-
-def _written_split(split: Split, work_dir: Path, seed: int, fold: tuple[int, int] | None) -> HeldOut:
-    """Hold out validation clips; write both lists into the work folder; return the clips and the configs that read them."""
-    train, val = split_by_group(split.annotations, seed=seed) if fold is None else take_fold(split, *fold, seed=seed)
-    if not len(val) and (parted := split_by_time(split.annotations, seed=seed)) is not None:
-        logger.warning("%s", parted)
-        train, val = parted.train, parted.held
-    if not len(val):
-        raise AnnotationError(
-            f"{split.path}: no class has clips of two source videos, so none can be held out for validation: give --val, "
-            "or lists made by `kinema data split --no-group`"
-        )
-    configs = []
-    if split.shards is not None:
-        places = {path: place for place, path in enumerate(split.annotations.paths)}
-        for clips in (train, val):
-            chosen = [places[path] for path in clips.paths]
-            configs.append({"type": split.dataset_type, **split.dataset_config(), "indices": chosen})
-        logger.warning(
-            "%s: shards do not say which clips come from one source video: some may be on both sides", split.path
-        )
-    for name, clips in () if configs else (("train", train), ("val", val)):
-        path = write_list(work_dir / "data" / f"{name}.txt", clips, split.video_root)
-        configs.append({"ann_file": os.fspath(path), "data_prefix": {"video": ""}})
-    if fold is None:
-        logger.info("no validation clips given: held out %d of %d", len(val), len(split.annotations))
-    else:
-        logger.info("fold %d of %d: %d clips to validate on, by source video", *fold, len(val))
+    logger.info("validating on the %d clips that were held out when the run began", len(val))
+    configs = [{"ann_file": os.fspath(file), "data_prefix": {"video": ""}} for file in files]
     return train, val, configs[0], configs[1]
-
-
-def take_fold(split: Split, number: int, count: int, *, seed: int = 0) -> tuple[Annotations, Annotations]:
-    """The clips of all parts but one, and those of that one; of `count` parts about class by class, by source video.
-
-    Args:
-        split: labelled clips.
-        number: the part to validate on, counted from 1.
-        count: parts, 2 or more.
-        seed: another seed gives other parts.
-
-    Returns:
-        Clips to train on, and to validate on.
-
-    Raises:
-        ValueError: there is no such part.
-        AnnotationError: there are fewer source videos than parts.
-    """
-    if count < 2 or not 1 <= number <= count:
-        raise ValueError(f"expected a fold from 1 to a number of folds of 2 or more, got {number} of {count}")
-    clips = split.annotations
-    parts = folds_by_group(clips, count, seed)
-    if not all(len(part) for part in parts):
-        sources = len(set(map(source_video_of, clips.paths)))
-        raise AnnotationError(
-            f"{split.path}: {len(clips)} clips of {sources} source videos cannot be put into {count} parts: take fewer folds"
-        )
-    held = parts[number - 1]
-    return clips.take(np.setdiff1d(np.arange(len(clips)), held)), clips.take(held)
 
 
 def in_words(problem: Problem) -> str:

@@ -93,10 +93,11 @@ def _train(
     resume: bool,
 ) -> None:
     resume = resume and (folder / "checkpoints").is_dir()
-    with hold(folder) as held:  # the recipe writes into it
+    with hold(folder) as held:
         if not resume:
             held.set_aside()
-        config = classification(data, work_dir=folder, fold=fold, keep_lists=resume, **settings)
+        resumed = (read_settings(folder) or {}) if resume else None
+        config = classification(data, work_dir=folder, fold=fold, resumed=resumed, **settings)
         change(config)
         config["work_dir"] = os.fspath(folder)
         config["resume"] = resume

@@ -1,7 +1,6 @@
 """`kinema data browse`: what do the clips look like, before and after the pipeline?"""
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
+from kinema.cli.config_or_clips import DEFAULT_MODEL, is_config, read_config
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_line
-from kinema.cli.train import DEFAULT_MODEL, is_config
 from kinema.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
@@ -93,24 +92,14 @@ def browse(
 
 def _load_dataset(source: Path, part: str, model: str | None, seed: int | None) -> tuple[Any, int]:
     """The dataset with its list of samples, and the seed to use."""
-    from kinema.config import Config
-    from kinema.recipes import classification
-    from kinema.registry import DATASETS, init_default_scope
+    from kinema.registry import DATASETS
 
-    if not is_config(source):
-        if part == "test":
-            raise ConfigError(f"{source}: --split test goes with a config; clips have train and val")
-        with tempfile.TemporaryDirectory() as folder:  # for the lists of clips that are held out
-            made = classification(source, model=model or DEFAULT_MODEL, work_dir=folder, seed=seed or 0)
-            return DATASETS.build(made[f"{part}_dataloader"]["dataset"]), seed or 0
-    if model is not None:
-        raise ConfigError(f"{source}: a config says how clips are read: --model goes with clips only")
-    config = Config.fromfile(source)
+    if part == "test" and not is_config(source):
+        raise ConfigError(f"{source}: --split test goes with a config; clips have train and val")
+    config = read_config(source, model=model, **({} if is_config(source) else {"seed": seed or 0}))
     loader = config.get(f"{part}_dataloader")
     if not loader or not loader.get("dataset"):
         raise ConfigError(f"{source}: has no {part}_dataloader.dataset to show")
-    if config.get("default_scope"):
-        init_default_scope(config["default_scope"])
     dataset = DATASETS.build(loader["dataset"])
     if hasattr(dataset, "full_init"):
         dataset.full_init()

@@ -12,9 +12,10 @@ import typer
 from kinema.cli.data.check import DataWorkers, Timeout, usual_timeout
 from kinema.cli.data.ledger import Entry, Ledger
 from kinema.cli.data.sources import Sources, absolute_path, find_sources
-from kinema.cli.data.workers import Failure, available_cores, run_isolated
+from kinema.cli.data.workers import Failure, run_isolated
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cores import available_cores
 from kinema.errors import ConfigError, VideoError
 from kinema.files import write_text
 from kinema.progress import ProgressBar

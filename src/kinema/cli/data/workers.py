@@ -35,13 +35,6 @@ class Outcome(Generic[Task, Result]):
     result: Result | Failure
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run_isolated(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],

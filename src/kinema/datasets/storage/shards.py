@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from kinema.datasets.annotations import samples_of, settle_classes, write_class_names
+from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
 from kinema.datasets.storage.shard_index import PART_KEYS, build_index, load_index
@@ -187,6 +188,7 @@ class ShardDataset(BaseDataset):
         num_classes: number of classes, for `multi_class` and for checking labels.
         test_mode: for evaluation: unlabelled clips are allowed, a rejected sample is an error.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
+        hold_out: read only the clips of one side of a hold-out, see `VideoDataset`.
         data_root: folder that `folder` is relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
@@ -204,6 +206,7 @@ class ShardDataset(BaseDataset):
         num_classes: int | None = None,
         test_mode: bool = False,
         metainfo: Mapping[str, Any] | None = None,
+        hold_out: Mapping[str, Any] | None = None,
         data_root: str | os.PathLike | None = None,
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
@@ -213,6 +216,7 @@ class ShardDataset(BaseDataset):
     ) -> None:
         self.multi_class = multi_class
         self.num_classes = num_classes
+        self.hold_out = hold_out
         super().__init__(
             folder,
             metainfo=metainfo,
@@ -244,4 +248,7 @@ class ShardDataset(BaseDataset):
         )
         shards = [str(folder / name) for name in index.shards]
         samples.columns["video_bytes"] = _SliceColumn(shards, index.shard, index.offsets, index.sizes)
+        if self.hold_out is not None:
+            places = {path: place for place, path in enumerate(annotations.paths)}
+            samples = samples.take([places[path] for path in take_part(annotations, self.hold_out).paths])
         return samples if type(self).load_data_list is ShardDataset.load_data_list else list(samples)
