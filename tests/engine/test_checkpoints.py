@@ -7,7 +7,8 @@ import pytest
 import torch
 from toy_run import run_config
 
-from kinema.engine import CheckpointStore, Runner, read_training_state
+from kinema.checkpoints import CheckpointStore, read_training_state
+from kinema.engine import Runner
 from kinema.errors import CheckpointError
 from kinema.files import write_text
 

@@ -57,7 +57,7 @@ def settings(clips, folder, **changes):
 def test_a_created_model_takes_the_pipeline_and_the_classes_of_its_training(clips, tmp_path) -> None:
     runner = Runner(**settings(clips, tmp_path))
     card = zoo.card("compact3d").input.frame_interval
-    assert runner.model.contract["sampling"][0]["frame_interval"] == card != 5
+    assert runner.model.contract.sampling[0]["frame_interval"] == card != 5
     runner.train()
     assert interval_of(runner.model.save_pretrained(tmp_path / "saved")) == 5
     assert kinema.load(tmp_path / "saved").classes == tuple(clips.class_names)

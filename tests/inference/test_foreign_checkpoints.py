@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 import kinema
+from kinema.checkpoints import ModelContract
 from kinema.cli.main import app
 from kinema.errors import CheckpointError
 from kinema.registry import MODELS
@@ -133,7 +134,7 @@ def test_a_loaded_file_is_saved_with_its_contract_and_a_card(tmp_path: Path, mak
 
 def test_a_recognizer_that_could_not_be_loaded_again_is_not_saved(tmp_path: Path) -> None:
     recognizer = kinema.load(write(tmp_path / "a.pth", {"cfg": NEW}))
-    recognizer.config = {}
+    recognizer.contract = ModelContract()
     with pytest.raises(CheckpointError, match="not saved: the recognizer lacks the config of its model"):
         recognizer.save_pretrained(tmp_path / "saved")
     recognizer.pipeline = recognizer.pipeline[1:]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import kinema
-from kinema.checkpoints.loading import save_pretrained
+from kinema.checkpoints.saving import save_pretrained
 from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference import Prediction, VideoRecognizer, find_checkpoint, load
 from kinema.models import create_model, zoo

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import kinema
-from kinema.checkpoints.loading import save_pretrained
+from kinema.checkpoints.saving import save_pretrained
 from kinema.errors import CheckpointError
 from kinema.inference.contract import read_contract
 from kinema.inference.untrusted import REFUSED_TRANSFORMS, _counted, checked_model, checked_pipeline

@@ -90,7 +90,7 @@ def test_a_created_model_is_saved_with_all_that_prediction_needs(tmp_path: Path,
     folder = model.save_pretrained(tmp_path / "saved", classes=["sit", "run"])
     recognizer = kinema.load(folder)
     assert recognizer.classes == ("sit", "run")
-    assert recognizer.config["zoo_name"] == "compact3d"
+    assert recognizer.contract.zoo_name == "compact3d"
     assert recognizer.predict(make_video()).label in ("sit", "run")
     assert "A video action recognizer (`compact3d`): CompactNet3D with I3DHead" in (folder / "README.md").read_text()
     assert load_checkpoint(kinema.create_model("compact3d", num_classes=2), folder, strict=True).is_complete
@@ -127,13 +127,13 @@ def test_a_card_without_classes_and_numbers_is_short(tmp_path: Path) -> None:
 
 
 def test_published_weights_bring_the_names_of_their_classes() -> None:
-    def classes(name: str, num_classes: int) -> list[str]:
+    def classes(name: str, num_classes: int) -> tuple[str, ...]:
         card = zoo.card(name)
         return _published_classes(card, SimpleNamespace(num_classes=num_classes))
 
     assert classes("slowonly_r50", 400)[6] == "arm wrestling"
-    assert classes("slowonly_r50", 7) == []
-    assert classes("compact3d", zoo.card("compact3d").num_classes) == []
+    assert classes("slowonly_r50", 7) == ()
+    assert classes("compact3d", zoo.card("compact3d").num_classes) == ()
     for card in map(zoo.card, zoo.names()):
         if card.weights is not None and card.result.dataset in ("Kinetics-400", "Something-Something V2"):
             assert len(classes(card.name, card.num_classes)) == card.num_classes, card.name

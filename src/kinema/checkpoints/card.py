@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kinema import __version__
 from kinema.printable import printable
 
 CARD_FILE = "README.md"
@@ -60,7 +61,7 @@ def _what(model: Mapping[str, Any], parameters: int, config: Mapping[str, Any]) 
     kinds = [str((model.get(part) or {}).get("type", "")) for part in ("backbone", "neck", "cls_head")]
     made_of = " with ".join(_text(kind) for kind in kinds if kind)
     zoo = f" ({_code(config['zoo_name'])})" if config.get("zoo_name") else ""
-    version = config.get("kinema_version")
+    version = config.get("kinema_version", __version__)
     return f"A video action recognizer{zoo}: {made_of or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {_text(version)}."
 
 

@@ -22,13 +22,11 @@ from kinema.checkpoints.connections import shown_address
 from kinema.checkpoints.downloads import fetch, is_address
 from kinema.checkpoints.inflation import fit_image_weights
 from kinema.checkpoints.safetensors_files import read_safetensors
-from kinema.checkpoints.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.checkpoints.unpickling.restricted import load_restricted
+from kinema.checkpoints.saving import WEIGHTS_FILE
+from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
 
 __all__ = [
-    "CONFIG_FILE",
-    "TRAINING_FILE",
     "Checkpoint",
     "LoadReport",
     "apply_checkpoint",
@@ -37,7 +35,6 @@ __all__ = [
     "load_state",
     "read_checkpoint",
     "read_state",
-    "save_pretrained",
 ]
 
 State = dict[str, Tensor]

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kinema.checkpoints.unpickling.restricted import first_line
+from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError
 
 HEADER_BYTES = 4 << 20  # some 40,000 tensors

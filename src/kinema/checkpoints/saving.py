@@ -3,7 +3,6 @@
 A saved model is a folder: `model.safetensors` (the weights) and `config.json` (what they are for), as model hubs name them.
 """
 
-import json
 import os
 import re
 import shutil
@@ -17,13 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kinema import __version__
 from kinema.checkpoints.card import CARD_FILE, model_card
+from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, config_text
 from kinema.files import partial_path, sync_file, sync_folder, write_text
 
-FORMAT = 1
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 TRAINING_FILE = "training.pt"
 LEFTOVER_SECONDS = 24 * 3600.0  # no save takes so long
 
@@ -35,7 +32,7 @@ def save_pretrained(
     model: nn.Module,
     folder: str | os.PathLike[str],
     *,
-    config: Mapping[str, Any],
+    config: ModelContract | Mapping[str, Any],
     training: Mapping[str, Any] | None = None,
     card: bool = False,
 ) -> Path:
@@ -44,8 +41,9 @@ def save_pretrained(
     Args:
         model: its state dict is written.
         folder: is made; one that exists is replaced.
-        config: what JSON can hold: `model` (its config), `classes` (names), `sampling` and `preprocessing` (transforms),
-            `metrics`. `format` and `kinema_version` are added. With the first four, `kinema.load(folder)` needs no more.
+        config: the contract, or what JSON can hold in its place: `model` (its config), `classes` (names), `sampling` and
+            `preprocessing` (transforms), `metrics`. `format` and `kinema_version` are added. With the first four,
+            `kinema.load(folder)` needs no more.
         training: state from which training goes on (optimizer, position, generators), of tensors and plain values;
             written as `training.pt`.
         card: also write a model card, `README.md`, that says what the model is and how to use it.
@@ -56,18 +54,15 @@ def save_pretrained(
     Raises:
         TypeError: `config` holds something that JSON cannot.
     """
-    contract = {"format": FORMAT, "kinema_version": __version__, **config}
-    try:
-        text = json.dumps(contract, indent=2)
-    except TypeError as error:
-        raise TypeError(f"the config of a checkpoint must be plain dicts, lists, texts and numbers: {error}") from None
+    content = config.to_config() if isinstance(config, ModelContract) else config
+    text = config_text(content)
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target.parent, target.name, older_than_seconds=LEFTOVER_SECONDS)
     made = partial_path(target)
     made.mkdir()  # its permissions, like those of the files in it, follow the umask
     try:
-        write_text(made / CONFIG_FILE, text + "\n")
+        write_text(made / CONFIG_FILE, text)
         save_file(_storable(model.state_dict()), made / WEIGHTS_FILE, metadata={"format": "pt"})
         # safetensors makes a file that only its owner can read.
         (made / WEIGHTS_FILE).chmod((made / CONFIG_FILE).stat().st_mode & 0o777)
@@ -77,7 +72,7 @@ def save_pretrained(
             sync_file(made / TRAINING_FILE)
         if card:
             parameters = sum(one.numel() for one in model.parameters())
-            write_text(made / CARD_FILE, model_card(target.name, contract, parameters))
+            write_text(made / CARD_FILE, model_card(target.name, content, parameters))
         sync_folder(made)
         _replace_folder(made, target)
     finally:

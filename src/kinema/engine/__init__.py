@@ -1,6 +1,5 @@
 """The engine: loops, hooks, optimizers, schedules and the runner that puts them together."""
 
-from kinema.engine.checkpoints import CheckpointStore, read_training_state
 from kinema.engine.hooks import BrokenVideosHook, Hook, SummaryNotesHook, build_hooks
 from kinema.engine.logging import log_to_file, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop
@@ -20,7 +19,6 @@ from kinema.engine.schedules import (
 
 __all__ = [
     "BrokenVideosHook",
-    "CheckpointStore",
     "ConstantLR",
     "CosineAnnealingLR",
     "EpochBasedTrainLoop",
@@ -40,7 +38,6 @@ __all__ = [
     "build_optim_wrapper",
     "build_schedules",
     "log_to_file",
-    "read_training_state",
     "show_on_console",
     "stop_logging",
 ]

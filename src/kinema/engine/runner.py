@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,16 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema import __version__
+from kinema.checkpoints.contract import ModelContract, portable_config
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.store import CheckpointStore, read_training_state
 from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import get_world_size, init_from_environment, is_main_process
 from kinema.engine.arguments import check_types, naming
-from kinema.engine.checkpoints import (
-    CheckpointSettings,
-    CheckpointStore,
-    configs_of_pipeline,
-    portable_config,
-    read_training_state,
-)
+from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
 from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
 from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
@@ -469,28 +466,31 @@ class Runner:
             "random": capture_state(),
         }
         self.call_hook("before_save_checkpoint", checkpoint=training)
-        config = {**self.contract(), "metrics": dict(metrics), "best": dict(self.best)}
-        self.store.save(name, self.model, config=config, training=training, is_best=is_best)
+        contract = replace(self.contract(), metrics=dict(metrics), best=dict(self.best))
+        self.store.save(name, self.model, contract=contract, training=training, is_best=is_best)
 
-    def contract(self) -> dict[str, Any]:
-        """What a checkpoint of the run tells: model, classes, and how a clip becomes the model's input.
+    def contract(self) -> ModelContract:
+        """The contract of the run's checkpoints: model, classes, and how a clip becomes the model's input.
 
-        The input is what the evaluation's pipeline says, not what the model's card said when it was created; null, where that
+        The input is what the evaluation's pipeline says, not what the model's card said when it was created; None, where that
         cannot be told.
         """
-        known = dict(getattr(self.model, "contract", None) or {})
-        for key in ("metrics", "best"):  # of the checkpoint that the model is from
-            known.pop(key, None)
-        known["model"] = self.model_config or known.get("model")
-        known["classes"] = self.classes or known.get("classes", [])
+        known = getattr(self.model, "contract", None)
+        if not isinstance(known, ModelContract):
+            known = ModelContract()
+        contract = replace(
+            known,
+            model=self.model_config or known.model,
+            classes=tuple(self.classes) or known.classes,
+            metrics=None,  # of the checkpoint that the model is from
+            best=None,
+        )
         loader = self._configs["val"][0] or self._configs["test"][0]
-        evaluation = split_pipeline(configs_of_pipeline(loader) or ())
-        if evaluation is not None:
-            known["sampling"], known["preprocessing"] = portable_config(evaluation, TRANSFORMS) or (None, None)
-        elif loader is not None or split_pipeline(configs_of_pipeline(self._configs["train"][0]) or ()) is not None:
-            # It is evaluated, or trained, otherwise than any pipeline that was known before.
-            known["sampling"] = known["preprocessing"] = None
-        return {"sampling": None, "preprocessing": None, **known}
+        evaluation = configs_of_pipeline(loader)
+        if loader is not None or split_pipeline(configs_of_pipeline(self._configs["train"][0]) or ()) is not None:
+            # A training without an evaluation uses another pipeline than any that was known before.
+            contract = contract.with_pipeline(portable_config(evaluation or (), TRANSFORMS) or ())
+        return contract
 
     @property
     def max_epochs(self) -> int:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,21 +13,22 @@ import torch
 from torch import nn
 
 from kinema.checkpoints.connections import shown_address
+from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, Steps
 from kinema.checkpoints.downloads import is_address
 from kinema.checkpoints.loading import Checkpoint, apply_checkpoint, read_checkpoint
-from kinema.checkpoints.saving import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.checkpoints.unpickling.restricted import first_line
+from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.checkpoints.store import CheckpointStore
+from kinema.checkpoints.unpickling import first_line
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
-from kinema.engine.checkpoints import CheckpointStore
 from kinema.errors import CheckpointError, ConfigError, KinemaError, MissingDependencyError, VideoError
-from kinema.inference.contract import Contract, foreign_contract, given_contract, read_contract
+from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_views
 from kinema.models import zoo
 from kinema.registry import MODELS
-from kinema.transforms import Compose, split_pipeline
+from kinema.transforms import Compose
 from kinema.video.suffixes import has_video_suffix
 
 # Files of a checkpoint folder; each names it.
@@ -79,7 +80,7 @@ class VideoRecognizer:
         classes: names by class index; empty: the indices are the names.
         pipeline: configs of transforms, from `filename` to packed inputs.
         device: where to compute.
-        config: what the checkpoint's `config.json` says.
+        contract: what the checkpoint says of the model.
         name: what messages call it, such as the path of its checkpoint.
         is_from_file: model and pipeline are those that came with the weights, so what goes wrong in them is an error of the checkpoint.
     """
@@ -91,14 +92,14 @@ class VideoRecognizer:
         pipeline: Sequence[dict[str, Any]],
         *,
         device: str | torch.device = "cpu",
-        config: dict[str, Any] | None = None,
+        contract: ModelContract | None = None,
         name: str = "the model",
         is_from_file: bool = False,
     ) -> None:
         self.model: Any = model.to(device).eval()
         self.classes = tuple(classes)
         self.pipeline = [dict(step) for step in pipeline]
-        self.config = dict(config or {})
+        self.contract = contract or ModelContract()
         self.name = name
         self._is_from_file = is_from_file
         self._composed: dict[tuple[str | None, bool], Compose] = {}
@@ -144,6 +145,11 @@ class VideoRecognizer:
             _require_videos(video)
             return torch.stack([self._look(one, views, fps)[1] for one in video])
         return self._look(video, views, fps)[1]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The contract, as a checkpoint's `config.json` holds it."""
+        return self.contract.to_config()
 
     @overload
     def predict(
@@ -261,12 +267,12 @@ class VideoRecognizer:
         Raises:
             CheckpointError: the recognizer was made without a model config, or its pipeline opens no video.
         """
-        parts = split_pipeline(self.pipeline)
-        if not self.config.get("model") or parts is None:
-            lacks = "a pipeline that opens and decodes a video" if parts is None else "the config of its model"
+        contract = replace(self.contract.with_pipeline(self.pipeline), classes=self.classes)
+        if not contract.model or contract.sampling is None:
+            lacks = (
+                "a pipeline that opens and decodes a video" if contract.sampling is None else "the config of its model"
+            )
             raise CheckpointError(f"{folder}: not saved: the recognizer lacks {lacks}, so it could not be loaded again")
-        sampling, preprocessing = parts
-        contract = {**self.config, "classes": self.classes, "sampling": sampling, "preprocessing": preprocessing}
         return save_pretrained(self.model, folder, config=contract, card=True)
 
 
@@ -361,13 +367,13 @@ def load(
     if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
         return _load_foreign(os.fspath(path), config, chosen)
     folder = find_checkpoint(path)
-    contract = read_contract(folder) if config is None else given_contract(_config(config), str(folder))
-    return _recognizer(contract, read_checkpoint(folder), str(folder), chosen)
-
-
-def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a contract goes into the next checkpoint of its model: not when the first was written."""
-    return {key: value for key, value in content.items() if key not in ("format", "kinema_version")}
+    is_from_file = config is None
+    if config is None:
+        contract = read_contract(folder)
+        pipeline = contract.pipeline
+    else:
+        contract, pipeline = given_contract(_config(config), str(folder))
+    return _recognizer(contract, pipeline, read_checkpoint(folder), str(folder), chosen, is_from_file)
 
 
 def _is_part_of_checkpoint(file: Path) -> bool:
@@ -382,31 +388,39 @@ def _load_foreign(
 ) -> VideoRecognizer:
     read = read_checkpoint(path)
     name = shown_address(path)
-    contract = foreign_contract(read, None if config is None else _config(config), name)
-    return _recognizer(contract, read, name, device)
+    contract, pipeline = foreign_contract(read, None if config is None else _config(config), name)
+    return _recognizer(contract, pipeline, read, name, device, is_from_file=config is None)
 
 
 def _config(config: str | os.PathLike | Mapping[str, Any]) -> Mapping[str, Any]:
     return config if isinstance(config, Mapping) else Config.fromfile(config)
 
 
-def _recognizer(contract: Contract, read: Checkpoint, name: str, device: torch.device) -> VideoRecognizer:
-    model = build_checked(contract.model, read, name) if contract.is_from_file else MODELS.build(contract.model)
+def _recognizer(
+    contract: ModelContract,
+    pipeline: Steps,
+    read: Checkpoint,
+    name: str,
+    device: torch.device,
+    is_from_file: bool,
+) -> VideoRecognizer:
+    config = contract.model or {}
+    model = build_checked(config, read, name) if is_from_file else MODELS.build(config)
     apply_checkpoint(model, read, name, strict=True)
     check_class_count(model, contract.classes, name)
-    model.contract = _kept(contract.content)
+    model.contract = contract
     try:
         return VideoRecognizer(
             model,
             contract.classes,
-            contract.pipeline,
+            pipeline,
             device=device,
-            config=contract.content,
+            contract=contract,
             name=name,
-            is_from_file=contract.is_from_file,
+            is_from_file=is_from_file,
         )
     except Exception as error:  # whatever odd values make of a transform's constructor
-        if not contract.is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
+        if not is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
             raise
         raise CheckpointError(f"{name}: its pipeline cannot be built: {first_line(error)}") from error
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.checkpoints.loading import Checkpoint, check_fit
-from kinema.checkpoints.unpickling.restricted import first_line
+from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party
 from kinema.registry import MODELS, TRANSFORMS, Registry
@@ -71,22 +71,6 @@ def checked_pipeline(steps: Any, where: str) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = _checked(list(steps), TRANSFORMS, f"{where}: its config's pipeline", is_model=False)
     _check_sizes(kept, where)
     return kept
-
-
-def checked_classes(classes: Any, where: str) -> tuple[str, ...]:
-    """Class names by index; none when nothing is told.
-
-    Raises:
-        CheckpointError: they are no list of texts.
-    """
-    if classes is None:
-        return ()
-    if not isinstance(classes, list | tuple) or not all(isinstance(name, str | int) for name in classes):
-        raise CheckpointError(f"{where}: its classes are no list of names")
-    names = tuple(map(str, classes))
-    if any(len(name) > MOST_TEXT for name in names):
-        raise CheckpointError(f"{where}: one of its classes has a name of more than {MOST_TEXT} characters")
-    return names
 
 
 def _check_plain(config: Any, where: str, what: str) -> None:

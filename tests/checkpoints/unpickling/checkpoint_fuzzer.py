@@ -24,7 +24,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from kinema.checkpoints.unpickling.restricted import load_restricted
+from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from kinema.checkpoints.unpickling.restricted import load_restricted
+from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
 

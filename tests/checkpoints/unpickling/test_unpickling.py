@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.checkpoints.unpickling.restricted import Inert, load_restricted
+from kinema.checkpoints.unpickling import Inert, load_restricted
 from kinema.errors import CheckpointError
 from kinema.models import read_checkpoint
 

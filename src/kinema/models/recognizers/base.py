@@ -3,19 +3,20 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.saving import save_pretrained
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.base import BaseModel, Mode
 from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
-from kinema.transforms import split_pipeline
 
 Part = nn.Module | Mapping[str, Any]
 
@@ -35,14 +36,14 @@ class BaseRecognizer(BaseModel):
         data_preprocessor: see `BaseModel`.
 
     Attributes:
-        contract: what a checkpoint of it tells, see `save_pretrained`; `kinema.create_model` sets it to the model's card, a `Runner` that
-            trains it to what it trains with, `kinema.load` to what the checkpoint says.
+        contract: what `save_pretrained` writes beside the weights; `kinema.create_model` sets it to what the
+            model's card says, a `Runner` to what it trains with, `kinema.load` to what the checkpoint says.
 
     Raises:
         ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does not fit the backbone.
     """
 
-    contract: dict[str, Any] | None = None
+    contract: ModelContract | None = None
     test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
 
     def __init__(
@@ -128,24 +129,24 @@ class BaseRecognizer(BaseModel):
             CheckpointError: the config or the pipeline is not known, so that it could not be loaded again, or there are not
                 as many class names as classes.
         """
-        contract = dict(self.contract or {})
+        contract = self.contract or ModelContract()
         if model is not None:
-            contract["model"] = dict(model)
-        if pipeline is not None and (parts := split_pipeline(pipeline)) is not None:
-            contract["sampling"], contract["preprocessing"] = parts
+            contract = replace(contract, model=dict(model))
+        if pipeline is not None:
+            contract = contract.with_pipeline(pipeline)
         if classes:
-            contract["classes"] = list(classes)
-        if contract.get("classes") and self.num_classes not in (None, len(contract["classes"])):
+            contract = replace(contract, classes=tuple(classes))
+        if contract.classes and self.num_classes not in (None, len(contract.classes)):
             raise CheckpointError(
-                f"{folder}: not saved: {len(contract['classes'])} class names for {self.num_classes} classes"
+                f"{folder}: not saved: {len(contract.classes)} class names for {self.num_classes} classes"
             )
-        for key, way_out in (
-            ("model", "model=CONFIG"),
-            ("sampling", "pipeline=[...], which opens and decodes a video"),
+        for known, missing in (
+            (contract.model, "model=CONFIG"),
+            (contract.sampling, "pipeline=[...], which opens and decodes a video"),
         ):
-            if contract.get(key) is None:
+            if known is None:
                 raise CheckpointError(
-                    f"{folder}: not saved, for it could not be loaded again: give {way_out}, or make the model by "
+                    f"{folder}: not saved, for it could not be loaded again: give {missing}, or make the model by "
                     "kinema.create_model"
                 )
         return save_pretrained(self, folder, config=contract, card=True)

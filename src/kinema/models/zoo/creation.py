@@ -2,10 +2,12 @@
 
 import inspect
 import os
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
+from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
@@ -13,7 +15,6 @@ from kinema.errors import ConfigError
 from kinema.models.recognizers.base import BaseRecognizer
 from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
 from kinema.registry import MODELS
-from kinema.transforms import split_pipeline
 
 
 def create_model(
@@ -49,19 +50,22 @@ def create_model(
     if pretrained:
         source = os.fspath(published_weights(about) if pretrained is True else pretrained)
         log_report(source, load_checkpoint(built, source))
-    built.contract = _contract(about, config)
+    contract = ModelContract(model=config, zoo_name=name)
+    if about.input.modality == "RGB":
+        contract = contract.with_pipeline(video_pipeline(about))
     if pretrained is True:
-        built.contract["classes"] = _published_classes(about, built)
+        contract = replace(contract, classes=_published_classes(about, built))
+    built.contract = contract
     return built
 
 
-def _published_classes(about: Card, model: BaseRecognizer) -> list[str]:
+def _published_classes(about: Card, model: BaseRecognizer) -> tuple[str, ...]:
     """Class names of published weights; empty where they are not known, or the classifier is for other classes."""
     title = about.result.dataset if about.result else ""
     if model.num_classes != about.num_classes or title not in {one.title for one in KNOWN_SETS}:
-        return []
+        return ()
     names = class_names_of_set(title)
-    return list(names) if len(names) == about.num_classes else []
+    return tuple(names) if len(names) == about.num_classes else ()
 
 
 def published_weights(about: Card) -> str:
@@ -93,14 +97,6 @@ def _residual_networks(config: ModelConfig) -> list[ModelConfig]:
         return [config]
     parts = [value for value in config.values() if isinstance(value, dict) and "type" in value]
     return [inner for part in parts for inner in _residual_networks(part)]
-
-
-def _contract(about: Card, config: ModelConfig) -> dict[str, Any]:
-    """What a checkpoint of the model tells, as far as it is known: sampling and preprocessing are those of its card."""
-    contract: dict[str, Any] = {"model": config, "zoo_name": about.name, "classes": []}
-    if about.input.modality == "RGB":
-        contract["sampling"], contract["preprocessing"] = split_pipeline(video_pipeline(about)) or (None, None)
-    return contract
 
 
 def video_pipeline(
