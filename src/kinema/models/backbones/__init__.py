@@ -15,6 +15,13 @@ from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
 
+# Networks of OpenMMLab derive from each other, ours share functions. For `isinstance` in code written for OpenMMLab the
+# relations hold all the same.
+for _network in (C2D, ResNetTSM, TANet):
+    ResNet.register(_network)
+ResNetTSM.register(ResNetTIN)
+MobileNetV2.register(MobileNetV2TSM)
+
 __all__ = [
     "C2D",
     "C3D",

@@ -2,20 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
+from kinema.models.arguments import keep_arguments, takes_arguments_of
+from kinema.models.backbones.base import StagedNetwork
 from kinema.models.backbones.frames.resnet import CONV, INIT, NORM
-from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
-from kinema.models.init_report import InitReport
-from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
-from kinema.models.layers.cpu_convolution import arrange, best_layout
-from kinema.models.layers.inputs import check_frames
+from kinema.models.layers import ConvModule, LayerCfg
 from kinema.registry import MODELS
 
 ACT6: LayerCfg = {"type": "ReLU6", "inplace": True}
@@ -38,10 +35,10 @@ class InvertedResidual(nn.Module):
         out_channels: channels of the output.
         stride: 1 or 2.
         expand_ratio: factor of the widening; 1: none.
-        conv_cfg: see `MobileNetV2`, as all that follow.
-        norm_cfg: see there.
-        act_cfg: see there.
-        with_cp: see there.
+        conv_cfg: type of the convolutions.
+        norm_cfg: type and settings of the norms.
+        act_cfg: type of the activations.
+        with_cp: recompute the block in the backward pass, for less memory.
 
     Raises:
         ConfigError: another stride.
@@ -82,14 +79,14 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.use_res_connect else self.conv(x)
 
 
-@MODELS.register_module()
-class MobileNetV2(BaseModule):
-    """(B, 3, H, W) float -> (B, out_channels, H / 32, W / 32), sizes rounded up.
+class MobileNetArguments(NamedTuple):
+    """OpenMMLab's arguments of a MobileNetV2, in its order.
 
     Args:
         pretrained: checkpoint that `init_weights` loads.
         widen_factor: factor of all channels; the last layer has at least 1280.
-        out_indices: stages, 0 to 6, or 7 for the last layer, whose output is returned: one tensor, or a tuple of several.
+        out_indices: stages, 0 to 6, or 7 for the last layer, whose output is returned: one tensor,
+            or a tuple of several.
         frozen_stages: the stem and so many stages are not trained; -1: all are.
         conv_cfg: type of the convolutions.
         norm_cfg: type and settings of the norms.
@@ -97,84 +94,77 @@ class MobileNetV2(BaseModule):
         norm_eval: batch norms use and keep their running statistics in training.
         with_cp: recompute the blocks in the backward pass, for less memory.
         init_cfg: replaces the initialisation: Kaiming normal, norms 1.
+    """
 
-    Attributes:
-        out_channels: channels of the output; a tuple where `forward` returns one.
+    pretrained: str | None = None
+    widen_factor: float = 1.0
+    out_indices: Sequence[int] = (7,)
+    frozen_stages: int = -1
+    conv_cfg: LayerCfg = CONV
+    norm_cfg: LayerCfg = NORM
+    act_cfg: LayerCfg = ACT6
+    norm_eval: bool = False
+    with_cp: bool = False
+    init_cfg: InitCfg | None = None
+
+    def parts(self, network: str) -> dict[str, Any]:
+        """Arguments of a `StagedNetwork`, its stem and stages built.
+
+        Args:
+            network: name of its class, for messages.
+
+        Raises:
+            ConfigError: a stage that does not exist.
+        """
+        if not self.out_indices or not all(0 <= index <= 7 for index in self.out_indices):
+            raise ConfigError(f"out_indices of {network} must be from 0 to 7, got {tuple(self.out_indices)}")
+        if not -1 <= self.frozen_stages <= 8:
+            raise ConfigError(f"frozen_stages of {network} must be from -1 to 8, got {self.frozen_stages}")
+        layers: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+        channels = divisible(32 * self.widen_factor)
+        stem = ConvModule(3, channels, 3, stride=2, padding=1, **layers)
+        stages: dict[str, nn.Module] = {}
+        widths = []
+        for number, (expansion, width, count, stride) in enumerate(STAGES, start=1):
+            blocks = []
+            for index in range(count):
+                ends = channels, divisible(width * self.widen_factor)
+                step = 1 if index else stride
+                blocks.append(InvertedResidual(*ends, step, expansion, **layers, with_cp=self.with_cp))
+                channels = ends[1]
+            stages[f"layer{number}"] = nn.Sequential(*blocks)
+            widths.append(channels)
+        widths.append(int(1280 * self.widen_factor) if self.widen_factor > 1 else 1280)
+        stages["conv2"] = ConvModule(channels, widths[-1], 1, **layers)
+        return {
+            "stem": stem,
+            "stages": stages,
+            "widths": widths,
+            "out_indices": self.out_indices,
+            "with_pool1": False,
+            "pretrained": self.pretrained,
+            "from_images": True,
+            "frozen_stages": self.frozen_stages,
+            "norm_eval": self.norm_eval,
+            "init_cfg": self.init_cfg or INIT,
+        }
+
+
+@MODELS.register_module()
+class MobileNetV2(StagedNetwork):
+    """(B, 3, H, W) float -> (B, out_channels, H / 32, W / 32), sizes rounded up.
+
+    Args:
+        *args: see `MobileNetArguments`, as the settings.
+        **settings: the same by name.
 
     Raises:
         ConfigError: a stage that does not exist.
     """
 
-    def __init__(
-        self,
-        pretrained: str | None = None,
-        widen_factor: float = 1.0,
-        out_indices: Sequence[int] = (7,),
-        frozen_stages: int = -1,
-        conv_cfg: LayerCfg = CONV,
-        norm_cfg: LayerCfg = NORM,
-        act_cfg: LayerCfg = ACT6,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: InitCfg | None = None,
-    ) -> None:
-        super().__init__(init_cfg or INIT)
-        if not out_indices or not all(0 <= index <= 7 for index in out_indices):
-            raise ConfigError(f"out_indices of {type(self).__name__} must be from 0 to 7, got {tuple(out_indices)}")
-        if not -1 <= frozen_stages <= 8:
-            raise ConfigError(f"frozen_stages of {type(self).__name__} must be from -1 to 8, got {frozen_stages}")
-        self.pretrained = pretrained
-        self.widen_factor = widen_factor
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self.with_cp = with_cp
-        layers: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        channels = divisible(32 * widen_factor)
-        self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **layers)
-        self.layers: list[str] = []
-        outputs = []
-        for number, (expansion, width, count, stride) in enumerate(STAGES, start=1):
-            blocks = []
-            for index in range(count):
-                ends = channels, divisible(width * widen_factor)
-                blocks.append(InvertedResidual(*ends, 1 if index else stride, expansion, **layers, with_cp=with_cp))
-                channels = ends[1]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-            self.layers.append(f"layer{number}")
-            outputs.append(channels)
-        last = int(1280 * widen_factor) if widen_factor > 1 else 1280
-        self.conv2 = ConvModule(channels, last, 1, **layers)
-        self.layers.append("conv2")
-        widths = tuple([*outputs, last][index] for index in sorted(self.out_indices))
-        self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
-        self._freeze_stages()
-
-    def forward(self, x: Tensor) -> Any:
-        check_frames(x, 3, type(self).__name__)
-        x = arrange(x, best_layout(x, self))
-        x = self.conv1(x)
-        outs = []
-        for index, layer in enumerate(self.layers):
-            x = self._modules[layer](x)  # type: ignore[misc]
-            if index in self.out_indices:
-                outs.append(x)
-        return outs[0] if len(outs) == 1 else tuple(outs)
-
-    def _init_weights(self, report: InitReport) -> None:
-        super()._init_weights(report)
-        if self.pretrained:
-            load_backbone(self, self.pretrained, is_image_network=True)
-            report.credit(self, f"loaded from {self.pretrained}")
-
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            freeze([self.conv1, *(self.get_submodule(layer) for layer in self.layers[: self.frozen_stages])])
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training, except for what is frozen."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            fix_batch_norms(self)
-        return self
+    @takes_arguments_of(MobileNetArguments)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        arguments = MobileNetArguments(*args, **settings)
+        super().__init__(**arguments.parts(type(self).__name__))
+        keep_arguments(self, arguments)
+        self.layers = self.res_layers

@@ -6,19 +6,16 @@ What follows the sum of a block is ReLU whatever `act_cfg` says, as in the netwo
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
-from kinema.models.base import BaseModule
+from kinema.models.arguments import keep_arguments, takes_arguments_of
+from kinema.models.backbones.base import StagedNetwork
 from kinema.models.init import InitCfg
-from kinema.models.init_report import InitReport
-from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms, freeze
-from kinema.models.layers.cpu_convolution import arrange, best_layout
-from kinema.models.layers.inputs import check_frames
+from kinema.models.layers import ConvModule, LayerCfg
 from kinema.registry import MODELS
 
 Style = Literal["pytorch", "caffe"]
@@ -159,140 +156,150 @@ ARCHITECTURES: Mapping[int, tuple[type[_Block], tuple[int, ...]]] = {
 }
 
 
-@MODELS.register_module()
-class ResNet(BaseModule):
-    """(B, in_channels, H, W) float -> (B, out_channels, H / 32, W / 32), sizes rounded up.
+class ResNetArguments(NamedTuple):
+    """OpenMMLab's arguments of a ResNet over frames, in its order.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         pretrained: checkpoint that `init_weights` loads: a file, folder or address.
-        torchvision_pretrain: its weights carry torchvision's names; ours are known without being told.
+        torchvision_pretrain: its weights carry torchvision's names; ours are recognised too.
         in_channels: 3 for RGB; 2 L for L frames of optical flow.
         num_stages: 1 to 4.
         out_indices: stages, from 0, whose output is returned: one tensor, or a tuple of several.
         strides: of the stages.
         dilations: of the stages.
-        style: `"pytorch"` or `"caffe"`, see above.
+        style: `"pytorch"` or `"caffe"`, see the head of this file.
         frozen_stages: the stem and so many stages are not trained; -1: all are.
         conv_cfg: type of the convolutions.
         norm_cfg: type and settings of the norms.
         act_cfg: type of the activations inside of blocks and behind the stem.
         norm_eval: batch norms use and keep their running statistics in training.
-        partial_bn: so do all of the image network but the first one, and their weights are not trained; those of layers that
-            learn motion, which no image network has trained, go on learning.
+        partial_bn: so do all of the image network but the first one, and their weights are not
+            trained; those of layers that learn motion, which no image network has trained, are.
         with_cp: recompute the blocks in the backward pass, for less memory.
         init_cfg: replaces the initialisation: Kaiming normal, norms 1.
+    """
+
+    depth: int
+    pretrained: str | None = None
+    torchvision_pretrain: bool = True
+    in_channels: int = 3
+    num_stages: int = 4
+    out_indices: Sequence[int] = (3,)
+    strides: Sequence[int] = (1, 2, 2, 2)
+    dilations: Sequence[int] = (1, 1, 1, 1)
+    style: Style = "pytorch"
+    frozen_stages: int = -1
+    conv_cfg: LayerCfg = CONV
+    norm_cfg: LayerCfg = NORM
+    act_cfg: LayerCfg = ACT
+    norm_eval: bool = False
+    partial_bn: bool = False
+    with_cp: bool = False
+    init_cfg: InitCfg | None = None
+
+    @property
+    def block(self) -> type[_Block]:
+        """Kind of the blocks."""
+        return ARCHITECTURES[self.depth][0]
+
+    @property
+    def stage_blocks(self) -> tuple[int, ...]:
+        """Number of blocks of each stage."""
+        return ARCHITECTURES[self.depth][1][: self.num_stages]
+
+    def check(self, network: str) -> None:
+        """Raise `ConfigError` for a depth, number of stages, stage or style that does not exist."""
+        if self.depth not in ARCHITECTURES:
+            raise ConfigError(f"{network} has no depth {self.depth!r}: there are {', '.join(map(str, ARCHITECTURES))}")
+        if not 1 <= self.num_stages <= 4:
+            raise ConfigError(f"num_stages of {network} must be 1 to 4, got {self.num_stages}")
+        if not self.out_indices or not all(0 <= index < self.num_stages for index in self.out_indices):
+            raise ConfigError(
+                f"out_indices of {network} must name stages from 0 to {self.num_stages - 1}, got {tuple(self.out_indices)}"
+            )
+        for what, values in (("strides", self.strides), ("dilations", self.dilations)):
+            if len(values) < self.num_stages:
+                raise ConfigError(
+                    f"{what} of {network} has {len(values)} values for {self.num_stages} stages: {tuple(values)}"
+                )
+        check_style(self.style)
+
+    def parts(self, network: str) -> dict[str, Any]:
+        """Arguments of a `StagedNetwork`, its stem and stages built.
+
+        Args:
+            network: name of its class, for messages.
+
+        Raises:
+            ConfigError: see `check`.
+        """
+        self.check(network)
+        block = self.block
+        layers: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+        stem = ConvModule(self.in_channels, 64, 7, stride=2, padding=3, bias=False, **layers)
+        widths = [(64 << stage) * block.expansion for stage in range(self.num_stages)]
+        stages = {}
+        for stage, (inplanes, count) in enumerate(zip([64, *widths], self.stage_blocks, strict=False)):
+            settings = {"dilation": self.dilations[stage], "style": self.style, "with_cp": self.with_cp, **layers}
+            stages[f"layer{stage + 1}"] = _stage(block, inplanes, 64 << stage, count, self.strides[stage], settings)
+        return {
+            "stem": stem,
+            "stages": stages,
+            "widths": widths,
+            "out_indices": self.out_indices,
+            "in_channels": self.in_channels,
+            "maxpool": nn.MaxPool2d(3, stride=2, padding=1),
+            "partial_bn": self.partial_bn,
+            "pretrained": self.pretrained,
+            "from_images": True,
+            "frozen_stages": self.frozen_stages,
+            "norm_eval": self.norm_eval,
+            "init_cfg": self.init_cfg or INIT,
+        }
+
+
+class FrameResNet(StagedNetwork):
+    """A network whose stem and stages come from `ResNetArguments`.
+
+    Args:
+        arguments: of the network.
+        parts: what `arguments.parts()` gives, its stages perhaps changed.
 
     Attributes:
-        out_channels: channels of the output; a tuple where `forward` returns one.
         feat_dim: channels of the last output.
+    """
+
+    def __init__(self, arguments: ResNetArguments, parts: Mapping[str, Any]) -> None:
+        super().__init__(**parts)
+        keep_arguments(self, arguments)
+        self.block = arguments.block
+        self.stage_blocks = arguments.stage_blocks
+        self.feat_dim = self.widths[max(self.out_indices)]
+
+
+@MODELS.register_module()
+class ResNet(FrameResNet):
+    """(B, in_channels, H, W) float -> (B, out_channels, H / 32, W / 32), sizes rounded up.
+
+    Args:
+        *args: see `ResNetArguments`, as the settings.
+        **settings: the same by name.
 
     Raises:
         ConfigError: a depth, number of stages, stage or style that does not exist.
     """
 
-    def __init__(
-        self,
-        depth: int,
-        pretrained: str | None = None,
-        torchvision_pretrain: bool = True,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        out_indices: Sequence[int] = (3,),
-        strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        style: Style = "pytorch",
-        frozen_stages: int = -1,
-        conv_cfg: LayerCfg = CONV,
-        norm_cfg: LayerCfg = NORM,
-        act_cfg: LayerCfg = ACT,
-        norm_eval: bool = False,
-        partial_bn: bool = False,
-        with_cp: bool = False,
-        init_cfg: InitCfg | None = None,
-    ) -> None:
-        super().__init__(init_cfg or INIT)
-        name = type(self).__name__
-        if depth not in ARCHITECTURES:
-            raise ConfigError(f"{name} has no depth {depth!r}: there are {', '.join(map(str, ARCHITECTURES))}")
-        _check_stages(name, num_stages, out_indices, strides, dilations)
-        check_style(style)
-        self.depth = depth
-        self.pretrained = pretrained
-        self.torchvision_pretrain = torchvision_pretrain
-        self.in_channels = in_channels
-        self.num_stages = num_stages
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self.partial_bn = partial_bn
-        block, sizes = ARCHITECTURES[depth]
-        self.block, self.stage_blocks = block, sizes[:num_stages]
-        layers: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        self.conv1 = ConvModule(in_channels, 64, 7, stride=2, padding=3, bias=False, **layers)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.res_layers = [f"layer{stage + 1}" for stage in range(num_stages)]
-        inplanes = 64
-        for stage, (layer, count) in enumerate(zip(self.res_layers, self.stage_blocks, strict=True)):
-            settings = {"dilation": dilations[stage], "style": style, "with_cp": with_cp, **layers}
-            self.add_module(layer, _stage(block, inplanes, 64 << stage, count, strides[stage], settings))
-            inplanes = (64 << stage) * block.expansion
-        widths = tuple((64 << stage) * block.expansion for stage in sorted(self.out_indices))
-        self.out_channels: int | tuple[int, ...] = widths[0] if len(widths) == 1 else widths
-        self.feat_dim = widths[-1]
-        self._freeze_stages()
-
-    def forward(self, x: Tensor) -> Any:
-        check_frames(x, self.in_channels, type(self).__name__)
-        x = arrange(x, best_layout(x, self))
-        x = self.maxpool(self.conv1(x))  # (B, 64, H/4, W/4)
-        outs = []
-        for index, layer in enumerate(self.res_layers):
-            x = self._modules[layer](x)  # type: ignore[misc]
-            if index in self.out_indices:
-                outs.append(x)
-        return outs[0] if len(outs) == 1 else tuple(outs)
-
-    def _init_weights(self, report: InitReport) -> None:
-        super()._init_weights(report)
-        if self.pretrained:
-            load_backbone(self, self.pretrained, is_image_network=True)
-            report.credit(self, f"loaded from {self.pretrained}")
-
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            freeze([self.conv1, *(self.get_submodule(layer) for layer in self.res_layers[: self.frozen_stages])])
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training, except for what is frozen."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            fix_batch_norms(self)
-        if mode and self.partial_bn:
-            for layer in self.res_layers:
-                fix_batch_norms(self.get_submodule(layer), freeze_parameters=True, kind=nn.BatchNorm2d)
-        return self
+    @takes_arguments_of(ResNetArguments)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        arguments = ResNetArguments(*args, **settings)
+        super().__init__(arguments, arguments.parts(type(self).__name__))
 
 
 def check_style(style: str) -> None:
     """Raise `ConfigError` unless it is `"pytorch"` or `"caffe"`."""
     if style not in ("pytorch", "caffe"):
         raise ConfigError(f"style of a ResNet must be 'pytorch' or 'caffe', got {style!r}")
-
-
-def _check_stages(
-    name: str, num_stages: int, out_indices: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> None:
-    if not 1 <= num_stages <= 4:
-        raise ConfigError(f"num_stages of {name} must be 1 to 4, got {num_stages}")
-    if not out_indices or not all(0 <= index < num_stages for index in out_indices):
-        raise ConfigError(
-            f"out_indices of {name} must name stages from 0 to {num_stages - 1}, got {tuple(out_indices)}"
-        )
-    for what, values in (("strides", strides), ("dilations", dilations)):
-        if len(values) < num_stages:
-            raise ConfigError(f"{what} of {name} has {len(values)} values for {num_stages} stages: {tuple(values)}")
 
 
 def _stage(

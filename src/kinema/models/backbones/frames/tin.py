@@ -1,18 +1,26 @@
 """TIN: a ResNet whose blocks move groups of channels in time by learnt distances.
 
-Source: TIN, Shao et al. 2020, arXiv:2001.06499. Unlike in TSM, every block does so in networks of 101 and 152 layers too.
-Departure from the original: the move is a gather in plain torch, where the original needs a compiled CUDA operation.
+Source: TIN, Shao et al. 2020, arXiv:2001.06499. Unlike in TSM, every block does so in networks of
+101 and 152 layers too.
+Departure from the original: the move is a gather in plain torch, where the original needs a
+compiled CUDA operation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.backbones.frames.resnet import ACT, CONV, NORM, Style
-from kinema.models.backbones.frames.tsm import ResNetTSM, ShiftPlace
-from kinema.models.init import InitCfg
-from kinema.models.layers import LayerCfg, PreparedConv, TemporalInterlace
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
+from kinema.models.backbones.frames.tsm import (
+    NonLocalPlaces,
+    ShiftPlace,
+    add_non_local_blocks,
+    check_num_segments,
+    non_local_flags,
+)
+from kinema.models.layers import PreparedConv, TemporalInterlace
 from kinema.registry import MODELS
 
 
@@ -41,41 +49,27 @@ class CombineNet(PreparedConv):
 
 
 @MODELS.register_module()
-class ResNetTIN(ResNetTSM):
+class ResNetTIN(FrameResNet):
     """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
 
     Args:
-        depth: see `ResNet`.
+        depth: 18, 34, 50, 101 or 152.
         is_tin: move channels in time; without it the network is a ResNet.
         num_segments: frames of a clip.
-        is_shift: of `ResNetTSM`, as `shift_place` and `temporal_pool`: is taken for the sake of configs, and changes nothing.
-        non_local: see `ResNetTSM`.
-        non_local_cfg: see there.
+        is_shift: of `ResNetTSM`, as `shift_place` and `temporal_pool`: accepted for OpenMMLab configs, has no effect.
+        non_local: see `ResNetTSM`, as `non_local_cfg`.
+        non_local_cfg: arguments of the non-local blocks.
         shift_div: one channel in `shift_div` moves; the published networks have 4.
         shift_place: see `is_shift`.
         temporal_pool: see `is_shift`.
-        pretrained2d: see there.
-        pretrained: see `ResNet`, as all that follow.
-        torchvision_pretrain: see there.
-        in_channels: see there.
-        num_stages: see there.
-        out_indices: see there.
-        strides: see there.
-        dilations: see there.
-        style: see there.
-        frozen_stages: see there.
-        conv_cfg: see there.
-        norm_cfg: see there.
-        act_cfg: see there.
-        norm_eval: see there.
-        partial_bn: see there.
-        with_cp: see there.
-        init_cfg: see there.
+        pretrained2d: `pretrained` is a 2D network. There is no other.
+        **settings: further arguments of `ResNetArguments`.
 
     Raises:
         ConfigError: as `ResNetTSM` and `TemporalInterlace`.
     """
 
+    @takes_arguments_of(ResNetArguments)
     def __init__(
         self,
         depth: int,
@@ -83,58 +77,28 @@ class ResNetTIN(ResNetTSM):
         *,
         num_segments: int = 8,
         is_shift: bool = True,
-        non_local: Sequence[int | Sequence[int]] = (0, 0, 0, 0),
+        non_local: NonLocalPlaces = (0, 0, 0, 0),
         non_local_cfg: Mapping[str, Any] | None = None,
         shift_div: int = 8,
         shift_place: ShiftPlace = "blockres",
         temporal_pool: bool = False,
         pretrained2d: bool = True,
-        pretrained: str | None = None,
-        torchvision_pretrain: bool = True,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        out_indices: Sequence[int] = (3,),
-        strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        style: Style = "pytorch",
-        frozen_stages: int = -1,
-        conv_cfg: LayerCfg = CONV,
-        norm_cfg: LayerCfg = NORM,
-        act_cfg: LayerCfg = ACT,
-        norm_eval: bool = False,
-        partial_bn: bool = False,
-        with_cp: bool = False,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            depth,
-            num_segments,
-            is_tin,
-            non_local,
-            non_local_cfg,
-            shift_div,
-            pretrained2d=pretrained2d,
-            pretrained=pretrained,
-            torchvision_pretrain=torchvision_pretrain,
-            in_channels=in_channels,
-            num_stages=num_stages,
-            out_indices=out_indices,
-            strides=strides,
-            dilations=dilations,
-            style=style,
-            frozen_stages=frozen_stages,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            norm_eval=norm_eval,
-            partial_bn=partial_bn,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+        check_num_segments("ResNetTIN", num_segments)
+        arguments = ResNetArguments(depth, **settings)
+        parts = arguments.parts(type(self).__name__)
+        flags = non_local_flags("ResNetTIN", arguments, non_local, non_local_cfg)
+        for stage, stage_flags, channels in zip(parts["stages"].values(), flags, parts["widths"], strict=True):
+            for block in stage.children() if is_tin else ():
+                conv = block.conv1
+                move = TemporalInterlace(conv.conv.in_channels, num_segments, shift_div)
+                conv.conv = CombineNet(move, conv.conv)
+            add_non_local_blocks(stage, stage_flags, num_segments, channels, non_local_cfg)
+        super().__init__(arguments, parts)
         self.is_tin = is_tin
-
-    def _add_shifts(self, layer: nn.Module, frames: int) -> None:
-        for block in layer.children():
-            conv = block.get_submodule("conv1")
-            inner = conv.get_submodule("conv")
-            conv.conv = CombineNet(TemporalInterlace(inner.in_channels, frames, self.shift_div), inner)  # type: ignore[arg-type]
+        self.num_segments = num_segments
+        self.shift_div = shift_div
+        self.pretrained2d = pretrained2d
+        self.non_local = tuple(non_local)
+        self.non_local_cfg = dict(non_local_cfg or {})

@@ -1,0 +1,58 @@
+"""Constructors that share a list of arguments, which stands in one place."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
+    """Decorator for an `__init__` that passes further arguments on.
+
+    Its signature then lists them, so that help, editors and the registry's messages name the real
+    keywords, and wrong ones are refused in its name. With `*args` the arguments of the first source
+    may be given by position; all others are keywords.
+
+    Args:
+        *sources: what the arguments go to, such as a named tuple or a class.
+    """
+
+    def decorate(init: Init) -> Init:
+        own = inspect.signature(init)
+        named = [item for item in own.parameters.values() if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+        has_args = any(item.kind is item.VAR_POSITIONAL for item in own.parameters.values())
+        further: dict[str, inspect.Parameter] = {}
+        for number, source in enumerate(sources):
+            for name, item in inspect.signature(source).parameters.items():
+                if name not in own.parameters and name not in further:
+                    further[name] = item if has_args and number == 0 else item.replace(kind=item.KEYWORD_ONLY)
+        signature = own.replace(parameters=[*named, *further.values()])
+
+        @functools.wraps(init)
+        def checked(*args: Any, **settings: Any) -> None:
+            try:
+                signature.bind(*args, **settings)
+            except TypeError as error:
+                raise TypeError(f"{init.__qualname__}() {error}") from None
+            init(*args, **settings)
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def keep_arguments(network: nn.Module, arguments: Any) -> None:
+    """Set an attribute for each argument that `network` has no attribute for, as OpenMMLab's networks have.
+
+    Args:
+        network: is changed in place.
+        arguments: a named tuple.
+    """
+    for name, value in arguments._asdict().items():
+        if not hasattr(network, name):
+            setattr(network, name, value)

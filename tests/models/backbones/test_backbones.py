@@ -1,0 +1,82 @@
+"""What holds for all backbones: what code written for OpenMMLab relies on, and what training leaves alone."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kinema.models import backbones
+from kinema.models.backbones import C2D, MobileNetV2, MobileNetV2TSM, ResNet, ResNetTIN, ResNetTSM, TANet
+from kinema.registry import MODELS
+
+SMALL_FRAMES = {"depth": 18, "num_stages": 1, "out_indices": (0,)}
+
+
+@pytest.mark.parametrize(
+    ("network", "base"),
+    [
+        (C2D, ResNet),
+        (ResNetTSM, ResNet),
+        (ResNetTIN, ResNet),
+        (ResNetTIN, ResNetTSM),
+        (TANet, ResNet),
+        (MobileNetV2TSM, MobileNetV2),
+    ],
+)
+def test_networks_are_instances_of_those_that_openmmlab_derives_them_from(network: type, base: type) -> None:
+    assert issubclass(network, base)
+    assert not issubclass(base, network)
+
+
+def test_an_instance_counts_as_one_of_the_original_base() -> None:
+    assert isinstance(ResNetTIN(**SMALL_FRAMES), ResNet)
+    assert not isinstance(ResNet(**SMALL_FRAMES), ResNetTSM)
+
+
+class Doubled(ResNet):
+    """Written as for OpenMMLab: passes keywords on, sets attributes afterwards, overrides `forward` and `train`."""
+
+    def __init__(self, factor: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.conv1(x))
+        for name in self.res_layers:
+            x = getattr(self, name)(x)
+        return self.factor * x
+
+    def train(self, mode: bool = True) -> "Doubled":
+        super().train(mode)
+        self.calls = getattr(self, "calls", 0) + self.factor
+        return self
+
+
+def test_a_subclass_may_override_what_it_likes() -> None:
+    model = Doubled(3, **SMALL_FRAMES, frozen_stages=0)
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 32, 32)
+    plain = ResNet(**SMALL_FRAMES)
+    plain.load_state_dict(model.state_dict())
+    assert torch.allclose(model.eval()(x), 3 * plain.eval()(x), atol=1e-4)
+    assert model.calls == 3
+    assert not model.conv1.conv.weight.requires_grad
+
+
+@pytest.mark.parametrize("name", ["ResNet", "ResNetTSM", "MobileNetV2"])
+def test_norm_eval_holds_from_the_start(name: str) -> None:
+    settings = {} if name == "MobileNetV2" else SMALL_FRAMES
+    model = MODELS.build({"type": name, "norm_eval": True, **settings})
+    assert model.training
+    assert not any(part.training for part in model.modules() if isinstance(part, nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("name", ["ResNet", "ResNetTSM", "ResNetTIN"])
+def test_networks_are_copied_and_pickled(name: str) -> None:
+    model = getattr(backbones, name)(**SMALL_FRAMES)
+    for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert list(same.state_dict()) == list(model.state_dict())
+        assert same.out_channels == 64
