@@ -42,6 +42,7 @@ def test_python_runs_the_package_itself():
 def test_only_one_file_prints():
     """Others print through `cli/output.py`, where names are made printable."""
     folder = Path(kinema.cli.__file__).parent
+    assert "print(" in (folder / "output.py").read_text(encoding="utf-8")
     for file in sorted(folder.rglob("*.py")):
         if file.name == "output.py":
             continue

@@ -31,7 +31,7 @@ def test_samples_are_fresh_dicts_with_their_index(serialize_data) -> None:
     assert dataset[3]["value"] == 3
     assert dataset.get_data_info(-1) == {"value": 9, "label": 1, "sample_idx": 9}
     assert dataset.get_cat_ids(4) == [0]
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="10"):
         dataset.get_data_info(10)
 
 

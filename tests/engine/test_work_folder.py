@@ -56,8 +56,8 @@ def test_a_second_run_is_refused_and_names_the_process_of_the_first(tmp_path, ot
 def test_a_killed_run_lets_go_also_while_its_children_live(tmp_path, other_run):
     other_run.kill()
     other_run.wait()
-    with hold(tmp_path):
-        pass
+    with hold(tmp_path) as folder:
+        assert folder.path == tmp_path
 
 
 def test_a_hold_inside_a_hold_is_the_same_and_another_thread_is_refused(tmp_path):

@@ -64,7 +64,10 @@ def test_every_model_of_the_zoo_has_the_named_views(name, make_video):
         pytest.skip("takes no frames of a video")
     joined = None if card.input.format_shape == "NCTHW" else card.input.num_frames
     for views in ("1x1", "5x3", "10x3"):
-        Compose(with_views(video_pipeline(card), parse_views(views), joined_frames=joined))
+        pipeline = with_views(video_pipeline(card), parse_views(views), joined_frames=joined)
+        assert len(Compose(pipeline).transforms) == len(pipeline)
+        crops = [step["type"] for step in pipeline if "Crop" in step["type"]]
+        assert crops == ["CenterCrop" if views.endswith("x1") else "ThreeCrop"]
 
 
 def test_segments_have_protocols_of_their_own():

@@ -80,10 +80,7 @@ def test_every_model_keeps_the_contract(name: str) -> None:
         assert torch.equal(first, Scores(other)(inputs))
         # It says how many channels it gives,
         features = as_tuple(model.backbone(inputs.flatten(0, 1)))
-        assert tuple(one.shape[1] for one in features) in (
-            as_tuple(model.backbone.out_channels),
-            as_tuple(model.cls_head.in_channels),
-        )
+        assert tuple(feature.shape[1] for feature in features) == as_tuple(model.backbone.out_channels)
         # takes inputs of other sizes,
         if name not in FIXED_SIZE:
             assert scores(torch.nn.functional.pad(inputs, (0, 16, 0, 32))).shape == (1, 5)
@@ -95,9 +92,13 @@ def test_every_model_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_card_is_json_and_says_what_its_model_is(name: str) -> None:
     card = zoo.card(name)
-    found = json.loads(json.dumps(card.as_dict()))
-    assert found["input"]["clip_len"] == card.input.clip_len
-    assert found["description"].endswith(".")
+    read = json.loads(json.dumps(card.as_dict()))
+    assert read["name"] == name
+    assert re.fullmatch(r"[A-Z0-9].*\.", read["description"])
+    assert read["num_classes"] == zoo.model_config(name)["cls_head"]["num_classes"]
+    normalize = zoo.model_config(name)["data_preprocessor"]
+    assert (read["input"]["mean"], read["input"]["std"]) == (list(normalize["mean"]), list(normalize["std"]))
+    assert normalize["format_shape"] == read["input"]["format_shape"]
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.names() if zoo.card(name).result])
@@ -112,6 +113,20 @@ def test_published_weights_are_those_of_the_result(name: str) -> None:
         assert name == "tsm_mobilenetv2"
         return
     assert re.fullmatch(r"https://download\.openmmlab\.com/mmaction/\S+_20\d{6}-[0-9a-f]{8}\.pth", card.weights.url)
+    file = card.weights.url.rpartition("/")[2]
+    assert name.partition("_")[0] in file
+    assert all(depth in file for depth in re.findall(r"r\d+", name))
+    slug = {"Kinetics-400": "kinetics400", "UCF101": "ucf101"}.get(
+        card.result.dataset, f"sthv{card.result.dataset[-1]}"
+    )
+    assert re.search(rf"[-_]{slug}[-_]rgb_", file)
+    # The name says how clips were sampled: frames, their distance (SlowFast: of its slow pathway), clips in training.
+    frames, interval, clips = map(int, re.search(r"[-_](\d+)x(\d+)x(\d+)[-_]", file).groups())
+    assert frames * interval == card.input.clip_len * card.input.frame_interval
+    if card.input.format_shape == "NCHW":
+        assert clips == card.input.num_clips
+    if name != "ipcsn_r152":  # the file of an older release
+        assert f"/{card.result.config}" in card.weights.url
     assert card.weights.licence == "Apache-2.0"
     assert f"Trained on {card.result.dataset}" in card.weights.origin
     assert card.weights.origin.endswith("the data's own terms apply.")

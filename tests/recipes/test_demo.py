@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -26,9 +28,12 @@ def test_the_demo_does_the_whole_job_on_a_small_set(tmp_path, monkeypatch):
     make = demo_module.make_motion_dataset
     monkeypatch.setattr(demo_module, "make_motion_dataset", small)
     result = demo(tmp_path, seed=3)
-    assert 0 <= result.top1 <= 1
+    best = json.loads((tmp_path / "summary.json").read_text())["best"]
+    assert result.top1 == pytest.approx(best["value"])
     assert result.chance == 1 / 8
     assert len(result.predictions) == 8
     page = result.report.read_text()
+    assert f"{result.top1:.1%}" in page
+    assert f"{result.top1_static:.1%}" in page
     assert page.count("data:video/mp4;base64,") == 8
     assert page.count("<svg") == 2

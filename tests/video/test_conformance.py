@@ -58,9 +58,10 @@ def test_frames_by_number_equal_a_full_decode(name: str) -> None:
 
 @pytest.mark.slow
 def test_frames_of_labelled_clips_equal_a_full_decode(shared_clips: Path) -> None:
-    for path in sorted((shared_clips / "labelled").rglob("*")):
-        if path.suffix in SUFFIXES:
-            check_clip(path)
+    paths = [path for path in sorted((shared_clips / "labelled").rglob("*")) if path.suffix in SUFFIXES]
+    assert paths
+    for path in paths:
+        check_clip(path)
 
 
 def test_known_hard_files_have_the_length_of_a_full_decode(shared_clips: Path) -> None:

@@ -1,6 +1,7 @@
 """Frame i is the i-th one that a decode of the whole outputs, also where the container says otherwise, or frames are fields."""
 
 import random
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -164,15 +165,16 @@ def test_fields_without_the_other_one_of_their_frame(drop: tuple[int, ...], tmp_
         assert np.array_equal(reader[number], expected[number])
 
 
-@pytest.mark.parametrize("drop", [14, 20])
-def test_a_second_field_without_the_first_one_is_lost(drop: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("drop", "message"), [(14, "frame 7 cannot be decoded: .* 18 are good"), (20, "frame 10 cannot")]
+)
+def test_a_second_field_without_the_first_one_is_lost(drop: int, message: str, tmp_path: Path) -> None:
     """It refers to the field that is missing, and takes those that follow along."""
     path = tmp_path / "second.mkv"
     write_fields(path, reorders=False, drop=(drop,))
     expected = plain_decode(path)
     reader = VideoReader(path, errors="keep-good")
-    lost = reader.find_damage()
-    assert lost is None or "cannot be decoded" in str(lost)
+    assert re.search(message, str(reader.find_damage()))
     frames = [one for one in reader if any(np.array_equal(one, other) for other in expected)]
     assert len(frames) == len(reader)
 

@@ -51,7 +51,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_an_error_of_the_users_file_object_becomes_a_video_error(name: str, content: bytes) -> None:
-    assert QUESTIONS[name](VideoReader(Failing(content))) is not NotImplemented
+    QUESTIONS[name](VideoReader(Failing(content)))  # answered as long as the file can be read
     file = Failing(content)
     reader = VideoReader(file)
     file.is_broken = True

@@ -391,7 +391,7 @@ def test_garbage_of_a_server_is_not_shown(capfd: pytest.CaptureFixture) -> None:
     def answer(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.1 404 \x1b[31mGone\x07\r\nX: \x1b[2J\r\n\r\n\x1b]0;title\x07" * 3)
 
-    with Server(answer).run() as host, pytest.raises(VideoError) as caught:
+    with Server(answer).run() as host, pytest.raises(VideoError, match=rf"^http://{host}/a\.mp4: ") as caught:
         VideoReader(f"http://{host}/a.mp4", limits=SHORT)
     assert str(caught.value).isprintable()
     assert capfd.readouterr() == ("", "")

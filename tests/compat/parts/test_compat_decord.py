@@ -101,7 +101,7 @@ def test_key_frames_and_times_of_frames_are_told(make_video: Callable[..., Path]
     np.testing.assert_allclose(reader.get_frame_timestamp(3), [0.3, 0.4], atol=1e-6)
     np.testing.assert_array_equal(reader.get_frame_timestamp(slice(2, 4)), times[2:4])
     np.testing.assert_array_equal(reader.get_frame_timestamp([-1, 0]), times[[-1, 0]])
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="12"):
         reader.get_frame_timestamp(12)
 
 

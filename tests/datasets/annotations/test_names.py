@@ -97,11 +97,11 @@ def test_clips_are_counted_from_the_end_as_well(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x.mp4 0\ny.mp4 1\n")
     clips = read_list(tmp_path / "a.txt")
     assert (clips[-1], clips[-2]) == (clips[1], clips[0])
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="out of bounds"):
         clips[2]
     several = LabelColumn.from_lists([(1, 2), (), (3,)])
     assert [several.of(place) for place in (-1, -2, -3)] == [(3,), (), (1, 2)]
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="out of range"):
         several.of(-4)
 
 

@@ -158,7 +158,8 @@ def test_units_and_clocks_become_seconds(tmp_path):
         )
     )
     assert (frames.clip_unit, clips_of(frames)) == ("frames", [("a.mp4", "x", 10, 20)])
-    assert read_heading("Begin Time - ss.msec") == read_heading("Begin Time - ss.msec")
+    heading = read_heading("Begin Time - ss.msec")
+    assert (heading.name, heading.seconds) == ("begin_time", 1.0)
     assert (read_heading(" Start [MS] ").name, read_heading("Start (x)").seconds) == ("start", None)
     assert seconds_of_clock("1:02:03.5") == 3723.5
     assert seconds_of_clock("1.5") is None

@@ -206,15 +206,21 @@ def test_an_index_that_was_cut_off_anywhere_is_named(shards):
 
 def test_an_index_with_any_byte_changed_is_read_or_named(shards):
     whole = (shards / INDEX_FILE).read_bytes()
-    for place in range(0, len(whole), 97):
+    expected = [info["filename"] for info in map(ShardDataset(shards).get_data_info, range(7))]
+    messages = []
+    places = range(0, len(whole), 97)
+    for place in places:
         changed = bytearray(whole)
         changed[place] ^= 0xFF
         (shards / INDEX_FILE).write_bytes(changed)
         try:
-            ShardDataset(shards)
+            dataset = ShardDataset(shards)
         except AnnotationError as error:
-            message = str(error)
-            assert "kinema-index.npz" in message
+            messages.append(str(error))
+        else:
+            assert [dataset.get_data_info(number)["filename"] for number in range(len(dataset))] == expected
+    assert len(messages) > len(places) / 2
+    assert all("kinema-index.npz" in message for message in messages)
 
 
 @pytest.mark.parametrize(
