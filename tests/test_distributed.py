@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from kinema import distributed
+from kinema.distributed import choose_device
+from kinema.errors import ConfigError
 
 SCRIPT = Path(__file__).parent / "torchrun_services.py"
 
@@ -63,3 +66,12 @@ def test_two_processes_see_each_other(tmp_path: Path) -> None:
             "from_1": "said by 1",
             "main_only": 0 if rank == 0 else None,
         }
+
+
+def test_a_device_without_a_number_is_the_one_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "63")
+    assert choose_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("auto", "cuda"):
+        with pytest.raises(ConfigError, match="the device 'cuda:63' cannot be used here: "):
+            choose_device(name)

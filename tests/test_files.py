@@ -10,6 +10,7 @@ from kinema.files import (
     partial_path,
     read_bytes,
     read_text,
+    rename_complete,
     sync_file,
     sync_folder,
     write_text,
@@ -71,6 +72,17 @@ def test_partial_names_differ_and_are_hidden(tmp_path: Path) -> None:
     names = {partial_path(tmp_path / "a.bin").name for _ in range(100)}
     assert len(names) == 100
     assert all(name.startswith(".a.bin.") and name.endswith(".part") for name in names)
+    name = partial_path(tmp_path / "a.mp4", keep_suffix=True).name  # FFmpeg chooses the container by it
+    assert name.startswith(".part-")
+    assert name.endswith("-a.mp4")
+
+
+def test_a_complete_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    (tmp_path / ".part").write_bytes(b"new")
+    rename_complete(tmp_path / ".part", tmp_path / "a.mp4")
+    assert names_in(tmp_path) == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"new"
 
 
 def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path) -> None:

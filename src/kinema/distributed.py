@@ -10,6 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 
+from kinema.errors import ConfigError
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -81,6 +83,22 @@ def init_from_environment(backend: str | None = None) -> bool:
     if backend == "gloo":
         atexit.register(_leave)
     return True
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of a name; "auto" is CUDA where there is any, and CUDA without a number is the one of this process (`LOCAL_RANK`).
+
+    Raises:
+        ConfigError: it cannot be used here.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and torch.cuda.is_available():
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0))}"
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
 def _leave() -> None:

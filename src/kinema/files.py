@@ -94,9 +94,22 @@ def write_text(path: str | Path, text: str, **options: Any) -> None:
         file.write(text)
 
 
-def partial_path(path: Path) -> Path:
-    """A new name beside `path` for what is not yet complete: `.NAME.<random>.part`."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def partial_path(path: Path, *, keep_suffix: bool = False) -> Path:
+    """A new name beside `path` for what is not yet complete: `.NAME.<random>.part`.
+
+    Args:
+        path: of the complete file.
+        keep_suffix: end in the suffix of `path`, as libraries need it that choose a format by it: `.part-<random>-NAME`.
+    """
+    random = secrets.token_hex(4)
+    return path.with_name(f".part-{random}-{path.name}" if keep_suffix else f".{path.name}.{random}.part")
+
+
+def rename_complete(partial: Path, target: Path) -> None:
+    """Give a complete file that another library wrote its name; its bytes are on the disk before the name is."""
+    sync_file(partial)
+    partial.replace(target)
+    sync_folder(target.parent)
 
 
 def sync_file(path: str | Path) -> None:

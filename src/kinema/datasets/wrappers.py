@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from kinema.errors import ConfigError
 from kinema.registry import DATASETS
+from kinema.transforms import Compose
 
 
 class _View(Dataset):
@@ -209,3 +210,28 @@ class ConcatDataset(Dataset):
     def __len__(self) -> int:
         self.full_init()
         return int(self._starts[-1])
+
+
+# ---- what datasets are made of
+
+
+def innermost_datasets(dataset: Any) -> Iterator[Any]:
+    """The datasets with a pipeline that a dataset is made of; itself where it has one."""
+    if isinstance(getattr(dataset, "pipeline", None), Compose):
+        yield dataset
+        return
+    for part in (getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or ())):
+        if part is not None:
+            yield from innermost_datasets(part)
+
+
+def with_innermost(dataset: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy of a dataset in which `change` has replaced every `innermost_datasets`; the original stays as it is."""
+    if isinstance(getattr(dataset, "pipeline", None), Compose):
+        return change(dataset)
+    copied = copy.copy(dataset)
+    if isinstance(inner := getattr(dataset, "dataset", None), Dataset):
+        copied.dataset = with_innermost(inner, change)
+    elif isinstance(parts := getattr(dataset, "datasets", None), list):
+        copied.datasets = [with_innermost(part, change) for part in parts]
+    return copied

@@ -2,20 +2,19 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from kinema.datasets import ReproducibleLoader
 from kinema.datasets.broken import BrokenSample, num_allowed
-from kinema.distributed import gather_objects, is_main_process
+from kinema.distributed import is_main_process
 from kinema.engine.records import Averages, Stopwatch, format_figures, without_repetition
 from kinema.engine.schedules import Position
 from kinema.errors import KinemaError, VideoError
-from kinema.evaluation import Evaluator
+from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.registry import LOOPS
 
 if TYPE_CHECKING:
@@ -179,48 +178,46 @@ class _EvaluationLoop:
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
 
-    @torch.no_grad()
     def run(self) -> dict[str, Any]:
         """The metrics over the whole loader."""
-        runner = self.runner
-        runner.call_hook(f"before_{self.mode}")
-        runner.call_hook(f"before_{self.mode}_epoch")
+        runner, mode = self.runner, self.mode
+        runner.call_hook(f"before_{mode}")
+        runner.call_hook(f"before_{mode}_epoch")
         model = runner.model
         model.eval()
-        if hasattr(self.dataloader, "set_epoch"):
-            self.dataloader.set_epoch(0)  # the same samples at every evaluation
-        for batch_idx, data_batch in enumerate(self.dataloader):
-            runner.call_hook(f"before_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch)
-            step = model.val_step if self.mode == "val" else model.test_step
-            outputs = step(data_batch)
-            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-            runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
-            runner.interrupt.check()
-        metrics = self._metrics()
-        runner.call_hook(f"after_{self.mode}_epoch", metrics=metrics)
-        runner.call_hook(f"after_{self.mode}")
+        metrics, self.broken = evaluate_loader(
+            model.val_step if mode == "val" else model.test_step,
+            self.dataloader,
+            self.evaluator,
+            before_step=self._before_step,
+            after_step=self._after_step,
+            check_broken=self._check_broken,
+        )
+        if self.broken:
+            metrics["broken_samples"] = len(self.broken)
+        runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
+        runner.call_hook(f"after_{mode}")
         return metrics
 
-    def _metrics(self) -> dict[str, Any]:
-        loader, count = self.dataloader, len(self.dataloader.dataset)  # type: ignore[arg-type]
-        if not isinstance(loader, ReproducibleLoader) or loader.when_broken != "leave out":
-            return dict(self.evaluator.evaluate(count))
-        found = {record.index: record for records in gather_objects(loader.broken) for record in records}
-        self.broken = [found[index] for index in sorted(found)]
-        if self.broken:
-            self._tell_broken(count, loader.max_broken_share)
-        metrics = dict(self.evaluator.evaluate(count, [record.place for record in loader.broken]))
-        return metrics | {"broken_samples": len(self.broken)} if self.broken else metrics
+    def _before_step(self, batch_idx: int, data_batch: Any) -> None:
+        self.runner.call_hook(f"before_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch)
 
-    def _tell_broken(self, count: int, max_share: float) -> None:
-        told, first = f"{len(self.broken)} of {count} samples are broken", self.broken[0].error
-        if len(self.broken) == count:
+    def _after_step(self, batch_idx: int, data_batch: Any, outputs: Any) -> None:
+        self.runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        self.runner.interrupt.check()
+
+    def _check_broken(self, broken: Sequence[BrokenSample]) -> None:
+        if not broken:
+            return
+        count, max_share = len(self.dataloader.dataset), self.dataloader.max_broken_share  # type: ignore[arg-type,attr-defined]
+        report, first = f"{len(broken)} of {count} samples are broken", broken[0].error
+        if len(broken) == count:
             raise VideoError(f"{self.mode}: all {count} samples are broken; the first: {first}")
-        if len(self.broken) > num_allowed(count, max_share):
+        if len(broken) > num_allowed(count, max_share):
             limit = f"more than the share of {max_share:g} that {self.mode}_dataloader.max_broken_share allows"
-            raise VideoError(f"{self.mode}: {told}, {limit}; the first: {first}")
+            raise VideoError(f"{self.mode}: {report}, {limit}; the first: {first}")
         if is_main_process():
-            logger.warning("%s: %s and not in the numbers; the first: %s", self.mode, told, first)
+            logger.warning("%s: %s and not in the numbers; the first: %s", self.mode, report, first)
 
 
 @LOOPS.register_module()

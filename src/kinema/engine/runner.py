@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
@@ -25,7 +24,7 @@ from kinema.checkpoints.store import CheckpointStore, read_training_state
 from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
-from kinema.distributed import get_world_size, init_from_environment, is_main_process
+from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
 from kinema.engine.arguments import check_types, naming
 from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
 from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
@@ -132,7 +131,7 @@ class Runner:
             init_from_environment()
         if default_scope is not None:
             init_default_scope(default_scope)
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         check_types(seed_everything, randomness, "randomness")
         self._seed_is_given = (randomness or {}).get("seed") is not None
         self.seed = self._seed(randomness or {})
@@ -558,17 +557,6 @@ def _names_evaluator(config: Any) -> bool:
     if isinstance(kind, str):
         return kind in EVALUATOR
     return isinstance(kind, type) and issubclass(kind, Evaluator)
-
-
-def _choose_device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and torch.cuda.is_available():
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0))}"
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
 def _require_groups(configs: Mapping[str, tuple[Any, Any, Any]]) -> None:

@@ -20,6 +20,7 @@ from kinema.evaluation.intervals import (
     bootstrap_interval,
     wilson_interval,
 )
+from kinema.evaluation.loop import evaluate_loader
 from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "bootstrap_interval",
     "class_results",
     "confusion_matrix",
+    "evaluate_loader",
     "get_weighted_score",
     "in_top_k",
     "mean_average_precision",

@@ -21,7 +21,8 @@ from kinema.checkpoints.store import CheckpointStore
 from kinema.checkpoints.unpickling import first_line
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
-from kinema.errors import CheckpointError, ConfigError, KinemaError, MissingDependencyError, VideoError
+from kinema.distributed import choose_device
+from kinema.errors import CheckpointError, KinemaError, MissingDependencyError, VideoError
 from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
@@ -362,7 +363,7 @@ def load(
         CheckpointError: there is no checkpoint, or it does not tell what is needed.
         ConfigError: there is no such device, or the config is wrong.
     """
-    chosen = _choose_device(device)
+    chosen = choose_device(device)
     file = Path(path).expanduser()
     if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
         return _load_foreign(os.fspath(path), config, chosen)
@@ -423,12 +424,3 @@ def _recognizer(
         if not is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
             raise
         raise CheckpointError(f"{name}: its pipeline cannot be built: {first_line(error)}") from error
-
-
-def _choose_device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error

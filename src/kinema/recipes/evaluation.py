@@ -12,7 +12,7 @@ from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.annotations import Split, find_splits, has_splits, read_split, source_video_of
 from kinema.datasets.broken import BrokenSample
 from kinema.errors import AnnotationError, VideoError
-from kinema.evaluation import Evaluator, confusion_matrix, in_top_k
+from kinema.evaluation import Evaluator, confusion_matrix, evaluate_loader, in_top_k
 from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
 from kinema.inference import VideoRecognizer, check_scores
 from kinema.inference.views import parse_views
@@ -162,18 +162,28 @@ def evaluate(
     evaluator = Evaluator(list(metrics))
     evaluator.dataset_meta = dataset.metainfo
     seen: list[tuple[Any, Any]] = []
-    with torch.no_grad(), recognizer.views_in_pieces(views):
-        for batch in track_iter_progress(loader):
-            samples = recognizer.model.test_step(batch)
-            seen += [_label_and_scores(one, recognizer.name) for one in samples]
-            evaluator.process(samples, batch)
-    failed = tuple(loader.broken)
-    if len(failed) == len(dataset):
-        raise VideoError(f"{split.path}: none of the {len(dataset)} clips can be read; the first: {failed[0].error}")
-    numbers = evaluator.evaluate(len(dataset), [record.place for record in failed])
-    clips = _joined_scores(seen, len(dataset), {record.place for record in failed})
+
+    def keep_scores(number: int, batch: Any, samples: Sequence[Any]) -> None:
+        seen.extend(_label_and_scores(sample, recognizer.name) for sample in samples)
+
+    def require_some(broken: Sequence[BrokenSample]) -> None:
+        if len(broken) == len(dataset):
+            raise VideoError(
+                f"{split.path}: none of the {len(dataset)} clips can be read; the first: {broken[0].error}"
+            )
+
+    with recognizer.views_in_pieces(views):
+        numbers, broken = evaluate_loader(
+            recognizer.model.test_step,
+            loader,
+            evaluator,
+            after_step=keep_scores,
+            check_broken=require_some,
+            shown=track_iter_progress,
+        )
+    clips = _joined_scores(seen, len(dataset), {record.index for record in broken})
     intervals = {} if clips is None else _intervals(clips, split)
-    return Evaluation(numbers, len(dataset) - len(failed), failed, clips, intervals)
+    return Evaluation(numbers, len(dataset) - len(broken), tuple(broken), clips, intervals)
 
 
 def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:

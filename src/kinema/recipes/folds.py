@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
@@ -16,7 +15,7 @@ from kinema.distributed import is_main_process
 from kinema.engine import Runner
 from kinema.engine.settings_file import read_settings
 from kinema.engine.work_folder import hold
-from kinema.evaluation import AccuracyInterval, ClipOutcomes, Evaluator, accuracy_interval
+from kinema.evaluation import AccuracyInterval, ClipOutcomes, Evaluator, accuracy_interval, evaluate_loader
 from kinema.files import write_text
 from kinema.inference import load
 from kinema.recipes.classification import classification
@@ -115,11 +114,7 @@ def _outcomes(folder: Path, choice: str, workers: int | None) -> tuple[list[bool
     assert isinstance(loader, ReproducibleLoader)
     loader = loader.for_evaluation(allow_broken=True)
     evaluator = Evaluator(ClipOutcomes())
-    with torch.no_grad():
-        for batch in loader:
-            evaluator.process(recognizer.model.test_step(batch), batch)
-    dataset: Any = loader.dataset
-    metrics = evaluator.evaluate(len(dataset), [record.place for record in loader.broken])
+    metrics, _ = evaluate_loader(recognizer.model.test_step, loader, evaluator)
     return metrics["hits"], metrics["sources"]
 
 

@@ -1,6 +1,5 @@
 """Re-encode a video so that frames at random places are cheap to read, as training does."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
+from kinema.files import partial_path, rename_complete
 from kinema.video.probe import SAME_TIME_SECONDS, VideoFacts, is_variable_rate, probe_video
 from kinema.video.reader import VideoReader
 from kinema.video.source import open_video, packets_of, reason_of
@@ -93,24 +93,19 @@ def transcode(source: Path, target: Path, settings: TranscodeSettings) -> Transc
         VideoError: the source cannot be read to its end (see `keep_good`), or the target cannot be written. Names the file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(target)
+    partial = partial_path(target, keep_suffix=True)
     try:
         facts = probe_video(source, decode=False)
         if is_cheap(facts, settings) and _copied(source, partial):
             result = Transcoded(facts.num_frames, is_copy=True)
         else:
             result = _encoded(source, partial, facts, settings)
-        partial.replace(target)
+        rename_complete(partial, target)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{target}: cannot be written ({reason_of(error)})") from error
     finally:
         partial.unlink(missing_ok=True)
     return result
-
-
-def partial_path(target: Path) -> Path:
-    """Where this process writes what will be `target`."""
-    return target.with_name(f".part-{os.getpid()}-{target.name}")
 
 
 def is_cheap(facts: VideoFacts, settings: TranscodeSettings) -> bool:

@@ -16,6 +16,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
+from kinema.files import partial_path, rename_complete
 from kinema.video.palette import PaletteGraph
 from kinema.video.source import reason_of
 
@@ -109,7 +110,7 @@ class VideoWriter:
         if not _RATE_OPTIONS & set(options or {}):
             self._options |= rate_options(self._codec, quality)
         # Hidden, beside its place, and with its suffix, by which FFmpeg chooses the container.
-        self._partial = self.path.with_name(f".part-{os.getpid()}-{self.path.name}")
+        self._partial = partial_path(self.path, keep_suffix=True)
         self._shape: tuple[int, ...] | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -166,7 +167,7 @@ class VideoWriter:
                     self._container.mux(self._stream.encode(frame))
             self._container.mux(self._stream.encode())
             self._container.close()
-            self._partial.replace(self.path)
+            rename_complete(self._partial, self.path)
         except (av.FFmpegError, OSError) as error:
             raise self._refusal(error) from error
         finally:

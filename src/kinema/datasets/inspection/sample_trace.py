@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from kinema.datasets.balanced import labels_of, rarest_classes
 from kinema.datasets.inspection.timing import transform_names
 from kinema.datasets.repeated_augmentation import RepeatAugDataset
+from kinema.datasets.wrappers import innermost_datasets, with_innermost
 from kinema.errors import KinemaError
 from kinema.randomness import sample_randomness
-from kinema.transforms import Compose
 
 
 @dataclass
@@ -62,7 +61,7 @@ def watch_sample(dataset: Any, index: int, *, seed: int = 0, epoch: int = 0, num
     """
     watch = _Watch(num_shown)
     seen = watch.seen
-    watched = _with_watch(dataset, watch)
+    watched = with_innermost(dataset, watch.over)
     try:
         with sample_randomness(seed, epoch, index):
             seen.packed = watched[index]
@@ -77,10 +76,7 @@ def watch_sample(dataset: Any, index: int, *, seed: int = 0, epoch: int = 0, num
 
 def pipeline_of(dataset: Any) -> list[Callable[[Any], Any]]:
     """The transforms of a dataset, or of the first of those that it is made of; empty where it has none."""
-    if isinstance(pipeline := getattr(dataset, "pipeline", None), Compose):
-        return list(pipeline.transforms)
-    inner = [getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or [])]
-    return next((steps for one in inner if one is not None and (steps := pipeline_of(one))), [])
+    return next((steps for part in innermost_datasets(dataset) if (steps := list(part.pipeline.transforms))), [])
 
 
 def choose_samples(dataset: Any, count: int, seed: int = 0) -> list[int]:
@@ -112,6 +108,19 @@ class _Watch:
     def __init__(self, num_shown: int) -> None:
         self.num_shown = num_shown
         self.seen = WatchedSample()
+
+    def over(self, dataset: Any) -> Any:
+        """A copy of a dataset whose transforms are watched."""
+        steps = dataset.pipeline.transforms
+        if isinstance(dataset, RepeatAugDataset) or not steps:
+            return dataset
+        watched = copy.copy(dataset)
+        watched.pipeline = copy.copy(dataset.pipeline)
+        watched.pipeline.transforms = [
+            _WatchedStep(step, name, self, is_first=place == 0)
+            for place, (step, name) in enumerate(zip(steps, transform_names(steps), strict=True))
+        ]
+        return watched
 
     def begin(self) -> None:
         runs = self.seen.runs
@@ -156,23 +165,3 @@ class _WatchedStep:
         sample = self.transform(sample)
         self.watch.look_at(sample)
         return sample
-
-
-def _with_watch(dataset: Any, watch: _Watch) -> Any:
-    """A copy of `dataset`, or of a dataset made of datasets, whose transforms are watched; the original stays as it is."""
-    watched = copy.copy(dataset)
-    pipeline = getattr(dataset, "pipeline", None)
-    if isinstance(dataset, RepeatAugDataset):
-        return dataset
-    if isinstance(pipeline, Compose) and pipeline.transforms:
-        names = transform_names(pipeline.transforms)
-        watched.pipeline = copy.copy(pipeline)
-        watched.pipeline.transforms = [
-            _WatchedStep(step, name, watch, is_first=place == 0)
-            for place, (step, name) in enumerate(zip(pipeline.transforms, names, strict=True))
-        ]
-    elif isinstance(inner := getattr(dataset, "dataset", None), Dataset):
-        watched.dataset = _with_watch(inner, watch)
-    elif isinstance(parts := getattr(dataset, "datasets", None), list):
-        watched.datasets = [_with_watch(part, watch) for part in parts]
-    return watched

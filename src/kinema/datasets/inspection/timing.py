@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
+from kinema.datasets.wrappers import with_innermost
 from kinema.errors import VideoError
 from kinema.transforms import Compose
 from kinema.video import VideoReader
@@ -72,7 +73,12 @@ class MeasuredDataset(Dataset):
 
     def __init__(self, dataset: Any) -> None:
         self.record = Record("")  # of the sample that is being made
-        self.dataset = _with_clocks(dataset, self)
+        self.dataset = with_innermost(dataset, self._with_clocks)
+
+    def _with_clocks(self, dataset: Any) -> Any:
+        clocked = copy.copy(dataset)
+        clocked.pipeline = _ClockedCompose(dataset.pipeline, self)
+        return clocked
 
     def __getitem__(self, index: int) -> tuple[Any, Record]:
         record = self.record = Record(f"sample {index}", perf_counter())
@@ -90,24 +96,6 @@ class MeasuredDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
-
-
-def _with_clocks(dataset: Any, measured: MeasuredDataset) -> Any:
-    """A copy of `dataset`, or of a dataset made of datasets, that clocks its transforms; the original stays as it is."""
-    pipeline = getattr(dataset, "pipeline", None)
-    if isinstance(pipeline, Compose):
-        clocked = copy.copy(dataset)
-        clocked.pipeline = _ClockedCompose(pipeline, measured)
-        return clocked
-    if isinstance(inner := getattr(dataset, "dataset", None), Dataset):
-        clocked = copy.copy(dataset)
-        clocked.dataset = _with_clocks(inner, measured)
-        return clocked
-    if isinstance(parts := getattr(dataset, "datasets", None), list):
-        clocked = copy.copy(dataset)
-        clocked.datasets = [_with_clocks(part, measured) for part in parts]
-        return clocked
-    return dataset
 
 
 class _ClockedCompose(Compose):

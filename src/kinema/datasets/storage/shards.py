@@ -17,7 +17,7 @@ from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
 from kinema.datasets.storage.shard_index import PART_KEYS, build_index, load_index
 from kinema.errors import AnnotationError
-from kinema.files import open_regular
+from kinema.files import open_regular, rename_complete
 from kinema.progress import track_iter_progress
 from kinema.registry import DATASETS
 from kinema.video.slices import FileSlice
@@ -144,7 +144,7 @@ class _ShardWriter:
             return
         self._tar.close()
         path = self.folder / f"shard-{self.num_shards:06d}.tar"
-        self._unfinished.replace(path)
+        rename_complete(self._unfinished, path)
         self.num_bytes += path.stat().st_size
         self.num_shards += 1
         self._tar = None
