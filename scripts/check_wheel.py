@@ -25,6 +25,10 @@ import mmaction.datasets.transforms, mmcv, mmengine.runner, decord
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 for known in KNOWN_SETS:
     assert len(class_names_of_set(known.title)) in (known.num_classes, 0 if known.file is None else -1), known.title
+from pathlib import Path
+from kinema.report import write_contact_sheet
+page = write_contact_sheet(Path("page.html"), title="A page", note="", steps=[], clips=[])
+assert "<h1>A page</h1>" in page.read_text()  # its template is in the wheel
 print(f"{len(names)} modules of kinema {kinema.__version__} import from the wheel")
 """
 

@@ -49,7 +49,7 @@ def config(tmp_path, clips):
 
 def pictures(page):
     """(H, W, 3) of every strip."""
-    found = re.findall(r"<img src='data:image/jpeg;base64,([^']+)'", page)
+    found = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', page)
     return [cv2.imdecode(np.frombuffer(base64.b64decode(one), np.uint8), cv2.IMREAD_COLOR) for one in found]
 
 
@@ -59,10 +59,10 @@ def test_a_folder_of_clips_becomes_one_page(clips, tmp_path):
     assert text.startswith(f"{out}: 4 of 10 train clips (0.")
     page = out.read_text()
     assert page.count("<article>") == 4
-    assert page.count("<span class='class'>walk &amp; turn</span>") == 2
+    assert page.count('<span class="class">walk &amp; turn</span>') == 2
     assert "40 frames, 64x48 pixels, label 1" in page
     assert "input 1x3x8x56x56 uint8" in page
-    assert not re.search(r"(src|href)='(?!data:)", page)
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert len(pictures(page)) == 4 * 2
 
 

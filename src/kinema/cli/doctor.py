@@ -12,7 +12,7 @@ from kinema.cores import available_cores
 
 _REQUIRED = (
     *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
-    "matplotlib",
+    *("matplotlib", "jinja2"),
 )
 _OPTIONAL = {"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"}  # package: extra
 

@@ -1,42 +1,43 @@
-"""The frame of every page: one HTML file that needs nothing else, for light and dark screens."""
+"""Pages: HTML files that need nothing else, made of the templates in `templates/`."""
 
-import html
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kinema import __version__
 from kinema.files import write_text
 from kinema.printable import printable
 
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } .note { opacity: .7; margin-top: .2rem; }
-"""
+
+def _shown(value: Any) -> Any:
+    """What a template shows of a value: of plain text, control characters and marks that turn text as escapes."""
+    return printable(value, keep="\n\t") if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def write_document(path: Path, *, title: str, style: str, body: str) -> Path:
+# Every value is text, and escaped; what a template marks as `safe` is HTML of our own.
+_templates = Environment(
+    loader=PackageLoader("kinema.report"),
+    autoescape=True,
+    finalize=_shown,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write_page(path: Path, template: str, **values: Any) -> Path:
     """Write a page.
 
     Args:
         path: of the HTML file; its folder is made.
-        title: plain text.
-        style: CSS beyond that of all pages.
-        body: HTML.
+        template: name of a file in `templates/`.
+        values: what the template names. Text, however hostile, is shown as it is.
 
     Returns:
         `path`.
     """
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escaped(title)}</title><style>{_STYLE}{style}</style><body>{body}"
-        f"<p class='note'>Written by Kinema {__version__}.</p></body></html>\n"
-    )
+    page = _templates.get_template(template).render(version=__version__, **values)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     return path
-
-
-def escaped(text: str) -> str:
-    """Plain text as HTML, also between quotes; control characters and marks that turn text are shown as escapes."""
-    return html.escape(printable(text, keep="\n\t"))

@@ -10,23 +10,12 @@ from typing import Any
 import numpy as np
 
 from kinema.report import plots
-from kinema.report.document import escaped as _text
-from kinema.report.document import write_document
+from kinema.report.document import write_page
 from kinema.transforms import rescale_size, resize_frames
 from kinema.video import VideoReader, write_video
 
 _CLIP_FRAMES = 60  # frames of a shown clip, at most
 _CLIP_SIDE = 96  # short side of a shown clip, in pixels
-
-_STYLE = """
-.numbers { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0; }
-.numbers div { border: 1px solid #8884; border-radius: .6rem; padding: .7rem 1.1rem; min-width: 8rem; }
-.numbers b { display: block; font-size: 1.7rem; }
-.plot { background: white; border-radius: .6rem; padding: .6rem; } .plot svg { max-width: 100%; height: auto; }
-.clips { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 10rem; }
-video { width: 10rem; border-radius: .5rem; display: block; } figcaption { font-size: .85rem; margin-top: .3rem; }
-.right { color: #15803d; } .wrong { color: #dc2626; }
-"""
 
 
 @dataclass(frozen=True)
@@ -70,24 +59,16 @@ def write_report(
     Raises:
         VideoError: a clip cannot be read.
     """
-    tiles = "".join(f"<div><b>{_text(value)}</b>{_text(name)}</div>" for name, value in numbers.items())
-    sections = [
-        f"<h1>{_text(title)}</h1><p class='note'>{_text(note)}</p><div class='numbers'>{tiles}</div>",
-        f"<h2>Training</h2><div class='plot'>{plots.curves(history, metric)}</div>",
-        f"<h2>Confusion matrix</h2><div class='plot'>{plots.confusion(confusion, class_names)}</div>",
-        f"<h2>Unseen clips</h2><div class='clips'>{''.join(map(_clip, clips))}</div>",
-    ]
-    return write_document(path, title=title, style=_STYLE, body="".join(sections))
-
-
-def _clip(clip: ShownClip) -> str:
-    is_right = clip.truth == clip.predicted
-    verdict = f"<span class='{'right' if is_right else 'wrong'}'>{_text(clip.predicted)} {clip.score:.2f}</span>"
-    caption = verdict if is_right else f"{verdict}<br>is {_text(clip.truth)}"
-    source = base64.b64encode(_small_video(clip.path)).decode()
-    return (
-        f"<figure><video src='data:video/mp4;base64,{source}' autoplay loop muted playsinline></video>"
-        f"<figcaption>{caption}</figcaption></figure>"
+    return write_page(
+        path,
+        "report.html",
+        title=title,
+        note=note,
+        numbers=numbers,
+        curves=plots.curves(history, metric),
+        confusion=plots.confusion(confusion, class_names),
+        clips=clips,
+        videos=[base64.b64encode(_small_video(clip.path)).decode() for clip in clips],
     )
 
 
