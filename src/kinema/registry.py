@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
+from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import OWN_SCOPES
 from kinema.spelling import nearest
 
@@ -308,7 +309,8 @@ def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = {name: one for name, one in parameters.items() if one.kind in kinds}
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
-    unknown = [] if takes_any else [name for name in arguments if name not in known]
+    accepted = known.keys() | needless_keywords(part).keys()
+    unknown = [] if takes_any else [name for name in arguments if name not in accepted]
     if unknown:
         near = nearest(unknown[0], known, count=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -4,9 +4,11 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of `names` that look like `name`, letter case aside, the nearest first."""
+def nearest(name: str, names: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
+    """Up to `count` of `names` that look like `name`, letter case aside, the nearest first; `cutoff`: least likeness, 0 to 1."""
     by_lower: dict[str, str] = {}
     for candidate in names:
         by_lower.setdefault(candidate.lower(), candidate)
-    return [by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=count)]
+    return [
+        by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=count, cutoff=cutoff)
+    ]

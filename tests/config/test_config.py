@@ -612,11 +612,12 @@ def test_keys_that_a_run_may_have_can_be_added_beside_those_they_resemble() -> N
 def test_the_keys_that_a_run_may_have_are_those_of_the_runner() -> None:
     import inspect
 
-    from kinema.config.overrides import TOP_LEVEL_KEYS
     from kinema.engine import Runner
+    from kinema.openmmlab.configs import TOP_LEVEL_KEYS
+    from kinema.openmmlab.keywords import needless_keywords
 
     parameters = set(inspect.signature(Runner).parameters) - {"cfg"}
-    assert parameters <= set(TOP_LEVEL_KEYS)
+    assert parameters | needless_keywords(Runner).keys() <= set(TOP_LEVEL_KEYS)
     assert len(set(TOP_LEVEL_KEYS)) == len(TOP_LEVEL_KEYS)
 
 

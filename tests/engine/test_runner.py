@@ -316,3 +316,22 @@ def test_a_resumed_run_with_nothing_left_says_so(tmp_path, caplog):
         train(tmp_path, epochs=1, resume=True)
     assert "nothing left to train: max_epochs is 1" in caplog.text
     assert "resume = False" in (tmp_path / "config.py").read_text()
+
+
+def test_a_misspelled_key_of_a_config_is_an_error_and_other_keys_are_listed(tmp_path, caplog) -> None:
+    with pytest.raises(
+        ConfigError, match="the config's key 'param_schedular' is not known: did you mean param_scheduler?"
+    ):
+        Runner.from_cfg(run_config(tmp_path, param_schedular=[]))
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        Runner.from_cfg(run_config(tmp_path, dataset_type="VideoDataset", vis_backends=[], test_pipeline=[]))
+    assert "keys of the config that the run does not read: dataset_type, vis_backends" in caplog.messages
+
+
+def test_what_openmmlabs_runner_takes_and_kinemas_needs_not_is_reported(tmp_path, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("kinema.openmmlab.keywords._logged", set())
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        Runner.from_cfg(run_config(tmp_path, env_cfg={"cudnn_benchmark": True}, visualizer=None))
+    (message,) = [text for text in caplog.messages if text.startswith("Runner: ")]
+    assert message.startswith("Runner: these keywords of OpenMMLab have no effect in Kinema: env_cfg (")
+    assert "visualizer" not in message

@@ -79,10 +79,13 @@ def test_results_are_moved_to_the_cpu_in_any_nesting() -> None:
     assert result["a"][0].tolist() == result["b"][0].item.tolist() == [1]
 
 
-def test_collect_device_is_checked() -> None:
-    assert Collect(collect_device="gpu", collect_dir="x").collect_device == "gpu"
-    with pytest.raises(ValueError, match="collect_device must be 'cpu' or 'gpu', got 'disk'"):
-        Collect(collect_device="disk")
+def test_metrics_accept_where_results_were_collected_by_keyword_and_by_position() -> None:
+    assert (
+        Collect("cpu", "mine").prefix == Collect(collect_device="gpu", prefix="mine", collect_dir="x").prefix == "mine"
+    )
+    metric = AccMetric("top_k_accuracy", "cpu", {"top_k_accuracy": {"topk": 3}}, "mine")
+    assert (metric.metrics, metric.topk, metric.prefix) == (("top_k_accuracy",), (3,), "mine")
+    assert ConfusionMatrix(4, "cpu", "mine").prefix == "mine"
 
 
 def test_a_metric_knows_the_dataset_meta() -> None:

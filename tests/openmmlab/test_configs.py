@@ -1,6 +1,9 @@
 import copy
 
-from kinema.openmmlab.configs import from_0x, is_of_0x, pipeline_of_tests, without_pretrained
+import pytest
+
+from kinema.errors import ConfigError
+from kinema.openmmlab.configs import from_0x, is_of_0x, keys_not_read, pipeline_of_tests, without_pretrained
 
 OLD = {
     "model": {
@@ -74,3 +77,18 @@ def test_image_weights_are_left_out_of_the_backbone_and_its_pathways() -> None:
     }
     assert model == before
     assert without_pretrained({"backbone": None}) == {"backbone": None}
+
+
+def test_keys_that_a_run_does_not_read_are_listed() -> None:
+    known = {"model", "param_scheduler"}
+    config = {"model": 1, "custom_imports": 2, "test_pipeline": 3, "vis_backends": 4, "data_root": 5, "_mine": 6}
+    assert keys_not_read(config, known) == ["vis_backends", "data_root", "_mine"]
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [("param_schedular", "param_scheduler"), ("optim_wraper", "optim_wrapper"), ("load_form", "load_from")],
+)
+def test_a_misspelled_key_is_an_error_that_names_the_right_one(key: str, near: str) -> None:
+    with pytest.raises(ConfigError, match=f"the config's key '{key}' is not known: did you mean {near}?"):
+        keys_not_read({key: 1}, {"param_scheduler", "optim_wrapper", "load_from", "val_cfg"})

@@ -16,6 +16,7 @@ from kinema.cli.config_or_clips import DEFAULT_MODEL, is_config, read_config
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError
+from kinema.openmmlab.keywords import needless_keywords
 
 logger = logging.getLogger("kinema")
 
@@ -259,7 +260,7 @@ def _known(settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     """The values of `--set` by key; one whose first part is a key of nothing is a misspelling."""
     from kinema.engine import Runner
 
-    known = {*config, *inspect.signature(Runner).parameters}
+    known = {*config, *inspect.signature(Runner).parameters, *needless_keywords(Runner)}
     for key in settings:
         first = key.split(".")[0]
         if first not in known:

@@ -6,16 +6,8 @@ from typing import Any
 
 from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, unknown_key, without_delete
 from kinema.errors import ConfigError
+from kinema.openmmlab.configs import TOP_LEVEL_KEYS
 from kinema.spelling import nearest
-
-# Keys that a config of a run may have: one of them is no misspelling of another.
-TOP_LEVEL_KEYS = (
-    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
-    *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
-    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
-    *("visualizer", "default_scope", "randomness", "experiment_name", "device"),
-    *("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline", "vis_backends", "runner_type"),
-)
 
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = {"true": True, "false": False, "none": None}

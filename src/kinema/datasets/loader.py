@@ -22,6 +22,7 @@ from kinema.datasets.broken import BrokenAwareCollate, BrokenSample, Failure, Lo
 from kinema.datasets.handover import SHARED_MEMORY, Message, Packing, shared_memory_size
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
 from kinema.datasets.workers import WatchedIterator, WorkerStart
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
 
@@ -297,11 +298,8 @@ def _start_worker(worker_id: int, then: Callable[[int], None] | None = None) -> 
         then(worker_id)
 
 
-def build_dataloader(
-    dataloader: DataLoader | Mapping[str, Any],
-    seed: int | None = None,
-    diff_rank_seed: bool = False,
-) -> DataLoader:
+@accepts_openmmlab_keywords
+def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | None = None) -> DataLoader:
     """Build a data loader from a config; a loader that is built already is returned as it is.
 
     Args:
@@ -311,7 +309,6 @@ def build_dataloader(
             sampler: shuffled unless the dataset is in test mode; without `collate_fn`: the dataset's own, where it has one, else
             `pseudo_collate`.
         seed: of the order and of the samples' random numbers; None draws one that all processes share.
-        diff_rank_seed: accepted for OpenMMLab's sake; a sample's random numbers never depend on the rank.
 
     Raises:
         ConfigError: no such dataset, sampler or collate function, or no such keyword.

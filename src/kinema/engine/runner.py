@@ -42,17 +42,17 @@ from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
 from kinema.models.recognizers.base import BaseRecognizer
+from kinema.openmmlab.configs import keys_not_read
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
 from kinema.transforms import split_pipeline
 
 logger = logging.getLogger("kinema")
 
-# Top-level keys of OpenMMLab configs that describe what Kinema does on its own account.
-_UNUSED_KEYS = ("env_cfg", "log_processor", "visualizer", "auto_scale_lr")
-
 
 @RUNNERS.register_module()
+@accepts_openmmlab_keywords
 class Runner:
     """Train, validate and test a model. Every part is an object or its config.
 
@@ -62,7 +62,6 @@ class Runner:
         train_dataloader, val_dataloader, test_dataloader: loaders, or configs for `build_dataloader`.
         train_cfg: `dict(max_epochs=..., val_begin=1, val_interval=1)`.
         val_cfg, test_cfg: `dict()`; given or left out together with the loader and the evaluator.
-        auto_scale_lr: not used yet.
         optim_wrapper: config for `build_optim_wrapper`, a wrapper, or an optimizer.
         param_scheduler: schedules of the learning rate, a config or a list.
         val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
@@ -74,7 +73,6 @@ class Runner:
         load_from: checkpoint whose weights to start from; with `resume` the one to go on from.
         resume: go on from `load_from`, or from the last checkpoint in the work folder.
         launcher: "none" or "pytorch" (started by torchrun).
-        env_cfg, log_processor, visualizer: accepted for OpenMMLab's sake, not used.
         log_level: least level of records to show.
         default_scope: registry scope in which names are looked up first.
         randomness: `dict(seed=..., deterministic=False)`; without a seed one is drawn and logged.
@@ -96,7 +94,7 @@ class Runner:
         train_cfg: Mapping[str, Any] | None = None,
         val_cfg: Mapping[str, Any] | None = None,
         test_cfg: Mapping[str, Any] | None = None,
-        auto_scale_lr: Mapping[str, Any] | None = None,
+        *,
         optim_wrapper: Any = None,
         param_scheduler: Any = None,
         val_evaluator: Any = None,
@@ -107,15 +105,11 @@ class Runner:
         load_from: str | os.PathLike | None = None,
         resume: bool = False,
         launcher: str = "none",
-        env_cfg: Mapping[str, Any] | None = None,
-        log_processor: Mapping[str, Any] | None = None,
         log_level: int | str = "INFO",
-        visualizer: Any = None,
         default_scope: str | None = None,
         randomness: Mapping[str, Any] | None = None,
         experiment_name: str | None = None,
         cfg: Mapping[str, Any] | None = None,
-        *,
         device: str = "auto",
     ) -> None:
         self._configs = {
@@ -177,24 +171,18 @@ class Runner:
         """A runner of a whole config; its keys are the arguments of `Runner`.
 
         Raises:
-            ConfigError: a key is missing or of no use to the runner.
+            ConfigError: a key is missing, or looks like a misspelling of one.
         """
-        known = set(_init_parameters(cls))
-        keywords = {key: cfg[key] for key in cfg if key in known and key not in _UNUSED_KEYS}
-        unused = [key for key in _UNUSED_KEYS if cfg.get(key)]
-        if unused:
-            logger.info("not used by Kinema's runner: %s", ", ".join(unused))
+        known, needless = set(_init_parameters(cls)), needless_keywords(cls)
+        keywords = {key: cfg[key] for key in cfg if key in known or (key in needless and cfg[key])}
+        if unread := keys_not_read(cfg, {*known, *needless}):
+            logger.info("keys of the config that the run does not read: %s", ", ".join(unread))
         for key in ("model", "work_dir"):
             if key not in keywords:
                 raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
         return cls(**keywords, cfg=cfg)
 
-    @staticmethod
-    def build_dataloader(
-        dataloader: DataLoader | Mapping[str, Any], seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
-        """See `kinema.datasets.build_dataloader`."""
-        return build_dataloader(dataloader, seed, diff_rank_seed)
+    build_dataloader = staticmethod(build_dataloader)
 
     # ---- the three calls
 

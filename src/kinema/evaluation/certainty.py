@@ -21,11 +21,10 @@ class ClipOutcomes(BaseMetric):
 
     Args:
         group_of: from a clip's path to its source; default: `source_video_of`.
-        collect_device: see `BaseMetric`.
     """
 
-    def __init__(self, group_of: Callable[[str], str] = source_video_of, collect_device: str = "cpu") -> None:
-        super().__init__(collect_device=collect_device)
+    def __init__(self, group_of: Callable[[str], str] = source_video_of) -> None:
+        super().__init__()
         self.group_of = group_of
 
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
@@ -58,7 +57,6 @@ class Top1Interval(ClipOutcomes):
 
     Args:
         group_of: from a clip's path to its source; default: `source_video_of`.
-        collect_device: see `BaseMetric`.
     """
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Any]:

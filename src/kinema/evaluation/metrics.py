@@ -18,6 +18,7 @@ from kinema.evaluation.functional import (
     mmit_mean_average_precision,
     top_k_accuracy,
 )
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import METRICS
 from kinema.structures import BaseDataElement
 
@@ -30,27 +31,19 @@ class LeftOut:
     """Stands among the results in the place of a sample that could not be read: the place tells whose result is whose."""
 
 
+@accepts_openmmlab_keywords
 class BaseMetric(ABC):
     """Base of all metrics.
 
     A subclass appends one result a sample to `self.results` in `process` and turns them into numbers in `compute_metrics`.
 
     Args:
-        collect_device: "cpu" or "gpu"; accepted for configs that say it, results are always gathered as Python objects.
         prefix: put before the names of the numbers ("acc" -> "acc/top1"); default: `default_prefix` of the class.
-        collect_dir: as `collect_device`.
-
-    Raises:
-        ValueError: `collect_device` is neither.
     """
 
     default_prefix: ClassVar[str | None] = None
 
-    def __init__(self, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None) -> None:
-        if collect_device not in ("cpu", "gpu"):
-            raise ValueError(f"collect_device must be 'cpu' or 'gpu', got {collect_device!r}")
-        self.collect_device = collect_device
-        self.collect_dir = collect_dir
+    def __init__(self, *, prefix: str | None = None) -> None:
         self.prefix = prefix if prefix is not None else self.default_prefix
         self.results: list[Any] = []
         self._dataset_meta: Mapping[str, Any] | None = None
@@ -192,6 +185,7 @@ _NUMBER_NAMES = {"mean_class_accuracy": "mean1"}
 
 
 @METRICS.register_module()
+@accepts_openmmlab_keywords
 class AccMetric(BaseMetric):
     """Accuracy of scores, or of several scores of one sample (then named `rgb_top1`, `pose_top1`, ...).
 
@@ -200,7 +194,6 @@ class AccMetric(BaseMetric):
     Args:
         metric_list: of "top_k_accuracy", "mean_class_accuracy", and for multi-hot labels "mean_average_precision",
             "mmit_mean_average_precision"; one name or several.
-        collect_device: see `BaseMetric`.
         metric_options: such as `{"top_k_accuracy": {"topk": (1, 5)}}`; default: 1, and 5 where there are more than 5 classes.
         prefix: see `BaseMetric`.
 
@@ -213,11 +206,11 @@ class AccMetric(BaseMetric):
     def __init__(
         self,
         metric_list: str | Sequence[str] = ("top_k_accuracy", "mean_class_accuracy"),
-        collect_device: str = "cpu",
+        *,
         metric_options: Mapping[str, Mapping[str, Any]] | None = None,
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(prefix=prefix)
         self.metrics = (metric_list,) if isinstance(metric_list, str) else tuple(metric_list)
         for name in self.metrics:
             if name != "top_k_accuracy" and name not in _ACCURACIES:
@@ -268,6 +261,7 @@ class AccMetric(BaseMetric):
 
 
 @METRICS.register_module()
+@accepts_openmmlab_keywords
 class ConfusionMatrix(BaseMetric):
     """Counts of true class (down) by predicted class (across).
 
@@ -275,14 +269,13 @@ class ConfusionMatrix(BaseMetric):
 
     Args:
         num_classes: N; default: as many as the scores have.
-        collect_device: see `BaseMetric`.
         prefix: see `BaseMetric`.
     """
 
     default_prefix = "confusion_matrix"
 
-    def __init__(self, num_classes: int | None = None, collect_device: str = "cpu", prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, num_classes: int | None = None, *, prefix: str | None = None) -> None:
+        super().__init__(prefix=prefix)
         self.num_classes = num_classes
 
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:

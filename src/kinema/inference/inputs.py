@@ -11,7 +11,7 @@ import torch
 
 from kinema.errors import ConfigError, VideoError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode, pyav_decode
+from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode
 from kinema.video import FrameFolder, VideoReader
 from kinema.video.suffixes import has_video_suffix
 
@@ -189,7 +189,7 @@ def pipeline_of_frames(pipeline: Sequence[Step]) -> list[Step]:
     parts = [
         TRANSFORMS.get(step["type"]) if isinstance(step.get("type"), str) else step.get("type") for step in pipeline
     ]
-    decoding = (DecodeVideo, pyav_decode, RawFrameDecode, ArrayDecode)
+    decoding = (DecodeVideo, RawFrameDecode, ArrayDecode)
     if not any(part in decoding for part in parts):
         names = ", ".join(str(step.get("type")) for step in pipeline)
         raise ConfigError(f"the recognizer's pipeline decodes no video frames, so it takes none: {names}")

@@ -1,8 +1,22 @@
 """Configs of MMAction2: where they keep things, and those of its 0.x releases in the terms of 1.x, which Kinema shares."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from kinema.errors import ConfigError
+from kinema.spelling import nearest
+
+# Keys that a config of a run may have: one of them is no misspelling of another.
+TOP_LEVEL_KEYS = (
+    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
+    *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
+    *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "device"),
+    *("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline", "vis_backends", "runner_type"),
+)
+# Those of them that are read where the runner does not see it.
+_READ_ELSEWHERE = ("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline")
 
 # Steps of a 0.x pipeline whose work the data preprocessor and `PackActionInputs` do.
 _REPLACED_STEPS = ("Normalize", "Collect", "ToTensor")
@@ -31,6 +45,25 @@ def from_0x(config: Mapping[str, Any]) -> dict[str, Any]:
         "model": {**model, "cls_head": head, "data_preprocessor": preprocessor, "test_cfg": test_cfg or None},
         "test_pipeline": [*kept, {"type": "PackActionInputs"}] if kept else None,
     }
+
+
+def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """The top-level keys of a config that a run does not read; configs may hold variables of their own.
+
+    Args:
+        config: of a run.
+        known: the keys that the run reads.
+
+    Raises:
+        ConfigError: a key looks like a misspelling of a known one.
+    """
+    unread = [key for key in config if key not in known and key not in _READ_ELSEWHERE]
+    for key in unread:
+        if key not in TOP_LEVEL_KEYS and (near := nearest(key, known, count=1, cutoff=0.8)):
+            raise ConfigError(
+                f"the config's key {key!r} is not known: did you mean {near[0]}? A variable needs another name"
+            )
+    return unread
 
 
 def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:

@@ -6,7 +6,7 @@ OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 # Further names of a part: OpenMMLab has a class for each library that decodes, Kinema's parts choose the library.
 ALIASES = {
     "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit"),
-    "DecodeVideo": ("DecordDecode", "OpenCVDecode"),
+    "DecodeVideo": ("DecordDecode", "OpenCVDecode", "PyAVDecode"),
 }
 
 

@@ -20,7 +20,6 @@ from kinema.transforms.decoding import (
     ImageDecode,
     OpenVideo,
     RawFrameDecode,
-    pyav_decode,
     read_image,
 )
 from kinema.transforms.formatting import (
@@ -89,7 +88,6 @@ __all__ = [
     "flip_frames",
     "join_pipeline",
     "kornia_transform",
-    "pyav_decode",
     "pytorchvideo_transform",
     "read_image",
     "rescale_size",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import DecodeVideo, OpenVideo, pyav_decode
+from kinema.transforms.decoding import DecodeVideo, OpenVideo
 
 Step = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ def split_pipeline(pipeline: Sequence[Step]) -> tuple[list[dict[str, Any]], list
         return None
     parts = [TRANSFORMS.get(step["type"]) for step in pipeline]
     opening = [place for place, part in enumerate(parts) if part is OpenVideo]
-    decoding = [place for place, part in enumerate(parts) if part in (DecodeVideo, pyav_decode)]
+    decoding = [place for place, part in enumerate(parts) if part is DecodeVideo]
     if len(opening) != 1 or len(decoding) != 1 or not opening[0] < decoding[0]:
         return None
     steps = [dict(step) for step in pipeline]

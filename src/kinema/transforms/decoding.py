@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kinema.errors import SampleValueError
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.openmmlab.names import all_names
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
@@ -134,25 +135,19 @@ def _with_suffix(filename: str | Path) -> str | Path:
 
 
 @TRANSFORMS.register_module(name=all_names("DecodeVideo"))
+@accepts_openmmlab_keywords
 class DecodeVideo(BaseTransform):
     """Decode the chosen frames, exactly, and close the video.
 
     Reads `video_reader`, `frame_inds`. Writes `imgs` (num_frames, H, W, 3) uint8 RGB, `original_shape`, `img_shape`;
     `video_reader` becomes None. With `OpenVideo(errors="keep-good")` also `num_replaced_frames`.
 
-    Args:
-        mode: "accurate"; the "efficient" of old configs, which took key frames in place of the frames asked for,
-            decodes the exact frames too.
-
     Raises:
-        ValueError: `mode` is neither.
         VideoError: a frame cannot be decoded.
     """
 
-    def __init__(self, mode: Literal["accurate", "efficient"] = "accurate") -> None:
-        if mode not in ("accurate", "efficient"):
-            raise ValueError(f"DecodeVideo: mode must be 'accurate' or 'efficient', got {mode!r}")
-        self.mode = mode
+    def __init__(self) -> None:  # of this class alone: it is wrapped
+        super().__init__()
 
     def transform(self, results: Sample) -> Sample:
         reader: Any = results["video_reader"]
@@ -165,13 +160,7 @@ class DecodeVideo(BaseTransform):
         return write_frames(results, images)
 
     def __repr__(self) -> str:
-        return f"DecodeVideo(mode={self.mode!r})"
-
-
-@TRANSFORMS.register_module(name="PyAVDecode")
-def pyav_decode(multi_thread: bool = False, mode: Literal["accurate", "efficient"] = "accurate") -> DecodeVideo:
-    """`DecodeVideo` with the arguments that configs give `PyAVDecode`; threads are set where the video is opened."""
-    return DecodeVideo(mode)
+        return "DecodeVideo()"
 
 
 @TRANSFORMS.register_module()

@@ -1,15 +1,13 @@
 """Which frames of a video make up the clips."""
 
-import logging
 from typing import Literal
 
 import numpy as np
 
 from kinema.errors import SampleValueError, VideoError
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
-
-logger = logging.getLogger("kinema")
 
 OutOfBound = Literal["loop", "repeat_last"]
 
@@ -220,6 +218,7 @@ class SampleFrames(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+@accepts_openmmlab_keywords
 class DenseSampleFrames(BaseTransform):
     """Choose the frames of `num_clips` clips from a stretch of `sample_range` frames.
 
@@ -232,7 +231,6 @@ class DenseSampleFrames(BaseTransform):
         frame_interval: distance of neighbouring frames of a clip.
         num_clips: clips of a stretch, N.
         temporal_jitter: move every frame by a random 0 to `frame_interval` - 1.
-        twice_sample, keep_tail_frames, target_fps: have no effect here, with a log line; `SampleFrames` has them.
         out_of_bound_opt: what stands for frames past the end: "loop" or "repeat_last".
         test_mode: no randomness.
         sample_range: length of the stretch, in frames.
@@ -251,19 +249,12 @@ class DenseSampleFrames(BaseTransform):
         frame_interval: int = 1,
         num_clips: int = 1,
         temporal_jitter: bool = False,
-        twice_sample: bool = False,
+        *,
         out_of_bound_opt: OutOfBound = "loop",
         test_mode: bool = False,
-        keep_tail_frames: bool = False,
-        target_fps: float | None = None,
-        *,
         sample_range: int = 64,
         num_sample_positions: int = 10,
     ) -> None:
-        if twice_sample or keep_tail_frames or target_fps:
-            logger.warning(
-                "DenseSampleFrames: twice_sample, keep_tail_frames and target_fps change nothing, as published"
-            )
         require_positive(
             "DenseSampleFrames", clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips,
             sample_range=sample_range, num_sample_positions=num_sample_positions,

@@ -1,0 +1,112 @@
+"""Keywords that did something in OpenMMLab's parts and need nothing in Kinema's.
+
+They are no arguments of Kinema's parts. The decorator `accepts_openmmlab_keywords` takes them off a call, whether they are
+passed by keyword or by position, in a config or in code, and logs once what it took off. The arguments that follow one of them
+in OpenMMLab's order are keyword-only in Kinema's signature; the decorator lets calls by position in that order pass, too.
+"""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+logger = logging.getLogger("kinema")
+
+Part = TypeVar("Part", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Needless:
+    """A keyword without effect.
+
+    Attributes:
+        reason: why nothing is needed.
+        place: its number among the positional arguments of OpenMMLab's part, from 0 and without `self`; None: it is passed by
+            keyword only.
+    """
+
+    reason: str
+    place: int | None = None
+
+
+# Part -> keyword -> why and where.
+_GATHERED = "results are gathered as Python objects"
+_AS_PUBLISHED = "it had none there either"
+NEEDLESS: dict[str, dict[str, Needless]] = {
+    "DecodeVideo": {
+        "mode": Needless("the frames asked for are decoded in either mode", 0),
+        "multi_thread": Needless("OpenVideo's num_threads sets the threads", 1),
+    },
+    "DenseSampleFrames": {
+        "twice_sample": Needless(_AS_PUBLISHED, 4),
+        "keep_tail_frames": Needless(_AS_PUBLISHED, 7),
+        "target_fps": Needless(_AS_PUBLISHED, 8),
+    },
+    "build_dataloader": {
+        "diff_rank_seed": Needless("a sample's random numbers never depend on the rank", 2),
+    },
+    "BaseMetric": {"collect_device": Needless(_GATHERED, 0), "collect_dir": Needless(_GATHERED, 2)},
+    "AccMetric": {"collect_device": Needless(_GATHERED, 1)},
+    "ConfusionMatrix": {"collect_device": Needless(_GATHERED, 1)},
+    "Runner": {
+        "auto_scale_lr": Needless("the learning rate is the one that the config gives", 8),
+        "env_cfg": Needless("processes and threads are set up by the loaders", 19),
+        "log_processor": Needless("the loops average what they log", 20),
+        "visualizer": Needless("metrics.jsonl and train.log hold what a run reports", 22),
+    },
+}
+
+_logged: set[tuple[str, str]] = set()
+
+
+def accepts_openmmlab_keywords(part: Part) -> Part:
+    """Let a class or function accept the keywords that `NEEDLESS` has for its name; its signature does not show them.
+
+    Of a class the constructor is wrapped, so that a subclass may pass them to `super().__init__`.
+    """
+    name = part.__name__
+    if isinstance(part, type):
+        part.__init__ = _accepting(part.__init__, name, offset=1)  # type: ignore[misc]
+        return part
+    return _accepting(part, name, offset=0)
+
+
+def needless_keywords(part: Any) -> Mapping[str, Needless]:
+    """The keywords that a part takes without showing them in its signature."""
+    function = part.__init__ if inspect.isclass(part) else part
+    needless: Mapping[str, Needless] = getattr(function, "needless_keywords", {})
+    return needless
+
+
+def _accepting(function: Any, name: str, offset: int) -> Any:
+    needless = NEEDLESS[name]
+    order = list(inspect.signature(function).parameters)  # of OpenMMLab's arguments
+    places = {one.place + offset: keyword for keyword, one in needless.items() if one.place is not None}
+    for place in sorted(places):
+        order.insert(place, places[place])
+    start = min(places, default=len(order))  # from here on calls by position mean OpenMMLab's order
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > len(order):
+            return function(*args, **kwargs)  # which says how many it takes
+        by_place = dict(zip(order[start:], args[start:], strict=False))
+        if taken := [keyword for keyword in needless if keyword in by_place or keyword in kwargs]:
+            _log(name, taken)
+        by_place, kwargs = (
+            {key: value for key, value in values.items() if key not in needless} for values in (by_place, kwargs)
+        )
+        return function(*args[:start], **by_place, **kwargs)
+
+    call.needless_keywords = needless  # type: ignore[attr-defined]
+    return call
+
+
+def _log(name: str, keywords: list[str]) -> None:
+    new = [keyword for keyword in keywords if (name, keyword) not in _logged]
+    _logged.update((name, keyword) for keyword in new)
+    if new:
+        reasons = "; ".join(f"{keyword} ({NEEDLESS[name][keyword].reason})" for keyword in new)
+        logger.info("%s: these keywords of OpenMMLab have no effect in Kinema: %s", name, reasons)
