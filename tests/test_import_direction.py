@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
     *("randomness", "distributed"),
-    *("progress", "real_modules"),
+    *("logs", "progress", "real_modules"),
     *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
     *("report", "serve"),
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.engine import show_on_console
+from kinema.logs import show_on_console
 from kinema.printable import PrintableFormatter, breaks_lines, printable
 
 

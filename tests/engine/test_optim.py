@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.engine import OptimWrapper, build_optim_wrapper
+from kinema.engine import OptimWrapper
+from kinema.engine.optim import build_optim_wrapper
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.registry import OPTIMIZERS
 

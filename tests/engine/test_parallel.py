@@ -3,7 +3,7 @@ import torch
 from toy_run import Pack, Points, ToyModel
 
 from kinema.datasets import build_dataloader
-from kinema.engine import build_optim_wrapper
+from kinema.engine.optim import build_optim_wrapper
 from kinema.engine.parallel import ParallelModel
 
 

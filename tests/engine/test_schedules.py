@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from kinema.engine import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, StepLR, build_schedules
+from kinema.engine import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, StepLR
+from kinema.engine.schedules import build_schedules
 
 STEPS = 5  # an epoch
 

@@ -53,7 +53,7 @@ def data(
     """Measure the loading of training clips: clips a second, where the time goes, what to change."""
     from kinema.datasets import build_dataloader
     from kinema.datasets.inspection.loader_advice import advise
-    from kinema.engine import show_on_console
+    from kinema.logs import show_on_console
 
     show_on_console()
     config = read_config(source, model=model)

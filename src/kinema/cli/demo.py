@@ -15,7 +15,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Make clips of eight motions, train a small recognizer on them, evaluate it, and write a report."""
-    from kinema.engine import show_on_console
+    from kinema.logs import show_on_console
     from kinema.recipes.demo import demo as run
 
     show_on_console()

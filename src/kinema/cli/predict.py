@@ -38,9 +38,9 @@ def predict(
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, videos, USAGE)
     files = find_videos(videos)
-    from kinema.engine import show_on_console
     from kinema.errors import VideoError
     from kinema.inference import load
+    from kinema.logs import show_on_console
 
     show_on_console()
     recognizer = load(checkpoint, config=config, device=device)

@@ -81,8 +81,9 @@ def train(
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
     from kinema.config import parse_override
     from kinema.distributed import init_from_environment, is_main_process
-    from kinema.engine import Runner, show_on_console
+    from kinema.engine import Runner
     from kinema.engine.settings_file import read_settings
+    from kinema.logs import show_on_console
 
     show_on_console()
     init_from_environment()

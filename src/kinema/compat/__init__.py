@@ -12,6 +12,7 @@ What there is, what is a placeholder yet and what differs: docs/compat.md.
 """
 
 from kinema.compat.finder import PACKAGES, install_finder, is_installed, uninstall_finder
+from kinema.logs import show_on_console
 from kinema.real_modules import import_real
 
 __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
@@ -27,8 +28,6 @@ def install() -> None:
         KinemaError: a real package of one of the names is imported already.
     """
     install_finder()
-    from kinema.engine.logging import show_on_console  # imports torch, which `import kinema.compat` does not
-
     show_on_console()
 
 

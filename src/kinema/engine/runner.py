@@ -30,7 +30,6 @@ from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
 from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
 from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
 from kinema.engine.interrupt import DeferredInterrupt
-from kinema.engine.logging import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.engine.parallel import ParallelModel
@@ -41,6 +40,7 @@ from kinema.engine.work_folder import hold
 from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
+from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.recognizers.base import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords

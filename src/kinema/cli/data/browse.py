@@ -55,7 +55,7 @@ def browse(
 ) -> None:
     """Write a contact sheet: clips as they are decoded, and what of them reaches the model."""
     from kinema.datasets.inspection.sample_trace import choose_samples, pipeline_of
-    from kinema.engine import show_on_console
+    from kinema.logs import show_on_console
     from kinema.progress import ProgressBar
     from kinema.report import write_contact_sheet
 

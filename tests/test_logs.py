@@ -1,7 +1,6 @@
 import logging
 
-from kinema.engine import log_to_file, show_on_console, stop_logging
-from kinema.engine.logging import only_to_files
+from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 
 
 def test_records_go_to_the_stderr_of_the_moment(capsys):
