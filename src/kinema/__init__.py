@@ -17,7 +17,6 @@ _PUBLIC = {
     "create_model": "kinema.models",
     "list_models": "kinema.models",
     "load": "kinema.inference",
-    "load_checkpoint": "kinema.models",
 }
 
 __all__ = ["__version__", *_PUBLIC]

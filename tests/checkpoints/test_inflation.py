@@ -1,6 +1,7 @@
 import torch
 
-from kinema.checkpoints.inflation import fit_image_weights, rename_resnet_weights
+from kinema.checkpoints.inflation import fit_image_weights
+from kinema.checkpoints.renaming import rename_resnet_weights
 
 
 def test_names_of_image_networks_become_those_of_our_blocks() -> None:

@@ -10,18 +10,10 @@ from torch import nn
 
 import kinema
 from kinema import __version__
+from kinema.checkpoints import Checkpoint, LoadReport, load_checkpoint, read_checkpoint, save_pretrained
 from kinema.checkpoints.card import model_card
 from kinema.checkpoints.saving import remove_leftovers
 from kinema.errors import CheckpointError
-from kinema.models import (
-    Checkpoint,
-    LoadReport,
-    load_checkpoint,
-    load_state,
-    read_checkpoint,
-    read_state,
-    save_pretrained,
-)
 from kinema.registry import MODELS
 
 
@@ -75,7 +67,7 @@ def test_shared_and_strided_tensors_are_saved_as_they_look(tmp_path: Path) -> No
     source["b"].weight = source["a"].weight
     source["a"].bias = nn.Parameter(torch.arange(8.0)[::2])
     source["conv"].to(memory_format=torch.channels_last_3d)
-    state = read_state(save_pretrained(source, tmp_path / "a", config={}))
+    state = read_checkpoint(save_pretrained(source, tmp_path / "a", config={})).state
     assert {name: torch.equal(state[name], tensor) for name, tensor in source.state_dict().items()} == dict.fromkeys(
         source.state_dict(), True
     )
@@ -85,7 +77,7 @@ def test_shared_and_strided_tensors_are_saved_as_they_look(tmp_path: Path) -> No
 def test_weights_are_found_under_the_usual_keys(tmp_path: Path, key: str | None) -> None:
     state = net().state_dict()
     torch.save(state if key is None else {key: state, "meta": {"epoch": 3}}, tmp_path / "a.pth")
-    assert list(read_state(tmp_path / "a.pth")) == list(state)
+    assert list(read_checkpoint(tmp_path / "a.pth").state) == list(state)
 
 
 def write_garbage(path: Path) -> None:
@@ -106,7 +98,7 @@ def write_half(path: Path) -> None:
 def test_a_file_that_is_no_checkpoint_is_one_clear_line(tmp_path: Path, write, name: str) -> None:
     write(tmp_path / name)
     with pytest.raises(CheckpointError, match=r"a\.\w+ is not a (checkpoint|safetensors file): ") as caught:
-        read_state(tmp_path / name)
+        read_checkpoint(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
@@ -116,14 +108,14 @@ def test_a_file_that_is_no_checkpoint_is_one_clear_line(tmp_path: Path, write, n
 def test_a_file_without_weights_says_what_it_holds(tmp_path: Path, content, found: str) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=f"holds no weights: expected a state dict, found .*{found}"):
-        read_state(tmp_path / "a.pth")
+        read_checkpoint(tmp_path / "a.pth")
 
 
 def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.pth: there is no such checkpoint"):
-        read_state(tmp_path / "none.pth")
+        read_checkpoint(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match=r"the folder holds no model\.safetensors"):
-        read_state(tmp_path)
+        read_checkpoint(tmp_path)
 
 
 def test_names_are_revised_and_what_models_make_themselves_may_differ() -> None:
@@ -131,7 +123,7 @@ def test_names_are_revised_and_what_models_make_themselves_may_differ() -> None:
     state = {f"module.{name}": tensor for name, tensor in source.state_dict().items() if "num_batches" not in name}
     state["module.data_preprocessor.mean"] = torch.zeros(3)
     state["module.2.relative_position_index"] = torch.zeros(3)
-    report = load_state(target, state, strict=True)
+    report = load_checkpoint(target, Checkpoint(state), strict=True)
     assert same(source, target)
     assert (report.loaded, report.expected) == (8, 8)
 
@@ -139,7 +131,7 @@ def test_names_are_revised_and_what_models_make_themselves_may_differ() -> None:
 def test_revise_keys_apply_in_their_order() -> None:
     source, target = net(), net()
     state = {f"net.stem.{name}": tensor for name, tensor in source.state_dict().items()}
-    load_state(target, state, strict=True, revise_keys=[(r"^net\.", ""), (r"^stem\.", "")])
+    load_checkpoint(target, Checkpoint(state), strict=True, revise_keys=[(r"^net\.", ""), (r"^stem\.", "")])
     assert same(source, target)
 
 
@@ -150,7 +142,7 @@ def test_the_report_names_what_is_missing_unexpected_and_of_another_shape() -> N
     state["2.weight"] = torch.zeros(7, 4)
     state["head.x"] = torch.zeros(1)
     del state["0.bias"]
-    report = load_state(target, state)
+    report = load_checkpoint(target, Checkpoint(state))
     assert report == LoadReport(7, 9, ("0.bias",), ("head.x",), (("2.weight", (7, 4), (2, 4)),))
     assert not report.is_complete
     assert str(report) == (
@@ -171,8 +163,25 @@ def test_strict_loading_changes_nothing_when_something_differs() -> None:
     state = net().state_dict()
     del state["0.bias"]
     with pytest.raises(CheckpointError, match=r"the checkpoint does not fit Sequential: loaded 8 of 9 .* 0\.bias"):
-        load_state(target, state, strict=True)
+        load_checkpoint(target, Checkpoint(state), strict=True)
     assert torch.equal(target[0].weight, before)
+
+
+def test_a_checkpoint_that_was_read_loads_like_its_path(tmp_path: Path) -> None:
+    torch.save(
+        {"state_dict": {f"backbone.{name}": one for name, one in net().state_dict().items()}}, tmp_path / "a.pth"
+    )
+    read = read_checkpoint(tmp_path / "a.pth")
+    first, second = net(), net()
+    report = load_checkpoint(first, read)
+    assert str(report) == str(load_checkpoint(second, tmp_path / "a.pth"))
+    assert report.prefix == "backbone."
+    assert same(first, second)
+    assert load_checkpoint(net(), read.below("backbone"), strict=True).prefix == ""
+    with pytest.raises(CheckpointError, match=r"a\.pth: nothing in the checkpoint fits Linear"):
+        load_checkpoint(nn.Linear(9, 9), read)
+    with pytest.raises(CheckpointError, match=r"a\.pth: no weight's name starts with 'neck\.'; there are backbone\.0"):
+        read.below("neck.")
 
 
 def test_a_checkpoint_of_another_model_is_refused_with_its_name(tmp_path: Path) -> None:
@@ -189,10 +198,11 @@ def test_a_checkpoint_of_another_model_is_refused_with_its_name(tmp_path: Path) 
 )
 def test_names_of_wrapped_models_fit_plain_ones_and_the_other_way_round(wrapped: str) -> None:
     source, target = net(), net()
-    load_state(target, {f"{wrapped}{name}": tensor for name, tensor in source.state_dict().items()}, strict=True)
+    state = {f"{wrapped}{name}": tensor for name, tensor in source.state_dict().items()}
+    load_checkpoint(target, Checkpoint(state), strict=True)
     assert same(source, target)
     outer = nn.ModuleDict({"module": net()})
-    load_state(outer, source.state_dict(), strict=True)
+    load_checkpoint(outer, Checkpoint(source.state_dict()), strict=True)
     assert same(source, outer)
 
 
@@ -215,7 +225,7 @@ def recognizer(num_classes: int = 3, **backbone: object) -> nn.Module:
 def test_a_classifier_for_other_classes_is_left_and_said() -> None:
     source, target = recognizer(7), recognizer(3)
     before = target.cls_head.fc_cls.weight.clone()
-    report = load_state(target, source.state_dict())
+    report = load_checkpoint(target, Checkpoint(source.state_dict()))
     assert report.classes == (7, 3)
     assert report.is_complete_but_for_classes
     assert not report.is_complete
@@ -234,7 +244,7 @@ def test_a_checkpoint_of_which_next_to_nothing_fits_is_refused() -> None:
     with pytest.raises(
         CheckpointError, match=r"^next to nothing \(1 of \d+ tensors\) in the checkpoint fits Recognizer3D"
     ):
-        load_state(recognizer(), state)
+        load_checkpoint(recognizer(), Checkpoint(state), image_network=False)
 
 
 def test_an_averaged_model_is_loaded_and_training_goes_on_from_the_trained_weights(tmp_path: Path) -> None:
@@ -342,14 +352,14 @@ def test_a_prefix_that_a_trainer_put_before_all_names_is_left_out_and_said(tmp_p
 def test_a_prefix_is_left_out_of_compiled_and_wrapped_names_too(tmp_path: Path) -> None:
     source, target = net(), net()
     state = {f"model._orig_mod.{name}": value for name, value in source.state_dict().items()}
-    assert load_state(target, state, strict=True).prefix == "model."
+    assert load_checkpoint(target, Checkpoint(state), strict=True).prefix == "model."
     assert same(source, target)
 
 
 def test_names_that_fit_as_they_are_keep_their_beginnings() -> None:
     source, target = net(), net()
     state = {**source.state_dict(), **{f"model.{name}": value * 0 for name, value in source.state_dict().items()}}
-    report = load_state(target, state)
+    report = load_checkpoint(target, Checkpoint(state))
     assert same(source, target)
     assert report.prefix == ""
     assert len(report.unexpected) == 8

@@ -1,7 +1,8 @@
 """Weights of an image network as the start of a video network.
 
-Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750, section 2.4 ("inflating 2D ConvNets into 3D"): a kernel is repeated
-along time and divided by its length, so that a still video gives what the image gave.
+Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750, section 2.4 ("inflating 2D ConvNets into
+3D"): a kernel is repeated along time and divided by its length, so that a still video gives what the
+image gave.
 """
 
 import re
@@ -10,36 +11,20 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-# torchvision's and timm's names of a residual network -> those of blocks of `ConvModule`s.
-_RENAMINGS = (
-    (re.compile(r"(^|\.)downsample\.0\."), r"\1downsample.conv."),
-    (re.compile(r"(^|\.)downsample\.1\."), r"\1downsample.bn."),
-    (re.compile(r"(^|\.)conv(\d)\.(weight|bias)$"), r"\1conv\2.conv.\3"),
-    (re.compile(r"(^|\.)bn(\d)\."), r"\1conv\2.bn."),
-)
+from kinema.checkpoints.renaming import rename_resnet_weights
+
 # Modules that wrap a layer or a block of an image network, and so lengthen its names: `conv1.conv.net.weight`.
 _WRAPPERS = ("net", "net2", "block")
 _PREFIXES = re.compile(r"^(module\.)*(backbone\.)?")
 
 
-def rename_resnet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of torchvision's residual networks -> ours; others stay: `layer1.0.bn2.bias` -> `layer1.0.conv2.bn.bias`."""
-    renamed = {}
-    for name, tensor in state.items():
-        for pattern, replacement in _RENAMINGS:
-            if pattern.search(name):
-                name = pattern.sub(replacement, name)
-                break
-        renamed[name] = tensor
-    return renamed
-
-
 def fit_image_weights(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Turn the weights of a 2D network into weights of a network over videos that is built like it.
 
-    A kernel that sees more channels than the 2D one (SlowFast's slow pathway, after a lateral connection) gets zeros for
-    them. A first kernel that sees another kind of input (optical flow) gets the mean over the 2D input channels for each
-    of its own, scaled so that the sum stays (Wang et al. 2016, arXiv:1608.00859, section 3.1).
+    A kernel that sees more channels than the 2D one (SlowFast's slow pathway, after a lateral
+    connection) gets zeros for them. A first kernel that sees another kind of input (optical flow)
+    gets the mean over the 2D input channels for each of its own, scaled so that the sum stays (Wang
+    et al. 2016, arXiv:1608.00859, section 3.1).
 
     Args:
         state: weights of a 2D network: under torchvision's names, or our own, or, of networks that are not residual ones
@@ -76,15 +61,19 @@ def _places(own: Mapping[str, Tensor]) -> dict[str, str]:
 def _named_in_order(
     given: Mapping[str, Tensor], own: Mapping[str, Tensor], names: list[str]
 ) -> dict[str, Tensor] | None:
-    """The weights under the names of `own` where both have the same shapes in the same order; the classifier follows."""
-    mine = [name for name in dict.fromkeys(names) if not name.endswith("num_batches_tracked")]
-    theirs = [name for name in given if not name.endswith("num_batches_tracked")]
-    if len(theirs) < len(mine) or not any(own[name].dim() > 3 for name in mine):
+    """The weights under the names of `own`; None unless both have the same shapes in the same order.
+
+    What comes after them, the classifier, keeps its names.
+    """
+    own_names = [name for name in dict.fromkeys(names) if not name.endswith("num_batches_tracked")]
+    given_names = [name for name in given if not name.endswith("num_batches_tracked")]
+    if len(given_names) < len(own_names) or not any(own[name].dim() > 3 for name in own_names):
         return None
-    pairs = list(zip(mine, theirs, strict=False))
-    if any(own[ours].shape != given[other].shape for ours, other in pairs):
+    pairs = list(zip(own_names, given_names, strict=False))
+    if any(own[new].shape != given[old].shape for new, old in pairs):
         return None
-    return {**{ours: given[other] for ours, other in pairs}, **{name: given[name] for name in theirs[len(mine) :]}}
+    rest = given_names[len(own_names) :]
+    return {**{new: given[old] for new, old in pairs}, **{name: given[name] for name in rest}}
 
 
 def _fit(tensor: Tensor, target: Tensor) -> Tensor:

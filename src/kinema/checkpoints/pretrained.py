@@ -6,13 +6,14 @@ import os
 from torch import nn
 
 from kinema.checkpoints.connections import shown_address
-from kinema.checkpoints.loading import STRIP_WRAPPER, LoadReport, load_checkpoint, load_image_network
+from kinema.checkpoints.loading import LoadReport, load_checkpoint
+from kinema.checkpoints.renaming import STRIP_WRAPPER
 
 logger = logging.getLogger("kinema")
 
 
 def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image_network: bool = False) -> None:
-    """Load the weights of a backbone, or those of a recognizer's backbone, and log what was found.
+    """Load the weights of a backbone, or those of a recognizer's backbone, and log the report.
 
     Args:
         backbone: is changed in place.
@@ -23,10 +24,8 @@ def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image
     Raises:
         CheckpointError: there is no such checkpoint, or nothing in it fits.
     """
-    if is_image_network:
-        log_report(path, load_image_network(backbone, path))
-    else:
-        log_report(path, load_checkpoint(backbone, path, revise_keys=(*STRIP_WRAPPER, (r"^backbone\.", ""))))
+    keys = STRIP_WRAPPER if is_image_network else (*STRIP_WRAPPER, (r"^backbone\.", ""))
+    log_report(path, load_checkpoint(backbone, path, revise_keys=keys, image_network=is_image_network or None))
 
 
 def log_report(path: str | os.PathLike[str], report: LoadReport) -> None:

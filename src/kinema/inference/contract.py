@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, Steps, class_names
-from kinema.checkpoints.loading import Checkpoint
+from kinema.checkpoints.reading import Checkpoint
 from kinema.checkpoints.unpickling import first_line
 from kinema.config import Config
 from kinema.config.text import parse_config_text

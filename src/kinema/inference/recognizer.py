@@ -15,7 +15,8 @@ from torch import nn
 from kinema.checkpoints.connections import shown_address
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, Steps
 from kinema.checkpoints.downloads import is_address
-from kinema.checkpoints.loading import Checkpoint, apply_checkpoint, read_checkpoint
+from kinema.checkpoints.loading import load_checkpoint
+from kinema.checkpoints.reading import Checkpoint, read_checkpoint
 from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.checkpoints.store import CheckpointStore
 from kinema.checkpoints.unpickling import first_line
@@ -407,7 +408,7 @@ def _recognizer(
 ) -> VideoRecognizer:
     config = contract.model or {}
     model = build_checked(config, read, name) if is_from_file else MODELS.build(config)
-    apply_checkpoint(model, read, name, strict=True)
+    load_checkpoint(model, read, strict=True)
     check_class_count(model, contract.classes, name)
     model.contract = contract
     try:

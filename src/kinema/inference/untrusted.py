@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import Checkpoint, check_fit
+from kinema.checkpoints.loading import check_fit
+from kinema.checkpoints.reading import Checkpoint
 from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party

@@ -1,7 +1,6 @@
 """Models: batch -> loss or scores."""
 
-from kinema.checkpoints.loading import Checkpoint, LoadReport, load_checkpoint, load_state, read_checkpoint, read_state
-from kinema.checkpoints.saving import save_pretrained
+from kinema.checkpoints import Checkpoint, LoadReport, load_checkpoint, read_checkpoint, save_pretrained
 from kinema.models.backbones import (
     C2D,
     C3D,
@@ -154,10 +153,8 @@ __all__ = [
     "kaiming_init",
     "list_models",
     "load_checkpoint",
-    "load_state",
     "normal_init",
     "read_checkpoint",
-    "read_state",
     "save_pretrained",
     "stack_batch",
     "trunc_normal_init",

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import load_state, read_state
-from kinema.errors import CheckpointError, ConfigError
+from kinema.checkpoints import load_checkpoint, read_checkpoint
+from kinema.errors import ConfigError
 from kinema.models.init_report import active_report
 from kinema.registry import WEIGHT_INITIALIZERS
 
@@ -334,7 +334,7 @@ class PretrainedInit:
     """Loads weights from a checkpoint into a module.
 
     Args:
-        checkpoint: file or folder, see `kinema.checkpoints.loading.read_state`.
+        checkpoint: file or folder, see `kinema.models.read_checkpoint`.
         prefix: take only the weights whose names start with it, and cut it off: `"backbone."`.
         map_location: device on which the file is read.
 
@@ -350,18 +350,11 @@ class PretrainedInit:
         self.map_location = map_location
 
     def __call__(self, module: nn.Module) -> None:
-        """Load the weights into `module` and log what was found."""
-        state = read_state(self.checkpoint, map_location=self.map_location)
+        """Load the weights into `module` and log the report."""
+        read = read_checkpoint(self.checkpoint, map_location=self.map_location)
         if self.prefix is not None:
-            prefix = self.prefix.rstrip(".") + "."
-            cut = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-            if not cut:
-                first = ", ".join(list(state)[:3])
-                raise CheckpointError(
-                    f"{self.checkpoint}: no weight's name starts with {prefix!r}; there are {first}, ..."
-                )
-            state = cut
-        report = load_state(module, state)
+            read = read.below(self.prefix)
+        report = load_checkpoint(module, read, image_network=False)
         logger.log(logging.INFO if report.is_complete else logging.WARNING, "%s: %s", self.checkpoint, report)
 
     def __repr__(self) -> str:

@@ -64,7 +64,7 @@ def test_weights_are_loaded_by_the_old_functions(weights_file: Path) -> None:
 def test_weights_that_do_not_fit_are_an_error_that_names_the_file(weights_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.pth: nothing in the checkpoint fits Conv2d"):
         checkpoints.load_checkpoint(nn.Conv2d(1, 1, 1), weights_file)
-    with pytest.raises(CheckpointError, match=r"model\.pth: no name starts with 'neck\.'; the first ones are backbone"):
+    with pytest.raises(CheckpointError, match=r"model\.pth: no weight's name starts with 'neck\.'; there are backbone"):
         checkpoints.read_weights_below("neck", weights_file)
 
 

@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import apply_checkpoint
+from kinema.checkpoints import Checkpoint
+from kinema.checkpoints import load_checkpoint as load_any_checkpoint
+from kinema.checkpoints import read_checkpoint as read_any_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.distributed import get_rank
-from kinema.errors import CheckpointError
-from kinema.models import Checkpoint, load_state, read_state
-from kinema.models import read_checkpoint as read_any_checkpoint
 from kinema.randomness import seed_everything
 
 FilePath = str | PathLike[str]
@@ -44,7 +43,7 @@ def load_checkpoint(
         CheckpointError: the file cannot be read or does not fit.
     """
     read = read_any_checkpoint(filename, map_location=map_location or "cpu")
-    log_report(filename, apply_checkpoint(model, read, filename, strict=strict, revise_keys=tuple(revise_keys)))
+    log_report(filename, load_any_checkpoint(model, read, strict=strict, revise_keys=tuple(revise_keys)))
     return _as_dict(read)
 
 
@@ -56,7 +55,7 @@ def load_state_dict(
     Raises:
         CheckpointError: nothing fits, or `strict` and not everything does.
     """
-    load_state(module, state_dict, strict=strict)
+    load_any_checkpoint(module, Checkpoint(dict(state_dict)), strict=strict, image_network=False)
 
 
 def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
@@ -74,14 +73,7 @@ def read_weights_below(prefix: str, filename: FilePath, map_location: Device = N
     Raises:
         CheckpointError: there are none.
     """
-    start = prefix.rstrip(".") + "."
-    state = read_state(filename, map_location=map_location or "cpu")
-    below = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
-    if not below:
-        raise CheckpointError(
-            f"{filename}: no name starts with {start!r}; the first ones are {', '.join(list(state)[:3])}"
-        )
-    return below
+    return read_any_checkpoint(filename, map_location=map_location or "cpu").below(prefix).state
 
 
 def set_random_seed(seed: int, deterministic: bool = False, diff_rank_seed: bool = False) -> int:
