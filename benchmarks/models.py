@@ -1,6 +1,6 @@
 """Networks: time of a forward pass and of a training step, and peak memory, against another way to compute the same.
 
-The other side is torch's usual way (channels first, torch's own choice of algorithms), or, by --other FILE.py:FUNCTION, another
+The other side is torch's default kernels (channels first, torch's own choice of algorithms), or, by --other FILE.py:FUNCTION, another
 implementation: the function takes a model config and returns a `Contender`, see contenders/networks.py. Both sides have
 the same weights and inputs, take turns, and must give the same scores. Float32; one view of the card's input.
 
@@ -53,7 +53,7 @@ def main() -> None:
         print(json.dumps(peak_memory(options)))
         return
     names = [name for pattern in options.patterns for name in zoo.names(pattern)] or list(DEFAULT)
-    other = options.other or "torch's usual way"
+    other = options.other or "torch's default kernels"
     print(f"{torch.get_num_threads()} threads, {options.device}, {options.rounds} rounds; ours against {other}\n")
     print(
         f"{'network':30} {'input':22} {'pass':8} {'other':>9} {'ours':>9} {'ratio':>6} {'of least':>8}"

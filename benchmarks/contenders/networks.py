@@ -1,4 +1,4 @@
-"""The two sides of a comparison of networks: ours, and torch's usual way or another implementation."""
+"""The two sides of a comparison of networks: ours, and torch's default kernels or another implementation."""
 
 import importlib.util
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.models.layers.cpu_convolution import torchs_usual_way
+from kinema.models.layers.cpu_convolution import default_kernels
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -52,8 +52,8 @@ def ours(config: dict[str, Any], context: Callable[[], AbstractContextManager[No
 
 
 def usual(config: dict[str, Any]) -> Contender:
-    """The same network, computed as torch computes it unasked: channels first, its own choice of algorithms, no folding."""
-    return ours(config, torchs_usual_way)
+    """The same network, computed by torch's default kernels: channels first, no folding."""
+    return ours(config, default_kernels)
 
 
 def load_other(spec: str) -> Build:
