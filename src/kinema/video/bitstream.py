@@ -25,6 +25,16 @@ class Picture(Enum):
     NONE = "none"  # nothing that is shown
 
 
+def _short_number(byte: int) -> tuple[int, int]:
+    """Size in bits, and value, of the number of variable length that `byte` begins with; size 0 for a longer one."""
+    zeros = 8 - byte.bit_length()
+    size = 2 * zeros + 1
+    return (size, (byte >> (8 - size)) - 1) if size <= 8 else (0, 0)
+
+
+_SHORT_NUMBERS = [_short_number(byte) for byte in range(256)]
+
+
 class Bits:
     """Big-endian bits of a few bytes; reading past the end gives zeros."""
 
@@ -39,9 +49,17 @@ class Bits:
 
     def take_exp_golomb(self) -> int:
         """An unsigned number of variable length. Source: ITU-T H.264, 9.1."""
-        zeros = 0
-        while self._left > 0 and not self.take(1):
-            zeros += 1
+        left = self._left
+        if left >= 8:  # most numbers take less than a byte
+            size, number = _SHORT_NUMBERS[self._value >> (left - 8) & 255]
+            if size:
+                self._left = left - size
+                return number
+        elif left <= 0:
+            return 0
+        rest = self._value & ((1 << left) - 1)
+        zeros = left - rest.bit_length()
+        self._left = left - zeros - 1 if rest else 0
         return (1 << zeros) - 1 + self.take(zeros)
 
 
