@@ -10,16 +10,17 @@ from kinema import registry
 from kinema.datasets import build_dataloader
 from kinema.errors import PartArgumentError
 from kinema.evaluation import AccMetric, BaseMetric
+from kinema.models.layers import TAM
 from kinema.openmmlab import keywords
 from kinema.openmmlab.keywords import NEEDLESS, Needless, accepts_openmmlab_keywords, needless_keywords
 from kinema.registry import Registry
 
+UNREGISTERED = {"build_dataloader": build_dataloader, "BaseMetric": BaseMetric, "TAM": TAM}
+
 
 def part_called(name: str) -> Any:
-    if name == "build_dataloader":
-        return build_dataloader
-    if name == "BaseMetric":
-        return BaseMetric
+    if name in UNREGISTERED:
+        return UNREGISTERED[name]
     registries = (one for one in vars(registry).values() if isinstance(one, Registry))
     return next(part for one in registries if (part := one.get(name)) is not None)
 

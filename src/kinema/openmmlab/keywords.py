@@ -2,7 +2,7 @@
 
 They are no arguments of Kinema's parts. The decorator `accepts_openmmlab_keywords` takes them off a call, whether they are
 passed by keyword or by position, in a config or in code, and logs once what it took off. The arguments that follow one of them
-in OpenMMLab's order are keyword-only in Kinema's signature; the decorator lets calls by position in that order pass, too.
+in OpenMMLab's order are shown as keyword-only; calls by position in that order work all the same.
 """
 
 import functools
@@ -34,6 +34,9 @@ class Needless:
 # Part -> keyword -> why and where.
 _GATHERED = "results are gathered as Python objects"
 _AS_PUBLISHED = "it had none there either"
+_TORCHVISION = "names of torchvision's weights are recognised"
+_IS_2D = "the weights of a network over frames are always 2D"
+_OF_TSM = "it belongs to ResNetTSM"
 NEEDLESS: dict[str, dict[str, Needless]] = {
     "DecodeVideo": {
         "mode": Needless("the frames asked for are decoded in either mode", 0),
@@ -50,6 +53,23 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     "BaseMetric": {"collect_device": Needless(_GATHERED, 0), "collect_dir": Needless(_GATHERED, 2)},
     "AccMetric": {"collect_device": Needless(_GATHERED, 1)},
     "ConfusionMatrix": {"collect_device": Needless(_GATHERED, 1)},
+    "ConvModule": {
+        "efficient_conv_bn_eval": Needless("the norm goes into the convolution by itself where that is faster", 15)
+    },
+    "TAM": {"init_std": Needless(_AS_PUBLISHED, 8)},
+    "ResNet": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},
+    "C2D": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},
+    "TANet": {"torchvision_pretrain": Needless(_TORCHVISION)},
+    "ResNetTSM": {"torchvision_pretrain": Needless(_TORCHVISION), "pretrained2d": Needless(_IS_2D, 8)},
+    "ResNetTIN": {
+        "torchvision_pretrain": Needless(_TORCHVISION),
+        "pretrained2d": Needless(_IS_2D),
+        "is_shift": Needless(_OF_TSM),
+        "shift_place": Needless(_OF_TSM),
+        "temporal_pool": Needless(_OF_TSM),
+    },
+    "MobileNetV2TSM": {"pretrained2d": Needless(_IS_2D, 3)},
+    "TSMHead": {"is_shift": Needless("the backbone shifts", 8)},
     "Runner": {
         "auto_scale_lr": Needless("the learning rate is the one that the config gives", 8),
         "env_cfg": Needless("processes and threads are set up by the loaders", 19),
@@ -82,11 +102,17 @@ def needless_keywords(part: Any) -> Mapping[str, Needless]:
 
 def _accepting(function: Any, name: str, offset: int) -> Any:
     needless = NEEDLESS[name]
-    order = list(inspect.signature(function).parameters)  # of OpenMMLab's arguments
+    signature = inspect.signature(function)
+    order = list(signature.parameters)  # of OpenMMLab's arguments
     places = {one.place + offset: keyword for keyword, one in needless.items() if one.place is not None}
     for place in sorted(places):
         order.insert(place, places[place])
     start = min(places, default=len(order))  # from here on calls by position mean OpenMMLab's order
+
+    shown = [
+        one.replace(kind=one.KEYWORD_ONLY) if place >= start and one.kind is one.POSITIONAL_OR_KEYWORD else one
+        for place, one in enumerate(signature.parameters.values())
+    ]
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -100,6 +126,7 @@ def _accepting(function: Any, name: str, offset: int) -> Any:
         )
         return function(*args[:start], **by_place, **kwargs)
 
+    call.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     call.needless_keywords = needless  # type: ignore[attr-defined]
     return call
 

@@ -18,10 +18,12 @@ from kinema.models.heads.segments import (
     pool_frames,
 )
 from kinema.models.init import InitCfg
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class TSMHead(BaseHead):
     """(B * S, C, H, W) features of frames -> (B * S / num_segments, N) scores, one row a view.
 
@@ -34,7 +36,6 @@ class TSMHead(BaseHead):
         consensus: joins the segments, (V, num_segments, N) -> (V, 1, N); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
-        is_shift: is taken for the sake of configs; changes nothing.
         temporal_pool: the backbone halves the number of frames.
         multi_class: see `BaseHead`, as all that follow.
         label_smooth_eps: share of a label that is spread over all classes.
@@ -53,7 +54,7 @@ class TSMHead(BaseHead):
         consensus: Consensus = AVERAGE,
         dropout_ratio: float = 0.8,
         init_std: float = 0.001,
-        is_shift: bool = True,
+        *,
         temporal_pool: bool = False,
         multi_class: bool = False,
         label_smooth_eps: float = 0.0,
@@ -76,7 +77,6 @@ class TSMHead(BaseHead):
         self.dropout_ratio = dropout_ratio
         self.num_segments = num_segments
         self.init_std = init_std
-        self.is_shift = is_shift
         self.temporal_pool = temporal_pool
         self.consensus = build_consensus(consensus)
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None

@@ -13,12 +13,14 @@ from kinema.models.layers.by_name import (
     build_norm_layer,
 )
 from kinema.models.layers.cpu_convolution import convolve_and_normalize
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class ConvModule(nn.Module):
     """Convolution, norm and activation in any order; (B, in_channels, ...) -> (B, out_channels, ...).
 
@@ -41,7 +43,6 @@ class ConvModule(nn.Module):
         with_spectral_norm: divide the weight by its largest singular value.
         padding_mode: `"zeros"`, `"reflect"`, `"circular"` or `"replicate"`.
         order: the three in the order in which they are applied; `("norm", "act", "conv")` is pre-activation.
-        efficient_conv_bn_eval: is taken for the sake of configs; changes nothing.
 
     Raises:
         ConfigError: `order` is not a permutation of the three, or a config names no layer.
@@ -64,7 +65,6 @@ class ConvModule(nn.Module):
         with_spectral_norm: bool = False,
         padding_mode: Literal["zeros", "reflect", "circular", "replicate"] = "zeros",
         order: Sequence[str] = ("conv", "norm", "act"),
-        efficient_conv_bn_eval: bool = False,
     ) -> None:
         super().__init__()
         if sorted(order) != ["act", "conv", "norm"]:

@@ -6,8 +6,10 @@ Source: TAM, Liu et al. 2021, arXiv:2005.06803, section 3.
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 
 
+@accepts_openmmlab_keywords
 class TAM(nn.Module):
     """(B * T, C, H, W) -> the same: frames weighed by the local branch, then convolved in time by the global branch.
 
@@ -20,7 +22,6 @@ class TAM(nn.Module):
         conv1d_kernel_size: taps of the local branch.
         adaptive_convolution_stride: of the convolution in time; 1.
         adaptive_convolution_padding: of the convolution in time; (K - 1) / 2.
-        init_std: has no effect, in the original neither.
 
     Raises:
         ConfigError: stride and padding change the number of frames, C is too small, or (when called) T does not divide the
@@ -37,7 +38,6 @@ class TAM(nn.Module):
         conv1d_kernel_size: int = 3,
         adaptive_convolution_stride: int = 1,
         adaptive_convolution_padding: int = 1,
-        init_std: float = 0.001,
     ) -> None:
         super().__init__()
         if adaptive_convolution_stride != 1 or 2 * adaptive_convolution_padding != adaptive_kernel_size - 1:
@@ -51,7 +51,6 @@ class TAM(nn.Module):
         self.in_channels = in_channels
         self.num_segments = num_segments
         self.adaptive_kernel_size = adaptive_kernel_size
-        self.init_std = init_std
         width = num_segments * alpha
         self.G = nn.Sequential(
             nn.Linear(num_segments, width, bias=False),

@@ -16,10 +16,12 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class C2D(FrameResNet):
     """(B, C, T, H, W) float -> (B, out_channels, T/2, H/32, W/32), sizes rounded down or up.
 

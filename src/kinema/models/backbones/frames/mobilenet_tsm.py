@@ -6,10 +6,12 @@ from kinema.models.arguments import keep_arguments, takes_arguments_of
 from kinema.models.backbones.base import StagedNetwork
 from kinema.models.backbones.frames.mobilenet import InvertedResidual, MobileNetArguments
 from kinema.models.layers import TemporalShift
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class MobileNetV2TSM(StagedNetwork):
     """(B * num_segments, 3, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
 
@@ -17,7 +19,6 @@ class MobileNetV2TSM(StagedNetwork):
         num_segments: frames of a clip.
         is_shift: shift in time; without it the network is a MobileNetV2.
         shift_div: one channel in `shift_div` moves back in time, one forth.
-        pretrained2d: `pretrained` is a 2D network. There is no other.
         **settings: arguments of `MobileNetArguments`.
 
     Raises:
@@ -30,7 +31,6 @@ class MobileNetV2TSM(StagedNetwork):
         num_segments: int = 8,
         is_shift: bool = True,
         shift_div: int = 8,
-        pretrained2d: bool = True,
         **settings: Any,
     ) -> None:
         arguments = MobileNetArguments(**settings)
@@ -40,7 +40,6 @@ class MobileNetV2TSM(StagedNetwork):
         self.num_segments = num_segments
         self.is_shift = is_shift
         self.shift_div = shift_div
-        self.pretrained2d = pretrained2d
         for block in list(self.modules()) if is_shift else ():
             if isinstance(block, InvertedResidual) and block.use_res_connect and len(block.conv) == 3:
                 block.conv[0] = TemporalShift(block.conv[0], num_segments, shift_div)

@@ -16,6 +16,7 @@ from kinema.models.arguments import keep_arguments, takes_arguments_of
 from kinema.models.backbones.base import StagedNetwork
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 Style = Literal["pytorch", "caffe"]
@@ -162,7 +163,6 @@ class ResNetArguments(NamedTuple):
     Args:
         depth: 18, 34, 50, 101 or 152.
         pretrained: checkpoint that `init_weights` loads: a file, folder or address.
-        torchvision_pretrain: its weights carry torchvision's names; ours are recognised too.
         in_channels: 3 for RGB; 2 L for L frames of optical flow.
         num_stages: 1 to 4.
         out_indices: stages, from 0, whose output is returned: one tensor, or a tuple of several.
@@ -182,7 +182,6 @@ class ResNetArguments(NamedTuple):
 
     depth: int
     pretrained: str | None = None
-    torchvision_pretrain: bool = True
     in_channels: int = 3
     num_stages: int = 4
     out_indices: Sequence[int] = (3,)
@@ -279,6 +278,7 @@ class FrameResNet(StagedNetwork):
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class ResNet(FrameResNet):
     """(B, in_channels, H, W) float -> (B, out_channels, H / 32, W / 32), sizes rounded up.
 

@@ -10,6 +10,7 @@ from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import Bottleneck, FrameResNet, ResNetArguments
 from kinema.models.layers import TAM
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
@@ -48,6 +49,7 @@ class TABlock(nn.Module):
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class TANet(FrameResNet):
     """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
 

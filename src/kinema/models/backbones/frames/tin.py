@@ -15,12 +15,12 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.backbones.frames.tsm import (
     NonLocalPlaces,
-    ShiftPlace,
     add_non_local_blocks,
     check_num_segments,
     non_local_flags,
 )
 from kinema.models.layers import PreparedConv, TemporalInterlace
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
@@ -49,6 +49,7 @@ class CombineNet(PreparedConv):
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class ResNetTIN(FrameResNet):
     """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
 
@@ -56,13 +57,9 @@ class ResNetTIN(FrameResNet):
         depth: 18, 34, 50, 101 or 152.
         is_tin: move channels in time; without it the network is a ResNet.
         num_segments: frames of a clip.
-        is_shift: of `ResNetTSM`, as `shift_place` and `temporal_pool`: accepted for OpenMMLab configs, has no effect.
         non_local: see `ResNetTSM`, as `non_local_cfg`.
         non_local_cfg: arguments of the non-local blocks.
         shift_div: one channel in `shift_div` moves; the published networks have 4.
-        shift_place: see `is_shift`.
-        temporal_pool: see `is_shift`.
-        pretrained2d: `pretrained` is a 2D network. There is no other.
         **settings: further arguments of `ResNetArguments`.
 
     Raises:
@@ -76,13 +73,9 @@ class ResNetTIN(FrameResNet):
         is_tin: bool = True,
         *,
         num_segments: int = 8,
-        is_shift: bool = True,
         non_local: NonLocalPlaces = (0, 0, 0, 0),
         non_local_cfg: Mapping[str, Any] | None = None,
         shift_div: int = 8,
-        shift_place: ShiftPlace = "blockres",
-        temporal_pool: bool = False,
-        pretrained2d: bool = True,
         **settings: Any,
     ) -> None:
         check_num_segments("ResNetTIN", num_segments)
@@ -99,6 +92,5 @@ class ResNetTIN(FrameResNet):
         self.is_tin = is_tin
         self.num_segments = num_segments
         self.shift_div = shift_div
-        self.pretrained2d = pretrained2d
         self.non_local = tuple(non_local)
         self.non_local_cfg = dict(non_local_cfg or {})

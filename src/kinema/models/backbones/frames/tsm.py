@@ -15,6 +15,7 @@ from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.layers import NonLocal3d, TemporalShift
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 ShiftPlace = Literal["blockres", "block"]
@@ -69,6 +70,7 @@ class TemporalPool(nn.Module):
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class ResNetTSM(FrameResNet):
     """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
 
@@ -81,7 +83,6 @@ class ResNetTSM(FrameResNet):
         shift_div: one channel in `shift_div` moves back in time, one forth.
         shift_place: `"blockres"`: the shift is beside the shortcut; `"block"`: in front of the whole block.
         temporal_pool: halve the frames in front of the second stage.
-        pretrained2d: `pretrained` is a 2D network. There is no other.
         **settings: further arguments of `ResNetArguments`.
 
     Raises:
@@ -100,7 +101,6 @@ class ResNetTSM(FrameResNet):
         shift_div: int = 8,
         shift_place: ShiftPlace = "blockres",
         temporal_pool: bool = False,
-        pretrained2d: bool = True,
         **settings: Any,
     ) -> None:
         if shift_place not in ("blockres", "block"):
@@ -126,7 +126,6 @@ class ResNetTSM(FrameResNet):
         self.shift_div = shift_div
         self.shift_place = shift_place
         self.temporal_pool = temporal_pool
-        self.pretrained2d = pretrained2d
         self.non_local = tuple(non_local)
         self.non_local_cfg = dict(non_local_cfg or {})
 
