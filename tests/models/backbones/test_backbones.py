@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.models import backbones
-from kinema.models.backbones import C2D, MobileNetV2, MobileNetV2TSM, ResNet, ResNetTIN, ResNetTSM, TANet
+from kinema.models.backbones import ResNet, ResNet3d, ResNet3dCSN, ResNetTIN, ResNetTSM
 from kinema.registry import MODELS
 
 SMALL_FRAMES = {"depth": 18, "num_stages": 1, "out_indices": (0,)}
@@ -18,17 +18,22 @@ SMALL_FRAMES = {"depth": 18, "num_stages": 1, "out_indices": (0,)}
 @pytest.mark.parametrize(
     ("network", "base"),
     [
-        (C2D, ResNet),
-        (ResNetTSM, ResNet),
-        (ResNetTIN, ResNet),
-        (ResNetTIN, ResNetTSM),
-        (TANet, ResNet),
-        (MobileNetV2TSM, MobileNetV2),
+        ("C2D", "ResNet"),
+        ("ResNetTSM", "ResNet"),
+        ("ResNetTIN", "ResNet"),
+        ("ResNetTIN", "ResNetTSM"),
+        ("TANet", "ResNet"),
+        ("MobileNetV2TSM", "MobileNetV2"),
+        ("ResNet2Plus1d", "ResNet3d"),
+        ("ResNet3dCSN", "ResNet3d"),
+        ("ResNet3dPathway", "ResNet3d"),
+        ("ResNet3dSlowOnly", "ResNet3d"),
+        ("ResNet3dSlowOnly", "ResNet3dPathway"),
     ],
 )
-def test_networks_are_instances_of_those_that_openmmlab_derives_them_from(network: type, base: type) -> None:
-    assert issubclass(network, base)
-    assert not issubclass(base, network)
+def test_networks_count_as_those_that_openmmlab_derives_them_from(network: str, base: str) -> None:
+    assert issubclass(getattr(backbones, network), getattr(backbones, base))
+    assert not issubclass(getattr(backbones, base), getattr(backbones, network))
 
 
 def test_an_instance_counts_as_one_of_the_original_base() -> None:
@@ -64,6 +69,32 @@ def test_a_subclass_may_override_what_it_likes() -> None:
     assert torch.allclose(model.eval()(x), 3 * plain.eval()(x), atol=1e-4)
     assert model.calls == 3
     assert not model.conv1.conv.weight.requires_grad
+
+
+class Watched(ResNet3dCSN):
+    """Its `train` reads what its constructor sets last."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.modes: list[bool] = []
+
+    def train(self, mode: bool = True) -> "Watched":
+        super().train(mode)
+        self.modes.append(mode)
+        return self
+
+
+def test_a_constructor_calls_no_train_of_a_subclass() -> None:
+    model = Watched(depth=50, base_channels=4, norm_eval=True, bn_frozen=True).eval()
+    assert model.modes == [False]
+    assert not any(part.weight.requires_grad for part in model.modules() if isinstance(part, nn.BatchNorm3d))
+
+
+def test_a_subclass_may_add_a_depth() -> None:
+    class Shallow(ResNet3d):
+        arch_settings = {**ResNet3d.arch_settings, 10: (ResNet3d.arch_settings[18][0], (1, 1, 1, 1))}
+
+    assert Shallow(10, base_channels=4).stage_blocks == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["ResNet", "ResNetTSM", "MobileNetV2"])

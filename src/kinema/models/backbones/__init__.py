@@ -15,12 +15,17 @@ from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
 
-# Networks of OpenMMLab derive from each other, ours share functions. For `isinstance` in code written for OpenMMLab the
-# relations hold all the same.
-for _network in (C2D, ResNetTSM, TANet):
-    ResNet.register(_network)
+# OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
+# written for OpenMMLab the relations hold all the same.
+ResNet.register(C2D)
+ResNet.register(TANet)
+ResNet.register(ResNetTSM)
 ResNetTSM.register(ResNetTIN)
 MobileNetV2.register(MobileNetV2TSM)
+ResNet3d.register(ResNet2Plus1d)
+ResNet3d.register(ResNet3dCSN)
+ResNet3d.register(ResNet3dPathway)
+ResNet3dPathway.register(ResNet3dSlowOnly)
 
 __all__ = [
     "C2D",

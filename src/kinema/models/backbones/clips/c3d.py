@@ -7,11 +7,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
-from kinema.models.base import BaseModule
+from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
-from kinema.models.init_report import InitReport
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
@@ -19,7 +17,7 @@ from kinema.registry import MODELS
 
 
 @MODELS.register_module()
-class C3D(BaseModule):
+class C3D(Backbone):
     """(B, 3, T, H, W) float -> (B, 4096); 16 frames of 112 x 112 pixels with the default `out_dim`.
 
     Args:
@@ -53,8 +51,7 @@ class C3D(BaseModule):
             {"type": "Kaiming", "layer": "Conv3d"},
             {"type": "Normal", "layer": "Linear", "std": init_std},
         ]
-        super().__init__(init_cfg or default)
-        self.pretrained = pretrained
+        super().__init__(init_cfg or default, pretrained=pretrained)
         self.in_channels = 3
         self.out_channels = 4096
         self.out_dim = out_dim
@@ -84,12 +81,6 @@ class C3D(BaseModule):
         self.fc7 = nn.Linear(4096, 4096)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout_ratio)
-
-    def _init_weights(self, report: InitReport) -> None:
-        super()._init_weights(report)
-        if self.pretrained:
-            load_backbone(self, self.pretrained)
-            report.credit(self, f"loaded from {self.pretrained}")
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "C3D")

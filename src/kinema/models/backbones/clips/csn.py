@@ -4,15 +4,16 @@ Source: Video Classification with Channel-Separated Convolutional Networks, Tran
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from torch import nn
 
 from kinema.errors import ConfigError
+from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.clips.blocks3d import Block3d, Bottleneck3d, InflateStyle, Triple
-from kinema.models.backbones.clips.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.backbones.clips.resnet3d import ClipResNet, ResNet3dArguments
 from kinema.models.base import Sequential
-from kinema.models.layers import ConvModule, LayerCfg, fix_batch_norms
+from kinema.models.layers import ConvModule, LayerCfg
 from kinema.registry import MODELS
 
 NORM: LayerCfg = {"type": "BN3d", "requires_grad": True, "eps": 1e-3}
@@ -37,15 +38,16 @@ class PreservedBlock(ReducedBlock):
 
 
 BLOCKS: dict[str, type[Block3d]] = {"ir": ReducedBlock, "ip": PreservedBlock}
+STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 @MODELS.register_module()
-class ResNet3dCSN(ResNet3d):
+class ResNet3dCSN(ClipResNet):
     """(B, C, T, H, W) -> (B, out_channels, T/8, H/32, W/32), or T/16 with `with_pool2`.
 
     Args:
         depth: 50, 101 or 152.
-        pretrained: see `ResNet3d`, as the next four.
+        pretrained: checkpoint that `init_weights` loads.
         temporal_strides: step over frames of each stage.
         conv1_kernel: kernel of the stem.
         conv1_stride_t: its step over frames.
@@ -54,19 +56,13 @@ class ResNet3dCSN(ResNet3d):
         inflate_style: see `Block3d`.
         bottleneck_mode: `"ir"` interaction-reduced, `"ip"` interaction-preserved.
         bn_frozen: under `norm_eval`, weights and biases of the norms are not trained either.
-        **settings: further arguments of `ResNet3d`.
+        **settings: further arguments of `ResNet3dArguments`.
 
     Raises:
         ConfigError: there is no such depth or mode.
     """
 
-    arch_settings: ClassVar[dict[int, tuple[type[Block3d], tuple[int, ...]]]] = {
-        50: (ReducedBlock, (3, 4, 6, 3)),
-        101: (ReducedBlock, (3, 4, 23, 3)),
-        152: (ReducedBlock, (3, 8, 36, 3)),
-    }
-
-    @takes_arguments_of(ResNet3d)
+    @takes_arguments_of(ResNet3dArguments)
     def __init__(
         self,
         depth: int,
@@ -83,10 +79,7 @@ class ResNet3dCSN(ResNet3d):
     ) -> None:
         if bottleneck_mode not in BLOCKS:
             raise ConfigError(f"bottleneck_mode of ResNet3dCSN must be 'ir' or 'ip', got {bottleneck_mode!r}")
-        # `ResNet3d` asks for these while it is built.
-        self.bottleneck_mode = bottleneck_mode
-        self.bn_frozen = bn_frozen
-        super().__init__(
+        arguments = ResNet3dArguments(
             depth,
             pretrained,
             temporal_strides=temporal_strides,
@@ -97,14 +90,6 @@ class ResNet3dCSN(ResNet3d):
             inflate_style=inflate_style,
             **settings,
         )
-
-    def _arch(self, depth: int) -> tuple[type[Block3d], tuple[int, ...]]:
-        _, blocks = super()._arch(depth)
-        return BLOCKS[self.bottleneck_mode], blocks
-
-    def train(self, mode: bool = True) -> "ResNet3dCSN":
-        """Set the mode; see `ResNet3d.train`, and `bn_frozen`."""
-        super().train(mode)
-        if mode and self.norm_eval and self.bn_frozen:
-            fix_batch_norms(self, freeze_parameters=True)
-        return self
+        architectures = {depth: (BLOCKS[bottleneck_mode], blocks) for depth, blocks in STAGES.items()}
+        super().__init__(arguments, arguments.parts(type(self).__name__, architectures, bn_frozen=bn_frozen))
+        self.bottleneck_mode = bottleneck_mode

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.clips.resnet3d import ResNet3d, takes_arguments_of
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.backbones.clips.resnet3d import ClipResNet, ResNet3dArguments
 from kinema.models.layers import LayerCfg
 from kinema.registry import MODELS
 
@@ -15,25 +16,27 @@ CONV: LayerCfg = {"type": "Conv2plus1d"}
 
 
 @MODELS.register_module()
-class ResNet2Plus1d(ResNet3d):
-    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). Pooled is after the stem and never after the first stage.
+class ResNet2Plus1d(ClipResNet):
+    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). It pools after the stem, never after the first stage.
 
     Args:
-        depth: see `ResNet3d`, as all that is not said here.
-        pretrained: checkpoint that `init_weights` loads; of a network of this kind, as an image network has no weights for it.
-        stage_blocks: see there.
+        depth: 18, 34, 50, 101 or 152.
+        pretrained: checkpoint that `init_weights` loads; of a network of this kind, as an image
+            network has no weights for it.
+        stage_blocks: blocks of each stage; None: those of `depth`.
         pretrained2d: must be False.
-        in_channels: see there.
-        num_stages: see there.
-        base_channels: see there.
+        in_channels: C.
+        num_stages: number of stages, from the first.
+        base_channels: channels of the stem; they double with each stage.
         conv_cfg: `Conv2plus1d`.
-        **settings: further arguments of `ResNet3d`, of which `with_pool1` and `with_pool2` change nothing.
+        **settings: further arguments of `ResNet3dArguments`, of which `with_pool1` and `with_pool2`
+            have no effect.
 
     Raises:
         ConfigError: `pretrained2d` is True, or `conv_cfg` names another convolution.
     """
 
-    @takes_arguments_of(ResNet3d)
+    @takes_arguments_of(ResNet3dArguments)
     def __init__(
         self,
         depth: int = 50,
@@ -53,7 +56,7 @@ class ResNet2Plus1d(ResNet3d):
             )
         if conv_cfg.get("type") != "Conv2plus1d":
             raise ConfigError(f"conv_cfg of ResNet2Plus1d must be of type 'Conv2plus1d', got {dict(conv_cfg)}")
-        super().__init__(
+        arguments = ResNet3dArguments(
             depth,
             pretrained,
             stage_blocks,
@@ -64,3 +67,4 @@ class ResNet2Plus1d(ResNet3d):
             conv_cfg=conv_cfg,
             **{**settings, "with_pool1": True, "with_pool2": False},
         )
+        super().__init__(arguments, arguments.parts(type(self).__name__))

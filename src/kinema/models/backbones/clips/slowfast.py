@@ -5,98 +5,103 @@ lateral connections).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
-from kinema.models.backbones.clips.resnet3d import Pattern, ResNet3d, takes_arguments_of
-from kinema.models.base import BaseModule
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.backbones.base import Backbone
+from kinema.models.backbones.clips.resnet3d import ARCHITECTURES, ClipResNet, Pattern, ResNet3dArguments
 from kinema.models.init import InitCfg
-from kinema.models.init_report import InitReport
-from kinema.models.layers import ConvModule, freeze
+from kinema.models.layers import ConvModule
 from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 
 
-@MODELS.register_module(name=["ResNet3dPathway", "resnet3d"])
-class ResNet3dPathway(ResNet3d):
-    """A `ResNet3d` that may receive the features of a faster pathway, beside its own, at every stage.
+class LateralArguments(NamedTuple):
+    """OpenMMLab's arguments of a pathway, in its order.
 
     Args:
         lateral: there is a faster pathway.
-        lateral_inv: the other pathway is the slower one; is taken for the sake of configs where `lateral` is False.
+        lateral_inv: the other pathway is the slower one; has no effect where `lateral` is False.
         lateral_norm: a norm and an activation follow the lateral convolutions.
         speed_ratio: how many times as many frames the faster pathway sees.
         channel_ratio: how many times fewer channels it has.
         fusion_kernel: frames that a lateral convolution spans.
         lateral_infl: channels of a lateral connection per channel of the faster pathway.
         lateral_activate: for each stage, whether it receives a lateral connection.
-        **settings: arguments of `ResNet3d`.
-
-    Raises:
-        ConfigError: as `ResNet3d`; `lateral_inv`, or too few entries of `lateral_activate`.
     """
 
-    @takes_arguments_of(ResNet3d)
-    def __init__(
-        self,
-        lateral: bool = False,
-        lateral_inv: bool = False,
-        lateral_norm: bool = False,
-        speed_ratio: int = 8,
-        channel_ratio: int = 8,
-        fusion_kernel: int = 5,
-        lateral_infl: int = 2,
-        lateral_activate: Sequence[int] = (1, 1, 1, 1),
-        **settings: Any,
-    ) -> None:
-        if lateral and lateral_inv:
+    lateral: bool = False
+    lateral_inv: bool = False
+    lateral_norm: bool = False
+    speed_ratio: int = 8
+    channel_ratio: int = 8
+    fusion_kernel: int = 5
+    lateral_infl: int = 2
+    lateral_activate: Sequence[int] = (1, 1, 1, 1)
+
+    def connection(self, channels: int, network: ResNet3dArguments) -> ConvModule:
+        """(B, channels, T * speed_ratio, H, W) -> (B, channels * lateral_infl, T, H, W)."""
+        return ConvModule(
+            channels,
+            channels * self.lateral_infl,
+            (self.fusion_kernel, 1, 1),
+            stride=(self.speed_ratio, 1, 1),
+            padding=((self.fusion_kernel - 1) // 2, 0, 0),
+            bias=False,
+            conv_cfg=network.conv_cfg,
+            norm_cfg=network.norm_cfg if self.lateral_norm else None,
+            act_cfg=network.act_cfg if self.lateral_norm else None,
+        )
+
+
+class PathwayNetwork(ClipResNet):
+    """A `ClipResNet` that may receive the features of a faster pathway, beside its own, at every stage.
+
+    Args:
+        lateral: how it receives them.
+        arguments: of the network.
+
+    Raises:
+        ConfigError: as `ClipResNet`; `lateral_inv`, or too few entries of `lateral_activate`.
+    """
+
+    def __init__(self, lateral: LateralArguments, arguments: ResNet3dArguments) -> None:
+        network = type(self).__name__
+        if lateral.lateral and lateral.lateral_inv:
+            raise ConfigError(f"{network} can receive the features of a faster pathway only: set lateral_inv=False")
+        block, stage_blocks = arguments.architecture(network, ARCHITECTURES)
+        active = tuple(bool(receives) and lateral.lateral for receives in lateral.lateral_activate)
+        if len(active) < len(stage_blocks):
             raise ConfigError(
-                f"{type(self).__name__} can receive the features of a faster pathway only: set lateral_inv=False"
+                f"lateral_activate={tuple(lateral.lateral_activate)} of {network} has {len(active)} entries for "
+                f"{len(stage_blocks)} stages"
             )
-        # `ResNet3d` asks for these while it is built.
-        self.lateral = lateral
-        self.channel_ratio = channel_ratio
-        self.lateral_infl = lateral_infl
-        self.lateral_activate = tuple(bool(one) and lateral for one in lateral_activate)
-        super().__init__(**settings)
-        if len(self.lateral_activate) < self.num_stages:
-            raise ConfigError(
-                f"lateral_activate={tuple(lateral_activate)} of {type(self).__name__} has {len(lateral_activate)} entries "
-                f"for {self.num_stages} stages"
-            )
-        self.speed_ratio = speed_ratio
-        norm_cfg, act_cfg = (self.norm_cfg, self.act_cfg) if lateral_norm else (None, None)
-        for stage, receives in enumerate(self.lateral_activate[: self.num_stages]):
-            if receives:
-                channels = self.lateral_inputs(stage)
-                connection = ConvModule(
-                    channels,
-                    channels * lateral_infl,
-                    (fusion_kernel, 1, 1),
-                    stride=(speed_ratio, 1, 1),
-                    padding=((fusion_kernel - 1) // 2, 0, 0),
-                    bias=False,
-                    conv_cfg=self.conv_cfg,
-                    norm_cfg=norm_cfg,
-                    act_cfg=act_cfg,
-                )
-                self.add_module(lateral_name(stage), connection)
-        self._freeze_stages()
+        factors = [1, *(2**stage * block.expansion for stage in range(len(stage_blocks) - 1))]
+        inputs = [arguments.base_channels * factor for factor in factors]
+        fast = [
+            channels // lateral.channel_ratio * receives for channels, receives in zip(inputs, active, strict=False)
+        ]
+        received = [channels * lateral.lateral_infl for channels in fast]
+        super().__init__(arguments, arguments.parts(network, received=received))
+        self.lateral = lateral.lateral
+        self.lateral_activate = active
+        self.speed_ratio = lateral.speed_ratio
+        self.channel_ratio = lateral.channel_ratio
+        self.lateral_infl = lateral.lateral_infl
+        self.stage_inputs = tuple(inputs)
+        for stage, channels in enumerate(fast):
+            if active[stage]:
+                self.add_module(lateral_name(stage), lateral.connection(channels, arguments))
+        self.hold()
 
     def lateral_inputs(self, stage: int) -> int:
         """Channels of the faster pathway in front of a stage."""
-        width = self.base_channels * (1 if stage == 0 else 2 ** (stage - 1) * self.block.expansion)
-        return width // self.channel_ratio
-
-    def _lateral_channels(self, stage: int, inplanes: int) -> int:
-        if not (self.lateral and stage < len(self.lateral_activate) and self.lateral_activate[stage]):
-            return 0
-        return inplanes // self.channel_ratio * self.lateral_infl
+        return self.stage_inputs[stage] // self.channel_ratio
 
     def connect(self, stage: int, slow: Tensor, fast: Tensor) -> Tensor:
         """Input of a stage: own features, and those of the faster pathway beside them where the stage receives them."""
@@ -104,11 +109,13 @@ class ResNet3dPathway(ResNet3d):
             return slow
         return torch.cat([slow, self._modules[lateral_name(stage)](fast)], dim=1)  # type: ignore[misc]
 
-    def _freeze_stages(self) -> None:
-        super()._freeze_stages()
-        fed = range(1, min(self.frozen_stages + 1, self.num_stages))
-        connections = [self._modules.get(lateral_name(stage)) for stage in fed]
-        freeze([one for one in connections if one is not None])
+    def parts_by_stage(self) -> list[list[nn.Module]]:
+        """The stem, then each stage and the connection that takes the features beside its own."""
+        parts = super().parts_by_stage()
+        for stage in range(1, self.num_stages):
+            connection = self._modules.get(lateral_name(stage))
+            parts[stage] += [] if connection is None else [connection]
+        return parts
 
 
 def lateral_name(stage: int) -> str:
@@ -116,23 +123,46 @@ def lateral_name(stage: int) -> str:
     return f"layer{stage}_lateral" if stage else "conv1_lateral"
 
 
+def _taken(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Those of `settings` that have these names; they are removed there."""
+    return {name: settings.pop(name) for name in names if name in settings}
+
+
+@MODELS.register_module(name=["ResNet3dPathway", "resnet3d"])
+class ResNet3dPathway(PathwayNetwork):
+    """A `ResNet3d` that may receive the features of a faster pathway, beside its own, at every stage.
+
+    Args:
+        *args: see `LateralArguments`.
+        **settings: the same by name, and arguments of `ResNet3dArguments`.
+
+    Raises:
+        ConfigError: as `ResNet3d`; `lateral_inv`, or too few entries of `lateral_activate`.
+    """
+
+    @takes_arguments_of(LateralArguments, ResNet3dArguments)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        lateral = LateralArguments(*args, **_taken(settings, LateralArguments._fields))
+        super().__init__(lateral, ResNet3dArguments(**settings))
+
+
 @MODELS.register_module()
-class ResNet3dSlowOnly(ResNet3dPathway):
+class ResNet3dSlowOnly(PathwayNetwork):
     """The slow pathway alone: (B, C, T, H, W) -> (B, out_channels, T, H/32, W/32). Time is convolved in late stages only.
 
     Args:
-        conv1_kernel: see `ResNet3d`, as all others.
+        conv1_kernel: kernel of the stem over frames, height and width.
         conv1_stride_t: step of the stem over frames.
         pool1_stride_t: step of its pooling over frames.
         inflate: stages whose kernels span three frames.
         with_pool2: halve the frames after the first stage.
-        **settings: arguments of `ResNet3dPathway` and `ResNet3d`.
+        **settings: further arguments of `ResNet3dArguments`, and of `LateralArguments`.
 
     Raises:
         ConfigError: as `ResNet3d`; `lateral` is True.
     """
 
-    @takes_arguments_of(ResNet3dPathway)
+    @takes_arguments_of(LateralArguments, ResNet3dArguments)
     def __init__(
         self,
         conv1_kernel: Sequence[int] = (1, 7, 7),
@@ -146,7 +176,8 @@ class ResNet3dSlowOnly(ResNet3dPathway):
             raise ConfigError(
                 "ResNet3dSlowOnly has no second pathway to receive features from: set lateral=False, or take ResNet3dSlowFast"
             )
-        super().__init__(
+        lateral = LateralArguments(**_taken(settings, LateralArguments._fields))
+        arguments = ResNet3dArguments(
             conv1_kernel=conv1_kernel,
             conv1_stride_t=conv1_stride_t,
             pool1_stride_t=pool1_stride_t,
@@ -154,6 +185,7 @@ class ResNet3dSlowOnly(ResNet3dPathway):
             with_pool2=with_pool2,
             **settings,
         )
+        super().__init__(lateral, arguments)
 
 
 SLOW_PATHWAY: Mapping[str, Any] = {
@@ -180,11 +212,11 @@ FAST_PATHWAY: Mapping[str, Any] = {
 
 
 @MODELS.register_module()
-class ResNet3dSlowFast(BaseModule):
+class ResNet3dSlowFast(Backbone):
     """(B, C, T, H, W) -> slow (B, 2048, T / resample_rate, H/32, W/32) and fast (B, 256, T' , H/32, W/32) features.
 
     T' = T * speed_ratio / resample_rate. Both pathways pool after the stem and never after the first stage, as the published
-    networks do: their `with_pool1` and `with_pool2` change nothing.
+    networks do: their `with_pool1` and `with_pool2` have no effect.
 
     Args:
         pretrained: checkpoint of the whole network that `init_weights` loads.
@@ -212,7 +244,7 @@ class ResNet3dSlowFast(BaseModule):
         fast_pathway: Mapping[str, Any] = FAST_PATHWAY,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(init_cfg, pretrained=pretrained)
         if speed_ratio < 1 or resample_rate % speed_ratio:
             raise ConfigError(
                 f"resample_rate={resample_rate} of ResNet3dSlowFast must be a multiple of speed_ratio={speed_ratio}: the fast "
@@ -225,7 +257,6 @@ class ResNet3dSlowFast(BaseModule):
         slow = dict(slow_pathway)
         if slow.get("lateral"):
             slow |= {"speed_ratio": speed_ratio, "channel_ratio": channel_ratio}
-        self.pretrained = pretrained
         self.resample_rate = resample_rate
         self.speed_ratio = speed_ratio
         self.channel_ratio = channel_ratio
@@ -241,8 +272,7 @@ class ResNet3dSlowFast(BaseModule):
                 f"{self.fast_path.num_stages} fast ones"
             )
         for stage in range(self.slow_path.num_stages):
-            given = self.fast_path.base_channels
-            given *= 1 if stage == 0 else 2 ** (stage - 1) * self.fast_path.block.expansion
+            given = self.fast_path.stage_inputs[stage]
             expected = self.slow_path.lateral_inputs(stage)
             if self.slow_path.lateral_activate[stage] and given != expected:
                 raise ConfigError(
@@ -250,12 +280,6 @@ class ResNet3dSlowFast(BaseModule):
                     f"set base_channels of fast_pathway to {self.slow_path.base_channels} / channel_ratio, or channel_ratio "
                     "to their quotient, and let both have blocks of one kind"
                 )
-
-    def _init_weights(self, report: InitReport) -> None:
-        super()._init_weights(report)
-        if self.pretrained:
-            load_backbone(self, self.pretrained)
-            report.credit(self, f"loaded from {self.pretrained}")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         slow_path, fast_path = self.slow_path, self.fast_path
@@ -277,8 +301,8 @@ class ResNet3dSlowFast(BaseModule):
             )
 
 
-def _pathway(what: str, cfg: Mapping[str, Any]) -> ResNet3dPathway:
+def _pathway(what: str, cfg: Mapping[str, Any]) -> PathwayNetwork:
     pathway = MODELS.build({**cfg, "with_pool1": True})
-    if not isinstance(pathway, ResNet3dPathway):
+    if not isinstance(pathway, PathwayNetwork):
         raise ConfigError(f"{what} of ResNet3dSlowFast must be of type 'resnet3d', got {type(pathway).__name__}")
     return pathway

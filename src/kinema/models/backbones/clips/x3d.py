@@ -12,14 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.clips.blocks3d import BATCH_NORM, CONV3D, RELU
 from kinema.models.backbones.clips.resnet3d import INIT_CFG
-from kinema.models.base import BaseModule, Sequential
+from kinema.models.base import Sequential
 from kinema.models.init import InitCfg, constant_init
-from kinema.models.init_report import InitReport
-from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, fix_batch_norms, freeze
+from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer
 from kinema.models.layers.cpu_convolution import Conv3d, arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
@@ -126,7 +125,7 @@ class X3DBlock(nn.Module):
 
 
 @MODELS.register_module()
-class X3D(BaseModule):
+class X3D(Backbone):
     """(B, C, T, H, W) float -> (B, out_channels, T, H/32, W/32).
 
     Args:
@@ -177,15 +176,12 @@ class X3D(BaseModule):
         zero_init_residual: bool = True,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        super().__init__(init_cfg or INIT_CFG)
         _check_arguments(num_stages, spatial_strides, frozen_stages, se_style)
-        self.pretrained = pretrained
+        super().__init__(init_cfg or INIT_CFG, pretrained=pretrained, frozen_stages=frozen_stages, norm_eval=norm_eval)
         self.in_channels = in_channels
         self.base_channels = round_width(24, gamma_w)
         self.stage_blocks = [math.ceil(blocks * gamma_d) if gamma_d else blocks for blocks in (1, 2, 5, 3)][:num_stages]
         self.num_stages = num_stages
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
         layers: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         width = self.base_channels
         self.conv1_s = ConvModule(
@@ -230,26 +226,11 @@ class X3D(BaseModule):
         self.feat_dim = inplanes
         self.out_channels = int(inplanes * gamma_b)
         self.conv5 = ConvModule(inplanes, self.out_channels, 1, bias=False, **layers)
-        self.train()
+        self.hold()
 
-    def _init_weights(self, report: InitReport) -> None:
-        super()._init_weights(report)
-        if self.pretrained:
-            load_backbone(self, self.pretrained)
-            report.credit(self, f"loaded from {self.pretrained}")
-
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            stages = (self.get_submodule(name) for name in self.res_layers[: self.frozen_stages])
-            freeze([self.conv1_s, self.conv1_t, *stages])
-
-    def train(self, mode: bool = True) -> "X3D":
-        """Set the mode; frozen stages, and norms under `norm_eval`, stay in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            fix_batch_norms(self)
-        return self
+    def parts_by_stage(self) -> list[list[nn.Module]]:
+        """The stem, then each stage."""
+        return [[self.conv1_s, self.conv1_t], *([self.get_submodule(name)] for name in self.res_layers)]
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "X3D")
