@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Up to four processes, one thread each; whoever is done takes over tests of the others.
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
 
-.PHONY: help venv demo test test-slow check bench clean
+.PHONY: help venv demo test test-slow test-torch check bench clean
 
 help:
 	@echo "make demo       make clips, train on them, evaluate, write work/demo/report.html"
 	@echo "make test       the tests (make test-slow: those that take longer)"
+	@echo "make test-torch TORCH=2.6.0   the tests with another version of torch (an environment of its own, gigabytes)"
 	@echo "make check      formatting, lint, types, commit messages, and the built wheel in a fresh environment"
 	@echo "make bench      the benchmarks"
 	@echo "make clean      remove .venv, caches and work/"
@@ -32,6 +33,15 @@ test: venv
 test-slow: venv
 	$(PYTEST) -m slow
 
+# Of each release: with the oldest version of torch that pyproject.toml allows, and with the newest.
+test-torch:
+	@test -n "$(TORCH)" || { echo "which version? make test-torch TORCH=2.6.0" >&2; exit 2; }
+	$(PYTHON) -m venv .venv-torch-$(TORCH)
+	grep -v '^torch==' constraints.txt > .venv-torch-$(TORCH)/constraints.txt
+	.venv-torch-$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-torch-$(TORCH)/constraints.txt 'torch==$(TORCH)' -e '.[dev]'
+	.venv-torch-$(TORCH)/bin/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
+
 check: venv
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -43,5 +53,5 @@ bench: venv
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) work build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-torch-* work build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
