@@ -1,4 +1,10 @@
-"""Backbones: clips -> features."""
+"""Backbones: clips -> features.
+
+Every module of these folders is imported, so that a configuration finds its parts by name.
+"""
+
+import importlib
+import pkgutil
 
 from kinema.models.backbones.clips.c2d import C2D
 from kinema.models.backbones.clips.c3d import C3D
@@ -52,3 +58,6 @@ __all__ = [
     "TANet",
     "TemporalPool",
 ]
+
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
