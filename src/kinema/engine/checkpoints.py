@@ -6,6 +6,7 @@ from typing import Any
 
 from kinema.engine.history import History, rank_of_last
 from kinema.errors import ConfigError
+from kinema.openmmlab.configs import HOOKS_OF_LOOPS
 from kinema.transforms import Compose
 
 
@@ -13,17 +14,7 @@ class CheckpointSettings:
     """What `default_hooks.checkpoint` says."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        known = {
-            "type",
-            "interval",
-            "max_keep_ckpts",
-            "save_best",
-            "rule",
-            "smooth",
-            "by_epoch",
-            "save_last",
-            "priority",
-        }
+        known = {"type", "priority", "save_last", *HOOKS_OF_LOOPS["checkpoint"][1]}
         unknown = sorted(set(settings) - known)
         if unknown:
             raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")

@@ -28,7 +28,7 @@ from kinema.distributed import choose_device, get_world_size, init_from_environm
 from kinema.engine.arguments import check_types, naming
 from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
 from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
-from kinema.engine.hooks import BrokenVideosHook, build_hooks, split_default_hooks
+from kinema.engine.hooks import BrokenVideosHook, build_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
@@ -42,7 +42,7 @@ from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.recognizers.base import BaseRecognizer
-from kinema.openmmlab.configs import keys_not_read
+from kinema.openmmlab.configs import hook_settings_not_read, keys_not_read, split_default_hooks
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
@@ -143,6 +143,8 @@ class Runner:
         settings, own_hooks = split_default_hooks(default_hooks or {})
         for name, entry in settings.items():
             check_types(_hook_settings, entry, f"default_hooks.{name}")
+        if unread := hook_settings_not_read(settings):
+            logger.info("settings of default_hooks that have no effect in Kinema: %s", ", ".join(unread))
         self.checkpoint_settings = CheckpointSettings(settings.get("checkpoint") or {})
         self.log_interval = int((settings.get("logger") or {}).get("interval", 20))
         self.hooks = build_hooks([*own_hooks, *(custom_hooks or [])])

@@ -66,6 +66,44 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     return unread
 
 
+# OpenMMLab's default hooks, by their names in `default_hooks`: type, and the settings that Kinema's loops read.
+HOOKS_OF_LOOPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "runtime_info": ("RuntimeInfoHook", ()),
+    "timer": ("IterTimerHook", ()),
+    "logger": ("LoggerHook", ("interval",)),
+    "param_scheduler": ("ParamSchedulerHook", ()),
+    "checkpoint": ("CheckpointHook", ("interval", "max_keep_ckpts", "save_best", "rule", "smooth", "by_epoch")),
+    "sampler_seed": ("DistSamplerSeedHook", ()),
+    "sync_buffers": ("SyncBuffersHook", ()),
+}
+
+
+def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
+    """Split `default_hooks` into settings for what the loops do themselves, by name, and hooks of the user's own."""
+    settings: dict[str, Mapping[str, Any]] = {}
+    hooks = []
+    for name, entry in entries.items():
+        if entry is None:
+            continue
+        of_loops = HOOKS_OF_LOOPS.get(name, (None,))[0]
+        kind = entry.get("type", of_loops) if isinstance(entry, Mapping) else entry
+        if of_loops is not None and kind == of_loops:
+            settings[name] = entry
+        else:
+            hooks.append(entry)
+    return settings, hooks
+
+
+def hook_settings_not_read(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The settings of `split_default_hooks` that the loops do not read, such as `logger.ignore_last`."""
+    return [
+        f"{name}.{key}"
+        for name, entry in settings.items()
+        for key in entry
+        if key not in ("type", "priority", *HOOKS_OF_LOOPS[name][1])
+    ]
+
+
 def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:
     """The pipeline that a config tests with; None when it has none."""
     pipeline = config.get("test_pipeline")

@@ -2,7 +2,7 @@
 
 from kinema.engine.hooks.broken import BrokenVideosHook
 from kinema.engine.hooks.clip_lists import ClipListsHook
-from kinema.engine.hooks.hook import PRIORITIES, Hook, build_hooks, split_default_hooks
+from kinema.engine.hooks.hook import PRIORITIES, Hook, build_hooks
 from kinema.engine.hooks.notes import SummaryNotesHook
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "Hook",
     "SummaryNotesHook",
     "build_hooks",
-    "split_default_hooks",
 ]

@@ -11,17 +11,6 @@ if TYPE_CHECKING:
 PRIORITIES = {"HIGHEST": 0, "VERY_HIGH": 10, "HIGH": 30, "ABOVE_NORMAL": 40, "NORMAL": 50}
 PRIORITIES |= {"BELOW_NORMAL": 60, "LOW": 70, "VERY_LOW": 90, "LOWEST": 100}
 
-# OpenMMLab's default hooks, by their names in `default_hooks`.
-_DONE_BY_LOOPS = {
-    "runtime_info": "RuntimeInfoHook",
-    "timer": "IterTimerHook",
-    "logger": "LoggerHook",
-    "param_scheduler": "ParamSchedulerHook",
-    "checkpoint": "CheckpointHook",
-    "sampler_seed": "DistSamplerSeedHook",
-    "sync_buffers": "SyncBuffersHook",
-}
-
 
 @HOOKS.register_module()
 class Hook:
@@ -163,21 +152,6 @@ def build_hooks(entries: Sequence[Any], priority: str | int | None = None) -> li
             hook.priority = own_priority if priority is None else priority
         hooks.append(hook)
     return sorted(hooks, key=lambda hook: _rank(hook.priority))
-
-
-def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
-    """Part `default_hooks` into settings for what the loops do themselves, by name, and hooks of the user's own."""
-    settings: dict[str, Mapping[str, Any]] = {}
-    hooks = []
-    for name, entry in entries.items():
-        if entry is None:
-            continue
-        kind = entry.get("type", _DONE_BY_LOOPS.get(name)) if isinstance(entry, Mapping) else entry
-        if name in _DONE_BY_LOOPS and kind == _DONE_BY_LOOPS[name]:
-            settings[name] = entry
-        else:
-            hooks.append(entry)
-    return settings, hooks
 
 
 def _rank(priority: str | int) -> int:
