@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kinema import __version__
-from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError
+from kinema.printable import first_line
 from kinema.registry import Registry
 from kinema.transforms import join_pipeline, split_pipeline
 

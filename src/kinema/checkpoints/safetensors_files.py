@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError
+from kinema.printable import first_line
 
 HEADER_BYTES = 4 << 20  # some 40,000 tensors
 

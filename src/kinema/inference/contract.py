@@ -7,13 +7,13 @@ from typing import Any
 
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, Steps, class_names
 from kinema.checkpoints.reading import Checkpoint
-from kinema.checkpoints.unpickling import first_line
 from kinema.config import Config
 from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
 from kinema.inference.known_classes import public_classes
 from kinema.inference.untrusted import checked_model, checked_pipeline
 from kinema.openmmlab.configs import from_0x, is_of_0x, pipeline_of_tests, without_pretrained
+from kinema.printable import first_line
 
 
 def read_contract(folder: Path) -> ModelContract:

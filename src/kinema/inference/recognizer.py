@@ -19,7 +19,6 @@ from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.reading import Checkpoint, read_checkpoint
 from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, save_pretrained
 from kinema.checkpoints.store import CheckpointStore
-from kinema.checkpoints.unpickling import first_line
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.distributed import choose_device
@@ -29,6 +28,7 @@ from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipel
 from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_views
 from kinema.models import zoo
+from kinema.printable import first_line
 from kinema.registry import MODELS
 from kinema.transforms import Compose
 from kinema.video.suffixes import has_video_suffix

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from kinema.checkpoints.loading import check_fit
 from kinema.checkpoints.reading import Checkpoint
-from kinema.checkpoints.unpickling import first_line
 from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party
+from kinema.printable import first_line
 from kinema.registry import MODELS, TRANSFORMS, Registry
 
 # Transforms that call what another library or the config names.

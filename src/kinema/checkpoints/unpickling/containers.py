@@ -1,7 +1,7 @@
-"""The two containers that `torch.save` writes: a zip archive (since torch 1.6), and the pickles and storages in a row before it.
+"""The two containers that `torch.save` writes: a zip archive, and before torch 1.6 pickles and storages in a row.
 
-Sizes and places are compared with the file before anything is allocated or read, so no more is read than the file has, and every
-storage that a tensor uses was read whole.
+Sizes and places are compared with the file before anything is allocated or read. So no more is read
+than the file has, and every storage that a tensor uses was read whole.
 """
 
 import struct
@@ -89,8 +89,8 @@ def view(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype |
     kind = dtype or storage.dtype
     numel = len(storage.untyped) // kind.itemsize
     is_plain = all(
-        isinstance(one, tuple) and len(one) <= DIMENSIONS and all(type(n) is int and 0 <= n < 2**48 for n in one)
-        for one in (size, stride)
+        isinstance(sides, tuple) and len(sides) <= DIMENSIONS and all(type(n) is int and 0 <= n < 2**48 for n in sides)
+        for sides in (size, stride)
     )
     if not is_plain or len(size) != len(stride) or type(offset) is not int or offset < 0:
         raise CheckpointError("has a tensor whose shape, strides or offset are no plain numbers")
@@ -300,7 +300,7 @@ class LegacyStorages:
     def __init__(self, stream: BinaryIO, file_bytes: int) -> None:
         self._stream = stream
         self._left = file_bytes
-        self._made: dict[str, tuple[Tensor, torch.dtype]] = {}
+        self._storages: dict[str, tuple[Tensor, torch.dtype]] = {}
 
     def __call__(self, name: Any) -> Any:
         """The storage, or the class with its source code, of a persistent id."""
@@ -310,12 +310,12 @@ class LegacyStorages:
         if part is not None:
             raise CheckpointError("has storages that are parts of others, as torch wrote before 0.4: save it again")
         num_bytes = numel * kind.dtype.itemsize
-        if str(key) not in self._made:
+        if str(key) not in self._storages:
             self._left -= num_bytes
             if self._left < 0:
                 raise CheckpointError("is cut off, or damaged: its tensors are larger than the file")
-            self._made[str(key)] = (_allocated(num_bytes), kind.dtype)
-        memory, dtype = self._made[str(key)]
+            self._storages[str(key)] = (_allocated(num_bytes), kind.dtype)
+        memory, dtype = self._storages[str(key)]
         if len(memory) != num_bytes or dtype != kind.dtype:
             raise CheckpointError(f"is damaged: it tells two sizes of the storage {str(key)[:40]!r}")
         return Storage(memory.untyped_storage(), kind.dtype, numel)
@@ -332,10 +332,10 @@ class LegacyStorages:
         """
         if type(keys) is not list or any(type(key) not in (str, int) for key in keys):
             raise CheckpointError("is damaged: it does not list its storages")
-        if sorted(map(str, keys)) != sorted(self._made):
+        if sorted(map(str, keys)) != sorted(self._storages):
             raise CheckpointError("is damaged: the storages that it lists are not those that its tensors use")
         for key in keys:
-            memory, dtype = self._made[str(key)]
+            memory, dtype = self._storages[str(key)]
             head = self._stream.read(8)
             numel = int.from_bytes(head, "little" if order == "little" else "big", signed=True)
             if len(head) != 8 or numel * dtype.itemsize != len(memory):
@@ -359,7 +359,7 @@ def read_zip(stream: BinaryIO, file_bytes: int, device: torch.device, run: Calla
     record = records.get(f"{root}/data.pkl")
     if record is None:
         raise CheckpointError("is not a checkpoint: torch.save did not write this zip archive")
-    packed = next((name for name, one in records.items() if one.is_packed), None)
+    packed = next((name for name, record in records.items() if record.is_packed), None)
     if packed is not None:
         raise CheckpointError(f"is a zip archive whose {packed[:80]!r} is compressed, which torch.save never does")
     storages = ZipStorages(stream, records, root, device)

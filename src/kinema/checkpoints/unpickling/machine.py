@@ -1,188 +1,27 @@
 """An interpreter of pickles that makes plain values alone, in bounded time and memory.
 
-Python's own unpickler hands what a file says to C code that trusts it: it sets attributes and items of anything, hashes keys of any
-depth, and takes positions and sizes as they come. Here each operation is a few lines that look first. What names and calls
-lead to is the caller's: see `kinema.checkpoints.unpickling.restricted`.
+Python's own unpickler hands what a file says to C code that trusts it: it sets attributes and items
+of anything, hashes keys of any depth, and takes positions and sizes as they come. Here each operation
+is a few lines that check first. The caller says what names and calls lead to, see
+`kinema.checkpoints.unpickling.names`.
 """
 
 import codecs
 import struct
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import torch
-
+from kinema.checkpoints.unpickling.bounds import TUPLE_KEYS, Budget, add_pairs, check_key
+from kinema.checkpoints.unpickling.stand_ins import Callee, Inert, InertClass, named, refused
 from kinema.errors import CheckpointError
 
-OVERHEAD_BYTES = 48 << 20  # what the objects of a pickle may take beyond twice the size of the file
 TEXT_BYTES = 8 << 20  # of one text
 LINE_BYTES = 1 << 16  # of a name or number that is written as text
 INTEGER_BYTES = 256
-KEY_PARTS = 64  # values in one key of a dict
-TUPLE_KEYS = 1000  # keys that are tuples, whose hashes a file could make equal
-DEPTH = 100  # of dicts, lists and tuples in one another
-TREE_SIZE = 20_000_000  # values in the whole, when what is shared is counted each time
 
-_PLAIN_KEYS = (str, bytes, bool, float, torch.dtype, type(None))
 _MARK = object()
-
-
-class Budget:
-    """The memory that the objects of a file may take together, estimated.
-
-    Args:
-        file_bytes: size of the file.
-    """
-
-    def __init__(self, file_bytes: int) -> None:
-        self.left = OVERHEAD_BYTES + 2 * file_bytes
-
-    def take(self, num_bytes: int) -> None:
-        """Raises CheckpointError: there is not so much left."""
-        self.left -= num_bytes
-        if self.left < 0:
-            raise CheckpointError("makes more objects than a file of its size should")
-
-
-class Callee:
-    """A function that pickles may call. Files see this, not the function, so they can set nothing of it."""
-
-    __slots__ = ("function", "name")
-
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self.name = name
-        self.function = function
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-class InertClass(type):
-    """Class of the stand-ins of classes that are not imported: their objects can be made, but they cannot be called."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise refused(cls.__qualname__)
-
-
-class Inert(metaclass=InertClass):
-    """Shell of an object whose class was not imported: `state` is what the file says of it.
-
-    Attributes:
-        state: attributes, or whatever the object had pickled itself as; None: nothing.
-        items: what it contains, if it is some list, set or dict (then pairs).
-    """
-
-    state: Any
-    items: list[Any]
-
-    def __new__(cls, *args: Any) -> "Inert":
-        shell = super().__new__(cls)
-        shell.state = list(args) or None
-        shell.items = []
-        return shell
-
-    @staticmethod
-    def of(kind: Any, args: Iterable[Any]) -> "Inert":
-        """A shell of the inert class `kind`, made with `args`."""
-        return Inert.__new__(kind, *args)
-
-    def __repr__(self) -> str:
-        return f"<inert {type(self).__qualname__}>"
-
-
-def refused(name: str) -> CheckpointError:
-    """The error for a call of something that weights do not need."""
-    return CheckpointError(f"calls {name}, which is not needed for weights; nothing was run")
-
-
-def named(value: Any) -> str:
-    """What a message calls a value of a file: by its name or kind, for to show all of it may take for ever."""
-    if isinstance(value, Callee | InertClass):
-        return value.name if isinstance(value, Callee) else value.__qualname__
-    return f"a {type(value).__name__}"
-
-
-def check_key(key: Any) -> int:
-    """Look at a dict's key, or a set's element, before it is hashed.
-
-    Returns:
-        How many of its values are tuples.
-
-    Raises:
-        CheckpointError: it is no plain value, or a tuple of too many.
-    """
-    if type(key) in _PLAIN_KEYS or (type(key) is int and -(2**60) < key < 2**60):
-        return 0
-    if isinstance(key, InertClass | Inert):
-        return 0
-    todo, parts, tuples = [key], 0, 0
-    while todo:
-        one = todo.pop()
-        parts += 1
-        if type(one) is tuple:
-            tuples += 1
-            if parts + len(todo) + len(one) > KEY_PARTS:
-                raise CheckpointError(f"has a dict whose key is a tuple of more than {KEY_PARTS} values")
-            todo.extend(one)
-        elif one is not key:
-            check_key(one)
-        else:
-            raise CheckpointError(f"has a dict or set with a key that is no plain value: a {type(one).__name__}")
-    return tuples
-
-
-def add_pairs(target: dict[Any, Any], pairs: Iterable[tuple[Any, Any]], tuple_keys: int = 0) -> int:
-    """Set items of a dict, each key looked at before it is hashed. Returns `tuple_keys` and how many of them are tuples."""
-    for key, value in pairs:
-        if type(key) is not str:
-            tuple_keys += check_key(key)
-            if tuple_keys > TUPLE_KEYS:
-                raise CheckpointError(f"has more than {TUPLE_KEYS} keys that are tuples")
-        target[key] = value
-    return tuple_keys
-
-
-def check_nesting(content: Any) -> None:
-    """Walk dicts, lists, tuples and sets without recursion.
-
-    Raises:
-        CheckpointError: they are nested too deep, contain themselves, or share so much that walking them would not end.
-    """
-    sizes: dict[int, int] = {}  # of what was walked, all of it
-    open_ids: set[int] = set()
-    stack: list[tuple[Any, Any, int]] = []  # container, iterator over its values, size so far
-    value = content
-    while True:
-        size = 1
-        if isinstance(value, dict | list | tuple | set | frozenset):
-            if id(value) in open_ids:
-                raise CheckpointError("holds a list or dict that contains itself")
-            if id(value) not in sizes:
-                if len(stack) >= DEPTH:
-                    raise CheckpointError(f"holds lists or dicts that are nested deeper than {DEPTH}")
-                open_ids.add(id(value))
-                inner = iter((*value, *value.values())) if isinstance(value, dict) else iter(value)
-                stack.append((value, inner, 1))
-                size = 0
-            else:
-                size = sizes[id(value)]
-        while stack:
-            container, inner, so_far = stack[-1]
-            so_far += size
-            if so_far > TREE_SIZE:
-                raise CheckpointError("holds lists or dicts that are shared too often")
-            stack[-1] = (container, inner, so_far)
-            try:
-                value = next(inner)
-                break
-            except StopIteration:
-                stack.pop()
-                open_ids.discard(id(container))
-                sizes[id(container)] = size = so_far
-        else:
-            return
 
 
 class PickleMachine:
@@ -193,7 +32,7 @@ class PickleMachine:
         end: position at which the stream ends, in bytes.
         budget: of memory, shared by the pickles of one file.
         find: `find(module, name)` gives what a name stands for: a `Callee`, an `InertClass`, or a plain value.
-        build: `build(object, state)` sets the state of an object.
+        set_state: `set_state(object, state)` sets the state of an object.
         persistent: gives what a persistent id stands for; None: there are none.
     """
 
@@ -204,14 +43,14 @@ class PickleMachine:
         budget: Budget,
         *,
         find: Callable[[str, str], Any],
-        build: Callable[[Any, Any], None],
+        set_state: Callable[[Any, Any], None],
         persistent: Callable[[Any], Any] | None = None,
     ) -> None:
         self._stream = stream
         self._end = end
         self._take = budget.take
         self._find = find
-        self._build = build
+        self._set_state_of = set_state
         self._persistent = persistent
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
@@ -365,7 +204,7 @@ class PickleMachine:
 
     def _hashable(self, values: list[Any]) -> list[Any]:
         self._take(220 + 72 * len(values))
-        self._tuple_keys += sum(check_key(one) for one in values)
+        self._tuple_keys += sum(check_key(value) for value in values)
         if self._tuple_keys > TUPLE_KEYS:
             raise CheckpointError(f"has more than {TUPLE_KEYS} keys that are tuples")
         return values
@@ -432,8 +271,8 @@ class PickleMachine:
         if not isinstance(function, Callee) or type(args) is not tuple:
             raise refused(f"a {type(function).__name__}")
         # What functions copy: elements of dicts and sets take most.
-        sized = sum(len(one) for one in args if type(one) in (str, bytes, bytearray))
-        counted = sum(len(one) for one in args if type(one) in (list, tuple, dict, set, frozenset, OrderedDict))
+        sized = sum(len(value) for value in args if type(value) in (str, bytes, bytearray))
+        counted = sum(len(value) for value in args if type(value) in (list, tuple, dict, set, frozenset, OrderedDict))
         self._push(function.function(*args), 240 + sized + 120 * counted)
 
     def _new(self, kind: Any, args: Any) -> None:
@@ -473,8 +312,9 @@ class PickleMachine:
     def _set_state(self) -> None:
         state, target = self._pop(), self._top()
         if isinstance(state, bytes | str | tuple):
-            self._take(sum(len(one) for one in (state if type(state) is tuple else (state,)) if type(one) is bytes))
-        self._build(target, state)
+            values = state if type(state) is tuple else (state,)
+            self._take(sum(len(value) for value in values if type(value) is bytes))
+        self._set_state_of(target, state)
 
     def _persistent_id(self) -> None:
         name = self._pop()
@@ -560,15 +400,3 @@ def _operations() -> dict[bytes, Callable[[PickleMachine], Any]]:
 
 
 _OPERATIONS = _operations()
-
-
-def hashable(values: Iterable[Any]) -> list[Hashable]:
-    """`values`, each looked at as a set's element.
-
-    Raises:
-        CheckpointError: one is no plain value.
-    """
-    listed = list(values)
-    if sum(check_key(one) for one in listed) > TUPLE_KEYS:
-        raise CheckpointError(f"has more than {TUPLE_KEYS} keys that are tuples")
-    return listed
