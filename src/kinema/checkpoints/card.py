@@ -19,7 +19,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$^=])")
 
 def _text(value: object) -> str:
     """`value` so that Markdown and HTML show it as it is, on one line."""
-    if isinstance(value, list | tuple) and all(isinstance(one, int | float) for one in value):
+    if isinstance(value, list | tuple) and all(isinstance(number, int | float) for number in value):
         return str(list(value))
     return _MARKS.sub(r"\\\1", html.escape(printable(value), quote=False))
 
@@ -59,10 +59,10 @@ def model_card(name: str, config: Mapping[str, Any], parameters: int) -> str:
 
 def _what(model: Mapping[str, Any], parameters: int, config: Mapping[str, Any]) -> str:
     kinds = [str((model.get(part) or {}).get("type", "")) for part in ("backbone", "neck", "cls_head")]
-    made_of = " with ".join(_text(kind) for kind in kinds if kind)
+    network = " with ".join(_text(kind) for kind in kinds if kind)
     zoo = f" ({_code(config['zoo_name'])})" if config.get("zoo_name") else ""
     version = config.get("kinema_version", __version__)
-    return f"A video action recognizer{zoo}: {made_of or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {_text(version)}."
+    return f"A video action recognizer{zoo}: {network or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {_text(version)}."
 
 
 def _use(name: str) -> str:
@@ -77,12 +77,12 @@ print(recognizer.predict("video.mp4").label)
 
 
 def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any]) -> str:
-    step = next((one for one in sampling if "clip_len" in one or "num_clips" in one), None)
+    step = next((step for step in sampling if "clip_len" in step or "num_clips" in step), None)
     lines = []
     if step is not None:
-        named = {key: one for key, one in step.items() if key in ("clip_len", "frame_interval", "num_clips")}
+        numbers = {key: step[key] for key in step if key in ("clip_len", "frame_interval", "num_clips")}
         lines.append(
-            f"- Frames: {', '.join(f'{key} {_text(one)}' for key, one in named.items())} ({_text(step.get('type'))})"
+            f"- Frames: {', '.join(f'{key} {_text(number)}' for key, number in numbers.items())} ({_text(step.get('type'))})"
         )
     if preprocessor.get("mean"):
         lines.append(
@@ -92,8 +92,8 @@ def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    numbers = {name: one for name, one in metrics.items() if isinstance(one, int | float)}
-    rows = [f"| {_text(name)} | {one:.4f} |" for name, one in numbers.items()]
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    rows = [f"| {_text(name)} | {value:.4f} |" for name, value in numbers.items()]
     return "## Measured in training's validation\n\n| metric | value |\n|---|---|\n" + "\n".join(rows) if rows else ""
 
 

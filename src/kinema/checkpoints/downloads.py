@@ -1,8 +1,13 @@
-"""Checkpoint files by address: downloaded once, whole or not at all, and from then on found in the cache.
+"""Checkpoint files by address: downloaded once, whole or not at all, then read from the cache.
 
-The cache is that of `torch.hub` (`TORCH_HOME` moves it), where the files of MMAction2 and torchvision lie already. Beside a
-file that is on its way lie `NAME.part` (what has come so far), `NAME.part.json` (which version of the file that is) and
-`NAME.lock` (who downloads it).
+The cache is that of `torch.hub` (`TORCH_HOME` moves it), which has the files of MMAction2 and torchvision
+already. Beside a file that is being downloaded are `NAME.part` (its beginning), `NAME.part.json` (which
+version of the file that is) and `NAME.lock` (held by the process that downloads it).
+
+Why no library does this: weights come from any server and by several processes at once. `torch.hub` and
+pooch check hashes, but download a file anew after an interruption and take no lock; huggingface_hub does
+both for repositories of its own hub alone. None of them ends a download that trickles, limits its size,
+or keeps the passwords and keys in addresses out of messages. Locks are filelock's.
 """
 
 import hashlib
@@ -35,14 +40,14 @@ from kinema.progress import ProgressBar
 logger = logging.getLogger("kinema")
 
 TIMEOUT_SECONDS = 30.0  # without a byte
-RETRIES = 4  # one after the other that bring nothing new
+RETRIES = 4  # in a row that bring nothing new
 PAUSE_SECONDS = 1.0  # before the first retry; twice as long before each further one
 CHUNK_BYTES = 1 << 20
 # Limits of a download. The environment may set others, in bytes and bytes a second.
 MOST_BYTES = int(os.environ.get("KINEMA_DOWNLOAD_MOST_BYTES", 32 << 30))
 LEAST_RATE = int(os.environ.get("KINEMA_DOWNLOAD_LEAST_RATE", 1000))  # over TIMEOUT_SECONDS
 SPARE_BYTES = 64 << 20  # that stay free on the disk
-LOOK_BYTES = 64 << 20  # between two looks at the free space, where a server does not say how much it sends
+LOOK_BYTES = 64 << 20  # between two checks of the free space, where a server does not say how much it sends
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: a single one is a drive of Windows
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.[^-]+$")
@@ -60,8 +65,8 @@ def is_address(text: str) -> bool:
 def fetch(address: str) -> Path:
     """The file at `address`; downloads it unless it is in the cache, `torch.hub.get_dir()/checkpoints`.
 
-    Processes of one machine may ask at once: one downloads. A download that was cut off goes on where it stopped. Where a
-    file's name holds a hash (`resnet50-0676ba61.pth`), the file's sha256 starts with it, or it is not used.
+    Where several processes of a machine ask, one of them downloads. A download that was cut off resumes where it
+    stopped. Where a file's name holds a hash (`resnet50-0676ba61.pth`), its sha256 must start with it.
 
     Args:
         address: `http://`, `https://`; `torchvision://`, `modelzoo://`, `open-mmlab://`, `openmmlab://`, `mmcls://` and the
@@ -82,7 +87,7 @@ def fetch(address: str) -> Path:
     if scheme in ("http", "https"):
         return _fetch_url(address)
     if scheme not in PUBLISHED:
-        known = ", ".join(f"{one}://" for one in ("file", "http", "https", *PUBLISHED))
+        known = ", ".join(f"{name}://" for name in ("file", "http", "https", *PUBLISHED))
         raise CheckpointError(
             f"{shown_address(address)}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself and give its path"
         )
@@ -131,9 +136,9 @@ def _item(address: str) -> _Item:
             f"{shown_address(address)}: expected the address of a file, as in https://server/folder/name.pth"
         )
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    found = _DIGEST.search(name)
-    if found is not None and not _DATE.fullmatch(found[1]):
-        return _Item(url, folder / name, found[1])
+    digest = _DIGEST.search(name)
+    if digest is not None and not _DATE.fullmatch(digest[1]):
+        return _Item(url, folder / name, digest[1])
     # Files of one name from two places are two files.
     return _Item(url, folder / hashlib.sha256(url.encode()).hexdigest()[:12] / name, None)
 
@@ -210,23 +215,23 @@ def _receive_right(item: _Item) -> None:
     """Complete `item.part`. Raises CheckpointError: it cannot be done now, or its hash is another."""
     was_begun = _size(item.part) > 0
     _receive_whole(item)
-    found = _wrong_sha256(item)
-    if found and was_begun:  # what an earlier process left may have been spoiled
+    wrong = _wrong_sha256(item)
+    if wrong and was_begun:  # what an earlier process left may have been spoiled
         _discard_part(item)
         _receive_whole(item)
-        found = _wrong_sha256(item)
-    if found:
+        wrong = _wrong_sha256(item)
+    if wrong:
         _discard_part(item)
         raise CheckpointError(
-            f"{item.shown}: the sha256 of what came starts with {found[:8]}, by its name it must start with {item.digest}; it "
+            f"{item.shown}: the sha256 of what came starts with {wrong[:8]}, by its name it must start with {item.digest}; it "
             "was removed. If it is the right file all the same, download it yourself and give its path"
         )
 
 
 def _wrong_sha256(item: _Item) -> str:
-    """The sha256 of what came; empty when it is right or nothing tells."""
-    found = _sha256(item.part) if item.digest else ""
-    return "" if item.digest and found.startswith(item.digest) else found
+    """The sha256 of what came; empty when it is right, or no hash is known."""
+    actual = _sha256(item.part) if item.digest else ""
+    return "" if item.digest and actual.startswith(item.digest) else actual
 
 
 def _size(path: Path) -> int:
@@ -254,7 +259,7 @@ class _NoServerError(_CutOffError):
 
 
 class _RangeError(Exception):
-    """The file has no bytes where the download should go on. `size`: bytes in the whole file, None when not told."""
+    """The file has no bytes where the download should resume. `size`: bytes in the whole file; None: unknown."""
 
     def __init__(self, size: int | None) -> None:
         super().__init__(size)
@@ -296,7 +301,7 @@ def _receive(item: _Item) -> None:
     """
     note = _read_note(item)
     validator = note.get("validator")
-    # Without either of them, nothing would tell whether both pieces are of one file.
+    # Without either of them, both pieces might be of different files.
     offset = _size(item.part) if validator or item.digest else 0
     headers = {"User-Agent": f"kinema/{__version__}"}
     if offset:
@@ -309,7 +314,7 @@ def _receive(item: _Item) -> None:
                 offset = 0
             elif not offset or response.status != 206:
                 raise _refusal(item, response.status, response.reason)
-            elif not _goes_on(response.headers, offset, note):
+            elif not _resumes(response.headers, offset, note):
                 raise _RangeError(None)
             _store(item, response, offset)
     except _RangeError as error:
@@ -328,12 +333,12 @@ def _read_note(item: _Item) -> dict[str, str]:
 
 
 def _validator(headers: Message) -> str:
-    """What tells versions of a file apart; a weak ETag does not do so for its bytes."""
+    """What differs between versions of a file; a weak ETag may stay the same when bytes change."""
     etag = headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
 
 
-def _goes_on(headers: Message, offset: int, note: Mapping[str, str]) -> bool:
+def _resumes(headers: Message, offset: int, note: Mapping[str, str]) -> bool:
     """Is the body of a 206 what follows the first `offset` bytes of the file that was noted?"""
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("Content-Range", "").strip())
     if match is None or int(match[1]) != offset or int(match[2]) + 1 != int(match[3]):
@@ -382,7 +387,7 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
 
     Raises _CutOffError: it ended early; what came is written.
     """
-    left = response.length  # bytes; None when the server does not tell
+    left = response.length  # bytes; None: the server does not say
     total = None if left is None else offset + left
     _check_room(item, offset, left or 0)
     logger.info("downloading %s (%s MB) to %s", item.shown, "?" if total is None else _megabytes(total), item.path)
@@ -390,7 +395,7 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
         if not offset:
             note = {"validator": _validator(response.headers), "size": str(total or "")}
             item.note.write_text(json.dumps(note), encoding="utf-8")
-        since, arrived, looked = monotonic(), 0, 0
+        since, arrived, unchecked = monotonic(), 0, 0
         while left is None or left > 0:
             try:  # read1: read would lose, when the connection breaks, what it has gathered so far
                 chunk = response.read1(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES))
@@ -401,10 +406,10 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
             file.write(chunk)
             left = None if left is None else left - len(chunk)
             arrived += len(chunk)
-            looked += len(chunk)
-            if left is None and (looked >= LOOK_BYTES or file.tell() > MOST_BYTES):
+            unchecked += len(chunk)
+            if left is None and (unchecked >= LOOK_BYTES or file.tell() > MOST_BYTES):
                 _check_room(item, file.tell(), 0)
-                looked = 0
+                unchecked = 0
             seconds = monotonic() - since
             if seconds >= TIMEOUT_SECONDS:
                 if arrived < LEAST_RATE * seconds and left != 0:

@@ -51,7 +51,7 @@ class Checkpoint:
     name: str = ""
 
     def training_state(self) -> State:
-        """The weights that training goes on from: those that were trained, not their moving average.
+        """The weights that training resumes from: those that were trained, not their moving average.
 
         An EMA hook swaps the two when it saves: `ema_state_dict` then holds the trained ones, under `module.`.
         """

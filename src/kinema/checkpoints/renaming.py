@@ -1,4 +1,4 @@
-"""Names of weights: what wrappers and trainers add to them, and what image networks call theirs."""
+"""Names of weights: what wrappers and trainers add to them, and the names of image networks."""
 
 import re
 from collections import Counter

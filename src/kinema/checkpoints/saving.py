@@ -40,11 +40,11 @@ def save_pretrained(
 
     Args:
         model: its state dict is written.
-        folder: is made; one that exists is replaced.
+        folder: is created, or replaced if it exists.
         config: the contract, or what JSON can hold in its place: `model` (its config), `classes` (names), `sampling` and
             `preprocessing` (transforms), `metrics`. `format` and `kinema_version` are added. With the first four,
             `kinema.load(folder)` needs no more.
-        training: state from which training goes on (optimizer, position, generators), of tensors and plain values;
+        training: state from which training resumes (optimizer, position, generators), of tensors and plain values;
             written as `training.pt`.
         card: also write a model card, `README.md`, that says what the model is and how to use it.
 
@@ -59,24 +59,24 @@ def save_pretrained(
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target.parent, target.name, older_than_seconds=LEFTOVER_SECONDS)
-    made = partial_path(target)
-    made.mkdir()  # its permissions, like those of the files in it, follow the umask
+    partial = partial_path(target)
+    partial.mkdir()  # its permissions, like those of the files in it, follow the umask
     try:
-        write_text(made / CONFIG_FILE, text)
-        save_file(_storable(model.state_dict()), made / WEIGHTS_FILE, metadata={"format": "pt"})
+        write_text(partial / CONFIG_FILE, text)
+        save_file(_storable(model.state_dict()), partial / WEIGHTS_FILE, metadata={"format": "pt"})
         # safetensors makes a file that only its owner can read.
-        (made / WEIGHTS_FILE).chmod((made / CONFIG_FILE).stat().st_mode & 0o777)
-        sync_file(made / WEIGHTS_FILE)
+        (partial / WEIGHTS_FILE).chmod((partial / CONFIG_FILE).stat().st_mode & 0o777)
+        sync_file(partial / WEIGHTS_FILE)
         if training is not None:
-            torch.save(dict(training), made / TRAINING_FILE)
-            sync_file(made / TRAINING_FILE)
+            torch.save(dict(training), partial / TRAINING_FILE)
+            sync_file(partial / TRAINING_FILE)
         if card:
-            parameters = sum(one.numel() for one in model.parameters())
-            write_text(made / CARD_FILE, model_card(target.name, content, parameters))
-        sync_folder(made)
-        _replace_folder(made, target)
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+            write_text(partial / CARD_FILE, model_card(target.name, content, parameters))
+        sync_folder(partial)
+        _replace_folder(partial, target)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
@@ -92,25 +92,25 @@ def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _replace_folder(made: Path, target: Path) -> None:
-    """Rename `made` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
+def _replace_folder(partial: Path, target: Path) -> None:
+    """Rename `partial` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
     if not target.exists():
-        made.rename(target)
+        partial.rename(target)
         sync_folder(target.parent)
         return
-    aside = partial_path(target).with_suffix(".old")
-    target.rename(aside)
+    old = partial_path(target).with_suffix(".old")
+    target.rename(old)
     try:
-        made.rename(target)
+        partial.rename(target)
     except BaseException:
-        aside.rename(target)
+        old.rename(target)
         raise
     sync_folder(target.parent)  # before the old one is gone
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path, name: str | None = None, *, older_than_seconds: float = 0.0) -> list[str]:
-    """Remove what saves that were killed left in `folder`; a saved folder that had just stepped aside for a new one returns.
+    """Remove what killed saves left in `folder`; a folder that was moved aside for a new one returns.
 
     Only for a folder in which nobody saves at this moment, or with an age at which no save is still under way.
 

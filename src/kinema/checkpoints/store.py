@@ -155,7 +155,7 @@ class CheckpointStore:
             except CheckpointError:
                 continue
             name = best.get("checkpoint") if isinstance(best, Mapping) else None
-            return next((one for one in folders if one.name == name), None)
+            return next((entry for entry in folders if entry.name == name), None)
         return None
 
 

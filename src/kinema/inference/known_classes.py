@@ -1,4 +1,4 @@
-"""Class names of weights that do not tell theirs, where their config says which public data set they were trained on."""
+"""Class names of weights whose file has none, by the public data set that their config names."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -46,9 +46,9 @@ def _data_texts(config: Any) -> Iterator[str]:
     while pending and given < MOST_TEXTS:
         key, value = pending.pop()
         if isinstance(value, Mapping):
-            pending += [(key if key.startswith(_DATA_KEYS) else str(name), one) for name, one in value.items()]
+            pending += [(key if key.startswith(_DATA_KEYS) else str(name), entry) for name, entry in value.items()]
         elif isinstance(value, list | tuple):
-            pending += [(key, one) for one in value]
+            pending += [(key, entry) for entry in value]
         elif isinstance(value, str) and value and key.startswith(_DATA_KEYS) and "Dataset" not in value:
             given += 1
             yield value

@@ -1,7 +1,7 @@
 """What a config that came with weights may do: build a model and a pipeline of Kinema's parts, of a size that fits the weights.
 
 Such a config is data of whoever made the file. It names parts by text, and so could name any that reads another file, asks an
-address, or calls a function. A config that a user gives (`config=`, the command line) is the user's own code and is not looked at here.
+address, or calls a function. A config that a user gives (`config=`, the command line) is the user's own code and is not checked here.
 """
 
 import math
@@ -47,7 +47,7 @@ def checked_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The config of a model, without what says where weights come from.
 
     Args:
-        model: as the file tells it.
+        model: as the file has it.
         where: what messages call the file.
 
     Raises:
@@ -86,9 +86,9 @@ def _check_plain(config: Any, where: str, what: str) -> None:
         if isinstance(value, Mapping):
             if not all(isinstance(key, str) and len(key) <= MOST_TEXT for key in value):
                 raise CheckpointError(f"{where}: its {what} has a key that is no text")
-            todo.extend((one, depth + 1) for one in value.values())
+            todo.extend((entry, depth + 1) for entry in value.values())
         elif isinstance(value, list | tuple):
-            todo.extend((one, depth + 1) for one in value)
+            todo.extend((entry, depth + 1) for entry in value)
         elif isinstance(value, str):
             if len(value) > MOST_TEXT:
                 raise CheckpointError(f"{where}: its {what} has a text of {len(value)} characters")
@@ -102,7 +102,7 @@ def _check_plain(config: Any, where: str, what: str) -> None:
 def _checked(config: Any, registry: Registry, place: str, *, is_model: bool) -> Any:
     """A copy of `config` in which each part may be named by a file."""
     if isinstance(config, list | tuple):
-        parts = (_checked(one, registry, f"{place}[{index}]", is_model=is_model) for index, one in enumerate(config))
+        parts = (_checked(part, registry, f"{place}[{index}]", is_model=is_model) for index, part in enumerate(config))
         return type(config)(parts)
     if not isinstance(config, Mapping):
         return config
@@ -167,10 +167,10 @@ def _check_small(key: str, value: Any, place: str) -> None:
         return
     todo = [value]
     while todo:
-        one = todo.pop()
-        if isinstance(one, list | tuple):
-            todo.extend(one)
-        elif isinstance(one, int | float) and abs(one) > LARGEST_SMALL:
+        number = todo.pop()
+        if isinstance(number, list | tuple):
+            todo.extend(number)
+        elif isinstance(number, int | float) and abs(number) > LARGEST_SMALL:
             raise CheckpointError(f"{place}: {key}={value!r:.80} is beyond {LARGEST_SMALL}")
 
 
@@ -185,11 +185,11 @@ def _check_preprocessor(config: Any, where: str) -> None:
         if values is None:
             continue
         numbers = values if isinstance(values, list | tuple) else [values]
-        if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise CheckpointError(
                 f"{where}: the {name} of its data_preprocessor is no list of finite numbers: {values!r:.80}"
             )
-        if name == "std" and any(one <= 0 for one in numbers):
+        if name == "std" and any(number <= 0 for number in numbers):
             raise CheckpointError(f"{where}: the std of its data_preprocessor must be above 0, got {values!r:.80}")
 
 
@@ -223,16 +223,16 @@ def _steps(steps: Any) -> Iterator[dict[str, Any]]:
         for value in steps.values():
             yield from _steps(value)
     elif isinstance(steps, list | tuple):
-        for one in steps:
-            yield from _steps(one)
+        for step in steps:
+            yield from _steps(step)
 
 
 def _check_side(value: Any, key: str, step: Mapping[str, Any], where: str) -> None:
     sides = value if isinstance(value, list | tuple) else [value]
-    for one in sides:
+    for side in sides:
         is_factor = key == "scale" and not isinstance(value, list | tuple)
         most = LARGEST_FACTOR if is_factor else LARGEST_SIDE
-        if isinstance(one, int | float) and not math.isinf(one) and not one <= most:
+        if isinstance(side, int | float) and not math.isinf(side) and not side <= most:
             raise CheckpointError(f"{where}: {key}={value!r:.80} of {step.get('type')!r:.80} is beyond {most}")
 
 
@@ -287,7 +287,7 @@ def _counted(state: Mapping[str, Tensor], where: str) -> Iterator[None]:
     left = {
         "tensors": 2 * len(state) + 200,
         "modules": 20 * len(state) + 2_000,
-        "numbers": 4 * sum(one.numel() for one in state.values()) + 10_000_000,
+        "numbers": 4 * sum(tensor.numel() for tensor in state.values()) + 10_000_000,
     }
 
     def take(what: str, count: int) -> None:
