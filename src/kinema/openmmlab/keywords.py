@@ -58,6 +58,8 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     },
     "TAM": {"init_std": Needless(_AS_PUBLISHED, 8)},
     "ResNet": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},
+    "C3D": {"style": Needless("its convolutions have no stride to place", 1)},
+    "X3D": {"use_swish": Needless("a Swish follows the middle convolutions, as in the published networks", 10)},
     "C2D": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},
     "TANet": {"torchvision_pretrain": Needless(_TORCHVISION)},
     "ResNetTSM": {"torchvision_pretrain": Needless(_TORCHVISION), "pretrained2d": Needless(_IS_2D, 8)},

@@ -3,8 +3,6 @@
 Source: Learning Spatiotemporal Features with 3D Convolutional Networks, Tran et al. 2015, arXiv:1412.0767, figure 3.
 """
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
@@ -13,16 +11,17 @@ from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class C3D(Backbone):
     """(B, 3, T, H, W) float -> (B, 4096); 16 frames of 112 x 112 pixels with the default `out_dim`.
 
     Args:
         pretrained: checkpoint that `init_weights` loads.
-        style: is taken for the sake of configs; changes nothing.
         conv_cfg: see `ConvModule`, as the next two; None: `Conv3d`.
         norm_cfg: norm; None: none.
         act_cfg: activation; None: `ReLU`.
@@ -38,7 +37,7 @@ class C3D(Backbone):
     def __init__(
         self,
         pretrained: str | None = None,
-        style: Literal["pytorch", "caffe"] = "pytorch",
+        *,
         conv_cfg: LayerCfg | None = None,
         norm_cfg: LayerCfg | None = None,
         act_cfg: LayerCfg | None = None,

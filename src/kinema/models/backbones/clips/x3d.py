@@ -1,7 +1,8 @@
 """X3D: a small 3D network of channel-separated convolutions, grown step by step from an image network.
 
 Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 and section 3.
-As in the networks that published weights come from, Swish follows the middle convolutions whatever `use_swish` says.
+As in the networks that published weights come from, Swish follows the middle convolutions whatever
+`use_swish` of OpenMMLab's configs says.
 """
 
 import math
@@ -21,6 +22,7 @@ from kinema.models.init import InitCfg, constant_init
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer
 from kinema.models.layers.cpu_convolution import Conv3d, arrange, best_layout
 from kinema.models.layers.inputs import check_clips
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 SeStyle = Literal["half", "all"]
@@ -125,6 +127,7 @@ class X3DBlock(nn.Module):
 
 
 @MODELS.register_module()
+@accepts_openmmlab_keywords
 class X3D(Backbone):
     """(B, C, T, H, W) float -> (B, out_channels, T, H/32, W/32).
 
@@ -139,7 +142,6 @@ class X3D(Backbone):
         frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
         se_style: blocks with squeeze-and-excitation: `"half"`, every second from the first, or `"all"`.
         se_ratio: its width, as a share of the block's; None: none has it.
-        use_swish: is taken for the sake of configs; changes nothing, see above.
         conv_cfg: see `ConvModule`, as the next two.
         norm_cfg: norm.
         act_cfg: activation.
@@ -167,7 +169,7 @@ class X3D(Backbone):
         frozen_stages: int = -1,
         se_style: SeStyle = "half",
         se_ratio: float | None = 1 / 16,
-        use_swish: bool = True,
+        *,
         conv_cfg: LayerCfg = CONV3D,
         norm_cfg: LayerCfg = BATCH_NORM,
         act_cfg: LayerCfg = RELU,
