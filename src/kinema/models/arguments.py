@@ -47,7 +47,7 @@ def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
 
 
 def keep_arguments(network: nn.Module, arguments: Any) -> None:
-    """Set an attribute for each argument that `network` has no attribute for, as OpenMMLab's networks have.
+    """Set the arguments that `network` has no attribute for, as OpenMMLab's networks do.
 
     Args:
         network: is changed in place.

@@ -22,7 +22,8 @@ from kinema.models.layers.inputs import check_clips, check_frames
 class Backbone(BaseModule, ABC):
     """A network that may start from weights and keep some of them.
 
-    A subclass that has frozen stages defines `parts_by_stage`, and calls `hold` where its constructor ends.
+    A subclass that has frozen stages defines `parts_by_stage`, and calls `hold` where its
+    constructor ends.
 
     Args:
         init_cfg: see `BaseModule`.
@@ -57,7 +58,7 @@ class Backbone(BaseModule, ABC):
             report.credit(self, f"loaded from {self.pretrained}")
 
     def load_pretrained(self, path: str) -> None:
-        """Load the weights at `path`, fitted to this network where they are those of an image network.
+        """Load the weights at `path`; those of an image network are fitted to this one.
 
         Raises:
             CheckpointError: there is no such file, or nothing in it fits.
@@ -88,7 +89,8 @@ class Backbone(BaseModule, ABC):
 class StagedNetwork(Backbone):
     """Stem, pooling and stages, one after another; gives what some of the stages give.
 
-    Its children, and so the names in state dicts, are `conv1`, `maxpool`, `pool2` and the stages under their names.
+    Its children, and so the names in state dicts, are `conv1`, `maxpool`, `pool2` and the stages
+    under their names.
 
     Args:
         stem: the first convolution.
@@ -101,8 +103,8 @@ class StagedNetwork(Backbone):
         pool2: follows the first stage.
         with_pool1: `maxpool` is applied.
         with_pool2: `pool2` is applied.
-        partial_bn: in training, the 2D batch norms of the stages use and keep their running statistics, and their weights
-            are not trained.
+        partial_bn: in training, the 2D batch norms of the stages use and keep their running
+            statistics, and their weights are not trained.
         **start: arguments of `Backbone`.
 
     Attributes:
@@ -153,7 +155,7 @@ class StagedNetwork(Backbone):
         return self.maxpool(x) if self.with_pool1 else x
 
     def run_stages(self, x: Tensor, after_first: Callable[[Tensor], Tensor] | None = None) -> Any:
-        """Input of the first stage -> output of the network; `after_first` is applied to what the first stage gives."""
+        """Input of the first stage -> output of the network; `after_first` follows that stage."""
         outs = []
         for stage, name in enumerate(self.res_layers):
             x = self._modules[name](x)  # type: ignore[misc]
@@ -174,7 +176,7 @@ class StagedNetwork(Backbone):
         return [[self.conv1], *([self.get_submodule(name)] for name in self.res_layers)]
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode, except for what training leaves alone; see `Backbone.train` and `partial_bn`."""
+        """Set the mode, except for what training leaves alone, also by `partial_bn`."""
         super().train(mode)
         if mode and self.partial_bn:
             for name in self.res_layers:

@@ -1,7 +1,8 @@
-"""Networks of timm and torchvision as backbones of `Recognizer2D`: `dict(type="timm.swin_base_patch4_window7_224", ...)`.
+"""Networks of timm and torchvision as backbones of `Recognizer2D`: `dict(type="timm.resnet18")`.
 
-The module itself becomes the backbone, so the names of its weights are those of published checkpoints; how features are got
-from it is a function beside it. Frames are averaged over height and width.
+The module itself becomes the backbone, so the names of its weights are those of published
+checkpoints; how to get features from it is a function beside it. Frames are averaged over height
+and width.
 """
 
 import importlib
@@ -63,7 +64,8 @@ def check_plain(cfg: Mapping[str, Any], where: str) -> None:
     """Look at the config of a network of another library that somebody else wrote.
 
     Raises:
-        CheckpointError: it does more than to name a network and shape it: it names files, addresses or weights, say.
+        CheckpointError: it does more than to name a network and shape it: it names files, addresses
+            or weights, say.
     """
     kind = cfg["type"]
     if not _PLAIN_NAME.fullmatch(kind):
@@ -71,16 +73,16 @@ def check_plain(cfg: Mapping[str, Any], where: str) -> None:
     for key, value in cfg.items():
         parts = value if isinstance(value, list | tuple) else [value]
         is_text = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]{0,80}", value) is not None
-        if key not in _SHAPING or not (is_text or all(isinstance(one, int | float | None) for one in parts)):
+        if key not in _SHAPING or not (is_text or all(isinstance(part, int | float | None) for part in parts)):
             raise CheckpointError(
                 f"{where}: it sets {key[:80]!r} of {kind!r}, which a config that comes with weights may not: it may set "
                 f"{', '.join(sorted(_SHAPING - {'type'}))}. If you trust the file, give its config yourself, as in "
                 "kinema.load(path, config=...)"
             )
 
-        numbers = [one for one in parts if isinstance(one, int | float)]
+        numbers = [part for part in parts if isinstance(part, int | float)]
         least, most = _SMALLEST.get(key, 0), _LARGEST.get(key, _LARGEST_NUMBER)
-        if not all(least <= one <= most for one in numbers):
+        if not all(least <= number <= most for number in numbers):
             raise CheckpointError(f"{where}: {key}={value!r:.80} of {kind!r} must be from {least} to {most}")
 
 
@@ -88,15 +90,18 @@ def build_third_party(cfg: Mapping[str, Any]) -> tuple[nn.Module, Features]:
     """Build a network of another library.
 
     Args:
-        cfg: `type`: `timm.NAME` or `torchvision.NAME`; `feature_shape`: how the network's features are laid out, `"NCHW"`,
-            `"NHWC"` or `"NLC"` (default: three dimensions are NLC, four NCHW); all else goes to the library.
+        cfg: `type`: `timm.NAME` or `torchvision.NAME`; `feature_shape`: how the network's features
+            are laid out, `"NCHW"`, `"NHWC"` or `"NLC"` (default: three dimensions are NLC, four
+            NCHW); all else goes to the library.
 
     Returns:
-        The network, without its classifier, and the function (network, (B, C, H, W)) -> (B, C', 1, 1).
+        The network, without its classifier, and the function (network, (B, C, H, W)) -> (B, C', 1,
+        1).
 
     Raises:
         MissingDependencyError: the library is not installed.
-        ConfigError: it has no such network, the network has no such argument, or its features are laid out otherwise.
+        ConfigError: it has no such network, the network has no such argument, or its features are
+            laid out otherwise.
     """
     settings = dict(cfg)
     library, _, name = settings.pop("type").partition(".")
@@ -129,8 +134,8 @@ def _timm(name: str, settings: dict[str, Any]) -> nn.Module:
 
 def _torchvision(name: str, settings: dict[str, Any]) -> nn.Module:
     models = _library("torchvision.models", name)
-    # Those for detection, segmentation and video are in modules of their own, and no backbones of frames.
-    known = [one for one in models.list_models() if one in vars(models)]
+    # Those for detection, segmentation and video are in other modules, and no backbones of frames.
+    known = [model for model in models.list_models() if model in vars(models)]
     if name not in known:
         raise _unknown("torchvision", name, known)
     builder = vars(models)[name]

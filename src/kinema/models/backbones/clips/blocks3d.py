@@ -1,7 +1,8 @@
 """The two residual blocks of 3D networks, and a stage of them.
 
-Sources: Deep Residual Learning, He et al. 2016, arXiv:1512.03385, figures 2 and 5; inflated along time as in I3D (Carreira and
-Zisserman 2017, arXiv:1705.07750) and Non-local Neural Networks (Wang et al. 2018, arXiv:1711.07971, section 4.1).
+Sources: Deep Residual Learning, He et al. 2016, arXiv:1512.03385, figures 2 and 5; inflated along
+time as in I3D (Carreira and Zisserman 2017, arXiv:1705.07750) and Non-local Neural Networks (Wang
+et al. 2018, arXiv:1711.07971, section 4.1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -110,7 +111,7 @@ class Block3d(nn.Module):
             self.non_local_block.init_weights()
 
     def _conv(self, inplanes: int, planes: int, kernel: Triple, **settings: Any) -> ConvModule:
-        """Convolution without bias, norm and activation, padded so that only the stride changes sizes."""
+        """Convolution without bias, norm and activation; only the stride changes sizes."""
         dilation: int = settings.pop("dilation", 1)
         return ConvModule(
             inplanes,
@@ -137,7 +138,10 @@ class Block3d(nn.Module):
 
 
 class BasicBlock3d(Block3d):
-    """Two convolutions of 3 x 3 x 3 (1 x 3 x 3 where not inflated): (B, inplanes, T, H, W) -> (B, planes, T', H', W')."""
+    """Two convolutions: (B, inplanes, T, H, W) -> (B, planes, T', H', W').
+
+    Their kernels are 3 x 3 x 3, or 1 x 3 x 3 where not inflated.
+    """
 
     expansion = 1
 
@@ -206,7 +210,7 @@ def make_stage(
     dilation: int,
     **settings: Any,
 ) -> Sequential:
-    """Stage of a residual network: as many blocks as `inflate` has entries, of which the first steps.
+    """Stage of a residual network: a block for each entry of `inflate`; the first has the strides.
 
     Args:
         block: kind of the blocks.
@@ -233,7 +237,7 @@ def make_stage(
             act_cfg=None,
         )
     blocks = []
-    for index, (inflated, looks) in enumerate(zip(inflate, non_local, strict=True)):
+    for index, (is_inflated, has_non_local) in enumerate(zip(inflate, non_local, strict=True)):
         is_first = index == 0
         blocks.append(
             block(
@@ -243,8 +247,8 @@ def make_stage(
                 temporal_stride=temporal_stride if is_first else 1,
                 dilation=dilation,
                 downsample=downsample if is_first else None,
-                inflate=bool(inflated),
-                non_local=bool(looks),
+                inflate=bool(is_inflated),
+                non_local=bool(has_non_local),
                 **settings,
             )
         )

@@ -1,7 +1,8 @@
 """C2D: an image network over the frames of a clip, which halves the frames once.
 
 Source: Non-local Neural Networks, Wang et al. 2018, arXiv:1711.07971, table 1.
-Departure, which published weights need: the pooling after the stem pads nothing, unlike that of `ResNet`.
+Departure, which published weights need: the pooling after the stem pads nothing, unlike that of
+`ResNet`.
 """
 
 from functools import partial
@@ -55,7 +56,7 @@ class C2D(FrameResNet):
 
 
 def _halve_frames(x: Tensor, batch: int) -> Tensor:
-    """(B * T, C, H, W) -> (B * T/2, C, H, W): the maximum of each two frames; a last odd frame is left out."""
+    """(B * T, C, H, W) -> (B * T/2, C, H, W): maxima of pairs; a last odd frame is dropped."""
     clips = x.unflatten(0, (batch, -1))
     pairs = clips[:, : clips.shape[1] // 2 * 2].unflatten(1, (-1, 2))
     return torch.maximum(pairs[:, :, 0], pairs[:, :, 1]).flatten(0, 1)

@@ -1,6 +1,7 @@
 """C3D: eight convolutions of 3 x 3 x 3 and two fully connected layers.
 
-Source: Learning Spatiotemporal Features with 3D Convolutional Networks, Tran et al. 2015, arXiv:1412.0767, figure 3.
+Source: Learning Spatiotemporal Features with 3D Convolutional Networks, Tran et al. 2015,
+arXiv:1412.0767, figure 3.
 """
 
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ class C3D(Backbone):
         conv_cfg: see `ConvModule`, as the next two; None: `Conv3d`.
         norm_cfg: norm; None: none.
         act_cfg: activation; None: `ReLU`.
-        out_dim: values of a clip after the last pooling: 512 * T/16 * (H/32 rounded up) * (W/32 rounded up).
+        out_dim: values of a clip after the last pooling: 512 * T/16 * (H/32 rounded up) * (W/32
+            rounded up).
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial weights of the fully connected layers.
         init_cfg: replaces the initialisation.

@@ -1,10 +1,10 @@
 """CompactNet3D: a small 3D network that learns motion from hundreds of clips on a CPU.
 
-Our own. What makes it fit for that: a stem with two paths, one for the look of single frames and one that sees only
-differences of neighbouring frames, so that motion need not first be found under a background that is brighter than it (the
-idea of TEA, Li et al. 2020, arXiv:2004.01398, section 3.1, taken to the input); kernels that span three frames from the
-first layer on; and a stem that reduces height and width by four at once, as most arithmetic of a 3D network is in its first
-layers.
+Our own. What makes it fit for that: a stem with two paths, one for the look of single frames and
+one that sees only differences of neighbouring frames, so that a bright background does not hide
+motion (the idea of TEA, Li et al. 2020, arXiv:2004.01398, section 3.1, applied to the input);
+kernels that span three frames from the first layer on; and a stem that reduces height and width by
+four at once, as most arithmetic of a 3D network is in its first layers.
 """
 
 import torch
@@ -52,7 +52,7 @@ class CompactNet3D(BaseModule):
 
 
 class _Residual(nn.Module):
-    """Two spatial convolutions beside a shortcut: a view wide enough to see what a whole shape does."""
+    """Two spatial convolutions beside a shortcut, which see enough to follow a whole shape."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

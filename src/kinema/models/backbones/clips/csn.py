@@ -1,6 +1,7 @@
-"""CSN: a residual network whose 3D convolutions see one channel each; channels mix only where kernels are 1 x 1 x 1.
+"""CSN: a residual network whose 3D kernels see one channel each; 1 x 1 x 1 kernels mix channels.
 
-Source: Video Classification with Channel-Separated Convolutional Networks, Tran et al. 2019, arXiv:1904.02811, figure 2.
+Source: Video Classification with Channel-Separated Convolutional Networks, Tran et al. 2019,
+arXiv:1904.02811, figure 2.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ class ReducedBlock(Bottleneck3d):
 
 
 class PreservedBlock(ReducedBlock):
-    """Interaction-preserved: a convolution of 1 x 1 x 1 in front of the depthwise one mixes the channels."""
+    """Interaction-preserved: 1 x 1 x 1 kernels in front of the depthwise ones mix the channels."""
 
     def _middle(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> nn.Module:
         mix = self._conv(planes, planes, (1, 1, 1), act_cfg=None)

@@ -17,7 +17,9 @@ CONV: LayerCfg = {"type": "Conv2plus1d"}
 
 @MODELS.register_module()
 class ResNet2Plus1d(ClipResNet):
-    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32). It pools after the stem, never after the first stage.
+    """(B, C, T, H, W) -> (B, out_channels, T', H/32, W/32).
+
+    It pools after the stem, never after the first stage.
 
     Args:
         depth: 18, 34, 50, 101 or 152.

@@ -1,4 +1,4 @@
-"""ResNet3d: a residual network inflated along time, the backbone of I3D and the ground of its successors.
+"""ResNet3d: a residual network inflated along time, the backbone of I3D.
 
 Sources: I3D, Carreira and Zisserman 2017, arXiv:1705.07750; the residual form, its inflation
 patterns and the pooling between the first two stages: Non-local Neural Networks, Wang et al. 2018,
@@ -28,7 +28,7 @@ from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.registry import MODELS
 
-# For each stage one number, or one a block; a number alone is that of all stages.
+# For each stage a number, or a number a block; a number alone is that of all stages.
 Pattern = int | Sequence[int | Sequence[int]]
 # Depth -> kind of the blocks, and their number in each stage.
 Architectures = Mapping[int, tuple[type[Block3d], tuple[int, ...]]]
@@ -70,14 +70,16 @@ class ResNet3dArguments(NamedTuple):
         with_pool2: halve the frames after the first stage.
         style: see `Block3d`.
         frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
-        inflate: for each stage, or for each block of each stage, whether a kernel spans three frames.
+        inflate: for each stage, or for each block of each stage, whether a kernel spans three
+            frames.
         inflate_style: see `Block3d`, as the next three.
         conv_cfg: convolution.
         norm_cfg: norm.
         act_cfg: activation.
         norm_eval: batch norms use their running statistics also in training.
         with_cp: forget activations in training, and compute them again in the backward pass.
-        non_local: for each stage, or for each block of each stage, whether a non-local block follows.
+        non_local: for each stage, or for each block of each stage, whether a non-local block
+            follows.
         non_local_cfg: arguments of the non-local blocks, see `NonLocal3d`.
         zero_init_residual: each block starts as its shortcut.
         init_cfg: replaces the initialisation: Kaiming normal for convolutions, 1 for norms.
@@ -245,7 +247,10 @@ class ClipResNet(StagedNetwork):
 
 @MODELS.register_module()
 class ResNet3d(ClipResNet):
-    """(B, C, T, H, W) float -> (B, out_channels, T', H/32, W/32); with several `out_indices` a tuple of such.
+    """(B, C, T, H, W) float -> (B, out_channels, T', H/32, W/32); several `out_indices`: a tuple.
+
+    T' is T divided by `conv1_stride_t`, `pool1_stride_t`, 2 (`with_pool2`) and all
+    `temporal_strides`.
 
     Args:
         *args: see `ResNet3dArguments`, as the settings.
@@ -266,15 +271,15 @@ class ResNet3d(ClipResNet):
 def per_block(
     network: str, name: str, pattern: Pattern, stage_blocks: Sequence[int], *, names_parts: bool = False
 ) -> list[tuple[int, ...]]:
-    """One number a block from one a stage or one a block.
+    """Numbers of the blocks from numbers of stages or of blocks.
 
     Args:
         network: for messages, as `name`.
         name: of the argument.
         pattern: its value.
         stage_blocks: number of blocks of each stage.
-        names_parts: a number that is not 0 asks for a part of its own, so none may point past the last stage, and where
-            all are 0 their count does not matter.
+        names_parts: a number that is not 0 asks for a part of its own, so none may point past the
+            last stage, and where all are 0 their count does not matter.
 
     Raises:
         ConfigError: `pattern` does not fit the stages or blocks.

@@ -1,7 +1,7 @@
-"""SlowFast: a slow pathway sees few frames with many channels, a fast one many frames with few; and SlowOnly.
+"""SlowFast: a slow pathway of few frames and many channels beside a fast, thin one; and SlowOnly.
 
-Source: SlowFast Networks, Feichtenhofer et al. 2019, arXiv:1812.03982, table 1 and section 3.3 (time-strided convolutions as
-lateral connections).
+Source: SlowFast Networks, Feichtenhofer et al. 2019, arXiv:1812.03982, table 1 and section 3.3
+(time-strided convolutions as lateral connections).
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class LateralArguments(NamedTuple):
 
 
 class PathwayNetwork(ClipResNet):
-    """A `ClipResNet` that may receive the features of a faster pathway, beside its own, at every stage.
+    """A `ClipResNet` that may receive the features of a faster pathway at every stage.
 
     Args:
         lateral: how it receives them.
@@ -104,7 +104,7 @@ class PathwayNetwork(ClipResNet):
         return self.stage_inputs[stage] // self.channel_ratio
 
     def connect(self, stage: int, slow: Tensor, fast: Tensor) -> Tensor:
-        """Input of a stage: own features, and those of the faster pathway beside them where the stage receives them."""
+        """Input of a stage: own features, and beside them those received of the faster pathway."""
         if not self.lateral_activate[stage]:
             return slow
         return torch.cat([slow, self._modules[lateral_name(stage)](fast)], dim=1)  # type: ignore[misc]
@@ -119,7 +119,7 @@ class PathwayNetwork(ClipResNet):
 
 
 def lateral_name(stage: int) -> str:
-    """Name of the connection that feeds a stage, after the features that it takes: `conv1_lateral`, `layer1_lateral`, ..."""
+    """Name of the connection that feeds a stage: `conv1_lateral`, `layer1_lateral`, ..."""
     return f"layer{stage}_lateral" if stage else "conv1_lateral"
 
 
@@ -130,7 +130,7 @@ def _taken(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 @MODELS.register_module(name=["ResNet3dPathway", "resnet3d"])
 class ResNet3dPathway(PathwayNetwork):
-    """A `ResNet3d` that may receive the features of a faster pathway, beside its own, at every stage.
+    """A `ResNet3d` that may receive the features of a faster pathway at every stage.
 
     Args:
         *args: see `LateralArguments`.
@@ -148,7 +148,9 @@ class ResNet3dPathway(PathwayNetwork):
 
 @MODELS.register_module()
 class ResNet3dSlowOnly(PathwayNetwork):
-    """The slow pathway alone: (B, C, T, H, W) -> (B, out_channels, T, H/32, W/32). Time is convolved in late stages only.
+    """The slow pathway alone: (B, C, T, H, W) -> (B, out_channels, T, H/32, W/32).
+
+    Time is convolved in late stages only.
 
     Args:
         conv1_kernel: kernel of the stem over frames, height and width.
@@ -213,14 +215,15 @@ FAST_PATHWAY: Mapping[str, Any] = {
 
 @MODELS.register_module()
 class ResNet3dSlowFast(Backbone):
-    """(B, C, T, H, W) -> slow (B, 2048, T / resample_rate, H/32, W/32) and fast (B, 256, T' , H/32, W/32) features.
+    """(B, C, T, H, W) -> (B, 2048, T / resample_rate, H/32, W/32), (B, 256, T', H/32, W/32).
 
-    T' = T * speed_ratio / resample_rate. Both pathways pool after the stem and never after the first stage, as the published
-    networks do: their `with_pool1` and `with_pool2` have no effect.
+    These are the slow and the fast features. T' = T * speed_ratio / resample_rate. Both pathways
+    pool after the stem and never after the first stage, as the published networks do: their
+    `with_pool1` and `with_pool2` have no effect.
 
     Args:
         pretrained: checkpoint of the whole network that `init_weights` loads.
-        resample_rate: the slow pathway sees one of this many frames.
+        resample_rate: the slow pathway sees every such frame.
         speed_ratio: how many times as many frames the fast pathway sees.
         channel_ratio: how many times fewer channels it has.
         slow_pathway: config of a `ResNet3dPathway` (type `resnet3d`).

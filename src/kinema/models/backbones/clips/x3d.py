@@ -1,4 +1,4 @@
-"""X3D: a small 3D network of channel-separated convolutions, grown step by step from an image network.
+"""X3D: a small 3D network of channel-separated convolutions, grown from an image network.
 
 Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 and section 3.
 As in the networks that published weights come from, Swish follows the middle convolutions whatever
@@ -29,7 +29,7 @@ SeStyle = Literal["half", "all"]
 
 
 def round_width(width: int, factor: float, *, divisor: int = 8) -> int:
-    """`width` * `factor`, rounded to a multiple of `divisor` that is no more than 10 % smaller, and at least `divisor`."""
+    """`width` * `factor` as a multiple of `divisor`: not below 90 % of it, nor `divisor`."""
     if not factor:
         return width
     scaled = width * factor
@@ -38,7 +38,7 @@ def round_width(width: int, factor: float, *, divisor: int = 8) -> int:
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a factor in (0, 1) that comes from the means of all: (B, C, T, H, W) -> the same.
+    """(B, C, T, H, W) -> the same: scale channels by factors in (0, 1) from the means of all.
 
     Args:
         channels: C.
@@ -57,7 +57,9 @@ class SqueezeExcite(nn.Module):
 
 
 class X3DBlock(nn.Module):
-    """Widen, convolve each channel by itself, narrow, beside a shortcut: (B, inplanes, ...) -> (B, outplanes, ...).
+    """Widen, convolve each channel by itself and narrow, beside a shortcut.
+
+    (B, inplanes, T, H, W) -> (B, outplanes, T, H', W')
 
     Args:
         inplanes: channels of the input.
@@ -140,7 +142,8 @@ class X3D(Backbone):
         num_stages: number of stages, from the first.
         spatial_strides: step over height and width of each stage.
         frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
-        se_style: blocks with squeeze-and-excitation: `"half"`, every second from the first, or `"all"`.
+        se_style: blocks with squeeze-and-excitation: `"half"`, every second from the first, or
+            `"all"`.
         se_ratio: its width, as a share of the block's; None: none has it.
         conv_cfg: see `ConvModule`, as the next two.
         norm_cfg: norm.
@@ -202,29 +205,21 @@ class X3D(Backbone):
         inplanes = width
         for stage, num_blocks in enumerate(self.stage_blocks):
             planes = self.base_channels * 2**stage
-            stride = spatial_strides[stage]
-            blocks = []
-            for index in range(num_blocks):
-                downsample = None
-                if index == 0 and (stride != 1 or inplanes != planes):
-                    settings = {"stride": (1, stride, stride), "bias": False, **layers, "act_cfg": None}
-                    downsample = ConvModule(inplanes, planes, 1, **settings)
-                blocks.append(
-                    X3DBlock(
-                        inplanes if index == 0 else planes,
-                        int(planes * gamma_b),
-                        planes,
-                        spatial_stride=stride if index == 0 else 1,
-                        downsample=downsample,
-                        se_ratio=se_ratio if se_style == "all" or index % 2 == 0 else None,
-                        with_cp=with_cp,
-                        zero_init_residual=zero_init_residual,
-                        **layers,
-                    )
-                )
+            layer = _stage(
+                inplanes,
+                planes,
+                num_blocks,
+                width=int(planes * gamma_b),
+                stride=spatial_strides[stage],
+                se_style=se_style,
+                se_ratio=se_ratio,
+                layers=layers,
+                with_cp=with_cp,
+                zero_init_residual=zero_init_residual,
+            )
             inplanes = planes
             self.res_layers.append(f"layer{stage + 1}")
-            self.add_module(self.res_layers[-1], Sequential(*blocks))
+            self.add_module(self.res_layers[-1], layer)
         self.feat_dim = inplanes
         self.out_channels = int(inplanes * gamma_b)
         self.conv5 = ConvModule(inplanes, self.out_channels, 1, bias=False, **layers)
@@ -240,6 +235,41 @@ class X3D(Backbone):
         for name in self.res_layers:
             x = self._modules[name](x)  # type: ignore[misc]
         return self.conv5(x)
+
+
+def _stage(
+    inplanes: int,
+    planes: int,
+    num_blocks: int,
+    *,
+    width: int,
+    stride: int,
+    se_style: SeStyle,
+    se_ratio: float | None,
+    layers: dict[str, Any],
+    **settings: Any,
+) -> Sequential:
+    """(B, inplanes, T, H, W) -> (B, planes, T, H/stride, W/stride); `width` channels in blocks."""
+    downsample = None
+    if stride != 1 or inplanes != planes:
+        projection = {"stride": (1, stride, stride), "bias": False, **layers, "act_cfg": None}
+        downsample = ConvModule(inplanes, planes, 1, **projection)
+    blocks = []
+    for index in range(num_blocks):
+        is_first = index == 0
+        blocks.append(
+            X3DBlock(
+                inplanes if is_first else planes,
+                width,
+                planes,
+                spatial_stride=stride if is_first else 1,
+                downsample=downsample if is_first else None,
+                se_ratio=se_ratio if se_style == "all" or index % 2 == 0 else None,
+                **layers,
+                **settings,
+            )
+        )
+    return Sequential(*blocks)
 
 
 def _check_arguments(num_stages: int, spatial_strides: Sequence[int], frozen_stages: int, se_style: str) -> None:

@@ -22,7 +22,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 
 def divisible(value: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` nearest to `value`, at least one, and not below 90 % of `value`."""
+    """The multiple of `divisor` nearest to `value`, not below 90 % of `value`."""
     near = max(divisor, math.floor(value + divisor / 2) // divisor * divisor)
     return near + divisor if near < 0.9 * value else near
 

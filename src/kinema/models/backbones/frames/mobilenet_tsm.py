@@ -1,4 +1,7 @@
-"""TSM on MobileNetV2. Source: TSM, Lin et al. 2019, arXiv:1811.08383, section 5.3; the shift is inside the shortcuts."""
+"""TSM on MobileNetV2, whose shifts are inside the shortcuts.
+
+Source: TSM, Lin et al. 2019, arXiv:1811.08383, section 5.3.
+"""
 
 from typing import Any
 
@@ -18,7 +21,7 @@ class MobileNetV2TSM(StagedNetwork):
     Args:
         num_segments: frames of a clip.
         is_shift: shift in time; without it the network is a MobileNetV2.
-        shift_div: one channel in `shift_div` moves back in time, one forth.
+        shift_div: one channel in `shift_div` moves back in time, another forth.
         **settings: arguments of `MobileNetArguments`.
 
     Raises:

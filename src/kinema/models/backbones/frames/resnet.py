@@ -1,8 +1,9 @@
 """ResNet, the 2D network under TSN, TSM, TANet, TIN and TRN.
 
 Source: Deep Residual Learning, He et al. 2016, arXiv:1512.03385, table 1.
-Departures: `style="pytorch"` strides in the 3 x 3 convolution of a bottleneck; "caffe" in the first one, as the paper does.
-What follows the sum of a block is ReLU whatever `act_cfg` says, as in the networks that published weights come from.
+Departures: `style="pytorch"` strides in the 3 x 3 convolution of a bottleneck; "caffe" in the first
+one, as the paper does. What follows the sum of a block is ReLU whatever `act_cfg` says, as in the
+networks that published weights come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,11 +40,11 @@ class _Block(nn.Module):
         stride: in height and width.
         dilation: of the (first) 3 x 3 convolution.
         downsample: on the shortcut, where shapes differ; None: the input itself.
-        style: see `ResNet`, as all that follow.
-        conv_cfg: see there.
-        norm_cfg: see there.
-        act_cfg: see there.
-        with_cp: see there.
+        style: `"pytorch"` or `"caffe"`, see the head of this file.
+        conv_cfg: type of the convolutions.
+        norm_cfg: type and settings of the norms.
+        act_cfg: type of the activations.
+        with_cp: recompute the block in the backward pass, for less memory.
     """
 
     expansion = 1

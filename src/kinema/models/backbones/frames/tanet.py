@@ -1,4 +1,7 @@
-"""TANet: a ResNet whose bottlenecks have a temporal adaptive module. Source: TAM, Liu et al. 2021, arXiv:2005.06803."""
+"""TANet: a ResNet whose bottlenecks have a temporal adaptive module.
+
+Source: TAM, Liu et al. 2021, arXiv:2005.06803.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +54,7 @@ class TABlock(nn.Module):
 @MODELS.register_module()
 @accepts_openmmlab_keywords
 class TANet(FrameResNet):
-    """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
+    """(B * T, in_channels, H, W) -> (B * T, out_channels, H / 32, W / 32), T = `num_segments`.
 
     Args:
         depth: 50, 101 or 152.

@@ -51,7 +51,7 @@ class CombineNet(PreparedConv):
 @MODELS.register_module()
 @accepts_openmmlab_keywords
 class ResNetTIN(FrameResNet):
-    """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
+    """(B * T, in_channels, H, W) -> (B * T, out_channels, H / 32, W / 32), T = `num_segments`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.

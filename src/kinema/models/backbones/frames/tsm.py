@@ -23,7 +23,7 @@ NonLocalPlaces = Sequence[int | Sequence[int]]
 
 
 class NL3DWrapper(nn.Module):
-    """A block of a 2D network with a non-local block over time and space behind it; frames in, frames out.
+    """A block over frames with a non-local block over time and space behind it.
 
     Args:
         block: (B * T, C, H, W) -> (B * T, C', H', W').
@@ -72,22 +72,24 @@ class TemporalPool(nn.Module):
 @MODELS.register_module()
 @accepts_openmmlab_keywords
 class ResNetTSM(FrameResNet):
-    """(B * num_segments, in_channels, H, W) float -> (B * num_segments, out_channels, H / 32, W / 32).
+    """(B * T, in_channels, H, W) -> (B * T, out_channels, H / 32, W / 32), T = `num_segments`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         num_segments: frames of a clip.
         is_shift: shift in time; without it the network is a ResNet.
-        non_local: for each stage, 1 or 0 for all its blocks, or a flag a block: a non-local block behind it.
+        non_local: for each stage, 1 or 0 for all its blocks, or a flag a block: a non-local block
+            behind it.
         non_local_cfg: arguments of `NonLocal3d`; needed where `non_local` names a block.
-        shift_div: one channel in `shift_div` moves back in time, one forth.
-        shift_place: `"blockres"`: the shift is beside the shortcut; `"block"`: in front of the whole block.
+        shift_div: one channel in `shift_div` moves back in time, another forth.
+        shift_place: `"blockres"`: the shift is beside the shortcut; `"block"`: in front of the
+            whole block.
         temporal_pool: halve the frames in front of the second stage.
         **settings: further arguments of `ResNetArguments`.
 
     Raises:
-        ConfigError: as `ResNet`; a place of shift that does not exist; a non-local block where there is no stage or block;
-            frames that cannot be halved.
+        ConfigError: as `ResNet`; a place of shift that does not exist; a non-local block where
+            there is no stage or block; frames that cannot be halved.
     """
 
     @takes_arguments_of(ResNetArguments)
@@ -184,7 +186,7 @@ def non_local_flags(
 def add_non_local_blocks(
     stage: nn.Module, flags: Sequence[int], frames: int, channels: int, non_local_cfg: Mapping[str, Any] | None
 ) -> None:
-    """Put a non-local block behind each block of a stage whose flag is set; the stage is changed in place."""
+    """Put a non-local block behind each block whose flag is set; `stage` is changed in place."""
     for index, (block, flag) in enumerate(zip(list(stage.children()), flags, strict=True)):
         if flag:
             stage.add_module(str(index), NL3DWrapper(block, frames, non_local_cfg, channels=channels))
