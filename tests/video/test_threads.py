@@ -115,6 +115,29 @@ stop.set()
 finish(threads)
 """
 
+FORKS_AMONG_OPENING = """
+shared = VideoReader(path, num_threads=num_threads, backend=backend)
+stop = threading.Event()
+
+def open_often(seed):
+    rng = random.Random(seed)
+    while not stop.is_set():
+        i = rng.randrange(len(expected))
+        with VideoReader(path, num_threads=num_threads) as reader:
+            assert np.array_equal(reader[i], expected[i]) and np.array_equal(shared[i], expected[i])
+
+threads = in_threads(*[lambda seed=seed: open_often(seed) for seed in range(3)])
+for round in range(60):
+    child = os.fork()
+    if child == 0:
+        with VideoReader(path, num_threads=num_threads) as reader:
+            os._exit(0 if np.array_equal(reader[7], shared[7]) and np.array_equal(shared[3], expected[3]) else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+stop.set()
+finish(threads)
+"""
+
 READERS_OF_ONE_FILE = """
 from kinema.video import index_cache
 index_cache.CACHED_BYTES = 3000  # every reader forgets what another has found
@@ -149,6 +172,15 @@ def run(script: str, path: Path, num_threads: int, backend: str = "pyav") -> Non
 )
 def test_threads_that_share_a_reader_take_turns(script: str, num_threads: int, make_video: MakeVideo) -> None:
     run(script, make_video(), num_threads)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_threads", [1, 2, 4])
+def test_forks_while_other_threads_open_and_read_leave_the_child_able_to_read(
+    num_threads: int, make_video: MakeVideo
+) -> None:
+    """Starting a decoder takes locks inside FFmpeg and the C library, which a fork would leave taken."""
+    run(FORKS_AMONG_OPENING, make_video(), num_threads)
 
 
 @pytest.mark.parametrize("script", [OPEN_BACKEND, CLOSING], ids=["backend", "close"])

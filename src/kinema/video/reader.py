@@ -81,7 +81,8 @@ class VideoReader:
         self._owner = os.getpid()
         # Two threads must not call a decoder at once, and its calls release Python's lock.
         self._lock = ForkSafeLock()
-        self._backend: Backend | None = self._open()
+        with self._lock:
+            self._backend: Backend | None = self._open()
 
     def _open(self) -> Backend:
         return make_backend(self._backend_name, self._source, **self._options)
@@ -95,7 +96,7 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Average frame rate: frames per second of the time they are shown. 0.0 when the file does not tell."""
+        """Average frame rate: frames per second of the time they are shown. 0.0 when the file does not say."""
         with self._lock:
             return self._current().fps
 
@@ -131,7 +132,7 @@ class VideoReader:
 
     @property
     def index(self) -> PacketIndex:
-        """What the packets tell. Keep it, and give it to a later reader of the same file."""
+        """What the packets say. Keep it, and give it to a later reader of the same file."""
         with self._lock:
             return self._current_exact("index").index
 
