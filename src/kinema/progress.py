@@ -130,7 +130,7 @@ def _sized(tasks: Any) -> tuple[Iterable[Any], int]:
     """Tasks and their number; a pair (iterable, int) gives the number itself.
 
     Raises:
-        TypeError: the number cannot be told.
+        TypeError: the number is unknown.
     """
     if isinstance(tasks, tuple) and len(tasks) == 2 and isinstance(tasks[0], Iterable) and type(tasks[1]) is int:
         return tasks
@@ -152,7 +152,7 @@ def track_iter_progress(
         file: see `ProgressBar`.
 
     Raises:
-        TypeError: the number of tasks cannot be told.
+        TypeError: the number of tasks is unknown.
     """
     items, task_num = _sized(tasks)
     return _iterate(items, task_num, bar_width, file)

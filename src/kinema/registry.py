@@ -33,7 +33,7 @@ Part = Callable[..., Any]
 
 @dataclass(frozen=True)
 class _Entry:
-    """A registered part and the place of its registration (which tells a re-run definition from a second one)."""
+    """A registered part and the place of its registration (which distinguishes a re-run definition from a second one)."""
 
     part: Part
     registrar: str  # module that registered it: torch's optimizers are our parts too
@@ -134,7 +134,7 @@ class Registry:
         if name is None:
             return None
         names = [name] if isinstance(name, str) else name
-        if not (isinstance(names, Sequence) and all(isinstance(one, str) for one in names)):
+        if not (isinstance(names, Sequence) and all(isinstance(name, str) for name in names)):
             raise TypeError(f"name must be None, a str, or a sequence of str, but got {type(name)}")
         return list(names)
 
@@ -307,8 +307,8 @@ def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None
     except ValueError:  # built-in types may have no signature
         return
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = {name: one for name, one in parameters.items() if one.kind in kinds}
-    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    known = {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     accepted = known.keys() | needless_keywords(part).keys()
     unknown = [] if takes_any else [name for name in arguments if name not in accepted]
     if unknown:
@@ -317,7 +317,9 @@ def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None
         raise PartArgumentError(
             f"{what} has no keyword {unknown[0]!r}{hint}; its keywords: {', '.join(known) or 'none'}"
         )
-    missing = [name for name, one in known.items() if one.default is one.empty and name not in arguments]
+    missing = [
+        name for name, parameter in known.items() if parameter.default is parameter.empty and name not in arguments
+    ]
     if missing:
         raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
 
@@ -374,7 +376,7 @@ def _build_model(cfg: Any, registry: Registry, default_args: Mapping[str, Any] |
         return build_from_cfg(cfg, registry, default_args, **defaults)
     import torch
 
-    return torch.nn.Sequential(*(build_from_cfg(one, registry, default_args, **defaults) for one in cfg))
+    return torch.nn.Sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
 
 
 # Each name beside the package that holds its parts. Packages that do not exist yet are not named.

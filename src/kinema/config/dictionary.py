@@ -21,16 +21,16 @@ def attribute_dicts(value: Any) -> Any:
     if isinstance(value, dict) and not isinstance(value, ConfigDict):
         return ConfigDict(value)
     if type(value) in (list, tuple):
-        return type(value)(attribute_dicts(one) for one in value)
+        return type(value)(attribute_dicts(entry) for entry in value)
     return value
 
 
 def plain_dicts(value: Any) -> Any:
     """`value` with a plain dict in the place of every mapping in it; the inverse of `attribute_dicts`."""
     if isinstance(value, Mapping):
-        return {key: plain_dicts(one) for key, one in value.items()}
+        return {key: plain_dicts(entry) for key, entry in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(plain_dicts(one) for one in value)
+        return type(value)(plain_dicts(entry) for entry in value)
     return value
 
 
@@ -119,5 +119,5 @@ def merged(base: Mapping[Any, Any], own: Mapping[Any, Any], where: str = "") -> 
 def without_delete(value: Any) -> Any:
     """`value` without the `_delete_` keys, which have done their work."""
     if isinstance(value, Mapping):
-        return ConfigDict({key: without_delete(one) for key, one in value.items() if key != DELETE_KEY})
+        return ConfigDict({key: without_delete(entry) for key, entry in value.items() if key != DELETE_KEY})
     return value

@@ -105,11 +105,11 @@ def apply_override(config: ConfigDict, key: str, value: Any) -> None:
     *way, last = key.split(".")
     place: Any = config
     for depth, part in enumerate(way):
-        found = _child(place, part, key, way[:depth])
-        if found is None:
-            found = ConfigDict()
-            place[_index(place, part, key) if isinstance(place, list) else part] = found
-        place = found
+        child = _child(place, part, key, way[:depth])
+        if child is None:
+            child = ConfigDict()
+            place[_index(place, part, key) if isinstance(place, list) else part] = child
+        place = child
     if isinstance(place, list):
         place[_index(place, last, key)] = attribute_dicts(without_delete(value))
     elif isinstance(place, dict):

@@ -84,16 +84,16 @@ def _substitute(text: str, path: Path) -> str:
         "fileExtname": path.suffix,
     }
     names = "|".join(variables)
-    text = re.sub(rf"\{{\{{\s*({names})\s*\}}\}}", lambda found: variables[found[1]], text)
+    text = re.sub(rf"\{{\{{\s*({names})\s*\}}\}}", lambda match: variables[match[1]], text)
 
-    def from_environment(found: re.Match[str]) -> str:
-        default = None if found[2] is None else found[2].strip()
-        value = os.environ.get(found[1], default)
+    def from_environment(match: re.Match[str]) -> str:
+        default = None if match[2] is None else match[2].strip()
+        value = os.environ.get(match[1], default)
         if value is None:
-            line = text.count("\n", 0, found.start()) + 1
+            line = text.count("\n", 0, match.start()) + 1
             raise ConfigError(
-                f"{path}:{line}: the environment has no variable {found[1]}: set it, or give a default by "
-                f"{{{{${found[1]}:default}}}}"
+                f"{path}:{line}: the environment has no variable {match[1]}: set it, or give a default by "
+                f"{{{{${match[1]}:default}}}}"
             )
         return value
 
@@ -135,7 +135,7 @@ def _base_path(name: str, path: Path) -> Path:
         raise ConfigError(f"{path}: {BASE_KEY} names {name!r}, but there is no package {package!r}")
     # OpenMMLab's packages keep their configs in `.mim`.
     candidates = [Path(places[0], folder, inside) for folder in (".mim/configs", "configs", "")]
-    return next((one for one in candidates if one.is_file()), candidates[-1])
+    return next((file for file in candidates if file.is_file()), candidates[-1])
 
 
 def _look_up(base: ConfigDict, dotted: str, where: str) -> Any:
@@ -166,9 +166,9 @@ def _read_data(
 def _resolved(value: Any, base: ConfigDict, path: Path) -> Any:
     """`value` with every `{{_base_.x.y}}` filled in: the value itself, or its text inside a longer string."""
     if isinstance(value, dict):
-        return {key: _resolved(one, base, path) for key, one in value.items()}
+        return {key: _resolved(entry, base, path) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_resolved(one, base, path) for one in value)
+        return type(value)(_resolved(entry, base, path) for entry in value)
     if not isinstance(value, str):
         return value
     try:
@@ -178,7 +178,7 @@ def _resolved(value: Any, base: ConfigDict, path: Path) -> Any:
     whole = _BASE_REFERENCE.fullmatch(value.strip())
     if whole:
         return _look_up(base, whole[1], str(path))
-    return _BASE_REFERENCE.sub(lambda found: str(_look_up(base, found[1], str(path))), value)
+    return _BASE_REFERENCE.sub(lambda match: str(_look_up(base, match[1], str(path))), value)
 
 
 def _read_yaml(text: str, path: Path, chain: tuple[Path, ...]) -> tuple[ConfigDict, ConfigDict]:
@@ -224,7 +224,7 @@ class _References(ast.NodeTransformer):
         where = f"{self.path}:{node.lineno}"
         whole = _BASE_REFERENCE.fullmatch(node.value.strip())
         if whole is None:
-            text = _BASE_REFERENCE.sub(lambda found: str(_look_up(self.base, found[1], where)), node.value)
+            text = _BASE_REFERENCE.sub(lambda match: str(_look_up(self.base, match[1], where)), node.value)
             return ast.copy_location(ast.Constant(text), node)
         _look_up(self.base, whole[1], where)
         steps = "".join(f"[{part}]" if part.isdecimal() else f"[{part!r}]" for part in whole[1].split("."))

@@ -36,7 +36,7 @@ def parse_config_text(text: str, where: str) -> dict[str, Any]:
 
 
 def _assignments(tree: ast.Module, where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for statement in tree.body:
         if not (
             isinstance(statement, ast.Assign)
@@ -46,27 +46,27 @@ def _assignments(tree: ast.Module, where: str) -> dict[str, Any]:
             raise ConfigError(
                 f"{where}:{statement.lineno}: expected 'name = value', got {ast.unparse(statement)[:60]!r}"
             )
-        found[statement.targets[0].id] = _value(statement.value, where)
-    return found
+        values[statement.targets[0].id] = _value(statement.value, where)
+    return values
 
 
 def _value(node: ast.expr, where: str) -> Any:
     match node:
         case ast.Dict(keys=keys, values=values) if all(keys):
-            pairs = [(_value(key, where), _value(one, where)) for key, one in zip(keys, values, strict=True) if key]
+            pairs = [(_value(key, where), _value(entry, where)) for key, entry in zip(keys, values, strict=True) if key]
             try:
                 return dict(pairs)
             except TypeError as error:  # a list as a key
                 raise ConfigError(f"{where}:{node.lineno}: a dict cannot be made: {error}") from None
         case ast.List(elts=parts):
-            return [_value(one, where) for one in parts]
+            return [_value(entry, where) for entry in parts]
         case ast.Tuple(elts=parts):
-            return tuple(_value(one, where) for one in parts)
+            return tuple(_value(entry, where) for entry in parts)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _CALLS and all(
             keyword.arg for keyword in keywords
         ):
-            named = {str(one.arg): _value(one.value, where) for one in keywords}
-            values = [_value(one, where) for one in args]
+            named = {str(keyword.arg): _value(keyword.value, where) for keyword in keywords}
+            values = [_value(entry, where) for entry in args]
             try:
                 return _CALLS[name](*values, **named)
             except (TypeError, ValueError) as error:

@@ -86,9 +86,9 @@ class _Source(str):
 def _plain(value: Any, path: str, other: Callable[[Any, str], Any]) -> Any:
     """`value` of dicts, lists, tuples and scalars only; `other(value, path)` is asked about everything else."""
     if isinstance(value, Mapping):
-        return {key: _plain(one, f"{path}.{key}".lstrip("."), other) for key, one in value.items()}
+        return {key: _plain(entry, f"{path}.{key}".lstrip("."), other) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        entries = [_plain(one, f"{path}.{number}", other) for number, one in enumerate(value)]
+        entries = [_plain(entry, f"{path}.{number}", other) for number, entry in enumerate(value)]
         return tuple(entries) if isinstance(value, tuple) else entries
     if value is None or isinstance(value, bool):
         return value
@@ -160,10 +160,10 @@ def _layout(value: Any) -> tuple[str, str, list[str], list[Any]]:
 
 def _check_json_keys(value: Any, path: str) -> None:
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, entry in value.items():
             if not isinstance(key, str):
                 raise ConfigError(f"{path or 'the config'} has the key {key!r}, but keys of JSON are strings")
-            _check_json_keys(one, f"{path}.{key}".lstrip("."))
+            _check_json_keys(entry, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list | tuple):
-        for number, one in enumerate(value):
-            _check_json_keys(one, f"{path}.{number}")
+        for number, entry in enumerate(value):
+            _check_json_keys(entry, f"{path}.{number}")

@@ -64,6 +64,6 @@ class Top1Interval(ClipOutcomes):
         interval = accuracy_interval(outcomes["hits"], outcomes["sources"])
         numbers = {"acc/top1_low": interval.low, "acc/top1_high": interval.high}
         probabilities = [result["probability"] for result in results]
-        if all(one is not None for one in probabilities):
+        if all(probability is not None for probability in probabilities):
             numbers["loss"] = float(-np.log(np.maximum(probabilities, LEAST_PROBABILITY)).mean())
         return {**numbers, "num_clips": interval.num_clips, "num_sources": interval.num_sources}

@@ -74,4 +74,4 @@ def worst_confusions(matrix: np.ndarray, count: int = 10) -> list[Confusion]:
     labels, predicted = np.nonzero(wrong)
     counts, sizes = wrong[labels, predicted], matrix.sum(axis=1)[labels]
     order = np.lexsort((predicted, labels, sizes, -counts))[:count]
-    return [Confusion(int(labels[one]), int(predicted[one]), int(counts[one])) for one in order]
+    return [Confusion(int(labels[cell]), int(predicted[cell]), int(counts[cell])) for cell in order]

@@ -20,12 +20,14 @@ class Evaluator:
 
     def __init__(self, metrics: MetricLike | Sequence[MetricLike]) -> None:
         several = [metrics] if isinstance(metrics, BaseMetric | Mapping) else metrics
-        self.metrics: list[BaseMetric] = [METRICS.build(one) if isinstance(one, Mapping) else one for one in several]
+        self.metrics: list[BaseMetric] = [
+            METRICS.build(metric) if isinstance(metric, Mapping) else metric for metric in several
+        ]
         self._dataset_meta: Mapping[str, Any] | None = None
 
     @property
     def dataset_meta(self) -> Mapping[str, Any] | None:
-        """What the dataset says about itself; setting it tells every metric."""
+        """What the dataset says about itself; setting it passes it to every metric."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -41,7 +43,7 @@ class Evaluator:
             data_samples: labels and predictions, one a sample.
             data_batch: what the data loader gave.
         """
-        samples = [one.to_dict() if isinstance(one, BaseDataElement) else one for one in data_samples]
+        samples = [sample.to_dict() if isinstance(sample, BaseDataElement) else sample for sample in data_samples]
         for metric in self.metrics:
             metric.process(data_batch, samples)
 
@@ -60,11 +62,11 @@ class Evaluator:
                 metric.results.insert(place, LeftOut())
         numbers: dict[str, Any] = {}
         # All first: a metric that keeps its results would count them again in the next evaluation.
-        for metric, found in [(metric, metric.evaluate(size)) for metric in self.metrics]:
-            taken = sorted(numbers.keys() & found.keys())
+        for metric, results in [(metric, metric.evaluate(size)) for metric in self.metrics]:
+            taken = sorted(numbers.keys() & results.keys())
             if taken:
                 raise ValueError(f"two metrics give {', '.join(taken)}: give {type(metric).__name__} another prefix")
-            numbers.update(found)
+            numbers.update(results)
         return numbers
 
     def offline_evaluate(

@@ -149,7 +149,7 @@ def top_k_classes(
         raise ValueError(f"mode must be 'accurate' or 'inaccurate', got {mode!r}")
     classes, rates = _class_hit_rates(scores, labels)
     order = np.argsort(-rates if mode == "accurate" else rates, kind="stable")[:k]
-    return [(int(classes[one]), float(rates[one])) for one in order]
+    return [(int(classes[place]), float(rates[place])) for place in order]
 
 
 def _average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -223,8 +223,8 @@ def get_weighted_score(score_list: Sequence[Rows], coeff_list: Sequence[float]) 
         raise ValueError(
             f"need one coefficient a model, got {len(score_list)} score lists, {len(coeff_list)} coefficients"
         )
-    arrays = [np.asarray(one) for one in score_list]
-    shapes = [one.shape for one in arrays]
+    arrays = [np.asarray(scores) for scores in score_list]
+    shapes = [array.shape for array in arrays]
     if len(set(shapes)) > 1:
         raise ValueError(f"all models must score the same samples and classes, got shapes {shapes}")
     return list(np.tensordot(np.asarray(coeff_list), np.stack(arrays), axes=1))

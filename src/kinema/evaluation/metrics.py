@@ -28,7 +28,7 @@ DataSample = Mapping[str, Any] | BaseDataElement
 
 
 class LeftOut:
-    """Stands among the results in the place of a sample that could not be read: the place tells whose result is whose."""
+    """Stands among the results in the place of a sample that could not be read: the place says whose result is whose."""
 
 
 @accepts_openmmlab_keywords
@@ -88,12 +88,12 @@ class BaseMetric(ABC):
                 type(self).__name__,
                 get_rank(),
             )
-        mine, self.results = self.results, []
-        gathered = gather_objects(_to_cpu(mine))
+        own, self.results = self.results, []
+        gathered = gather_objects(_to_cpu(own))
         outcome: tuple[dict[str, Any] | None, Exception | None] = (None, None)
         if is_main_process():
             try:
-                results = [one for one in _in_dataset_order(gathered)[:size] if not isinstance(one, LeftOut)]
+                results = [result for result in _in_dataset_order(gathered)[:size] if not isinstance(result, LeftOut)]
                 outcome = (self._prefixed(self.compute_metrics(results)), None)
             except Exception as error:  # the other processes wait for an answer
                 outcome = (None, error)
@@ -116,9 +116,9 @@ def _to_cpu(value: Any) -> Any:
     if isinstance(value, Tensor | BaseDataElement):
         return value.cpu()
     if isinstance(value, dict):
-        return {key: _to_cpu(one) for key, one in value.items()}
+        return {key: _to_cpu(entry) for key, entry in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_to_cpu(one) for one in value)
+        return type(value)(_to_cpu(entry) for entry in value)
     return value
 
 
@@ -229,7 +229,11 @@ class AccMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
         for data_sample in data_samples:
             score = _read(data_sample, "pred_score")
-            pred = {name: _array(one) for name, one in score.items()} if isinstance(score, Mapping) else _array(score)
+            pred = (
+                {name: _array(scores) for name, scores in score.items()}
+                if isinstance(score, Mapping)
+                else _array(score)
+            )
             self.results.append({"pred": pred, "label": _label(_read(data_sample, "gt_label"))})
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:

@@ -93,7 +93,7 @@ def _score_tensor(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, Mapping):
-        return {name: _score_tensor(one) for name, one in value.items()}
+        return {name: _score_tensor(scores) for name, scores in value.items()}
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -14,11 +14,11 @@ _RECORDS = ("_metainfo_fields", "_data_fields")
 def _convert(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """`value` with `leaf` applied to everything in it, through data elements, dicts, lists and tuples."""
     if isinstance(value, BaseDataElement):
-        return value.new(**{name: _convert(one, leaf) for name, one in value.items()})
+        return value.new(**{name: _convert(entry, leaf) for name, entry in value.items()})
     if isinstance(value, dict):
-        return {key: _convert(one, leaf) for key, one in value.items()}
+        return {key: _convert(entry, leaf) for key, entry in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_convert(one, leaf) for one in value)
+        return type(value)(_convert(entry, leaf) for entry in value)
     return leaf(value)
 
 
@@ -27,9 +27,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseDataElement):
         return value.to_dict()
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(entry) for key, entry in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_plain(one) for one in value)
+        return type(value)(_plain(entry) for entry in value)
     return value
 
 
@@ -107,9 +107,9 @@ class BaseDataElement:
             )
         if dtype is not None and not isinstance(value, dtype):
             raise TypeError(f"{name.removeprefix('_')} must be {_type_names(dtype)}, got {type(value).__name__}")
-        mine, other = self._data_fields, self._metainfo_fields
+        own, other = self._data_fields, self._metainfo_fields
         if field_type == "metainfo":
-            mine, other = other, mine
+            own, other = other, own
         if name in other or self._stored(name) in other:
             kind, other_kind = ("data", "metainfo") if field_type == "data" else ("metainfo", "data")
             raise AttributeError(
@@ -119,7 +119,7 @@ class BaseDataElement:
             object.__setattr__(self, name, value)
         else:
             self.__dict__[name] = value
-            mine[name] = None
+            own[name] = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.set_field(value, name)
@@ -230,12 +230,12 @@ class BaseDataElement:
     def clone(self) -> Self:
         """A copy that shares nothing; tensors are cloned within their autograd graph."""
         memo: dict[int, Any] = {}
-        self._on_tensors(lambda one: memo.setdefault(id(one), one.clone()))
+        self._on_tensors(lambda tensor: memo.setdefault(id(tensor), tensor.clone()))
         return copy.deepcopy(self, memo)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy whose tensors went through `tensor.to(...)`."""
-        return self._on_tensors(lambda one: one.to(*args, **kwargs))
+        return self._on_tensors(lambda tensor: tensor.to(*args, **kwargs))
 
     def cpu(self) -> Self:
         """A copy with its tensors on the CPU."""
@@ -251,15 +251,17 @@ class BaseDataElement:
 
     def numpy(self) -> Self:
         """A copy with arrays in the place of tensors."""
-        return self._on_tensors(lambda one: one.detach().cpu().numpy())
+        return self._on_tensors(lambda tensor: tensor.detach().cpu().numpy())
 
     def to_tensor(self) -> Self:
         """A copy with tensors in the place of arrays; they share memory."""
-        converted: Self = _convert(self, lambda one: torch.from_numpy(one) if isinstance(one, np.ndarray) else one)
+        converted: Self = _convert(
+            self, lambda tensor: torch.from_numpy(tensor) if isinstance(tensor, np.ndarray) else tensor
+        )
         return converted
 
     def _on_tensors(self, function: Callable[[Tensor], Any]) -> Self:
-        converted: Self = _convert(self, lambda one: function(one) if isinstance(one, Tensor) else one)
+        converted: Self = _convert(self, lambda tensor: function(tensor) if isinstance(tensor, Tensor) else tensor)
         return converted
 
     # ---- names and text
@@ -299,4 +301,4 @@ def brief(value: Any) -> str:
 
 
 def _type_names(dtype: type | tuple[type, ...]) -> str:
-    return " or ".join(one.__name__ for one in (dtype if isinstance(dtype, tuple) else (dtype,)))
+    return " or ".join(kind.__name__ for kind in (dtype if isinstance(dtype, tuple) else (dtype,)))

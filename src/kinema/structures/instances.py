@@ -84,11 +84,13 @@ class InstanceData(BaseDataElement):
         if not instances_list:
             raise ValueError("cannot join an empty list of instances")
         first = instances_list[0]
-        for number, one in enumerate(instances_list):
-            if set(one.keys()) != set(first.keys()):
-                raise ValueError(f"all elements must have the fields {first.keys()}, number {number} has {one.keys()}")
+        for number, element in enumerate(instances_list):
+            if set(element.keys()) != set(first.keys()):
+                raise ValueError(
+                    f"all elements must have the fields {first.keys()}, number {number} has {element.keys()}"
+                )
         joined = type(first)(metainfo=first.metainfo)
-        joined.set_data({name: _join(name, [one.get(name) for one in instances_list]) for name in first.keys()})  # noqa: SIM118
+        joined.set_data({name: _join(name, [element.get(name) for element in instances_list]) for name in first.keys()})  # noqa: SIM118
         return joined
 
 

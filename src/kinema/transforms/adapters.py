@@ -57,9 +57,9 @@ class TensorTransform(BaseTransform):
         with torch.no_grad():
             changed = self.function(clip / 255 if self.pixels == "unit" else clip)
         if not isinstance(changed, Tensor) or changed.dim() != 4 or changed.shape[:2] != clip.shape[:2]:
-            found = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+            actual = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise SampleValueError(
-                f"{self._who} must give a tensor ({len(clip)}, 3, height, width) for one of {tuple(clip.shape)}, got {found}"
+                f"{self._who} must give a tensor ({len(clip)}, 3, height, width) for one of {tuple(clip.shape)}, got {actual}"
             )
         if changed.dtype != torch.uint8:
             changed = (
@@ -113,14 +113,14 @@ def kornia_transform(op: str, **arguments: Any) -> TensorTransform:
 def _part_of(library: str, module: str, name: str) -> Any:
     """The class `name` of `module`; nothing else of it, so that a config cannot call what it likes."""
     try:
-        found: ModuleType = importlib.import_module(module)
+        imported: ModuleType = importlib.import_module(module)
     except ImportError as error:
         raise MissingDependencyError(
             f"{name!r} is a transform of {library}, which cannot be imported ({error}): pip install {library}. "
             "RandAugment, TrivialAugment, ColorJitter and RandomErasing of Kinema need no other library"
         ) from error
     parts = {
-        key: value for key, value in vars(found).items() if inspect.isclass(value) and issubclass(value, nn.Module)
+        key: value for key, value in vars(imported).items() if inspect.isclass(value) and issubclass(value, nn.Module)
     }
     if name not in parts:
         near = nearest(name, parts)

@@ -86,8 +86,8 @@ def gather_keys(sample: Mapping[str, Any], keys: KeyMap, *, allow_missing: bool)
         SampleError: a key is not there, and `allow_missing` is False.
     """
     if isinstance(keys, Mapping):
-        found = {name: gather_keys(sample, key, allow_missing=allow_missing) for name, key in keys.items()}
-        return {name: value for name, value in found.items() if value is not ...}
+        gathered = {name: gather_keys(sample, key, allow_missing=allow_missing) for name, key in keys.items()}
+        return {name: value for name, value in gathered.items() if value is not ...}
     if isinstance(keys, str):
         if keys not in sample and not allow_missing:
             raise SampleError(
@@ -119,7 +119,7 @@ def scatter_keys(values: Any, keys: KeyMap) -> dict[str, Any]:
         if not isinstance(values, Sequence) or len(values) != len(keys):
             raise SampleError(f"KeyMapper: remapping needs a sequence of {len(keys)} after its transforms")
         pairs = list(zip(values, keys, strict=True))
-    return {name: value for one, key in pairs for name, value in scatter_keys(one, key).items()}
+    return {name: value for names, key in pairs for name, value in scatter_keys(names, key).items()}
 
 
 @TRANSFORMS.register_module()

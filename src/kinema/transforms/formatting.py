@@ -219,17 +219,17 @@ class PackActionInputs(BaseTransform):
 
     def _inputs(self, results: Any) -> Any:
         keys = INPUT_KEYS if self.collect_keys is None else self.collect_keys
-        found = [key for key in keys if key in results]
-        if not found or (self.collect_keys is not None and len(found) < len(keys)):
-            missing = [key for key in keys if key not in found]
+        present = [key for key in keys if key in results]
+        if not present or (self.collect_keys is not None and len(present) < len(keys)):
+            missing = [key for key in keys if key not in present]
             word = "none of" if self.collect_keys is None else "no"
             raise SampleError(
                 f"PackActionInputs found {word} {', '.join(missing)} in the sample, which has "
                 f"{', '.join(map(str, results)) or 'no keys'} ({name_of(results)})"
             )
         if self.collect_keys is None:
-            return to_tensor(results[found[0]])
-        return {key: to_tensor(results[key]) for key in found}
+            return to_tensor(results[present[0]])
+        return {key: to_tensor(results[key]) for key in present}
 
     def __repr__(self) -> str:
         return f"PackActionInputs(collect_keys={self.collect_keys}, meta_keys={self.meta_keys})"

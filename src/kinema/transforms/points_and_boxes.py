@@ -42,8 +42,8 @@ def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
 def swapped_joints(num_joints: int, left: Sequence[int], right: Sequence[int]) -> list[int]:
     """Which joint stands in whose place in a mirrored person: left and right ones change places."""
     order = list(range(num_joints))
-    for one, other in zip(left, right, strict=True):
-        order[one], order[other] = other, one
+    for left_joint, right_joint in zip(left, right, strict=True):
+        order[left_joint], order[right_joint] = right_joint, left_joint
     return order
 
 

@@ -109,7 +109,7 @@ def write_clips(results: Sample, frames: np.ndarray, frame_interval: int | None,
         results: the sample; its `start_index` is added.
         frames: (clips, T) indices from 0; fractions are cut off.
         frame_interval: frames between two neighbours; None when it varies.
-        num_clips: clips that the transform was told to take. There are more with `twice_sample` or dense test positions.
+        num_clips: clips that the transform was asked for. There are more with `twice_sample` or dense test positions.
     """
     results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
     results["clip_len"] = frames.shape[1]

@@ -1,6 +1,6 @@
 """What a compressed picture says of itself in its first bits: its type, whether it is shown, whether decoding can start at it.
 
-Containers tell this wrongly or not at all (AVI has no presentation times, a sync table may list pictures that need others), and
+Containers say this wrongly or not at all (AVI has no presentation times, a sync table may list pictures that need others), and
 numbering frames without decoding them depends on it.
 """
 
@@ -138,10 +138,10 @@ class Mpeg4Pictures:
 
 def _mpeg4_layer(header: bytes) -> tuple[int, bool] | None:
     """Bits of vop_time_increment, and whether the layer is interlaced; None when `header` holds no layer header."""
-    found = _MPEG4_LAYER.search(header)
-    if found is None:
+    match = _MPEG4_LAYER.search(header)
+    if match is None:
         return None
-    bits = Bits(header[found.end() : found.end() + 32])
+    bits = Bits(header[match.end() : match.end() + 32])
     bits.take(1 + 8)  # random access, object type
     if bits.take(1):
         bits.take(4 + 3)  # version, priority
@@ -220,15 +220,15 @@ def nal_units(packet: bytes, length_size: int, most_bytes: int = 64) -> Iterator
             yield packet[place : place + min(size, most_bytes)]
             place += size
     else:
-        for found in _START_CODE.finditer(packet):
-            yield packet[found.end() : found.end() + most_bytes]
+        for match in _START_CODE.finditer(packet):
+            yield packet[match.end() : match.end() + most_bytes]
 
 
 def h264_can_start_at(packet: bytes, length_size: int) -> bool:
     """Whether a packet holds an IDR picture.
 
     Decoding may start at other pictures with a recovery point too (open groups of pictures), but there the decoder misses
-    references that later pictures list without using them, which cannot be told from damage.
+    references that later pictures list without using them, which cannot be distinguished from damage.
     Source: ITU-T H.264, 7.4.1.2.4 and D.2.8.
     """
     for unit in nal_units(packet, length_size):
@@ -285,11 +285,11 @@ def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
     def find(packet: Packet) -> bool:
         content = memoryview(packet)
         if not length_size:
-            found = start_code.search(content)
+            match = start_code.search(content)
             return (
-                found is not None
-                and found.end() < len(content)
-                and is_early(content[found.end() - 1], content[found.end()])
+                match is not None
+                and match.end() < len(content)
+                and is_early(content[match.end() - 1], content[match.end()])
             )
         if length_size + 1 < len(content) and content[length_size] in kinds:
             return is_early(content[length_size], content[length_size + 1])

@@ -32,19 +32,19 @@ def find_jumps(
     is_jump = (steps < 0) & (np.asarray(is_key, bool)[timed[1:]] | (steps < -_BACK_SECONDS * units_per_second))
     ahead = _AHEAD_SECONDS * units_per_second if format_name in _MAY_JUMP_AHEAD else np.inf
     is_jump |= steps > ahead
-    found = []
+    places = []
     for place in np.flatnonzero(is_jump).tolist():
         before, jump = int(timed[place]), int(timed[place + 1])
         # The first packets of a recording may have no decoding time. None is shown before an earlier one is decoded.
-        others = (one for one in range(before + 1, jump) if pts[one] != NO_TIME)
-        found.append(next((one for one in others if not 0 <= pts[one] - dts[before] <= ahead), jump))
-    return found
+        others = (packet for packet in range(before + 1, jump) if pts[packet] != NO_TIME)
+        places.append(next((packet for packet in others if not 0 <= pts[packet] - dts[before] <= ahead), jump))
+    return places
 
 
 def continue_clock(
     pts: Sequence[int], dts: Sequence[int], durations: Sequence[int], jumps: Sequence[int]
 ) -> tuple[list[int], list[int]]:
-    """Times that go on where the clock jumped: what is behind a jump is shown when all before it has been.
+    """Times that continue where the clock jumped: what is behind a jump is shown when all before it has been.
 
     Args:
         pts: (P,) presentation times, or `NO_TIME`.

@@ -49,10 +49,10 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     Source: FFmpeg, libavutil/display.h: (a, b, u, c, d, v, x, y, w) maps (p, q) to (a p + c q, b p + d q).
     """
     all_data = cast(Iterable[SideData], frame.side_data)  # annotated as a mapping of names, of which it has no others
-    found = next((data for data in all_data if data.type == SideDataType.DISPLAYMATRIX), None)
-    if found is None:
+    matrix = next((data for data in all_data if data.type == SideDataType.DISPLAYMATRIX), None)
+    if matrix is None:
         return UPRIGHT
-    a, b, _, c, d = np.frombuffer(bytes(found), np.int32)[:5].astype(float)
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
     mirrored = a * d - b * c < 0
     if mirrored:  # x is negated first
         a, b = -a, -b

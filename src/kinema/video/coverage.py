@@ -151,9 +151,9 @@ class Waiting:
         return min(self._unseen) if len(self._held) > most else None
 
     def drop_before(self, number: int) -> None:
-        """Frames before this one are of no use."""
-        for one in [one for one in self._ready if one < number]:
-            self._coverage.take(self._ready.pop(one))
+        """Frames before this one are not needed any more."""
+        for earlier in [earlier for earlier in self._ready if earlier < number]:
+            self._coverage.take(self._ready.pop(earlier))
 
     def clear(self) -> None:
         """Forget all."""

@@ -49,15 +49,15 @@ class OrderDiffers(Exception):  # noqa: N818 - never leaves this package
 
 
 def tag(packet: Packet, number: int) -> None:
-    """Let the frame that comes of `packet` tell its number."""
+    """Let the frame that comes of `packet` carry its number."""
     # PyAV keeps such objects by their identity, which small integers share.
     packet.opaque = (number,)
 
 
 def tag_of(frame: VideoFrame) -> int | None:
     """Number of the packet that `frame` comes from; None for one that the decoder made up."""
-    found = frame.opaque
-    return None if found is None else int(found[0])  # type: ignore[index]
+    opaque = frame.opaque
+    return None if opaque is None else int(opaque[0])  # type: ignore[index]
 
 
 def check(frame: VideoFrame, packet: int, codec: str, coverage: Coverage | None) -> None:
@@ -80,7 +80,7 @@ class DamagedVideo:
         context: the decoder to be like.
         table: which frame comes of which packet.
         can_skip: whether the decoder can leave out pictures that no other refers to.
-        num_ordered: frames from this number on are lost, for nothing tells their order; None when all is known.
+        num_ordered: frames from this number on are lost, for their order is unknown; None when all is known.
         checks_order: whether to look at the order too.
         check_whole: raises PacketFailed for a packet of which a part is missing.
 
@@ -161,7 +161,7 @@ class DamagedVideo:
                 self.lost[frame] = self._left_out.get(self._table.packet_of[frame], reason)
 
     def _is_dispensable(self, number: int) -> bool:
-        """Whether the decoder goes on rightly without a packet."""
+        """Whether the decoder continues rightly without a packet."""
         can_skip = self._can_skip and self._table.is_second_field is None
         packet = self._packets.packet(number) if can_skip else None
         return packet is not None and is_unreferenced(self._codec, bytes(packet), self._length_size)

@@ -2,7 +2,7 @@
 
 Three things save work. Decoding starts at the last key picture from which a frame comes out exactly. Pictures that no other
 refers to are left undecoded when nobody asked for them (`skip_frame = NONREF`, set packet by packet); what the decoder puts out
-is the same without them. And nothing behind the last frame asked for is decoded: the decoder is told that the stream ends.
+is the same without them. And nothing behind the last frame asked for is decoded: for the decoder the stream ends there.
 """
 
 import os
@@ -81,7 +81,7 @@ class Decoder:
         self._ends_streams = True
         self._watched = False
         self._damaged: DamagedVideo | None = None
-        self._num_ordered: int | None = None  # frames whose order is known, where decoding did not tell that of all
+        self._num_ordered: int | None = None  # frames whose order is known, where decoding did not show that of all
 
     def _make_context(self) -> VideoCodecContext:
         context = self._packets.new_context()
@@ -92,19 +92,19 @@ class Decoder:
         context.thread_count = self._num_threads
         one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
         context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
-        context.copy_opaque = True  # each frame tells which packet it comes from
+        context.copy_opaque = True  # each frame carries the number of its packet
         # "explode" makes errors of what else is patched up from its neighbours and handed out as if it were right. It does so too
-        # when a picture says of one that was cut off that it is needed no more; without it, pictures tell that they are damaged.
+        # when a picture says of one that was cut off that it is needed no more; without it, pictures are marked as damaged.
         errors = "crccheck" if self._is_cut_open else "explode+crccheck"
         context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
-        # Where only pictures that come out tell whether they are whole, frames wait for those decoded before them.
+        # Where only pictures that come out show whether they are whole, frames wait for those decoded before them.
         self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
         self._waiting = None if self._coverage is None else Waiting(self._coverage)
         return context
 
     @property
     def index(self) -> PacketIndex:
-        """What the packets tell; of some streams only decoding tells it."""
+        """What the packets say; of some streams only decoding shows it."""
         index = self._packets.index
         if not self._knows_start:
             self._adapt_to_start(index)
@@ -118,7 +118,7 @@ class Decoder:
         self._knows_start = True
         if index.is_cut_open or (index.is_cut_off.any() and self._num_threads > 1):
             self._is_cut_open = index.is_cut_open
-            self._num_threads = 1  # several tell of an error when they have gone on to other pictures
+            self._num_threads = 1  # several report an error when they decode other pictures already
             self._use_new_context()
 
     @property
@@ -213,9 +213,9 @@ class Decoder:
         Raises:
             FrameLost: it cannot be decoded.
         """
-        found: list[VideoFrame] = []
-        self.decode([number], lambda _, frame: found.append(frame), stays=True)
-        return found[0]
+        frames: list[VideoFrame] = []
+        self.decode([number], lambda _, frame: frames.append(frame), stays=True)
+        return frames[0]
 
     def lost_frames(self) -> dict[int, str]:
         """Decode everything: number of each frame that cannot be decoded -> why."""
@@ -269,14 +269,14 @@ class Decoder:
             raise OrderDiffers
 
     def _move_to(self, group: list[int]) -> None:
-        """Choose the packet to go on with: the next one, or the key picture from which the first frame decodes."""
+        """Choose the packet to continue with: the next one, or the key picture from which the first frame decodes."""
         table = self._table
         entry = table.entry_of[group[0]]
         goes_on = self._next > entry or self._is_decoded(group[0])
         if goes_on and all(self._is_ahead(frame) for frame in group):
             return
         if self._drained_at is not None and entry < self._drained_at <= table.packet_of[group[0]]:
-            self._ends_streams = False  # somebody reads on and on: starting anew each time costs more than it saves
+            self._ends_streams = False  # the caller reads everything: starting anew each time costs more than it saves
         if entry != self._next or self._drained_at is not None:
             self._restart(entry)
 
@@ -355,8 +355,8 @@ class Decoder:
                 self._pending.add(frame)
         if self._waiting is not None:
             self._note_fed(self._waiting, number, packet, leave_out=leave_out)
-        for one in frames:
-            self._emit(one, wanted, deliver)
+        for decoded in frames:
+            self._emit(decoded, wanted, deliver)
         if self._waiting is not None:
             self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
 
@@ -408,7 +408,7 @@ class Decoder:
         elif self._coverage is not None:
             self._coverage.take(frame)
 
-    # ---- what the packets did not tell
+    # ---- what the packets did not say
 
     def _use_new_context(self) -> None:
         let_go(self._context)
@@ -479,7 +479,9 @@ class Decoder:
         elif missing or num_good is not None:
             end = len(order) if num_good is None else num_good
             self._num_ordered = (
-                next((place for place, one in enumerate(order[:end]) if one > missing[0]), end) if missing else end
+                next((place for place, packet in enumerate(order[:end]) if packet > missing[0]), end)
+                if missing
+                else end
             )
             order = order[:end] + np.setdiff1d(expected, order[:end]).tolist()
         self._packets.replace_index(index.reordered(order), is_kept=self._num_ordered is None)
@@ -497,11 +499,11 @@ class Decoder:
             return [], number is not None and is_start and bool(self._packets.index.is_cut_off[number])
         packets, is_well = [], True
         for frame in frames:
-            one = tag_of(frame)
-            if one is not None:
-                packets.append(one)
+            origin = tag_of(frame)
+            if origin is not None:
+                packets.append(origin)
                 try:
-                    check(frame, one, self._codec, self._coverage)
+                    check(frame, origin, self._codec, self._coverage)
                 except PacketFailed:
                     is_well = False
             if self._coverage is not None:

@@ -31,12 +31,12 @@ def headers_in_packet(codec: str, content: bytes, length_size: int) -> Headers:
         length_size: bytes of the length before each NAL unit; 0 for start codes.
     """
     if codec in ("h264", "hevc"):
-        found: Headers = {}
+        headers: Headers = {}
         for unit in nal_units(content, length_size):
             if is_slice(codec, unit):
                 break
-            found |= _nal_header(codec, unit)
-        return found
+            headers |= _nal_header(codec, unit)
+        return headers
     if codec in _HEADER_CODES:
         start, end = _HEADER_CODES[codec]
         last = end.search(content)
@@ -51,10 +51,10 @@ def headers_in_extradata(codec: str, extradata: bytes | None) -> Headers:
         return {}
     if codec in ("h264", "hevc") and extradata[0] == 1:
         units = _units_of_avc(extradata) if codec == "h264" else _units_of_hevc(extradata)
-        found: Headers = {}
+        headers: Headers = {}
         for unit in units:
-            found |= _nal_header(codec, unit)
-        return found
+            headers |= _nal_header(codec, unit)
+        return headers
     return headers_in_packet(codec, extradata, 0)
 
 

@@ -1,4 +1,4 @@
-"""What the packets of a video tell without decoding: which frames there are, in which packets, and where decoding can start."""
+"""What the packets of a video say without decoding: which frames there are, in which packets, and where decoding can start."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -67,7 +67,7 @@ class PacketIndex:
         lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
         gaps: (G,) int64 packets of a transport stream at which the demuxer finds something missing or repeated.
         has_losses: whether whole pictures, or parts of them, seem to be missing in a transport stream.
-        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` go on there, the file's own do not.
+        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` continue there, the file's own do not.
         is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
         order: how sure it is which packet each frame comes from.
         is_cut_open: true for H.264 that starts at a picture after which others may still refer, or take back references, to what
@@ -135,10 +135,10 @@ class PacketIndex:
     def settled(self, headers: Sequence[SliceHeader | None]) -> "PacketIndex":
         """The same with an order that the headers of the P pictures confirm or correct."""
         packets, is_second_field, order = order_by_headers(self.packet_of_frame.tolist(), headers)
-        found = self._with_order(packets, self.is_cut_off, np.asarray(is_second_field, bool), order)
-        if not any(is_second_field) or not found.num_frames:
-            return found
-        return replace(found, shown_seconds=found._span_seconds())
+        index = self._with_order(packets, self.is_cut_off, np.asarray(is_second_field, bool), order)
+        if not any(is_second_field) or not index.num_frames:
+            return index
+        return replace(index, shown_seconds=index._span_seconds())
 
     def _span_seconds(self) -> float | None:
         """Time from the first frame to the end of the last one, which is shown as long as others on average."""

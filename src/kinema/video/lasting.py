@@ -82,12 +82,12 @@ def replaced(packet: Packet, content: bytes) -> Packet:
 
 def side_data_of(packets: Sequence[Packet]) -> dict[int, list[SideData]]:
     """Place in `packets` -> the side data there that lasts."""
-    found: dict[int, list[SideData]] = {}
+    side_data: dict[int, list[SideData]] = {}
     for place, packet in enumerate(packets):
         for data in packet.iter_sidedata():
             if data.data_type in _KINDS:
-                found.setdefault(place, []).append((data.data_type, bytes(data)))
-    return found
+                side_data.setdefault(place, []).append((data.data_type, bytes(data)))
+    return side_data
 
 
 class LastingNotes:
@@ -158,7 +158,7 @@ class LastingNotes:
         kinds = {kind for _, side, *_ in self._states for kind in side}
         new_extradata = "new_extradata" in kinds
         needs_version = self._needs_version()
-        found: list[Lasting] = []
+        states: list[Lasting] = []
         is_changed, num_bytes = False, 0
         for first, side, base, in_band, length_size in self._states:
             if new_extradata and "new_extradata" not in side and self._extradata:
@@ -173,9 +173,9 @@ class LastingNotes:
             prefix = prefix_of(self._codec, headers, length_size)
             state = Lasting(first, tuple(side.items()), prefix, is_partial=kinds > set(side))
             is_changed = is_changed or bool(side) or headers != self._states[0][2]
-            if not found or (state.side_data, state.prefix) != (found[-1].side_data, found[-1].prefix):
-                found.append(state)
-        return tuple(found) if is_changed else ()
+            if not states or (state.side_data, state.prefix) != (states[-1].side_data, states[-1].prefix):
+                states.append(state)
+        return tuple(states) if is_changed else ()
 
     def _needs_version(self) -> bool:
         versions = [in_band[("x264",)] for *_, in_band, _ in self._states if ("x264",) in in_band]

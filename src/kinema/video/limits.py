@@ -50,7 +50,7 @@ class VideoLimits:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, tuple):
-                if isinstance(value, str) or not all(isinstance(one, str) for one in value):
+                if isinstance(value, str) or not all(isinstance(entry, str) for entry in value):
                     raise ValueError(f"{field.name} must be a list of FFmpeg's names, got {value!r}")
                 object.__setattr__(self, field.name, tuple(value))
             elif isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
@@ -65,8 +65,8 @@ class VideoLimits:
         """
         values: dict[str, Any] = {}
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        for part in filter(None, (one.strip() for one in text.split(","))):
-            name, equals, value = (one.strip() for one in part.partition("="))
+        for part in filter(None, (entry.strip() for entry in text.split(","))):
+            name, equals, value = (side.strip() for side in part.partition("="))
             if name not in fields or not equals:
                 raise ValueError(f"expected LIMIT=VALUE with a limit of {', '.join(fields)}, got {part!r}")
             try:

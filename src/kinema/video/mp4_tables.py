@@ -149,7 +149,7 @@ def _below(data: bytes, start: int, end: int, depth: int) -> Iterator[_Box]:
 
 def _tables_of_raw_sound(data: bytes) -> set[int]:
     """Where the size tables start of tracks of raw sound, of which FFmpeg notes only whole chunks."""
-    found: set[int] = set()
+    starts: set[int] = set()
     for track in _below(data, 0, len(data), 0):
         if track.kind != b"trak":
             continue
@@ -158,8 +158,8 @@ def _tables_of_raw_sound(data: bytes) -> set[int]:
         times = [box.start for box in inside if box.kind == b"stts"]
         is_raw = bool(times) and all((_number(data, at + 4), _number(data, at + 12)) == (1, 1) for at in times)
         if is_sound and is_raw:
-            found |= {box.start for box in inside if box.kind in (b"stsz", b"stz2")}
-    return found
+            starts |= {box.start for box in inside if box.kind in (b"stsz", b"stz2")}
+    return starts
 
 
 def _unpacked(data: bytes, box: _Box) -> bytes:

@@ -1,4 +1,4 @@
-"""In which order the pictures of a stream leave the decoder, told without decoding, and how sure that is."""
+"""In which order the pictures of a stream leave the decoder, computed without decoding, and how sure that is."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class Order(Enum):
 
     CERTAIN = "certain"
     DOUBTFUL = "doubtful"  # the pictures' headers may confirm it
-    LIKELY = "likely"  # decoding tells; where it fails, this order stands
-    UNKNOWN = "unknown"  # only decoding tells
+    LIKELY = "likely"  # decoding shows it; where that fails, this order stands
+    UNKNOWN = "unknown"  # only decoding shows it
 
 
 def order_by_time(
@@ -30,7 +30,7 @@ def order_by_time(
         shown: (P,) whether its picture is shown.
         reorder_depth: pictures that the decoder holds back.
         early: (P,) whether a picture should come out before one that precedes it in the file; None for codecs whose pictures do
-            not tell their order themselves.
+            not say their order themselves.
         only_early: whether no other pictures should.
 
     Returns:
@@ -45,7 +45,9 @@ def order_by_time(
         return by_time, Order.DOUBTFUL if reorder_depth else Order.CERTAIN
     if early is None:
         return by_time, Order.CERTAIN
-    is_plausible = _has_even_steps(np.asarray([pts[one] for one in by_time if shown[one]])) and _suits_pictures(
+    is_plausible = _has_even_steps(
+        np.asarray([pts[packet] for packet in by_time if shown[packet]])
+    ) and _suits_pictures(
         np.asarray(by_time), np.asarray(shown), reorder_depth, np.asarray(early), only_early=only_early
     )
     return by_time, Order.CERTAIN if is_plausible else Order.DOUBTFUL
@@ -103,8 +105,8 @@ def order_by_headers(
     """
     is_second, is_complete = _pair_fields(headers)
     frames = [packet for packet in packets if not is_second[packet]]
-    found = [(packet, headers[packet]) for packet in frames]
-    counts = {packet: (header.sequence, header.place) for packet, header in found if header is not None}
+    pictures = [(packet, headers[packet]) for packet in frames]
+    counts = {packet: (header.sequence, header.place) for packet, header in pictures if header is not None}
     if len(set(counts.values())) < len(frames):  # some are missing or repeated: damage
         return frames, is_second, Order.UNKNOWN if frames == sorted(frames) else Order.LIKELY
     by_count = sorted(frames, key=counts.__getitem__)
@@ -121,7 +123,7 @@ def with_missing(seen: Sequence[int], expected: Sequence[int]) -> list[int]:
             last = packet
         else:
             behind[last].append(packet)
-    return behind[-1] + [one for packet in seen for one in (packet, *behind[packet])]
+    return behind[-1] + [later for packet in seen for later in (packet, *behind[packet])]
 
 
 def _pair_fields(headers: Sequence[SliceHeader | None]) -> tuple[list[bool], bool]:

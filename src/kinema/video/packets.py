@@ -64,7 +64,7 @@ class PacketSource:
 
     @property
     def index(self) -> PacketIndex:
-        """What the packets tell."""
+        """What the packets say."""
         if self._index is None:
             index, self._kept = scan_packets(self._container, self._stream, self.watch, keep=_KEPT_BYTES)
             self._next = index.num_packets
@@ -80,13 +80,13 @@ class PacketSource:
         context = self._stream.codec_context
         reader = slice_headers(context.codec.canonical_name, context.extradata)
         assert reader is not None, "only what has headers is in doubt"
-        found: list[SliceHeader | None] = []
+        headers: list[SliceHeader | None] = []
         for number in range(self.index.num_packets):
             packet = self.packet(number)
             if packet is not None and packet.has_sidedata("new_extradata"):
                 reader.take_extradata(bytes(packet.get_sidedata("new_extradata")))
-            found.append(None if packet is None else reader.read(bytes(packet)))
-        return found
+            headers.append(None if packet is None else reader.read(bytes(packet)))
+        return headers
 
     def replace_index(self, index: PacketIndex, *, is_kept: bool = True) -> None:
         """Take another order of frames as the right one, and remember it for the next opening."""

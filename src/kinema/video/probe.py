@@ -160,7 +160,7 @@ def probe_video(source: VideoSource, *, decode: bool = True, limits: VideoLimits
 
 
 def is_variable_rate(timestamps_seconds: np.ndarray) -> bool:
-    """Do some frames last longer than others? The last one, whose end no timestamp tells, is left out.
+    """Do some frames last longer than others? The last one, whose end no timestamp gives, is left out.
 
     Args:
         timestamps_seconds: (N,) float64, when each frame is shown. Where they do not grow they say nothing.
@@ -260,4 +260,8 @@ def _pixel_shape(stream: VideoStream, *, is_turned: bool) -> Fraction | None:
 
 def _audio_facts(container: InputContainer) -> tuple[AudioFacts, ...]:
     contexts = [stream.codec_context for stream in container.streams.audio]
-    return tuple(AudioFacts(one.codec.canonical_name, one.sample_rate, one.channels) for one in contexts if one)
+    return tuple(
+        AudioFacts(context.codec.canonical_name, context.sample_rate, context.channels)
+        for context in contexts
+        if context
+    )

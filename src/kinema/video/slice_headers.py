@@ -11,7 +11,7 @@ from typing import NamedTuple
 from kinema.video.bitstream import Bits, nal_length_size, nal_units
 from kinema.video.headers import headers_in_extradata
 
-# Profiles of H.264 whose headers tell the format of colours.
+# Profiles of H.264 whose headers hold the format of colours.
 _PROFILES_WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 # No slice header before the count takes more than so many bytes; no set of parameters before what is read here.
 _SLICE_BYTES, _SET_BYTES = 48, 1024
@@ -26,7 +26,7 @@ class Field(Enum):
 
 
 class SliceHeader(NamedTuple):
-    """What tells pictures apart.
+    """What distinguishes pictures.
 
     Attributes:
         sequence: number of the run of pictures that are ordered by their counts; runs follow each other.
@@ -93,7 +93,7 @@ class H264Headers:
     @property
     def may_hold_fields(self) -> bool:
         """Whether a header so far allows pictures that are fields."""
-        return any(not one.frames_only for one in self._sequence_sets.values())
+        return any(not sequence_set.frames_only for sequence_set in self._sequence_sets.values())
 
     def look(self, packet: bytes) -> None:
         """Take the headers of the stream that `packet` holds before its picture."""
@@ -116,22 +116,24 @@ class H264Headers:
         bits = Bits(plain(unit[1:_SLICE_BYTES]))
         bits.take_exp_golomb()  # first macroblock
         bits.take_exp_golomb()  # type
-        found = self._sequence_sets.get(self._set_of_picture_set.get(bits.take_exp_golomb(), -1))
-        if found is None:
+        sequence_set = self._sequence_sets.get(self._set_of_picture_set.get(bits.take_exp_golomb(), -1))
+        if sequence_set is None:
             return None
-        if found.separate_planes:
+        if sequence_set.separate_planes:
             bits.take(2)
-        frame_number = bits.take(found.frame_number_bits)
+        frame_number = bits.take(sequence_set.frame_number_bits)
         field = Field.NONE
-        if not found.frames_only and bits.take(1):
+        if not sequence_set.frames_only and bits.take(1):
             field = Field.BOTTOM if bits.take(1) else Field.TOP
         if is_idr:
             bits.take_exp_golomb()  # idr_pic_id
             self._sequence += 1
             self._last_low = self._last_high = self._last_count = 0
-        if found.count_type == 0:
-            count = self._count(bits.take(found.count_bits), found.count_bits, is_reference=bool(unit[0] & 0x60))
-        elif found.count_type == 2:  # output is in the order of decoding
+        if sequence_set.count_type == 0:
+            count = self._count(
+                bits.take(sequence_set.count_bits), sequence_set.count_bits, is_reference=bool(unit[0] & 0x60)
+            )
+        elif sequence_set.count_type == 2:  # output is in the order of decoding
             self._last_count += 1
             count = self._last_count
         else:
@@ -214,21 +216,21 @@ class HevcHeaders:
         if 16 <= kind <= 23:
             bits.take(1)
         picture_set = self._picture_sets.get(bits.take_exp_golomb())
-        found = None if picture_set is None else self._sequence_sets.get(picture_set.sequence_set)
-        if picture_set is None or found is None:
+        sequence_set = None if picture_set is None else self._sequence_sets.get(picture_set.sequence_set)
+        if picture_set is None or sequence_set is None:
             return None
         bits.take(picture_set.num_extra_bits)
         bits.take_exp_golomb()  # type
         if picture_set.has_output_flag and not bits.take(1):
             return None  # it is not shown
-        if found.separate_planes:
+        if sequence_set.separate_planes:
             bits.take(2)
-        low = 0 if kind in (19, 20) else bits.take(found.count_bits)
+        low = 0 if kind in (19, 20) else bits.take(sequence_set.count_bits)
         if 16 <= kind <= 20 or self._is_first:  # nothing that follows goes before it
             self._sequence += 1
             high = 0
         else:
-            high = _high_part(low, found.count_bits, self._last_low, self._last_high)
+            high = _high_part(low, sequence_set.count_bits, self._last_low, self._last_high)
         self._is_first = False
         is_leading_or_unreferenced = 6 <= kind <= 9 or (kind < 16 and kind % 2 == 0)
         if unit[1] & 7 == 1 and not is_leading_or_unreferenced:

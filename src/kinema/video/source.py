@@ -277,9 +277,11 @@ def _first_stream(container: InputContainer, watch: Watch) -> VideoStream:
     name = watch.name
     watch.check_streams(len(container.streams), len(container.streams.video))
     # An audio file's cover picture counts as a video stream.
-    streams = [one for one in container.streams.video if av.stream.Disposition.attached_pic not in one.disposition]
+    streams = [
+        stream for stream in container.streams.video if av.stream.Disposition.attached_pic not in stream.disposition
+    ]
     if not streams:
-        kinds = sorted({one.type for one in container.streams if one.type != "video"})
+        kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
         if container.streams.video:
             raise VideoError(
                 f"{name}: has no video stream, only {', '.join(kinds)} and a cover picture".replace("only  and", "only")

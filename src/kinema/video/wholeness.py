@@ -1,7 +1,7 @@
 """Is a picture behind a gap in a transport stream whole?
 
 FFmpeg marks what lies at a gap in the counters, be a part lost there or the stream only renumbered. Where a part of an arithmetic code
-is missing, decoders go on with what follows and mostly find nothing wrong: they end too early or read too far. A picture that is
+is missing, decoders continue with what follows and mostly find nothing wrong: they end too early or read too far. A picture that is
 whole ends where its bytes end. So it is decoded again, with its last bytes cut off, which must make a difference, and with others
 behind its end, which must make none.
 """
@@ -46,7 +46,7 @@ class Wholeness:
         is_checked = is_checked and len(index.gaps) <= max(_MANY_GAPS, index.num_packets // 10)
         # The parser cuts the stream into pictures when the next one begins, so that the mark may sit on the one before.
         at_gaps = {int(gap) + step for gap in index.gaps for step in (0, 1)} if is_checked else set()
-        self._suspects = frozenset(one for one in at_gaps if one < index.num_packets)
+        self._suspects = frozenset(packet for packet in at_gaps if packet < index.num_packets)
 
     def check(self, number: int) -> None:
         """Raise PacketFailed where a part of packet `number` is missing."""

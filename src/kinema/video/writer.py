@@ -361,7 +361,7 @@ def _chosen_pixel_format(codec: str, wanted: str | None) -> str:
         raise ValueError(f"this FFmpeg has no encoder {codec!r}") from None
     if encoder.type != "video":
         raise ValueError(f"{codec} encodes {encoder.type}, not video")
-    names = [one.name for one in encoder.video_formats or ()]
+    names = [video_format.name for video_format in encoder.video_formats or ()]
     if wanted is not None:
         if names and wanted not in names:
             raise ValueError(f"{codec} has no pixel format {wanted!r}, but {', '.join(names)}")
@@ -374,4 +374,4 @@ def _chosen_pixel_format(codec: str, wanted: str | None) -> str:
 def _colour_steps(pixel_format: str) -> tuple[int, int]:
     """Pixels across and down that share one colour value."""
     chroma = av.VideoFormat(pixel_format, 64, 64).components
-    return 64 // min(one.width for one in chroma), 64 // min(one.height for one in chroma)
+    return 64 // min(component.width for component in chroma), 64 // min(component.height for component in chroma)

@@ -134,7 +134,7 @@ class CheckedSource:
         return io.BytesIO(self.source.read())
 
     def rotation_quarter_turns(self) -> int:
-        """Counter-clockwise quarter turns that the file asks for, in [0, 4). Decodes one frame: only a frame tells."""
+        """Counter-clockwise quarter turns that the file asks for, in [0, 4). Decodes one frame: only a frame says it."""
         container, stream = open_video(self.source, watch=self.watch)
         stream.codec_context.thread_count = 1  # it is dropped halfway; see contexts.let_go
         with container, errors_of("PyAV", self.name):

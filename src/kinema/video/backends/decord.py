@@ -54,7 +54,7 @@ class DecordBackend:
 
     @cached_property
     def _shape(self) -> tuple[int, int]:
-        """Height and width: decord tells them only by a frame."""
+        """Height and width: decord gives them only with a frame."""
         _, height, width, _ = self.decode(np.zeros(1, np.int64)).shape
         return height, width
 

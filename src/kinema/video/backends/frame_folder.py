@@ -29,7 +29,7 @@ class FrameFolder:
             `"flow_{}_{:05}.jpg"`, with "x" or "y" and the number. None finds it: for RGB the one kind of numbered image
             that is no flow, for flow the pair `flow_x_00001.jpg`, `flow_y_00001.jpg` or `x_00001.jpg`, `y_00001.jpg`.
         modality: "RGB" for colours, "Flow" for the two components of optical flow, stored as grey images.
-        fps: frames per second; a folder does not tell. 0.0 when unknown.
+        fps: frames per second; a folder does not say. 0.0 when unknown.
         limits: what the images may ask for; None for `default_limits()`.
 
     Attributes:
@@ -65,7 +65,7 @@ class FrameFolder:
         if not self.path.is_dir():
             what = "is a file, not a folder of frames" if self.path.exists() else "no such folder"
             raise VideoError(f"{self.path}: {what}")
-        names = sorted(one.name for one in self.path.iterdir())
+        names = sorted(file.name for file in self.path.iterdir())
         if filename_tmpl is None:
             try:
                 filename_tmpl = find_template(names, modality)
@@ -79,11 +79,11 @@ class FrameFolder:
 
     def _numbers(self, names: list[str]) -> list[int]:
         """Numbers in the files' names, ascending, without gaps, the same for both axes of flow."""
-        found = [numbers_of(names, self.filename_tmpl, axis) for axis in self._axes]
-        everything = sorted(set().union(*found))
+        numbers_of_axes = [numbers_of(names, self.filename_tmpl, axis) for axis in self._axes]
+        everything = sorted(set().union(*numbers_of_axes))
         if not everything:
             raise VideoError(f"{self.path}: there is no file named like {self._file_name(self._axes[0], 1)!r}")
-        for axis, numbers in zip(self._axes, found, strict=True):
+        for axis, numbers in zip(self._axes, numbers_of_axes, strict=True):
             present = set(numbers)
             for number in range(everything[0], everything[-1] + 1):
                 if number not in present:

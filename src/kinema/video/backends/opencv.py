@@ -19,7 +19,7 @@ from kinema.video.source import VideoSource
 class OpenCVBackend:
     """A `Backend` over `cv2.VideoCapture`. Frames before the ones asked for are decoded but not converted.
 
-    The header's number of frames, which VideoCapture tells, is wrong for many files: number and times of the frames come
+    The header's number of frames, which VideoCapture reports, is wrong for many files: number and times of the frames come
     from the packets, by PyAV.
 
     Args:
@@ -92,7 +92,7 @@ class OpenCVBackend:
             frame: np.ndarray | None = self._capture.retrieve()[1] if self._position == index else None
         if frame is None:
             good = f"only the first {self._position + 1}" if self._position >= 0 else "none"
-            self._release()  # after a failure, grab() goes on behind the gap and numbers would be wrong
+            self._release()  # after a failure, grab() continues behind the gap and numbers would be wrong
             raise VideoError(
                 f"{self._checked.name}: frame {index} cannot be decoded: OpenCV decodes {good} of {self.num_frames} frames"
             )

@@ -36,7 +36,7 @@ def only_video_errors(
 ) -> Callable[Concatenate["PyAVBackend", P], R]:
     """Turn whatever goes wrong in a method into a `VideoError` that names the file.
 
-    A training counts those and goes on; any other error, of FFmpeg, of the user's file object or of our own, would end it
+    A training counts those and continues; any other error, of FFmpeg, of the user's file object or of our own, would end it
     without saying at which file.
     """
 
@@ -104,7 +104,7 @@ class PyAVBackend(ExactBackend):
     @property
     @only_video_errors
     def index(self) -> PacketIndex:
-        """What the packets tell."""
+        """What the packets say."""
         index = self._decoder.index
         self.watch.check_frames(index.num_frames)
         if index.num_frames == 0:
@@ -120,7 +120,7 @@ class PyAVBackend(ExactBackend):
     @property
     @only_video_errors
     def fps(self) -> float:
-        """Frames per second of the time they are shown; 0.0 when the file does not tell."""
+        """Frames per second of the time they are shown; 0.0 when the file does not say."""
         header_rate, index = self._decoder.header_rate, self.index
         if not index.shown_seconds:
             return header_rate
@@ -204,7 +204,7 @@ class PyAVBackend(ExactBackend):
         raise self._damage_error(*lost)
 
     def _converter(self, frame: VideoFrame | None = None) -> FrameConverter:
-        """Made for the size of frame 0, which only a frame tells, as it does its rotation.
+        """Made for the size of frame 0, which only a frame carries, as it does its rotation.
 
         Args:
             frame: frame 0, or one that is certain to have its size; None decodes frame 0.

@@ -70,7 +70,7 @@ class TorchcodecBackend:
 
     @cached_property
     def timestamps_seconds(self) -> np.ndarray:
-        """(num_frames,) float64, from the packets: torchcodec tells the time of a frame only together with the frame.
+        """(num_frames,) float64, from the packets: torchcodec gives the time of a frame only together with the frame.
 
         Raises:
             VideoError: torchcodec counts other frames than the packets say.
@@ -112,7 +112,7 @@ def _applied_quarter_turns(metadata: Any) -> int:
     """Counter-clockwise quarter turns that torchcodec gives each frame.
 
     Raises:
-        MissingDependencyError: this version neither turns frames nor tells that the file asks for it.
+        MissingDependencyError: this version neither turns frames nor reports that the file asks for it.
     """
     if not hasattr(metadata, "rotation"):
         raise MissingDependencyError(
