@@ -13,7 +13,7 @@ from field_coded import write_fields
 
 from kinema.video import VideoReader, write_video
 from kinema.video.clock import NO_TIME
-from kinema.video.order import Order, order_by_headers, order_by_time, with_missing
+from kinema.video.order import Order, order_by_headers, order_by_time, settle_order, with_missing
 from kinema.video.slice_headers import Field, SliceHeader
 
 
@@ -248,3 +248,20 @@ def test_headers_confirm_or_correct_an_order() -> None:
 def test_what_is_missing_in_an_order_goes_behind_what_it_followed() -> None:
     assert with_missing([3, 1, 2], [0, 1, 2, 3, 4]) == [0, 3, 4, 1, 2]
     assert with_missing([], [1, 0]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "num_good", "has_fields", "expected"),
+    [
+        ([0, 2, 1, 3], Order.UNKNOWN, None, False, ([0, 2, 1, 3], None)),
+        ([0, 3, 1], Order.UNKNOWN, None, False, ([0, 3, 1, 2], 1)),
+        ([0, 2, 1, 3], Order.UNKNOWN, 2, False, ([0, 2, 1, 3], 2)),
+        ([0, 3, 1], Order.LIKELY, None, False, ([0, 3, 1, 2], None)),
+        ([0, 3, 1], Order.LIKELY, None, True, ([0, 3, 1], None)),
+    ],
+    ids=["all seen", "one missing", "a failure", "the expected order places it", "a field alone"],
+)
+def test_a_watched_order_is_certain_up_to_what_is_missing(
+    seen: list[int], known: Order, num_good: int | None, has_fields: bool, expected: tuple
+) -> None:
+    assert settle_order(seen, [0, 1, 2, 3], known, num_good=num_good, has_fields=has_fields) == expected

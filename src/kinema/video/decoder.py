@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Sequence
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -22,7 +21,7 @@ from kinema.video.frame_table import FrameTable
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.index import PacketIndex
 from kinema.video.limits import Watch
-from kinema.video.order import Order, with_missing
+from kinema.video.order import Order, settle_order
 from kinema.video.packets import PacketSource
 from kinema.video.source import VideoSource, decoder_limits, reason_of
 from kinema.video.wholeness import Wholeness
@@ -205,7 +204,7 @@ class Decoder:
     def _decode_fast(self, left: list[int], deliver: OnFrame, *, stays: bool) -> None:
         """Hand the frames `left` out as long as nothing fails."""
         while left and self._damaged is None and left[-1] < len(self._table.packet_of) and self._num_ordered is None:
-            self._decode_group(self._first_group(left), deliver, stays=stays)
+            self._decode_group(self._table.first_group(left), deliver, stays=stays)
 
     def one_frame(self, number: int = 0) -> VideoFrame:
         """A frame; the decoder stays behind it.
@@ -232,24 +231,12 @@ class Decoder:
 
     # ---- which packets to decode
 
-    def _first_group(self, frames: list[int]) -> list[int]:
-        """The leading frames of `frames` that are best decoded in one go."""
-        table = self._table
-        group = [frames[0]]
-        last_packet = table.packet_of[frames[0]]
-        for frame in frames[1:]:
-            if table.entry_of[frame] > last_packet + 1:
-                break
-            group.append(frame)
-            last_packet = max(last_packet, table.packet_of[frame])
-        return group
-
     def _decode_group(self, group: list[int], deliver: OnFrame, *, stays: bool) -> None:
         table = self._table
         stays = stays or not self._ends_streams
         self._move_to(group)
         packets = [table.packet_of[frame] for frame in group]
-        in_full = self._with_chained(packets)
+        in_full = table.with_chained(packets)
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
         # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
@@ -289,15 +276,6 @@ class Decoder:
             return True
         fresh = self._drained_at is None and table.packet_of[frame] >= self._next
         return bool(fresh and table.entry_of[frame] >= self._start)
-
-    def _with_chained(self, packets: list[int]) -> set[int]:
-        chained = self._table.is_chained
-        in_full = set(packets)
-        for packet in packets:
-            while chained[packet] and packet > 0:
-                packet -= 1
-                in_full.add(packet)
-        return in_full
 
     # ---- the decoder
 
@@ -466,24 +444,13 @@ class Decoder:
                 num_good = len(seen)
             seen.update(dict.fromkeys(packets))
         self._restart(0)
-        order = list(seen)
         expected = index.packet_of_frame
         if num_good is None:
             expected = expected[~index.is_cut_off[expected]]
-        missing = np.setdiff1d(expected, order).tolist()
-        if index.order is not Order.UNKNOWN:
-            # A field without the other one of its frame is not shown.
-            order = (
-                order if num_good is None and index.is_second_field.any() else with_missing(order, expected.tolist())
-            )
-        elif missing or num_good is not None:
-            end = len(order) if num_good is None else num_good
-            self._num_ordered = (
-                next((place for place, packet in enumerate(order[:end]) if packet > missing[0]), end)
-                if missing
-                else end
-            )
-            order = order[:end] + np.setdiff1d(expected, order[:end]).tolist()
+        has_fields = bool(index.is_second_field.any())
+        order, self._num_ordered = settle_order(
+            list(seen), expected.tolist(), index.order, num_good=num_good, has_fields=has_fields
+        )
         self._packets.replace_index(index.reordered(order), is_kept=self._num_ordered is None)
 
     def _watched_packets(self, number: int | None, *, is_start: bool) -> tuple[list[int], bool]:

@@ -26,6 +26,26 @@ class FrameTable(NamedTuple):
         """The packet that begins what `packet` completes."""
         return packet - 1 if self.is_second_field is not None and self.is_second_field[packet] else packet
 
+    def first_group(self, frames: list[int]) -> list[int]:
+        """The leading frames of `frames`, ascending, that are best decoded in one go."""
+        group = [frames[0]]
+        last_packet = self.packet_of[frames[0]]
+        for frame in frames[1:]:
+            if self.entry_of[frame] > last_packet + 1:
+                break
+            group.append(frame)
+            last_packet = max(last_packet, self.packet_of[frame])
+        return group
+
+    def with_chained(self, packets: list[int]) -> set[int]:
+        """`packets` and those before them without which their pictures are lost."""
+        in_full = set(packets)
+        for packet in packets:
+            while self.is_chained[packet] and packet > 0:
+                packet -= 1
+                in_full.add(packet)
+        return in_full
+
     @classmethod
     def of(cls, index: PacketIndex) -> "FrameTable":
         return cls(

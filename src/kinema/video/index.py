@@ -1,47 +1,15 @@
 """What the packets of a video say without decoding: which frames there are, in which packets, and where decoding can start."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypedDict
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
 
-from kinema.video.bitstream import (
-    Mpeg4Pictures,
-    Mpeg12Pictures,
-    Picture,
-    early_finder,
-    h264_can_start_at,
-    h264_is_recovered_at,
-    hevc_can_start_at,
-    hevc_needs_what_precedes,
-    vp8_picture,
-)
-from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
-from kinema.video.headers import CODECS_WITH_HEADERS
-from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, Lasting, LastingNotes, side_data_of
-from kinema.video.limits import Watch
-from kinema.video.order import Order, order_by_headers, order_by_pictures, order_by_time
-from kinema.video.slice_headers import H264Headers, SliceHeader, slice_headers
-from kinema.video.source import over_network, packets_of
-
-# Decoders of these output nothing before the first key frame; others start anywhere.
-_STARTS_AT_KEY_FRAME = ("h264", "hevc")
-# Codecs whose key packets need nothing that precedes them. Of others, decoding starts at the first packet only.
-_STARTS_AT_ANY_KEY_FRAME = frozenset(
-    {"mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "theora", "ffv1", "flv1", "h263"}
-    | {"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1"}
-)
-# Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
-_CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
-_READ_IN_PIECES = frozenset({"mpegts", "mpegtsraw"})
-_BATCH_PACKETS = 1024
-_PACKET_BYTES = 600  # of memory for a packet, besides what it holds
-_MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
+from kinema.video.clock import NO_TIME
+from kinema.video.lasting import Lasting
+from kinema.video.order import Order, order_by_headers
+from kinema.video.slice_headers import SliceHeader
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,327 +118,35 @@ class PacketIndex:
     def _with_order(
         self, packets: Sequence[int] | np.ndarray, is_cut_off: np.ndarray, is_second_field: np.ndarray, order: Order
     ) -> "PacketIndex":
-        return _arranged(
-            _Walk(
-                self.pts.tolist(),
-                self.dts.tolist(),
-                self.sizes.tolist(),
-                is_chained=self.is_chained.tolist(),
-                is_cut_off=is_cut_off.tolist(),
-                entries=self.entries.tolist(),
-            ),
-            packets,
-            packets,
-            time_base=self.time_base,
-            shown_seconds=self.shown_seconds,
-            num_missing=self.num_missing,
-            lasting=self.lasting,
-            gaps=self.gaps,
-            has_losses=self.has_losses,
-            has_jumps=self.has_jumps,
-            is_second_field=is_second_field,
-            order_is=order,
-            is_cut_open=self.is_cut_open,
-        )
+        frames = arrange_frames(packets, packets, self.entries, self.num_packets)
+        return replace(self, is_cut_off=is_cut_off, is_second_field=is_second_field, order=order, **frames)
 
 
-@dataclass
-class _Walk:
-    """What is noted of each packet."""
+class Arrangement(TypedDict):
+    """The attributes of `PacketIndex` that follow from an order of packets."""
 
-    pts: list[int] = field(default_factory=list)
-    dts: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    durations: list[int] = field(default_factory=list)
-    is_key: list[bool] = field(default_factory=list)
-    is_shown: list[bool] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)  # of MPEG codecs only
-    is_early: list[bool] = field(default_factory=list)  # of H.264 and HEVC only: see order_by_time
-    leading: list[int] = field(default_factory=list)  # packets that may refer to what lies before their key picture
-    entries: list[int] = field(default_factory=list)
-    is_chained: list[bool] | None = None
-    is_cut_off: list[bool] | None = None
-    is_cut_open: bool = False  # see PacketIndex
-    starts_right: bool = True  # pictures are right from the first key frame on
-    gaps: list[int] = field(default_factory=list)
-
-    def note(self, packets: list[Packet], codec: "_Codec") -> None:
-        """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
-        start = len(self.sizes)
-        keys = [packet.is_keyframe for packet in packets]
-        self.is_key += keys
-        self.pts += [NO_TIME if packet.pts is None else packet.pts for packet in packets]
-        self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
-        self.sizes += [packet.size for packet in packets]
-        self.durations += [packet.duration or 0 for packet in packets]
-        if codec.counts_pieces:
-            self.gaps += [start + place for place, packet in enumerate(packets) if packet.is_corrupt]
-        side_data = side_data_of(packets) if codec.keeps_side_data else {}
-        places = [place for place, is_key in enumerate(keys) if is_key]
-        for place in sorted({*places, *side_data}) if side_data else places:
-            content = bytes(packets[place]) if keys[place] and codec.has_headers else None
-            if content is not None or place in side_data:
-                codec.lasting.note(start + place, side_data.get(place, ()), content)
-            if keys[place] and codec.can_start_at(content or b""):
-                self.entries.append(start + place)
-            if content is not None and isinstance(codec.slices, H264Headers) and not codec.slices.may_hold_fields:
-                codec.slices.look(content)
-        if codec.is_early is not None:
-            self.is_early += [codec.is_early(packet) for packet in packets]
-        shown = [not packet.is_discard for packet in packets]
-        if codec.picture is not None:
-            pictures = [codec.picture(bytes(packet)) for packet in packets]
-            self.pictures += pictures
-            shown = [flag and picture is not Picture.NONE for flag, picture in zip(shown, pictures, strict=True)]
-        self.is_shown += shown
-        if codec.is_recovered_at is not None and True in keys and True not in self.is_key[:start]:
-            self.starts_right = codec.is_recovered_at(packets[keys.index(True)])
-        if codec.is_leading is not None and sum(self.is_key[:start]) < 2:  # asked of the first group of pictures only
-            self.leading += [start + place for place, packet in enumerate(packets) if codec.is_leading(packet)]
+    packet_of_frame: np.ndarray
+    frame_of_packet: np.ndarray
+    entry_of_frame: np.ndarray
+    entries: np.ndarray
 
 
-class _Codec:
-    """What to ask of the packets of one stream."""
-
-    def __init__(self, stream: VideoStream) -> None:
-        context = stream.codec_context
-        codec = context.codec
-        self.name = codec.canonical_name
-        self.reorders = bool(codec.reorder)
-        self.may_be_cut = self.name == "h264" and stream.container.format.name in _CUT_ANYWHERE
-        self.reorder_depth = context.reorder_depth
-        extradata = context.extradata
-        self.lasting = LastingNotes(self.name, extradata, context.pix_fmt)
-        self.has_headers = self.name in CODECS_WITH_HEADERS
-        self.keeps_side_data = self.name not in CODECS_WITHOUT_SIDE_DATA
-        self.counts_pieces = stream.container.format.name in _READ_IN_PIECES
-        self.slices = slice_headers(self.name, extradata)
-        self.is_early = early_finder(self.name, self.lasting.length_size)
-        self.mpeg4: Mpeg4Pictures | None = None
-        if self.name == "mpeg4":
-            self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=bool(self.reorder_depth))
-        self.picture: Callable[[bytes], Picture] | None = None
-        self.is_leading: Callable[[Packet], bool] | None = None
-        self.is_recovered_at: Callable[[Packet], bool] | None = None
-        self.can_start_at: Callable[[bytes], bool] = _never
-        notes = self.lasting  # new extradata may change the size of lengths
-        if self.name == "h264":
-            self.can_start_at = lambda content: h264_can_start_at(content, notes.length_size)
-            self.is_leading = _always
-            self.is_recovered_at = lambda packet: h264_is_recovered_at(bytes(packet), notes.length_size)
-        elif self.name == "hevc":
-            self.can_start_at = lambda content: hevc_can_start_at(content, notes.length_size)
-            self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), notes.length_size)
-        elif codec.intra_only or self.name in _STARTS_AT_ANY_KEY_FRAME:
-            self.can_start_at = _always
-        if self.mpeg4 is not None:
-            self.picture = self.mpeg4.read
-        elif self.name in _MPEG_PICTURES:
-            self.picture = Mpeg12Pictures().read
-        elif self.name == "vp8":
-            self.picture = vp8_picture
-
-
-def _always(packet: Packet | bytes) -> bool:
-    return True
-
-
-def _never(packet: Packet | bytes) -> bool:
-    return False
-
-
-def scan_packets(
-    container: InputContainer, stream: VideoStream, watch: Watch, *, keep: int = 0
-) -> tuple[PacketIndex, list[Packet] | None]:
-    """Read all packets of `stream`, from where `container` stands, without decoding any.
-
-    Headers are not asked: they count the packets that an edit list cuts away, or say nothing. A file that breaks off counts as
-    far as its packets go, and, where the file has a table of them (mp4), with those that should follow.
+def arrange_frames(
+    order: Sequence[int] | np.ndarray, shown: Sequence[int] | np.ndarray, entries: np.ndarray, num_packets: int
+) -> Arrangement:
+    """Which packet each frame comes from, and where decoding must start for it.
 
     Args:
-        container: at its start.
-        stream: of the container.
-        watch: holds the reading to its limits.
-        keep: bytes of memory for packets to keep.
-
-    Returns:
-        The index, and the packets when they all fit into `keep` bytes.
+        order: packets in the order in which their pictures leave the decoder.
+        shown: those that are shown, likewise; an edit list may cut others away.
+        entries: (E,) int64 packets at which decoding can start, ascending.
+        num_packets: P.
     """
-    codec = _Codec(stream)
-    walk = _Walk()
-    kept: list[Packet] | None = []
-    num_kept_bytes = 0
-    for batch in _batches(container, stream, watch):
-        walk.note(batch, codec)
-        watch.check_frames(len(walk.sizes))
-        watch.check_time()
-        if kept is not None:
-            kept += batch
-            num_kept_bytes += sum(packet.size for packet in batch) + len(batch) * _PACKET_BYTES
-            if num_kept_bytes > keep:
-                kept = None
-    num_missing = _missing(stream, len(walk.sizes))
-    base = stream.time_base
-    jumps: list[int] = []
-    if base:
-        jumps = find_jumps(walk.pts, walk.dts, walk.is_key, 1 / float(base), format_name=container.format.name)
-    if jumps:
-        walk.pts, walk.dts = continue_clock(walk.pts, walk.dts, walk.durations, jumps)
-    starts_clearly = True
-    if codec.name in _STARTS_AT_KEY_FRAME:
-        starts_clearly = _hide_what_has_no_key_frame(walk, codec)
-    if codec.mpeg4 is not None:
-        _note_what_mpeg4_needs(walk, codec.mpeg4)
-    order, how = _output_order(walk, codec)
-    shown = [packet for packet in order if walk.is_shown[packet]]
-    index = _arranged(
-        walk,
-        order,
-        shown,
-        time_base=float(base) if base else None,
-        shown_seconds=_shown_seconds(walk, base),
-        num_missing=num_missing,
-        lasting=codec.lasting.result(),
-        gaps=np.asarray(walk.gaps, np.int64),
-        has_losses=codec.counts_pieces and (bool(walk.gaps) or not is_even(walk.pts)),
-        has_jumps=bool(jumps),
-        order_is=how if starts_clearly else Order.UNKNOWN,
-        is_cut_open=walk.is_cut_open,
-    )
-    return index, kept
-
-
-def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
-    """The packets that hold something, up to where the file breaks off.
-
-    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something is wrong before it: a packet of
-    the transport stream is lost, repeated or has another number. How much of it is whole, the decoder says.
-    """
-    batch: list[Packet] = []
-    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
-    num_whole = 0  # of those
-    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
-    may_break_off = container.format.name not in _READ_IN_PIECES
-    packets = packets_of(container, stream)
-    try:
-        for packet in over_network(packets, watch) if watch.is_remote else packets:
-            if not packet.size:
-                continue  # the mark that flushes the decoder, or a frame that an AVI file dropped
-            if may_break_off and (packet.is_corrupt or doubtful):
-                doubtful.append(packet)
-                num_whole = 0 if packet.is_corrupt else num_whole + 1
-                if num_whole < 2 and len(doubtful) < _BATCH_PACKETS:
-                    continue
-                batch, doubtful = batch + doubtful, []
-            else:
-                batch.append(packet)
-            if len(batch) >= _BATCH_PACKETS:
-                yield batch
-                batch = []
-    except av.FFmpegError:
-        pass  # the end of what can be read
-    finally:
-        packets.close()
-    yield batch
-
-
-def _missing(stream: VideoStream, num_read: int) -> int:
-    if "mov" not in stream.container.format.name.split(","):
-        return 0  # others make their table up from what they have read, or it is no table of frames
-    return max(0, len(stream.index_entries) - num_read)
-
-
-def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
-    """Leave out what the decoder drops in a stream that was cut: all before the first key frame, in either order.
-
-    Returns:
-        Whether it is certain that no more is dropped than that.
-    """
-    first = walk.is_key.index(True) if True in walk.is_key else None
-    if not walk.sizes or (first is None and not codec.may_be_cut):
-        return True
-    if first is None or (codec.may_be_cut and first not in walk.entries and not walk.starts_right):
-        # The decoder shows pictures when it finds that they are right again (periodic intra refresh).
-        end = walk.entries[0] if walk.entries else len(walk.sizes)
-        walk.is_cut_off = [place < end for place in range(len(walk.sizes))]
-        walk.entries.insert(0, 0)
-        walk.is_cut_open = codec.name == "h264"
-        return False
-    hidden = set(range(first))
-    may_be_hidden: set[int] = set()
-    start = walk.pts[first]
-    leading = set(walk.leading)
-    for place in range(first + 1, len(walk.pts)):
-        if walk.is_key[place]:
-            break
-        # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
-        if place in leading and NO_TIME < walk.pts[place] < start:
-            hidden.add(place)
-        elif place in leading and walk.pts[place] == NO_TIME and first not in walk.entries:
-            may_be_hidden.add(place)
-    cut_off = hidden | may_be_hidden
-    walk.is_cut_off = [place in cut_off for place in range(len(walk.pts))]
-    walk.is_shown = [shown and place not in hidden for place, shown in enumerate(walk.is_shown)]
-    if first not in walk.entries:
-        # What follows may list pictures that lie before it without using them: some must be there.
-        walk.entries.insert(0, 0)
-        walk.is_cut_open = codec.name == "h264"
-    return True
-
-
-def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
-    has_bidirectional = Picture.BIDIRECTIONAL in walk.pictures
-    if mpeg4.is_packed:
-        walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
-    if mpeg4.is_interlaced and has_bidirectional:
-        # FFmpeg learns the time between fields from the first B picture that it sees, and takes it for all others.
-        walk.entries = [0]
-
-
-def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], Order]:
-    """Packets in the order in which their pictures leave the decoder, and how sure that is."""
-    if codec.name in _MPEG_PICTURES:
-        return order_by_pictures(walk.pictures), Order.CERTAIN
-    if not codec.reorders:
-        return list(range(len(walk.sizes))), Order.CERTAIN
-    early = None if codec.is_early is None else walk.is_early
-    order, how = order_by_time(walk.pts, walk.is_shown, codec.reorder_depth, early, only_early=codec.name == "h264")
-    if how is Order.CERTAIN and isinstance(codec.slices, H264Headers) and codec.slices.may_hold_fields:
-        how = Order.DOUBTFUL
-    return order, how if codec.slices is not None or how is Order.CERTAIN else Order.UNKNOWN
-
-
-def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:
-    spans = zip(walk.pts, walk.durations, walk.is_shown, strict=True)
-    times = [(pts, pts + duration) for pts, duration, shown in spans if shown and pts != NO_TIME]
-    if not times or time_base is None:
-        return None
-    return float((max(end for _, end in times) - min(pts for pts, _ in times)) * time_base)
-
-
-def _arranged(
-    walk: _Walk,
-    order: Sequence[int] | np.ndarray,
-    shown: Sequence[int] | np.ndarray,
-    *,
-    time_base: float | None,
-    shown_seconds: float | None,
-    num_missing: int,
-    lasting: tuple[Lasting, ...] = (),
-    gaps: np.ndarray,
-    has_losses: bool,
-    has_jumps: bool = False,
-    is_second_field: Sequence[bool] | np.ndarray | None = None,
-    order_is: Order = Order.CERTAIN,
-    is_cut_open: bool = False,
-) -> PacketIndex:
-    num_packets = len(walk.sizes)
     place = np.full(num_packets, -1, np.int64)  # of each packet's picture in the output, also when it is cut away there
     place[np.asarray(order, np.int64)] = np.arange(len(order))
     packet_of_frame = np.asarray(shown, np.int64)
     frame_of_packet = np.full(num_packets, -1, np.int64)
     frame_of_packet[packet_of_frame] = np.arange(len(shown))
-    entries = np.asarray(walk.entries, np.int64)
     if num_packets and (len(entries) == 0 or packet_of_frame.min(initial=num_packets) < entries[0]):
         entries = np.insert(entries, 0, 0)
     entries = entries[place[entries] >= np.maximum.accumulate(place[entries])]
@@ -478,24 +154,9 @@ def _arranged(
     by_packet = np.searchsorted(entries, packet_of_frame, "right") - 1
     by_place = np.searchsorted(place[entries], place[packet_of_frame], "right") - 1
     entry_of_frame = entries[np.maximum(np.minimum(by_packet, by_place), 0)]
-    return PacketIndex(
-        pts=np.asarray(walk.pts, np.int64),
-        dts=np.asarray(walk.dts, np.int64),
-        sizes=np.asarray(walk.sizes, np.int64),
+    return Arrangement(
         packet_of_frame=packet_of_frame,
         frame_of_packet=frame_of_packet,
         entry_of_frame=entry_of_frame,
         entries=entries,
-        is_chained=np.zeros(num_packets, bool) if walk.is_chained is None else np.asarray(walk.is_chained, bool),
-        is_cut_off=np.zeros(num_packets, bool) if walk.is_cut_off is None else np.asarray(walk.is_cut_off, bool),
-        time_base=time_base,
-        shown_seconds=shown_seconds,
-        num_missing=num_missing,
-        lasting=lasting,
-        gaps=gaps,
-        has_losses=has_losses,
-        has_jumps=has_jumps,
-        is_second_field=np.zeros(num_packets, bool) if is_second_field is None else np.asarray(is_second_field, bool),
-        order=order_is,
-        is_cut_open=is_cut_open,
     )

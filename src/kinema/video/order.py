@@ -126,6 +126,34 @@ def with_missing(seen: Sequence[int], expected: Sequence[int]) -> list[int]:
     return behind[-1] + [later for packet in seen for later in (packet, *behind[packet])]
 
 
+def settle_order(
+    seen: list[int], expected: list[int], known: Order, *, num_good: int | None, has_fields: bool
+) -> tuple[list[int], int | None]:
+    """The order of frames after a decoder was watched through the whole file.
+
+    Args:
+        seen: packets of the frames that came out, in that order.
+        expected: packets whose frames should have come out, in the order expected.
+        known: how sure the expected order was.
+        num_good: frames before the first failure; None when there was none.
+        has_fields: some packets complete the frame that another begins.
+
+    Returns:
+        The packets that frames come from, in order, and the number of frames whose place is certain;
+        None when all are.
+    """
+    if known is not Order.UNKNOWN:
+        # A field without the other one of its frame is not shown.
+        return seen if num_good is None and has_fields else with_missing(seen, expected), None
+    missing = np.setdiff1d(expected, seen).tolist()
+    if not missing and num_good is None:
+        return seen, None
+    end = len(seen) if num_good is None else num_good
+    seen = seen[:end]
+    num_ordered = next((place for place, packet in enumerate(seen) if missing and packet > missing[0]), end)
+    return seen + np.setdiff1d(expected, seen).tolist(), num_ordered
+
+
 def _pair_fields(headers: Sequence[SliceHeader | None]) -> tuple[list[bool], bool]:
     """Which packets hold the second field of the frame that the packet before them begins, and whether no field is alone."""
     is_second = [False] * len(headers)

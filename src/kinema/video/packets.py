@@ -12,8 +12,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
+from kinema.video.clock import NO_TIME
 from kinema.video.contexts import new_context
-from kinema.video.index import NO_TIME, PacketIndex, scan_packets
+from kinema.video.index import PacketIndex
 from kinema.video.index_cache import cache_index, cache_key, cached_index
 from kinema.video.index_cache import (
     forget_indices as forget_indices,
@@ -21,6 +22,7 @@ from kinema.video.index_cache import (
 from kinema.video.lasting import Lasting
 from kinema.video.limits import Watch
 from kinema.video.order import Order
+from kinema.video.scan import scan_packets
 from kinema.video.slice_headers import SliceHeader, slice_headers
 from kinema.video.source import VideoSource, open_video, over_network, packets_of, source_name, watch_of
 
