@@ -41,7 +41,7 @@ from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
-from kinema.models.recognizers.base import BaseRecognizer
+from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import hook_settings_not_read, keys_not_read, split_default_hooks
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
 from kinema.randomness import capture_state, restore_state, seed_everything

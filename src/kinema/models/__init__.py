@@ -74,7 +74,7 @@ from kinema.models.losses import (
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
-from kinema.models.recognizers import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 

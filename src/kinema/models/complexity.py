@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.errors import ConfigError
-from kinema.models.recognizers import BaseRecognizer
+from kinema.models.recognition import BaseRecognizer
 
 aten = torch.ops.aten
 

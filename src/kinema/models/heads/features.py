@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 
 
@@ -15,19 +16,19 @@ def check_source(head: BaseHead, source: nn.Module, what: str, *, flat: bool = F
 
     Args:
         head: takes one feature, of `in_channels`.
-        source: tells what it gives in `out_channels`, if it has that.
+        source: a backbone or neck, see `features_of`.
         what: what `source` is, such as `"backbone"`.
         flat: the head takes features as they are, flattened: a multiple of `out_channels`.
     """
-    channels = getattr(source, "out_channels", None)
-    if isinstance(channels, int) and not (flat and head.in_channels % channels == 0):
-        head.check_channels(channels, f"{what} ({type(source).__name__})")
+    channels = features_of(source).channels
+    if len(channels) == 1 and not (flat and head.in_channels % channels[0] == 0):
+        head.check_channels(channels[0], f"{what} ({type(source).__name__})")
 
 
 def check_segments(head: BaseHead, source: nn.Module, num_segments: int) -> None:
     """Raise `ConfigError` where neither the frames that `source` joins divide those of the head, nor these those."""
-    joined = getattr(source, "num_segments", None)
-    if isinstance(joined, int) and joined % num_segments and num_segments % joined:
+    joined = features_of(source).frames_per_row
+    if joined and joined % num_segments and num_segments % joined:
         raise ConfigError(
             f"the backbone ({type(source).__name__}) joins num_segments={joined} frames, but {_name(head)} joins "
             f"num_segments={num_segments}: set num_segments={joined} in cls_head"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.features import features_of
 from kinema.models.heads.base import AverageClips, BaseHead
 from kinema.models.init import InitCfg
 from kinema.registry import MODELS
@@ -71,10 +72,10 @@ class SlowFastHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        channels = getattr(source, "out_channels", None)
-        if isinstance(channels, int) or (isinstance(channels, tuple) and len(channels) != 2):
+        channels = features_of(source).channels
+        if channels and len(channels) != 2:
             raise ConfigError(_TWO)
-        if isinstance(channels, tuple) and self.spatial_type == "avg":
+        if channels and self.spatial_type == "avg":
             self.check_channels(sum(channels), f"{what} ({type(source).__name__})")
 
     def forward(self, x: tuple[Tensor, Tensor], num_segs: int | None = None) -> Tensor:  # type: ignore[override]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.features import features_of
 from kinema.models.heads.base import AverageClips, BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import (
@@ -85,7 +86,7 @@ class TSMHead(BaseHead):
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
         check_source(self, source, what, flat=self.spatial_type is None)
         check_segments(self, source, self.num_segments)
-        if getattr(source, "temporal_pool", False) and not self.temporal_pool:
+        if features_of(source).halves_frames and not self.temporal_pool:
             raise ConfigError(
                 f"the backbone ({type(source).__name__}) halves the frames of a clip, temporal_pool=True, but {type(self).__name__} "
                 "was not told: set temporal_pool=True in cls_head"

@@ -12,7 +12,7 @@ from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 from kinema.errors import ConfigError
-from kinema.models.recognizers.base import BaseRecognizer
+from kinema.models.recognition import BaseRecognizer
 from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
 from kinema.registry import MODELS
 

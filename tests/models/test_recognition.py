@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import BaseHead, I3DHead, Recognizer3D
+from kinema.models import BaseHead, BaseRecognizer, I3DHead, Recognizer3D
+from kinema.models.recognition import Folded
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -215,3 +216,40 @@ def test_wrong_calls_say_what_is_wrong() -> None:
         model(CLIPS, mode="loss")
     with pytest.raises(ConfigError, match="the recognizer has no cls_head: it gives features"):
         Recognizer3D(CountingBackbone())(CLIPS, mode="predict")
+
+
+def test_a_kind_of_recognizer_is_how_it_folds_its_inputs() -> None:
+    class OfOneView(BaseRecognizer):
+        def fold(self, inputs: torch.Tensor) -> Folded:
+            return Folded(inputs)
+
+    model = OfOneView(CountingBackbone(), head())
+    assert torch.equal(model(CLIPS[:, 0]), 2 * CLIPS[:, 0])
+    assert "loss_cls" in model(CLIPS[:, 0], labelled(0, 3), mode="loss")
+    expected = Recognizer3D(CountingBackbone(), model.cls_head)(CLIPS[:, :1], mode="predict")
+    torch.testing.assert_close(model(CLIPS[:, 0], mode="predict")[1].pred_score, expected[1].pred_score)
+
+
+def test_a_recognizer_may_define_the_three_modes_itself() -> None:
+    class Own(BaseRecognizer):
+        def extract_feat(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs + 1
+
+        def loss(self, inputs: torch.Tensor, data_samples: list) -> dict:
+            return {"loss": inputs.sum()}
+
+        def predict(self, inputs: torch.Tensor, data_samples: list | None = None) -> list:
+            return [3]
+
+    model = Own(nn.Identity())
+    assert torch.equal(model(CLIPS), CLIPS + 1)
+    assert list(model(CLIPS, [], mode="loss")) == ["loss"]
+    assert model(CLIPS, mode="predict") == [3]
+
+
+def test_a_recognizer_that_defines_nothing_says_what_it_must_define() -> None:
+    class Empty(BaseRecognizer):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty must define fold, or extract_feat, loss and predict"):
+        Empty(nn.Identity())(CLIPS)

@@ -1,0 +1,398 @@
+"""Recognizers: data preprocessor + backbone + neck + head as one model.
+
+`BaseRecognizer` has the three modes. The kinds of recognizers differ in how they fold the views and
+frames of a sample into the rows that the backbone sees.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kinema.checkpoints.contract import ModelContract
+from kinema.checkpoints.saving import save_pretrained
+from kinema.errors import CheckpointError, ConfigError
+from kinema.models.backbones.libraries import build_third_party, is_third_party
+from kinema.models.base import BaseModel, Mode
+from kinema.models.features import features_of
+from kinema.models.heads.base import BaseHead
+from kinema.registry import MODELS
+from kinema.structures import ActionDataSample
+
+Part = nn.Module | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Inputs of a recognizer as its backbone sees them.
+
+    Attributes:
+        rows: those of a sample one after the other.
+        num_segs: rows of a sample where these are frames, for heads that join them; None: rows are
+            views.
+    """
+
+    rows: Tensor
+    num_segs: int | None = None
+
+    @property
+    def options(self) -> Mapping[str, int]:
+        """What the head gets beside the features."""
+        return {} if self.num_segs is None else {"num_segs": self.num_segs}
+
+
+class BaseRecognizer(BaseModel):
+    """What recognizers share: the parts, the three modes, and prediction in pieces.
+
+    A subclass defines `fold`, or `extract_feat`, `loss` and `predict`.
+
+    Args:
+        backbone: what a recognizer feeds it is said there; gives features, one tensor or a tuple of
+            them; module or config.
+        cls_head: features -> scores, see `BaseHead`. Without it the model gives features only.
+        neck: called with the features and the data samples (None outside training), returns
+            features and a dict of further losses.
+        train_cfg: has no keys so far.
+        test_cfg: settings of prediction. `fcn_test`: the head classifies as a convolution, as
+            `TPNHead` can; `max_testing_views`: how many views (frames, where the backbone sees
+            those) go through the backbone at once, at most; the recognizers name what else they
+            have.
+        data_preprocessor: see `BaseModel`.
+
+    Attributes:
+        contract: what `save_pretrained` writes beside the weights; `kinema.create_model` sets it to
+            what the model's card says, a `Runner` to what it trains with, `kinema.load` to what the
+            checkpoint says.
+
+    Raises:
+        ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does
+            not fit the backbone.
+    """
+
+    contract: ModelContract | None = None
+    num_segs: int | None = None  # frames of a view that a neck joins in prediction
+    test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
+
+    def __init__(
+        self,
+        backbone: Part,
+        cls_head: Part | None = None,
+        neck: Part | None = None,
+        train_cfg: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+        data_preprocessor: Part | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor)
+        self._check_keys("train_cfg", train_cfg, ())
+        self._check_keys("test_cfg", test_cfg, self.test_keys)
+        self.backbone = self._build_backbone(backbone)
+        self.neck = None if neck is None else build_part(neck)
+        self.cls_head = None if cls_head is None else build_part(cls_head)
+        if isinstance(self.cls_head, BaseHead):
+            source, what = (self.backbone, "backbone") if self.neck is None else (self.neck, "neck")
+            self.cls_head.check_source(source, what)
+        self.max_testing_views: int | None = (test_cfg or {}).get("max_testing_views")
+        if self.max_testing_views is not None and self.max_testing_views < 1:
+            raise ConfigError(f"max_testing_views of test_cfg must be at least 1, got {self.max_testing_views}")
+        # What the head gets in prediction.
+        self.predict_options = {"fcn_test": True} if (test_cfg or {}).get("fcn_test") else {}
+        if self.predict_options:
+            self._prepare_fcn_test()
+
+    def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: Mode = "tensor") -> Any:
+        """Compute on preprocessed clips.
+
+        Args:
+            inputs: float, normalised, in the shape that the recognizer names.
+            data_samples: B samples, with `gt_label` for `"loss"`; `"predict"` makes new ones when
+                there are none.
+            mode: `"tensor"`: features; `"loss"`: dict of losses and accuracies; `"predict"`: the
+                samples with `pred_score` and `pred_label`.
+
+        Raises:
+            ValueError: another shape, an unknown mode, or `"loss"` without samples.
+            ConfigError: there is no head, or it does not fit the backbone, the clips or the labels.
+        """
+        if mode == "tensor":
+            return self.extract_feat(inputs)
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
+
+    def fold(self, inputs: Tensor) -> Folded:
+        """The inputs as the rows that the backbone sees.
+
+        Raises:
+            ValueError: the inputs have another shape than the recognizer takes.
+            ConfigError: their frames do not fit the backbone or the head.
+            NotImplementedError: the class defines neither this nor `extract_feat`, `loss` and
+                `predict`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define fold, or extract_feat, loss and predict")
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Inputs -> features of all rows, or what the neck makes of them."""
+        folded = self.fold(inputs)
+        feats = self._backbone(folded.rows)
+        return feats if self.neck is None else self._join(feats, folded, None)[0]
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
+        """Losses of the head and of the neck, and the head's accuracies."""
+        head = self._head()
+        if data_samples is None:
+            raise ValueError("mode 'loss' needs data_samples with gt_label")
+        folded = self.fold(inputs)
+        feats, options = self._backbone(folded.rows), folded.options
+        losses: dict[str, Tensor] = {}
+        if self.neck is not None:
+            feats, options, losses = self._join(feats, folded, data_samples)
+        return {**head.loss(feats, data_samples, **options), **losses}
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
+        """The samples, or new ones, with `pred_score` and `pred_label`."""
+        head = self._head()
+        folded = self.fold(inputs)
+        feats = in_chunks(self._backbone, folded.rows, self.max_testing_views or len(folded.rows))
+        options = folded.options
+        if self.neck is not None:
+            feats, options, _ = self._join(feats, folded, None)
+        samples = [ActionDataSample() for _ in inputs] if data_samples is None else data_samples
+        return head.predict(feats, samples, **options, **self.predict_options)
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        classes: Sequence[str] = (),
+        pipeline: Sequence[Mapping[str, Any]] | None = None,
+        model: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write weights, contract and a model card into `folder`, from which `kinema.load` makes a recognizer.
+
+        Args:
+            folder: is made; one that exists is replaced.
+            classes: class names by index; empty: those known already, or the indices.
+            pipeline: configs of the transforms that prepare a video, see
+                `kinema.transforms.split_pipeline`; None: those that a `Runner` trained it with,
+                else those of its checkpoint or of the model's card.
+            model: config of the model; None: the one it was created by.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CheckpointError: the config or the pipeline is not known, so that it could not be loaded
+                again, or there are not as many class names as classes.
+        """
+        contract = self.contract or ModelContract()
+        if model is not None:
+            contract = replace(contract, model=dict(model))
+        if pipeline is not None:
+            contract = contract.with_pipeline(pipeline)
+        if classes:
+            contract = replace(contract, classes=tuple(classes))
+        if contract.classes and self.num_classes not in (None, len(contract.classes)):
+            raise CheckpointError(
+                f"{folder}: not saved: {len(contract.classes)} class names for {self.num_classes} classes"
+            )
+        for known, missing in (
+            (contract.model, "model=CONFIG"),
+            (contract.sampling, "pipeline=[...], which opens and decodes a video"),
+        ):
+            if known is None:
+                raise CheckpointError(
+                    f"{folder}: not saved, for it could not be loaded again: give {missing}, or make the model by "
+                    "kinema.create_model"
+                )
+        return save_pretrained(self, folder, config=contract, card=True)
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes that the head tells apart; None without a head, or where it does not say."""
+        return getattr(self.cls_head, "num_classes", None)
+
+    def _build_backbone(self, backbone: Part) -> nn.Module:
+        return build_part(backbone)
+
+    def _backbone(self, rows: Tensor) -> Any:
+        return self.backbone(rows)
+
+    def _join(
+        self, feats: Any, folded: Folded, data_samples: Sequence[Any] | None
+    ) -> tuple[Any, Mapping[str, int], dict[str, Tensor]]:
+        """Features after the neck, which sees clips; options for the head; the neck's losses."""
+        assert self.neck is not None
+        if folded.num_segs is None:
+            feats, losses = self.neck(feats, data_samples)
+            return feats, folded.options, losses
+        if isinstance(feats, Tensor):
+            raise ConfigError(
+                f"a neck joins several levels of features, but the backbone ({type(self.backbone).__name__}) gives one: "
+                "set out_indices of the backbone, e.g. out_indices=(2, 3)"
+            )
+        frames = self.num_segs if data_samples is None else None
+        frames = frames or features_of(self.backbone).frames_per_row or folded.num_segs
+        levels = [level.unflatten(0, (-1, frames)).transpose(1, 2).contiguous() for level in feats]
+        feats, losses = self.neck(levels, data_samples)  # (views, C', T', H', W')
+        return feats, {"num_segs": 1}, losses
+
+    def _head(self) -> Any:
+        if self.cls_head is None:
+            raise ConfigError(
+                "the recognizer has no cls_head: it gives features (mode='tensor'), no losses or predictions"
+            )
+        return self.cls_head
+
+    def _prepare_fcn_test(self) -> None:
+        prepare = getattr(self.cls_head, "prepare_fcn_test", None)
+        if prepare is None:
+            raise ConfigError(
+                f"test_cfg says fcn_test=True, but the head ({type(self.cls_head).__name__}) cannot classify as a "
+                "convolution: TPNHead can; or leave fcn_test out"
+            )
+        prepare()
+
+    def _check_keys(self, name: str, cfg: Mapping[str, Any] | None, known: Sequence[str]) -> None:
+        for key in cfg or ():
+            if key not in known:
+                hint = "; set it in cls_head" if key == "average_clips" else ""
+                raise ConfigError(
+                    f"{name} of {type(self).__name__} has no key {key!r}{hint}; its keys: {', '.join(known) or 'none'}"
+                )
+
+
+@MODELS.register_module()
+class Recognizer2D(BaseRecognizer):
+    """Recognizer whose backbone sees single frames; the head, or the backbone's layers, join the frames of a clip.
+
+    It takes inputs (B, S, C, H, W): the S frames of all of a sample's views, those of a view one
+    after the other, and `"tensor"` gives the features of B * S frames, or what the neck makes of
+    them.
+
+    Args:
+        backbone: (B * S, C, H, W) -> (B * S, C', H', W'); module or config, also of other
+            libraries: `timm.NAME`, `torchvision.NAME`, whose further keys go to that library. One
+            with an attribute `num_segments` joins so many frames, which must divide S.
+        cls_head: called with `num_segs` too: frames of a sample among the features.
+        neck: gets every level as (B, C, S, H, W); see `BaseRecognizer`, as `train_cfg` and
+            `data_preprocessor`.
+        train_cfg: see there.
+        test_cfg: see there; `num_segs`: frames of a view that a neck joins in prediction, default
+            those of the backbone.
+        data_preprocessor: see there.
+    """
+
+    test_keys = ("fcn_test", "num_segs", "max_testing_views")
+
+    def __init__(
+        self,
+        backbone: Part,
+        cls_head: Part | None = None,
+        neck: Part | None = None,
+        train_cfg: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+        data_preprocessor: Part | None = None,
+    ) -> None:
+        self._features: Callable[[nn.Module, Tensor], Any] = _call
+        super().__init__(backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor)
+        self.num_segs = (test_cfg or {}).get("num_segs")
+        joined = features_of(self.backbone).frames_per_row
+        if joined and (self.max_testing_views or 0) % joined:
+            raise ConfigError(
+                f"max_testing_views={self.max_testing_views} of test_cfg cuts clips apart: it must be a multiple of the "
+                f"{joined} frames that the backbone joins (num_segments)"
+            )
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
+        self._check_joined()
+        return super().loss(inputs, data_samples)
+
+    def _check_joined(self) -> None:
+        """In training, a row of scores must be of whole clips: it is compared with their label."""
+        clip, joined = (features_of(part).frames_per_row for part in (self.backbone, self.cls_head))
+        if clip and joined and joined % clip:
+            raise ConfigError(
+                f"the backbone ({type(self.backbone).__name__}) joins num_segments={clip} frames, but the head "
+                f"({type(self.cls_head).__name__}) scores {joined} of them: set num_segments={clip} in cls_head"
+            )
+
+    def _build_backbone(self, backbone: Part) -> nn.Module:
+        if isinstance(backbone, Mapping) and is_third_party(backbone):
+            module, self._features = build_third_party(backbone)
+            return module
+        return build_part(backbone)
+
+    def _backbone(self, frames: Tensor) -> Any:
+        return self._features(self.backbone, frames)
+
+    def fold(self, inputs: Tensor) -> Folded:
+        """(B, S, C, H, W) -> (B * S, C, H, W), without a copy where memory allows."""
+        if inputs.dim() != 5:
+            raise ValueError(
+                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}: set "
+                "input_format='NCHW' in FormatShape; for frames of one clip without batch: inputs.unsqueeze(0)"
+            )
+        channels = getattr(self.backbone, "in_channels", None)
+        if channels == inputs.shape[1] != inputs.shape[2]:
+            raise ConfigError(
+                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}, whose "
+                f"{channels} channels seem to come before the segments: set input_format='NCHW' in FormatShape"
+            )
+        for name, part in (("backbone", self.backbone), ("cls_head", self.cls_head)):
+            joined = features_of(part).frames_per_row
+            if joined and inputs.shape[1] % joined:
+                raise ConfigError(
+                    f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins "
+                    f"num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the {name}"
+                )
+        return Folded(inputs.flatten(0, 1), num_segs=inputs.shape[1])
+
+
+@MODELS.register_module()
+class Recognizer3D(BaseRecognizer):
+    """Recognizer whose backbone sees a whole clip; the views of a sample go through it like samples.
+
+    It takes inputs (B, V, C, T, H, W), and `"tensor"` gives the features of B * V views.
+
+    Args:
+        backbone: (B, C, T, H, W) -> features; module or config.
+        cls_head: see `BaseRecognizer`, as `neck`, `train_cfg` and `data_preprocessor`.
+        neck: see there.
+        train_cfg: see there.
+        test_cfg: see there.
+        data_preprocessor: see there.
+    """
+
+    def fold(self, inputs: Tensor) -> Folded:
+        """(B, V, C, T, H, W) -> (B * V, C, T, H, W), without a copy where memory allows."""
+        if inputs.dim() != 6:
+            raise ValueError(
+                f"Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got {tuple(inputs.shape)}: set "
+                "input_format='NCTHW' in FormatShape; for clips without views: inputs.unsqueeze(1)"
+            )
+        return Folded(inputs.flatten(0, 1))
+
+
+def build_part(part: Part) -> nn.Module:
+    """The module itself, or the one that a config describes."""
+    return part if isinstance(part, nn.Module) else MODELS.build(part)
+
+
+def in_chunks(backbone: Callable[[Tensor], Any], views: Tensor, size: int) -> Any:
+    """Features of all views, computed `size` views at a time."""
+    if len(views) <= size:
+        return backbone(views)
+    parts = [backbone(chunk) for chunk in views.split(size)]
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    return tuple(torch.cat(level) for level in zip(*parts, strict=True))
+
+
+def _call(backbone: nn.Module, frames: Tensor) -> Any:
+    return backbone(frames)

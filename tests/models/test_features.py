@@ -1,0 +1,31 @@
+"""Parts of a recognizer state their features by attributes, which any module may have."""
+
+from torch import nn
+
+from kinema.models import I3DHead, ResNetTSM, TSMHead
+from kinema.models.features import Features, features_of
+
+
+class Stating(nn.Module):
+    def __init__(self, **stated: object) -> None:
+        super().__init__()
+        for name, value in stated.items():
+            setattr(self, name, value)
+
+
+def test_what_a_network_states_is_read() -> None:
+    assert features_of(Stating(out_channels=64)) == Features(channels=(64,))
+    assert features_of(Stating(out_channels=(8, 64))) == Features(channels=(8, 64))
+    assert features_of(Stating(num_segments=8, temporal_pool=True)) == Features(frames_per_row=8, halves_frames=True)
+
+
+def test_what_a_network_does_not_state_is_not_known() -> None:
+    assert features_of(nn.Conv2d(3, 8, 3)) == Features(channels=(8,))
+    assert features_of(nn.Identity()) == features_of(None) == Features()
+    assert features_of(Stating(out_channels="many", num_segments=None)) == Features()
+
+
+def test_networks_and_heads_state_the_frames_that_they_join() -> None:
+    assert features_of(ResNetTSM(18, num_segments=4)) == Features((512,), frames_per_row=4)
+    assert features_of(TSMHead(3, 512, num_segments=4)).frames_per_row == 4
+    assert features_of(I3DHead(3, 512)).frames_per_row is None
