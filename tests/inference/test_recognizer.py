@@ -11,7 +11,7 @@ from kinema.checkpoints.saving import save_pretrained
 from kinema.errors import CheckpointError, ConfigError, VideoError
 from kinema.inference import Prediction, VideoRecognizer, find_checkpoint, load
 from kinema.models import create_model, zoo
-from kinema.transforms import join_pipeline
+from kinema.transforms.contract import join_pipeline
 
 SAMPLING = [dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True)]
 PREPROCESSING = [

@@ -1,4 +1,5 @@
-from kinema.transforms import Compose, OpenVideo, join_pipeline, split_pipeline
+from kinema.transforms import Compose, OpenVideo
+from kinema.transforms.contract import join_pipeline, split_pipeline
 
 SAMPLING = [{"type": "SampleFrames", "clip_len": 4, "test_mode": True}]
 PREPROCESSING = [{"type": "Resize", "scale": (-1, 32)}, {"type": "FormatShape", "input_format": "NCTHW"}]

@@ -13,8 +13,8 @@ from kinema.transforms import (
     ImageDecode,
     OpenVideo,
     RawFrameDecode,
-    read_image,
 )
+from kinema.transforms.decoding import read_image
 from kinema.video import VideoReader
 
 

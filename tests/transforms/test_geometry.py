@@ -16,9 +16,9 @@ from kinema.transforms import (
     Resize,
     TenCrop,
     ThreeCrop,
-    rescale_size,
 )
 from kinema.transforms.cropping import multi_scale_sizes
+from kinema.transforms.geometry import rescale_size
 
 
 def frames_of(height, width, num_frames=3):

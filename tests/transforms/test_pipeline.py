@@ -4,15 +4,8 @@ import torch
 
 from kinema.errors import PartArgumentError, RegistryError, SampleError, VideoError
 from kinema.registry import TRANSFORMS
-from kinema.transforms import (
-    BaseTransform,
-    Compose,
-    DecodeVideo,
-    OpenVideo,
-    Sample,
-    SampleFrames,
-    to_tensor,
-)
+from kinema.transforms import BaseTransform, Compose, DecodeVideo, OpenVideo, Sample, SampleFrames
+from kinema.transforms.formatting import to_tensor
 
 PIPELINE = [
     dict(type="DecordInit"),

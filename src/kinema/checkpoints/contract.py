@@ -14,7 +14,7 @@ from kinema import __version__
 from kinema.errors import CheckpointError
 from kinema.printable import first_line
 from kinema.registry import Registry
-from kinema.transforms import join_pipeline, split_pipeline
+from kinema.transforms.contract import join_pipeline, split_pipeline
 
 logger = logging.getLogger("kinema")
 

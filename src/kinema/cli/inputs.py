@@ -112,7 +112,7 @@ def _what_is_it(name: str) -> str | None:
         return "a list of clips" if path.suffix.lower() in LIST_SUFFIXES else None
     if not path.is_dir() or (path / "config.json").is_file():
         return None
-    from kinema.datasets.annotations import has_splits
+    from kinema.datasets.annotations.folders import has_splits
 
     return "a folder of clips" if has_splits(path) or _holds_videos(path) else None
 

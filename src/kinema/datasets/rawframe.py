@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from kinema.datasets.annotations import read_annotations, require_lengths, samples_of, settle_classes
+from kinema.datasets.annotations import read_annotations
 from kinema.datasets.annotations.hold_out import take_part
+from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.registry import DATASETS

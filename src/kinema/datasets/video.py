@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from kinema.datasets.annotations import Annotations, read_annotations, samples_of, settle_classes
+from kinema.datasets.annotations import Annotations, read_annotations
 from kinema.datasets.annotations.hold_out import take_part
+from kinema.datasets.annotations.samples import samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.errors import AnnotationError

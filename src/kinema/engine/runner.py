@@ -46,7 +46,7 @@ from kinema.openmmlab.configs import hook_settings_not_read, keys_not_read, spli
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
-from kinema.transforms import split_pipeline
+from kinema.transforms.contract import split_pipeline
 
 logger = logging.getLogger("kinema")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema.datasets.annotations import source_video_of
+from kinema.datasets.annotations.grouping import source_video_of
 from kinema.evaluation.intervals import accuracy_interval
 from kinema.evaluation.metrics import BaseMetric, DataSample, read_array, read_class
 from kinema.registry import METRICS

@@ -11,15 +11,10 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.cores import available_cores
-from kinema.datasets.annotations import (
-    Annotations,
-    Split,
-    check_labels,
-    describe_splits,
-    find_layout,
-    read_split,
-)
+from kinema.datasets.annotations import Annotations, Split, read_split
 from kinema.datasets.annotations.hold_out import HoldOut
+from kinema.datasets.annotations.labels import check_labels
+from kinema.datasets.annotations.splits import describe_splits, find_layout
 from kinema.datasets.annotations.time_blocks import split_by_time
 from kinema.datasets.inspection.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError, ConfigError

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from kinema.datasets import ReproducibleLoader, build_dataloader
-from kinema.datasets.annotations import Split, find_splits, has_splits, read_split, source_video_of
+from kinema.datasets.annotations import Split, find_splits, read_split
+from kinema.datasets.annotations.folders import has_splits
+from kinema.datasets.annotations.grouping import source_video_of
 from kinema.datasets.broken import BrokenSample
 from kinema.errors import AnnotationError, VideoError
 from kinema.evaluation import Evaluator, confusion_matrix, evaluate_loader, in_top_k

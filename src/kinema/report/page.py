@@ -11,7 +11,7 @@ import numpy as np
 
 from kinema.report import plots
 from kinema.report.document import write_page
-from kinema.transforms import rescale_size, resize_frames
+from kinema.transforms.geometry import rescale_size, resize_frames
 from kinema.video import VideoReader, write_video
 
 _CLIP_FRAMES = 60  # frames of a shown clip, at most

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from kinema.datasets.annotations import read_annotations, read_cvat, read_label_studio
+from kinema.datasets.annotations import read_annotations
+from kinema.datasets.annotations.cvat import read_cvat
+from kinema.datasets.annotations.label_studio import read_label_studio
 from kinema.errors import AnnotationError
 
 

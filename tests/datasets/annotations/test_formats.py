@@ -3,15 +3,8 @@ import logging
 import pytest
 
 from kinema.datasets import VideoDataset
-from kinema.datasets.annotations import (
-    FORMATS,
-    find_format,
-    find_splits,
-    read_annotations,
-    read_split,
-    split_by_group,
-    write_list,
-)
+from kinema.datasets.annotations import FORMATS, find_splits, read_annotations, read_split, split_by_group, write_list
+from kinema.datasets.annotations.formats import find_format
 from kinema.errors import AnnotationError
 from kinema.recipes import evaluation_clips
 

@@ -1,14 +1,8 @@
 import pytest
 
-from kinema.datasets.annotations import (
-    group_by_column,
-    group_by_pattern,
-    read_csv,
-    read_list,
-    source_video_of,
-    split_by_fractions,
-    split_by_group,
-)
+from kinema.datasets.annotations import group_by_pattern, read_list, split_by_fractions, split_by_group
+from kinema.datasets.annotations.delimited import read_csv
+from kinema.datasets.annotations.grouping import group_by_column, source_video_of
 from kinema.errors import AnnotationError
 
 

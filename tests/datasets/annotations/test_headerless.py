@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kinema.datasets import VideoDataset
-from kinema.datasets.annotations import find_format, find_splits, read_annotations
+from kinema.datasets.annotations import find_splits, read_annotations
+from kinema.datasets.annotations.formats import find_format
 from kinema.errors import AnnotationError
 
 TWO = [("a b.mp4", (0,)), ("c.mp4", (1,))]

@@ -1,7 +1,8 @@
 import pytest
 
 from kinema.datasets import RawframeDataset, ShardDataset, VideoDataset, write_shards
-from kinema.datasets.annotations import read_list, source_video_of
+from kinema.datasets.annotations import read_list
+from kinema.datasets.annotations.grouping import source_video_of
 from kinema.datasets.annotations.hold_out import HoldOut
 from kinema.errors import AnnotationError, PartArgumentError
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from kinema.datasets.annotations import find_layout, find_splits, has_splits, read_annotations, read_whole
+from kinema.datasets.annotations import find_splits, read_annotations
+from kinema.datasets.annotations.folders import has_splits
+from kinema.datasets.annotations.merging import read_whole
+from kinema.datasets.annotations.splits import find_layout
 from kinema.datasets.inspection.survey import survey_dataset
 from kinema.datasets.video import VideoDataset
 from kinema.errors import AnnotationError

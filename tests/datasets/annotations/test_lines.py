@@ -4,7 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations import lines, read_list, read_rawframe_list
+from kinema.datasets.annotations import lines, read_list
+from kinema.datasets.annotations.lists import read_rawframe_list
 from kinema.errors import AnnotationError
 
 

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from kinema.datasets.annotations import check_labels, read_class_folders, read_list
+from kinema.datasets.annotations import read_list
+from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.labels import check_labels
 from kinema.errors import AnnotationError
 
 

@@ -3,15 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations import (
-    Split,
-    join_splits,
-    read_list,
-    read_rawframe_list,
-    read_split,
-    read_whole,
-    write_list,
-)
+from kinema.datasets.annotations import Split, read_list, read_split, write_list
+from kinema.datasets.annotations.lists import read_rawframe_list
+from kinema.datasets.annotations.merging import join_splits, read_whole
 from kinema.errors import AnnotationError
 
 

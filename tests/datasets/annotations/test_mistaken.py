@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from kinema.cli.data.sources import find_sources
-from kinema.datasets.annotations import find_format, find_splits, read_class_folders
+from kinema.datasets.annotations import find_splits
+from kinema.datasets.annotations.folders import read_class_folders
+from kinema.datasets.annotations.formats import find_format
 from kinema.errors import AnnotationError
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"

@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from kinema.datasets import ShardDataset, VideoDataset, write_shards
-from kinema.datasets.annotations import (
-    check_class_names,
-    find_splits,
-    read_annotations,
-    read_class_folders,
-    read_class_names,
-    read_list,
-    write_class_names,
-    write_list,
-)
+from kinema.datasets.annotations import find_splits, read_annotations, read_list, write_list
+from kinema.datasets.annotations.class_names import check_class_names, read_class_names, write_class_names
+from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.splits import list_line
 from kinema.datasets.storage.columns import LabelColumn
 from kinema.errors import AnnotationError

@@ -3,15 +3,10 @@ import json
 import pytest
 
 from kinema.datasets import VideoDataset
-from kinema.datasets.annotations import (
-    find_splits,
-    left_right_pairs,
-    read_annotations,
-    read_hmdb51,
-    read_kinetics,
-    read_something_something,
-    read_ucf101,
-)
+from kinema.datasets.annotations import find_splits, read_annotations
+from kinema.datasets.annotations.kinetics import read_kinetics
+from kinema.datasets.annotations.official_splits import read_hmdb51, read_ucf101
+from kinema.datasets.annotations.something_something import left_right_pairs, read_something_something
 from kinema.errors import AnnotationError
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations import find_splits, read_annotations, read_csv, read_split
+from kinema.datasets.annotations import find_splits, read_annotations, read_split
+from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.events import find_events
 from kinema.datasets.annotations.headings import read_heading, seconds_of_clock
 from kinema.errors import AnnotationError

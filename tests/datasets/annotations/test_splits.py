@@ -1,6 +1,7 @@
 import pytest
 
-from kinema.datasets.annotations import find_splits, has_splits, read_list, read_split, split_by_group, write_list
+from kinema.datasets.annotations import find_splits, read_list, read_split, split_by_group, write_list
+from kinema.datasets.annotations.folders import has_splits
 from kinema.errors import AnnotationError
 
 

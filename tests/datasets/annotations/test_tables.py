@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from kinema.datasets import VideoDataset
-from kinema.datasets.annotations import holds_clips, read_annotations, read_csv, read_json, read_jsonl, read_parquet
+from kinema.datasets.annotations import read_annotations
+from kinema.datasets.annotations.delimited import read_csv
+from kinema.datasets.annotations.json_files import holds_clips, read_json, read_jsonl
+from kinema.datasets.annotations.parquet import read_parquet
 from kinema.errors import AnnotationError, MissingDependencyError
 
 ROWS = [

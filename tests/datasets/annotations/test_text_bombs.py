@@ -13,7 +13,9 @@ SCRIPT = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 from pathlib import Path
-from kinema.datasets.annotations import find_format, read_annotations, source_video_of
+from kinema.datasets.annotations import read_annotations
+from kinema.datasets.annotations.formats import find_format
+from kinema.datasets.annotations.grouping import source_video_of
 from kinema.errors import KinemaError
 for name in sys.argv[1:]:
     for several in (False, True):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations import read_csv, split_by_fractions
+from kinema.datasets.annotations import split_by_fractions
+from kinema.datasets.annotations.delimited import read_csv
 from kinema.datasets.annotations.time_blocks import split_by_time
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kinema.cli.data.sources import find_sources
-from kinema.datasets.annotations import read_class_folders
+from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.walking import find_videos
 from kinema.errors import AnnotationError
 from kinema.video.suffixes import VIDEO_SUFFIXES, has_video_suffix

@@ -210,7 +210,7 @@ def prepare_one(job: Job) -> dict[str, Any] | Failure:
 
 def _lists_of(source: Path, target: Path, sources: Sources) -> list[Sources]:
     """The annotations that name the videos: the source itself, or those that lie in it under the usual names."""
-    from kinema.datasets.annotations import read_class_names
+    from kinema.datasets.annotations.class_names import read_class_names
     from kinema.datasets.annotations.layout import VAL_NAMES, entry_of, training_part
 
     if sources.annotations is not None:
@@ -230,7 +230,8 @@ def _lists_of(source: Path, target: Path, sources: Sources) -> list[Sources]:
 
 def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) -> list[Path]:
     """Write lists of the new videos with the same labels; a video that failed is left out."""
-    from kinema.datasets.annotations import write_class_names, write_list
+    from kinema.datasets.annotations import write_list
+    from kinema.datasets.annotations.class_names import write_class_names
     from kinema.datasets.annotations.splits import list_line
     from kinema.datasets.storage.columns import TextColumn
 

@@ -81,8 +81,8 @@ def _is_video_without_suffix(source: Path) -> bool:
 
 
 def _listed(source: Path, class_names: Sequence[str]) -> Sources:
-    from kinema.datasets.annotations import find_format, read_annotations
-    from kinema.datasets.annotations.formats import LABELLED_BY_INDEX
+    from kinema.datasets.annotations import read_annotations
+    from kinema.datasets.annotations.formats import LABELLED_BY_INDEX, find_format
 
     format = find_format(source)
     names = None if format in LABELLED_BY_INDEX else class_names or None
@@ -101,7 +101,7 @@ def _listed(source: Path, class_names: Sequence[str]) -> Sources:
 
 def _video_root(annotations: "Annotations") -> Path:
     """The folder that the paths are relative to, told by the first video that is there: some may have been lost."""
-    from kinema.datasets.annotations import find_video_root
+    from kinema.datasets.annotations.layout import find_video_root
 
     if annotations.video_root is not None:
         return annotations.video_root

@@ -69,7 +69,9 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Part clips into training, validation and test lists; no source video lies on two sides."""
-    from kinema.datasets.annotations import check_labels, read_whole, split_by_fractions
+    from kinema.datasets.annotations import split_by_fractions
+    from kinema.datasets.annotations.labels import check_labels
+    from kinema.datasets.annotations.merging import read_whole
 
     folder = _one_folder(target, out)
     shares = parse_fractions(fractions)
@@ -137,7 +139,8 @@ def _grouping(
     clips: "Annotations", by_source: bool, pattern: str | None, column: str | None
 ) -> Callable[[str], str] | None:
     """What tells the group of a clip from its path; None: each clip is one."""
-    from kinema.datasets.annotations import group_by_column, group_by_pattern, source_video_of
+    from kinema.datasets.annotations import group_by_pattern
+    from kinema.datasets.annotations.grouping import group_by_column, source_video_of
 
     if column is not None:
         return group_by_column(clips, column)
@@ -151,7 +154,8 @@ def _grouping(
 
 def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: str) -> dict[str, Path]:
     """Write the lists of all parts, or nothing; returns their paths."""
-    from kinema.datasets.annotations import write_class_names, write_list
+    from kinema.datasets.annotations import write_list
+    from kinema.datasets.annotations.class_names import write_class_names
 
     for name, part in parts.items():
         if not len(part):

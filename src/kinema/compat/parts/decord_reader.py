@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinema.errors import NotYetError
-from kinema.transforms import resize_frames
+from kinema.transforms.geometry import resize_frames
 from kinema.video import VideoReader as _VideoReader
 from kinema.video import VideoSource
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from kinema.compat.parts.fileio import BackendArgs, get, put
 from kinema.errors import KinemaError
-from kinema.transforms import rescale_size as _rescale_size
 from kinema.transforms.geometry import INTERPOLATIONS
+from kinema.transforms.geometry import rescale_size as _rescale_size
 from kinema.video.images import image_size
 from kinema.video.limits import Watch, default_limits
 

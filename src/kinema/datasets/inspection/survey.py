@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.datasets.annotations import Annotations, Split, find_layout, labels_out_of_range, source_video_of
+from kinema.datasets.annotations import Annotations, Split
+from kinema.datasets.annotations.grouping import source_video_of
+from kinema.datasets.annotations.labels import labels_out_of_range
+from kinema.datasets.annotations.splits import find_layout
 from kinema.errors import VideoError
 from kinema.video import VideoReader
 

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from kinema.datasets.annotations import samples_of, settle_classes, write_class_names
+from kinema.datasets.annotations.class_names import write_class_names
 from kinema.datasets.annotations.hold_out import take_part
+from kinema.datasets.annotations.samples import samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
 from kinema.datasets.storage.shard_index import PART_KEYS, build_index, load_index
