@@ -78,7 +78,7 @@ def test_doctor_tells_versions_devices_and_decoders():
         (("--patience", "soon"), "--patience: expected a number of epochs from 1, or 'off', got 'soon'"),
         (
             ("--folds", "2", "--val", "other"),
-            "--folds parts the clips of DATA itself, so it takes no config and no --val",
+            "--folds splits the clips of DATA itself, so it takes no config and no --val",
         ),
     ],
 )

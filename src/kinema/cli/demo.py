@@ -43,6 +43,9 @@ def demo(
     print_table(
         "Predictions",
         ["clip", "is", "predicted", "score"],
-        [[Path(one.path).name, truth, one.label, f"{one.score:.2f}"] for truth, one in result.predictions],
+        [
+            [Path(prediction.path).name, truth, prediction.label, f"{prediction.score:.2f}"]
+            for truth, prediction in result.predictions
+        ],
     )
     print_line(f"trained in {result.train_seconds:.0f} s; report: {result.report}")

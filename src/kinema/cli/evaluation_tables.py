@@ -66,7 +66,7 @@ def json_value(
     evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]
 ) -> dict[str, Any]:
     """All of an evaluation as JSON holds it."""
-    failed = [{"path": one.path, "error": one.error} for one in evaluation.failed]
+    failed = [{"path": record.path, "error": record.error} for record in evaluation.failed]
     value: dict[str, Any] = {"clips": evaluation.num_clips, **metrics}
     clips = evaluation.clips
     if clips is not None:
@@ -79,15 +79,15 @@ def json_value(
             shown = range(len(names)) if len(names) <= SCORED_CLASSES else _best(scores)
             row["scores"] = {names[index]: _rounded(scores[index]) for index in shown}
         results = [
-            {"name": name, **{key: _none_for_nan(number) for key, number in asdict(one).items()}}
-            for name, one in zip(names, class_results(matrix), strict=True)
+            {"name": name, **{key: _none_for_nan(number) for key, number in asdict(result).items()}}
+            for name, result in zip(names, class_results(matrix), strict=True)
         ]
         value |= {
-            "intervals": {f"acc/{name}": asdict(one) for name, one in evaluation.intervals.items()},
+            "intervals": {f"acc/{name}": asdict(interval) for name, interval in evaluation.intervals.items()},
             "classes": results,
             "confusions": [
-                {"label": names[one.label], "predicted": names[one.predicted], "clips": one.clips}
-                for one in worst_confusions(matrix, matrix.size)
+                {"label": names[confusion.label], "predicted": names[confusion.predicted], "clips": confusion.clips}
+                for confusion in worst_confusions(matrix, matrix.size)
             ],
             "predictions": rows,
         }
@@ -99,7 +99,7 @@ def json_value(
 def show(evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]) -> None:
     """Print an evaluation for people."""
     if evaluation.failed:
-        print_table("", ["broken clips"], [[one.error] for one in evaluation.failed])
+        print_table("", ["broken clips"], [[record.error] for record in evaluation.failed])
     print_line(_what_was_measured(evaluation, split))
     rows = []
     for name, value in metrics.items():
@@ -168,8 +168,14 @@ def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:
         results = sorted(measured, key=lambda pair: (pair[1].recall, -pair[1].clips))[:MOST_CLASSES]
         title = f"The {len(results)} classes of {len(names)} that are recognized least"
     rows = [
-        [name, str(one.clips), str(one.right), str(one.predicted), *map(_share, (one.precision, one.recall, one.f1))]
-        for name, one in results
+        [
+            name,
+            str(result.clips),
+            str(result.right),
+            str(result.predicted),
+            *map(_share, (result.precision, result.recall, result.f1)),
+        ]
+        for name, result in results
     ]
     print_table(title, ["class", "clips", "right", "predicted", "precision", "recall (top-1)", "F1"], rows)
 
@@ -186,7 +192,13 @@ def _show_confusions(matrix: np.ndarray, names: Sequence[str]) -> None:
         return
     sizes = matrix.sum(axis=1)
     rows = [
-        [names[one.label], names[one.predicted], str(one.clips), f"{one.clips / sizes[one.label]:.0%}"] for one in worst
+        [
+            names[confusion.label],
+            names[confusion.predicted],
+            str(confusion.clips),
+            f"{confusion.clips / sizes[confusion.label]:.0%}",
+        ]
+        for confusion in worst
     ]
     print_table("Most frequent confusions", ["class", "predicted as", "clips", "of its clips"], rows)
 
@@ -210,7 +222,7 @@ def _show_wrong(rows: list[dict[str, Any]]) -> None:
 
 def _name_of(row: dict[str, Any]) -> str:
     path, times = Path(row["path"]), [row[key] for key in row if key.startswith(("start_", "end_"))]
-    part = f" [{times[0]}-{times[1]}]" if len(times) == 2 and any(one != "" for one in times) else ""
+    part = f" [{times[0]}-{times[1]}]" if len(times) == 2 and any(time != "" for time in times) else ""
     return f"{Path(path.parent.name) / path.name}{part}"
 
 

@@ -17,10 +17,10 @@ def find_videos(names: Sequence[str]) -> list[str]:
     Raises:
         VideoError: a pattern matches nothing, or a folder holds no videos and no frames.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for name in names:
-        found += _videos_of(name)
-    return found
+        paths += _videos_of(name)
+    return paths
 
 
 def _videos_of(name: str) -> list[str]:
@@ -30,7 +30,7 @@ def _videos_of(name: str) -> list[str]:
     if "://" in name or path.is_file():
         return [name]
     if path.is_dir():
-        videos = [str(path / one) for one in videos_below(path)]
+        videos = [str(path / name) for name in videos_below(path)]
         if not videos and not has_frames(path):
             raise VideoError(
                 f"{path}: is a folder without videos, and without numbered images that could be frames of one"
@@ -77,7 +77,7 @@ def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str)
     if looks_like_checkpoint(checkpoint):
         return
     what = _what_is_it(checkpoint)
-    swapped = next((one for one in others if looks_like_checkpoint(one)), None)
+    swapped = next((other for other in others if looks_like_checkpoint(other)), None)
     if swapped is not None and (what is not None or Path(checkpoint).exists()):
         raise KinemaError(
             f"{checkpoint}: is {what or 'no checkpoint'}, and {swapped} is a checkpoint: the order is {usage}"

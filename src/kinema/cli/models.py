@@ -173,9 +173,11 @@ def _show_layers(cards: list["Card"], depth: int, as_json: bool) -> None:
     card = cards[0]
     count = _count(card)
     if as_json:
-        found = count.as_dict()
-        kept = [layer for layer, one in zip(found["layers"], count.layers, strict=True) if one.depth <= depth]
-        print_json({"name": card.name, **found, "layers": kept})
+        facts = count.as_dict()
+        kept = [
+            layer for layer, complexity in zip(facts["layers"], count.layers, strict=True) if complexity.depth <= depth
+        ]
+        print_json({"name": card.name, **facts, "layers": kept})
         return
     columns = ["layer", "type", "output", "params", "GFLOPs", "share"]
     shown = [layer for layer in count.to_depth(depth) if layer.parameters or layer.multiply_adds]

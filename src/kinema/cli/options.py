@@ -75,7 +75,7 @@ def parsed_columns(text: str | None) -> dict[str, str] | None:
         role = ROLE_WORDS.get(role, role)
         if not equals or not name or role not in COLUMN_NAMES:
             expected = ", ".join(
-                ["path", "label", "start", "end", *(one for one in COLUMN_NAMES if "_seconds" not in one)][2:]
+                ["path", "label", "start", "end", *(role for role in COLUMN_NAMES if "_seconds" not in role)][2:]
             )
             raise typer.BadParameter(
                 f"expected ROLE=NAME, such as path=clip,label=verb, with the roles {expected}; got {part!r}",

@@ -62,7 +62,9 @@ def predict(
     if as_json:
         print_json(values)
     elif predictions:
-        print_table("", ["video", "class", "score", "next", "looked at"], [_row(one) for one in predictions])
+        print_table(
+            "", ["video", "class", "score", "next", "looked at"], [_row(prediction) for prediction in predictions]
+        )
     hint = hint_of(predictions, is_default=views is None)
     if hint:
         print_note(hint)
@@ -96,7 +98,7 @@ def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
         predictions: of some videos.
         is_default: the views are those of the checkpoint.
     """
-    seen = [(one.path, one.looked) for one in predictions if one.looked is not None]
+    seen = [(prediction.path, prediction.looked) for prediction in predictions if prediction.looked is not None]
     short = [pair for pair in seen if pair[1].time_share < SEEN_SHARE and pair[1].unseen_seconds > UNSEEN_SECONDS]
     narrow = [pair for pair in seen if pair[1].frame_share < FRAME_SHARE]
     parts = []

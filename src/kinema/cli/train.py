@@ -20,7 +20,7 @@ from kinema.openmmlab.keywords import needless_keywords
 
 logger = logging.getLogger("kinema")
 
-# Settings that a run may go on with in another value and still be the same run.
+# Settings that may differ when the same run is resumed.
 MAY_CHANGE = ("max_epochs", "patience", "num_workers", "persistent_workers", "resume", "device", "work_dir")
 
 
@@ -200,7 +200,7 @@ def _cross_validate(
 
     if is_config(data) or settings.pop("val") is not None:
         raise ConfigError(
-            "--folds parts the clips of DATA itself, so it takes no config and no --val: name a list or a folder of clips"
+            "--folds splits the clips of DATA itself, so it takes no config and no --val: name a list or a folder of clips"
         )
 
     settings_by_key = dict(map(parse_override, overrides))
@@ -210,20 +210,20 @@ def _cross_validate(
         config.merge_from_dict(_known(settings_by_key, config))
 
     try:
-        found = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
+        results = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
     except KeyboardInterrupt as stop:
         print_note("stopped; the same command with --resume goes on from the last finished epoch")
         raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     if not is_main_process():
         return
     if as_json:
-        print_json(found)
+        print_json(results)
         return
     rows = [
         [str(row["fold"]), str(row["clips"]), str(row["epochs"]), f"{row['last']:.1%}", f"{row['best']:.1%}"]
-        for row in found["folds"]
+        for row in results["folds"]
     ]
-    last, best = found["last"], found["best"]
+    last, best = results["last"], results["best"]
     rows.append(["mean", "", "", f"{last['mean']:.1%}", f"{best['mean']:.1%}"])
     rows.append(["spread", "", "", f"{100 * last['std']:.1f} points", f"{100 * best['std']:.1f} points"])
     print_table(f"Cross-validated in {folder}", ["fold", "clips", "epochs", "last epoch", "best epoch"], rows)

@@ -36,7 +36,7 @@ class ClassBalancedSampler(Sampler[int]):
 
     Raises:
         ValueError: `power` is out of [0, 1], or `num_samples` below 1.
-        TypeError: the dataset does not tell the classes of its samples.
+        TypeError: the dataset does not give the classes of its samples.
 
     Source: square root: Mahajan et al. 2018, arXiv:1805.00932, section 2.2.
     """
@@ -124,10 +124,10 @@ def rarest_classes(labels: LabelColumn) -> np.ndarray:
     own_count = counts[2][counts[1]]
     owners = labels.owners()
     order = np.lexsort((values, own_count, owners))  # a sample's rarest class first, of two the lower
-    found = np.full(len(labels), -1, dtype=np.int64)
+    rarest = np.full(len(labels), -1, dtype=np.int64)
     first, places = np.unique(owners[order], return_index=True)
-    found[first] = values[order[places]]
-    return found
+    rarest[first] = values[order[places]]
+    return rarest
 
 
 def balanced_weights(classes: np.ndarray, power: float) -> np.ndarray:

@@ -192,7 +192,7 @@ class BaseDataset(Dataset):
         for _ in range(self.max_refetch):
             try:
                 data = self.prepare_data(int(np.random.randint(0, len(self))))
-            except VideoError:  # of another sample than the one asked for: it is told when its own turn comes
+            except VideoError:  # of another sample than the one asked for: it is reported when its own turn comes
                 continue
             if data is not None:
                 return data

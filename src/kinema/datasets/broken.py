@@ -1,6 +1,6 @@
 """Samples that cannot be loaded: what takes their place, and how the fact travels with the batch.
 
-A worker hands on a batch together with the samples that were broken in it; the loader parts the two in the main process. So
+A worker hands on a batch together with the samples that were broken in it; the loader separates the two in the main process. So
 nothing is lost with a worker, and what the training sees of a batch is what the collate function made.
 """
 
@@ -27,7 +27,7 @@ class BrokenSample:
 
     Attributes:
         index: in the dataset.
-        path: its file or folder of frames; `sample 12` where the dataset does not tell.
+        path: its file or folder of frames; `sample 12` where the dataset does not say.
         error: what is wrong, in one line that names the file.
         replaced_by: index of the sample in its place; None when it was left out, or the search for one failed.
         place: of the sample among those that the loader read in this epoch and process, from 0.
@@ -119,7 +119,7 @@ class SeededDataset(Dataset):
             except KinemaError as error:
                 return Failure(error, tuple(broken))
             else:
-                return _Loaded(sample, True, tuple(replace(one, replaced_by=candidate) for one in broken))
+                return _Loaded(sample, True, tuple(replace(record, replaced_by=candidate) for record in broken))
         rest = f"and the {steps} samples after it are broken too" if steps else "and there is no other sample"
         hint = "check where the list says the videos are, or run `kinema data check`"
         return Failure(VideoError(f"{broken[0].error} ({rest}: {hint})"), tuple(broken))
@@ -132,10 +132,10 @@ class SeededDataset(Dataset):
 
 
 def _path_of(dataset: Any, index: int) -> str:
-    """The file or folder of a sample, where the dataset tells it."""
+    """The file or folder of a sample, where the dataset gives it."""
     info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else {}
-    found = next((info[key] for key in ("filename", "frame_dir") if key in info), None)
-    return f"sample {index}" if found is None else str(found)
+    path = next((info[key] for key in ("filename", "frame_dir") if key in info), None)
+    return f"sample {index}" if path is None else str(path)
 
 
 class BrokenAwareCollate:
@@ -150,11 +150,11 @@ class BrokenAwareCollate:
 
     def __call__(self, loaded: list[_Loaded | Failure]) -> LoadedBatch | Failure:
         broken: tuple[BrokenSample, ...] = ()
-        for place, one in enumerate(loaded):
-            broken += tuple(replace(record, place=place) for record in one.broken)
-            if isinstance(one, Failure):
-                return Failure(one.error, broken)
-        samples = [one.sample for one in loaded if isinstance(one, _Loaded) and one.is_there]
+        for place, sample in enumerate(loaded):
+            broken += tuple(replace(record, place=place) for record in sample.broken)
+            if isinstance(sample, Failure):
+                return Failure(sample.error, broken)
+        samples = [sample.sample for sample in loaded if isinstance(sample, _Loaded) and sample.is_there]
         return LoadedBatch(self.collate(samples) if samples else None, broken, len(loaded), len(samples))
 
 

@@ -140,7 +140,7 @@ class ReproducibleLoader(WatchedLoader):
 
     A sample whose video cannot be read (a `VideoError`) is replaced in training by the next one of the dataset that can, seeded by
     its own index, so that also then a batch is a function of (seed, epoch, index). In evaluation, which is what a dataset in
-    test mode is for, nothing is replaced: the error is raised, or the sample is left out. `broken` tells what was met.
+    test mode is for, nothing is replaced: the error is raised, or the sample is left out. `broken` holds them.
 
     Args:
         dataset: map-style dataset.
@@ -197,13 +197,13 @@ class ReproducibleLoader(WatchedLoader):
         """A loader of the same samples that never replaces one, whatever the mode of its dataset.
 
         Args:
-            allow_broken: what to do about broken samples where this loader was not told.
+            allow_broken: what to do about broken samples where this loader was built without it.
         """
-        made = copy.copy(self)
-        made._epoch, made._iterator, made.broken, made.on_broken = _Epoch(), None, [], _FirstOfAFile()
-        made.replaces_broken = False
-        made.allow_broken = allow_broken if self.allow_broken is None else self.allow_broken
-        return made
+        copied = copy.copy(self)
+        copied._epoch, copied._iterator, copied.broken, copied.on_broken = _Epoch(), None, [], _FirstOfAFile()
+        copied.replaces_broken = False
+        copied.allow_broken = allow_broken if self.allow_broken is None else self.allow_broken
+        return copied
 
     @property
     def when_broken(self) -> WhenBroken:
@@ -252,7 +252,7 @@ class ReproducibleLoader(WatchedLoader):
             return self._next_epoch
         chosen = getattr(self.sampler, "epoch", None)
         if isinstance(chosen, int) and chosen > 0 and chosen != self.epoch:
-            return chosen  # somebody called the sampler's set_epoch
+            return chosen  # the sampler's set_epoch was called
         return self.epoch + 1
 
     @property
@@ -367,8 +367,8 @@ def _build_function(function: Any) -> Callable[..., Any] | None:
         options = {key: value for key, value in function.items() if key != "type"}
         function = function["type"]
     if isinstance(function, str):
-        found = FUNCTIONS.get(function)
-        if found is None:
+        registered = FUNCTIONS.get(function)
+        if registered is None:
             raise FUNCTIONS.unknown(function)
-        function = found
+        function = registered
     return partial(function, **options) if options else function

@@ -41,7 +41,7 @@ class RawframeDataset(BaseDataset):
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
     Raises:
-        AnnotationError: the annotations are missing or wrong, or do not tell the numbers of frames. Names file and line.
+        AnnotationError: the annotations are missing or wrong, or lack the numbers of frames. Names file and line.
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 

@@ -24,7 +24,7 @@ def repeat_pseudo_collate(data_batch: Sequence[Any]) -> Any:
     Args:
         data_batch: lists of samples; what is no list counts as one sample.
     """
-    flat = [one for entry in data_batch for one in (entry if isinstance(entry, list) else [entry])]
+    flat = [sample for entry in data_batch for sample in (entry if isinstance(entry, list) else [entry])]
     return pseudo_collate(flat)
 
 
@@ -33,7 +33,7 @@ class RepeatAugDataset(VideoDataset):
     """Videos with class labels, each as a list of `num_repeats` samples that differ in what the pipeline draws.
 
     Decoding is most of the work of a sample: a batch of 8 videos, 2 samples each, costs little more than 8 samples. Such
-    lists need `repeat_pseudo_collate`, which `build_dataloader` takes for this dataset unless told otherwise.
+    lists need `repeat_pseudo_collate`, which `build_dataloader` uses for this dataset by default.
 
     Args:
         ann_file: see `VideoDataset`.
@@ -81,8 +81,10 @@ def _whole_signature() -> inspect.Signature:
     """The arguments of `VideoDataset` with those of `RepeatAugDataset` among them: what help and error messages show."""
     own = inspect.signature(RepeatAugDataset).parameters
     inherited = inspect.signature(VideoDataset).parameters
-    rest = [one.replace(kind=one.KEYWORD_ONLY) for name, one in inherited.items() if name not in own]
-    return inspect.Signature([*(one for one in own.values() if one.kind is not one.VAR_KEYWORD), *rest])
+    rest = [parameter.replace(kind=parameter.KEYWORD_ONLY) for name, parameter in inherited.items() if name not in own]
+    return inspect.Signature(
+        [*(parameter for parameter in own.values() if parameter.kind is not parameter.VAR_KEYWORD), *rest]
+    )
 
 
 RepeatAugDataset.__signature__ = _whole_signature()  # type: ignore[attr-defined]
@@ -118,16 +120,16 @@ def repeat_augmentation(
     decoded = transforms[decoding](dict(joined))
     if decoded is None:
         return None
-    clips = np.split(np.asarray(decoded.pop("imgs")), np.cumsum([len(one) for one in frames])[:-1])
+    clips = np.split(np.asarray(decoded.pop("imgs")), np.cumsum([len(indices) for indices in frames])[:-1])
     written = {key: value for key, value in decoded.items() if key not in joined or value is not joined[key]}
     augment = Compose(transforms[decoding + 1 :])
-    made = []
+    augmented = []
     for repeat in range(num_repeats):
         place = 0 if sample_once else repeat
         sample = _own({**samples[place], **written})
         sample["imgs"] = clips[place].copy() if sample_once else clips[place]  # no two samples share pixels
-        made.append(augment(sample))
-    return None if any(sample is None for sample in made) else made
+        augmented.append(augment(sample))
+    return None if any(sample is None for sample in augmented) else augmented
 
 
 def _own(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,9 @@ class RepeatedIndex(int):
     repeat: int
 
     def __new__(cls, index: int, repeat: int = 0) -> Self:
-        made = super().__new__(cls, index)
-        made.repeat = repeat
-        return made
+        key = super().__new__(cls, index)
+        key.repeat = repeat
+        return key
 
 
 @DATA_SAMPLERS.register_module()

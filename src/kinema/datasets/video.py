@@ -22,7 +22,7 @@ class VideoDataset(BaseDataset):
 
     A sample, before the pipeline: `filename`, `label` (a class index; (N,) float32 multi-hot with `multi_class`; -1 when
     not labelled), `start_index`, `modality`, `sample_idx`; of a part of a video also `start_seconds` and `end_seconds`, or
-    `start_frame` and `end_frame`. The metainfo has `classes` where the annotations tell them.
+    `start_frame` and `end_frame`. The metainfo has `classes` where the annotations name them.
 
     Args:
         ann_file: a file or folder of any format that `kinema.datasets.annotations.read_annotations` reads: a list of `path label`

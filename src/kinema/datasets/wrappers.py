@@ -118,9 +118,9 @@ class ClassBalancedDataset(_View):
     def _order(self) -> np.ndarray:
         count = len(self.dataset)
         classes = [set(self.dataset.get_cat_ids(index)) for index in range(count)]
-        seen = Counter(one for of_sample in classes for one in of_sample)
-        factor = {one: max(1.0, (self.oversample_thr * count / number) ** 0.5) for one, number in seen.items()}
-        repeats = [int(np.ceil(max((factor[one] for one in of_sample), default=1.0))) for of_sample in classes]
+        seen = Counter(label for of_sample in classes for label in of_sample)
+        factor = {label: max(1.0, (self.oversample_thr * count / number) ** 0.5) for label, number in seen.items()}
+        repeats = [int(np.ceil(max((factor[label] for label in of_sample), default=1.0))) for of_sample in classes]
         return np.repeat(np.arange(count), repeats)
 
 
@@ -142,7 +142,7 @@ class ConcatDataset(Dataset):
     ) -> None:
         if not datasets:
             raise ConfigError("ConcatDataset needs at least one dataset")
-        self.datasets = [DATASETS.build(one) if isinstance(one, Mapping) else one for one in datasets]
+        self.datasets = [DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset for dataset in datasets]
         ignored = {ignore_keys} if isinstance(ignore_keys, str) else set(ignore_keys or ())
         self._starts = np.zeros(0, dtype=np.int64)
         self._fully_initialized = False

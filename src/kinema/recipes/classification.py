@@ -135,7 +135,7 @@ def classification(
         logger.warning("%s", sentence)
     if patience is None:
         patience = max(10, epochs // 3)
-    found = {"layout": layout.description, "train_clips": count, "val_clips": len(val_clips), "warnings": warnings}
+    facts = {"layout": layout.description, "train_clips": count, "val_clips": len(val_clips), "warnings": warnings}
     return Config(
         {
             "model": zoo.model_config(model, num_classes=len(classes)),
@@ -163,7 +163,7 @@ def classification(
             "default_hooks": {
                 "checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1", "smooth": SMOOTHED_EPOCHS}
             },
-            "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": found}}, *hooks],
+            "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": facts}}, *hooks],
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
             **({} if pretrained is None else {"load_from": _weights(card, pretrained)}),
@@ -176,7 +176,7 @@ def _weights(card: zoo.Card, pretrained: str | os.PathLike) -> str:
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:
-    """Class names: what the annotations tell, else the indices up to the largest label.
+    """Class names: those of the annotations, else the indices up to the largest label.
 
     Raises:
         AnnotationError: there are no labels, one is out of range, or the splits name different classes.
@@ -208,9 +208,9 @@ def require_same_classes(split: Split, names: Sequence[str]) -> None:
     if not own or not names or tuple(own) == tuple(names):
         return
     place = next((i for i, (a, b) in enumerate(zip(own, names, strict=False)) if a != b), min(len(own), len(names)))
-    mine, theirs = (repr(one[place]) if place < len(one) else "nothing" for one in (own, names))
+    own_name, training_name = (repr(classes[place]) if place < len(classes) else "nothing" for classes in (own, names))
     raise AnnotationError(
-        f"{split.path}: class {place} is {mine} by the classes.txt beside it, but {theirs} in training: "
+        f"{split.path}: class {place} is {own_name} by the classes.txt beside it, but {training_name} in training: "
         "bring its labels into the order of the training's classes"
     )
 
@@ -298,8 +298,8 @@ def _hold_out_of(settings: Any) -> HoldOut | None:
 
 def _lists_of_earlier_version(split: Split, work_dir: Path) -> HeldOut | None:
     """What the lists say that a run of an earlier version wrote into its work folder; None: there are none."""
-    found = ([work_dir / "data" / f"{name}{suffix}" for suffix in (".txt", ".csv")] for name in ("train", "val"))
-    files = [file for candidates in found for file in candidates if file.is_file()]
+    by_part = ([work_dir / "data" / f"{name}{suffix}" for suffix in (".txt", ".csv")] for name in ("train", "val"))
+    files = [file for candidates in by_part for file in candidates if file.is_file()]
     if split.shards is not None or len(files) < 2:
         return None
     train, val = (read_split(file).annotations for file in files)

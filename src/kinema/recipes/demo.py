@@ -31,7 +31,7 @@ class DemoResult:
     Attributes:
         top1: accuracy of the trained model on unseen clips.
         top1_static: accuracy of the same model when it sees one frame of each clip, repeated: near chance unless single
-            frames tell the class.
+            frames show the class.
         chance: accuracy of guessing.
         train_seconds: time of the training, validation included.
         report: the HTML file.
@@ -106,7 +106,10 @@ def _demo(folder: Path, seed: int) -> DemoResult:
         metric="acc/top1",
         confusion=np.asarray(metrics["confusion_matrix/result"]),
         class_names=recognizer.classes,
-        clips=[ShownClip(Path(one.path), truth, one.label, one.score) for truth, one in predictions],
+        clips=[
+            ShownClip(Path(prediction.path), truth, prediction.label, prediction.score)
+            for truth, prediction in predictions
+        ],
     )
     return DemoResult(top1, top1_static, chance, summary["train_seconds"], report, tuple(predictions))
 

@@ -97,7 +97,7 @@ def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, s
 
 
 def _are_indices(classes: Sequence[str]) -> bool:
-    """Are these the names of a recognizer whose training data told none?"""
+    """Are these the names of a recognizer whose training data named none?"""
     return list(classes) == [str(index) for index in range(len(classes))]
 
 
@@ -121,7 +121,7 @@ def evaluate(
         batch_size: clips a step; default 16, fewer with `views`.
         workers: processes that read clips; default one a core, at most 8.
         change_pipeline: gets the list of transforms and returns the one to use.
-        allow_broken: leave clips that cannot be read out of the numbers, and tell which; without it the first one is an error.
+        allow_broken: leave clips that cannot be read out of the numbers, and list them; without it the first one is an error.
         views: clips of a video and crops of each, such as "10x3"; None: as the checkpoint says.
 
     Returns:

@@ -74,12 +74,12 @@ def cross_validate(
             outcomes[choice][1].extend(sources)
             row |= {"clips": len(hits), choice: float(np.mean(hits))}
         rows.append(row)
-    found: dict[str, Any] = {"folds": rows}
+    results: dict[str, Any] = {"folds": rows}
     for choice, (hits, sources) in outcomes.items():
-        found[choice] = _pooled([row[choice] for row in rows], accuracy_interval(hits, sources))
+        results[choice] = _pooled([row[choice] for row in rows], accuracy_interval(hits, sources))
     if is_main_process():
-        write_text(root / SUMMARY, json.dumps(found, indent=2) + "\n")
-    return found
+        write_text(root / SUMMARY, json.dumps(results, indent=2) + "\n")
+    return results
 
 
 def _train(

@@ -9,7 +9,7 @@ from kinema.datasets.annotations import Annotations, Split
 from kinema.errors import VideoError
 from kinema.models.zoo import InputSpec
 
-PROBED_CLIPS = 32  # lengths of so many clips tell how far apart a clip's frames should be
+PROBED_CLIPS = 32  # lengths of so many clips decide how far apart a clip's frames are
 FAR_APART_SECONDS = 1.0  # motion between frames further apart than this is a matter of luck
 MUCH_LONGER = 2.0  # than what the model sees of it: a clip of which it misses the larger part
 WIDE = 1.3  # long side by short side from which a square crop loses a third of the picture; that of 4:3 is 1.33

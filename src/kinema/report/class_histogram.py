@@ -16,7 +16,7 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
     """Draw the clips of each class, the largest first; the parts beside each other.
 
     Args:
-        path: the picture; its suffix tells the kind (.png, .svg, .pdf).
+        path: the picture; its suffix chooses the kind (.png, .svg, .pdf).
         classes: N names.
         counts: (N,) clips of each class, by the name of the part.
 

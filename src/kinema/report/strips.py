@@ -36,7 +36,7 @@ def model_views(
     Args:
         inputs: a tensor or an array of frames: (views, C, T, H, W), (frames, C, H, W), (C, T, H, W), (C, H, W), (views, T, C, H, W), or with the
             channels last; of a dict the first entry of such a form.
-        num_decoded: frames that were decoded for it, T of all clips; tells views of `(frames, C, H, W)` apart.
+        num_decoded: frames that were decoded for it, T of all clips; separates views of `(frames, C, H, W)`.
         normalised_by: mean and standard deviation that were subtracted and divided by.
 
     Raises:
@@ -52,8 +52,8 @@ def model_views(
 
 def _as_array(inputs: Any) -> np.ndarray:
     if isinstance(inputs, Mapping):
-        found = [one for one in inputs.values() if hasattr(one, "shape") and len(one.shape) >= 3]
-        inputs = found[0] if found else ()
+        arrays = [value for value in inputs.values() if hasattr(value, "shape") and len(value.shape) >= 3]
+        inputs = arrays[0] if arrays else ()
     if hasattr(inputs, "detach"):
         inputs = inputs.detach().cpu()
         inputs = inputs.float() if str(inputs.dtype) == "torch.bfloat16" else inputs
@@ -62,7 +62,7 @@ def _as_array(inputs: Any) -> np.ndarray:
 
 def _describe(inputs: Any) -> str:
     if isinstance(inputs, Mapping):
-        return ", ".join(f"{key}: {_describe(one)}" for key, one in inputs.items())
+        return ", ".join(f"{key}: {_describe(value)}" for key, value in inputs.items())
     shape = getattr(inputs, "shape", None)
     return type(inputs).__name__ if shape is None else f"{type(inputs).__name__} of shape {tuple(shape)}"
 
@@ -101,7 +101,7 @@ def _as_bytes(
     values = clips.astype(np.float32)
     note = ""
     if normalised_by is not None:
-        mean, std = (np.asarray(one, dtype=np.float32).reshape(-1) for one in normalised_by)
+        mean, std = (np.asarray(values, dtype=np.float32).reshape(-1) for values in normalised_by)
         values = values * std + mean
         note = "normalisation undone"
         if mean.max() <= 1 and std.max() <= 1:

@@ -71,7 +71,7 @@ def browse(
             bar.update()
     finally:
         bar.close()
-    broken = [one for one in sheet if one.error is not None]
+    broken = [clip for clip in sheet if clip.error is not None]
     if len(broken) == len(sheet):
         raise VideoError(f"{source}: none of {len(sheet)} {part} clips can be shown; the first: {broken[0].error}")
     count = f"{len(sheet)} of {len(dataset)} {part} clips" + (f", {len(broken)} broken" if broken else "")
@@ -84,7 +84,7 @@ def browse(
         clips=sheet,
     )
     if as_json:
-        shown = [{"path": one.name, "classes": list(one.classes), "error": one.error} for one in sheet]
+        shown = [{"path": clip.name, "classes": list(clip.classes), "error": clip.error} for clip in sheet]
         print_json({"page": str(out), "clips": shown, "seed": seed, "bytes": out.stat().st_size})
     else:
         print_line(f"{out}: {count} ({out.stat().st_size / 1e6:.1f} MB)")
@@ -124,13 +124,13 @@ def _show(dataset: Any, index: int, steps: Sequence[Any], seed: int, repeats: in
         if seen.error is not None:
             break
         try:
-            made = _versions(seen, f"epoch {epoch + 1}", seen_frames, normalisation_of(steps))
+            new_versions = _versions(seen, f"epoch {epoch + 1}", seen_frames, normalisation_of(steps))
         except ValueError as problem:
             error = str(problem)
             break
         seen_frames = seen.frame_numbers
-        versions += made
-    if len(versions) == repeats > 1 and all(_same(versions[0], one) for one in versions[1:]):
+        versions += new_versions
+    if len(versions) == repeats > 1 and all(_same(versions[0], version) for version in versions[1:]):
         versions = [replace(versions[0], title=f"epochs 1 to {repeats}, all the same")]
     return SheetClip(name, classes, facts, versions, error)
 
@@ -143,11 +143,11 @@ def _versions(seen: "WatchedSample", title: str, before: Any, normalised_by: tup
     same_frames = before is not None and seen.frame_numbers is not None and list(before) == list(seen.frame_numbers)
     strip = None if not seen.frames or same_frames else Strip(seen.frames, "decoded", _numbers(seen))
     versions = []
-    for number, one in enumerate(packed):
-        if not isinstance(one, dict) or "inputs" not in one:
-            given = ", ".join(one) if isinstance(one, dict) else type(one).__name__
+    for number, sample in enumerate(packed):
+        if not isinstance(sample, dict) or "inputs" not in sample:
+            given = ", ".join(sample) if isinstance(sample, dict) else type(sample).__name__
             raise ValueError(f"the pipeline gives no 'inputs' to show, but {given}")
-        views = model_views(one["inputs"], num_decoded=seen.num_frames, normalised_by=normalised_by)
+        views = model_views(sample["inputs"], num_decoded=seen.num_frames, normalised_by=normalised_by)
         shape = "x".join(map(str, views.shape))
         facts = [f"input {shape} {views.kind}", _some(seen), views.note]
         if seen.runs > 1:
@@ -183,8 +183,10 @@ def _same(first: "Version", other: "Version") -> bool:
     """Do two runs of the pipeline give the same pictures of the same frames?"""
     if other.before is not None and other.before.numbers:
         return False  # the decoded frames stand there again only where they are others
-    one, two = ([frame for strip in version.after for frame in strip.frames] for version in (first, other))
-    return len(one) == len(two) and all(map(np.array_equal, one, two))
+    first_frames, other_frames = (
+        [frame for strip in version.after for frame in strip.frames] for version in (first, other)
+    )
+    return len(first_frames) == len(other_frames) and all(map(np.array_equal, first_frames, other_frames))
 
 
 def _numbers(seen: "WatchedSample") -> list[int]:
@@ -224,7 +226,9 @@ def _shown_path(path: str) -> str:
 
 def _shown_label(label: Any) -> str:
     indices = class_shares(label)
-    return ", ".join(str(one) if share == 1 else f"{one} ({share:.2g})" for one, share in indices.items()) or "none"
+    return (
+        ", ".join(str(label) if share == 1 else f"{label} ({share:.2g})" for label, share in indices.items()) or "none"
+    )
 
 
 def class_shares(label: Any) -> dict[int, float]:
@@ -232,11 +236,11 @@ def class_shares(label: Any) -> dict[int, float]:
     array = np.asarray(label)
     if array.ndim and np.issubdtype(array.dtype, np.floating):
         return {int(place): float(array[place]) for place in np.flatnonzero(array)}
-    return {int(one): 1.0 for one in array.reshape(-1) if one >= 0}
+    return {int(label): 1.0 for label in array.reshape(-1) if label >= 0}
 
 
 def class_names(label: Any, names: Sequence[str]) -> list[str]:
     """The names of a sample's classes; their indices where there are no names."""
     shares = {} if label is None else class_shares(label)
-    shown = {one: names[one] if one < len(names) else f"class {one}" for one in shares}
-    return [name if shares[one] == 1 else f"{name} {shares[one]:.2g}" for one, name in shown.items()]
+    shown = {label: names[label] if label < len(names) else f"class {label}" for label in shares}
+    return [name if shares[label] == 1 else f"{name} {shares[label]:.2g}" for label, name in shown.items()]

@@ -81,12 +81,14 @@ def check(
         raise typer.Exit(130) from None
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, "".join(f"{listable(one.path)}\n" for one in problems), errors="surrogateescape", newline="\n")
+        write_text(
+            out, "".join(f"{listable(problem.path)}\n" for problem in problems), errors="surrogateescape", newline="\n"
+        )
     if as_json:
-        print_json({"videos": len(paths), "fast": fast, "problems": [asdict(one) for one in problems]})
+        print_json({"videos": len(paths), "fast": fast, "problems": [asdict(problem) for problem in problems]})
     else:
         if problems:
-            rows = [[one.path, one.problem, _good_of_all(one)] for one in problems]
+            rows = [[problem.path, problem.problem, _good_of_all(problem)] for problem in problems]
             print_table("", ["file", "problem", "good frames"], rows)
         how = "packets read, frames not decoded" if fast else "every frame decoded"
         print_line(f"{len(problems)} of {len(paths)} videos have problems ({how})")
@@ -112,19 +114,19 @@ def find_problems(
     Returns:
         The problems, in the order of the files.
     """
-    found: dict[Path, Problem] = {}
+    problems: dict[Path, Problem] = {}
     bar = ProgressBar(len(paths))
     try:
         one_file = functools.partial(problem_of, fast=fast)
         for outcome in run_isolated(one_file, paths, num_workers=num_workers, timeout_seconds=timeout_seconds):
             if isinstance(outcome.result, Failure):
-                found[outcome.task] = Problem(str(outcome.task), outcome.result.reason)
+                problems[outcome.task] = Problem(str(outcome.task), outcome.result.reason)
             elif outcome.result is not None:
-                found[outcome.task] = outcome.result
+                problems[outcome.task] = outcome.result
             bar.update()
     finally:
         bar.close()
-    return [found[path] for path in paths if path in found]
+    return [problems[path] for path in paths if path in problems]
 
 
 def usual_timeout(path: Path) -> float:
@@ -160,10 +162,10 @@ def problem_of(path: Path, *, fast: bool) -> Problem | None:
 
 def _num_good(damage: VideoError) -> int | None:
     """Of the frames, as the error's last words have it."""
-    found = _GOOD_FRAMES.search(str(damage))
-    if found is None:
+    match = _GOOD_FRAMES.search(str(damage))
+    if match is None:
         return None
-    return 0 if found["count"] is None else int(found["count"])
+    return 0 if match["count"] is None else int(match["count"])
 
 
 def _good_of_all(problem: Problem) -> str:

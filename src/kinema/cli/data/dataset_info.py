@@ -74,7 +74,7 @@ def _part_rows(part: "PartSurvey") -> list[list[str]]:
 
 
 def _spread_text(spread: "Spread") -> str:
-    least, middle, greatest = (f"{one:.4g}" for one in (spread.least, spread.middle, spread.greatest))
+    least, middle, greatest = (f"{figure:.4g}" for figure in (spread.least, spread.middle, spread.greatest))
     return middle if least == greatest else f"{least} to {greatest}, middle {middle}"
 
 

@@ -82,7 +82,7 @@ def _rows(facts: "VideoFacts") -> list[list[str]]:
     if facts.bit_rate is not None:
         rows.append(["bit rate", f"{facts.bit_rate / 1000:.0f} kbit/s"])
     rows.append(["key frames", _keyframes(facts)])
-    audio = [f"{one.codec} {one.sample_rate} Hz {one.channels} channels" for one in facts.audio]
+    audio = [f"{stream.codec} {stream.sample_rate} Hz {stream.channels} channels" for stream in facts.audio]
     rows.append(["audio", "; ".join(audio) or "none"])
     return rows
 

@@ -139,7 +139,9 @@ class Ledger:
         candidates = [plain, f"{name}.mp4", *(f"{name}.{number}.mp4" for number in range(2, 100))]
         if known is not None:
             candidates.insert(0, known.target)
-        return next(one for one in candidates if one not in taken and self._is_free(one, source))
+        return next(
+            candidate for candidate in candidates if candidate not in taken and self._is_free(candidate, source)
+        )
 
     def _is_free(self, target: str, source: Path) -> bool:
         owner = self._owners.get(target, str(source))

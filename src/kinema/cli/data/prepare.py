@@ -219,13 +219,13 @@ def _lists_of(source: Path, target: Path, sources: Sources) -> list[Sources]:
     train = training_part(source) if source.is_dir() else None
     if train is None or not train.is_file():
         return []
-    found = [find_sources(train)]
-    assert found[0].annotations is not None
+    all_sources = [find_sources(train)]
+    assert all_sources[0].annotations is not None
     for name in VAL_NAMES:
         other = entry_of(source, name + train.suffix)
         if other is not None:
-            found.append(find_sources(other, class_names=found[0].annotations.class_names))
-    return found
+            all_sources.append(find_sources(other, class_names=all_sources[0].annotations.class_names))
+    return all_sources
 
 
 def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) -> list[Path]:
@@ -237,14 +237,15 @@ def _write_lists(lists: list[Sources], target: Path, done: dict[Path, Entry]) ->
 
     targets = {absolute_path(path): entry.target for path, entry in done.items()}
     written = []
-    for one in lists:
-        assert one.annotations is not None
-        new_paths = [targets.get(absolute_path(path)) for path in one.listed]
+    for source_list in lists:
+        assert source_list.annotations is not None
+        new_paths = [targets.get(absolute_path(path)) for path in source_list.listed]
         kept = [place for place, path in enumerate(new_paths) if path is not None]
         annotations = dataclasses.replace(
-            one.annotations.take(kept), paths=TextColumn.from_texts(path for path in new_paths if path is not None)
+            source_list.annotations.take(kept),
+            paths=TextColumn.from_texts(path for path in new_paths if path is not None),
         )
-        file = target / one.annotations.source.with_suffix(".txt").name
+        file = target / source_list.annotations.source.with_suffix(".txt").name
         if annotations.clip_starts is None:
             lines = (list_line(path, *labels) for path, labels in annotations)
             write_text(file, "".join(lines), errors="surrogateescape", newline="\n")
@@ -279,7 +280,7 @@ def _json_value(
         "prepared": len(done) - num_skipped,
         "skipped": num_skipped,
         "copied": sum(entry.is_copy for entry in done.values()),
-        "failed": [asdict(one) for one in failed],
+        "failed": [asdict(problem) for problem in failed],
         "damaged": [
             {"path": str(path), "frames": entry.num_frames, "lost": entry.num_lost}
             for path, entry in done.items()
@@ -296,7 +297,7 @@ def _print_summary(
     done: dict[Path, Entry], failed: list[Failed], num_skipped: int, lists: list[Path], gain: Gain | None
 ) -> None:
     if failed:
-        print_table("Failed", ["file", "problem"], [[one.path, one.problem] for one in failed])
+        print_table("Failed", ["file", "problem"], [[problem.path, problem.problem] for problem in failed])
     damaged = [
         [str(path), f"{entry.num_frames} kept, {entry.num_lost} lost"] for path, entry in done.items() if entry.num_lost
     ]
@@ -306,7 +307,10 @@ def _print_summary(
     num_copied = sum(entry.is_copy for entry in done.values())
     if num_copied:
         print_line(f"cheap to read already, pictures kept as they are: {num_copied}")
-    before, after = sum(one.source_bytes for one in done.values()), sum(one.target_bytes for one in done.values())
+    before, after = (
+        sum(result.source_bytes for result in done.values()),
+        sum(result.target_bytes for result in done.values()),
+    )
     print_line(f"size: {_megabytes(before)} before, {_megabytes(after)} after")
     if gain is not None:
         print_line(

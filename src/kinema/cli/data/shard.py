@@ -48,10 +48,12 @@ def shard(
         summaries.append(write_shards(dataset, folder, shard_bytes=megabytes * 10**6, shuffle_seed=shuffle_seed))
     if as_json:
         keys = ("num_shards", "num_clips", "num_bytes")
-        print_json([{"folder": str(one.folder), **{key: getattr(one, key) for key in keys}} for one in summaries])
+        print_json(
+            [{"folder": str(summary.folder), **{key: getattr(summary, key) for key in keys}} for summary in summaries]
+        )
     else:
         rows = [
-            [str(one.folder), str(one.num_shards), str(one.num_clips), f"{one.num_bytes / 1e6:.1f}"]
-            for one in summaries
+            [str(summary.folder), str(summary.num_shards), str(summary.num_clips), f"{summary.num_bytes / 1e6:.1f}"]
+            for summary in summaries
         ]
         print_table("", ["folder", "files", "clips", "MB"], rows)

@@ -47,9 +47,9 @@ def find_sources(source: Path, *, class_names: Sequence[str] = ()) -> Sources:
     from kinema.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
 
     if source.is_dir():
-        found = find_videos(source)
-        names = found.paths
-        notes = notes_on_skipped([found])
+        videos = find_videos(source)
+        names = videos.paths
+        notes = notes_on_skipped([videos])
         if not names:
             raise AnnotationError(
                 f"{source}: there are no videos in this folder or below it ({', '.join(sorted(VIDEO_SUFFIXES))})"
@@ -100,7 +100,7 @@ def _listed(source: Path, class_names: Sequence[str]) -> Sources:
 
 
 def _video_root(annotations: "Annotations") -> Path:
-    """The folder that the paths are relative to, told by the first video that is there: some may have been lost."""
+    """The folder that the paths are relative to, by the first video that is there: some may have been lost."""
     from kinema.datasets.annotations.layout import find_video_root
 
     if annotations.video_root is not None:

@@ -24,8 +24,8 @@ def split(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Annotations of any format, or a folder of class folders. Of a folder that is parted already (train.txt, val.txt, ...) "
-            "all clips are parted anew.",
+            help="Annotations of any format, or a folder of class folders. Of a folder that is split already (train.txt, val.txt, ...) "
+            "all clips are split anew.",
             metavar="SRC",
         ),
     ],
@@ -41,7 +41,7 @@ def split(
         typer.Option(
             "--by-source/--no-group",
             help="Keep the clips of one source video on one side, as names such as v_Run_g01_c02, id_000010_000020, talk_clip3 or "
-            "talk_part2 tell it; or part all clips one by one.",
+            "talk_part2 show it; or split all clips one by one.",
         ),
     ] = True,
     pattern: Annotated[
@@ -55,7 +55,7 @@ def split(
     ] = None,
     column: Annotated[
         str | None,
-        typer.Option("--group-column", metavar="NAME", help="The column of a table that tells it, such as person."),
+        typer.Option("--group-column", metavar="NAME", help="The column of a table that holds it, such as person."),
     ] = None,
     by_time: Annotated[
         bool,
@@ -105,7 +105,7 @@ def split(
         _warn_of_absent(name, [names[place] for place in np.flatnonzero(number == 0)], len(names), what)
     if as_json:
         by_class = {
-            one: {part: int(number[place]) for part, number in counts.items()} for place, one in enumerate(names)
+            name: {part: int(number[place]) for part, number in counts.items()} for place, name in enumerate(names)
         }
         print_json({**facts, "classes": by_class, "seed": seed})
         return
@@ -119,15 +119,15 @@ def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["
     rest, left = clips, float(sum(shares))
     held = []
     for share in shares[1:]:
-        parted = split_by_time(rest, share / left, seed)
-        if parted is None:
+        time_split = split_by_time(rest, share / left, seed)
+        if time_split is None:
             raise AnnotationError(
                 f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class, with columns for "
                 f"their start and end, of at most {MOST_RECORDINGS} videos"
             )
-        print_note(f"note: {parted}")
-        rest, left = parted.train, left - share
-        held.append(parted.held)
+        print_note(f"note: {time_split}")
+        rest, left = time_split.train, left - share
+        held.append(time_split.held)
     return [rest, *held]
 
 
@@ -138,7 +138,7 @@ def _num_groups(part: "Annotations", group_of: Callable[[str], str] | None) -> i
 def _grouping(
     clips: "Annotations", by_source: bool, pattern: str | None, column: str | None
 ) -> Callable[[str], str] | None:
-    """What tells the group of a clip from its path; None: each clip is one."""
+    """From a clip's path to its group; None: each clip is a group of its own."""
     from kinema.datasets.annotations import group_by_pattern
     from kinema.datasets.annotations.grouping import group_by_column, source_video_of
 
@@ -167,7 +167,7 @@ def _write(folder: Path, parts: dict[str, "Annotations"], whole: "Split", what: 
             raise AnnotationError(
                 f"{whole.path}: nothing is left for {name}: no class has clips of {len(parts)} {what}{hint}"
             )
-    for file in sorted(one for name in PART_NAMES for one in folder.glob(f"{name}.*")):
+    for file in sorted(file for name in PART_NAMES for file in folder.glob(f"{name}.*")):
         raise AnnotationError(f"{file}: is there already: name another folder, or remove it")
     lists = {name: write_list(folder / f"{name}.txt", part, whole.video_root) for name, part in parts.items()}
     names = whole.annotations.class_names
@@ -186,7 +186,7 @@ def parse_fractions(text: str) -> tuple[float, ...]:
         numbers = tuple(map(float, text.split(",")))
     except ValueError:
         numbers = ()
-    if not 2 <= len(numbers) <= len(PART_NAMES) or not all(0 < one < np.inf for one in numbers):
+    if not 2 <= len(numbers) <= len(PART_NAMES) or not all(0 < number < np.inf for number in numbers):
         raise typer.BadParameter(
             f"expected two or three numbers above 0, such as 0.8,0.2 or 0.8,0.1,0.1, got {text!r}",
             param_hint="--fractions",
@@ -227,5 +227,5 @@ def _print_counts(
     if len(names) > MOST_CLASSES:
         rows.append([f"and {len(names) - MOST_CLASSES} more", *("" for _ in counts), ""])
     print_table("", ["class", *counts, what], rows)
-    totals = [[name, str(one["clips"]), str(one["groups"]), one["list"]] for name, one in facts.items()]
+    totals = [[name, str(part["clips"]), str(part["groups"]), part["list"]] for name, part in facts.items()]
     print_table("", ["part", "clips", what, "list"], totals)

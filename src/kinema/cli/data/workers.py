@@ -94,11 +94,11 @@ class _Worker:
     """One process and the task it works on."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.connection, theirs = _CONTEXT.Pipe()
-        self._process: BaseProcess = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.connection, worker_end = _CONTEXT.Pipe()
+        self._process: BaseProcess = _CONTEXT.Process(target=_serve, args=(worker_end, function), daemon=True)
         with _interrupts_held():
             self._process.start()
-        theirs.close()  # so that the end of the process is the end of the pipe
+        worker_end.close()  # so that the end of the process is the end of the pipe
         self.task: Any = None
         self.is_ready = False
         self.is_usable = True
@@ -167,7 +167,10 @@ class _Worker:
 def _wait_for_any(workers: Sequence[_Worker]) -> None:
     """Wait until a worker has something to say, or has no time left."""
     left = [worker.seconds_left() for worker in workers if worker.task is not None]
-    wait([worker.connection for worker in workers], min((one for one in left if one is not None), default=None))
+    wait(
+        [worker.connection for worker in workers],
+        min((seconds for seconds in left if seconds is not None), default=None),
+    )
 
 
 @contextlib.contextmanager
@@ -195,13 +198,13 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             return
         try:
             result = function(task)
-        except Exception as error:  # whatever it is, the other tasks go on
+        except Exception as error:  # whatever it is, the other tasks continue
             result = Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
         connection.send(result)
 
 
 def _end_with_parent() -> None:
-    """A killed parent must leave no process behind that goes on writing."""
+    """A killed parent must leave no process behind that still writes."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

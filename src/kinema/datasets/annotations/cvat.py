@@ -39,7 +39,7 @@ def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
         task.findtext("id") or "": task.findtext("source") or task.findtext("name") or ""
         for task in root.iterfind("meta//task")
     }
-    named = [text for one in root.iterfind("meta//label/name") if (text := (one.text or "").strip())]
+    named = [text for element in root.iterfind("meta//label/name") if (text := (element.text or "").strip())]
     clips = ClipCollector(source, "cvat")
     for image in root.iterfind("image"):
         name = image.get("name", "")

@@ -60,30 +60,30 @@ def read_csv(
     source = Path(path)
     text = _open(source)
     header, header_line, delimiter = _read_header(text, source, delimiter)
-    found = find_columns(header, columns, f"{source}:{header_line}", needs_path=False)
+    by_role = find_columns(header, columns, f"{source}:{header_line}", needs_path=False)
     rows = _rows(text, source, header, header_line, delimiter)
     notes: list[str] = []
-    if "path" in found.names:
-        rows = _found_again(source, rows, found.names["path"], notes)
-    events = find_events(header) if "start_seconds" not in found.names and "label" in found.names else None
+    if "path" in by_role.names:
+        rows = _found_again(source, rows, by_role.names["path"], notes)
+    events = find_events(header) if "start_seconds" not in by_role.names and "label" in by_role.names else None
     if events is not None:
         rows, are_events = _with_first(rows, lambda row: is_status(row[events.status]))
         if are_events:
-            names = {role: name for role, name in found.names.items() if role in ("path", "label", "split")}
+            names = {role: name for role, name in by_role.names.items() if role in ("path", "label", "split")}
             rows = paired_events(rows, events, names.get("path"), names["label"], source)
-            found = TableColumns({**names, "start_seconds": "start", "end_seconds": "end"})
+            by_role = TableColumns({**names, "start_seconds": "start", "end_seconds": "end"})
             events.notes = notes
-    if "start_seconds" in found.names:
+    if "start_seconds" in by_role.names:
         rows = without_points(rows, header, notes)
     only_video = None
-    if "path" not in found.names:
-        is_of_parts = {"label", "start_seconds"} <= set(found.names)
+    if "path" not in by_role.names:
+        is_of_parts = {"label", "start_seconds"} <= set(by_role.names)
         only_video = own_video(source) if is_of_parts else None
         if only_video is None:
             find_columns(header, columns, f"{source}:{header_line}")  # says which columns there are
         notes.append(f"all clips are of the video {only_video}, for no column names another")
     return collect_rows(
-        *(source, "csv", rows, found),
+        *(source, "csv", rows, by_role),
         multi_label=multi_label,
         class_names=class_names,
         only_video=only_video,
@@ -140,16 +140,16 @@ def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) ->
     text.seek(0)
     for number, line in itertools.islice(enumerate(text, start=1), first - 1, None):
         if line.strip() and not line.startswith("#"):
-            found = delimiter or max(DELIMITERS, key=line.count)
-            if line.count(found) >= MOST_COLUMNS:
+            separator = delimiter or max(DELIMITERS, key=line.count)
+            if line.count(separator) >= MOST_COLUMNS:
                 raise AnnotationError(
-                    f"{source}:{number}: expected {_EXPECTED}, got {line.count(found) + 1:,} columns: at most {MOST_COLUMNS:,} are read"
+                    f"{source}:{number}: expected {_EXPECTED}, got {line.count(separator) + 1:,} columns: at most {MOST_COLUMNS:,} are read"
                 )
             try:
-                fields = next(csv.reader([line.strip()], delimiter=found))
+                fields = next(csv.reader([line.strip()], delimiter=separator))
             except csv.Error as error:
                 raise AnnotationError(f"{source}:{number}: expected {_EXPECTED}: {error}") from error
-            return [field.strip() for field in fields], number, found
+            return [field.strip() for field in fields], number, separator
     raise AnnotationError(f"{source}: the table is empty: expected {_EXPECTED}, then one clip a line")
 
 

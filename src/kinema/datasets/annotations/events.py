@@ -22,7 +22,7 @@ class EventTable:
         status: the column that says START, STOP or POINT.
         time: the column of the time.
         seconds: of a unit of that.
-        who: further columns that tell events at the same time apart.
+        who: further columns that separate events at the same time.
         notes: what was left out, a sentence each; complete when all rows were read.
     """
 

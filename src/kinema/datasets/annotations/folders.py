@@ -40,8 +40,8 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
     folders = visible_folders(root)
     _require_no_splits(root, [entry.name for entry in folders if entry.name not in (class_names or ())])
     known = {folder_id(entry) for entry in (root, *folders)}  # no class holds another, or all of them, by a link
-    found = {entry.name: find_videos(entry, known=known) for entry in folders}
-    by_class = {name: one.paths for name, one in found.items()}
+    by_folder = {entry.name: find_videos(entry, known=known) for entry in folders}
+    by_class = {name: videos.paths for name, videos in by_folder.items()}
     loose = _loose_videos(root)
     if not any(by_class.values()):
         if loose:
@@ -49,7 +49,9 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
                 f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
             )
-        images = sum(one.skipped[suffix] for one in (*found.values(), find_videos(root)) for suffix in IMAGE_SUFFIXES)
+        images = sum(
+            videos.skipped[suffix] for videos in (*by_folder.values(), find_videos(root)) for suffix in IMAGE_SUFFIXES
+        )
         if images:
             raise AnnotationError(
                 f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames label' lines, by "
@@ -61,11 +63,11 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
             )
         raise AnnotationError(
             f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
-            + "".join(f"; {note}" for note in notes_on_skipped(found.values()))
+            + "".join(f"; {note}" for note in notes_on_skipped(by_folder.values()))
         )
     empty = [name for name, videos in by_class.items() if not videos]
     if empty:
-        skipped = "".join(f"; {note}" for note in notes_on_skipped([found[empty[0]]]))
+        skipped = "".join(f"; {note}" for note in notes_on_skipped([by_folder[empty[0]]]))
         raise AnnotationError(
             f"{root}: the class folder {empty[0]!r} holds no videos: add some or remove the folder{skipped}"
         )
@@ -82,7 +84,7 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         for video in videos:
             split = split_of_name(video.partition("/")[0]) if of_splits else None
             clips.add(f"{name}/{video}", (class_of[name],), split=split)
-    notes = (*_notes(root, by_class, loose, of_splits=of_splits), *notes_on_skipped(found.values()))
+    notes = (*_notes(root, by_class, loose, of_splits=of_splits), *notes_on_skipped(by_folder.values()))
     return clips.finish(names, labels_are_names=True, video_root=root, notes=notes)
 
 

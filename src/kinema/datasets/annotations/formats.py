@@ -89,7 +89,7 @@ def read_annotations(
         with_offset: lists of folders of frames have the column `offset`.
         columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
         class_names: names by class index, when known (from the training split).
-        video_root: folder of the videos, for formats whose files do not tell their names in full.
+        video_root: folder of the videos, for formats whose files do not hold their full names.
 
     Returns:
         The clips, with columns rather than a Python object a clip.
@@ -161,7 +161,7 @@ def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
         columns: names of columns; a text whose first line holds one of them is a table.
 
     Raises:
-        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning tells the format cannot be
+        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning decides the format cannot be
             read.
     """
     path = Path(path)
@@ -200,10 +200,10 @@ def _read_shards(path: Path, *, class_names: Sequence[str] | None = None) -> Ann
 
 
 def _find_table_format(path: Path) -> str:
-    found = csv_header(path)
-    if found is None:
+    header = csv_header(path)
+    if header is None:
         return _find_list_format(path)
-    return "kinetics" if set(KINETICS_COLUMNS) <= set(found) else "csv"
+    return "kinetics" if set(KINETICS_COLUMNS) <= set(header) else "csv"
 
 
 def _find_list_format(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Which clips come from one source video, and parting clips so that no source video lies on both sides."""
+"""Which clips come from the same source video, and splits with no source video on both sides."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from kinema.datasets.annotations.delimited import read_csv_rows
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
-# Names that tell the source video in their first group: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003,
+# Names whose first group is the source video: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003,
 # talk_clip3, talk-part2.
 _SOURCE_NAMES = (
     re.compile(r"(v_.+_g\d+)_c\d+"),
@@ -29,8 +29,8 @@ def source_video_of(path: str) -> str:
         path: of the clip; parts of one file have one path and so one source.
     """
     stem = PurePosixPath(path).stem
-    found = (name.fullmatch(stem) for name in _SOURCE_NAMES)
-    return next((one[1] for one in found if one is not None), path)
+    matches = (name.fullmatch(stem) for name in _SOURCE_NAMES)
+    return next((match[1] for match in matches if match is not None), path)
 
 
 def group_by_pattern(pattern: str) -> Callable[[str], str]:
@@ -45,10 +45,10 @@ def group_by_pattern(pattern: str) -> Callable[[str], str]:
         raise ValueError(f"expected a regular expression, got {pattern!r}: {error}") from error
 
     def group_of(path: str) -> str:
-        found = expression.search(path)
-        if found is None:
+        match = expression.search(path)
+        if match is None:
             return path
-        return found[1] if expression.groups and found[1] is not None else found[0]
+        return match[1] if expression.groups and match[1] is not None else match[0]
 
     return group_of
 
@@ -105,7 +105,7 @@ def split_by_group(
     for place, path in enumerate(annotations.paths):
         members[f"{path}:{place}" if group_of is None else group_of(path)].append(place)
     classes = {
-        name: Counter(one for place in own for one in annotations.labels.of(place)) for name, own in members.items()
+        name: Counter(label for place in own for label in annotations.labels.of(place)) for name, own in members.items()
     }
     held = _choose_groups(classes, share, seed)
     is_held = np.zeros(len(annotations), dtype=bool)
@@ -118,24 +118,24 @@ def _choose_groups(classes: dict[str, Counter[int]], share: float, seed: int) ->
     left: Counter[int] = Counter()
     for own in classes.values():
         left.update(own)
-    lacking = {one: max(round(count * share), 1) for one, count in left.items()}
+    lacking = {label: max(round(count * share), 1) for label, count in left.items()}
     held: set[str] = set()
 
     def hold(group: str) -> None:
         own = classes[group]
-        if all(count < left[one] for one, count in own.items()):  # else it is all that there is of a class
+        if all(count < left[label] for label, count in own.items()):  # else it is all that there is of a class
             held.add(group)
             left.subtract(own)
-            for one, count in own.items():
-                lacking[one] -= count
+            for label, count in own.items():
+                lacking[label] -= count
 
     order = sorted(classes, key=lambda name: rank_of(name, seed))
     for group in order:
-        useful = sum(min(count, max(lacking[one], 0)) for one, count in classes[group].items())
+        useful = sum(min(count, max(lacking[label], 0)) for label, count in classes[group].items())
         if useful and 2 * useful >= classes[group].total():
             hold(group)
     # Where all groups of a class are too large for its share, one of the smallest is better than none.
-    reached = {one for group in held for one in classes[group]}
+    reached = {label for group in held for label in classes[group]}
     for group in sorted(order, key=lambda name: classes[name].total()):
         if not reached.issuperset(classes[group]):
             hold(group)
@@ -167,7 +167,7 @@ def split_by_fractions(
     Raises:
         ValueError: there are fewer than two fractions, or one is not above 0.
     """
-    if len(fractions) < 2 or not all(0 < one < np.inf for one in fractions):
+    if len(fractions) < 2 or not all(0 < fraction < np.inf for fraction in fractions):
         raise ValueError(f"expected two or more fractions above 0, such as 0.8, 0.1, 0.1, got {list(fractions)}")
     rest, left = annotations, float(sum(fractions))
     held = []

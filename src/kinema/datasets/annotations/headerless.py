@@ -38,7 +38,7 @@ class Layout:
         delimiter: between the fields; a space stands for any white space.
         columns: what stands behind the path: `label`, `name` (a label as a word), `total_frames`, `start_seconds`, `end_seconds`.
         is_plain: `read_list` reads it: whole numbers behind paths without quotes.
-        problem: why the columns cannot be told.
+        problem: why the columns cannot be named.
     """
 
     delimiter: str
@@ -136,7 +136,7 @@ def _numbered_layout(path: Path, delimiter: str, rows: Sequence[Sequence[str]], 
         problem = None if all(map(_WHOLE_AS_FLOAT.fullmatch, fields)) else "the number behind the path is not whole"
         is_plain = all(map(_WHOLE.fullmatch, fields)) and not _has_quotes(path, delimiter, rows)
         return Layout(delimiter, ("label",), is_plain, problem)
-    has_fraction = any(not one.is_integer() for row in numbers for one in row[:2])
+    has_fraction = any(not number.is_integer() for row in numbers for number in row[:2])
     if count == 2 and not has_fraction and _are_lengths(numbers):
         return Layout(delimiter, ("total_frames", "label"))
     if count == 3 and has_fraction and all(end > start and label.is_integer() for start, end, label in numbers):
@@ -193,7 +193,7 @@ def read_headerless(
 
     The lines are of one of these forms, with white space, tabs, commas, semicolons or | between the fields: `path label` with a
     label such as `1.0`, a word, or a path in quotes; `path num_frames label`; `path start end label` in seconds. A file of which
-    this cannot be told needs a header.
+    this cannot be decided needs a header.
 
     Args:
         path: the file, UTF-8.
@@ -201,7 +201,7 @@ def read_headerless(
             in alphabetical order.
 
     Raises:
-        AnnotationError: the file cannot be read, its columns cannot be told, or a line differs from the first ones. Names file
+        AnnotationError: the file cannot be read, its columns cannot be named, or a line differs from the first ones. Names file
             and line.
     """
     source = Path(path)

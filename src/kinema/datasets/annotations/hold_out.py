@@ -23,7 +23,7 @@ class HoldOut:
     Attributes:
         part: "train": the clips to train on; "val": those held out.
         fraction: of each class's clips to hold out; see `split_by_group` and `split_by_time`.
-        by: "source": whole source videos are held out, as the names of the clips tell them; "time": stretches of time of few
+        by: "source": whole source videos are held out, as the names of the clips show them; "time": stretches of time of few
             long recordings, with a gap around them that is in neither part.
         seed: another seed holds out other clips.
         fold: hold out this one, counted from 1, of `folds` parts of about equal size, in place of a fraction.

@@ -40,7 +40,7 @@ def read_json(
         objects = next((content[key] for key in LIST_KEYS if isinstance(content.get(key), list)), None)
         classes = content.get("metainfo", {}).get("classes") if isinstance(content.get("metainfo"), Mapping) else None
         class_names = class_names or _names(classes or content.get("classes") or [], source)
-    if not isinstance(objects, list) or not all(isinstance(one, Mapping) for one in objects):
+    if not isinstance(objects, list) or not all(isinstance(entry, Mapping) for entry in objects):
         raise AnnotationError(
             f'{source}: expected a list of objects such as {{"path": "a.mp4", "label": 0}}, or an object with such a list '
             f"under {', '.join(map(repr, LIST_KEYS))}"
@@ -119,7 +119,7 @@ def parse_json(content: bytes, source: Path, expected: str, line: int | None = N
 
 
 def _names(classes: Any, source: Path) -> Sequence[str]:
-    if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise AnnotationError(f"{source}: 'classes' must be a list of names, in the order of the class indices")
     return [name.strip() for name in classes]
 
@@ -130,10 +130,10 @@ def _objects(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for line, text in enumerate(content.tobytes().split(b"\n"), start=1):
         if not text.strip():
             continue
-        one = parse_json(text, source, "one JSON object a line", line)
-        if not isinstance(one, Mapping):
-            raise AnnotationError(f"{source}:{line}: expected one JSON object a line, got {type(one).__name__}")
-        yield line, one
+        entry = parse_json(text, source, "one JSON object a line", line)
+        if not isinstance(entry, Mapping):
+            raise AnnotationError(f"{source}:{line}: expected one JSON object a line, got {type(entry).__name__}")
+        yield line, entry
 
 
 def _collect(
@@ -147,5 +147,5 @@ def _collect(
     if not rows:
         raise AnnotationError(f"{source}: holds no clips: expected at least one object")
     keys = list(dict.fromkeys(key for _, row in rows for key in row))  # rows may leave keys out
-    found = find_columns(keys, columns, f"{source}:{rows[0][0]}")
-    return collect_rows(source, format, rows, found, multi_label=multi_label, class_names=class_names)
+    by_role = find_columns(keys, columns, f"{source}:{rows[0][0]}")
+    return collect_rows(source, format, rows, by_role, multi_label=multi_label, class_names=class_names)

@@ -49,9 +49,9 @@ def class_names_of_set(title: str) -> tuple[str, ...]:
     Raises:
         KeyError: there is no such set.
     """
-    known = next((one for one in KNOWN_SETS if one.title == title), None)
+    known = next((known_set for known_set in KNOWN_SETS if known_set.title == title), None)
     if known is None:
-        raise KeyError(f"{title}: expected one of {', '.join(one.title for one in KNOWN_SETS)}")
+        raise KeyError(f"{title}: expected one of {', '.join(known_set.title for known_set in KNOWN_SETS)}")
     if known.file is None:
         return ()
     text = (files(__package__) / "label_maps" / known.file).read_text(encoding="utf-8")
@@ -66,5 +66,7 @@ def find_known_set(texts: Iterable[str], num_classes: int) -> KnownSet | None:
         num_classes: classes of the weights; a set of another size is none, however it is called.
     """
     spoken = list(texts)
-    named = [one for one in KNOWN_SETS if any(re.search(one.pattern, text.lower()) for text in spoken)]
+    named = [
+        known_set for known_set in KNOWN_SETS if any(re.search(known_set.pattern, text.lower()) for text in spoken)
+    ]
     return named[0] if len(named) == 1 and named[0].num_classes == num_classes else None

@@ -74,15 +74,15 @@ def is_label_studio(content: Any) -> bool:
     return (
         isinstance(content, list)
         and bool(content)
-        and all(isinstance(one, Mapping) and isinstance(one.get("data"), Mapping) for one in content)
-        and any("annotations" in one or "completions" in one for one in content)
+        and all(isinstance(task, Mapping) and isinstance(task.get("data"), Mapping) for task in content)
+        and any("annotations" in task or "completions" in task for task in content)
     )
 
 
 def _stretches(task: Mapping[str, Any]) -> Iterator[_Stretch]:
     """Labels of a task with the part of the video that they are about."""
     annotations = [
-        one for one in task.get("annotations") or task.get("completions") or [] if not one.get("was_cancelled")
+        entry for entry in task.get("annotations") or task.get("completions") or [] if not entry.get("was_cancelled")
     ]
     for result in annotations[0].get("result", []) if annotations else []:
         value = result.get("value", {})
@@ -90,8 +90,8 @@ def _stretches(task: Mapping[str, Any]) -> Iterator[_Stretch]:
         if kind == "choices" and value.get("choices"):
             yield list(value["choices"]), None, None, "seconds"
         elif kind == "timelinelabels":
-            for one in value.get("ranges", []):  # frames from 1, both ends belong to it
-                yield list(value["timelinelabels"]), _number(one["start"]) - 1, _number(one["end"]), "frames"
+            for span in value.get("ranges", []):  # frames from 1, both ends belong to it
+                yield list(value["timelinelabels"]), _number(span["start"]) - 1, _number(span["end"]), "frames"
         elif value.get("labels") and "start" in value and "end" in value:
             yield list(value["labels"]), _number(value["start"]), _number(value["end"]), "seconds"
 
@@ -111,9 +111,9 @@ def _parts_of(address: str) -> SplitResult:
 
 
 def _video_of(data: Mapping[str, Any], place: str, root: Path) -> str:
-    """The path of a task's video below `root`, as well as it can be told."""
+    """The path of a task's video below `root`, as well as it can be known."""
     texts = [data[key] for key in ("video", "video_url", "url", "path", "file") if isinstance(data.get(key), str)]
-    texts += [one for one in data.values() if isinstance(one, str) and has_video_suffix(_parts_of(one).path)]
+    texts += [text for text in data.values() if isinstance(text, str) and has_video_suffix(_parts_of(text).path)]
     if not texts:
         raise AnnotationError(f"{place}: no value of its 'data' looks like a video: {', '.join(map(repr, data))}")
     parts = _parts_of(texts[0])

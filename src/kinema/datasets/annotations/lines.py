@@ -118,7 +118,7 @@ def _check_encoding(block: np.ndarray, newlines: np.ndarray, number: int, path: 
         text = block.tobytes().decode("utf-8")
         if "\0" not in text:
             return
-        place, found = text.index("\0"), "a zero byte: is it a binary file?"
+        place, problem = text.index("\0"), "a zero byte: is it a binary file?"
         line = number + text.count("\n", 0, place)
     except UnicodeDecodeError as error:
         place = int(np.searchsorted(newlines, error.start))
@@ -127,8 +127,8 @@ def _check_encoding(block: np.ndarray, newlines: np.ndarray, number: int, path: 
         end = newlines[place] if place < len(newlines) else len(block)
         if b"\0" not in block.tobytes() and _names_a_file(path, block[start:end].tobytes()):
             return  # the bytes are those of its name
-        found = "bytes that are no UTF-8 text: save it as UTF-8"
-    raise AnnotationError(f"{path}:{line}: expected a text file with {expected}, got {found}")
+        problem = "bytes that are no UTF-8 text: save it as UTF-8"
+    raise AnnotationError(f"{path}:{line}: expected a text file with {expected}, got {problem}")
 
 
 def _names_a_file(source: Path, line: bytes) -> bool:
@@ -216,19 +216,19 @@ def last_numbers(
         power *= 10
         if not len(active):
             break
-    found = (places < ends - 1) & (places > starts)
-    negative = found & (content[places] == MINUS)
+    has_delimiter = (places < ends - 1) & (places > starts)
+    negative = has_delimiter & (content[places] == MINUS)
     values[negative] *= -1
     places[negative] -= 1
-    found &= places > starts
+    has_delimiter &= places > starts
     if delimiter is None:
-        found &= _IS_SPACE[content[places]]
+        has_delimiter &= _IS_SPACE[content[places]]
     else:
         places = strip_right(content, starts, places + 1) - 1
-        found &= (content[places] == delimiter) & (places > starts)
-    before = strip_right(content, starts, np.where(found, places, ends))
-    found &= before > starts
-    return found, np.where(found, values, 0), np.where(found, before, ends)
+        has_delimiter &= (content[places] == delimiter) & (places > starts)
+    before = strip_right(content, starts, np.where(has_delimiter, places, ends))
+    has_delimiter &= before > starts
+    return has_delimiter, np.where(has_delimiter, values, 0), np.where(has_delimiter, before, ends)
 
 
 def trailing_numbers(
@@ -247,16 +247,16 @@ def trailing_numbers(
     values: list[np.ndarray] = []
     most = MOST_NUMBERS if most is None else most
     while len(active) and len(spans) < most:
-        found, numbers, before = last_numbers(content, starts[active], ends[active], delimiter)
-        active = active[found]
-        ends[active] = before[found]
+        has_number, numbers, before = last_numbers(content, starts[active], ends[active], delimiter)
+        active = active[has_number]
+        ends[active] = before[has_number]
         counts[active] += 1
         spans.append(active)
-        values.append(numbers[found])
+        values.append(numbers[has_number])
     if not spans:
         return np.zeros(0, dtype=np.int64), counts, ends
     if len(spans) == 1:
         return values[0], counts, ends
-    rounds = np.concatenate([np.full(len(one), -place) for place, one in enumerate(spans)])
+    rounds = np.concatenate([np.full(len(span), -place) for place, span in enumerate(spans)])
     order = np.lexsort((rounds, np.concatenate(spans)))
     return np.concatenate(values)[order], counts, ends

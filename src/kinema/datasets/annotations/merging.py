@@ -38,9 +38,9 @@ def read_whole(path: str | os.PathLike, columns: Mapping[str, str] | None = None
         return read_split(path, columns=columns)
     whole = read_split(train, columns=columns)
     named = [entry_of(path, name + train.suffix) for name in VAL_NAMES]
-    others = [one for one in named if one is not None and one.is_dir() == train.is_dir()]
+    others = [part for part in named if part is not None and part.is_dir() == train.is_dir()]
     names = whole.annotations.class_names
-    return join_splits([whole, *(read_split(one, class_names=names, columns=columns) for one in others)])
+    return join_splits([whole, *(read_split(other, class_names=names, columns=columns) for other in others)])
 
 
 def join_splits(splits: Sequence[Split]) -> Split:
@@ -91,15 +91,15 @@ def _joined(parts: Sequence[Annotations], name: str, absent: float) -> np.ndarra
     if all(column is None for column in columns):
         return None
     return np.concatenate(
-        [np.full(len(part), absent) if one is None else one for part, one in zip(parts, columns, strict=True)]
+        [np.full(len(part), absent) if column is None else column for part, column in zip(parts, columns, strict=True)]
     )
 
 
 def _unit(splits: Sequence[Split]) -> Literal["seconds", "frames"]:
-    units = {one.annotations.clip_unit: one for one in splits if one.annotations.clip_starts is not None}
+    units = {split.annotations.clip_unit: split for split in splits if split.annotations.clip_starts is not None}
     if len(units) > 1:
         raise AnnotationError(
-            " and ".join(f"{one.path} counts in {unit}" for unit, one in units.items())
+            " and ".join(f"{split.path} counts in {unit}" for unit, split in units.items())
             + ": they cannot be put together"
         )
     return next(iter(units), "seconds")

@@ -35,8 +35,8 @@ def finder_of_moved(source: Path, paths: Sequence[str]) -> Callable[[str], str] 
     for folder in reversed(folders):
         for entry in sorted(folder.iterdir()):
             if has_video_suffix(entry.name):
-                found = str(entry.absolute())
-                by_name[entry.name.lower()] = by_name[entry.stem.lower()] = found
+                video = str(entry.absolute())
+                by_name[entry.name.lower()] = by_name[entry.stem.lower()] = video
 
     def find(path: str) -> str:
         name = re.split(r"[/\\]", path.strip())[-1].lower()

@@ -87,8 +87,8 @@ def read_hmdb51(
     """
     _check_fold(fold)
     folder = Path(path)
-    found = [(one[1], file) for file in sorted(folder.glob("*.txt")) if (one := _HMDB_FILE.fullmatch(file.name))]
-    lists = [(name, file) for name, file in found if file.name.endswith(f"split{fold}.txt")]
+    files = [(match[1], file) for file in sorted(folder.glob("*.txt")) if (match := _HMDB_FILE.fullmatch(file.name))]
+    lists = [(name, file) for name, file in files if file.name.endswith(f"split{fold}.txt")]
     if not lists:
         raise AnnotationError(f"{folder}: expected files such as brush_hair_test_split{fold}.txt, found none")
     clips = ClipCollector(folder, "hmdb51")

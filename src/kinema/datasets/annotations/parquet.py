@@ -45,9 +45,9 @@ def read_parquet(
                 raise AnnotationError(
                     f"{source}: says that it has {num_rows:,} rows in {num_bytes:,} bytes: it is damaged"
                 )
-            found = find_columns(file.schema_arrow.names, columns, f"{source}:1")
-            rows = _rows(file, found)
-            return collect_rows(source, "parquet", rows, found, multi_label=multi_label, class_names=class_names)
+            by_role = find_columns(file.schema_arrow.names, columns, f"{source}:1")
+            rows = _rows(file, by_role)
+            return collect_rows(source, "parquet", rows, by_role, multi_label=multi_label, class_names=class_names)
     except (OSError, pyarrow.ArrowException, MemoryError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise AnnotationError(f"{source}: cannot be read as a parquet table: {reason}") from error

@@ -25,7 +25,7 @@ class Annotations:
         paths: of the videos or folders of frames, as written there.
         labels: their class indices.
         source: the file or folder that was read.
-        class_names: names by class index, where the format tells them; else empty.
+        class_names: names by class index, where the format has them; else empty.
         format: the format that `source` was read as, a name of `FORMATS`.
         lines: (N,) lines of `source` that the clips stand in; None where it has none.
         video_root: folder that the paths are relative to, where the reader found it.
@@ -34,7 +34,7 @@ class Annotations:
         clip_starts: (N,) where in its video each clip begins, in `clip_unit`; NaN: at the start. None: all are whole videos.
         clip_ends: (N,) where each ends; the frame there is not part of the clip. NaN: at the end.
         clip_unit: what `clip_starts` and `clip_ends` count.
-        splits: (N,) place in `split_names` of the split that each clip belongs to; None where the format tells none.
+        splits: (N,) place in `split_names` of the split that each clip belongs to; None where the format has no splits.
         split_names: "train", "val", "test", or as the file calls them.
         notes: what a user should know of the reading, a sentence each.
     """

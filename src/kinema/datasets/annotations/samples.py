@@ -29,11 +29,11 @@ def settle_classes(
         test_mode: clips without labels are allowed.
 
     Returns:
-        The number of classes; None when nothing tells it.
+        The number of classes; None when it is not known.
 
     Raises:
         AnnotationError: a label is missing or out of range. Names file and line.
-        ValueError: `multi_class` and nothing tells the number of classes.
+        ValueError: `multi_class` and the number of classes is not known.
     """
     if annotations.class_names:
         metainfo.setdefault("classes", list(annotations.class_names))
@@ -87,7 +87,7 @@ def samples_of(
         constants: what all samples have.
 
     Returns:
-        Samples with `path_key`, `label` and, where the annotations tell them, `total_frames`, `offset`, and `start_seconds` and
+        Samples with `path_key`, `label` and, where the annotations have them, `total_frames`, `offset`, and `start_seconds` and
         `end_seconds`, or `start_frame` and `end_frame`.
     """
     labels = annotations.labels if multi_hot_classes is None else annotations.labels.multi_hot(multi_hot_classes)
@@ -99,5 +99,5 @@ def samples_of(
         f"start_{unit}": annotations.clip_starts,
         f"end_{unit}": annotations.clip_ends,
     }
-    columns |= {key: NumberColumn(one) for key, one in numbers.items() if one is not None}
+    columns |= {key: NumberColumn(values) for key, values in numbers.items() if values is not None}
     return ColumnSamples(columns, constants)

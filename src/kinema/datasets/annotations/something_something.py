@@ -34,16 +34,16 @@ def read_something_something(
     """
     source = Path(path)
     entries = load_json(source)
-    if not isinstance(entries, list) or not all(isinstance(one, dict) and "id" in one for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
         raise AnnotationError(f'{source}: expected a list of {{"id": ..., "template": ...}}')
     if not entries:
         raise AnnotationError(f"{source}: the list is empty: expected one object a clip")
     names = class_names or _read_labels(source.parent)
     root, suffix = _find_videos(source, str(entries[0]["id"]), video_root)
     clips = ClipCollector(source, "something-something")
-    for number, one in enumerate(entries, start=1):
-        template = str(one.get("template", "")).replace("[", "").replace("]", "")
-        clips.add(f"{one['id']}{suffix}", [template] if template else [], line=number)
+    for number, entry in enumerate(entries, start=1):
+        template = str(entry.get("template", "")).replace("[", "").replace("]", "")
+        clips.add(f"{entry['id']}{suffix}", [template] if template else [], line=number)
     return clips.finish(names, labels_are_names=True, video_root=root)
 
 

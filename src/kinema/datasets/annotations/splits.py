@@ -61,7 +61,7 @@ class Split:
 
     @property
     def validation_name(self) -> str | None:
-        """What the annotations call their validation clips; None: they tell no such part."""
+        """What the annotations call their validation clips; None: they have no such part."""
         return next((name for name in VAL_NAMES if name in self.annotations.split_names), None)
 
     def of_part(self, name: str) -> "Split":
@@ -166,8 +166,8 @@ def find_layout(
         train, beside = path, (path.parent if is_training_list(path) else None)
     else:
         path = root_of_classes(path) if find_format(path) == "class-folders" else path
-        found = training_part(path)
-        train, beside = (path, None) if found is None else (found, path)
+        train_part = training_part(path)
+        train, beside = (path, None) if train_part is None else (train_part, path)
     train_split, val_split = _read_both(train, beside, None if val is None else Path(val), columns)
     notes = () if val is not None else tuple(_notes_on_parts(train_split, val_split, beside))
     return DataLayout(train_split, val_split, describe_splits(train_split, val_split), notes)
@@ -298,10 +298,10 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     root = video_root.resolve()
     if annotations.clip_starts is None or annotations.clip_ends is None:
-        numbers = [one for one in (annotations.frame_offsets, annotations.total_frames) if one is not None]
+        numbers = [column for column in (annotations.frame_offsets, annotations.total_frames) if column is not None]
         with written_whole(path, errors="surrogateescape", newline="\n") as file:
             for place, (name, labels) in enumerate(annotations):
-                file.write(list_line(str(root / name), *(int(one[place]) for one in numbers), *labels))
+                file.write(list_line(str(root / name), *(int(column[place]) for column in numbers), *labels))
         return path
     path = path.with_suffix(".csv")
     unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
@@ -309,7 +309,7 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
         table = csv.writer(file)
         table.writerow(["path", "label", f"start_{unit}", f"end_{unit}"])
         for (name, labels), start, end in zip(annotations, annotations.clip_starts, annotations.clip_ends, strict=True):
-            times = ["" if math.isnan(one) else f"{one:.15g}" for one in (start, end)]
+            times = ["" if math.isnan(seconds) else f"{seconds:.15g}" for seconds in (start, end)]
             table.writerow([listable(str(root / name)), "|".join(map(str, labels)), *times])
     return path
 

@@ -261,7 +261,7 @@ def _labels(value: Any, multi_label: bool) -> list[Any]:
         return [int(value)]  # a column of whole numbers with gaps is read as one of floats
     text = str(value).strip()
     if multi_label:
-        return [one.strip() for one in _SEPARATORS.split(text) if one.strip()]
+        return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
     return [text] if text else []
 
 

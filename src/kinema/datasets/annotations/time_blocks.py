@@ -17,7 +17,7 @@ GAP = {"seconds": 1.0, "frames": 25.0}  # clips nearer than this to a held-out b
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Clips parted by time.
+    """Clips split by time.
 
     Attributes:
         train: the clips to train on.
@@ -104,11 +104,11 @@ def _blocks(
 def _choose_blocks(
     annotations: Annotations, blocks: Sequence[tuple[str, list[int]]], share: float, seed: int
 ) -> list[int]:
-    classes = [Counter(one for place in places for one in annotations.labels.of(place)) for _, places in blocks]
+    classes = [Counter(label for place in places for label in annotations.labels.of(place)) for _, places in blocks]
     left: Counter[int] = Counter()
     for own in classes:
         left.update(own)
-    lacking = {one: max(round(count * share), 1) for one, count in left.items() if count > 1}
+    lacking = {label: max(round(count * share), 1) for label, count in left.items() if count > 1}
     order = sorted(range(len(blocks)), key=lambda number: rank_of(f"{blocks[number][0]}:{number}", seed))
     held: set[int] = set()
 
@@ -120,9 +120,9 @@ def _choose_blocks(
         best, best_score = None, 0.0
         for number in order:
             own = classes[number]
-            if number in held or any(count >= left[one] for one, count in own.items()):
+            if number in held or any(count >= left[label] for label, count in own.items()):
                 continue  # it is all that there is of a class
-            useful = sum(min(count, max(lacking.get(one, 0), 0)) for one, count in own.items())
+            useful = sum(min(count, max(lacking.get(label, 0), 0)) for label, count in own.items())
             # A longer stretch has fewer borders.
             score = useful / own.total() + (0.25 if useful and is_beside(number) else 0)
             if score > best_score:
@@ -131,9 +131,9 @@ def _choose_blocks(
             break
         held.add(best)
         left.subtract(classes[best])
-        for one, count in classes[best].items():
-            if one in lacking:
-                lacking[one] -= count
+        for label, count in classes[best].items():
+            if label in lacking:
+                lacking[label] -= count
     return sorted(held)
 
 

@@ -69,11 +69,11 @@ def find_videos(folder: Path, *, known: Iterable[_FolderId] = ()) -> FoundVideos
     Raises:
         AnnotationError: a folder cannot be read. Names it.
     """
-    found = FoundVideos()
-    for _ in _walk(folder, found, known):
+    videos = FoundVideos()
+    for _ in _walk(folder, videos, known):
         pass
-    found.paths.sort()
-    return found
+    videos.paths.sort()
+    return videos
 
 
 def holds_videos(folder: Path) -> bool:
@@ -81,8 +81,8 @@ def holds_videos(folder: Path) -> bool:
     return any(_walk(folder, FoundVideos(), ()))
 
 
-def _walk(folder: Path, found: FoundVideos, known: Iterable[_FolderId]) -> Iterator[bool]:
-    """Fill `found` folder by folder; yields whether it has a video."""
+def _walk(folder: Path, videos: FoundVideos, known: Iterable[_FolderId]) -> Iterator[bool]:
+    """Fill `videos` folder by folder; yields whether it has a video."""
     seen = {*known, folder_id(folder)}
     pending, links = deque([""]), deque[str]()
     while pending or links:
@@ -90,20 +90,20 @@ def _walk(folder: Path, found: FoundVideos, known: Iterable[_FolderId]) -> Itera
         if below:
             identity = folder_id(folder / below)
             if identity in seen:
-                found.linked.append(below.rstrip("/"))
+                videos.linked.append(below.rstrip("/"))
                 continue
             seen.add(identity)
         try:
             with os.scandir(folder / below) as entries:
-                for entry in sorted(entries, key=lambda one: one.name):
+                for entry in sorted(entries, key=lambda entry: entry.name):
                     if _is_folder(entry):
                         if not is_junk_folder(entry.name):
                             (links if entry.is_symlink() else pending).append(f"{below}{entry.name}/")
                     else:
-                        _take_file(found, entry, below)
+                        _take_file(videos, entry, below)
         except OSError as error:
             raise AnnotationError(f"{folder / below}: cannot be read: {error.strerror or error}") from error
-        yield bool(found.paths)
+        yield bool(videos.paths)
 
 
 def videos_below(folder: Path) -> list[str]:
@@ -131,15 +131,15 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _take_file(found: FoundVideos, entry: "os.DirEntry[str]", below: str) -> None:
+def _take_file(videos: FoundVideos, entry: "os.DirEntry[str]", below: str) -> None:
     if entry.name.startswith(".") or entry.name.lower() in JUNK_FILES:
         return
     if not has_video_suffix(entry.name):
-        found.skipped[_suffix_of(entry.name)] += 1
+        videos.skipped[_suffix_of(entry.name)] += 1
     elif _is_special(entry):
-        found.special.append(f"{below}{entry.name}")
+        videos.special.append(f"{below}{entry.name}")
     else:
-        found.paths.append(f"{below}{entry.name}")
+        videos.paths.append(f"{below}{entry.name}")
 
 
 def _is_special(entry: "os.DirEntry[str]") -> bool:
@@ -155,21 +155,21 @@ def _suffix_of(name: str) -> str:
     return f".{suffix.lower()}" if stem and point else "no suffix"
 
 
-def notes_on_skipped(found: Iterable[FoundVideos]) -> list[str]:
+def notes_on_skipped(walked: Iterable[FoundVideos]) -> list[str]:
     """A sentence each on the files, pipes and links that were left out."""
-    found = list(found)
+    walked = list(walked)
     skipped: Counter[str] = Counter()
-    for one in found:
-        skipped.update(one.skipped)
+    for videos in walked:
+        skipped.update(videos.skipped)
     notes = []
     if skipped:
         named = [f"{printable(suffix)} ({count})" for suffix, count in skipped.most_common(_MOST_SUFFIXES)]
         more = ", ..." if len(skipped) > _MOST_SUFFIXES else ""
         notes.append(f"{_files(skipped.total())} skipped, no videos by their names: {', '.join(named)}{more}")
-    special = [name for one in found for name in one.special]
+    special = [name for videos in walked for name in videos.special]
     if special:
         notes.append(f"{_files(len(special))} skipped, not regular files but pipes, sockets or devices: {special[0]!r}")
-    linked = [name for one in found for name in one.linked]
+    linked = [name for videos in walked for name in videos.linked]
     if linked:
         notes.append(f"{len(linked)} links to folders skipped that are read already: {linked[0]!r}")
     return notes

@@ -122,7 +122,7 @@ def _is_resizing(stage: Stage) -> bool:
 
 def _transforms(epoch: EpochProfile) -> list[str]:
     advice = []
-    for stage in sorted(epoch.stages, key=lambda one: -one.milliseconds):
+    for stage in sorted(epoch.stages, key=lambda stage: -stage.milliseconds):
         share = share_of(stage, epoch)
         if stage.kind != "transform" or _is_resizing(stage) or share < _LARGE_SHARE:
             continue

@@ -137,12 +137,12 @@ def profile_loader(
             set_epoch(epoch)
             measuring.set_epoch(epoch)
             passes.append(_pass_over(measuring, on_batch))
-    records = [record for one in passes for record in one.records]
+    records = [record for epoch in passes for record in epoch.records]
     return LoaderProfile(
         num_workers=workers,
-        batch_size=max(one.batch_size for one in passes),
+        batch_size=max(epoch.batch_size for epoch in passes),
         start_seconds=passes[0].start_seconds,
-        epochs=tuple(one.profile for one in passes),
+        epochs=tuple(epoch.profile for epoch in passes),
         broken={record.path: record.error for record in records if record.error is not None},
         frames=_frame_facts(records),
     )
@@ -228,14 +228,14 @@ def _averages(records: Sequence[Record], collating: Clocked) -> tuple[Stage, ...
     """Stages by name, in the order in which they were met first, collating last."""
     sums: dict[str, Clocked] = {}
     for record in records:
-        for one in record.clocked:
-            total = sums.setdefault(one.name, Clocked(one.name, one.kind))
-            total.add(one)
+        for step in record.clocked:
+            total = sums.setdefault(step.name, Clocked(step.name, step.kind))
+            total.add(step)
     if not records:
         return ()
     return tuple(
-        Stage(one.name, one.kind, 1000 * one.wall / len(records), one.cpu / one.wall if one.wall else 0.0)
-        for one in [*sums.values(), collating]
+        Stage(step.name, step.kind, 1000 * step.wall / len(records), step.cpu / step.wall if step.wall else 0.0)
+        for step in [*sums.values(), collating]
     )
 
 
@@ -244,8 +244,13 @@ def _frame_facts(records: Sequence[Record]) -> FrameFacts | None:
     if not decoded:
         return None
     rows = [
-        (one.num_wanted, one.num_walked, one.decoded_short_side, one.used_short_side or one.decoded_short_side)
-        for one in decoded
+        (
+            record.num_wanted,
+            record.num_walked,
+            record.decoded_short_side,
+            record.used_short_side or record.decoded_short_side,
+        )
+        for record in decoded
     ]
     wanted, walked, decoded_side, used_side = np.mean(rows, axis=0).tolist()
     return FrameFacts(wanted, walked, decoded_side, used_side)

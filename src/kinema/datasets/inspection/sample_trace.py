@@ -21,13 +21,13 @@ class WatchedSample:
     """A sample as `watch_sample` saw it.
 
     Attributes:
-        path: its file or folder of frames; "" where the dataset does not tell.
+        path: its file or folder of frames; "" where the dataset does not say.
         label: class index, (N,) multi-hot or soft, as the pipeline was given it; None where there is none.
         frames: some of the decoded frames, evenly spaced, (H, W, 3) or (H, W) uint8 each.
         places: of these among the frames that the pipeline decoded.
-        frame_numbers: (T,) the numbers in the video of all decoded frames; None where nothing tells.
+        frame_numbers: (T,) the numbers in the video of all decoded frames; None where they are not known.
         num_frames: how many were decoded, T.
-        total_frames: length of the video; None where nothing tells.
+        total_frames: length of the video; None where it is not known.
         packed: what the pipeline gave: as a rule a dict with `inputs`.
         runs: how often the pipeline was run; above 1 it rejected samples, and this is another than was asked for.
         error: why there is nothing to show, in one line.
@@ -83,7 +83,7 @@ def choose_samples(dataset: Any, count: int, seed: int = 0) -> list[int]:
     """Choose samples at random, of all classes as equally many as there are.
 
     Args:
-        dataset: with a length; where it does not tell classes, all samples count as of one.
+        dataset: with a length; where it gives no classes, all samples count as of the same class.
         count: how many, at most.
         seed: another seed gives others.
 
@@ -99,7 +99,7 @@ def choose_samples(dataset: Any, count: int, seed: int = 0) -> list[int]:
     _, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
     turn = np.arange(len(order)) - np.repeat(starts, counts)  # the first of every class, then the second, ...
     chosen = order[np.argsort(turn, kind="stable")[:count]]
-    return [int(one) for one in chosen[np.lexsort((chosen, classes[chosen]))]]
+    return [int(index) for index in chosen[np.lexsort((chosen, classes[chosen]))]]
 
 
 class _Watch:

@@ -92,7 +92,7 @@ class DatasetSurvey:
         classes: names by class index; indices where no names are known.
         counts: clips of each class, by part: `counts[part name][class index]`.
         problems: what is wrong, the worst first.
-        notes: what is done with its parts, where that is not plain, and how much its validation clips can tell.
+        notes: what is done with its parts, where that is not plain, and how sure a figure over its validation clips is.
     """
 
     layout: str
@@ -116,7 +116,7 @@ def survey_dataset(
     Args:
         path: annotations, or a folder of them or of class folders.
         val: the validation clips, when `path` does not lead to them.
-        num_probed: how many videos of each part to open; those of 100 tell durations well enough.
+        num_probed: how many videos of each part to open; the durations of 100 are enough.
         group_of: from a clip's path to the video that it was cut from.
         columns: names of a table's columns where they cannot be found out.
 
@@ -129,9 +129,9 @@ def survey_dataset(
     layout = find_layout(path, val, columns)
     train, held = layout.train, layout.val
     splits = {"all": train} if held is None else {"train": train, "val": held}
-    names = next((one.annotations.class_names for one in splits.values() if one.annotations.class_names), ())
-    num_classes = len(names) or 1 + max(_largest_label(one.annotations) for one in splits.values())
-    counts = {name: _class_counts(one.annotations, num_classes) for name, one in splits.items()}
+    names = next((split.annotations.class_names for split in splits.values() if split.annotations.class_names), ())
+    num_classes = len(names) or 1 + max(_largest_label(split.annotations) for split in splits.values())
+    counts = {name: _class_counts(split.annotations, num_classes) for name, split in splits.items()}
     classes = names or tuple(map(str, range(num_classes)))
     problems: list[Problem] = []
     parts = []
@@ -162,7 +162,7 @@ def problems_of_splits(
     *,
     group_of: Callable[[str], str] = source_video_of,
 ) -> list[Problem]:
-    """What the annotations alone tell of the problems of training and validation clips: no file is looked at.
+    """Problems of training and validation clips that the annotations alone show: no file is opened.
 
     Args:
         train: the training clips.
@@ -217,7 +217,7 @@ def _part(
     places = there[np.linspace(0, len(there) - 1, min(num_probed, len(there))).astype(int)] if len(there) else there
     figures: list[tuple[float, float, float]] = []
     unreadable: list[str] = []
-    if clips.total_frames is None:  # folders of frames tell no durations
+    if clips.total_frames is None:  # folders of frames have no durations
         for place in places.tolist():
             try:
                 with split.open_video(place) as reader:

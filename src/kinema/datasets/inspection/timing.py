@@ -137,7 +137,7 @@ def transform_names(transforms: Sequence[Callable[[Any], Any]]) -> list[str]:
 
 
 class _State(NamedTuple):
-    """What tells of a sample how far on its way it is, also with transforms of the user's own.
+    """How far a sample has come in its pipeline, also with transforms of the user's own.
 
     It holds no reader: dropping the last reference to one takes time, which belongs to the step that does it.
     """
@@ -182,7 +182,7 @@ def _note(record: Record, before: _State, after: _State) -> Kind:
 
 
 def _is_resize(before: _State, after: _State) -> bool:
-    """Is this a picture made smaller, not a part of it? Only our own resizing says so; else its shape tells."""
+    """Is this a picture made smaller, not a part of it? Only our own resizing says so; else its shape decides."""
     assert before.shape is not None
     assert after.shape is not None
     ratios = [height / width for height, width in (before.shape, after.shape)]

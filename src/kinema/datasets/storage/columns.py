@@ -27,7 +27,11 @@ class WorkerShared:
         state = {name: value for name, value in vars(self).items() if name != "_tensors"}
         if get_spawning_popen() is None:
             return state
-        large = {name: one for name, one in state.items() if isinstance(one, np.ndarray) and one.nbytes >= SHARED_BYTES}
+        large = {
+            name: value
+            for name, value in state.items()
+            if isinstance(value, np.ndarray) and value.nbytes >= SHARED_BYTES
+        }
         tensors = vars(self).setdefault("_tensors", {})
         for name, array in large.items():
             if name not in tensors and has_room(array.nbytes):
@@ -36,7 +40,7 @@ class WorkerShared:
         return state | tensors
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update({name: one.numpy() if hasattr(one, "numpy") else one for name, one in state.items()})
+        vars(self).update({name: value.numpy() if hasattr(value, "numpy") else value for name, value in state.items()})
 
 
 def has_room(num_bytes: int) -> bool:
@@ -251,8 +255,8 @@ class PickledSamples(WorkerShared):
     def from_dicts(cls, samples: Iterable[Mapping[str, Any]]) -> Self:
         """Pickle the samples."""
         buffer, ends = bytearray(), []
-        for one in samples:
-            buffer += pickle.dumps(one, protocol=pickle.HIGHEST_PROTOCOL)
+        for sample in samples:
+            buffer += pickle.dumps(sample, protocol=pickle.HIGHEST_PROTOCOL)
             ends.append(len(buffer))
         numbers = np.array(ends, dtype=np.int64)
         return cls(np.frombuffer(buffer, dtype=np.uint8), np.concatenate([[0], numbers])[:-1], numbers)

@@ -82,7 +82,7 @@ class ShardIndex:
             "clip_ends": clips.clip_ends,
         }
         with written_whole(folder / INDEX_FILE, "wb") as file:
-            np.savez(file, allow_pickle=False, **{name: one for name, one in arrays.items() if one is not None})
+            np.savez(file, allow_pickle=False, **{name: array for name, array in arrays.items() if array is not None})
 
 
 def load_index(folder: Path) -> ShardIndex:
@@ -197,7 +197,7 @@ def _read_facts(content: np.ndarray) -> dict[str, Any]:
     if facts["format"] != INDEX_FORMAT:
         raise AnnotationError(f"expected an index of format {INDEX_FORMAT}, got {facts['format']}")
     texts = facts["shards"], facts["class_names"]
-    if not all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in texts):
+    if not all(isinstance(names, list) and all(isinstance(text, str) for text in names) for names in texts):
         raise AnnotationError("the names of shards or classes are no texts")
     if not all(name.endswith(".tar") and name == Path(name).name for name in facts["shards"]):
         raise AnnotationError("a shard lies in another folder, or is no .tar file")
@@ -234,7 +234,7 @@ def _problem_of(arrays: Mapping[str, np.ndarray], num_shards: int) -> str | None
 
 
 def build_index(folder: Path) -> ShardIndex:
-    """Read the headers of all members, and the small ones that tell labels; videos are skipped over.
+    """Read the headers of all members, and the small ones that hold labels; videos are skipped over.
 
     Raises:
         AnnotationError: there are no shards, one is no tar file that is written to the end, a member is no file as it is (a link, one
@@ -249,7 +249,7 @@ def build_index(folder: Path) -> ShardIndex:
     without_video = 0
     for number, path in enumerate(paths):
         for members in _samples(path):
-            suffix = next((one for one in members if one in VIDEO_SUFFIXES), None)
+            suffix = next((member for member in members if member in VIDEO_SUFFIXES), None)
             if suffix is None:
                 without_video += 1
                 continue
@@ -363,7 +363,7 @@ def _facts(members: _Members, path: Path) -> dict[str, Any]:
         labels = members[".cls"][1].decode("utf-8", "replace").split()
     labels = [] if labels is None else labels
     labels = labels if isinstance(labels, list) else [labels]
-    if not all(isinstance(one, int | float | str) for one in labels):
+    if not all(isinstance(label, int | float | str) for label in labels):
         raise AnnotationError(f"{path}: the member {name!r} has labels that are neither numbers nor texts")
     for key in PART_KEYS:
         if key in facts and not (isinstance(facts[key], int | float) and abs(facts[key]) <= MAX_NUMBER):

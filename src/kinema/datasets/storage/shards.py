@@ -94,10 +94,10 @@ def _facts(info: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
         labels = np.flatnonzero(label).tolist()
     else:
         labels = list(label) if isinstance(label, list | tuple) else [int(label)]
-    labels = [one for one in labels if one >= 0]
+    labels = [label for label in labels if label >= 0]
     facts = {"path": os.fspath(info["filename"]), "labels": labels}
     if classes:
-        facts["classes"] = [classes[one] for one in labels]
+        facts["classes"] = [classes[label] for label in labels]
     return facts | {key: info[key] for key in PART_KEYS if key in info and not np.isnan(info[key])}
 
 
