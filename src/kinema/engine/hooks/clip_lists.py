@@ -2,9 +2,11 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinema.datasets import labels_of
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.engine.hooks.hook import Hook
 from kinema.errors import ConfigError
@@ -49,13 +51,15 @@ class ClipListsHook(Hook):
 def _rows_of(dataset: Any) -> list[tuple[str, ...]]:
     """Path, class names or indices, start and end of every clip."""
     names = (getattr(dataset, "metainfo", None) or {}).get("classes")
+    classes = labels_of(dataset)
+    here = os.getcwd()  # noqa: PTH109 - joined as text: a list may hold a million clips
     rows = []
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
-        path = info.get("filename") or info.get("frame_dir") or f"sample {index}"
-        labels = [str(names[label]) if names and label >= 0 else str(label) for label in dataset.get_cat_ids(index)]
+        path = os.path.join(here, info.get("filename") or info.get("frame_dir") or f"sample {index}")  # noqa: PTH118
+        labels = [str(names[label]) if names and label >= 0 else str(label) for label in classes.of(index)]
         parts = [str(info[key]) for key in _PART_KEYS if key in info]
-        rows.append((str(Path(path).absolute()), "|".join(labels), *(parts or ("", ""))))
+        rows.append((path, "|".join(labels), *(parts or ("", ""))))
     return rows
 
 
