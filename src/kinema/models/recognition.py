@@ -179,7 +179,7 @@ class BaseRecognizer(BaseModel):
             folder: is made; one that exists is replaced.
             classes: class names by index; empty: those known already, or the indices.
             pipeline: configs of the transforms that prepare a video, see
-                `kinema.transforms.split_pipeline`; None: those that a `Runner` trained it with,
+                `kinema.transforms.contract.split_pipeline`; None: those that a `Runner` trained it with,
                 else those of its checkpoint or of the model's card.
             model: config of the model; None: the one it was created by.
 
