@@ -104,9 +104,10 @@ def choose_device(device: str) -> torch.device:
 def _leave() -> None:
     """Leave the run that this process joined, while there is still an interpreter.
 
-    A thread of gloo lets go of an exchange's tensors a moment after the exchange is over, and needs the interpreter for it. One
-    that finds the interpreter on its way out aborts the process; one that a wrapped model's end waits for, holding the
-    interpreter, never ends (torch 2.13). NCCL's goodbye may wait for processes that have failed: it is left alone.
+    A thread of gloo lets go of an exchange's tensors a moment after the exchange is over, and needs
+    the interpreter for it. One that finds the interpreter on its way out aborts the process; one
+    that a wrapped model's end waits for, holding the interpreter, never ends (torch 2.13). NCCL's
+    goodbye may wait for processes that have failed: it is left alone.
     """
     if _is_distributed():
         time.sleep(0.2)  # lets threads that wait for the interpreter have it

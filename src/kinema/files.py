@@ -57,8 +57,8 @@ def read_text(path: str | Path, encoding: str = "utf-8", errors: str = "strict")
 def written_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
     """Open a file for writing that replaces `path` when the block ends without an error.
 
-    Until then, and after an error or a kill, `path` is what it was. The bytes are on the disk before the name is. The file's
-    permissions follow the umask.
+    Until then, and after an error or a kill, `path` is what it was. The bytes are on the disk
+    before the name is. The file's permissions follow the umask.
 
     Args:
         path: of the file to write; its folder must exist.
@@ -99,7 +99,8 @@ def partial_path(path: Path, *, keep_suffix: bool = False) -> Path:
 
     Args:
         path: of the complete file.
-        keep_suffix: end in the suffix of `path`, as libraries need it that choose a format by it: `.part-<random>-NAME`.
+        keep_suffix: end in the suffix of `path`, as libraries need it that choose a format by it:
+            `.part-<random>-NAME`.
     """
     random = secrets.token_hex(4)
     return path.with_name(f".part-{random}-{path.name}" if keep_suffix else f".{path.name}.{random}.part")

@@ -1,7 +1,7 @@
 """Text of others made safe to show: names of files and classes, keys of checkpoints, answers of servers.
 
-Such text may hold characters that act on a terminal (colours, titles, the cursor), turn the direction of a line, or begin a
-new line of a log. They are shown as escapes, never sent.
+Such text may hold characters that act on a terminal (colours, titles, the cursor), turn the
+direction of a line, or begin a new line of a log. They are shown as escapes, never sent.
 """
 
 import logging
@@ -9,8 +9,9 @@ import re
 from os import PathLike, fspath
 from typing import Any
 
-# Control characters, separators of lines and paragraphs, marks that turn the direction of text or that nobody sees, lone halves of
-# surrogate pairs (bytes of a file name that are no UTF-8). The joiners U+200C and U+200D stay: Persian and emoji need them.
+# Control characters, separators of lines and paragraphs, marks that turn the direction of text or
+# that nobody sees, lone halves of surrogate pairs (bytes of a file name that are no UTF-8). The
+# joiners U+200C and U+200D stay: Persian and emoji need them.
 _UNSHOWN = (
     "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff"
@@ -54,7 +55,8 @@ def breaks_lines(name: str) -> bool:
 class PrintableFormatter(logging.Formatter):
     """A formatter whose messages cannot act on a terminal or forge lines of a log.
 
-    Texts that are filled into a message are shown on one line; line breaks that the message itself has stay.
+    Texts that are filled into a message are shown on one line; line breaks that the message itself
+    has stay.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name

@@ -147,7 +147,8 @@ def track_iter_progress(
     """Iterate over `tasks` and show the progress.
 
     Args:
-        tasks: a list, a tuple, a `DataLoader`, anything with a length; or a pair (iterable, length).
+        tasks: a list, a tuple, a `DataLoader`, anything with a length; or a pair (iterable,
+            length).
         bar_width: see `ProgressBar`.
         file: see `ProgressBar`.
 
@@ -198,7 +199,8 @@ def track_parallel_progress(
 ) -> list[Result]:
     """Call `func` on every task in `nproc` processes, show the progress, and return the results.
 
-    The processes are started afresh, so `func` must be importable: a function of a module, not of a notebook cell.
+    The processes are started afresh, so `func` must be importable: a function of a module, not of a
+    notebook cell.
 
     Args:
         func: called with one task.

@@ -17,7 +17,8 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
 
     Args:
         seed: in [0, 2**32).
-        deterministic: also let torch use deterministic algorithms only; an operation that has none warns.
+        deterministic: also let torch use deterministic algorithms only; an operation that has none
+            warns.
 
     Raises:
         ValueError: `seed` is out of range.
@@ -37,9 +38,10 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
 
 @contextmanager
 def sample_randomness(seed: int, epoch: int, index: int, repeat: int = 0) -> Iterator[None]:
-    """Let the global Python, numpy and torch (CPU) generators be a function of the arguments, and restore them afterwards.
+    """Seed the global Python, numpy and torch (CPU) generators, and restore them afterwards.
 
-    Around the making of one sample it makes that sample independent of workers, processes and everything drawn before.
+    Around the making of one sample it makes that sample independent of workers, processes and
+    everything drawn before.
 
     Args:
         seed: the run's seed, 0 or more.
@@ -71,7 +73,10 @@ def sample_randomness(seed: int, epoch: int, index: int, repeat: int = 0) -> Ite
 
 
 def capture_state() -> State:
-    """The state of all global generators: tensors and plain values, so that `torch.load(weights_only=True)` reads it."""
+    """The state of all global generators.
+
+    Tensors and plain values, so that `torch.load(weights_only=True)` reads it.
+    """
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached_gauss = np.random.get_state()
     return {

@@ -1,15 +1,16 @@
 """Registries: an index of parts by name, one registry a kind of part.
 
-A part is a class, or a function that returns one configured object. Parts work without any registry; a registry only lets
-a config name them::
+A part is a class, or a function that returns one configured object. Parts work without any
+registry; a registry only lets a config name them::
 
     @TRANSFORMS.register_module()
     class MyTransform(BaseTransform): ...
 
     TRANSFORMS.build(dict(type="MyTransform", size=224))
 
-A name is found whether or not the module that defines it was imported: each registry knows the package that holds its parts
-and imports it at the first look-up, and so it does with the plug-ins of the entry-point group `kinema.plugins`.
+A name is found whether or not the module that defines it was imported: each registry knows the
+package that holds its parts and imports it at the first look-up, and so it does with the plug-ins
+of the entry-point group `kinema.plugins`.
 """
 
 import importlib
@@ -33,7 +34,7 @@ Part = Callable[..., Any]
 
 @dataclass(frozen=True)
 class _Entry:
-    """A registered part and the place of its registration (which distinguishes a re-run definition from a second one)."""
+    """A registered part and where it was registered, which shows a definition that is run again."""
 
     part: Part
     registrar: str  # module that registered it: torch's optimizers are our parts too
@@ -64,11 +65,13 @@ class Registry:
 
     Args:
         name: what the parts are, used in messages ("transform").
-        build_func: `build_func(cfg, *args, registry=self, **kwargs)` replaces the parent's, or `build_from_cfg`.
+        build_func: `build_func(cfg, *args, registry=self, **kwargs)` replaces the parent's, or
+            `build_from_cfg`.
         parent: registry that is asked when this one does not have a name.
-        scope: prefix under which the parent finds this registry's parts (`"mypackage"` -> `mypackage.Part`). The default
-            is the top package of the calling module.
-        locations: modules that are imported at the first look-up, so that the parts they define register themselves.
+        scope: prefix under which the parent finds this registry's parts (`"mypackage"` ->
+            `mypackage.Part`). The default is the top package of the calling module.
+        locations: modules that are imported at the first look-up, so that the parts they define
+            register themselves.
     """
 
     def __init__(
@@ -332,8 +335,8 @@ _plugins_loaded = False
 def load_plugins() -> None:
     """Import what installed packages declare in the entry-point group `kinema.plugins`, once a process.
 
-    An entry point names a module (its import registers the parts) or a function (which is called). One that fails is
-    named in a warning and left out.
+    An entry point names a module (its import registers the parts) or a function (which is called).
+    One that fails is named in a warning and left out.
     """
     global _plugins_loaded
     if _plugins_loaded:

@@ -42,12 +42,15 @@ class Config(MutableMapping[str, Any]):
     def fromfile(cls, filename: str | PathLike[str], *, import_custom_modules: bool = True) -> "Config":
         """Read a .py, .yaml, .yml or .json file.
 
-        - `_base_ = "other.py"` (or a list, or `"package::other.py"`) inherits: dicts are merged, everything else replaced;
-          `_delete_=True` in a dict replaces it as a whole.
-        - `_base_.model.depth` in Python and `{{_base_.model.depth}}` everywhere is an inherited value.
-        - `{{ fileDirname }}`, `{{ fileBasename }}`, `{{ fileBasenameNoExtension }}`, `{{ fileExtname }}` name the file.
+        - `_base_ = "other.py"` (or a list, or `"package::other.py"`) inherits: dicts are merged,
+          everything else replaced; `_delete_=True` in a dict replaces it as a whole.
+        - `_base_.model.depth` in Python and `{{_base_.model.depth}}` everywhere is an inherited
+          value.
+        - `{{ fileDirname }}`, `{{ fileBasename }}`, `{{ fileBasenameNoExtension }}`,
+          `{{ fileExtname }}` name the file.
         - `{{$NAME:default}}` is a variable of the environment.
-        - `custom_imports=dict(imports=["package.module"])` imports modules whose parts the config names.
+        - `custom_imports=dict(imports=["package.module"])` imports modules whose parts the config
+          names.
 
         Args:
             filename: the file.
@@ -103,7 +106,8 @@ class Config(MutableMapping[str, Any]):
     def merge_from_dict(self, options: Mapping[str, Any]) -> None:
         """Apply changes given by dotted paths: `{"model.backbone.depth": 101, "train_pipeline.0.type": "OpenVideo"}`.
 
-        A dict is merged into one that is there (`_delete_=True` replaces it), everything else replaces.
+        A dict is merged into one that is there (`_delete_=True` replaces it), everything else
+        replaces.
 
         Raises:
             ConfigError: a path leads nowhere.
@@ -148,7 +152,8 @@ def import_modules(custom_imports: Any, where: str) -> None:
         where: the config file, for messages.
 
     Raises:
-        ConfigError: the entry is of another form, or an import fails and `allow_failed_imports` is False.
+        ConfigError: the entry is of another form, or an import fails and `allow_failed_imports` is
+            False.
     """
     names = custom_imports.get("imports") if isinstance(custom_imports, Mapping) else None
     names = [names] if isinstance(names, str) else names

@@ -37,7 +37,8 @@ def plain_dicts(value: Any) -> Any:
 class ConfigDict(dict[Any, Any]):
     """A dict whose keys are attributes too: `cfg.model.backbone.depth`.
 
-    Dicts put into it, also inside lists and tuples, become `ConfigDict`s. A missing attribute names the nearest keys.
+    Dicts put into it, also inside lists and tuples, become `ConfigDict`s. A missing attribute names
+    the nearest keys.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

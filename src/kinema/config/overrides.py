@@ -16,8 +16,8 @@ _CONSTANTS = {"true": True, "false": False, "none": None}
 def parse_override(text: str) -> tuple[str, Any]:
     """`"a.b.c=value"` -> `("a.b.c", value)`.
 
-    A value is an int, a float, a bool, `None`, a list `[a,b]` or `a,b`, a tuple `(a,b)`, a dict `{'a': 1}`, any of these
-    nested, or else a string. Quotes make a string of anything.
+    A value is an int, a float, a bool, `None`, a list `[a,b]` or `a,b`, a tuple `(a,b)`, a dict
+    `{'a': 1}`, any of these nested, or else a string. Quotes make a string of anything.
 
     Raises:
         ConfigError: there is no `=`, no key, or a bracket or quote is not closed.
@@ -95,12 +95,16 @@ def _scalar(text: str) -> Any:
 
 
 def apply_override(config: ConfigDict, key: str, value: Any) -> None:
-    """Set the entry at a dotted path, in place; a number is an index of a list. A dict is merged into one that is there.
+    """Set the entry at a dotted path, in place; a number is an index of a list.
 
-    A key that does not exist yet is added, unless one on the way to the last looks like a misspelling.
+    A dict is merged into one that is there.
+
+    A key that does not exist yet is added, unless one on the way to the last looks like a
+    misspelling.
 
     Raises:
-        ConfigError: the path leads through something that holds no keys, past the end of a list, or is misspelled.
+        ConfigError: the path leads through something that holds no keys, past the end of a list, or
+            is misspelled.
     """
     *way, last = key.split(".")
     place: Any = config

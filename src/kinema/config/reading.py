@@ -1,4 +1,7 @@
-"""Config files: Python, YAML and JSON, with inheritance, references to inherited values and variables of the environment."""
+"""Config files in Python, YAML and JSON.
+
+They may inherit, refer to inherited values and use variables of the environment.
+"""
 
 import ast
 import importlib.util

@@ -16,8 +16,8 @@ MOST_VALUES = (
 class Loader(yaml.SafeLoader):
     """Reads what `Dumper` writes; constructs nothing but plain data.
 
-    Aliases that would make more than `MOST_VALUES` of a few, or that lead back to themselves, are an error, and so is a number of
-    more than `LONGEST_NUMBER` characters.
+    Aliases that would make more than `MOST_VALUES` of a few, or that lead back to themselves, are
+    an error, and so is a number of more than `LONGEST_NUMBER` characters.
     """
 
     def get_single_node(self) -> yaml.Node | None:

@@ -16,8 +16,8 @@ LEAST_PROBABILITY = 1e-7  # the loss of a clip is bounded, so that a single one 
 class ClipOutcomes(BaseMetric):
     """Which clips are right.
 
-    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is its own source. Gives the
-    lists `hits`, bools, and `sources`, in the order of the data set.
+    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is
+    its own source. Gives the lists `hits`, bools, and `sources`, in the order of the data set.
 
     Args:
         group_of: from a clip's path to its source; default: `source_video_of`.
@@ -51,9 +51,10 @@ class ClipOutcomes(BaseMetric):
 class Top1Interval(ClipOutcomes):
     """Where the top-1 accuracy of other clips of this kind may lie, by source video; and the loss.
 
-    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is its own source. Gives
-    `acc/top1_low` and `acc/top1_high`, the ends of the 95 % interval of `accuracy_interval`; `loss`, the mean of -log of the
-    probability of the true class (only where scores are probabilities); `num_clips` and `num_sources`.
+    Reads `pred_score`, `gt_label` and `filename` of each data sample; without a name each clip is
+    its own source. Gives `acc/top1_low` and `acc/top1_high`, the ends of the 95 % interval of
+    `accuracy_interval`; `loss`, the mean of -log of the probability of the true class (only where
+    scores are probabilities); `num_clips` and `num_sources`.
 
     Args:
         group_of: from a clip's path to its source; default: `source_video_of`.

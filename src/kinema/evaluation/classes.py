@@ -39,7 +39,8 @@ def class_results(matrix: np.ndarray) -> list[ClassResult]:
     """One result a class.
 
     Args:
-        matrix: (N, N) counts, true classes down, predicted classes across, as `confusion_matrix` gives them.
+        matrix: (N, N) counts, true classes down, predicted classes across, as `confusion_matrix`
+            gives them.
 
     Raises:
         ValueError: it is no square of counts.
@@ -63,7 +64,9 @@ def _share(part: int, whole: int) -> float:
 
 
 def worst_confusions(matrix: np.ndarray, count: int = 10) -> list[Confusion]:
-    """The pairs of classes that are confused most often, the worst first; of equal counts the one of the smaller class first.
+    """The pairs of classes that are confused most often, the worst first.
+
+    Of equal counts the one of the smaller class first.
 
     Args:
         matrix: see `class_results`.

@@ -81,11 +81,13 @@ def confusion_matrix(
     Args:
         y_pred: (B,) predicted classes.
         y_real: (B,) true classes.
-        normalize: divide by the number of samples of the true class ("true"), of the predicted class ("pred"), or of all.
+        normalize: divide by the number of samples of the true class ("true"), of the predicted
+            class ("pred"), or of all.
         num_classes: N; default: the highest class in either, plus one.
 
     Returns:
-        (N, N), true classes down, predicted classes across: int64, float64 when normalized (a class without samples gives 0).
+        (N, N), true classes down, predicted classes across: int64, float64 when normalized (a class
+        without samples gives 0).
 
     Raises:
         TypeError: `y_pred` or `y_real` is no list or array of whole numbers.
@@ -199,8 +201,8 @@ def mean_average_precision(scores: Rows, labels: Rows) -> float:
 def mmit_mean_average_precision(scores: Rows, labels: Rows) -> float:
     """Average precision of each sample over the classes, averaged over the samples that have a label.
 
-    Source: the evaluation of Multi-Moments in Time, Monfort et al. 2019, arXiv:1911.00232. Arguments as in
-    `mean_average_precision`.
+    Source: the evaluation of Multi-Moments in Time, Monfort et al. 2019, arXiv:1911.00232.
+    Arguments as in `mean_average_precision`.
     """
     score_rows, label_rows = _multi_label(scores, labels)
     return _mean_defined([_average_precision(*row) for row in zip(score_rows, label_rows, strict=True)])

@@ -1,4 +1,7 @@
-"""How far an accuracy on some clips may be from that on all others of their kind: 95 % intervals. Pure numpy, usable alone."""
+"""How far an accuracy on some clips may be from that on all others of their kind: 95 % intervals.
+
+Pure numpy, usable alone.
+"""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ class AccuracyInterval:
         low: lower end of the interval.
         high: upper end.
         num_clips: clips that the share is of.
-        num_sources: different source videos (or persons, ...) among them; clips of one are no independent witnesses.
+        num_sources: different source videos (or persons, ...) among them; clips of one are no
+            independent witnesses.
         method: how the interval was found, "wilson" or "bootstrap".
     """
 
@@ -76,7 +80,8 @@ def bootstrap_interval(
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        Lower and upper end. Both are 1 when all clips are right, which says nothing: see `accuracy_interval`.
+        Lower and upper end. Both are 1 when all clips are right, which says nothing: see
+        `accuracy_interval`.
 
     Raises:
         ValueError: there are no clips, or not one group a clip.
@@ -103,10 +108,11 @@ def accuracy_interval(
 ) -> AccuracyInterval:
     """Share of hits, and its interval by source.
 
-    Clips that were cut from one video are rather right together or wrong together, so that they say less than as many
-    independent ones: whole sources are drawn again (`bootstrap_interval`). Wilson's interval stands in where that does not work:
-    over the clips when each is its own source (or none are known); over the sources when these are fewer than `FEW_SOURCES`, or
-    when all clips are right or all wrong.
+    Clips that were cut from one video are rather right together or wrong together, so that they say
+    less than as many independent ones: whole sources are drawn again (`bootstrap_interval`).
+    Wilson's interval stands in where that does not work: over the clips when each is its own source
+    (or none are known); over the sources when these are fewer than `FEW_SOURCES`, or when all clips
+    are right or all wrong.
 
     Args:
         hits: (B,) is the clip right?

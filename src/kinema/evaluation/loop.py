@@ -27,11 +27,13 @@ def evaluate_loader(
 
     Args:
         step: from a batch to its samples with predictions, such as `model.test_step`.
-        loader: batches; a `ReproducibleLoader` may leave broken samples out, which are then in no number.
+        loader: batches; a `ReproducibleLoader` may leave broken samples out, which are then in no
+            number.
         evaluator: the metrics.
         before_step: called with the number of each batch and the batch.
         after_step: called with these and the samples.
-        check_broken: called with the samples that were left out, before the numbers are computed; may raise.
+        check_broken: called with the samples that were left out, before the numbers are computed;
+            may raise.
         shown: iterates over the loader, such as `track_iter_progress`.
 
     Returns:

@@ -28,17 +28,22 @@ DataSample = Mapping[str, Any] | BaseDataElement
 
 
 class LeftOut:
-    """Stands among the results in the place of a sample that could not be read: the place says whose result is whose."""
+    """Stands among the results in the place of a sample that could not be read.
+
+    The place says whose result is whose.
+    """
 
 
 @accepts_openmmlab_keywords
 class BaseMetric(ABC):
     """Base of all metrics.
 
-    A subclass appends one result a sample to `self.results` in `process` and turns them into numbers in `compute_metrics`.
+    A subclass appends one result a sample to `self.results` in `process` and turns them into
+    numbers in `compute_metrics`.
 
     Args:
-        prefix: put before the names of the numbers ("acc" -> "acc/top1"); default: `default_prefix` of the class.
+        prefix: put before the names of the numbers ("acc" -> "acc/top1"); default: `default_prefix`
+            of the class.
     """
 
     default_prefix: ClassVar[str | None] = None
@@ -73,8 +78,9 @@ class BaseMetric(ABC):
     def evaluate(self, size: int) -> dict[str, Any]:
         """Gather the results of all processes, compute the numbers, and clear the results.
 
-        The k-th result of process r belongs to sample k * processes + r, which is how `DefaultSampler` deals samples out;
-        those at or after `size` are copies that filled the last round up, and are dropped.
+        The k-th result of process r belongs to sample k * processes + r, which is how
+        `DefaultSampler` deals samples out; those at or after `size` are copies that filled the last
+        round up, and are dropped.
 
         Args:
             size: number of samples of the dataset.
@@ -192,9 +198,10 @@ class AccMetric(BaseMetric):
     Reads `pred_score` and `gt_label` of each data sample.
 
     Args:
-        metric_list: of "top_k_accuracy", "mean_class_accuracy", and for multi-hot labels "mean_average_precision",
-            "mmit_mean_average_precision"; one name or several.
-        metric_options: such as `{"top_k_accuracy": {"topk": (1, 5)}}`; default: 1, and 5 where there are more than 5 classes.
+        metric_list: of "top_k_accuracy", "mean_class_accuracy", and for multi-hot labels
+            "mean_average_precision", "mmit_mean_average_precision"; one name or several.
+        metric_options: such as `{"top_k_accuracy": {"topk": (1, 5)}}`; default: 1, and 5 where
+            there are more than 5 classes.
         prefix: see `BaseMetric`.
 
     Raises:
@@ -310,7 +317,8 @@ class ConfusionMatrix(BaseMetric):
         Args:
             pred: (B,) classes, or (B, N) scores.
             target: (B,) classes.
-            num_classes: N; default: as many as the scores have; for classes the highest one in either, plus one.
+            num_classes: N; default: as many as the scores have; for classes the highest one in
+                either, plus one.
 
         Returns:
             (N, N) int64, true classes down, predicted ones across.

@@ -1,7 +1,8 @@
 """What travels beside a batch: labels, scores and facts about one video, as attributes of one object.
 
-An element keeps two kinds of fields apart: *metainfo* describes where the data came from (`img_shape`, `num_clips`) and never moves
-to a device; *data* is what models and metrics read and write (`gt_label`, `pred_score`).
+An element keeps two kinds of fields apart: *metainfo* describes where the data came from
+(`img_shape`, `num_clips`) and never moves to a device; *data* is what models and metrics read and
+write (`gt_label`, `pred_score`).
 """
 
 from kinema.structures.action import ActionDataSample

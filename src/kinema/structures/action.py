@@ -31,8 +31,9 @@ def _instances_field(name: str, doc: str) -> property:
 class ActionDataSample(BaseDataElement):
     """Labels and predictions of one video.
 
-    The fields that recognition uses: `gt_label` (1,) int64 (multi-label: (N,) float), `pred_score` (N,) float,
-    `pred_label` (1,) int64. Detection and localization use `gt_instances`, `pred_instances`, `proposals`, `features`.
+    The fields that recognition uses: `gt_label` (1,) int64 (multi-label: (N,) float), `pred_score`
+    (N,) float, `pred_label` (1,) int64. Detection and localization use `gt_instances`,
+    `pred_instances`, `proposals`, `features`.
     """
 
     def set_gt_label(self, value: LabelLike) -> Self:

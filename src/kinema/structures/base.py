@@ -36,8 +36,9 @@ def _plain(value: Any) -> Any:
 class BaseDataElement:
     """Named fields of one sample, metainfo and data kept apart.
 
-    Fields are attributes: `element.gt_label = x` writes a data field. Metainfo is written with `set_metainfo` and cannot be
-    overwritten by an assignment. A subclass may declare a field as a property whose setter stores it under `_name` through
+    Fields are attributes: `element.gt_label = x` writes a data field. Metainfo is written with
+    `set_metainfo` and cannot be overwritten by an assignment. A subclass may declare a field as a
+    property whose setter stores it under `_name` through
     `self.set_field(value, "_name", dtype=...)`; the field is then listed once, as `name`.
 
     Args:

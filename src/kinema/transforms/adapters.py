@@ -24,14 +24,16 @@ Pixels = Literal["uint8", "unit"]
 class TensorTransform(BaseTransform):
     """Any function of a clip's tensor as a transform: of torchvision v2, of kornia, or your own.
 
-    The function is called once a clip, so it sees all its frames, and those of the next clip in a call of their own; what it
-    draws from the global generators is a function of the seed, the epoch and the sample. Reads `imgs` (uint8 RGB) and
-    `clip_len`. Writes `imgs`, `img_shape`.
+    The function is called once a clip, so it sees all its frames, and those of the next clip in a
+    call of their own; what it draws from the global generators is a function of the seed, the epoch
+    and the sample. Reads `imgs` (uint8 RGB) and `clip_len`. Writes `imgs`, `img_shape`.
 
     Args:
         function: (T, 3, H, W) -> (T, 3, H', W'); called without gradients.
-        pixels: what the function takes: "uint8" bytes, or "unit": float32 in [0, 1]. Floats that it returns are rounded.
-        moves: whether it may move what is in the frames: a sample with boxes or keypoints is then refused.
+        pixels: what the function takes: "uint8" bytes, or "unit": float32 in [0, 1]. Floats that it
+            returns are rounded.
+        moves: whether it may move what is in the frames: a sample with boxes or keypoints is then
+            refused.
 
     Raises:
         TypeError: `function` cannot be called.
@@ -145,8 +147,8 @@ def pytorchvideo_transform(op: str, **arguments: Any) -> RandAugment:
 
     Args:
         op: "RandAugment".
-        arguments: `magnitude`, `num_layers`, `prob`, `transform_hparas=dict(fill=...)`, `sampling_type="gaussian"`,
-            `sampling_hparas=dict(sampling_std=...)`.
+        arguments: `magnitude`, `num_layers`, `prob`, `transform_hparas=dict(fill=...)`,
+            `sampling_type="gaussian"`, `sampling_hparas=dict(sampling_std=...)`.
 
     Raises:
         ConfigError: another transform, with what to use instead; or an argument that there is not.
@@ -167,7 +169,10 @@ def _rand_augment(
     sampling_type: str = "gaussian",
     sampling_hparas: Mapping[str, Any] | None = None,
 ) -> RandAugment:
-    """`RandAugment` by PyTorchVideo's arguments. Its default fill, 0.5 of 255, is black once rounded: Kinema's default."""
+    """`RandAugment` by PyTorchVideo's arguments.
+
+    Its default fill, 0.5 of 255, is black once rounded: Kinema's default.
+    """
     if sampling_type != "gaussian":
         raise ConfigError(f"PytorchVideoWrapper: sampling_type must be 'gaussian', got {sampling_type!r}")
     fill, std = transform_hparas or {}, sampling_hparas or {}

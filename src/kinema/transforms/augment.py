@@ -19,7 +19,8 @@ def random_erasing_box(
         area_range: smallest and largest share of the image's area.
         aspect_range: smallest and largest height over width, drawn log-uniformly.
 
-    Draws from numpy's global generator: aspect, area, top, left. The last row and column of places are never drawn.
+    Draws from numpy's global generator: aspect, area, top, left. The last row and column of places
+        are never drawn.
     """
     width, height = image_size
     aspect = np.exp(np.random.uniform(np.log(aspect_range[0]), np.log(aspect_range[1])))
@@ -43,7 +44,8 @@ class RandomErasing(BaseTransform):
         aspect_range: smallest and largest height over width of the box.
         mode: "const" fills with `fill_color`, "rand" with noise, new in every frame.
         fill_color: (3,) RGB, or one number for all three.
-        fill_std: with "rand": noise is normal around `fill_color` with this deviation; None: uniform.
+        fill_std: with "rand": noise is normal around `fill_color` with this deviation; None:
+            uniform.
 
     Raises:
         ValueError: a probability, range or mode that cannot be.

@@ -13,7 +13,9 @@ _FRAME_FOLDERS = "a dataset of frame folders"
 
 
 class Sample(TypedDict, total=False):
-    """Every key of a sample dict that Kinema's transforms read or write, and who writes it. Users may add keys of their own.
+    """Every key of a sample dict that Kinema's transforms read or write, and who writes it.
+
+    Users may add keys of their own.
 
     Sizes are in pixels, frame counts in frames.
     """
@@ -78,7 +80,7 @@ _WRITERS: dict[str, str] = {
 
 
 def explain_missing_key(error: KeyError, who: str, sample: Any) -> None:
-    """Raise a SampleError that names the transform and the key's writer when `sample` lacks a documented key; else nothing.
+    """Raise a SampleError when `sample` lacks a documented key; names the transform and the writer.
 
     Args:
         error: what the transform raised.
@@ -100,10 +102,13 @@ def name_of(results: Sample) -> str:
 
 
 class BaseTransform(ABC):
-    """A step of a pipeline: `transform(sample)` changes the dict it is given and returns it, or None to reject the sample."""
+    """A step of a pipeline.
+
+    `transform(sample)` changes the dict it is given and returns it, or None to reject the sample.
+    """
 
     def __call__(self, results: Any) -> Any:
-        """Call `transform`; a key that `results` lacks becomes an error that names the transform and the key's writer."""
+        """Call `transform`; the error of a missing key names the transform and the key's writer."""
         try:
             return self.transform(results)
         except KeyError as error:

@@ -17,7 +17,8 @@ def split_clips(frames: Any, clip_len: int | None) -> np.ndarray:
 
     Args:
         frames: (clips * T, H, W, 3) uint8, or a list of (H, W, 3), clip after clip.
-        clip_len: frames of a clip, T. None or 1 (the segments that a 2D model sees together): all frames are one clip.
+        clip_len: frames of a clip, T. None or 1 (the segments that a 2D model sees together): all
+            frames are one clip.
 
     Returns:
         (clips, T, H, W, 3) uint8; a view where memory allows.
@@ -48,11 +49,13 @@ def change_clips(sample: Sample, change: Callable[[np.ndarray], np.ndarray], who
         sample: reads `imgs` and, where present, `clip_len`; writes `imgs` and `img_shape`.
         change: (T, H, W, 3) uint8 -> (T, H', W', 3) uint8, the same sizes for all clips.
         who: name of the transform, for messages.
-        moves: whether `change` may move what is in the frames, so that boxes and keypoints would no longer fit.
+        moves: whether `change` may move what is in the frames, so that boxes and keypoints would no
+            longer fit.
 
     Raises:
-        SampleValueError: the frames are unfit (see `split_clips`), lazy steps wait, `change` gives clips of different shapes, or
-            the sample has boxes or keypoints that would not move along.
+        SampleValueError: the frames are unfit (see `split_clips`), lazy steps wait, `change` gives
+            clips of different shapes, or the sample has boxes or keypoints that would not move
+            along.
     """
     begin_step(sample, False, who)
     placed = [key for key in _PLACES if key in sample] if moves else []

@@ -10,7 +10,10 @@ from kinema.transforms.base import BaseTransform, Sample
 
 
 def grey_levels(frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 RGB frame -> (H, W) grey levels. Summed in this order: published pixels depend on the rounding."""
+    """(H, W, 3) float32 RGB frame -> (H, W) grey levels.
+
+    Summed in this order: published pixels depend on the rounding.
+    """
     levels: np.ndarray = 0.2989 * frame[..., 0] + 0.587 * frame[..., 1] + 0.114 * frame[..., 2]
     return levels
 
@@ -31,7 +34,10 @@ def adjust_saturation(frame: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(frame: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) float32 frame with the hue turned by `factor` of the full circle as bytes hold it, by way of uint8 HSV."""
+    """(H, W, 3) float32 frame with its hue turned by `factor` of the full circle.
+
+    By way of uint8 HSV, in steps as bytes hold them.
+    """
     if factor == 0:  # the way through HSV would round
         return frame
     hsv = cv2.cvtColor(np.clip(frame, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
@@ -43,10 +49,12 @@ def adjust_hue(frame: np.ndarray, factor: float) -> np.ndarray:
 class ColorJitter(BaseTransform):
     """Change brightness, contrast, saturation and hue at random, all frames alike.
 
-    The order of the four is drawn once, when the transform is made. Reads `imgs`. Writes `imgs` (T, H, W, 3) uint8.
+    The order of the four is drawn once, when the transform is made. Reads `imgs`. Writes `imgs` (T,
+    H, W, 3) uint8.
 
     Args:
-        brightness, contrast, saturation: factors are drawn from 1 - value to 1 + value, or from (low, high).
+        brightness, contrast, saturation: factors are drawn from 1 - value to 1 + value, or from
+            (low, high).
         hue: drawn from -value to value, or from (low, high), within -0.5 and 0.5.
 
     Raises:

@@ -128,9 +128,10 @@ class KeyMapper(BaseTransform):
 
     Args:
         transforms: one transform or several in a row, or their configs.
-        mapping: name that the transforms read -> key of the sample; `...` hides one. A list or dict of keys gathers them.
-        remapping: name that the transforms wrote -> key of the sample; `...` drops it. Only these keys come back then.
-            None: all of them come back under the transforms' names.
+        mapping: name that the transforms read -> key of the sample; `...` hides one. A list or dict
+            of keys gathers them.
+        remapping: name that the transforms wrote -> key of the sample; `...` drops it. Only these
+            keys come back then. None: all of them come back under the transforms' names.
         auto_remap: put back what `mapping` took, under the sample's own keys.
         allow_nonexist_keys: leave out keys of `mapping` that the sample does not have.
 

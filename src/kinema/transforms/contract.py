@@ -16,8 +16,9 @@ def split_pipeline(pipeline: Sequence[Step]) -> tuple[list[dict[str, Any]], list
         pipeline: configs of transforms, one of which opens and one of which decodes the video.
 
     Returns:
-        The sampling steps (between opening and decoding) and the preprocessing steps (behind it); None when a step is no
-        config, or the pipeline does not open and decode a video by Kinema's transforms.
+        The sampling steps (between opening and decoding) and the preprocessing steps (behind it);
+        None when a step is no config, or the pipeline does not open and decode a video by Kinema's
+        transforms.
     """
     if not all(isinstance(step, Mapping) and isinstance(step.get("type"), str) for step in pipeline):
         return None

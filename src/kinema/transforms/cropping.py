@@ -103,7 +103,10 @@ def crop_frames(frames: Any, box: Box) -> Any:
 
 
 def crop_sample(results: Sample, box: Box, *, lazy: bool = False) -> Sample:
-    """Cut `box` out of the sample's frames, joints and boxes, and write down what was cut; with `lazy` wait for `Fuse`."""
+    """Cut `box` out of the sample's frames, joints and boxes, and write down what was cut.
+
+    With `lazy` wait for `Fuse`.
+    """
     height, width = results["img_shape"]
     left, top, right, bottom = box
     results["crop_bbox"] = np.array(box)
@@ -140,8 +143,8 @@ def require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> Non
 class CenterCrop(BaseTransform):
     """Cut the middle of the frames out.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
-    with the frames.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
+    boxes move with the frames.
 
     Args:
         crop_size: side of a square, or (W, H), in pixels.
@@ -169,8 +172,8 @@ class CenterCrop(BaseTransform):
 class RandomCrop(BaseTransform):
     """Cut a square at a random place, the same in all frames.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
-    with the frames.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
+    boxes move with the frames.
 
     Args:
         size: side of the square, in pixels.
@@ -200,8 +203,8 @@ class RandomCrop(BaseTransform):
 class RandomResizedCrop(BaseTransform):
     """Cut a box of random area, shape and place, the same in all frames. A `Resize` behind it sets the final size.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and boxes move
-    with the frames.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
+    boxes move with the frames.
 
     Args:
         area_range: smallest and largest share of the frame's area.
@@ -240,11 +243,12 @@ class RandomResizedCrop(BaseTransform):
 class MultiScaleCrop(BaseTransform):
     """Cut a box whose sides are drawn from shares of the short side. A `Resize` behind it sets the final size.
 
-    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`. Joints and
-    boxes move with the frames.
+    Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`.
+    Joints and boxes move with the frames.
 
     Args:
-        input_size: the final size, a side or (W, H): a side that comes out within 2 pixels of it is set to it.
+        input_size: the final size, a side or (W, H): a side that comes out within 2 pixels of it is
+            set to it.
         scales: shares of the short side to choose from.
         max_wh_scale_gap: how many places apart in `scales` width and height may be.
         random_crop: any place; False: one of `num_fixed_crops`.

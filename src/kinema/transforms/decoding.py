@@ -49,21 +49,26 @@ def write_frames(results: Sample, frames: Any) -> Sample:
 class OpenVideo(BaseTransform):
     """Open the video of a sample.
 
-    Reads `filename`; where there is no file of that name and it has no extension, `.mp4` is added. `video_bytes` are read in its place, where the dataset gives them.
-    Writes `video_reader`, `total_frames`, `avg_fps`.
+    Reads `filename`; where there is no file of that name and it has no extension, `.mp4` is added.
+    `video_bytes` are read in its place, where the dataset gives them. Writes `video_reader`,
+    `total_frames`, `avg_fps`.
 
-    A sample with `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`, is about the frames in [start, end) alone:
-    `total_frames` is their number, and `start_index` goes up by the first of them, so that whatever chooses frames stays inside.
+    A sample with `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`, is about the
+    frames in [start, end) alone: `total_frames` is their number, and `start_index` goes up by the
+    first of them, so that whatever chooses frames stays inside.
 
     Args:
         io_backend: only "disk": the file is read where it lies.
         num_threads: threads that decode this video.
-        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`; "keep-good" gives the nearest good frame
-            of the video in its place, and `DecodeVideo` writes how many were replaced as `num_replaced_frames`.
-        backend: the library that decodes, as `VideoReader` names them; only the default is exact on every file.
-        short_side: let the decoder's colour conversion scale frames to this short side, in pixels: faster on large videos, but
-            not the pixels that `Resize` makes of full frames.
-        limits: what a video may ask for, as `VideoLimits` or a dict of its fields; None for `default_limits()`.
+        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`;
+            "keep-good" gives the nearest good frame of the video in its place, and `DecodeVideo`
+            writes how many were replaced as `num_replaced_frames`.
+        backend: the library that decodes, as `VideoReader` names them; only the default is exact on
+            every file.
+        short_side: let the decoder's colour conversion scale frames to this short side, in pixels:
+            faster on large videos, but not the pixels that `Resize` makes of full frames.
+        limits: what a video may ask for, as `VideoLimits` or a dict of its fields; None for
+            `default_limits()`.
 
     Raises:
         ValueError: `io_backend` or `errors` is another, or the backend has no such option.
@@ -139,8 +144,9 @@ def _with_suffix(filename: str | Path) -> str | Path:
 class DecodeVideo(BaseTransform):
     """Decode the chosen frames, exactly, and close the video.
 
-    Reads `video_reader`, `frame_inds`. Writes `imgs` (num_frames, H, W, 3) uint8 RGB, `original_shape`, `img_shape`;
-    `video_reader` becomes None. With `OpenVideo(errors="keep-good")` also `num_replaced_frames`.
+    Reads `video_reader`, `frame_inds`. Writes `imgs` (num_frames, H, W, 3) uint8 RGB,
+    `original_shape`, `img_shape`; `video_reader` becomes None. With `OpenVideo(errors="keep-good")`
+    also `num_replaced_frames`.
 
     Raises:
         VideoError: a frame cannot be decoded.
@@ -167,8 +173,8 @@ class DecodeVideo(BaseTransform):
 class RawFrameDecode(BaseTransform):
     """Read the chosen frames from a folder of image files.
 
-    Reads `frame_dir`, `filename_tmpl`, `frame_inds`, `modality`, `offset`. Writes `imgs` (a list of (H, W, 3) RGB, or of (H, W, 2)
-    flow frames, x and y), `original_shape`, `img_shape`.
+    Reads `frame_dir`, `filename_tmpl`, `frame_inds`, `modality`, `offset`. Writes `imgs` (a list of
+    (H, W, 3) RGB, or of (H, W, 2) flow frames, x and y), `original_shape`, `img_shape`.
 
     Args:
         io_backend: only "disk".
@@ -209,8 +215,8 @@ class RawFrameDecode(BaseTransform):
 class ArrayDecode(BaseTransform):
     """Take the chosen frames out of an array.
 
-    Reads `array` (T, H, W, 3) RGB, or (T, H, W, 2) flow; `frame_inds`, `modality`. Writes `imgs` (of flow: x and y of a frame, one after
-    the other, (H, W) each), `original_shape`, `img_shape`.
+    Reads `array` (T, H, W, 3) RGB, or (T, H, W, 2) flow; `frame_inds`, `modality`. Writes `imgs`
+    (of flow: x and y of a frame, one after the other, (H, W) each), `original_shape`, `img_shape`.
 
     Raises:
         SampleValueError: a frame behind the end of the array was chosen, or none.

@@ -54,8 +54,8 @@ def channels_first(frames: Any) -> np.ndarray:
 def split_channels(frame: np.ndarray, planes: np.ndarray) -> None:
     """Copy a frame (H, W, C), which may be a crop or a mirror image of another, into `planes` (C, H, W).
 
-    OpenCV splits bytes two to three times as fast as numpy transposes them; this is the one copy of a clip's pixels between the
-    last resize and the batch.
+    OpenCV splits bytes two to three times as fast as numpy transposes them; this is the one copy of
+    a clip's pixels between the last resize and the batch.
     """
     if frame.dtype != np.uint8:
         planes[:] = frame.transpose(2, 0, 1)
@@ -77,12 +77,13 @@ LAYOUTS = ("NCTHW", "NCHW", "NCTHW_Heatmap", "NPTCHW")
 class FormatShape(BaseTransform):
     """Bring the frames into the layout of a model.
 
-    Reads `imgs`, `clip_len`, `modality`; `heatmap_imgs` with "NCTHW"; `num_proposals`, `num_clips` with "NPTCHW". Writes `imgs`
-    (an array of the type it had, uint8 of frames), `input_shape`; `heatmap_imgs`, `heatmap_input_shape`.
+    Reads `imgs`, `clip_len`, `modality`; `heatmap_imgs` with "NCTHW"; `num_proposals`, `num_clips`
+    with "NPTCHW". Writes `imgs` (an array of the type it had, uint8 of frames), `input_shape`;
+    `heatmap_imgs`, `heatmap_input_shape`.
 
     Args:
-        input_format: "NCTHW": (views, C, T, H, W) for 3D models, views being clips times crops; heat maps beside the frames
-            too, where `clip_len` is a dict with "RGB" and "Pose".
+        input_format: "NCTHW": (views, C, T, H, W) for 3D models, views being clips times crops;
+            heat maps beside the frames too, where `clip_len` is a dict with "RGB" and "Pose".
             "NCHW": (frames, C, H, W) for 2D models; of optical flow (views, T * C, H, W).
             "NCTHW_Heatmap": `imgs` are heat maps (frames, C, H, W) and become (views, C, T, H, W).
             "NPTCHW": (proposals, clips * T, C, H, W).
@@ -90,8 +91,8 @@ class FormatShape(BaseTransform):
 
     Raises:
         ValueError: unknown `input_format`.
-        SampleValueError: no frames, frames of different sizes, a number of frames that is no multiple of the clip's,
-            `collapse` with several views.
+        SampleValueError: no frames, frames of different sizes, a number of frames that is no
+            multiple of the clip's, `collapse` with several views.
     """
 
     def __init__(
@@ -119,7 +120,10 @@ class FormatShape(BaseTransform):
         return results
 
     def _frames(self, results: Sample) -> Any:
-        """The frames, all of one size, with the axis of channels even where x and y of a flow are frames of their own."""
+        """The frames, all of one size, with an axis of channels.
+
+        Also where x and y of a flow are frames of their own.
+        """
         frames = results["imgs"]
         if len(frames) == 0:
             raise SampleValueError(f"FormatShape: the sample has no frames ({name_of(results)})")
@@ -176,14 +180,16 @@ INPUT_KEYS = ("imgs", "heatmap_imgs", "keypoint", "audios", "text")
 class PackActionInputs(BaseTransform):
     """Pack a sample into what the data loader batches: `dict(inputs=tensor, data_samples=ActionDataSample)`.
 
-    Reads the first there is of `imgs`, `heatmap_imgs`, `keypoint`, `audios`, `text` (or the keys of `collect_keys`); `label`, `gt_bboxes`,
-    `gt_labels`, `proposals` and the keys named below, where the sample has them. A label is a class index, a sequence of them,
-    or multi-hot: floating point numbers stay what they are.
+    Reads the first there is of `imgs`, `heatmap_imgs`, `keypoint`, `audios`, `text` (or the keys of
+    `collect_keys`); `label`, `gt_bboxes`, `gt_labels`, `proposals` and the keys named below, where
+    the sample has them. A label is a class index, a sequence of them, or multi-hot: floating point
+    numbers stay what they are.
 
     Args:
         collect_keys: pack a dict of these keys as inputs.
         meta_keys: keys that go with the data sample as metainfo, where present.
-        algorithm_keys: keys that go with the data sample as data fields, as they are, where present.
+        algorithm_keys: keys that go with the data sample as data fields, as they are, where
+            present.
 
     Raises:
         SampleError: the sample has nothing to pack, or lacks one of `collect_keys`.

@@ -38,7 +38,8 @@ def rescale_size(old_size: Sequence[int], scale: float | Sequence[float]) -> tup
 
     Args:
         old_size: (W, H) in pixels.
-        scale: a factor; or two numbers, the largest long side and short side that fit (one may be infinite).
+        scale: a factor; or two numbers, the largest long side and short side that fit (one may be
+            infinite).
 
     Returns:
         (W, H), rounded half up.
@@ -122,7 +123,8 @@ def mirror_clip(frames: Any, direction: str, modality: str = "RGB") -> Any:
     """Mirror the frames of a sample; views for "RGB".
 
     Raises:
-        SampleValueError: optical flow (`modality` "Flow") that is to be mirrored otherwise than horizontally.
+        SampleValueError: optical flow (`modality` "Flow") that is to be mirrored otherwise than
+            horizontally.
     """
     if modality != "Flow":
         return flip_frames(frames, direction)
@@ -138,8 +140,8 @@ def mirror_clip(frames: Any, direction: str, modality: str = "RGB") -> Any:
 class Resize(BaseTransform):
     """Resize the frames.
 
-    Reads `imgs`, `img_shape`. Writes `imgs` (T, H, W, 3), `img_shape`, `keep_ratio`, `scale_factor`. Joints (`keypoint`) and
-    boxes (`gt_bboxes`, `proposals`) move with the frames.
+    Reads `imgs`, `img_shape`. Writes `imgs` (T, H, W, 3), `img_shape`, `keep_ratio`,
+    `scale_factor`. Joints (`keypoint`) and boxes (`gt_bboxes`, `proposals`) move with the frames.
 
     Args:
         scale: a factor; or (W, H). -1 on one side: the other is the length of the short side.
@@ -213,7 +215,8 @@ class RandomRescale(BaseTransform):
         interpolation: see `Resize`.
 
     Raises:
-        ValueError: a range that is not two whole numbers, 0 < low <= high, or an unknown interpolation.
+        ValueError: a range that is not two whole numbers, 0 < low <= high, or an unknown
+            interpolation.
     """
 
     def __init__(self, scale_range: Sequence[int], interpolation: str = "bilinear") -> None:
@@ -239,21 +242,24 @@ class RandomRescale(BaseTransform):
 class Flip(BaseTransform):
     """Mirror all frames of the sample, or none. Of optical flow the x component changes its sign, too.
 
-    Reads `imgs`, `img_shape`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`, `flip`, `flip_direction`.
-    Joints (`keypoint`, `keypoint_score`) and boxes (`gt_bboxes`, `proposals`) are mirrored with the frames.
+    Reads `imgs`, `img_shape`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`,
+    `flip`, `flip_direction`. Joints (`keypoint`, `keypoint_score`) and boxes (`gt_bboxes`,
+    `proposals`) are mirrored with the frames.
 
     Args:
         flip_ratio: probability of mirroring.
         direction: "horizontal" or "vertical".
-        flip_label_map: label -> label of the mirrored action ("pushing left to right"); others stay.
+        flip_label_map: label -> label of the mirrored action ("pushing left to right"); others
+            stay.
         left_kp: joints of the left side, for samples with joints.
         right_kp: their counterparts of the right side, in the same order.
         lazy: wait for `Fuse`.
 
     Raises:
-        ValueError: a ratio outside [0, 1], an unknown direction, or lists of joints of different lengths.
-        SampleValueError: optical flow, joints or boxes with "vertical"; joints without `left_kp` and `right_kp`; several labels
-            with `flip_label_map`.
+        ValueError: a ratio outside [0, 1], an unknown direction, or lists of joints of different
+            lengths.
+        SampleValueError: optical flow, joints or boxes with "vertical"; joints without `left_kp`
+            and `right_kp`; several labels with `flip_label_map`.
 
     Draws one number from numpy's global generator, whatever the ratio.
     """

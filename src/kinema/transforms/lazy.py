@@ -1,7 +1,7 @@
 """Geometric steps that wait: crops, resizes and flips with `lazy=True` are written down, and `Fuse` does them at once.
 
-One resize of the pixels that are kept takes the place of several of whole frames. The frames differ a little from those of
-the same steps done one by one, because they are interpolated once.
+One resize of the pixels that are kept takes the place of several of whole frames. The frames differ
+a little from those of the same steps done one by one, because they are interpolated once.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ def begin_step(results: Sample, lazy: bool, who: str = "the next step") -> tuple
     """What every geometric step begins with: the size of the frames, and the lazy steps in order.
 
     Args:
-        results: the sample. `img_shape` is written when it is missing, `lazy` before the first lazy step.
+        results: the sample. `img_shape` is written when it is missing, `lazy` before the first lazy
+            step.
         lazy: whether the step waits for `Fuse`.
         who: name of the step, for errors.
 
@@ -35,8 +36,8 @@ def begin_step(results: Sample, lazy: bool, who: str = "the next step") -> tuple
         (H, W) of the frames as this step sees them.
 
     Raises:
-        SampleValueError: the sample has no frames; lazy steps wait and this one is none; the step is lazy and the sample has
-            joints or boxes, which no lazy step moves.
+        SampleValueError: the sample has no frames; lazy steps wait and this one is none; the step
+            is lazy and the sample has joints or boxes, which no lazy step moves.
     """
     if "img_shape" not in results:
         if len(results["imgs"]) == 0:

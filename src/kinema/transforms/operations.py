@@ -1,9 +1,10 @@
 """What automatic augmentation does to pixels: colour, sharpness and geometry of a whole clip, on bytes.
 
-Every function takes (T, H, W, 3) uint8 RGB frames and gives new ones of that shape and type; the arguments count for all
-frames, while what an operation measures (mean grey level, histogram) it measures in each frame. The definitions are those of
-`torchvision.transforms.functional` for uint8 tensors, also in how they round; geometry is bilinear, and a pixel at the rim of
-the image is blended with the fill colour by the share of it that the image covers.
+Every function takes (T, H, W, 3) uint8 RGB frames and gives new ones of that shape and type; the
+arguments count for all frames, while what an operation measures (mean grey level, histogram) it
+measures in each frame. The definitions are those of `torchvision.transforms.functional` for uint8
+tensors, also in how they round; geometry is bilinear, and a pixel at the rim of the image is
+blended with the fill colour by the share of it that the image covers.
 """
 
 import math
@@ -133,7 +134,10 @@ def solarize(frames: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _warp(frames: np.ndarray, matrix: np.ndarray, fill: Fill) -> np.ndarray:
-    """Frames whose pixel (x, y) is the input's at `matrix @ (x, y, 1)`; pixels are counted from the middle of the first."""
+    """Frames whose pixel (x, y) is the input's at `matrix @ (x, y, 1)`.
+
+    Pixels are counted from the middle of the first.
+    """
     height, width = frames.shape[1:3]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 

@@ -32,7 +32,10 @@ def mirror_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
 
 
 def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
-    """(..., 2 or more) points, x first, in frames of `width` pixels that are mirrored; an x of 0 means no point and stays."""
+    """(..., 2 or more) points, x first, in frames of `width` pixels that are mirrored.
+
+    An x of 0 means no point and stays.
+    """
     mirrored = points.copy()
     x = mirrored[..., 0]
     mirrored[..., 0] = np.where(x != 0, width - x, x)

@@ -1,6 +1,9 @@
-"""Automatic augmentation: a few operations drawn at random, the same for all frames of a clip, drawn anew for the next clip.
+"""Automatic augmentation.
 
-Both policies take uint8 RGB frames between decoding and `FormatShape` and draw from torch's global generator.
+A few operations drawn at random, the same for all frames of a clip, drawn anew for the next clip.
+
+Both policies take uint8 RGB frames between decoding and `FormatShape` and draw from torch's global
+generator.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,9 +28,11 @@ class Operation:
     """An operation on frames, and what its strength means.
 
     Args:
-        function: frames and its argument, if any, and the fill colour where it moves pixels -> frames.
+        function: frames and its argument, if any, and the fill colour where it moves pixels ->
+            frames.
         none, full: the argument at strength 0 and 1; the same when the operation takes none.
-        either_way: the way from `none` to `full` is taken in this direction or the opposite one, by chance.
+        either_way: the way from `none` to `full` is taken in this direction or the opposite one, by
+            chance.
         whole: makes the length of that way a whole number.
         moves: moves what is in the frame, and so uncovers places that the fill colour gets.
     """
@@ -103,10 +108,12 @@ TRIVIAL_AUGMENT_OPERATIONS: Mapping[str, Operation] = {
 class RandAugment(BaseTransform):
     """Apply `num_layers` operations out of 14 in random order, each with probability `prob`.
 
-    Reads `imgs` (uint8 RGB) and `clip_len`. Writes `imgs` (T, H, W, 3) uint8. Boxes and keypoints are not moved along: a
-    sample that has them is refused unless `operations` holds none that moves what is in the frames.
+    Reads `imgs` (uint8 RGB) and `clip_len`. Writes `imgs` (T, H, W, 3) uint8. Boxes and keypoints
+    are not moved along: a sample that has them is refused unless `operations` holds none that moves
+    what is in the frames.
 
-    Each operation is drawn at most once, and at each use its level anew, from a normal distribution cut off at 0 and 10:
+    Each operation is drawn at most once, and at each use its level anew, from a normal distribution
+    cut off at 0 and 10:
 
     | operation | at level m, of 10 |
     |---|---|
@@ -129,7 +136,8 @@ class RandAugment(BaseTransform):
     Raises:
         ValueError: a number out of its range, or an unknown operation.
 
-    Source: Cubuk et al. 2020, arXiv:1909.13719, with the operations, levels and defaults that MViT and UniFormerV2 were
+    Source: Cubuk et al. 2020, arXiv:1909.13719, with the operations, levels and defaults that MViT
+        and UniFormerV2 were
     trained with (`magnitude=7, num_layers=4`).
     """
 
@@ -183,8 +191,9 @@ class RandAugment(BaseTransform):
 class TrivialAugment(BaseTransform):
     """Apply one operation out of 14 with one strength out of 31, both drawn evenly: nothing to tune.
 
-    Reads, writes and refuses what `RandAugment` does. The strengths are those of the paper's wide space: factors from 0.01 to
-    1.99, rotation to 135 degrees, slopes to 0.99, translation to 32 pixels, 8 to 2 bits, thresholds from 255 to 0.
+    Reads, writes and refuses what `RandAugment` does. The strengths are those of the paper's wide
+    space: factors from 0.01 to 1.99, rotation to 135 degrees, slopes to 0.99, translation to 32
+    pixels, 8 to 2 bits, thresholds from 255 to 0.
 
     Args:
         fill: colour of what an operation uncovers, one byte or (R, G, B).
@@ -193,7 +202,8 @@ class TrivialAugment(BaseTransform):
     Raises:
         ValueError: a colour out of its range, or an unknown operation.
 
-    Source: Müller and Hutter 2021, arXiv:2103.10158, section 3 (TA, wide). The paper's code moves pixels by nearest
+    Source: Müller and Hutter 2021, arXiv:2103.10158, section 3 (TA, wide). The paper's code moves
+        pixels by nearest
     neighbour, this by bilinear interpolation.
     """
 

@@ -22,7 +22,8 @@ def random_clip_offsets(num_frames: int, span: float, num_clips: int, *, keep_ta
         keep_tail_frames: parts of real-valued length, so that the last frames can be drawn too.
 
     Returns:
-        (N,) offsets. Zeros when the video is shorter than a clip; may be real-valued when it barely holds the clips.
+        (N,) offsets. Zeros when the video is shorter than a clip; may be real-valued when it barely
+        holds the clips.
 
     Draws from numpy's global generator.
     """
@@ -90,7 +91,8 @@ def keep_in_video(frames: np.ndarray, num_frames: int, out_of_bound: OutOfBound)
     Args:
         frames: (N, T) indices, one row a clip.
         num_frames: length of the video, in frames.
-        out_of_bound: "loop" starts again at the first frame, "repeat_last" repeats the clip's last frame inside the video.
+        out_of_bound: "loop" starts again at the first frame, "repeat_last" repeats the clip's last
+            frame inside the video.
 
     Returns:
         (N, T) indices in [0, num_frames).
@@ -109,7 +111,8 @@ def write_clips(results: Sample, frames: np.ndarray, frame_interval: int | None,
         results: the sample; its `start_index` is added.
         frames: (clips, T) indices from 0; fractions are cut off.
         frame_interval: frames between two neighbours; None when it varies.
-        num_clips: clips that the transform was asked for. There are more with `twice_sample` or dense test positions.
+        num_clips: clips that the transform was asked for. There are more with `twice_sample` or
+            dense test positions.
     """
     results["frame_inds"] = (frames + results.get("start_index", 0)).reshape(-1).astype(np.int32)
     results["clip_len"] = frames.shape[1]
@@ -122,9 +125,9 @@ def write_clips(results: Sample, frames: np.ndarray, frame_interval: int | None,
 class SampleFrames(BaseTransform):
     """Choose the frames of `num_clips` clips of `clip_len` frames, `frame_interval` apart.
 
-    In training each clip starts at random in its own part of the video; in test mode the clips are spread evenly.
-    Reads `total_frames`, `start_index`, `avg_fps` (for `target_fps`). Writes `frame_inds` (N * T,) int32, `clip_len`,
-    `num_clips`, `frame_interval`.
+    In training each clip starts at random in its own part of the video; in test mode the clips are
+    spread evenly. Reads `total_frames`, `start_index`, `avg_fps` (for `target_fps`). Writes
+    `frame_inds` (N * T,) int32, `clip_len`, `num_clips`, `frame_interval`.
 
     Args:
         clip_len: frames of a clip, T.
@@ -136,11 +139,12 @@ class SampleFrames(BaseTransform):
         test_mode: no randomness.
         keep_tail_frames: in training, let clips reach the very last frames.
         target_fps: sample as if the video had this frame rate.
-        fit_short: of a video that is shorter than a clip take the frames evenly from its first to its last, instead of what
-            `out_of_bound_opt` says.
+        fit_short: of a video that is shorter than a clip take the frames evenly from its first to
+            its last, instead of what `out_of_bound_opt` says.
 
     Raises:
-        ValueError: `out_of_bound_opt` is neither, a number is below 1, or `twice_sample` stands with one clip of several frames.
+        ValueError: `out_of_bound_opt` is neither, a number is below 1, or `twice_sample` stands
+            with one clip of several frames.
         VideoError: the video has no frames.
     """
 
@@ -222,9 +226,9 @@ class SampleFrames(BaseTransform):
 class DenseSampleFrames(BaseTransform):
     """Choose the frames of `num_clips` clips from a stretch of `sample_range` frames.
 
-    In training the stretch lies at random; test mode takes `num_sample_positions` stretches spread over the video, so that
-    there are N * `num_sample_positions` clips. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`,
-    `frame_interval`, `num_clips`.
+    In training the stretch lies at random; test mode takes `num_sample_positions` stretches spread
+    over the video, so that there are N * `num_sample_positions` clips. Reads `total_frames`,
+    `start_index`. Writes `frame_inds`, `clip_len`, `frame_interval`, `num_clips`.
 
     Args:
         clip_len: frames of a clip, T.
@@ -240,7 +244,8 @@ class DenseSampleFrames(BaseTransform):
         ValueError: a number is below 1, or `out_of_bound_opt` is neither.
         VideoError: the video has no frames.
 
-    Source: the dense sampling of TSM, Lin et al. 2019, arXiv:1811.08383, after Wang et al. 2018, arXiv:1711.07971.
+    Source: the dense sampling of TSM, Lin et al. 2019, arXiv:1811.08383, after Wang et al. 2018,
+        arXiv:1711.07971.
     """
 
     def __init__(
@@ -295,8 +300,8 @@ class DenseSampleFrames(BaseTransform):
 class UntrimmedSampleFrames(BaseTransform):
     """Choose a clip around every `clip_interval`-th frame: features of a long video.
 
-    Frames past an end are replaced by the end's. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`,
-    `clip_interval`, `frame_interval`, `num_clips`.
+    Frames past an end are replaced by the end's. Reads `total_frames`, `start_index`. Writes
+    `frame_inds`, `clip_len`, `clip_interval`, `frame_interval`, `num_clips`.
 
     Args:
         clip_len: frames of a clip, T.

@@ -34,9 +34,9 @@ def spread_frames(num_frames: int, clip_len: int, generator: Any) -> np.ndarray:
 class UniformSample(BaseTransform):
     """Choose `clip_len` frames spread over the whole video, one from each of equal parts.
 
-    In training each frame is drawn in its part, both ends included; test mode takes the parts' beginnings, shifted a little
-    for each of `num_clips` clips. Reads `total_frames`, `start_index`. Writes `frame_inds`, `clip_len`, `num_clips`;
-    `frame_interval` is None.
+    In training each frame is drawn in its part, both ends included; test mode takes the parts'
+    beginnings, shifted a little for each of `num_clips` clips. Reads `total_frames`, `start_index`.
+    Writes `frame_inds`, `clip_len`, `num_clips`; `frame_interval` is None.
 
     Args:
         clip_len: frames of a clip, T.
@@ -74,13 +74,15 @@ class UniformSample(BaseTransform):
 class UniformSampleFrames(BaseTransform):
     """Choose `clip_len` frames spread over the whole video, each drawn in its part: the sampling of skeleton recipes.
 
-    A video shorter than a clip is looped. Test mode draws, too, but always the same. Reads `total_frames`, `start_index`,
-    `keypoint` (to check its length). Writes `frame_inds` (N * T,) int32, `clip_len`, `num_clips`; `frame_interval` is None.
+    A video shorter than a clip is looped. Test mode draws, too, but always the same. Reads
+    `total_frames`, `start_index`, `keypoint` (to check its length). Writes `frame_inds` (N * T,)
+    int32, `clip_len`, `num_clips`; `frame_interval` is None.
 
     Args:
         clip_len: frames of a clip, T.
         num_clips: clips, N.
-        test_mode: draw from a generator of its own that is seeded with `seed`; the global one is left alone.
+        test_mode: draw from a generator of its own that is seeded with `seed`; the global one is
+            left alone.
         seed: for test mode.
 
     Raises:
@@ -88,7 +90,8 @@ class UniformSampleFrames(BaseTransform):
         VideoError: the video has no frames.
         SampleValueError: the joints are not those of `total_frames` frames.
 
-    Draws from numpy's global generator in training. Source: PoseC3D, Duan et al. 2022, arXiv:2104.13586, section 3.3.
+    Draws from numpy's global generator in training. Source: PoseC3D, Duan et al. 2022,
+        arXiv:2104.13586, section 3.3.
     """
 
     def __init__(self, clip_len: int, num_clips: int = 1, test_mode: bool = False, seed: int = 255) -> None:

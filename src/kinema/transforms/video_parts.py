@@ -31,7 +31,8 @@ def choose_part(results: Sample, reader: VideoReader) -> tuple[int, int]:
     """The frames that a sample is about, by its `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`.
 
     Args:
-        results: the sample; without these keys it is about the whole video. NaN means the video's own start or end.
+        results: the sample; without these keys it is about the whole video. NaN means the video's
+            own start or end.
         reader: its video.
 
     Returns:

@@ -22,7 +22,10 @@ def three_boxes(image_size: tuple[int, int], crop_size: tuple[int, int]) -> list
 
 
 def crop_views(results: Sample, boxes: Sequence[Box], *, mirrored: bool = False) -> Sample:
-    """Put every box of every frame into the sample, box after box; `mirrored` adds each box's mirror image behind it."""
+    """Put every box of every frame into the sample, box after box.
+
+    `mirrored` adds each box's mirror image behind it.
+    """
     frames: list[np.ndarray] = []
     crop_boxes: list[Box] = []
     for box in boxes:
@@ -51,14 +54,15 @@ def _begin(results: Sample, crop_size: tuple[int, int], who: str) -> tuple[int, 
 class ThreeCrop(BaseTransform):
     """Cut three boxes of every frame, along its longer side: test views.
 
-    Reads `imgs`, `img_shape`. Writes `imgs` (all frames of the first box, then of the second, then of the third),
-    `img_shape`, `crop_bbox` (one box a frame).
+    Reads `imgs`, `img_shape`. Writes `imgs` (all frames of the first box, then of the second, then
+    of the third), `img_shape`, `crop_bbox` (one box a frame).
 
     Args:
         crop_size: side of a square, or (W, H), in pixels; one of them must be the frames'.
 
     Raises:
-        ValueError: `crop_size` is neither, does not fit the frames, or has no side in common with them.
+        ValueError: `crop_size` is neither, does not fit the frames, or has no side in common with
+            them.
     """
 
     def __init__(self, crop_size: Size) -> None:
@@ -81,8 +85,8 @@ class ThreeCrop(BaseTransform):
 class TenCrop(BaseTransform):
     """Cut the corners and the centre of every frame, each plain and mirrored: test views.
 
-    Reads `imgs`, `img_shape`. Writes `imgs` (for upper left, upper right, lower left, lower right, centre: all frames, then
-    all frames mirrored), `img_shape`, `crop_bbox` (one box a frame).
+    Reads `imgs`, `img_shape`. Writes `imgs` (for upper left, upper right, lower left, lower right,
+    centre: all frames, then all frames mirrored), `img_shape`, `crop_bbox` (one box a frame).
 
     Args:
         crop_size: side of a square, or (W, H), in pixels.

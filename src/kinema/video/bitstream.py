@@ -1,7 +1,9 @@
-"""What a compressed picture says of itself in its first bits: its type, whether it is shown, whether decoding can start at it.
+"""What a compressed picture says of itself in its first bits.
 
-Containers say this wrongly or not at all (AVI has no presentation times, a sync table may list pictures that need others), and
-numbering frames without decoding them depends on it.
+Its type, whether it is shown, whether decoding can start at it.
+
+Containers say this wrongly or not at all (AVI has no presentation times, a sync table may list
+pictures that need others), and numbering frames without decoding them depends on it.
 """
 
 import re
@@ -69,8 +71,8 @@ class Bits:
 class Mpeg4Pictures:
     """Read the packets of an MPEG-4 stream in order: which picture each one makes the decoder decode.
 
-    AVI files may be packed: a packet holds a P and the B that follows it, and the next packet without a coded picture makes the
-    decoder take the B out of its pocket.
+    AVI files may be packed: a packet holds a P and the B that follows it, and the next packet
+    without a coded picture makes the decoder take the B out of its pocket.
 
     Args:
         extradata: of the stream; holds the layer header, which a packet may hold as well.
@@ -121,7 +123,11 @@ class Mpeg4Pictures:
             self.is_interlaced = self.is_interlaced or is_interlaced
 
     def _is_coded(self, packet: bytes, content: int) -> bool:
-        """The bit behind type (2 bits), seconds (ones, ended by a zero) and the fraction of the second between two markers."""
+        """The bit behind the type and the time.
+
+        The type has 2 bits, the seconds are ones that a zero ends, and the fraction of a second
+        stands between two markers.
+        """
         if self._time_bits is None:
             return True
         place = 2
@@ -227,9 +233,9 @@ def nal_units(packet: bytes, length_size: int, most_bytes: int = 64) -> Iterator
 def h264_can_start_at(packet: bytes, length_size: int) -> bool:
     """Whether a packet holds an IDR picture.
 
-    Decoding may start at other pictures with a recovery point too (open groups of pictures), but there the decoder misses
-    references that later pictures list without using them, which cannot be distinguished from damage.
-    Source: ITU-T H.264, 7.4.1.2.4 and D.2.8.
+    Decoding may start at other pictures with a recovery point too (open groups of pictures), but
+    there the decoder misses references that later pictures list without using them, which cannot be
+    distinguished from damage. Source: ITU-T H.264, 7.4.1.2.4 and D.2.8.
     """
     for unit in nal_units(packet, length_size):
         kind = unit[0] & 31 if unit else 0
@@ -271,10 +277,13 @@ def hevc_needs_what_precedes(packet: bytes, length_size: int) -> bool:
 
 
 def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | None:
-    """A function that says of a packet whether its picture comes out before one that precedes it in the file; None for other codecs.
+    """Make the function that says whether a packet's picture comes out before an earlier packet's.
 
-    H.264 encoders let B pictures do so and no others, HEVC encoders at least those that no other refers to. It is asked of every
-    packet, so it reads the first slice's two bytes, where they mostly are, and no more.
+    None for codecs whose packets do not say it.
+
+    H.264 encoders let B pictures do so and no others, HEVC encoders at least those that no other
+    refers to. It is asked of every packet, so it reads the first slice's two bytes, where they
+    mostly are, and no more.
     """
     if codec not in _SLICE_START:
         return None
@@ -300,7 +309,10 @@ def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
 
 
 def _h264_is_bidirectional(_: int, second: int) -> bool:
-    """By the slice's number of its first macroblock, which is 0, and its type, which is 1 or 6. Source: 7.3.3, 7.4.3, 9.1."""
+    """By the slice's number of its first macroblock, which is 0, and its type, which is 1 or 6.
+
+    Source: 7.3.3, 7.4.3, 9.1.
+    """
     return second >> 4 == 0b1010 or second >> 2 == 0b100111
 
 
@@ -311,7 +323,8 @@ def _hevc_is_unreferenced(first: int, _: int) -> bool:
 
 # ---- packets that hold no picture, and pictures that no other refers to
 
-# Types of NAL units that hold slices: the five lower bits of H.264's first byte, six bits above the lowest one in HEVC's.
+# Types of NAL units that hold slices: the five lower bits of H.264's first byte, six bits above the
+# lowest one in HEVC's.
 _H264_SLICE = frozenset(first for first in range(256) if first & 31 in (1, 2, 5))
 _HEVC_SLICE = frozenset(first for first in range(128) if first >> 1 < 32)
 _SLICE_START = {

@@ -45,8 +45,8 @@ UPRIGHT = Orientation()
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Read a frame's display matrix.
 
-    Angles that are no multiple of 90 degrees are rounded to one.
-    Source: FFmpeg, libavutil/display.h: (a, b, u, c, d, v, x, y, w) maps (p, q) to (a p + c q, b p + d q).
+    Angles that are no multiple of 90 degrees are rounded to one. Source: FFmpeg,
+    libavutil/display.h: (a, b, u, c, d, v, x, y, w) maps (p, q) to (a p + c q, b p + d q).
     """
     all_data = cast(Iterable[SideData], frame.side_data)  # annotated as a mapping of names, of which it has no others
     matrix = next((data for data in all_data if data.type == SideDataType.DISPLAYMATRIX), None)
@@ -63,9 +63,9 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 class FrameConverter:
     """Converts the frames of one video to the size of the first.
 
-    Frames of another size, as browsers and meetings record, are scaled to that of the first with FFmpeg's bicubic filter, whole and
-    without bars, as the `ffmpeg` program does. Each is converted from its own pixel format, colour matrix and range; the turn of the
-    first holds for all.
+    Frames of another size, as browsers and meetings record, are scaled to that of the first with
+    FFmpeg's bicubic filter, whole and without bars, as the `ffmpeg` program does. Each is converted
+    from its own pixel format, colour matrix and range; the turn of the first holds for all.
 
     Args:
         frame: the first.

@@ -1,8 +1,9 @@
 """Whether a decoder has drawn all blocks of a picture.
 
-FFmpeg's HEVC decoder reports no error when the slices of a damaged picture end early, nor does its VP8 decoder when the data do. The
-blocks that are left show what the picture's memory held before: zeros when it is new, else a piece of an older picture, which depends
-on what was decoded before. So memory is marked before the decoder gets it back, and a picture in which marks or zeros are left is
+FFmpeg's HEVC decoder reports no error when the slices of a damaged picture end early, nor does its
+VP8 decoder when the data do. The blocks that are left show what the picture's memory held before:
+zeros when it is new, else a piece of an older picture, which depends on what was decoded before. So
+memory is marked before the decoder gets it back, and a picture in which marks or zeros are left is
 damaged.
 """
 
@@ -15,13 +16,15 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-# Slices leave out squares of 16 pixels or more, of which the edges of the picture may cut 8 off, and filters at their edges change 3
-# pixels: pixels 4 to 7 of row 4 are left as they were.
+# Slices leave out squares of 16 pixels or more, of which the edges of the picture may cut 8 off,
+# and filters at their edges change 3 pixels: pixels 4 to 7 of row 4 are left as they were.
 _SQUARE, _PLACE = 16, 4
-# Four pixels that no camera and no encoder makes of a picture; where pixels have two bytes, values that they cannot have.
+# Four pixels that no camera and no encoder makes of a picture; where pixels have two bytes, values
+# that they cannot have.
 _MARK_OF_BYTES = int.from_bytes(bytes([0, 255, 1, 254]), "little")
 _MARK_OF_WORDS = 0xFFFFFFFF
-# Pictures that came out are kept until the decoder needs them no more: mostly after so many others, at most after so many.
+# Pictures that came out are kept until the decoder needs them no more: mostly after so many others,
+# at most after so many.
 _KEPT_FRAMES, _MOST_KEPT_FRAMES = 8, 17
 
 
@@ -80,7 +83,8 @@ class Coverage:
     def _learn(self, form: VideoFormat) -> None:
         self._pixel_bytes = 1 if form.components[0].bits == 8 else 2
         self._mark = np.uint32(_MARK_OF_BYTES if self._pixel_bytes == 1 else _MARK_OF_WORDS)
-        # Zeros in both planes of colour are a green that lies outside of what pictures have; in planes of red, green and blue, black.
+        # Zeros in both planes of colour are a green that lies outside of what pictures have; in
+        # planes of red, green and blue, black.
         self._zeros_tell = len(form.components) == 3 and not form.is_rgb
 
     def _give_back(self, frame: VideoFrame) -> None:
@@ -104,7 +108,8 @@ class Coverage:
 class Waiting:
     """Frames that came out and wait for those decoded before them.
 
-    A B picture comes out before a picture that it refers to. Only when that has come out too is it known to be whole.
+    A B picture comes out before a picture that it refers to. Only when that has come out too is it
+    known to be whole.
 
     Args:
         coverage: takes frames that are of no more use.

@@ -1,4 +1,4 @@
-"""Decode a video in which something cannot be decoded, so that what is lost does not depend on what is asked, nor in which order."""
+"""Decode a damaged video: what is lost depends neither on what is asked nor on the order."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -73,14 +73,16 @@ def check(frame: VideoFrame, packet: int, codec: str, coverage: Coverage | None)
 class DamagedVideo:
     """Every group of pictures decoded from its own entry, each picture in full, in file order.
 
-    A picture that fails is left out if no other refers to it; else all that follow it in its group are lost.
+    A picture that fails is left out if no other refers to it; else all that follow it in its group
+    are lost.
 
     Args:
         packets: of the video.
         context: the decoder to be like.
         table: which frame comes of which packet.
         can_skip: whether the decoder can leave out pictures that no other refers to.
-        num_ordered: frames from this number on are lost, for their order is unknown; None when all is known.
+        num_ordered: frames from this number on are lost, for their order is unknown; None when all
+            is known.
         checks_order: whether to look at the order too.
         check_whole: raises PacketFailed for a packet of which a part is missing.
 

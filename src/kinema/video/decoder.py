@@ -1,8 +1,9 @@
 """Decode chosen frames of one video stream, exactly, with as little decoding as that allows.
 
-Three things save work. Decoding starts at the last key picture from which a frame comes out exactly. Pictures that no other
-refers to are left undecoded when nobody asked for them (`skip_frame = NONREF`, set packet by packet); what the decoder puts out
-is the same without them. And nothing behind the last frame asked for is decoded: for the decoder the stream ends there.
+Three things save work. Decoding starts at the last key picture from which a frame comes out
+exactly. Pictures that no other refers to are left undecoded when nobody asked for them
+(`skip_frame = NONREF`, set packet by packet); what the decoder puts out is the same without them.
+And nothing behind the last frame asked for is decoded: for the decoder the stream ends there.
 """
 
 import os
@@ -29,7 +30,8 @@ from kinema.video.wholeness import Wholeness
 # Their decoders leave out just the pictures that no other refers to.
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 
-# FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture are decoded at a time.
+# FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture
+# are decoded at a time.
 _HANGS_IN_FRAME_THREADS = frozenset({"vp9"})
 # Of damaged pictures several threads make others than one thread does, without an error.
 _ONE_THREAD = UNCOVERED_IN_SILENCE
@@ -92,8 +94,9 @@ class Decoder:
         one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
         context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
         context.copy_opaque = True  # each frame carries the number of its packet
-        # "explode" makes errors of what else is patched up from its neighbours and handed out as if it were right. It does so too
-        # when a picture says of one that was cut off that it is needed no more; without it, pictures are marked as damaged.
+        # "explode" makes errors of what else is patched up from its neighbours and handed out as if
+        # it were right. It does so too when a picture says of one that was cut off that it is
+        # needed no more; without it, pictures are marked as damaged.
         errors = "crccheck" if self._is_cut_open else "explode+crccheck"
         context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
         # Where only pictures that come out show whether they are whole, frames wait for those decoded before them.
@@ -166,8 +169,8 @@ class Decoder:
         Args:
             frames: ascending and distinct.
             on_frame: takes the number and the frame.
-            stays: wait for the last frame's turn instead of ending the stream behind it, for callers that will want the
-                frames that follow.
+            stays: wait for the last frame's turn instead of ending the stream behind it, for
+                callers that will want the frames that follow.
 
         Raises:
             FrameLost: one of them cannot be decoded; those before it have been handed out.
@@ -239,7 +242,8 @@ class Decoder:
         in_full = table.with_chained(packets)
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
-        # Where packets are lost, pictures may be referred to by others that should not: decoding must not depend on what is asked.
+        # Where packets are lost, pictures may be referred to by others that should not: decoding
+        # must not depend on what is asked.
         may_leave_out = not self._packets.index.has_losses
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
@@ -395,7 +399,10 @@ class Decoder:
         self._restart(0)
 
     def _damaged_video(self) -> DamagedVideo:
-        """Made when something fails: from then on it gives the frames, so that they do not depend on what was asked before."""
+        """Made when something fails.
+
+        From then on it gives the frames, so that they do not depend on what was asked before.
+        """
         if self._damaged is None:
             self._num_threads = 1
             self._use_new_context()
@@ -454,7 +461,10 @@ class Decoder:
         self._packets.replace_index(index.reordered(order), is_kept=self._num_ordered is None)
 
     def _watched_packets(self, number: int | None, *, is_start: bool) -> tuple[list[int], bool]:
-        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in; whether all is well."""
+        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in.
+
+        Whether all is well.
+        """
         packet = None if number is None else self._packets.packet(number, starts=number == 0)
         if number is not None:
             if packet is None:

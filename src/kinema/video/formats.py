@@ -4,8 +4,9 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-# FFmpeg's names of the demuxers that open a video when nothing else is asked for. Not among them: lists of other files (concat, hls,
-# dash, sdp), single images and series of them, text, devices, and what is only sound.
+# FFmpeg's names of the demuxers that open a video when nothing else is asked for. Not among them:
+# lists of other files (concat, hls, dash, sdp), single images and series of them, text, devices,
+# and what is only sound.
 VIDEO_FORMATS: Final = (
     *("mov", "mp4", "matroska", "webm", "avi", "flv", "live_flv", "mpegts", "mpeg", "mpegvideo", "ogg", "asf", "asf_o"),
     *("mxf", "gxf", "dv", "nut", "rm", "wtv", "ivf", "gif", "apng", "yuv4mpegpipe"),
@@ -134,7 +135,10 @@ def _kind_of_text(head: bytes) -> str | None:
 
 
 def without_secrets(address: str) -> str:
-    """An address for a message: without the user's name and password, and without what looks like a key in its query."""
+    """An address for a message.
+
+    Without the user's name and password, and without what looks like a key in its query.
+    """
     try:
         parts: SplitResult = urlsplit(address)
     except ValueError:

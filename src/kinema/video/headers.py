@@ -1,4 +1,7 @@
-"""Headers in a stream that stay valid for the packets behind them: parameter sets, layer and sequence headers, an encoder's version."""
+"""Headers in a stream that stay valid for the packets behind them.
+
+Parameter sets, layer and sequence headers, an encoder's version.
+"""
 
 import re
 from collections.abc import Iterator
@@ -102,7 +105,10 @@ def is_slice(codec: str, unit: bytes) -> bool:
 
 
 def _nal_header(codec: str, unit: bytes) -> Headers:
-    """A NAL unit by its type and number, if it is one that lasts. Source: ITU-T H.264, 7.3.2.1 and 7.3.2.2; H.265, 7.3.2."""
+    """A NAL unit by its type and number, if it is one that lasts.
+
+    Source: ITU-T H.264, 7.3.2.1 and 7.3.2.2; H.265, 7.3.2.
+    """
     if len(unit) < 4:
         return {}
     plain = unit[:64].replace(b"\0\0\3", b"\0\0")

@@ -1,4 +1,7 @@
-"""What the packets of a video say without decoding: which frames there are, in which packets, and where decoding can start."""
+"""What the packets of a video say without decoding.
+
+Which frames there are, in which packets, and where decoding can start.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +19,8 @@ from kinema.video.slice_headers import SliceHeader
 class PacketIndex:
     """Facts from one walk over the P packets of a video stream, of which N frames come.
 
-    It can be kept, pickled, and given to another `VideoReader` of the same file, which then reads only the packets it needs.
+    It can be kept, pickled, and given to another `VideoReader` of the same file, which then reads
+    only the packets it needs.
 
     Attributes:
         pts: (P,) int64 presentation times, in units of `time_base`; `NO_TIME` where there is none.
@@ -26,20 +30,28 @@ class PacketIndex:
         frame_of_packet: (P,) int64, the inverse; -1 for a packet that no frame is shown of.
         entry_of_frame: (N,) int64, the packet at which decoding must start to get frame i.
         entries: (E,) int64 packets at which decoding can start, ascending.
-        is_chained: (P,) bool, true where a picture is lost when the packet before is not decoded in full.
-        is_cut_off: (P,) bool, true where a picture may refer to what was cut off before the stream: the decoder need not
-            manage to decode it, and shows nothing of it.
+        is_chained: (P,) bool, true where a picture is lost when the packet before is not decoded in
+            full.
+        is_cut_off: (P,) bool, true where a picture may refer to what was cut off before the stream:
+            the decoder need not manage to decode it, and shows nothing of it.
         time_base: seconds of one unit of time; None when the stream has none.
-        shown_seconds: from the start of the first frame to the end of the last one; None when packets carry no times.
-        num_missing: frames at the end that the file's own table lists, but whose bytes the file does not hold.
-        lasting: what a decoder must know that starts in the middle, by ascending first packets; mostly empty.
-        gaps: (G,) int64 packets of a transport stream at which the demuxer finds something missing or repeated.
-        has_losses: whether whole pictures, or parts of them, seem to be missing in a transport stream.
-        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` continue there, the file's own do not.
-        is_second_field: (P,) bool, true where a packet completes the frame that the packet before it begins.
+        shown_seconds: from the start of the first frame to the end of the last one; None when
+            packets carry no times.
+        num_missing: frames at the end that the file's own table lists, but whose bytes the file
+            does not hold.
+        lasting: what a decoder must know that starts in the middle, by ascending first packets;
+            mostly empty.
+        gaps: (G,) int64 packets of a transport stream at which the demuxer finds something missing
+            or repeated.
+        has_losses: whether whole pictures, or parts of them, seem to be missing in a transport
+            stream.
+        has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` continue
+            there, the file's own do not.
+        is_second_field: (P,) bool, true where a packet completes the frame that the packet before
+            it begins.
         order: how sure it is which packet each frame comes from.
-        is_cut_open: true for H.264 that starts at a picture after which others may still refer, or take back references, to what
-            was cut off.
+        is_cut_open: true for H.264 that starts at a picture after which others may still refer, or
+            take back references, to what was cut off.
     """
 
     pts: np.ndarray

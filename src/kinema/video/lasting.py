@@ -1,7 +1,8 @@
 """What a decoder must know at a packet beside the packet: what came with, or in, packets before it.
 
-A decode of the whole meets everything once: the palette beside the first packet, new parameter sets beside or in the packet at which
-they change, the encoder's version in the first picture's messages. Decoding that starts in the middle has to be given it.
+A decode of the whole meets everything once: the palette beside the first packet, new parameter sets
+beside or in the packet at which they change, the encoder's version in the first picture's messages.
+Decoding that starts in the middle has to be given it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +41,8 @@ class Lasting:
         first: that packet.
         side_data: kind, by FFmpeg's name, and content.
         prefix: headers that go before the bytes of a packet at which decoding starts.
-        is_partial: the decoder may remember a kind of side data of another part of the stream that this part has not.
+        is_partial: the decoder may remember a kind of side data of another part of the stream that
+            this part has not.
     """
 
     first: int
@@ -70,7 +72,8 @@ class Lasting:
 
 def replaced(packet: Packet, content: bytes) -> Packet:
     """A copy of `packet` that holds `content`."""
-    # A packet made from bytes ends with their memory, and decoders of damaged data read on for some bytes: this one has zeros there.
+    # A packet made from bytes ends with their memory, and decoders of damaged data read on for some
+    # bytes: this one has zeros there.
     new = Packet(len(content))
     new.update(content)
     new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration

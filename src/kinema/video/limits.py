@@ -1,7 +1,8 @@
 """How much a video may ask of the machine before it is refused.
 
-A file of a hundred bytes can claim a picture of gigabytes, or a hundred million frames. Whatever real cameras, screens and archives make
-stays far below these limits; what is above them is a `VideoError` that names the limit.
+A file of a hundred bytes can claim a picture of gigabytes, or a hundred million frames. Whatever
+real cameras, screens and archives make stays far below these limits; what is above them is a
+`VideoError` that names the limit.
 """
 
 import dataclasses
@@ -26,15 +27,21 @@ class VideoLimits:
     """Limits for one video. Each has to be positive; `float("inf")` is none.
 
     Attributes:
-        pixels: of one frame, width times height. The default lets 10000x10000 pass; 8K is a third of it.
-        frames: of one video, counted in its header or its packets. The default is 23 hours of 60 frames a second.
-        streams: of one file, sound, subtitles and attached fonts included; an eighth of them may be video.
+        pixels: of one frame, width times height. The default lets 10000x10000 pass; 8K is a third
+            of it.
+        frames: of one video, counted in its header or its packets. The default is 23 hours of 60
+            frames a second.
+        streams: of one file, sound, subtitles and attached fonts included; an eighth of them may be
+            video.
         memory_bytes: of the frames that one call returns.
-        seconds: that one call may take: opening, counting, or decoding what was asked for. `find_damage` decodes everything and has
-            no such limit.
-        network_seconds: that a server may stay silent; one that has sent less than a kilobyte a second for that long is given up, too.
-        more_formats: FFmpeg's names of further file formats that may be opened, such as "hls" or "image2".
-        more_protocols: FFmpeg's names of further ways to get at a video, such as "rtsp", "rtp", "udp", "ftp", "concat".
+        seconds: that one call may take: opening, counting, or decoding what was asked for.
+            `find_damage` decodes everything and has no such limit.
+        network_seconds: that a server may stay silent; one that has sent less than a kilobyte a
+            second for that long is given up, too.
+        more_formats: FFmpeg's names of further file formats that may be opened, such as "hls" or
+            "image2".
+        more_protocols: FFmpeg's names of further ways to get at a video, such as "rtsp", "rtp",
+            "udp", "ftp", "concat".
     """
 
     pixels: float = 100_000_000
@@ -86,7 +93,9 @@ class VideoLimits:
 
 
 def default_limits() -> VideoLimits:
-    """What readers keep to that are given no limits: those of `set_default_limits`, else of `KINEMA_VIDEO_LIMITS`, else the defaults.
+    """What readers keep to that are given no limits.
+
+    Those of `set_default_limits`, else of `KINEMA_VIDEO_LIMITS`, else the defaults.
 
     Raises:
         VideoError: the environment variable holds something else.
@@ -95,7 +104,10 @@ def default_limits() -> VideoLimits:
 
 
 def set_default_limits(limits: VideoLimits | None) -> None:
-    """Set the limits of readers that are given none, in this process and in those that it starts from now on; None for the defaults."""
+    """Set the limits of readers that are given none; None for the defaults.
+
+    They hold in this process and in those that it starts from now on.
+    """
     if limits is None:
         os.environ.pop(ENVIRONMENT_VARIABLE, None)
     else:

@@ -1,6 +1,7 @@
 """What the tables of an mp4 or QuickTime file claim, read before FFmpeg makes entries in memory for all of it.
 
-A table says "thirty million samples of one byte" in twenty bytes, and FFmpeg writes down each. Source: ISO/IEC 14496-12.
+A table says "thirty million samples of one byte" in twenty bytes, and FFmpeg writes down each.
+Source: ISO/IEC 14496-12.
 """
 
 import re
@@ -38,7 +39,8 @@ class Mp4Claims:
         num_video_tracks: those of pictures.
         longest: entries of the longest track.
         total: entries of all tracks.
-        end: where the last known box ends that starts inside of the file, bytes; beyond the file's end, the file was cut short.
+        end: where the last known box ends that starts inside of the file, bytes; beyond the file's
+            end, the file was cut short.
     """
 
     num_tracks: int = 0

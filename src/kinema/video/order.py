@@ -29,12 +29,13 @@ def order_by_time(
         pts: (P,) of each packet, or `NO_TIME`.
         shown: (P,) whether its picture is shown.
         reorder_depth: pictures that the decoder holds back.
-        early: (P,) whether a picture should come out before one that precedes it in the file; None for codecs whose pictures do
-            not say their order themselves.
+        early: (P,) whether a picture should come out before one that precedes it in the file; None
+            for codecs whose pictures do not say their order themselves.
         only_early: whether no other pictures should.
 
     Returns:
-        All packets in this order, or in that of the file where times are missing or repeated; and how sure it is.
+        All packets in this order, or in that of the file where times are missing or repeated; and
+        how sure it is.
     """
     in_file = list(range(len(pts)))
     if len(set(pts)) < len(pts) or NO_TIME in pts:
@@ -64,7 +65,8 @@ def _suits_pictures(
 ) -> bool:
     """Whether just those pictures come out early that should, and none is held back longer than the stream says.
 
-    A table of times that ends too soon, or whose entries belong to other pictures, may well have even steps.
+    A table of times that ends too soon, or whose entries belong to other pictures, may well have
+    even steps.
     """
     place = np.empty(len(by_time), np.int64)
     place[by_time] = np.arange(len(by_time))
@@ -75,7 +77,10 @@ def _suits_pictures(
 
 
 def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
-    """Packets of an MPEG-1, -2 or -4 stream: a reference waits until the next one arrives, a B picture is shown at once."""
+    """Packets of an MPEG-1, -2 or -4 stream.
+
+    A reference waits until the next one arrives, a B picture is shown at once.
+    """
     order: list[int] = []
     waiting: int | None = None
     for packet, picture in enumerate(pictures):
@@ -100,8 +105,8 @@ def order_by_headers(
         headers: (P,) of each packet in the file.
 
     Returns:
-        The packets that frames come from: of two that hold the fields of one frame, the first. Whether each packet in the file is
-        the second of two such. How sure the order is.
+        The packets that frames come from: of two that hold the fields of one frame, the first.
+        Whether each packet in the file is the second of two such. How sure the order is.
     """
     is_second, is_complete = _pair_fields(headers)
     frames = [packet for packet in packets if not is_second[packet]]
@@ -139,8 +144,8 @@ def settle_order(
         has_fields: some packets complete the frame that another begins.
 
     Returns:
-        The packets that frames come from, in order, and the number of frames whose place is certain;
-        None when all are.
+        The packets that frames come from, in order, and the number of frames whose place is
+        certain; None when all are.
     """
     if known is not Order.UNKNOWN:
         # A field without the other one of its frame is not shown.
@@ -155,7 +160,12 @@ def settle_order(
 
 
 def _pair_fields(headers: Sequence[SliceHeader | None]) -> tuple[list[bool], bool]:
-    """Which packets hold the second field of the frame that the packet before them begins, and whether no field is alone."""
+    """Pair the packets that hold the two fields of a frame.
+
+    Returns:
+        Which packets complete the frame that the packet before them begins, and whether no field is
+        alone.
+    """
     is_second = [False] * len(headers)
     is_complete = True
     first: SliceHeader | None = None

@@ -35,8 +35,8 @@ _first_of = attrgetter("first")
 class PacketSource:
     """One open file and its packets.
 
-    PyAV's streams point into their container without keeping it open, so neither leaves this class: what others need of them is
-    copied (`header_rate`), or owns its memory (packets, decoders).
+    PyAV's streams point into their container without keeping it open, so neither leaves this class:
+    what others need of them is copied (`header_rate`), or owns its memory (packets, decoders).
 
     Args:
         source: what holds the video.
@@ -101,7 +101,8 @@ class PacketSource:
 
         Args:
             number: from 0 on.
-            starts: decoding starts there, so that the packet has to bring what came with earlier ones.
+            starts: decoding starts there, so that the packet has to bring what came with earlier
+                ones.
 
         Raises:
             VideoError: the index is another file's.

@@ -14,7 +14,8 @@ class PaletteGraph:
     Args:
         width, height: of the frames, pixels.
         rate: frames a second.
-        max_colours: size of the palette, at most 256; one of them is kept for "as before", which makes files small.
+        max_colours: size of the palette, at most 256; one of them is kept for "as before", which
+            makes files small.
     """
 
     def __init__(self, width: int, height: int, rate: Fraction, max_colours: int) -> None:

@@ -50,7 +50,8 @@ class VideoFacts:
         hdr_transfer: the transfer curve of a high-dynamic-range video; None for ordinary ones.
         width, height: of a frame, pixels, after rotation.
         rotation_degrees: by which the reader turns the stored picture counter-clockwise, 0 to 270.
-        sample_aspect_ratio: width of a pixel by its height, after rotation; None when it is not said or 1.
+        sample_aspect_ratio: width of a pixel by its height, after rotation; None when it is not
+            said or 1.
         fps: frames a second, on average.
         is_variable_rate: frames last for different times.
         num_frames: that are shown.
@@ -63,8 +64,10 @@ class VideoFacts:
         num_keyframes: frames that decoding can start at.
         keyframe_spacing_mean: frames from one to the next, on average.
         keyframe_spacing_max: frames at the widest.
-        frames_before_random: how many frames must be decoded first to reach a random frame, on average.
-        damage: what is wrong; None when every frame can be decoded, or that was not tried, and the file does not break off.
+        frames_before_random: how many frames must be decoded first to reach a random frame, on
+            average.
+        damage: what is wrong; None when every frame can be decoded, or that was not tried, and the
+            file does not break off.
         was_decoded: whether it was tried.
     """
 
@@ -103,7 +106,8 @@ def probe_video(source: VideoSource, *, decode: bool = True, limits: VideoLimits
 
     Args:
         source: path, bytes, seekable binary file object, or URL.
-        decode: decode every frame to see whether all are good; False reads packets and the first frame only.
+        decode: decode every frame to see whether all are good; False reads packets and the first
+            frame only.
         limits: what the video may ask for; None for `default_limits()`.
 
     Raises:
@@ -163,7 +167,8 @@ def is_variable_rate(timestamps_seconds: np.ndarray) -> bool:
     """Do some frames last longer than others? The last one, whose end no timestamp gives, is left out.
 
     Args:
-        timestamps_seconds: (N,) float64, when each frame is shown. Where they do not grow they say nothing.
+        timestamps_seconds: (N,) float64, when each frame is shown. Where they do not grow they say
+            nothing.
     """
     steps = np.diff(timestamps_seconds)
     if len(steps) == 0 or not np.all(np.isfinite(steps)) or np.any(steps <= 0):

@@ -21,27 +21,35 @@ _TIME_TOLERANCE_SECONDS = 1e-6
 
 
 class VideoReader:
-    """Frames of a video by number, exactly: frame i is the i-th one that a decode of the whole file outputs, bit for bit.
+    """Frames of a video by number, exactly.
 
-    Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames; ascending order is the fastest.
-    A reader can be pickled and used after a fork: the copy opens the file itself. One that is dropped closes itself.
-    Threads may share a reader: they take turns, call by call. For speed give each thread a reader of its own.
+    Frame i is the i-th one that a decode of the whole file outputs, bit for bit.
+
+    Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames; ascending
+    order is the fastest. A reader can be pickled and used after a fork: the copy opens the file
+    itself. One that is dropped closes itself. Threads may share a reader: they take turns, call by
+    call. For speed give each thread a reader of its own.
 
     Args:
-        source: path, bytes, seekable binary file object, URL, or a folder of frames. A file object must not be shared with
-            another process.
-        num_threads: decoder threads; 1 suits data loading with worker processes. Does not change frames.
-        backend: "auto" (PyAV for files, "frames" for folders), "pyav", "torchcodec", "torchcodec:cuda", "decord", "opencv",
-            "frames". Only PyAV is exact on every file; see docs/video.md.
+        source: path, bytes, seekable binary file object, URL, or a folder of frames. A file object
+            must not be shared with another process.
+        num_threads: decoder threads; 1 suits data loading with worker processes. Does not change
+            frames.
+        backend: "auto" (PyAV for files, "frames" for folders), "pyav", "torchcodec",
+            "torchcodec:cuda", "decord", "opencv", "frames". Only PyAV is exact on every file; see
+            docs/video.md.
         rotate: turn the frames as the file's rotation metadata says, as players do.
-        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`, "keep-good" gives the nearest good
-            frame in its place and counts it in `num_replaced`. PyAV only.
-        index: `index` of an earlier reader of the same file, which saves reading all packets. PyAV only.
-        short_side: let the colour conversion scale the frames so that their short side has this many pixels. Saves memory and some
-            time on large frames, but the pixels are FFmpeg's averages over areas, not those of `Resize`. PyAV only.
+        errors: what becomes of a frame that cannot be decoded: "strict" is a `VideoError`,
+            "keep-good" gives the nearest good frame in its place and counts it in `num_replaced`.
+            PyAV only.
+        index: `index` of an earlier reader of the same file, which saves reading all packets. PyAV
+            only.
+        short_side: let the colour conversion scale the frames so that their short side has this
+            many pixels. Saves memory and some time on large frames, but the pixels are FFmpeg's
+            averages over areas, not those of `Resize`. PyAV only.
         size: likewise, to (height, width).
-        limits: what the file may ask for (pixels, frames, memory, seconds); None for `default_limits()`. What is above is a
-            `VideoError` that names the limit.
+        limits: what the file may ask for (pixels, frames, memory, seconds); None for
+            `default_limits()`. What is above is a `VideoError` that names the limit.
 
     Raises:
         VideoError: there is no such file, or it is no video.
@@ -145,7 +153,8 @@ class VideoReader:
         """Decode every frame, converting none.
 
         Returns:
-            The error that names the first frame that cannot be decoded and the number of good ones; None when all is well.
+            The error that names the first frame that cannot be decoded and the number of good ones;
+            None when all is well.
         """
         with self._lock:
             backend = self._current_exact("find_damage")

@@ -155,8 +155,9 @@ def scan_packets(
 ) -> tuple[PacketIndex, list[Packet] | None]:
     """Read all packets of `stream`, from where `container` stands, without decoding any.
 
-    Headers are not asked: they count the packets that an edit list cuts away, or say nothing. A file that breaks off counts as
-    far as its packets go, and, where the file has a table of them (mp4), with those that should follow.
+    Headers are not asked: they count the packets that an edit list cuts away, or say nothing. A
+    file that breaks off counts as far as its packets go, and, where the file has a table of them
+    (mp4), with those that should follow.
 
     Args:
         container: at its start.
@@ -219,8 +220,9 @@ def scan_packets(
 def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
     """The packets that hold something, up to where the file breaks off.
 
-    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something is wrong before it: a packet of
-    the transport stream is lost, repeated or has another number. How much of it is whole, the decoder says.
+    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something
+    is wrong before it: a packet of the transport stream is lost, repeated or has another number.
+    How much of it is whole, the decoder says.
     """
     batch: list[Packet] = []
     doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one

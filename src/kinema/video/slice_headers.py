@@ -1,8 +1,8 @@
 """What the first slice of an H.264 or HEVC picture says: its place in the order of output, and whether it is a field.
 
-Containers state times, which may be missing, repeated or wrong. The pictures themselves carry a count (picture order count) that
-orders them from one IDR picture to the next. Sources: ITU-T H.264, 7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1; ITU-T H.265, 7.3.1.2, 7.3.2.2,
-7.3.2.3, 7.3.6.1, 8.3.1.
+Containers state times, which may be missing, repeated or wrong. The pictures themselves carry a
+count (picture order count) that orders them from one IDR picture to the next. Sources: ITU-T H.264,
+7.3.2.1, 7.3.2.2, 7.3.3, 8.2.1; ITU-T H.265, 7.3.1.2, 7.3.2.2, 7.3.2.3, 7.3.6.1, 8.3.1.
 """
 
 from enum import Enum
@@ -29,7 +29,8 @@ class SliceHeader(NamedTuple):
     """What distinguishes pictures.
 
     Attributes:
-        sequence: number of the run of pictures that are ordered by their counts; runs follow each other.
+        sequence: number of the run of pictures that are ordered by their counts; runs follow each
+            other.
         place: of the picture in the output within its run.
         field: which lines it holds.
         frame_number: two fields of one frame have the same.

@@ -67,10 +67,12 @@ def open_video(
         watch: one made for it before, in place of `limits`.
 
     Returns:
-        The container and its first video stream, cover pictures aside. The caller closes the container.
+        The container and its first video stream, cover pictures aside. The caller closes the
+        container.
 
     Raises:
-        VideoError: there is no such file, it is empty or no video, it is above a limit, or no stream of it can be decoded.
+        VideoError: there is no such file, it is empty or no video, it is above a limit, or no
+            stream of it can be decoded.
         TypeError: `source` is nothing that can be read.
     """
     watch = watch or watch_of(source, limits)
@@ -153,7 +155,9 @@ def _check_file(path: str, name: str) -> None:
 
 
 def why_absent(path: str | Path, error: Exception | None = None) -> str:
-    """Why there is no file `path`, as the end of a sentence that starts with it: "no such file", and what may be wrong with the path.
+    """Why there is no file `path`, as the end of a sentence that starts with it.
+
+    "no such file", and what may be wrong with the path.
 
     Args:
         path: that was looked for.

@@ -18,10 +18,12 @@ from kinema.video.probe import SAME_TIME_SECONDS, VideoFacts, is_variable_rate, 
 from kinema.video.reader import VideoReader
 from kinema.video.source import open_video, packets_of, reason_of
 
-# What makes frames cheap to decode, by measurement: entropy coding without arithmetic, no deblocking, one reference. Five of
-# six frames refer to others and none to them, so that a reader who does not want them need not decode them: clips of 8 frames,
-# 8 apart, took 0.69 of the time without such frames (with three in a row 0.73, with seven 0.64, but there sizes grow by 5 % and
-# pictures get worse by 0.25 dB). Key frames stand in equal distance, and nothing refers across them.
+# What makes frames cheap to decode, by measurement: entropy coding without arithmetic, no
+# deblocking, one reference. Five of six frames refer to others and none to them, so that a reader
+# who does not want them need not decode them: clips of 8 frames, 8 apart, took 0.69 of the time
+# without such frames (with three in a row 0.73, with seven 0.64, but there sizes grow by 5 % and
+# pictures get worse by 0.25 dB). Key frames stand in equal distance, and nothing refers across
+# them.
 _FOR_RANDOM_ACCESS = (
     "scenecut=0:open-gop=0:bframes=5:b-adapt=0:b-pyramid=none:ref=1:cabac=0:no-deblock=1:weightp=0:weightb=0"
 )
@@ -37,7 +39,8 @@ class TranscodeSettings:
     """What the new file is to be.
 
     Attributes:
-        short_side: pixels of the shorter side; a smaller video is left as it is, so is any with None.
+        short_side: pixels of the shorter side; a smaller video is left as it is, so is any with
+            None.
         keyframe_interval: frames from one key frame to the next.
         fps: frames a second; None keeps every frame and its time.
         crf: constant rate factor of x264, lower is better and larger.
@@ -71,7 +74,8 @@ class Transcoded:
     Attributes:
         num_frames: of the new file.
         num_lost: frames of the source that cannot be decoded, left out.
-        is_copy: the pictures are the source's, bit for bit, as it was cheap to read already; only audio was dropped.
+        is_copy: the pictures are the source's, bit for bit, as it was cheap to read already; only
+            audio was dropped.
     """
 
     num_frames: int
@@ -82,7 +86,8 @@ class Transcoded:
 def transcode(source: Path, target: Path, settings: TranscodeSettings) -> Transcoded:
     """Write `source` as an H.264 file without audio, upright, of even size, that appears only when it is complete.
 
-    A video that is small enough and has its key frames close together already is copied without decoding it anew.
+    A video that is small enough and has its key frames close together already is copied without
+    decoding it anew.
 
     Args:
         source: a video.
@@ -90,7 +95,8 @@ def transcode(source: Path, target: Path, settings: TranscodeSettings) -> Transc
         settings: of the new file.
 
     Raises:
-        VideoError: the source cannot be read to its end (see `keep_good`), or the target cannot be written. Names the file.
+        VideoError: the source cannot be read to its end (see `keep_good`), or the target cannot be
+            written. Names the file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(target, keep_suffix=True)
@@ -123,7 +129,8 @@ def is_cheap(facts: VideoFacts, settings: TranscodeSettings) -> bool:
 def target_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     """Width and height of the new file: never enlarged, both even.
 
-    A side that is scaled is rounded to the nearest even number; one that is not loses its last pixel.
+    A side that is scaled is rounded to the nearest even number; one that is not loses its last
+    pixel.
     """
     if short_side is None or min(width, height) <= short_side:
         return max(width // 2 * 2, 2), max(height // 2 * 2, 2)
@@ -142,7 +149,8 @@ def frame_plan(
         fps: frames a second; None: every frame at its time.
 
     Returns:
-        (M,) int64 numbers of frames, ascending, repeated where the source has too few; (M,) float64 seconds from 0.
+        (M,) int64 numbers of frames, ascending, repeated where the source has too few; (M,) float64
+        seconds from 0.
     """
     times = timestamps_seconds - timestamps_seconds[0]
     if fps is None:

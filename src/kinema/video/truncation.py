@@ -1,8 +1,11 @@
-"""Does a file hold all that its headers announce? Downloads and recordings break off, and most programs play what is there.
+"""Does a file hold all that its headers announce?
 
-Only what the bytes prove is reported: a file whose headers announce nothing, as those of a live recording, is taken as it is.
-Sources: RFC 8794 and 9559 (Matroska), Microsoft's AVI RIFF reference, Adobe's FLV specification 10.1, ISO/IEC 13818-1 (MPEG-TS),
-RFC 3533 (Ogg), Microsoft's ASF specification, the GIF89a specification, ISO/IEC 14496-12 (mp4).
+Downloads and recordings break off, and most programs play what is there.
+
+Only what the bytes prove is reported: a file whose headers announce nothing, as those of a live
+recording, is taken as it is. Sources: RFC 8794 and 9559 (Matroska), Microsoft's AVI RIFF reference,
+Adobe's FLV specification 10.1, ISO/IEC 13818-1 (MPEG-TS), RFC 3533 (Ogg), Microsoft's ASF
+specification, the GIF89a specification, ISO/IEC 14496-12 (mp4).
 """
 
 import struct

@@ -1,8 +1,9 @@
 """Is a picture behind a gap in a transport stream whole?
 
-FFmpeg marks what lies at a gap in the counters, be a part lost there or the stream only renumbered. Where a part of an arithmetic code
-is missing, decoders continue with what follows and mostly find nothing wrong: they end too early or read too far. A picture that is
-whole ends where its bytes end. So it is decoded again, with its last bytes cut off, which must make a difference, and with others
+FFmpeg marks what lies at a gap in the counters, be a part lost there or the stream only renumbered.
+Where a part of an arithmetic code is missing, decoders continue with what follows and mostly find
+nothing wrong: they end too early or read too far. A picture that is whole ends where its bytes end.
+So it is decoded again, with its last bytes cut off, which must make a difference, and with others
 behind its end, which must make none.
 """
 
@@ -98,7 +99,7 @@ class Wholeness:
         return bool(flags) and all(flags)
 
     def _decoded(self, number: int, content: bytes | None) -> _Result:
-        """What comes out when packet `number` is decoded behind those from its entry on, with `content` in place of its own."""
+        """Decode packet `number`, with `content` in place of its own, behind those from its entry on."""
         index, context = self._packets.index, self._packets.new_context()
         context.options = {"err_detect": "explode+crccheck"}
         context.thread_count, context.thread_type = 1, "NONE"

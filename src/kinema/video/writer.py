@@ -48,8 +48,9 @@ _inherited: list[object] = []
 class VideoWriter:
     """Encode frames into one video file, which appears under its name only when it is complete.
 
-    The same frames give the same file on every machine: one encoder thread. As a context manager it completes the file at
-    the end of the block; when the block raises, there is no file, and an older one of that name stays.
+    The same frames give the same file on every machine: one encoder thread. As a context manager it
+    completes the file at the end of the block; when the block raises, there is no file, and an
+    older one of that name stays.
 
         with VideoWriter("demo.mp4", fps=25) as writer:
             for frame in frames:
@@ -62,25 +63,31 @@ class VideoWriter:
     | .avi           | mpeg4      | quantizer 31 .. 4 .. 2, geometric              |
     | .gif           | gif        | colours 16 .. 256 .. 256, geometric, dithered  |
 
-    A GIF plays for ever; its frames stay in memory until it is closed, for its colours are chosen from all of them.
+    A GIF plays for ever; its frames stay in memory until it is closed, for its colours are chosen
+    from all of them.
 
     Args:
-        path: file to write; the suffix names the container, and FFmpeg's others work with `codec`. Folders are made.
-        fps: frames a second; 23.976, 29.97 and 59.94 stand for 24000/1001, 30000/1001 and 60000/1001.
-        quality: 0 (small) to 100 (near lossless). Encoders not in the table or its kin (lossless ones) have no use for it.
+        path: file to write; the suffix names the container, and FFmpeg's others work with `codec`.
+            Folders are made.
+        fps: frames a second; 23.976, 29.97 and 59.94 stand for 24000/1001, 30000/1001 and
+            60000/1001.
+        quality: 0 (small) to 100 (near lossless). Encoders not in the table or its kin (lossless
+            ones) have no use for it.
         codec: FFmpeg's name of the encoder; default: by suffix.
-        pixel_format: how the encoder stores colour; default: yuv420p, which every player knows, where the encoder has it,
-            else the encoder's first. With halved colour, as in yuv420p, an odd width or height is made even by repeating
-            the last column or row; "yuv444p" keeps the size, but not every player shows it.
-        options: more options of the encoder, e.g. `{"preset": "veryfast"}`; one that sets the rate, such as "crf" or "qp",
-            takes the place of `quality`.
+        pixel_format: how the encoder stores colour; default: yuv420p, which every player knows,
+            where the encoder has it, else the encoder's first. With halved colour, as in yuv420p,
+            an odd width or height is made even by repeating the last column or row; "yuv444p" keeps
+            the size, but not every player shows it.
+        options: more options of the encoder, e.g. `{"preset": "veryfast"}`; one that sets the rate,
+            such as "crf" or "qp", takes the place of `quality`.
 
     Attributes:
         path: the file.
         num_frames: frames written so far.
 
     Raises:
-        ValueError: fps not positive, or above 50 for a GIF; quality out of range; unknown codec, pixel format or suffix.
+        ValueError: fps not positive, or above 50 for a GIF; quality out of range; unknown codec,
+            pixel format or suffix.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ class Backend(Protocol):
         fps: average frames per second; 0.0 when unknown.
         width: pixels a row of what `decode` returns.
         height: pixels a column of what `decode` returns.
-        timestamps_seconds: (num_frames,) float64, when each frame is shown. May read the whole file at first use.
+        timestamps_seconds: (num_frames,) float64, when each frame is shown. May read the whole file
+            at first use.
         watch: holds the calls to the limits; `VideoReader` starts it at each of its own calls.
     """
 
@@ -93,7 +94,8 @@ class ExactBackend(Backend):
 class CheckedSource:
     """A source in which FFmpeg, by PyAV, found a video stream.
 
-    Libraries differ in what they do with a text file or an empty one, crashes included, so none sees a source before.
+    Libraries differ in what they do with a text file or an empty one, crashes included, so none
+    sees a source before.
 
     Attributes:
         source: as the user gave it.
@@ -111,7 +113,10 @@ class CheckedSource:
 
     @classmethod
     def check(cls, source: VideoSource, limits: VideoLimits | None = None) -> "CheckedSource":
-        """Raises VideoError: there is no such file, it is no video, or above a limit. TypeError: it is nothing that can be read."""
+        """Raises VideoError: there is no such file, it is no video, or above a limit.
+
+        TypeError: it is nothing that can be read.
+        """
         watch = watch_of(source, limits)
         if watch.is_remote:
             raise VideoError(
@@ -134,7 +139,10 @@ class CheckedSource:
         return io.BytesIO(self.source.read())
 
     def rotation_quarter_turns(self) -> int:
-        """Counter-clockwise quarter turns that the file asks for, in [0, 4). Decodes one frame: only a frame says it."""
+        """Counter-clockwise quarter turns that the file asks for, in [0, 4).
+
+        Decodes one frame: only a frame says it.
+        """
         container, stream = open_video(self.source, watch=self.watch)
         stream.codec_context.thread_count = 1  # it is dropped halfway; see contexts.let_go
         with container, errors_of("PyAV", self.name):

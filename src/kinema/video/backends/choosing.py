@@ -34,8 +34,8 @@ def open_backend(
     """Open a video with one of the libraries. Threads may share what this returns: they take turns.
 
     Args:
-        name: "pyav", "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"), "decord", "opencv", or
-            "frames" for a folder of RGB frames.
+        name: "pyav", "torchcodec", the same with a device ("torchcodec:cuda", "torchcodec:cuda:1"),
+            "decord", "opencv", or "frames" for a folder of RGB frames.
         source: what VideoReader takes; a folder for "frames".
         num_threads: decoder threads. Does not change frames.
         rotate: turn the frames as the file's rotation metadata says.

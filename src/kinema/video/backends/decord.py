@@ -15,7 +15,8 @@ from kinema.video.source import VideoSource
 class DecordBackend:
     """A `Backend` over `decord.VideoReader`, on the CPU.
 
-    decord reads ahead in a thread: in a damaged file a call for good frames may fail as well, one time and not another.
+    decord reads ahead in a thread: in a damaged file a call for good frames may fail as well, one
+    time and not another.
 
     Args:
         source: path, bytes, or seekable binary file object; what has no path is read into memory.
@@ -25,7 +26,8 @@ class DecordBackend:
 
     Raises:
         MissingDependencyError: decord does not load.
-        VideoError: there is no such file, it is no video, or decord would read another of its video streams.
+        VideoError: there is no such file, it is no video, or decord would read another of its video
+            streams.
     """
 
     def __init__(

@@ -25,10 +25,12 @@ class FrameFolder:
 
     Args:
         path: the folder.
-        filename_tmpl: how files are named, for `str.format`: of RGB `"img_{:05}.jpg"`, with the frame's number; of flow
-            `"flow_{}_{:05}.jpg"`, with "x" or "y" and the number. None finds it: for RGB the one kind of numbered image
-            that is no flow, for flow the pair `flow_x_00001.jpg`, `flow_y_00001.jpg` or `x_00001.jpg`, `y_00001.jpg`.
-        modality: "RGB" for colours, "Flow" for the two components of optical flow, stored as grey images.
+        filename_tmpl: how files are named, for `str.format`: of RGB `"img_{:05}.jpg"`, with the
+            frame's number; of flow `"flow_{}_{:05}.jpg"`, with "x" or "y" and the number. None
+            finds it: for RGB the one kind of numbered image that is no flow, for flow the pair
+            `flow_x_00001.jpg`, `flow_y_00001.jpg` or `x_00001.jpg`, `y_00001.jpg`.
+        modality: "RGB" for colours, "Flow" for the two components of optical flow, stored as grey
+            images.
         fps: frames per second; a folder does not say. 0.0 when unknown.
         limits: what the images may ask for; None for `default_limits()`.
 
@@ -41,8 +43,10 @@ class FrameFolder:
         watch: holds the calls to the limits.
 
     Raises:
-        ValueError: `modality` is neither, `fps` is negative, or `filename_tmpl` does not name files of this modality.
-        VideoError: there is no such folder, no frames in it, several kinds of frames, or a number is missing.
+        ValueError: `modality` is neither, `fps` is negative, or `filename_tmpl` does not name files
+            of this modality.
+        VideoError: there is no such folder, no frames in it, several kinds of frames, or a number
+            is missing.
     """
 
     def __init__(

@@ -19,11 +19,12 @@ from kinema.video.source import VideoSource
 class OpenCVBackend:
     """A `Backend` over `cv2.VideoCapture`. Frames before the ones asked for are decoded but not converted.
 
-    The header's number of frames, which VideoCapture reports, is wrong for many files: number and times of the frames come
-    from the packets, by PyAV.
+    The header's number of frames, which VideoCapture reports, is wrong for many files: number and
+    times of the frames come from the packets, by PyAV.
 
     Args:
-        source: path, bytes, or seekable binary file object; what has no path goes through a temporary file.
+        source: path, bytes, or seekable binary file object; what has no path goes through a
+            temporary file.
         num_threads: decoder threads.
         rotate: turn the frames as the file's rotation metadata says.
         limits: what the file may ask for; None for `default_limits()`.

@@ -36,8 +36,8 @@ def only_video_errors(
 ) -> Callable[Concatenate["PyAVBackend", P], R]:
     """Turn whatever goes wrong in a method into a `VideoError` that names the file.
 
-    A training counts those and continues; any other error, of FFmpeg, of the user's file object or of our own, would end it
-    without saying at which file.
+    A training counts those and continues; any other error, of FFmpeg, of the user's file object or
+    of our own, would end it without saying at which file.
     """
 
     @wraps(method)
@@ -200,7 +200,8 @@ class PyAVBackend(ExactBackend):
         else:
             assert out is not None
             return out
-        # Outside of the clause above: what decodes there keeps the exception, and with it this reader, alive in a cycle.
+        # Outside of the clause above: what decodes there keeps the exception, and with it this
+        # reader, alive in a cycle.
         raise self._damage_error(*lost)
 
     def _converter(self, frame: VideoFrame | None = None) -> FrameConverter:

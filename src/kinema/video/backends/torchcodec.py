@@ -19,13 +19,15 @@ class TorchcodecBackend:
 
     Args:
         source: path, bytes, or seekable binary file object.
-        device: "cpu", "cuda" or "cuda:1", ...: where to decode. Frames come back to the CPU as arrays.
+        device: "cpu", "cuda" or "cuda:1", ...: where to decode. Frames come back to the CPU as
+            arrays.
         num_threads: decoder threads, on the CPU.
         rotate: turn the frames as the file's rotation metadata says.
         limits: what the file may ask for; None for `default_limits()`.
 
     Raises:
-        MissingDependencyError: torchcodec does not load or is too old, or torch sees no CUDA device.
+        MissingDependencyError: torchcodec does not load or is too old, or torch sees no CUDA
+            device.
         VideoError: there is no such file, or it is no video.
     """
 
@@ -112,7 +114,8 @@ def _applied_quarter_turns(metadata: Any) -> int:
     """Counter-clockwise quarter turns that torchcodec gives each frame.
 
     Raises:
-        MissingDependencyError: this version neither turns frames nor reports that the file asks for it.
+        MissingDependencyError: this version neither turns frames nor reports that the file asks for
+            it.
     """
     if not hasattr(metadata, "rotation"):
         raise MissingDependencyError(
