@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import warnings
 from pathlib import Path
@@ -9,10 +8,7 @@ import torch
 from torch import nn
 
 import kinema
-from kinema import __version__
-from kinema.checkpoints import Checkpoint, LoadReport, load_checkpoint, read_checkpoint, save_pretrained
-from kinema.checkpoints.card import model_card
-from kinema.checkpoints.saving import remove_leftovers
+from kinema.checkpoints import Checkpoint, LoadReport, load_checkpoint, read_checkpoint
 from kinema.errors import CheckpointError
 from kinema.registry import MODELS
 
@@ -24,98 +20,6 @@ def net() -> nn.Sequential:
 def same(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(left, right) for left, right in pairs)
-
-
-def test_a_saved_folder_gives_the_same_weights_and_its_config(tmp_path: Path) -> None:
-    source, target = net(), net()
-    folder = save_pretrained(source, tmp_path / "runs" / "a", config={"classes": ("x", "y")})
-    report = load_checkpoint(target, folder, strict=True)
-    assert same(source, target)
-    assert report.is_complete
-    assert str(report) == "loaded 9 of 9 tensors"
-    assert json.loads((folder / "config.json").read_text()) == {
-        "format": 1,
-        "kinema_version": __version__,
-        "classes": ["x", "y"],
-    }
-    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
-
-
-def test_saving_again_replaces_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
-    save_pretrained(net(), tmp_path / "a", config={}, training={"step": 3})
-    source, target = net(), net()
-    save_pretrained(source, tmp_path / "a", config={})
-    load_checkpoint(target, tmp_path / "a")
-    assert same(source, target)
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
-    assert not (tmp_path / "a" / "training.pt").exists()
-
-
-def test_training_state_is_saved_beside_the_weights(tmp_path: Path) -> None:
-    folder = save_pretrained(net(), tmp_path / "a", config={}, training={"step": 3, "moment": torch.ones(2)})
-    assert torch.load(folder / "training.pt", weights_only=True)["step"] == 3
-
-
-def test_a_config_that_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="config of a checkpoint must be plain dicts, .* type Conv3d is not"):
-        save_pretrained(net(), tmp_path / "a", config={"model": nn.Conv3d(1, 1, 1)})
-    assert not list(tmp_path.iterdir())
-
-
-def test_shared_and_strided_tensors_are_saved_as_they_look(tmp_path: Path) -> None:
-    source = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4), "conv": nn.Conv3d(2, 3, 3)})
-    source["b"].weight = source["a"].weight
-    source["a"].bias = nn.Parameter(torch.arange(8.0)[::2])
-    source["conv"].to(memory_format=torch.channels_last_3d)
-    state = read_checkpoint(save_pretrained(source, tmp_path / "a", config={})).state
-    assert {name: torch.equal(state[name], tensor) for name, tensor in source.state_dict().items()} == dict.fromkeys(
-        source.state_dict(), True
-    )
-
-
-@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state", "module", "model_state_dict"])
-def test_weights_are_found_under_the_usual_keys(tmp_path: Path, key: str | None) -> None:
-    state = net().state_dict()
-    torch.save(state if key is None else {key: state, "meta": {"epoch": 3}}, tmp_path / "a.pth")
-    assert list(read_checkpoint(tmp_path / "a.pth").state) == list(state)
-
-
-def write_garbage(path: Path) -> None:
-    path.write_bytes(b"no checkpoint at all")
-
-
-def write_nothing(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def write_half(path: Path) -> None:
-    torch.save(net().state_dict(), path)
-    path.write_bytes(path.read_bytes()[:900])
-
-
-@pytest.mark.parametrize("write", [write_garbage, write_nothing, write_half])
-@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-def test_a_file_that_is_no_checkpoint_is_one_clear_line(tmp_path: Path, write, name: str) -> None:
-    write(tmp_path / name)
-    with pytest.raises(CheckpointError, match=r"a\.\w+ is not a (checkpoint|safetensors file): ") as caught:
-        read_checkpoint(tmp_path / name)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "found"), [([1, 2], "a list"), ({"epoch": 3, "meta": {}}, "a dict with epoch, meta"), ({}, "nothing")]
-)
-def test_a_file_without_weights_says_what_it_holds(tmp_path: Path, content, found: str) -> None:
-    torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match=f"holds no weights: expected a state dict, found .*{found}"):
-        read_checkpoint(tmp_path / "a.pth")
-
-
-def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"none\.pth: there is no such checkpoint"):
-        read_checkpoint(tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match=r"the folder holds no model\.safetensors"):
-        read_checkpoint(tmp_path)
 
 
 def test_names_are_revised_and_what_models_make_themselves_may_differ() -> None:
@@ -365,77 +269,4 @@ def test_names_that_fit_as_they_are_keep_their_beginnings() -> None:
     assert len(report.unexpected) == 8
 
 
-@pytest.mark.parametrize("key", ["model_ema", "teacher", "net", "encoder"])
-def test_weights_are_found_under_the_keys_of_other_trainers(tmp_path: Path, key: str) -> None:
-    torch.save({"epoch": 3, key: net().state_dict(), "optimizer": {}}, tmp_path / "a.pth")
-    assert len(read_checkpoint(tmp_path / "a.pth").state) == len(net().state_dict())
-
-
 # ---- permissions, and what killed saves leave
-
-
-@pytest.mark.parametrize(
-    ("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750), (0o077, 0o600, 0o700)]
-)
-def test_what_is_saved_has_the_permissions_of_the_umask(
-    tmp_path: Path, mask: int, file_mode: int, folder_mode: int
-) -> None:
-    before = os.umask(mask)
-    try:
-        folder = save_pretrained(net(), tmp_path / "new" / "a", config={}, training={"step": 1}, card=True)
-    finally:
-        os.umask(before)
-    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
-    assert modes == dict.fromkeys(["model.safetensors", "config.json", "training.pt", "README.md"], file_mode)
-    assert folder.stat().st_mode & 0o777 == folder_mode
-
-
-def test_what_killed_saves_left_is_removed_and_what_stepped_aside_returns(tmp_path: Path) -> None:
-    for name in (".a.0123abcd.part", ".a.89abcdef.old", ".b.0123abcd.part", ".c.part", "d"):
-        save_pretrained(net(), tmp_path / name, config={"name": name})
-    (tmp_path / ".text.00000000.part").write_text("x")
-    (tmp_path / "x").mkdir()
-    assert remove_leftovers(tmp_path, "b", older_than_seconds=1000) == []
-    assert remove_leftovers(tmp_path, "b") == [".b.0123abcd.part"]
-    assert remove_leftovers(tmp_path) == [".a.0123abcd.part", ".a.89abcdef.old", ".text.00000000.part"]
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".c.part", "a", "d", "x"]
-    assert json.loads((tmp_path / "a" / "config.json").read_text())["name"] == ".a.89abcdef.old"
-    save_pretrained(net(), tmp_path / ".a.0123abcd.old", config={})
-    assert remove_leftovers(tmp_path) == [".a.0123abcd.old"]
-    assert remove_leftovers(tmp_path / "absent") == []
-
-
-def test_a_save_removes_old_leftovers_of_its_own_name(tmp_path: Path) -> None:
-    for name in (".a.0123abcd.part", ".b.0123abcd.part"):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (0, 0))
-    (tmp_path / ".a.ffffffff.part").mkdir()  # of a process that saves now
-    save_pretrained(net(), tmp_path / "a", config={})
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".a.ffffffff.part", ".b.0123abcd.part", "a"]
-
-
-def test_a_model_card_shows_names_as_text() -> None:
-    classes = [
-        "<script>alert(1)</script>",
-        "[a](http://x)",
-        "line\nbreak",
-        "\x1b[31mred",
-        "brush_hair",
-        "`code`",
-        "# head",
-    ]
-    config = {
-        "classes": classes,
-        "model": {"backbone": {"type": "<b>"}},
-        "metrics": {"a|b": 1.0},
-        "zoo_name": "`x` <i>",
-    }
-    card = model_card('"); evil("\n# x', config, 10)
-    shown = card[card.index("## Classes") :]
-    for raw in ("<script>", "](http", "\x1b", "line\nbreak", "<b>", "<i>", "`code`", "\n# head"):
-        assert raw not in card.removeprefix("---")
-    assert r"brush\_hair" in shown
-    assert r"&lt;script&gt;alert\(1\)&lt;/script&gt;" in shown
-    assert r"line\\nbreak" in shown
-    assert r'kinema.load("\"); evil(\"\\n# x")' in card
-    assert r"| a\|b | 1.0000 |" in card
