@@ -45,11 +45,12 @@ def import_real(name: str) -> ModuleType:
     if package not in SHIMMED_PACKAGES:
         return importlib.import_module(name)
     with lock:
-        finders = [(place, one) for place, one in enumerate(sys.meta_path) if isinstance(one, ShimFinder)]
+        finders = [(place, finder) for place, finder in enumerate(sys.meta_path) if isinstance(finder, ShimFinder)]
         if not finders:
             before = set(sys.modules)
             module = importlib.import_module(name)
-            real_modules.update({one: new for one, new in loaded_modules([package]).items() if one not in before})
+            loaded = loaded_modules([package])
+            real_modules.update({full: real for full, real in loaded.items() if full not in before})
             return module
         if name in real_modules:
             return real_modules[name]
@@ -58,17 +59,17 @@ def import_real(name: str) -> ModuleType:
 
 def _import_past(finders: list[tuple[int, ShimFinder]], name: str, package: str) -> ModuleType:
     shims = loaded_modules([package])
-    for one in shims:
-        del sys.modules[one]
-    sys.modules.update({one: module for one, module in real_modules.items() if package_of(one) == package})
+    for shim in shims:
+        del sys.modules[shim]
+    sys.modules.update({full: module for full, module in real_modules.items() if package_of(full) == package})
     for _, finder in finders:
         sys.meta_path.remove(finder)
     try:
         return importlib.import_module(name)
     finally:
-        for one, module in loaded_modules([package]).items():
-            real_modules[one] = module
-            del sys.modules[one]
+        for full, module in loaded_modules([package]).items():
+            real_modules[full] = module
+            del sys.modules[full]
         sys.modules.update(shims)
         for place, finder in finders:
             sys.meta_path.insert(place, finder)

@@ -42,10 +42,10 @@ def _run_script(target: str, arguments: list[str]) -> int:
 def _run_module(target: str, arguments: list[str]) -> int:
     install()
     try:
-        found = importlib.util.find_spec(target) is not None
+        is_there = importlib.util.find_spec(target) is not None
     except ModuleNotFoundError:
-        found = False
-    if not found:
+        is_there = False
+    if not is_there:
         return _refuse(f"there is no module {target}")
     sys.argv = [target, *arguments]
     runpy.run_module(target, run_name="__main__", alter_sys=True)

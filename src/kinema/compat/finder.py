@@ -1,7 +1,7 @@
-"""Serve the packages `mmaction`, `mmengine`, `mmcv` and `decord` from the table `names.txt` beside this file.
+"""Serve `mmaction`, `mmengine`, `mmcv` and `decord` from the table `names.txt` beside this file.
 
-A module of theirs is empty until a name of it is asked for: then the table gives the module of Kinema that has it, which is
-imported at that moment. Names that Kinema does not have yet are placeholders.
+Their modules are empty until a name is asked for: then the table gives the module of Kinema that has
+it, which is imported at that moment. Names that Kinema does not have yet are placeholders.
 """
 
 import importlib
@@ -42,7 +42,7 @@ class _TableLoader(importlib.abc.Loader):
                 setattr(module, name, value)
                 return value
             child = f"{full_name}.{name}"
-            if child in read_table():  # `package.submodule` works without an import of the submodule
+            if child in read_table():  # `package.submodule` needs no import of the submodule
                 return importlib.import_module(child)
             raise AttributeError(f"module {full_name!r} has no attribute {name!r}")
 

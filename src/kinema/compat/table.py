@@ -19,7 +19,7 @@ Names = dict[str, Place | None]  # by the old name; None: Kinema does not have i
 
 @functools.cache
 def read_table() -> dict[str, Names]:
-    """The names of each module of the table; packages that only hold others are there without names.
+    """The names of each module of the table; packages that only hold others have no names.
 
     Raises:
         ValueError: a line of the table says a name twice, or `all of` an unknown module.

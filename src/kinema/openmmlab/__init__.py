@@ -1,1 +1,1 @@
-"""What Kinema knows of OpenMMLab, as pure functions and tables: names, addresses, configs, keywords."""
+"""What Kinema knows of OpenMMLab: names, addresses, configs and keywords, as functions and tables."""

@@ -1,7 +1,7 @@
-"""Addresses of published weights: of image networks in short (`torchvision://resnet50`), and of MMAction2's models.
+"""Addresses of published weights: of image networks (`torchvision://resnet50`) and of MMAction2.
 
-Sources: torchvision's table of weights (the plain name is IMAGENET1K_V1), and the names that MMEngine gives to the files of
-download.openmmlab.com.
+Sources: torchvision's table of weights (the plain name is IMAGENET1K_V1), and the names that
+MMEngine gives to the files of download.openmmlab.com.
 """
 
 import re
@@ -14,7 +14,7 @@ _MMCLS = "https://download.openmmlab.com/mmclassification/v0/"
 _MMACTION = "https://download.openmmlab.com/mmaction/"
 _THIRD_PARTY = "https://download.openmmlab.com/pretrain/third_party/"
 
-# Name -> what stands between it and the suffix in the names of its files: IMAGENET1K_V1, IMAGENET1K_V2 where there is one.
+# Name -> the hash in the names of its files: IMAGENET1K_V1, and IMAGENET1K_V2 where there is one.
 _TORCHVISION_HASHES = {
     "resnet18": ("f37072fd",),
     "resnet34": ("b627a593",),
@@ -71,7 +71,8 @@ def published_url(scheme: str, name: str) -> str:
 
     Args:
         scheme: a key of `PUBLISHED`.
-        name: as in `resnet50`, `resnet50.imagenet1k_v2`, `ResNet50_Weights.IMAGENET1K_V2`; letter case does not matter.
+        name: as in `resnet50`, `resnet50.imagenet1k_v2`, `ResNet50_Weights.IMAGENET1K_V2`, in any
+            letter case.
 
     Raises:
         CheckpointError: there is no such network under `scheme`; the nearest names are given.
@@ -94,7 +95,8 @@ def weights_url(config: str, file: str) -> str:
 
     Args:
         config: name of the config, without its suffix.
-        file: what follows the config's name in the file's: date and hash; or the whole path below MMAction2's files.
+        file: what follows the config's name in the file's: date and hash; or the whole path below
+            MMAction2's files.
     """
     if "/" in file:
         return _MMACTION + file

@@ -1,4 +1,4 @@
-"""Configs of MMAction2: where they keep things, and those of its 0.x releases in the terms of 1.x, which Kinema shares."""
+"""Configs of MMAction2: where they keep things, and those of 0.x in the terms of 1.x."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,10 @@ def is_of_0x(config: Mapping[str, Any]) -> bool:
 
 
 def from_0x(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Model and test pipeline of a config of MMAction2 0.x, which normalised in the pipeline and averaged by `test_cfg`."""
+    """Model and test pipeline of a config of MMAction2 0.x, in the terms of 1.x.
+
+    0.x normalised in the pipeline, and averaged as `test_cfg` said.
+    """
     model = dict(config.get("model") or {})
     test_cfg = dict(model.pop("test_cfg", None) or config.get("test_cfg") or {})
     model.pop("train_cfg", None)
@@ -48,7 +51,7 @@ def from_0x(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """The top-level keys of a config that a run does not read; configs may hold variables of their own.
+    """The top-level keys of a config that a run does not read: variables of the config, say.
 
     Args:
         config: of a run.
@@ -79,7 +82,7 @@ HOOKS_OF_LOOPS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
-    """Split `default_hooks` into settings for what the loops do themselves, by name, and hooks of the user's own."""
+    """Split `default_hooks` into settings of what the loops do, by name, and the user's own hooks."""
     settings: dict[str, Mapping[str, Any]] = {}
     hooks = []
     for name, entry in entries.items():
@@ -95,7 +98,7 @@ def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[s
 
 
 def hook_settings_not_read(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The settings of `split_default_hooks` that the loops do not read, such as `logger.ignore_last`."""
+    """The settings of hooks that the loops do not read, such as `logger.ignore_last`."""
     return [
         f"{name}.{key}"
         for name, entry in settings.items()
@@ -113,7 +116,7 @@ def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:
 
 
 def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a model's config whose backbone, and its pathways, name no image weights to start from."""
+    """A copy of a model's config whose backbone and its pathways name no image weights."""
     plain = copy.deepcopy(dict(model))
     backbone = plain.get("backbone") or {}
     for part in (backbone, backbone.get("slow_pathway"), backbone.get("fast_pathway")):

@@ -1,8 +1,9 @@
 """Keywords that did something in OpenMMLab's parts and need nothing in Kinema's.
 
-They are no arguments of Kinema's parts. The decorator `accepts_openmmlab_keywords` takes them off a call, whether they are
-passed by keyword or by position, in a config or in code, and logs once what it took off. The arguments that follow one of them
-in OpenMMLab's order are shown as keyword-only; calls by position in that order work all the same.
+They are no arguments of Kinema's parts. The decorator `accepts_openmmlab_keywords` takes them off a
+call, whether they are passed by keyword or by position, in a config or in code, and logs once what it
+took off. The arguments that follow such a keyword in OpenMMLab's order are shown as keyword-only;
+calls by position in that order work all the same.
 """
 
 import functools
@@ -23,8 +24,8 @@ class Needless:
 
     Attributes:
         reason: why nothing is needed.
-        place: its number among the positional arguments of OpenMMLab's part, from 0 and without `self`; None: it is passed by
-            keyword only.
+        place: its number among the positional arguments of OpenMMLab's part, from 0 and without
+            `self`; None: it is passed by keyword only.
     """
 
     reason: str
@@ -84,7 +85,7 @@ _logged: set[tuple[str, str]] = set()
 
 
 def accepts_openmmlab_keywords(part: Part) -> Part:
-    """Let a class or function accept the keywords that `NEEDLESS` has for its name; its signature does not show them.
+    """Let a class or function accept the keywords of `NEEDLESS`; its signature does not show them.
 
     Of a class the constructor is wrapped, so that a subclass may pass them to `super().__init__`.
     """
@@ -106,14 +107,14 @@ def _accepting(function: Any, name: str, offset: int) -> Any:
     needless = NEEDLESS[name]
     signature = inspect.signature(function)
     order = list(signature.parameters)  # of OpenMMLab's arguments
-    places = {one.place + offset: keyword for keyword, one in needless.items() if one.place is not None}
+    places = {item.place + offset: keyword for keyword, item in needless.items() if item.place is not None}
     for place in sorted(places):
         order.insert(place, places[place])
     start = min(places, default=len(order))  # from here on calls by position mean OpenMMLab's order
 
     shown = [
-        one.replace(kind=one.KEYWORD_ONLY) if place >= start and one.kind is one.POSITIONAL_OR_KEYWORD else one
-        for place, one in enumerate(signature.parameters.values())
+        item.replace(kind=item.KEYWORD_ONLY) if place >= start and item.kind is item.POSITIONAL_OR_KEYWORD else item
+        for place, item in enumerate(signature.parameters.values())
     ]
 
     @functools.wraps(function)

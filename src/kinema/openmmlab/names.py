@@ -3,7 +3,7 @@
 # Prefixes that all name Kinema's own parts: configs write `mmaction.Resize`, `mmengine.SGD`.
 OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
-# Further names of a part: OpenMMLab has a class for each library that decodes, Kinema's parts choose the library.
+# Further names of a part: OpenMMLab has a class for each library that decodes.
 ALIASES = {
     "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit"),
     "DecodeVideo": ("DecordDecode", "OpenCVDecode", "PyAVDecode"),

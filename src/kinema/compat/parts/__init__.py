@@ -1,1 +1,1 @@
-"""Small pieces of behaviour that only OpenMMLab's names need; the table `names.txt` refers to them."""
+"""Small pieces of behaviour that only OpenMMLab's names need; `names.txt` refers to them."""

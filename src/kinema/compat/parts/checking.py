@@ -32,7 +32,7 @@ def assert_attrs_equal(obj: Any, expected_attrs: Mapping[str, Any]) -> bool:
 def assert_params_all_zeros(module: nn.Module) -> bool:
     """Whether weight and bias of the layer are all zero."""
     parameters = [getattr(module, name, None) for name in ("weight", "bias")]
-    return all(one is None or not bool(one.any()) for one in parameters)
+    return all(values is None or not bool(values.any()) for values in parameters)
 
 
 def assert_is_norm_layer(module: nn.Module) -> bool:
@@ -42,7 +42,7 @@ def assert_is_norm_layer(module: nn.Module) -> bool:
 
 def check_norm_state(modules: Iterable[nn.Module], train_state: bool) -> bool:
     """Whether all batch normalisation layers among `modules` are in training mode (`train_state` True) or not."""
-    return all(one.training == train_state for one in modules if isinstance(one, _BatchNorm))
+    return all(module.training == train_state for module in modules if isinstance(module, _BatchNorm))
 
 
 def generate_backbone_demo_inputs(input_shape: Sequence[int] = (1, 3, 64, 64)) -> torch.Tensor:

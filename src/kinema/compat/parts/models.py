@@ -16,9 +16,9 @@ def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> b
         registry: holds further wrapper classes.
     """
     wrappers = [DataParallel, DistributedDataParallel, *registry.module_dict.values()]
-    return isinstance(model, tuple(one for one in wrappers if isinstance(one, type)))
+    return isinstance(model, tuple(wrapper for wrapper in wrappers if isinstance(wrapper, type)))
 
 
 def merge_dict(*args: dict[str, Any]) -> dict[str, Any]:
     """All dicts in one, later entries over earlier ones."""
-    return {key: value for one in args for key, value in one.items()}
+    return {key: value for part in args for key, value in part.items()}

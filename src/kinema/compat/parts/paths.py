@@ -37,7 +37,7 @@ def scandir(
     """
     root = Path(dir_path)
     suffixes = () if suffix is None else (suffix,) if isinstance(suffix, str) else tuple(suffix)
-    wanted = suffixes if case_sensitive else tuple(one.lower() for one in suffixes)
+    wanted = suffixes if case_sensitive else tuple(ending.lower() for ending in suffixes)
     for path in sorted(root.rglob("*") if recursive else root.iterdir()):
         relative = path.relative_to(root)
         name = path.name if case_sensitive else path.name.lower()
