@@ -111,3 +111,16 @@ def test_networks_are_copied_and_pickled(name: str) -> None:
     for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert list(same.state_dict()) == list(model.state_dict())
         assert same.out_channels == 64
+
+
+@pytest.mark.parametrize("config", [{"type": "CompactNet3D"}, {"type": "ResNet3dSlowOnly", "depth": 18}])
+def test_features_have_their_channels_last_on_a_cpu(config: dict) -> None:
+    out = MODELS.build(config)(torch.randn(2, 3, 4, 64, 64))
+    assert out.is_contiguous(memory_format=torch.channels_last_3d)
+    assert not out.is_contiguous()
+
+
+def test_inputs_of_no_layout_reach_the_networks_own_checks() -> None:
+    network = MODELS.build({"type": "ResNet", "depth": 18})
+    with pytest.raises(ValueError, match=r"ResNet takes frames of shape .*, got \(3, 8, 8\)"):
+        network(torch.randn(3, 8, 8))

@@ -14,8 +14,7 @@ from kinema.checkpoints.pretrained import load_backbone
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
-from kinema.models.layers import fix_batch_norms, freeze
-from kinema.models.layers.cpu_convolution import arrange, best_layout
+from kinema.models.layers import arrange, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_clips, check_frames
 
 
@@ -50,6 +49,10 @@ class Backbone(BaseModule, ABC):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.bn_frozen = bn_frozen
+
+    def __call__(self, x: Tensor, *args: Any, **settings: Any) -> Any:
+        """Compute on `x` in the layout in memory that is fastest for this network."""
+        return super().__call__(arrange(x, self), *args, **settings)
 
     def _init_weights(self, report: InitReport) -> None:
         super()._init_weights(report)
@@ -168,7 +171,7 @@ class StagedNetwork(Backbone):
     def forward(self, x: Tensor) -> Any:
         check = check_clips if self.takes_clips else check_frames
         check(x, self.in_channels, type(self).__name__)
-        x = self.stem(arrange(x, best_layout(x, self)))
+        x = self.stem(x)
         return self.run_stages(x, self.pool2 if self.with_pool2 else None)
 
     def parts_by_stage(self) -> list[list[nn.Module]]:

@@ -17,7 +17,6 @@ from kinema.models.layers.cpu_convolution import (
     Conv3d,
     PreparedConv,
     arrange,
-    best_layout,
     convolve_and_normalize,
 )
 from kinema.models.layers.freezing import fix_batch_norms, freeze
@@ -47,7 +46,6 @@ __all__ = [
     "TemporalInterlace",
     "TemporalShift",
     "arrange",
-    "best_layout",
     "build_activation_layer",
     "build_conv_layer",
     "build_norm_layer",

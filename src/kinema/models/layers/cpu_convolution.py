@@ -2,8 +2,8 @@
 
 Three things are done, none of which keeps anything that could grow stale:
 
-- Backbones hold features with the channels last in memory (`best_layout`), but for the smallest
-  inputs in evaluation.
+- `arrange` puts the channels of a network's input last in memory, but for the smallest inputs in
+  evaluation; layers keep that order. `Backbone` calls it for every backbone.
 - torch computes small float32 convolutions by an implementation that first unfolds the whole input.
   `Conv2d` and `Conv3d` give those of channels-last input to oneDNN, which torch uses for large
   ones; a kernel over space alone, or over time alone, becomes a 2D convolution of the same memory
@@ -131,30 +131,31 @@ _CONVS = (Conv2d, Conv3d)
 _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+def arrange(x: Tensor, network: nn.Module) -> Tensor:
+    """The input of a network in the layout that `best_layout` names: itself, or a copy."""
+    layout = best_layout(x, network)
+    return x if layout == torch.preserve_format else x.contiguous(memory_format=layout)
+
+
 def best_layout(x: Tensor, network: nn.Module) -> torch.memory_format:
     """How the input of a network should lie in memory.
 
     Args:
         x: (B, C, H, W) or (B, C, T, H, W).
-        network: what it goes into.
+        network: what it goes into, made of this file's convolutions.
 
     Returns:
         On a CPU channels-last, but channels-first without gradients and for so few positions that
-        arranging the weights would take longer than it saves; on other devices, and while a network
-        is traced or exported, as it lies.
+        arranging the weights would take longer than it saves; as it lies for input of other
+        dimensions, on other devices, and while a network is traced or exported.
     """
-    if not is_plain_cpu(x):
+    if not is_plain_cpu(x) or x.dim() not in (4, 5) or x.numel() == 0:
         return torch.preserve_format
     if torch.is_grad_enabled():
         return _layout(x)
     positions = x.numel() // x.shape[1]
     fewest = _POSITIONS_PER_WEIGHT / 8 if _is_single(x) else _POSITIONS_PER_WEIGHT
     return torch.contiguous_format if positions < fewest * _dense_weights(network) else _layout(x)
-
-
-def arrange(x: Tensor, layout: torch.memory_format) -> Tensor:
-    """`x` in a layout that `best_layout` gave: itself, or a copy."""
-    return x if layout == torch.preserve_format else x.contiguous(memory_format=layout)
 
 
 def convolve_and_normalize(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:

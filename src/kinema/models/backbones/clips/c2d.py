@@ -15,7 +15,6 @@ from torch import Tensor
 from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
-from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
@@ -47,7 +46,6 @@ class C2D(FrameResNet):
                 "C2D halves the frames of a clip, so it needs at least 2, got 1: set clip_len to 2 or more"
             )
         x = x.transpose(1, 2).flatten(0, 1)  # (B * T, C, H, W)
-        x = arrange(x, best_layout(x, self))
         x = F.max_pool2d(self.conv1(x), 3, stride=2)  # (B * T, 64, H/4, W/4)
         outs = self.run_stages(x, partial(_halve_frames, batch=batch))  # (B * T/2, C, H/32, W/32) each
         if isinstance(outs, Tensor):

@@ -10,7 +10,6 @@ from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
-from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
@@ -86,7 +85,7 @@ class C3D(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "C3D")
         frames, height, width = x.shape[2:]
-        x = self.pool1(self.conv1a(arrange(x, best_layout(x, self))))  # (B, 64, T, H/2, W/2)
+        x = self.pool1(self.conv1a(x))  # (B, 64, T, H/2, W/2)
         x = self.pool2(self.conv2a(x))  # (B, 128, T/2, H/4, W/4)
         x = self.pool3(self.conv3b(self.conv3a(x)))  # (B, 256, T/4, H/8, W/8)
         x = self.pool4(self.conv4b(self.conv4a(x)))  # (B, 512, T/8, H/16, W/16)

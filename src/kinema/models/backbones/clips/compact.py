@@ -10,7 +10,8 @@ four at once, as most arithmetic of a 3D network is in its first layers.
 import torch
 from torch import Tensor, nn
 
-from kinema.models.base import BaseModule, Sequential
+from kinema.models.backbones.base import Backbone
+from kinema.models.base import Sequential
 from kinema.models.init import InitCfg
 from kinema.models.layers import Conv3d
 from kinema.registry import MODELS
@@ -19,7 +20,7 @@ Triple = tuple[int, int, int]
 
 
 @MODELS.register_module()
-class CompactNet3D(BaseModule):
+class CompactNet3D(Backbone):
     """(B, C, T, H, W) float -> (B, out_channels, T/2, H/16, W/16), sizes rounded up.
 
     Args:
@@ -44,7 +45,6 @@ class CompactNet3D(BaseModule):
         self.stage2 = _conv_bn_relu(2 * width, 4 * width, kernel=(3, 3, 3), stride=(2, 2, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last_3d)  # measured faster on CPUs
         change = torch.diff(x, dim=2, append=x[:, :, -1:])  # (B, C, T, H, W)
         x = torch.cat([self.look(x), self.motion(change)], dim=1)  # (B, width, T, H/4, W/4)
         x = self.refine(self.stage1(x))  # (B, 2 * width, T, H/8, W/8)

@@ -16,7 +16,6 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.clips.resnet3d import ARCHITECTURES, ClipResNet, Pattern, ResNet3dArguments
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule
-from kinema.models.layers.cpu_convolution import arrange, best_layout
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 
@@ -288,9 +287,8 @@ class ResNet3dSlowFast(Backbone):
         slow_path, fast_path = self.slow_path, self.fast_path
         check_clips(x, slow_path.in_channels, "ResNet3dSlowFast")
         self._check_frames(x.shape[2])
-        layout = best_layout(x, self)
-        slow = slow_path.stem(arrange(x[:, :, :: self.resample_rate], layout))
-        fast = fast_path.stem(arrange(x[:, :, :: self.resample_rate // self.speed_ratio], layout))
+        slow = slow_path.stem(x[:, :, :: self.resample_rate])
+        fast = fast_path.stem(x[:, :, :: self.resample_rate // self.speed_ratio])
         for stage, name in enumerate(slow_path.res_layers):
             slow = slow_path._modules[name](slow_path.connect(stage, slow, fast))  # type: ignore[misc]
             fast = fast_path._modules[name](fast)  # type: ignore[misc]

@@ -20,7 +20,7 @@ from kinema.models.backbones.clips.resnet3d import INIT_CFG
 from kinema.models.base import Sequential
 from kinema.models.init import InitCfg, constant_init
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer
-from kinema.models.layers.cpu_convolution import Conv3d, arrange, best_layout
+from kinema.models.layers.cpu_convolution import Conv3d
 from kinema.models.layers.inputs import check_clips
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
@@ -231,7 +231,7 @@ class X3D(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "X3D")
-        x = self.conv1_t(self.conv1_s(arrange(x, best_layout(x, self))))  # (B, base_channels, T, H/2, W/2)
+        x = self.conv1_t(self.conv1_s(x))  # (B, base_channels, T, H/2, W/2)
         for name in self.res_layers:
             x = self._modules[name](x)  # type: ignore[misc]
         return self.conv5(x)
