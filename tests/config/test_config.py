@@ -1,6 +1,5 @@
 import copy
 import logging
-import math
 import pickle
 import sys
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from kinema.config import Config, ConfigDict, parse_override
+from kinema.config import Config, ConfigDict
 from kinema.errors import ConfigError
-from kinema.structures import LabelData
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -186,6 +184,30 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(ConfigError, match=r"latin\.yaml: a config must be UTF-8 text"):
         Config.fromfile(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"a": ' + "9" * 5000 + "}"),
+        ("a.py", "a = " + "9" * 5000),
+        ("a.yaml", "a: " + "9" * 5000),
+        ("a.py", "a = 1\0"),
+        ("a.json", '{"a": "\0"}'),
+        ("a.json", "[" * 100_000),
+        ("a.py", "a = " + "-" * 100_000 + "1"),
+        ("a.py", "_base_ = 5 * [1]"),
+        ("a.py", "_base_ = ''"),
+        ("a.py", "_base_ = 'no.such.package::a.py'"),
+        ("a.py", "_base_ = '.a::a.py'"),
+        ("a.py", "raise SystemExit(3)"),
+        ("a.py", "def f(): return f()\nf()"),
+    ],
+)
+def test_an_odd_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=rf"{name}"):
+        Config.fromfile(tmp_path / name)
 
 
 # ---- inheritance
@@ -381,265 +403,3 @@ def test_a_custom_import_that_fails_is_an_error_unless_allowed(
         ConfigError, match=r"custom_imports must be dict\(imports=\['package\.module', \.\.\.\]\), got \['x'\]"
     ):
         read(tmp_path, "a.py", "custom_imports = ['x']\n")
-
-
-# ---- overrides
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("-3", -3),
-        ("1e-3", 1e-3),
-        (".5", 0.5),
-        ("inf", math.inf),
-        ("true", True),
-        ("False", False),
-        ("None", None),
-        ("SGD", "SGD"),
-        ("", ""),
-        ("a/b c.mp4", "a/b c.mp4"),
-        ("1_000", "1_000"),
-        ("don't", "don't"),
-        ("'3'", "3"),
-        ('"a,b"', "a,b"),
-        ("a=b", "a=b"),
-        ("1,2.5,x", [1, 2.5, "x"]),
-        ("1,", [1]),
-        ("[1,2]", [1, 2]),
-        ("[]", []),
-        ("()", ()),
-        ("(1,)", (1,)),
-        ("(1,2)", (1, 2)),
-        ("[(1,2),[a,None],'b,c']", [(1, 2), ["a", None], "b,c"]),
-        ("(a, b), 3", [("a", "b"), 3]),
-        ("{'a': [1, 'x,y']}", {"a": [1, "x,y"]}),
-        ("[{'a': 1},{'a': 2}]", [{"a": 1}, {"a": 2}]),
-    ],
-)
-def test_an_override_is_parsed(text: str, value: Any) -> None:
-    key, parsed = parse_override(f"a.b.c={text}")
-    assert key == "a.b.c"
-    assert parsed == value
-    assert type(parsed) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a.b", r"an override must be KEY=VALUE, for instance model\.backbone\.depth=101, got 'a\.b'"),
-        ("=3", "an override must be KEY=VALUE"),
-        ("a=[1,2", r"the value of a cannot be read: '\]' is missing in '\[1,2'"),
-        ("a=1]", r"the value of a cannot be read: '\]' closes nothing in '1\]'"),
-        ("a='x", r"the value of a cannot be read: \"'\" is missing"),
-        ("a={b: 1}", r"the value of a cannot be read: a dict must be written as in Python"),
-    ],
-)
-def test_an_override_that_cannot_be_read_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        parse_override(text)
-
-
-def example() -> Config:
-    return Config({"model": {"backbone": {"depth": 50}, "test_cfg": None}, "steps": [{"type": "A"}, {"type": "B"}]})
-
-
-def test_overrides_reach_dicts_and_lists() -> None:
-    cfg = example()
-    cfg.merge_from_dict(
-        {
-            "model.backbone.depth": 101,
-            "model.backbone.new": [1],
-            "model.test_cfg.views": 3,
-            "steps.0.type": "C",
-            "steps.-1": {"type": "D", "size": 1},
-            "work_dir": "out",
-            "randomness.seed": 3,
-        }
-    )
-    assert cfg == {
-        "model": {"backbone": {"depth": 101, "new": [1]}, "test_cfg": {"views": 3}},
-        "steps": [{"type": "C"}, {"type": "D", "size": 1}],
-        "work_dir": "out",
-        "randomness": {"seed": 3},
-    }
-    assert cfg.steps[1].size == 1
-
-
-def test_a_dict_as_override_is_merged_or_replaces() -> None:
-    cfg = example()
-    cfg.merge_from_dict({"model": {"backbone": {"width": 2}}})
-    assert cfg.model.backbone == {"depth": 50, "width": 2}
-    cfg.merge_from_dict({"model.backbone": {"_delete_": True, "type": "X"}})
-    assert cfg.model.backbone == {"type": "X"}
-    cfg.merge_from_dict({"model.backbone": 3})
-    assert cfg.model.backbone == 3
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        (
-            "modle.backbone.depth",
-            r"cannot set modle\.backbone\.depth: the config has no key 'modle' \(did you mean model\?\)",
-        ),
-        ("model.backbon.depth", r"no key 'backbon' \(did you mean backbone\?\) under model"),
-        ("steps.2.type", r"cannot set steps\.2\.type: '2' is no index of a list of 2"),
-        ("steps.first.type", "'first' is no index of a list of 2"),
-        ("steps.x", "cannot set steps.x: 'x' is no index of a list of 2"),
-        (
-            "model.backbone.depth.x",
-            r"cannot set model\.backbone\.depth\.x: model\.backbone\.depth is a int, which holds no keys: 50",
-        ),
-        ("model.backbone.depth.x.y", r"model\.backbone\.depth is a int, which holds no keys: 50"),
-    ],
-)
-def test_an_override_that_leads_nowhere_is_refused(key: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        example().merge_from_dict({key: 1})
-
-
-def test_a_dict_over_a_list_is_refused() -> None:
-    with pytest.raises(ConfigError, match="steps is a dict, but a list in the config it inherits from"):
-        example().merge_from_dict({"steps": {"a": 1}})
-
-
-# ---- writing
-
-PLAIN = {
-    "model": {
-        "type": "TSN",
-        "depth": 50,
-        "scale": (1, 2.5),
-        "one": (1,),
-        "empty": {},
-        "none": [],
-        "inner": {"lr": 1e-05},
-    },
-    "pipeline": [
-        {"type": "OpenVideo"},
-        {"type": "SampleFrames", "clip_len": 16, "frame_interval": 2, "num_clips": 10, "x": "y" * 60},
-    ],
-    "quotes": 'it\'s "so"\nand so',
-    "looks_like_a_number": "1e-3",
-    "yes": True,
-    "infinite": math.inf,
-    "unicode": "Äpfel",
-}
-
-
-@pytest.mark.parametrize("name", ["out.py", "out.yaml", "out.yml", "out.json"])
-def test_a_written_config_reads_back_equal(tmp_path: Path, name: str) -> None:
-    cfg = Config(PLAIN)
-    if name.endswith("json"):
-        cfg.merge_from_dict({"model.scale": [1, 2.5], "model.one": [1]})  # JSON has no tuples
-    assert cfg.dump(tmp_path / name) is None
-    assert Config.fromfile(tmp_path / name).to_dict() == cfg.to_dict()
-
-
-def test_keys_that_are_no_names_are_written_too(tmp_path: Path) -> None:
-    cfg = Config({"my-key": {1: "a", "b c": 2, "class": 3}, "for": 1})
-    for name in ("out.py", "out.yaml"):
-        cfg.dump(tmp_path / name)
-        assert Config.fromfile(tmp_path / name) == cfg
-
-
-def test_python_text_is_readable() -> None:
-    text = Config(
-        {"lr": 0.1, "model": {"type": "A", "size": (1, 2)}, "pipeline": [{"type": "X" * 50}, {"type": "Y" * 60}]}
-    ).pretty_text
-    assert text == (
-        "lr = 0.1\n"
-        "model = dict(type='A', size=(1, 2))\n"
-        "pipeline = [\n"
-        f"    dict(type='{'X' * 50}'),\n"
-        f"    dict(type='{'Y' * 60}'),\n"
-        "]\n"
-    )
-    assert Config({"lr": 0.1}).dump() == "lr = 0.1\n"
-
-
-def test_classes_and_functions_are_imported_by_the_written_file(tmp_path: Path) -> None:
-    cfg = Config({"head": {"type": LabelData, "norm": math.sqrt}})
-    cfg.dump(tmp_path / "out.py")
-    assert Config.fromfile(tmp_path / "out.py") == cfg
-    assert (
-        (tmp_path / "out.py")
-        .read_text()
-        .startswith("import kinema.structures.label\nimport math\n\nhead = dict(type=kinema.")
-    )
-
-
-def test_paths_become_strings() -> None:
-    assert Config({"work_dir": Path("a/b")}).pretty_text == "work_dir = 'a/b'\n"
-
-
-def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
-    class Local:
-        pass
-
-    with pytest.raises(ConfigError, match=r"model\.0\.type is a object, which a config file cannot hold: <object"):
-        _ = Config({"model": [{"type": object()}]}).pretty_text
-    with pytest.raises(ConfigError, match=r"type is .*<locals>\.Local, which no other program can import: register it"):
-        _ = Config({"type": Local}).pretty_text
-    with pytest.raises(ConfigError, match="type is a type, which YAML cannot hold"):
-        Config({"type": LabelData}).dump(tmp_path / "a.yaml")
-    with pytest.raises(ConfigError, match="type is a type, which JSON cannot hold"):
-        Config({"type": LabelData}).dump(tmp_path / "a.json")
-    with pytest.raises(ConfigError, match=r"names\.0 has the key 1, but keys of JSON are strings"):
-        Config({"names": [{1: "a"}]}).dump(tmp_path / "a.json")
-    with pytest.raises(ConfigError, match=r"a\.txt: a config is written as \.py, \.yaml, \.yml, \.json, not \.txt"):
-        Config().dump(tmp_path / "a.txt")
-
-
-def test_a_key_of_another_split_is_no_misspelling() -> None:
-    config = Config(dict(train_dataloader=dict(batch_size=1), val_dataloader=dict(batch_size=1)))
-    config.merge_from_dict({"test_dataloader.batch_size": 2, "val_cfg.x": 1, "train_dataloader.batch_size": 3})
-    assert (config.test_dataloader, config.val_cfg) == ({"batch_size": 2}, {"x": 1})
-    with pytest.raises(ConfigError, match=r"no key 'tset_dataloader' \(did you mean"):
-        config.merge_from_dict({"tset_dataloader.batch_size": 2})
-
-
-def test_keys_that_a_run_may_have_can_be_added_beside_those_they_resemble() -> None:
-    config = Config({"train_dataloader": {"batch_size": 2}, "val_dataloader": {}, "train_cfg": {}})
-    config.merge_from_dict({"test_dataloader.batch_size": 4, "test_cfg.x": 1, "test_evaluator.type": "AccMetric"})
-    assert config.test_dataloader == {"batch_size": 4}
-    with pytest.raises(ConfigError, match="cannot set tset_dataloader.x: .*did you mean"):
-        config.merge_from_dict({"tset_dataloader.x": 1})
-
-
-def test_the_keys_that_a_run_may_have_are_those_of_the_runner() -> None:
-    import inspect
-
-    from kinema.engine import Runner
-    from kinema.openmmlab.configs import TOP_LEVEL_KEYS
-    from kinema.openmmlab.keywords import needless_keywords
-
-    parameters = set(inspect.signature(Runner).parameters) - {"cfg"}
-    assert parameters | needless_keywords(Runner).keys() <= set(TOP_LEVEL_KEYS)
-    assert len(set(TOP_LEVEL_KEYS)) == len(TOP_LEVEL_KEYS)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.json", '{"a": ' + "9" * 5000 + "}"),
-        ("a.py", "a = " + "9" * 5000),
-        ("a.yaml", "a: " + "9" * 5000),
-        ("a.py", "a = 1\0"),
-        ("a.json", '{"a": "\0"}'),
-        ("a.json", "[" * 100_000),
-        ("a.py", "a = " + "-" * 100_000 + "1"),
-        ("a.py", "_base_ = 5 * [1]"),
-        ("a.py", "_base_ = ''"),
-        ("a.py", "_base_ = 'no.such.package::a.py'"),
-        ("a.py", "_base_ = '.a::a.py'"),
-        ("a.py", "raise SystemExit(3)"),
-        ("a.py", "def f(): return f()\nf()"),
-    ],
-)
-def test_an_odd_file_is_named(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(ConfigError, match=rf"{name}"):
-        Config.fromfile(tmp_path / name)
