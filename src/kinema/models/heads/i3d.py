@@ -1,13 +1,13 @@
 """Pool, drop out, classify: the head of most 3D networks. Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_single, check_source
-from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
 
@@ -22,13 +22,11 @@ class I3DHead(BaseHead):
         spatial_type: `"avg"` averages over time and space, None takes features that are pooled already.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -37,22 +35,10 @@ class I3DHead(BaseHead):
         spatial_type: Literal["avg"] | None = "avg",
         dropout_ratio: float = 0.5,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         if spatial_type not in ("avg", None):
             raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
         self.spatial_type = spatial_type
@@ -65,7 +51,7 @@ class I3DHead(BaseHead):
         check_source(self, source, what, flat=self.spatial_type is None)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
-        """Classify. `num_segs`, the frames of a sample, does not matter here."""
+        """Classify. `num_segs`, the frames of a sample, has no effect here."""
         if self.spatial_type == "avg":
             check_clip_features(self, x)
             x = x.mean(dim=(2, 3, 4))

@@ -3,16 +3,16 @@
 Source: SlowFast Networks, Feichtenhofer et al. 2019, arXiv:1812.03982, section 3.4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.arguments import takes_arguments_of
 from kinema.models.features import features_of
-from kinema.models.heads.base import AverageClips, BaseHead
-from kinema.models.init import InitCfg
+from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 
 _TWO = (
@@ -32,13 +32,11 @@ class SlowFastHead(BaseHead):
         spatial_type: `"avg"`: average over time and space.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -47,22 +45,10 @@ class SlowFastHead(BaseHead):
         spatial_type: Literal["avg"] | None = "avg",
         dropout_ratio: float = 0.8,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         if spatial_type not in ("avg", None):
             raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
         self.spatial_type = spatial_type
@@ -79,7 +65,7 @@ class SlowFastHead(BaseHead):
             self.check_channels(sum(channels), f"{what} ({type(source).__name__})")
 
     def forward(self, x: tuple[Tensor, Tensor], num_segs: int | None = None) -> Tensor:  # type: ignore[override]
-        """Classify. `num_segs`, the frames of a sample, does not matter here."""
+        """Classify. `num_segs`, the frames of a sample, has no effect here."""
         if not (isinstance(x, tuple | list) and len(x) == 2):
             raise ConfigError(_TWO)
         slow, fast = x

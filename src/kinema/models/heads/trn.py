@@ -5,7 +5,7 @@ expectation over these draws is taken, from all subsets, so that the same clip h
 is applied to each frame at each position once, not to each subset.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any, Literal
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import by_segment, check_spatial_type, pool_frames
-from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
 _MOST_SEGMENTS = 16  # whose largest scale has 12870 subsets
@@ -112,16 +112,14 @@ class TRNHead(BaseHead):
         hidden_dim: features of a frame that relations see.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial weights of the layer that makes these features.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
 
     Raises:
         ConfigError: there is no such `relation_type`, or too many segments for it.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -133,22 +131,12 @@ class TRNHead(BaseHead):
         hidden_dim: int = 256,
         dropout_ratio: float = 0.8,
         init_std: float = 0.001,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"override": {"type": "Normal", "name": "fc_cls", "std": init_std}},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {
+            "override": {"type": "Normal", "name": "fc_cls", "std": init_std}
+        }
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         check_spatial_type(spatial_type)
         kinds = {"TRN": RelationModule, "TRNMultiScale": RelationModuleMultiScale}
         if relation_type not in kinds:
@@ -170,7 +158,7 @@ class TRNHead(BaseHead):
         check_segments(self, source, self.num_segments)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
-        """Classify. `num_segs`, the frames of a sample in all its views, does not matter here."""
+        """Classify. `num_segs`, the frames of a sample in all its views, has no effect here."""
         check_frame_features(self, x)
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)

@@ -1,13 +1,14 @@
 """Classify each frame, then average over the frames of a clip. Source: TSM, Lin et al. 2019, arXiv:1811.08383."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.arguments import takes_arguments_of
 from kinema.models.features import features_of
-from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import (
     AVERAGE,
@@ -18,7 +19,6 @@ from kinema.models.heads.segments import (
     join_segments,
     pool_frames,
 )
-from kinema.models.init import InitCfg
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
@@ -38,13 +38,11 @@ class TSMHead(BaseHead):
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
         temporal_pool: the backbone halves the number of frames.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -57,22 +55,10 @@ class TSMHead(BaseHead):
         init_std: float = 0.001,
         *,
         temporal_pool: bool = False,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
         self.dropout_ratio = dropout_ratio
@@ -93,7 +79,7 @@ class TSMHead(BaseHead):
             )
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
-        """Classify. `num_segs`, the frames of a sample in all its views, does not matter here."""
+        """Classify. `num_segs`, the frames of a sample in all its views, has no effect here."""
         check_frame_features(self, x)
         x = pool_frames(x, self.spatial_type)
         self.check_channels(x)

@@ -1,11 +1,12 @@
 """Average over the frames of a clip, then classify. Source: TSN, Wang et al. 2016, arXiv:1608.00859."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_single, check_source
 from kinema.models.heads.segments import (
     AVERAGE,
@@ -16,7 +17,6 @@ from kinema.models.heads.segments import (
     join_segments,
     pool_frames,
 )
-from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
 
@@ -32,13 +32,11 @@ class TSNHead(BaseHead):
         consensus: joins the segments, (B, S, C) -> (B, 1, C); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -48,22 +46,10 @@ class TSNHead(BaseHead):
         consensus: Consensus = AVERAGE,
         dropout_ratio: float = 0.4,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
         self.dropout_ratio = dropout_ratio

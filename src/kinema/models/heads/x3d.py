@@ -1,14 +1,14 @@
 """X3DHead: pool, a wide hidden layer, classify. Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 (conv5 to fc2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.models.heads.base import AverageClips, BaseHead
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_source
-from kinema.models.init import InitCfg
 from kinema.registry import MODELS
 
 
@@ -24,13 +24,11 @@ class X3DHead(BaseHead):
         dropout_ratio: probability that a hidden value is set to 0 in training.
         init_std: standard deviation of the initial weights.
         fc1_bias: the hidden layer has a bias.
-        multi_class: see `BaseHead`, as all that follow.
-        label_smooth_eps: share of a label that is spread over all classes.
-        topk: the k of the accuracies that are logged.
-        average_clips: how the scores of views are averaged.
-        init_cfg: replaces the initialisation with `init_std`.
+        **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
+            `init_std`.
     """
 
+    @takes_arguments_of(BaseHead)
     def __init__(
         self,
         num_classes: int,
@@ -40,22 +38,10 @@ class X3DHead(BaseHead):
         dropout_ratio: float = 0.5,
         init_std: float = 0.01,
         fc1_bias: bool = False,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        average_clips: AverageClips = None,
-        init_cfg: InitCfg | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            multi_class=multi_class,
-            label_smooth_eps=label_smooth_eps,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg or {"type": "Normal", "layer": "Linear", "std": init_std},
-        )
+        settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
+        super().__init__(num_classes, in_channels, loss_cls, **settings)
         if spatial_type not in ("avg", "max"):
             raise ValueError(f"spatial_type must be 'avg' or 'max', got {spatial_type!r}")
         self.spatial_type = spatial_type
@@ -69,7 +55,7 @@ class X3DHead(BaseHead):
         check_source(self, source, what)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
-        """Classify. `num_segs`, the frames of a sample, does not matter here."""
+        """Classify. `num_segs`, the frames of a sample, has no effect here."""
         check_clip_features(self, x)
         self.check_channels(x)
         x = x.mean(dim=(2, 3, 4)) if self.spatial_type == "avg" else x.amax(dim=(2, 3, 4))
