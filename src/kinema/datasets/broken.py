@@ -4,7 +4,7 @@ A worker hands on a batch together with the samples that were broken in it; the 
 nothing is lost with a worker, and what the training sees of a batch is what the collate function made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -53,13 +53,13 @@ class LoadedBatch(NamedTuple):
 
     Attributes:
         data: what the collate function made; None when no sample is left.
-        broken: what was broken, `place` counted in this batch.
+        broken: what was broken, `place` counted in this batch. Pinning memory may make a list of it.
         num_asked: samples that the sampler asked for.
         num_left: samples that the collate function got.
     """
 
     data: Any
-    broken: tuple[BrokenSample, ...]
+    broken: Sequence[BrokenSample]
     num_asked: int
     num_left: int
 

@@ -51,7 +51,8 @@ class BaseDataElement:
 
     def __init__(self, *, metainfo: Mapping[str, Any] | None = None, **data: Any) -> None:
         # Dicts used as ordered sets: fields are listed in the order of their first writing.
-        self.__dict__.update({record: {} for record in _RECORDS})
+        for record in _RECORDS:
+            object.__setattr__(self, record, {})
         if metainfo is not None:
             self.set_metainfo(metainfo)
         self.set_data(data)
@@ -116,10 +117,8 @@ class BaseDataElement:
             raise AttributeError(
                 f"cannot set {name!r} as a {kind} field: it is a {other_kind} field of this {type(self).__name__} already"
             )
-        if field_type == "data" and self._is_property(name):
-            object.__setattr__(self, name, value)
-        else:
-            self.__dict__[name] = value
+        object.__setattr__(self, name, value)
+        if field_type == "metainfo" or not self._is_property(name):
             own[name] = None
 
     def __setattr__(self, name: str, value: Any) -> None:

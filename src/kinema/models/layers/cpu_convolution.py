@@ -41,11 +41,12 @@ _POSITIONS_PER_WEIGHT = 0.008
 # What torch has no public name for: whether it records or transforms what is computed, whether
 # hooks are registered for all modules, and a convolution by oneDNN. A torch that lacks one of them
 # uses its default kernels.
+_GLOBAL_HOOKS = tuple(f"_global_{kind}_hooks" for kind in ("forward", "forward_pre", "backward", "backward_pre"))
 PRIVATE_NAMES = (
     "_C._len_torch_dispatch_stack",
     "_C._functorch.peek_interpreter_stack",
     "autograd.forward_ad._current_level",
-    "nn.modules.module._has_any_global_hook",
+    *(f"nn.modules.module.{name}" for name in _GLOBAL_HOOKS),
     "ops.aten.mkldnn_convolution",
 )
 
@@ -68,10 +69,12 @@ class PreparedConv(nn.Module):
     A subclass has `net` or overrides `last`, and defines `prepare`.
     """
 
+    net: nn.Module
+
     @property
     def last(self) -> nn.Module:
         """The convolution."""
-        return self.get_submodule("net")
+        return self.net
 
     def prepare(self, x: Tensor) -> Tensor:
         """The input of the convolution."""
@@ -210,7 +213,7 @@ def _is_watched(module: nn.Module) -> bool:
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
-        or torch.nn.modules.module._has_any_global_hook()
+        or any(getattr(torch.nn.modules.module, name) for name in _GLOBAL_HOOKS)
         or "forward" in module.__dict__
     )
 
