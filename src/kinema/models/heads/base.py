@@ -23,11 +23,12 @@ class BaseHead(BaseModule, ABC):
         num_classes: N.
         in_channels: channels of the features.
         loss_cls: loss, or its config; default: cross entropy.
-        multi_class: a clip may have several labels; scores become probabilities by a sigmoid, not a softmax.
+        multi_class: a clip may have several labels; scores become probabilities by a sigmoid, not a
+            softmax.
         label_smooth_eps: share of a label that is spread evenly over all classes.
         topk: the k of the top-k accuracies that `loss` reports of each training batch.
-        average_clips: how the scores of a sample's views are averaged: `"prob"` as probabilities, `"score"` as they are,
-            None not at all. May be set at any time.
+        average_clips: how the scores of a sample's views are averaged: `"prob"` as probabilities,
+            `"score"` as they are, None not at all. May be set at any time.
         init_cfg: see `BaseModule`.
     """
 
@@ -96,12 +97,13 @@ class BaseHead(BaseModule, ABC):
 
         Args:
             feats: features of B * V views, those of a sample one after the other.
-            data_samples: B samples with `gt_label`: a class number, or N values for soft and multiple labels.
+            data_samples: B samples with `gt_label`: a class number, or N values for soft and
+                multiple labels.
             **options: for `forward`, such as the `num_segs` of `Recognizer2D`.
 
         Returns:
-            `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers, `top1_acc`, ...; without a
-            k of N or more, which would be 1 always.
+            `loss_cls` (what a loss that returns a dict calls it, if so) and, for class numbers,
+            `top1_acc`, ...; without a k of N or more, which would be 1 always.
 
         Raises:
             ConfigError: a label does not fit `num_classes`, or the scores are not of B samples.
@@ -173,8 +175,8 @@ class BaseHead(BaseModule, ABC):
             **options: for `forward`.
 
         Returns:
-            The samples, with `pred_score` (N,) and `pred_label` (1,); where `average_clips` is None and V is above 1, with
-            (V, N) and (V,).
+            The samples, with `pred_score` (N,) and `pred_label` (1,); where `average_clips` is None
+            and V is above 1, with (V, N) and (V,).
         """
         return self.predict_by_feat(self(feats, **options), data_samples)
 

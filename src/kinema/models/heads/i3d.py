@@ -19,7 +19,8 @@ class I3DHead(BaseHead):
         num_classes: N.
         in_channels: C.
         loss_cls: see `BaseHead`.
-        spatial_type: `"avg"` averages over time and space, None takes features that are pooled already.
+        spatial_type: `"avg"` averages over time and space, None takes features that are pooled
+            already.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
         **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with

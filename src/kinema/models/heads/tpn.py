@@ -1,7 +1,8 @@
 """The head of temporal pyramid networks. Source: TPN, Yang et al. 2020, arXiv:2004.03548.
 
-Departure from the original: its `fcn_test` classifies averaged features by a convolution `new_cls` that it copies from `fc_cls`
-once, at the first prediction. That is the product with `fc_cls`, which is used here, and always up to date.
+Departure from the original: its `fcn_test` classifies averaged features by a convolution `new_cls`
+that it copies from `fc_cls` once, at the first prediction. That is the product with `fc_cls`, which
+is used here, and always up to date.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """Classify relations of frames: which frames, in which order. Source: TRN, Zhou et al. 2018, arXiv:1711.08496, section 3.
 
-Departures from the original, which adds up three random subsets of frames a scale, also in evaluation: in evaluation the
-expectation over these draws is taken, from all subsets, so that the same clip has the same scores. The first layer of a scale
-is applied to each frame at each position once, not to each subset.
+Departures from the original, which adds up three random subsets of frames a scale, also in
+evaluation: in evaluation the expectation over these draws is taken, from all subsets, so that the
+same clip has the same scores. The first layer of a scale is applied to each frame at each position
+once, not to each subset.
 """
 
 from collections.abc import Mapping
@@ -107,8 +108,10 @@ class TRNHead(BaseHead):
         in_channels: C.
         num_segments: frames of a view.
         loss_cls: see `BaseHead`.
-        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that are pooled already.
-        relation_type: `"TRNMultiScale"`: subsets of 2 frames, of 3, ... and all; `"TRN"`: all frames.
+        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that
+            are pooled already.
+        relation_type: `"TRNMultiScale"`: subsets of 2 frames, of 3, ... and all; `"TRN"`: all
+            frames.
         hidden_dim: features of a frame that relations see.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial weights of the layer that makes these features.

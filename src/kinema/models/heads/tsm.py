@@ -33,7 +33,8 @@ class TSMHead(BaseHead):
         in_channels: C.
         num_segments: frames of a view.
         loss_cls: see `BaseHead`.
-        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that are pooled already.
+        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that
+            are pooled already.
         consensus: joins the segments, (V, num_segments, N) -> (V, 1, N); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.

@@ -28,7 +28,8 @@ class TSNHead(BaseHead):
         num_classes: N.
         in_channels: C.
         loss_cls: see `BaseHead`.
-        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that are pooled already.
+        spatial_type: `"avg"` averages over height and width, None takes features (B * S, C) that
+            are pooled already.
         consensus: joins the segments, (B, S, C) -> (B, 1, C); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.

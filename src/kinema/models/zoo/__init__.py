@@ -3,7 +3,8 @@
 zoo.names("compact*")
 model = zoo.create_model("compact3d", num_classes=8)
 
-Each family of models is a file of this folder, which puts its models into the zoo when it is imported.
+Each family of models is a file of this folder, which puts its models into the zoo when it is
+imported.
 """
 
 import importlib

@@ -25,16 +25,17 @@ class InputSpec:
 
     Attributes:
         clip_len: frames of a clip, T.
-        frame_interval: distance of neighbouring frames, in frames of the video; of no effect with a `clip_len` of 1.
+        frame_interval: distance of neighbouring frames, in frames of the video; of no effect with a
+            `clip_len` of 1.
         num_clips: clips of a video in evaluation.
         size: height and width of the crop, pixels.
         short_side: short side of the frames before cropping, pixels.
         mean: subtracted from each channel, of values from 0 to 255.
         std: what each channel is then divided by.
-        format_shape: `"NCTHW"`: clips; `"NCHW"`: single frames, `clip_len` from each of `num_clips` equal parts of a video,
-            which the model joins.
-        modality: `"RGB"`, or `"Flow"`: two values a pixel, how far it moves to the right and down. In `"NCHW"` the flow of all
-            `clip_len` frames is one image of so many channels.
+        format_shape: `"NCTHW"`: clips; `"NCHW"`: single frames, `clip_len` from each of `num_clips`
+            equal parts of a video, which the model joins.
+        modality: `"RGB"`, or `"Flow"`: two values a pixel, how far it moves to the right and down.
+            In `"NCHW"` the flow of all `clip_len` frames is one image of so many channels.
     """
 
     clip_len: int
@@ -105,8 +106,8 @@ class Result:
         top1: percent of videos whose class has the highest score.
         top5: percent of videos whose class is among the five highest; None: not published.
         dataset: the data set, whose validation part was classified.
-        protocol: clips times crops of each that are averaged, such as `"10 x 3"`; frames times crops, where the model sees
-            single frames.
+        protocol: clips times crops of each that are averaged, such as `"10 x 3"`; frames times
+            crops, where the model sees single frames.
         size: height and width of these crops, pixels.
         config: the OpenMMLab config that the weights belong to.
         weights: the weights; None: the file is not published.
@@ -129,8 +130,8 @@ class StatedCost:
         gflops: billions of operations.
         frames: images of the view.
         size: their height and width, pixels.
-        counts: what is counted beside multiply-adds: `"norms"`, two for each element that a norm gives, or `"elements"`, all
-            `element_ops` of `kinema.models.complexity`.
+        counts: what is counted beside multiply-adds: `"norms"`, two for each element that a norm
+            gives, or `"elements"`, all `element_ops` of `kinema.models.complexity`.
     """
 
     gflops: float
@@ -147,10 +148,12 @@ class Card:
         name: its name.
         description: what it is, one sentence.
         params_millions: parameters with `num_classes` classes, millions.
-        gflops: billions of multiply-adds for one view of `input`, counted by `kinema.models.complexity`.
+        gflops: billions of multiply-adds for one view of `input`, counted by
+            `kinema.models.complexity`.
         source: where the architecture is from.
         input: what it takes.
-        training: the parts of a training config that are tuned for it: `optim_wrapper`, `param_scheduler`.
+        training: the parts of a training config that are tuned for it: `optim_wrapper`,
+            `param_scheduler`.
         num_classes: classes of the published weights.
         stated_cost: the published count of operations; None: there is none.
         result: what published weights reach; None: there are none.
@@ -194,8 +197,8 @@ def model(
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
 
-    The arguments are those of `Card`; the description is the first line of the function's docstring, and the result that of
-    the model's name in `results`, a table of a whole family.
+    The arguments are those of `Card`; the description is the first line of the function's
+    docstring, and the result that of the model's name in `results`, a table of a whole family.
 
     Raises:
         ConfigError: the zoo has a model of that name.

@@ -29,55 +29,58 @@ def create_model(
     Args:
         name: see `kinema.list_models`.
         num_classes: number of classes, N; None: as many as on its card.
-        pretrained: True loads the published weights, which are downloaded once (`zoo.card(name).weights`); a file, folder
-            or address loads those. With another number of classes the classifier stays as initialised, and the log says so.
-        activation_checkpointing: forget activations in training and compute them again in the backward pass: less memory,
-            about a third more time.
+        pretrained: True loads the published weights, which are downloaded once
+            (`zoo.card(name).weights`); a file, folder or address loads those. With another number
+            of classes the classifier stays as initialised, and the log says so.
+        activation_checkpointing: forget activations in training and compute them again in the
+            backward pass: less memory, about a third more time.
 
     Returns:
-        The model in training mode. `save_pretrained` of it writes a folder that `kinema.load` takes.
+        The model in training mode. `save_pretrained` of it writes a folder that `kinema.load`
+        takes.
 
     Raises:
-        ConfigError: there is no such model, fewer than 1 class, no published weights, or no activation checkpointing in it.
+        ConfigError: there is no such model, fewer than 1 class, no published weights, or no
+            activation checkpointing in it.
         CheckpointError: the weights cannot be had, or do not fit.
     """
     config = model_config(name, num_classes)
-    about = card(name)
+    entry = card(name)
     if activation_checkpointing:
         _checkpoint_activations(name, config)
     built: BaseRecognizer = MODELS.build(config)
     built.init_weights()
     if pretrained:
-        source = os.fspath(published_weights(about) if pretrained is True else pretrained)
+        source = os.fspath(published_weights(entry) if pretrained is True else pretrained)
         log_report(source, load_checkpoint(built, source))
     contract = ModelContract(model=config, zoo_name=name)
-    if about.input.modality == "RGB":
-        contract = contract.with_pipeline(video_pipeline(about))
+    if entry.input.modality == "RGB":
+        contract = contract.with_pipeline(video_pipeline(entry))
     if pretrained is True:
-        contract = replace(contract, classes=_published_classes(about, built))
+        contract = replace(contract, classes=_published_classes(entry, built))
     built.contract = contract
     return built
 
 
-def _published_classes(about: Card, model: BaseRecognizer) -> tuple[str, ...]:
+def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:
     """Class names of published weights; empty where they are not known, or the classifier is for other classes."""
-    title = about.result.dataset if about.result else ""
-    if model.num_classes != about.num_classes or title not in {one.title for one in KNOWN_SETS}:
+    title = entry.result.dataset if entry.result else ""
+    if model.num_classes != entry.num_classes or title not in {known.title for known in KNOWN_SETS}:
         return ()
     names = class_names_of_set(title)
-    return tuple(names) if len(names) == about.num_classes else ()
+    return tuple(names) if len(names) == entry.num_classes else ()
 
 
-def published_weights(about: Card) -> str:
+def published_weights(entry: Card) -> str:
     """The address of a model's published weights.
 
     Raises:
         ConfigError: there are none.
     """
-    if about.weights is None:
-        why = "its weights are not published" if about.result else "nobody published weights of it"
-        raise ConfigError(f"{about.name}: {why}; pretrained may also be a file, folder or address")
-    return about.weights.url
+    if entry.weights is None:
+        why = "its weights are not published" if entry.result else "nobody published weights of it"
+        raise ConfigError(f"{entry.name}: {why}; pretrained may also be a file, folder or address")
+    return entry.weights.url
 
 
 def _checkpoint_activations(name: str, config: ModelConfig) -> None:
@@ -100,7 +103,7 @@ def _residual_networks(config: ModelConfig) -> list[ModelConfig]:
 
 
 def video_pipeline(
-    about: Card,
+    entry: Card,
     *,
     frame_interval: int | None = None,
     num_clips: int | None = None,
@@ -112,13 +115,14 @@ def video_pipeline(
     There is no mirroring: it would swap actions that differ in their direction.
 
     Args:
-        about: the model's card.
-        frame_interval: distance of neighbouring frames of a clip; None: the card's. A model that takes one frame from each of
-            equal parts of the video has none.
+        entry: the model's card.
+        frame_interval: distance of neighbouring frames of a clip; None: the card's. A model that
+            takes one frame from each of equal parts of the video has none.
         num_clips: clips of a video; None: the card's.
         train: draw clips and crops at random.
-        whole_frame: make every frame a square, whatever its shape, so that nothing of a wide one is cut off; else it keeps its
-            shape, and a square is cut out of its middle, as published weights are evaluated.
+        whole_frame: make every frame a square, whatever its shape, so that nothing of a wide one is
+            cut off; else it keeps its shape, and a square is cut out of its middle, as published
+            weights are evaluated.
 
     Returns:
         Configs of transforms.
@@ -127,15 +131,15 @@ def video_pipeline(
         ConfigError: the model does not take frames of a video file.
         ValueError: a `frame_interval` for a model that has none.
     """
-    spec = about.input
+    spec = entry.input
     if spec.modality != "RGB":
         raise ConfigError(
-            f"{about.name} takes optical flow, which video files do not hold: write a config with RawframeDataset and "
+            f"{entry.name} takes optical flow, which video files do not hold: write a config with RawframeDataset and "
             "modality='Flow'"
         )
     if spec.takes_segments and frame_interval is not None:
         raise ValueError(
-            f"{about.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance of "
+            f"{entry.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance of "
             f"neighbouring frames to set, got {frame_interval=}"
         )
     sampling = {

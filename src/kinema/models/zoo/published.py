@@ -39,8 +39,8 @@ def published(
         top1: see `Result`, as `top5`, `config`, `protocol` and `size`.
         top5: see there.
         config: see there.
-        file: their file: its date and hash, after the config's name; where it lies elsewhere, its path below OpenMMLab's files of
-            MMAction2; None: not published.
+        file: their file: its date and hash, after the config's name; where it lies elsewhere, its
+            path below OpenMMLab's files of MMAction2; None: not published.
         start: what the training started from; None: from scratch.
         protocol: see there.
         size: see there.
