@@ -17,7 +17,8 @@ from kinema.datasets import BaseDataset, build_dataloader
 from kinema.datasets.annotations import read_list
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.evaluation import BaseMetric, Evaluator, top_k_accuracy
-from kinema.models import BaseDataPreprocessor, BaseModel, BaseModule, Sequential, stack_batch
+from kinema.models import BaseDataPreprocessor, BaseModel, BaseModule, stack_batch
+from kinema.models.base import Sequential
 from kinema.progress import track_iter_progress
 from kinema.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from kinema.transforms import BaseTransform, Compose

@@ -5,15 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.models import (
-    BaseDataPreprocessor,
-    BaseModel,
-    BaseModule,
-    ModuleDict,
-    ModuleList,
-    Sequential,
-    normal_init,
-)
+from kinema.models import BaseDataPreprocessor, BaseModel, BaseModule
+from kinema.models.base import ModuleDict, ModuleList, Sequential
+from kinema.models.init import normal_init
 
 
 class Constant(BaseModule):

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import NonLocal2d, zoo
+from kinema.models import zoo
 from kinema.models.complexity import OperationCount, count_operations
+from kinema.models.layers import NonLocal2d
 from kinema.registry import MODELS
 
 # One size of each family; to count all takes a quarter of a minute.

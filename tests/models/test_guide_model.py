@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kinema.models import BaseDataPreprocessor, BaseModel, BaseModule, Sequential, stack_batch
+from kinema.models import BaseDataPreprocessor, BaseModel, BaseModule, stack_batch
+from kinema.models.base import Sequential
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample, LabelData
 

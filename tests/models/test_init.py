@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import (
+from kinema.models import BaseModule
+from kinema.models.init import (
     BaseInit,
-    BaseModule,
     KaimingInit,
     NormalInit,
     bias_init_with_prob,

@@ -161,7 +161,7 @@ class StagedNetwork(Backbone):
         """Input of the first stage -> output of the network; `after_first` follows that stage."""
         outs = []
         for stage, name in enumerate(self.res_layers):
-            x = self._modules[name](x)  # type: ignore[misc]
+            x = getattr(self, name)(x)
             if stage == 0 and after_first is not None:
                 x = after_first(x)
             if stage in self.out_indices:

@@ -107,13 +107,13 @@ class ConvModule(nn.Module):
     def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
         """Apply the layers in their order; `activate=False` and `norm=False` leave one out."""
         if self.order == ("conv", "norm", "act") and norm and self.norm_name is not None:
-            x = convolve_and_normalize(self.conv, self._modules[self.norm_name], x)  # type: ignore[arg-type]
+            x = convolve_and_normalize(self.conv, getattr(self, self.norm_name), x)
             return self.activate(x) if activate and self.with_activation else x
         for step in self.order:
             if step == "conv":
                 x = self.conv(x)
             elif step == "norm" and norm and self.norm_name is not None:
-                x = self._modules[self.norm_name](x)  # type: ignore[misc]
+                x = getattr(self, self.norm_name)(x)
             elif step == "act" and activate and self.with_activation:
                 x = self.activate(x)
         return x

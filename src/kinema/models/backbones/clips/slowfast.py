@@ -106,7 +106,7 @@ class PathwayNetwork(ClipResNet):
         """Input of a stage: own features, and beside them those received of the faster pathway."""
         if not self.lateral_activate[stage]:
             return slow
-        return torch.cat([slow, self._modules[lateral_name(stage)](fast)], dim=1)  # type: ignore[misc]
+        return torch.cat([slow, getattr(self, lateral_name(stage))(fast)], dim=1)
 
     def parts_by_stage(self) -> list[list[nn.Module]]:
         """The stem, then each stage and the connection that takes the features beside its own."""
@@ -290,8 +290,8 @@ class ResNet3dSlowFast(Backbone):
         slow = slow_path.stem(x[:, :, :: self.resample_rate])
         fast = fast_path.stem(x[:, :, :: self.resample_rate // self.speed_ratio])
         for stage, name in enumerate(slow_path.res_layers):
-            slow = slow_path._modules[name](slow_path.connect(stage, slow, fast))  # type: ignore[misc]
-            fast = fast_path._modules[name](fast)  # type: ignore[misc]
+            slow = getattr(slow_path, name)(slow_path.connect(stage, slow, fast))
+            fast = getattr(fast_path, name)(fast)
         return slow, fast
 
     def _check_frames(self, frames: int) -> None:

@@ -233,7 +233,7 @@ class X3D(Backbone):
         check_clips(x, self.in_channels, "X3D")
         x = self.conv1_t(self.conv1_s(x))  # (B, base_channels, T, H/2, W/2)
         for name in self.res_layers:
-            x = self._modules[name](x)  # type: ignore[misc]
+            x = getattr(self, name)(x)
         return self.conv5(x)
 
 
