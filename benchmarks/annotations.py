@@ -1,7 +1,8 @@
 """What a list of 10^5, 10^6, 10^7 `path label` lines costs, against a straightforward reader into a list of dicts.
 
-The claims: a million lines load in under 1 s of CPU and add under 120 MB; a sample's dict takes under 10 us; a worker process costs next
-to nothing more. Each side of each size runs in a process of its own. Linux only: memory is read from /proc.
+The claims: a million lines load in under 1 s of CPU and add under 120 MB; a sample's dict takes
+under 10 us; a worker process costs next to nothing more. Each side of each size runs in a process
+of its own. Linux only: memory is read from /proc.
 
 Run: python benchmarks/annotations.py [--lines 100000 1000000]
 """

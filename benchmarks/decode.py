@@ -1,13 +1,15 @@
 """Reading clips with Kinema against decord, torchcodec, OpenCV and plain PyAV: CPU time, clips a second, equality.
 
-The claims, by the geometric mean over clips and the three sparse plans: at most 0.55 of decord's CPU time and 0.70 of
-torchcodec's; on no H.264 clip above 1.05 of the best peer, on no MPEG-4 clip above 1.10. Every frame equals plain PyAV's.
+The claims, by the geometric mean over clips and the three sparse plans: at most 0.55 of decord's
+CPU time and 0.70 of torchcodec's; on no H.264 clip above 1.05 of the best peer, on no MPEG-4 clip
+above 1.10. Every frame equals plain PyAV's.
 
-The work is to open the file, to count its frames and to get the chosen ones as an array. The contenders take turns on each
-clip, and the median of the repeats counts. Kinema starts without any memory of the file; with the index of an earlier reader,
-and scaling, it is reported apart. torchcodec's approximate mode, which believes the header instead of reading the packets, is
-a column of its own and not among the best peers. OpenCV and plain PyAV believe the header's count too. A peer that gives wrong
-frames is measured all the same.
+The work is to open the file, to count its frames and to get the chosen ones as an array. The
+contenders take turns on each clip, and the median of the repeats counts. Kinema starts without any
+memory of the file; with the index of an earlier reader, and scaling, it is reported apart.
+torchcodec's approximate mode, which believes the header instead of reading the packets, is a column
+of its own and not among the best peers. OpenCV and plain PyAV believe the header's count too. A
+peer that gives wrong frames is measured all the same.
 
 Run: python benchmarks/decode.py [FOLDER] [--repeats 9] [--plans "one place" spread] [--clips "v_*"] [--json FILE]
 """
@@ -156,7 +158,10 @@ def reduced(samples: Samples, reduce: Callable[[list[float]], float]) -> Times:
 
 
 def use_one_thread() -> None:
-    """As a data loader's workers have. With torch's default, a thread a core, torchcodec takes up to three times the CPU time."""
+    """As a data loader's workers have.
+
+    With torch's default, a thread a core, torchcodec takes up to three times the CPU time.
+    """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 

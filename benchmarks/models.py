@@ -1,13 +1,15 @@
 """Networks: time of a forward pass and of a training step, and peak memory, against another way to compute the same.
 
-The other side is torch's default kernels (channels first, torch's own choice of algorithms), or, by --other FILE.py:FUNCTION, another
-implementation: the function takes a model config and returns a `Contender`, see contenders/networks.py. Both sides have
-the same weights and inputs, take turns, and must give the same scores. Float32; one view of the card's input.
+The other side is torch's default kernels (channels first, torch's own choice of algorithms), or, by
+--other FILE.py:FUNCTION, another implementation: the function takes a model config and returns a
+`Contender`, see contenders/networks.py. Both sides have the same weights and inputs, take turns,
+and must give the same scores. Float32; one view of the card's input.
 
-The claims, for a forward pass on a CPU against OpenMMLab's implementation: 3D networks 0.90, X3D 0.70, 2D networks 0.95 of the
-time, none above 1.0, and peak memory never above it.
+The claims, for a forward pass on a CPU against OpenMMLab's implementation: 3D networks 0.90, X3D
+0.70, 2D networks 0.95 of the time, none above 1.0, and peak memory never above it.
 
-Run: python benchmarks/models.py [PATTERN ...] [--train] [--memory] [--other FILE.py:FUNCTION] [--rounds N] [--threads N]
+Run: python benchmarks/models.py [PATTERN ...] [--train] [--memory] [--other FILE.py:FUNCTION]
+[--rounds N] [--threads N]
 """
 
 import argparse
@@ -154,8 +156,8 @@ def measured(name: str, is_training: bool, options: argparse.Namespace) -> str:
     least = min(times["ours"]) / min(times["other"])
     kind = "train" if is_training else "forward"
     line = (
-        f"{name:30} {'x'.join(map(str, inputs.shape)):22} {kind:8} {other * 1e3:6.0f} ms {mine * 1e3:6.0f} ms {mine / other:6.2f} "
-        f"{least:8.2f}"
+        f"{name:30} {'x'.join(map(str, inputs.shape)):22} {kind:8} {other * 1e3:6.0f} ms {mine * 1e3:6.0f} ms"
+        f" {mine / other:6.2f} {least:8.2f}"
     )
     return line + (f" {memory_ratio(name, kind, options)}" if options.memory else "")
 
@@ -178,7 +180,7 @@ def memory_ratio(name: str, kind: str, options: argparse.Namespace) -> str:
 
 def peak_memory(options: argparse.Namespace) -> float:
     """Megabytes that the step of one side takes at most above what is there before it; Linux or CUDA."""
-    (what, side) = options.peak
+    what, side = options.peak
     name, _, kind = what.partition(":")
     inputs = inputs_for(name, options)
     step = as_step(with_same_weights(name, builders(options)[side], options.device), inputs, kind == "train")

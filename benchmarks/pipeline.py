@@ -1,9 +1,9 @@
 """The training pipeline of a SlowOnly recipe against the same built from decord and a cv2 call a frame and step.
 
-The claim: at least 1.5 times the clips/s. The recipe: 8 frames 8 apart, short side 256, a random resized crop of 224, flip, (C, T, H, W).
-Both sides read the same list with two worker processes, draw the same random numbers, and take turns; each round is the
-same work. A second table gives both the same decoded frames: the transforms alone, in one process, checked to be equal bit
-by bit.
+The claim: at least 1.5 times the clips/s. The recipe: 8 frames 8 apart, short side 256, a random
+resized crop of 224, flip, (C, T, H, W). Both sides read the same list with two worker processes,
+draw the same random numbers, and take turns; each round is the same work. A second table gives both
+the same decoded frames: the transforms alone, in one process, checked to be equal bit by bit.
 
 Run: python benchmarks/pipeline.py [FOLDER] [--rounds N] [--repeats N] [--workers N]. Needs decord.
 """

@@ -1,10 +1,12 @@
 """How much cheaper random access is after `kinema data prepare`, in CPU time and in one run.
 
-The claims: a clip of 8 frames, 8 apart, from a random place, and a single random frame, take at most a quarter of the CPU time on the
-prepared videos that they take on the originals (sums over the folder, the packet index kept from before, as in every epoch but the
-first), and no video becomes more than a tenth dearer. The same is printed for videos that are opened without an index.
+The claims: a clip of 8 frames, 8 apart, from a random place, and a single random frame, take at
+most a quarter of the CPU time on the prepared videos that they take on the originals (sums over the
+folder, the packet index kept from before, as in every epoch but the first), and no video becomes
+more than a tenth dearer. The same is printed for videos that are opened without an index.
 
-Run: python benchmarks/prepare.py [FOLDER] [--rounds N]. Without FOLDER it takes ../shared/clips/kinetics_style, where that is there.
+Run: python benchmarks/prepare.py [FOLDER] [--rounds N]. Without FOLDER it takes
+../shared/clips/kinetics_style, where that is there.
 """
 
 import argparse
@@ -41,7 +43,10 @@ def cpu_milliseconds(path: Path, offsets: np.ndarray, seed: int, index: PacketIn
 
 
 def measure(pairs: list[tuple[Path, Path]], rounds: int) -> Times:
-    """(videos, 2) milliseconds a plan, original and prepared; for each set of places the best of the rounds, which alternate."""
+    """(videos, 2) milliseconds a plan, original and prepared.
+
+    For each set of places the best of the rounds, which alternate.
+    """
     indices = {path: VideoReader(path).index for pair in pairs for path in pair}
     best = {name + how: np.full((PLACES, len(pairs), 2), np.inf) for name in PLANS for how in ("", NEW)}
     for turn in range(rounds * PLACES):

@@ -1,8 +1,9 @@
 """10,000 times open, read a frame and close: the memory and the open files of the process stay flat.
 
-Kinds of file are made small: H.264 in mp4, MPEG-4 in avi, one that breaks off, one with damaged pictures, one that is text.
-Readers are closed, or dropped without closing, as by a data set that forgets them. Each run has a process of its own. Growth
-counts from cycle 2000 on, when caches are full. Linux only: memory is read from /proc.
+Kinds of file are made small: H.264 in mp4, MPEG-4 in avi, one that breaks off, one with damaged
+pictures, one that is text. Readers are closed, or dropped without closing, as by a data set that
+forgets them. Each run has a process of its own. Growth counts from cycle 2000 on, when caches are
+full. Linux only: memory is read from /proc.
 
 Run: python benchmarks/reader_memory.py [--cycles N] [--kinds mp4 text]
 """

@@ -1,6 +1,7 @@
 """How long `import kinema` and `kinema --help` take, against `import torch`.
 
-The claim: the command line answers at once, because neither imports torch. Run: python benchmarks/startup.py
+The claim: the command line answers at once, because neither imports torch. Run: python
+benchmarks/startup.py
 """
 
 import statistics

@@ -1,7 +1,7 @@
 """Check the messages of the commits of this change: one topic, at most 72 characters, and a body that says why.
 
-Looks at the commits since the merge base with the main branch, else since the last tag, else since this script was added.
-A clone without history (depth 1) has nothing to look at, and says so.
+Looks at the commits since the merge base with the main branch, else since the last tag, else since
+this script was added. A clone without history (depth 1) has nothing to look at, and says so.
 """
 
 import subprocess

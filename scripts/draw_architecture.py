@@ -9,7 +9,8 @@ from pathlib import Path
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 
-# From the bottom up, as in tests/test_import_direction.py: the folders of a floor, and what they do. Imports point down the picture.
+# From the bottom up, as in tests/test_import_direction.py: the folders of a floor, and what they
+# do. Imports point down the picture.
 SERVICES = (
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
     *("randomness", "distributed", "logs", "progress", "real_modules"),
@@ -50,10 +51,15 @@ def draw() -> str:
     """The picture as SVG."""
     height = TOP + ROW * (len(FLOORS) + 1) + 8
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="15">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif"'
+            ' font-size="15">'
+        ),
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 8 4 0 8z" fill="#d9480f"/></marker></defs>',
+        (
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+            '<path d="M0 0 8 4 0 8z" fill="#d9480f"/></marker></defs>'
+        ),
         text(LEFT, 32, "Each floor imports only those below it", font_weight="bold"),
         text(PATH - 8, 32, "The path of a clip", font_weight="bold", fill="#d9480f"),
     ]
@@ -75,7 +81,8 @@ def draw() -> str:
     before = TOP + ROW * len(FLOORS) - 18
     for y, what in stops:
         parts.append(
-            f'<line x1="{PATH}" y1="{before}" x2="{PATH}" y2="{y + 6}" stroke="#d9480f" stroke-width="2" marker-end="url(#tip)"/>'
+            f'<line x1="{PATH}" y1="{before}" x2="{PATH}" y2="{y + 6}" stroke="#d9480f" stroke-width="2"'
+            ' marker-end="url(#tip)"/>'
         )
         parts.append(text(PATH + 12, y + 5, what, font_size="12.5"))
         before = y - 2

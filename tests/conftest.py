@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# Before torch starts its threads: where other work shares the cores, threads that wait by spinning slow a test tenfold.
+# Before torch starts its threads: where other work shares the cores, threads that wait by spinning
+# slow a test tenfold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads of theirs would only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")

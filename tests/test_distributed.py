@@ -27,12 +27,11 @@ def test_one_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_process_leaves_its_group_before_the_interpreter_ends() -> None:
     script = (
-        "import atexit, sys, torch.distributed as dist\n"
-        "atexit.register(lambda: print('in a group' if dist.is_initialized() else 'left'))\n"
-        "from kinema.distributed import gather_objects, init_from_environment\n"
-        "print('joined' if init_from_environment('gloo') else 'alone')\n"
-        "sys.setswitchinterval(100)  # whoever waits for the interpreter gets it when this thread waits, and not before\n"
-        "gather_objects('the thread of this exchange is still busy')\n"
+        "import atexit, sys, torch.distributed as dist\natexit.register(lambda: print('in a group' if"
+        " dist.is_initialized() else 'left'))\nfrom kinema.distributed import gather_objects,"
+        " init_from_environment\nprint('joined' if init_from_environment('gloo') else"
+        " 'alone')\nsys.setswitchinterval(100)  # whoever waits for the interpreter gets it when this thread waits, and"
+        " not before\ngather_objects('the thread of this exchange is still busy')\n"
     )
     alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     command = [sys.executable, "-c", script]

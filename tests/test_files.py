@@ -47,8 +47,8 @@ def test_a_kill_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     code = (
-        "import os, sys\nfrom kinema.files import written_whole\n"
-        "with written_whole(sys.argv[1]) as file:\n    file.write('x' * 10**6)\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
+        "import os, sys\nfrom kinema.files import written_whole\nwith written_whole(sys.argv[1]) as file:\n   "
+        " file.write('x' * 10**6)\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert path.read_text() == "old"

@@ -1,7 +1,7 @@
 """Ways to read chosen frames of a clip: Kinema's, and those of the libraries it is measured against.
 
-Opening the file, counting its frames and getting the chosen ones as an array is the work of each one; each has one decoder
-thread and its own count of the frames.
+Opening the file, counting its frames and getting the chosen ones as an array is the work of each
+one; each has one decoder thread and its own count of the frames.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -46,7 +46,10 @@ def barrier() -> None:
 
 
 def gather_objects(obj: Any) -> list[Any]:
-    """The objects of all processes, in the order of their ranks, in every process. Objects must be picklable."""
+    """The objects of all processes, in the order of their ranks, in every process.
+
+    Objects must be picklable.
+    """
     if not _is_distributed():
         return [obj]
     gathered: list[Any] = [None] * get_world_size()
@@ -86,7 +89,10 @@ def init_from_environment(backend: str | None = None) -> bool:
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is any, and CUDA without a number is the one of this process (`LOCAL_RANK`).
+    """The device of a name.
+
+    "auto" is CUDA where there is any, and CUDA without a number is that of this process
+    (`LOCAL_RANK`).
 
     Raises:
         ConfigError: it cannot be used here.

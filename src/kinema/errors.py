@@ -1,8 +1,8 @@
 """The errors that a user's data, files and configs can cause.
 
-Every message says what was found, where (`file:line`, path or key), what was expected and the way out, in one line.
-Wrong arguments in a program are plain `ValueError`/`TypeError`; everything below is a `KinemaError`, which the command
-line prints as one line.
+Every message says what was found, where (`file:line`, path or key), what was expected and the way
+out, in one line. Wrong arguments in a program are plain `ValueError`/`TypeError`; everything below
+is a `KinemaError`, which the command line prints as one line.
 """
 
 
@@ -51,7 +51,10 @@ class SampleError(KinemaError, KeyError):
 
 
 class SampleValueError(KinemaError, ValueError):
-    """A sample does not suit a transform: frames smaller than a crop, clips of another length. Names transform and file."""
+    """A sample does not suit a transform: frames smaller than a crop, clips of another length.
+
+    Names transform and file.
+    """
 
 
 class CheckpointError(KinemaError):

@@ -60,7 +60,10 @@ def only_to_files() -> Iterator[None]:
 
 
 def log_to_file(path: Path) -> logging.Handler:
-    """Append the library's records to the file `path`, too. Returns the handler, for `stop_logging`."""
+    """Append the library's records to the file `path`, too.
+
+    Returns the handler, for `stop_logging`.
+    """
     handler = _FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(_FORMAT)
     if _logger.level == logging.NOTSET:

@@ -11,7 +11,8 @@ from types import ModuleType
 SHIMMED_PACKAGES = ("mmaction", "mmengine", "mmcv", "decord")
 
 lock = threading.RLock()
-# Modules of real packages that `import_real` loaded, kept out of `sys.modules` while the shim is installed.
+# Modules of real packages that `import_real` loaded, kept out of `sys.modules` while the shim is
+# installed.
 real_modules: dict[str, ModuleType] = {}
 
 
@@ -32,11 +33,13 @@ def loaded_modules(packages: Sequence[str]) -> dict[str, ModuleType]:
 def import_real(name: str) -> ModuleType:
     """Import the module that is really installed under `name`, past the shim.
 
-    The real modules stay out of `sys.modules` while the shim is installed, so that `import decord` still means the shim.
-    An import that a function of the real package does later, by absolute name, therefore also gets the shim.
+    The real modules stay out of `sys.modules` while the shim is installed, so that `import decord`
+    still means the shim. An import that a function of the real package does later, by absolute
+    name, therefore also gets the shim.
 
     Args:
-        name: dotted name, such as `"decord"`. A package that the shim does not serve is imported as always.
+        name: dotted name, such as `"decord"`. A package that the shim does not serve is imported as
+            always.
 
     Raises:
         ModuleNotFoundError: it is not installed.

@@ -161,7 +161,10 @@ class Registry:
     # ---- looking up
 
     def get(self, key: str) -> Part | None:
-        """The part called `key`, or None. `key` may carry a prefix: `kinema.X`, `mmaction.X`, `mypackage.X`."""
+        """The part called `key`, or None.
+
+        `key` may carry a prefix: `kinema.X`, `mmaction.X`, `mypackage.X`.
+        """
         if not isinstance(key, str):
             raise TypeError(f"the name of a {self.name} must be a str, got {type(key)}: {key!r}")
         scope, dot, name = key.rpartition(".")

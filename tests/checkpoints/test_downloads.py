@@ -193,8 +193,11 @@ def test_files_of_this_machine_stay_where_they_are(address: str, path: str) -> N
 def test_a_scheme_that_nobody_serves_is_named_with_those_that_are() -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"^s3://b/a\.pth: files cannot be fetched by s3://, only by file://, http://, https://, torchvision://, .*mmcls://; "
-        "get the file yourself and give its path$",
+        match=(
+            r"^s3://b/a\.pth: files cannot be fetched by s3://, only by file://, http://, https://, torchvision://,"
+            r" .*mmcls://; "
+            "get the file yourself and give its path$"
+        ),
     ):
         fetch("s3://b/a.pth")
 
@@ -315,7 +318,10 @@ def test_a_cache_that_cannot_be_written_is_named(server: FileServer, cache: Path
     cache.write_text("a file")
     with pytest.raises(
         CheckpointError,
-        match=rf"^{server.root}/a\.pth: cannot keep it at {cache}/\w+/a\.pth: .+; make room there, or set TORCH_HOME to a folder",
+        match=(
+            rf"^{server.root}/a\.pth: cannot keep it at {cache}/\w+/a\.pth: .+; make room there, or set TORCH_HOME to a"
+            r" folder"
+        ),
     ):
         fetch(f"{server.root}/a.pth")
 
@@ -385,8 +391,11 @@ def test_a_download_that_keeps_ending_fails_and_the_next_goes_on(
     server.cuts = [1000, 2000] + [0] * (downloads.RETRIES + 1)
     with pytest.raises(
         CheckpointError,
-        match=rf"^{plain_address}: the server broke off \(.*\), 5 times in a row; what came, 3000 bytes, is kept for the next run; "
-        rf"try later, or put the file at {cache}/\w+/x3d_m.pyth yourself$",
+        match=(
+            rf"^{plain_address}: the server broke off \(.*\), 5 times in a row; what came, 3000 bytes, is kept for the"
+            r" next run; "
+            rf"try later, or put the file at {cache}/\w+/x3d_m.pyth yourself$"
+        ),
     ):
         fetch(plain_address)
     assert len(server.requests) == 6
@@ -557,7 +566,10 @@ def test_a_server_that_cannot_be_reached_is_named(
     name = named(CONTENT)
     with pytest.raises(
         CheckpointError,
-        match=rf"^http://{place.rpartition('@')[2]}/{name}: no network, or no such server \(.+\); put the file at {cache / name} yourself$",
+        match=(
+            rf"^http://{place.rpartition('@')[2]}/{name}: no network, or no such server \(.+\); put the file at"
+            rf" {cache / name} yourself$"
+        ),
     ):
         fetch(f"http://{place}/{name}")
 

@@ -214,7 +214,8 @@ def test_image_weights_start_a_pathway_with_lateral_connections(tmp_path: Path) 
     torch.save(torchvision_names(source), tmp_path / "resnet18.pth")
     target = MODELS.build({"type": "ResNet3dSlowFast", "slow_pathway": PATHWAY, "fast_pathway": FAST}).slow_path
     report = load_checkpoint(target, tmp_path / "resnet18.pth")
-    # The image network needs no projection in front of its first block, where lateral features widen it here.
+    # The image network needs no projection in front of its first block, where lateral features
+    # widen it here.
     assert {name.rpartition(".")[0].removesuffix(".conv").removesuffix(".bn") for name in report.missing} == {
         *("conv1_lateral", "layer1_lateral", "layer2_lateral", "layer3_lateral"),
         "layer1.0.downsample",

@@ -17,7 +17,9 @@ def check(*arguments):
 
 @pytest.fixture
 def videos(tmp_path, make_video):
-    """A folder with two good videos, one cut in half, a text and an empty file under a video's name, and hidden ones."""
+    """A folder with two good videos, one cut in half, a text and an empty file under a video's name, and hidden
+    ones.
+    """
     root = tmp_path / "videos"
     make_video(root / "a" / "good.mp4")
     make_video(root / "b" / "also good.AVI", codec="mpeg4")

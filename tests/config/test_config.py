@@ -232,7 +232,10 @@ def test_dicts_are_merged_and_everything_else_is_replaced(tmp_path: Path) -> Non
 
 def test_delete_replaces_a_dict_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path, "base.py", "optim = dict(type='SGD', momentum=0.9)\n")
-    text = "_base_ = ['base.py']\noptim = dict(_delete_=True, type='Adam')\nnew = dict(_delete_=True, inner=dict(_delete_=True, a=1))\n"
+    text = (
+        "_base_ = ['base.py']\noptim = dict(_delete_=True, type='Adam')\nnew = dict(_delete_=True,"
+        " inner=dict(_delete_=True, a=1))\n"
+    )
     assert read(tmp_path, "a.py", text) == {"optim": {"type": "Adam"}, "new": {"inner": {"a": 1}}}
 
 
@@ -301,11 +304,17 @@ def test_inherited_values_are_used_by_name_in_python(tmp_path: Path) -> None:
     [
         (
             "a.yaml",
-            "_base_: base.yaml\nn: {{_base_.model.depth}}\nm: '{{ _base_.model }}'\npath: x-{{_base_.model.depth}}\nl: [a, {{_base_.model.depth}}]\n",
+            (
+                "_base_: base.yaml\nn: {{_base_.model.depth}}\nm: '{{ _base_.model }}'\npath:"
+                " x-{{_base_.model.depth}}\nl: [a, {{_base_.model.depth}}]\n"
+            ),
         ),
         (
             "a.json",
-            '{"_base_": "base.yaml", "n": "{{_base_.model.depth}}", "m": {{_base_.model}},\n "path": "x-{{_base_.model.depth}}", "l": ["a", {{_base_.model.depth}}]}',
+            (
+                '{"_base_": "base.yaml", "n": "{{_base_.model.depth}}", "m": {{_base_.model}},\n "path":'
+                ' "x-{{_base_.model.depth}}", "l": ["a", {{_base_.model.depth}}]}'
+            ),
         ),
     ],
 )

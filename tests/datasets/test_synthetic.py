@@ -144,7 +144,9 @@ def test_turning_shapes_turn_as_their_name_says(name: str, direction: int) -> No
 
 
 def test_a_still_does_not_tell_the_class() -> None:
-    """A linear classifier on small pictures, their brightness and contrast stays near 1 in 8 at any time of the clip."""
+    """A linear classifier on small pictures, their brightness and contrast stays near 1 in 8 at any time of the
+    clip.
+    """
     clips = [render_motion_clip(MOTION_CLASSES[i % 8], np.random.default_rng([9, i]), num_frames=3) for i in range(800)]
     y = np.eye(8)[np.arange(800) % 8]
     train, test = slice(0, 480), slice(480, None)

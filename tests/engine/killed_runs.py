@@ -1,6 +1,7 @@
 """Kill a toy training at random moments, also while it saves, and resume it until it is done.
 
-Usage: killed_runs.py WORK_DIR KILLS SEED. Prints the number of kills that hit a running training, and of those while a checkpoint was half-written.
+Usage: killed_runs.py WORK_DIR KILLS SEED. Prints the number of kills that hit a running training,
+and of those while a checkpoint was half-written.
 """
 
 import os

@@ -44,7 +44,10 @@ def test_a_resumed_run_never_moves_clips_to_the_other_side(clips, tmp_path):
     seed = next(seed for seed in range(1, 99) if not held_out(clips, seed) & held)
     with pytest.raises(
         ConfigError,
-        match=r"the data changed since the run began: 4 clips would move between training and validation, such as .*/clips/",
+        match=(
+            r"the data changed since the run began: 4 clips would move between training and validation, such as"
+            r" .*/clips/"
+        ),
     ):
         train(clips, work, epochs=2, resume=True, seed=seed)
     assert [listed(work, part) for part in ("train", "val")] == before

@@ -61,7 +61,8 @@ def test_a_created_model_takes_the_pipeline_and_the_classes_of_its_training(clip
     runner.train()
     assert interval_of(runner.model.save_pretrained(tmp_path / "saved")) == 5
     assert kinema.load(tmp_path / "saved").classes == tuple(clips.class_names)
-    # The checkpoints of its run say the same, and how to build the model, though the runner got an object.
+    # The checkpoints of its run say the same, and how to build the model, though the runner got an
+    # object.
     assert interval_of(tmp_path / "work" / "checkpoints" / "epoch_0001") == 5
     recognizer = kinema.load(tmp_path / "work")
     # What is saved again, by the recognizer or by its model, is still the same.

@@ -16,7 +16,8 @@ from kinema.errors import VideoError
 
 work_dir = Path(sys.argv[1])
 torch.set_num_threads(1)
-# "few": sample 12 of the 13 of the validation is the last one, and sample 0 is repeated to fill the last round up.
+# "few": sample 12 of the 13 of the validation is the last one, and sample 0 is repeated to fill the
+# last round up.
 broken = dict(train=(3, 4), val=(12,)) if sys.argv[2] == "few" else dict(train=(3, 12, 20))
 config = broken_config(work_dir, epochs=3, custom_hooks=[BrokenVideosHook(interval=2)], **broken)
 config["train_dataloader"] |= dict(max_broken_share=0.1, batch_size=3)

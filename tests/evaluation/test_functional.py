@@ -136,7 +136,8 @@ def test_confusion_matrix_says_what_is_wrong() -> None:
 
 
 def test_mean_class_accuracy_averages_over_classes_that_occur() -> None:
-    # Class 0 is only predicted (0), class 1 is missed (0), class 2 is right once of twice, class 3 always.
+    # Class 0 is only predicted (0), class 1 is missed (0), class 2 is right once of twice, class 3
+    # always.
     assert mean_class_accuracy(SCORES, LABELS) == (0 + 0 + 0.5 + 1) / 4
     # Class 1 and 3 occur nowhere and do not count.
     assert mean_class_accuracy([[1, 0, 0, 0], [0, 0, 1, 0]], [0, 2]) == 1.0

@@ -1,6 +1,7 @@
 """Run by test_untrusted.py in a process of its own: loads a checkpoint with every hostile config, under an audit hook.
 
-Prints one JSON object: how many configs were refused and loaded, and what was touched that must not be.
+Prints one JSON object: how many configs were refused and loaded, and what was touched that must not
+be.
 """
 
 import inspect
@@ -135,7 +136,8 @@ for key in ("init_cfg", "pretrained"):
         for part in ("backbone", "cls_head"):
             attempt(with_part(part, **{key: value}))
 
-# Networks and transforms of other libraries: `timm` on the path is a stand-in that says how it was called.
+# Networks and transforms of other libraries: `timm` on the path is a stand-in that says how it was
+# called.
 import timm  # noqa: E402
 
 for library in ("timm", "torchvision", "mmcls", "mmpretrain", "transformers"):

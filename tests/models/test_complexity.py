@@ -23,7 +23,8 @@ SHARES = {
     # Non-local blocks of this kind multiply three matrices; ours take the cheaper order.
     "i3d_r50_nl_dot_product": 0.936,
     "tsm_r50_nl_dot_product": 0.849,
-    # Norms, ReLUs and pooling were counted too, or norms; these networks have many for their few multiply-adds.
+    # Norms, ReLUs and pooling were counted too, or norms; these networks have many for their few
+    # multiply-adds.
     "x3d_s": 0.952,
     "x3d_m": 0.952,
     "tsm_mobilenetv2": 0.959,
@@ -239,7 +240,8 @@ def test_with_what_was_counted_beside_them_they_are_the_published_ones_to_a_perc
 @pytest.mark.parametrize(("name", "published"), [("x3d_s", 2967543760), ("x3d_m", 6490866832)])
 def test_published_figures_of_x3d_are_reproduced_to_the_last_digit(name: str, published: int) -> None:
     count = as_stated(name)
-    # Theirs has a step for each output of a convolution with a bias, ours one for each score that is averaged over views.
+    # Theirs has a step for each output of a convolution with a bias, ours one for each score that
+    # is averaged over views.
     assert count.multiply_adds + count.element_ops == published - 3720 + 400
 
 

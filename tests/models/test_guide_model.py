@@ -1,4 +1,6 @@
-"""The model part of the twenty-minute guide, on a toy network: preprocessor, backbone, head and recognizer of a user."""
+"""The model part of the twenty-minute guide, on a toy network: preprocessor, backbone, head and recognizer of a
+user.
+"""
 
 import logging
 import re

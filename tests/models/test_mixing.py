@@ -40,7 +40,8 @@ def test_mixup_mixes_clips_and_labels_by_one_share(size, alpha):
     assert labels.shape == (size, size)
     assert labels.dtype == torch.float32
     assert torch.allclose(labels.sum(1), torch.ones(size))
-    # clips are the numbers of the classes, so the mixed clip is the mean of the classes by their shares
+    # clips are the numbers of the classes, so the mixed clip is the mean of the classes by their
+    # shares
     expected = labels @ torch.arange(size).float()
     assert torch.allclose(mixed, expected.view(-1, 1, 1, 1, 1, 1).expand_as(mixed), atol=1e-5)
     shares = {round(float(share), 5) for share in labels.diagonal()} - {1.0}

@@ -32,7 +32,10 @@ NOT_BUILT = (
 
 
 def parameters() -> list[object]:
-    """Files of fixtures. Filling millions of weights takes seconds, so only the smallest are in the fast suite."""
+    """Files of fixtures.
+
+    Filling millions of weights takes seconds, so only the smallest are in the fast suite.
+    """
     files = {file.name: file for folder in (SHARED, FIXTURES) for file in folder.glob(f"*{SUFFIX}")}
     return [
         pytest.param(

@@ -120,7 +120,8 @@ def test_published_weights_are_those_of_the_result(name: str) -> None:
         card.result.dataset, f"sthv{card.result.dataset[-1]}"
     )
     assert re.search(rf"[-_]{slug}[-_]rgb_", file)
-    # The name says how clips were sampled: frames, their distance (SlowFast: of its slow pathway), clips in training.
+    # The name says how clips were sampled: frames, their distance (SlowFast: of its slow pathway),
+    # clips in training.
     frames, interval, clips = map(int, re.search(r"[-_](\d+)x(\d+)x(\d+)[-_]", file).groups())
     assert frames * interval == card.input.clip_len * card.input.frame_interval
     if card.input.format_shape == "NCHW":

@@ -102,7 +102,8 @@ def test_classes_without_training_clips_are_told(tmp_path, make_video, caplog):
 def test_one_class_is_refused_with_the_layout_that_was_found(tmp_path, make_video):
     make_video(tmp_path / "clips" / "videos" / "a.mp4", num_frames=4)
     message = (
-        r"clips/CLASS/\*\.mp4: 1 clip, 1 class: all training clips are of one class, 'videos', so there is nothing to tell apart: "
+        r"clips/CLASS/\*\.mp4: 1 clip, 1 class: all training clips are of one class, 'videos', so there is nothing to"
+        r" tell apart: "
         r"expected one folder a class \(root/CLASS/\*\.mp4\), both splits"
     )
     with pytest.raises(AnnotationError, match=message):
@@ -185,7 +186,10 @@ def test_training_says_what_is_wrong_with_the_data_and_how_much_its_figures_can_
     expected = (
         "train: 11 clips listed again: a clip counts as often as it is listed",
         "the largest class has 12 times the clips of the smallest",
-        "val: 3 clips, 1 of the smallest class '1': an accuracy of 80 % on so few is known to about 45 points up or down",
+        (
+            "val: 3 clips, 1 of the smallest class '1': an accuracy of 80 % on so few is known to about 45 points up or"
+            " down"
+        ),
         "1 video in train and in val: accuracy on val will be too good (v_hop_g03_c01.mp4)",
         "1 source video with clips in train and in val, by the clips' names",
     )

@@ -1,4 +1,6 @@
-"""Whole pipelines against the rules written out slowly: a loop over frames, OpenCV calls, and draws in the published order."""
+"""Whole pipelines against the rules written out slowly: a loop over frames, OpenCV calls, and draws in the
+published order.
+"""
 
 import hashlib
 import random

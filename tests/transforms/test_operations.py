@@ -148,7 +148,8 @@ WARPS = [
 def test_geometry_is_bilinear_and_fills_what_it_uncovers(name, amount, place, fill):
     frames = clip(2, 9, 11)
     result = getattr(ops, name)(frames, amount, fill)
-    # OpenCV before 5 rounds places to 1/32 of a pixel: up to 8 of 255 levels where neighbours are black and white.
+    # OpenCV before 5 rounds places to 1/32 of a pixel: up to 8 of 255 levels where neighbours are
+    # black and white.
     assert np.abs(result - slow_warp(frames, place, fill)).max() <= 8.5
 
 

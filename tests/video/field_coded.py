@@ -1,4 +1,6 @@
-"""Writes H.264 whose frames are coded in two fields, which no encoder in FFmpeg does: flat macroblocks, skipped ones for the rest."""
+"""Writes H.264 whose frames are coded in two fields, which no encoder in FFmpeg does: flat macroblocks, skipped
+ones for the rest.
+"""
 
 from fractions import Fraction
 from pathlib import Path

@@ -15,9 +15,11 @@ from av.video.frame import VideoFrame
 from kinema.errors import VideoError
 from kinema.video import VideoReader, installed_backends, open_backend, write_video
 
-# Builds of FFmpeg differ by 1 in MPEG-4's inverse transform. Conversion to RGB is the same in all libraries for 8 bits.
+# Builds of FFmpeg differ by 1 in MPEG-4's inverse transform. Conversion to RGB is the same in all
+# libraries for 8 bits.
 MAX_DIFFERENCE = 1
-# Mean over the pixels of a frame, in levels of 255. High bit depths are converted with other filters by each library.
+# Mean over the pixels of a frame, in levels of 255. High bit depths are converted with other
+# filters by each library.
 MAX_MEAN_COLOUR_DIFFERENCE = 5.0
 MAX_TIME_DIFFERENCE_SECONDS = 0.002
 
@@ -30,14 +32,16 @@ SHARED_NAMES = sorted(
     if path.suffix in SUFFIXES
 )
 
-# Backend -> file -> what is different, as `departure` words it. Measured with torchcodec 0.13.0, decord 0.6.0, OpenCV 5.0.0.
+# Backend -> file -> what is different, as `departure` words it. Measured with torchcodec 0.13.0,
+# decord 0.6.0, OpenCV 5.0.0.
 DEPARTURES: dict[str, dict[str, str]] = {
     "torchcodec": {
         # Another filter for the colour of high bit depths.
         "h264_10_bits.mp4": "other colours",
         "formats/h264_10bits.mp4": "other colours",
         "formats/h265_10bits.mp4": "other colours",
-        # Frames are numbered by the times of packets, which in these are not in the order of the frames or are missing.
+        # Frames are numbered by the times of packets, which in these are not in the order of the
+        # frames or are missing.
         "mpeg4_b_frames.avi": "other frames",
         "mpeg1.mpg": "other frames",
         "formats/v_biking_01_01.mpg": "does not decode",
@@ -49,18 +53,21 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "h264_10_bits.mp4": "other colours",
         "formats/h264_10bits.mp4": "other colours",
         "formats/h265_10bits.mp4": "other colours",
-        # Its FFmpeg 4 has no AV1 decoder, GIF files have no length in the header, and it takes the second of two streams.
+        # Its FFmpeg 4 has no AV1 decoder, GIF files have no length in the header, and it takes the
+        # second of two streams.
         "formats/av1_video.mkv": "does not open",
         "formats/newtonscradle.gif": "does not open",
         "formats/nasa_13013.mp4": "does not open",
         # Packets that the edit list cuts away count as frames.
         "formats/baseball.mp4": "counts 183 frames, there are 167; other frames",
         "formats/basketball.mp4": "counts 265 frames, there are 214; other frames",
-        # After a seek it skips too many frames where B-frames precede the key frame in time (open groups of pictures).
+        # After a seek it skips too many frames where B-frames precede the key frame in time (open
+        # groups of pictures).
         "h264_open_gop.mkv": "other frames",
         "hevc.mp4": "other frames",
         "formats/h265_video.mp4": "other frames",
-        # It numbers frames by the times of packets, which in these are not in the order of the frames or are missing.
+        # It numbers frames by the times of packets, which in these are not in the order of the
+        # frames or are missing.
         "mpeg4_b_frames.avi": "other frames",
         "mpeg1.mpg": "other frames",
         "formats/v_biking_01_01.mpg": "other frames",

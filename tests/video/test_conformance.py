@@ -17,8 +17,8 @@ NAMES = sorted(
     for path in (CLIPS / folder).glob("*")
     if path.suffix in SUFFIXES
 )
-# Files with damage: number of packets, number of good frames at the beginning. A plain decode fails before it has put out the
-# last good one, which waits for its turn.
+# Files with damage: number of packets, number of good frames at the beginning. A plain decode fails
+# before it has put out the last good one, which waits for its turn.
 DAMAGED = {"formats/corrupted.mp4": (50, 29)}
 
 

@@ -11,7 +11,8 @@ from kinema.video import VideoReader, write_video
 
 Turn = Callable[[np.ndarray], np.ndarray]
 
-# Matrix (a, b, c, d) of the track header, which maps (p, q) to (a p + c q, b p + d q), and what it makes of an image.
+# Matrix (a, b, c, d) of the track header, which maps (p, q) to (a p + c q, b p + d q), and what it
+# makes of an image.
 MATRICES: dict[str, tuple[tuple[int, int, int, int], Turn]] = {
     "upright": ((1, 0, 0, 1), lambda image: image),
     "clockwise": ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),

@@ -93,7 +93,8 @@ def test_a_damaged_time_in_an_mpeg4_picture_is_no_crash(tmp_path: Path, moving_f
 
 # ---- threads
 
-# A program whose log goes through PyAV, as its documentation shows, and that drops many readers of a damaged file.
+# A program whose log goes through PyAV, as its documentation shows, and that drops many readers of
+# a damaged file.
 READ_OFTEN = """
 import random, sys
 import av

@@ -1,4 +1,6 @@
-"""Frame i of any made file, asked for in any order and manner, is the i-th frame of a full sequential decode, bit for bit."""
+"""Frame i of any made file, asked for in any order and manner, is the i-th frame of a full sequential decode, bit
+for bit.
+"""
 
 import io
 import pickle

@@ -68,7 +68,9 @@ def damaged(content: bytes, seed: int) -> bytes:
 
 
 def plain_decode(content: bytes, num_threads: int) -> list[np.ndarray]:
-    """What PyAV makes of a damaged file when its errors are passed over; threads that share a picture make other errors."""
+    """What PyAV makes of a damaged file when its errors are passed over; threads that share a picture make other
+    errors.
+    """
     frames = []
     try:
         with av.open(io.BytesIO(content), metadata_errors="replace") as container:
@@ -103,8 +105,8 @@ def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 def examine(path: Path, seed: int, num_threads: int) -> dict[str, int]:
     """Read one damaged copy of a clip in sequence and at random; counts of frames by what became of them.
 
-    `told` are lost ones, `disagree` those that are lost or not according to what was asked before, `differ` those that are given
-    with other pixels.
+    `told` are lost ones, `disagree` those that are lost or not according to what was asked before,
+    `differ` those that are given with other pixels.
     """
     av.logging.set_level(None)
     good = VideoReader(path)[:]
@@ -161,8 +163,8 @@ def check(total: dict[str, int], num_cases: int, share: float = 0.01) -> None:
     assert total["exact"] > 10 * num_cases
     assert total["told"] > 0
     assert total["differ"] == 0, total
-    # What is neither right nor what FFmpeg makes of such a file; and what a reader that met no failure gave, where another
-    # that went through all pictures met one.
+    # What is neither right nor what FFmpeg makes of such a file; and what a reader that met no
+    # failure gave, where another that went through all pictures met one.
     assert total["wrong"] + total["disagree"] <= share * (total["exact"] + total["told"]), total
 
 
@@ -177,8 +179,9 @@ def test_a_damaged_video_gives_exact_frames_or_errors(name: str, clip: Callable[
 def test_many_damaged_videos_give_exact_frames_or_errors(
     name: str, num_threads: int, clip: Callable[[str], Path]
 ) -> None:
-    # Threads may lose an error of FFmpeg's MPEG-4 decoder. A decoder that goes on behind a lost HEVC picture makes others of those after it
-    # than one that starts anew, where small blocks leave more of the damage unnoticed.
+    # Threads may lose an error of FFmpeg's MPEG-4 decoder. A decoder that goes on behind a lost
+    # HEVC picture makes others of those after it than one that starts anew, where small blocks
+    # leave more of the damage unnoticed.
     is_strict = num_threads == 1 and name != "hevc.mkv"
     check(fuzz(clip(name), range(100, 180), num_threads), 80, share=0.01 if is_strict else 0.05)
 

@@ -1,4 +1,6 @@
-"""Transport streams with lost packets, and recordings that were joined with cat: nothing ends there, and frames are those of a decode."""
+"""Transport streams with lost packets, and recordings that were joined with cat: nothing ends there, and frames
+are those of a decode.
+"""
 
 import itertools
 import pickle
@@ -29,7 +31,9 @@ def full_decode(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int], Path]:
-    """Path of a made recording of 30 frames, by suffix, codec and number; pictures take several packets of a transport stream."""
+    """Path of a made recording of 30 frames, by suffix, codec and number; pictures take several packets of a
+    transport stream.
+    """
     folder = tmp_path_factory.mktemp("recordings")
     y, x = np.mgrid[:64, :96]
     noise = np.random.default_rng(0).integers(0, 90, size=(30, 64, 96, 3))

@@ -1,4 +1,6 @@
-"""What comes once, beside or in a packet, and is valid for those behind it: palettes, parameter sets, an encoder's version."""
+"""What comes once, beside or in a packet, and is valid for those behind it: palettes, parameter sets, an
+encoder's version.
+"""
 
 import pickle
 import re

@@ -1,4 +1,6 @@
-"""Frame i is the i-th one that a decode of the whole outputs, also where the container says otherwise, or frames are fields."""
+"""Frame i is the i-th one that a decode of the whole outputs, also where the container says otherwise, or frames
+are fields.
+"""
 
 import random
 import re

@@ -364,8 +364,8 @@ def test_a_picture_that_is_not_coded_is_no_frame(make_video: MakeVideo, grey_lev
     middle = packets[7]
     coded = bytes(middle)
     start = coded.index(b"\0\0\1\xb6") + 4
-    # After its type (2 bits), seconds (a 0 bit), a marker and the fraction (4 bits for 10 a second) comes a marker and
-    # vop_coded, which is cleared here.
+    # After its type (2 bits), seconds (a 0 bit), a marker and the fraction (4 bits for 10 a second)
+    # comes a marker and vop_coded, which is cleared here.
     bits = int.from_bytes(coded[start : start + 2])
     assert bits >> 6 & 3 == 3
     content[middle.pos + start : middle.pos + start + 2] = (bits & ~(1 << 6)).to_bytes(2)

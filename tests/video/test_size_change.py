@@ -1,4 +1,6 @@
-"""Videos whose pictures change size or colour format in the middle: the answer never depends on what was asked first."""
+"""Videos whose pictures change size or colour format in the middle: the answer never depends on what was asked
+first.
+"""
 
 from fractions import Fraction
 from pathlib import Path

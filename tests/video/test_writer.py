@@ -19,7 +19,9 @@ SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi", "gif")
 
 
 def moving_waves(num_frames: int = 12, height: int = 48, width: int = 64) -> np.ndarray:
-    """(T, H, W, 3): smooth colours that move by four pixels a frame, so that every frame differs from its neighbours."""
+    """(T, H, W, 3): smooth colours that move by four pixels a frame, so that every frame differs from its
+    neighbours.
+    """
     rows, columns = np.mgrid[:height, :width]
     frames = [
         np.stack([128 + 90 * np.sin((columns + 4 * time) / 12), 40 + 3 * rows, np.full_like(rows, 110)], axis=-1)

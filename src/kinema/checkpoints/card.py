@@ -1,6 +1,7 @@
 """The model card of a saved model: a README that people and model hubs read.
 
-Names in it come from folders and configs. Whatever they hold is shown as text, never as Markdown or HTML.
+Names in it come from folders and configs. Whatever they hold is shown as text, never as Markdown or
+HTML.
 """
 
 import html
@@ -62,7 +63,10 @@ def _what(model: Mapping[str, Any], parameters: int, config: Mapping[str, Any]) 
     network = " with ".join(_text(kind) for kind in kinds if kind)
     zoo = f" ({_code(config['zoo_name'])})" if config.get("zoo_name") else ""
     version = config.get("kinema_version", __version__)
-    return f"A video action recognizer{zoo}: {network or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved by Kinema {_text(version)}."
+    return (
+        f"A video action recognizer{zoo}: {network or 'a network'}, {parameters / 1e6:.2f} million parameters.\nSaved"
+        f" by Kinema {_text(version)}."
+    )
 
 
 def _use(name: str) -> str:
@@ -82,7 +86,8 @@ def _input(sampling: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any
     if step is not None:
         numbers = {key: step[key] for key in step if key in ("clip_len", "frame_interval", "num_clips")}
         lines.append(
-            f"- Frames: {', '.join(f'{key} {_text(number)}' for key, number in numbers.items())} ({_text(step.get('type'))})"
+            f"- Frames: {', '.join(f'{key} {_text(number)}' for key, number in numbers.items())}"
+            f" ({_text(step.get('type'))})"
         )
     if preprocessor.get("mean"):
         lines.append(

@@ -1,4 +1,7 @@
-"""How downloads talk to servers: http and https alone, an answer within a time, and nothing secret or raw in messages."""
+"""How downloads talk to servers.
+
+Http and https alone, an answer within a time, and nothing secret or raw in messages.
+"""
 
 import base64
 import re
@@ -29,7 +32,9 @@ _QUERY = re.compile(r"\?.+")
 
 
 def shown_address(address: str) -> str:
-    """An address as messages show it: without the name and password before its server, and without what follows `?`, often a key.
+    """An address as messages show it.
+
+    Without the name and password before its server, and without what follows `?`, often a key.
 
     Other texts, such as paths, stay as they are.
     """
@@ -48,7 +53,8 @@ def open_address(url: str, headers: dict[str, str], seconds: float) -> HTTPRespo
     """Ask for a file.
 
     Args:
-        url: of http or https; a name and password before the server are sent to it, and to no other that it redirects to.
+        url: of http or https; a name and password before the server are sent to it, and to no other
+            that it redirects to.
         headers: of the request.
         seconds: without a byte, and for the whole head of the answer.
 
@@ -87,8 +93,8 @@ class _Redirects(HTTPRedirectHandler):
         if scheme not in ("http", "https"):
             fp.close()
             raise CheckpointError(
-                f"{shown_address(req.full_url)}: the server leads to {said(shown_address(target))}; only http:// and https:// are "
-                "followed: get the file yourself and give its path"
+                f"{shown_address(req.full_url)}: the server leads to {said(shown_address(target))}; only http:// and"
+                " https:// are followed: get the file yourself and give its path"
             )
         return super().http_error_302(req, fp, code, msg, headers)
 

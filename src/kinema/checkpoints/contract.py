@@ -60,7 +60,9 @@ class ModelContract:
 
     @classmethod
     def read(cls, folder: Path) -> "ModelContract":
-        """The contract in a folder that `save_pretrained` wrote. Its content is checked by type only.
+        """The contract in a folder that `save_pretrained` wrote.
+
+        Its content is checked by type only.
 
         Raises:
             CheckpointError: it is missing or damaged, or written by a newer Kinema.
@@ -114,7 +116,8 @@ class ModelContract:
         """The contract of a model that `pipeline` feeds.
 
         Args:
-            pipeline: configs of transforms; of those that open and decode no video nothing is known.
+            pipeline: configs of transforms; of those that open and decode no video nothing is
+                known.
         """
         sampling, preprocessing = split_pipeline(pipeline) or (None, None)
         return replace(self, sampling=sampling, preprocessing=preprocessing)
@@ -128,8 +131,8 @@ class ModelContract:
         for name, what in _NEEDED.items():
             if getattr(self, name) is None:
                 raise CheckpointError(
-                    f"{where}: does not tell {what} ({name!r} is missing): it was trained from Python objects, not from "
-                    "a config; build the model in your code and use kinema.models.load_checkpoint"
+                    f"{where}: does not tell {what} ({name!r} is missing): it was trained from Python objects, not from"
+                    " a config; build the model in your code and use kinema.models.load_checkpoint"
                 )
 
 
@@ -168,8 +171,8 @@ def _read_config(file: Path) -> dict[str, Any]:
         raise CheckpointError(f"{file}: 'format' must be a whole number above 0, got {version!r:.80}")
     if version > FORMAT:
         raise CheckpointError(
-            f"{file}: is of format {version}, this Kinema {__version__} reads up to {FORMAT}: it was written by a newer "
-            "Kinema, install that one"
+            f"{file}: is of format {version}, this Kinema {__version__} reads up to {FORMAT}: it was written by a newer"
+            " Kinema, install that one"
         )
     return config
 

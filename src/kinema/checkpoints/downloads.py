@@ -1,13 +1,15 @@
 """Checkpoint files by address: downloaded once, whole or not at all, then read from the cache.
 
-The cache is that of `torch.hub` (`TORCH_HOME` moves it), which has the files of MMAction2 and torchvision
-already. Beside a file that is being downloaded are `NAME.part` (its beginning), `NAME.part.json` (which
-version of the file that is) and `NAME.lock` (held by the process that downloads it).
+The cache is that of `torch.hub` (`TORCH_HOME` moves it), which has the files of MMAction2 and
+torchvision already. Beside a file that is being downloaded are `NAME.part` (its beginning),
+`NAME.part.json` (which version of the file that is) and `NAME.lock` (held by the process that
+downloads it).
 
-Why no library does this: weights come from any server and by several processes at once. `torch.hub` and
-pooch check hashes, but download a file anew after an interruption and take no lock; huggingface_hub does
-both for repositories of its own hub alone. None of them ends a download that trickles, limits its size,
-or keeps the passwords and keys in addresses out of messages. Locks are filelock's.
+Why no library does this: weights come from any server and by several processes at once. `torch.hub`
+and pooch check hashes, but download a file anew after an interruption and take no lock;
+huggingface_hub does both for repositories of its own hub alone. None of them ends a download that
+trickles, limits its size, or keeps the passwords and keys in addresses out of messages. Locks are
+filelock's.
 """
 
 import hashlib
@@ -65,18 +67,21 @@ def is_address(text: str) -> bool:
 def fetch(address: str) -> Path:
     """The file at `address`; downloads it unless it is in the cache, `torch.hub.get_dir()/checkpoints`.
 
-    Where several processes of a machine ask, one of them downloads. A download that was cut off resumes where it
-    stopped. Where a file's name holds a hash (`resnet50-0676ba61.pth`), its sha256 must start with it.
+    Where several processes of a machine ask, one of them downloads. A download that was cut off
+    resumes where it stopped. Where a file's name holds a hash (`resnet50-0676ba61.pth`), its sha256
+    must start with it.
 
     Args:
-        address: `http://`, `https://`; `torchvision://`, `modelzoo://`, `open-mmlab://`, `openmmlab://`, `mmcls://` and the
-            name of a network; `file://` or a plain path, which may start with `~` and need not exist.
+        address: `http://`, `https://`; `torchvision://`, `modelzoo://`, `open-mmlab://`,
+            `openmmlab://`, `mmcls://` and the name of a network; `file://` or a plain path, which
+            may start with `~` and need not exist.
 
     Returns:
         Path of the file.
 
     Raises:
-        CheckpointError: the address is wrong, or the file is not in the cache and cannot be downloaded whole.
+        CheckpointError: the address is wrong, or the file is not in the cache and cannot be
+            downloaded whole.
     """
     match = _SCHEME.match(address)
     if match is None:
@@ -89,7 +94,8 @@ def fetch(address: str) -> Path:
     if scheme not in PUBLISHED:
         known = ", ".join(f"{name}://" for name in ("file", "http", "https", *PUBLISHED))
         raise CheckpointError(
-            f"{shown_address(address)}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself and give its path"
+            f"{shown_address(address)}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself"
+            " and give its path"
         )
     url = published_url(scheme, rest)
     try:
@@ -162,8 +168,8 @@ def _fetch_url(address: str) -> Path:
             lock.release()
     except OSError as error:  # of the disk: those of the network are CheckpointErrors by now
         raise CheckpointError(
-            f"{item.shown}: cannot keep it at {item.path}: {error.strerror or error}; make room there, or set TORCH_HOME to a "
-            "folder that can be written"
+            f"{item.shown}: cannot keep it at {item.path}: {error.strerror or error}; make room there, or set"
+            " TORCH_HOME to a folder that can be written"
         ) from error
     return item.path
 
@@ -201,7 +207,8 @@ def _download(item: _Item) -> None:
         if not is_spoiled:
             raise
         raise CheckpointError(
-            f"{item.path} is spoiled, its sha256 does not start with {item.digest}; downloading it again failed: {error}"
+            f"{item.path} is spoiled, its sha256 does not start with {item.digest}; downloading it again failed:"
+            f" {error}"
         ) from None
     with item.part.open("rb+") as file:
         os.fsync(file.fileno())
@@ -223,8 +230,9 @@ def _receive_right(item: _Item) -> None:
     if wrong:
         _discard_part(item)
         raise CheckpointError(
-            f"{item.shown}: the sha256 of what came starts with {wrong[:8]}, by its name it must start with {item.digest}; it "
-            "was removed. If it is the right file all the same, download it yourself and give its path"
+            f"{item.shown}: the sha256 of what came starts with {wrong[:8]}, by its name it must start with"
+            f" {item.digest}; it was removed. If it is the right file all the same, download it yourself and give its"
+            " path"
         )
 
 
@@ -259,7 +267,10 @@ class _NoServerError(_CutOffError):
 
 
 class _RangeError(Exception):
-    """The file has no bytes where the download should resume. `size`: bytes in the whole file; None: unknown."""
+    """The file has no bytes where the download should resume.
+
+    `size`: bytes in the whole file; None: unknown.
+    """
 
     def __init__(self, size: int | None) -> None:
         super().__init__(size)
@@ -267,7 +278,10 @@ class _RangeError(Exception):
 
 
 def _receive_whole(item: _Item) -> None:
-    """Complete `item.part`, in several tries if need be. Raises CheckpointError: it cannot be done now."""
+    """Complete `item.part`, in several tries if need be.
+
+    Raises CheckpointError: it cannot be done now.
+    """
     begun = reached = _size(item.part)
     failures = 0
     while True:
@@ -286,7 +300,8 @@ def _receive_whole(item: _Item) -> None:
             if failures > RETRIES:
                 kept = f"what came, {size} bytes, is kept for the next run; " if size else ""
                 raise CheckpointError(
-                    f"{item.shown}: {error}, {failures} times in a row; {kept}try later, or put the file at {item.path} yourself"
+                    f"{item.shown}: {error}, {failures} times in a row; {kept}try later, or put the file at {item.path}"
+                    " yourself"
                 ) from None
             logger.warning("%s: %s; trying again", item.shown, error)
             sleep(PAUSE_SECONDS * 2 ** (failures - 1))
@@ -363,7 +378,8 @@ def _open(item: _Item, headers: dict[str, str]) -> HTTPResponse:
     if response.headers.get_content_type() == "text/html":
         response.close()
         raise CheckpointError(
-            f"{item.shown}: gives a web page, not a file; look for the address of the file itself, or put it at {item.path}"
+            f"{item.shown}: gives a web page, not a file; look for the address of the file itself, or put it at"
+            f" {item.path}"
         )
     return response
 
@@ -423,7 +439,10 @@ def _store(item: _Item, response: HTTPResponse, offset: int) -> None:
 
 
 def _check_room(item: _Item, have: int, left: int) -> None:
-    """Raises CheckpointError: with `left` more bytes, the file is larger than downloads may be, or than the disk has room for."""
+    """Refuse a file that is larger than downloads may be, or than the disk has room for.
+
+    Raises CheckpointError; `left` bytes are to come.
+    """
     if have + left > MOST_BYTES:
         _discard_part(item)
         raise CheckpointError(
@@ -433,8 +452,8 @@ def _check_room(item: _Item, have: int, left: int) -> None:
     free = shutil.disk_usage(item.path.parent).free
     if left + SPARE_BYTES > free:
         raise CheckpointError(
-            f"{item.shown}: {_megabytes(left)} MB are to come, and {_megabytes(free)} MB are free at {item.path.parent}: make "
-            "room there, or set TORCH_HOME to a folder on another disk"
+            f"{item.shown}: {_megabytes(left)} MB are to come, and {_megabytes(free)} MB are free at"
+            f" {item.path.parent}: make room there, or set TORCH_HOME to a folder on another disk"
         )
 
 

@@ -1,8 +1,8 @@
 """Weights of an image network as the start of a video network.
 
 Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750, section 2.4 ("inflating 2D ConvNets into
-3D"): a kernel is repeated along time and divided by its length, so that a still video gives what the
-image gave.
+3D"): a kernel is repeated along time and divided by its length, so that a still video gives what
+the image gave.
 """
 
 import re
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from kinema.checkpoints.renaming import rename_resnet_weights
 
-# Modules that wrap a layer or a block of an image network, and so lengthen its names: `conv1.conv.net.weight`.
+# Modules that wrap a layer or a block of an image network, and so lengthen its names:
+# `conv1.conv.net.weight`.
 _WRAPPERS = ("net", "net2", "block")
 _PREFIXES = re.compile(r"^(module\.)*(backbone\.)?")
 
@@ -27,13 +28,14 @@ def fit_image_weights(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) ->
     et al. 2016, arXiv:1608.00859, section 3.1).
 
     Args:
-        state: weights of a 2D network: under torchvision's names, or our own, or, of networks that are not residual ones
-            (MobileNetV2), under any names that come in the order of ours.
+        state: weights of a 2D network: under torchvision's names, or our own, or, of networks that
+            are not residual ones (MobileNetV2), under any names that come in the order of ours.
         own: state dict of the network over videos, or of a recognizer with it as its backbone.
 
     Returns:
-        The fitted weights under the names of `own`. What has no place there, such as the classifier, keeps its name and
-        shape, so that a loader can report it. None when it is no network of that kind: no kernel has a place.
+        The fitted weights under the names of `own`. What has no place there, such as the
+        classifier, keeps its name and shape, so that a loader can report it. None when it is no
+        network of that kind: no kernel has a place.
     """
     places = _places(own)
     given = {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}

@@ -35,10 +35,13 @@ class LoadReport:
         expected: number of tensors that the model has, without those that it makes itself.
         missing: names in the model that the checkpoint does not have.
         unexpected: names in the checkpoint that the model does not have.
-        mismatched: (name, shape in the checkpoint, shape in the model) of tensors that were not set.
+        mismatched: (name, shape in the checkpoint, shape in the model) of tensors that were not
+            set.
         inert: classes in the file that were not imported, and whose objects are empty shells.
-        is_converted: the weights were those of an image network, and fitted to the model's names and shapes.
-        prefix: what stood before the names in the checkpoint, as training frameworks put it there, and was left out.
+        is_converted: the weights were those of an image network, and fitted to the model's names
+            and shapes.
+        prefix: what stood before the names in the checkpoint, as training frameworks put it there,
+            and was left out.
     """
 
     loaded: int
@@ -104,7 +107,10 @@ def _shape(shape: Sequence[int]) -> str:
 def check_fit(
     model: nn.Module, state: Mapping[str, Tensor], *, strict: bool = False, revise_keys: ReviseKeys = STRIP_WRAPPER
 ) -> tuple[State, LoadReport]:
-    """What `load_checkpoint` would set, and its report; changes nothing. Raises CheckpointError as it does."""
+    """What `load_checkpoint` would set, and its report; changes nothing.
+
+    Raises CheckpointError as it does.
+    """
     own = model.state_dict()
     given, prefix = renamed(state, own, revise_keys)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
@@ -154,17 +160,20 @@ def load_checkpoint(
         model: is changed in place.
         source: a checkpoint, or where to read it, see `read_checkpoint`.
         strict: refuse any difference of names or shapes, and then change nothing.
-        revise_keys: (regular expression, replacement) pairs that are applied to the names, in this order.
-        image_network: the weights are those of an image network (torchvision's, timm's): rename and inflate them for a
-            network of the same kind over videos, which the model or its backbone is. None: where nothing fits as it is.
+        revise_keys: (regular expression, replacement) pairs that are applied to the names, in this
+            order.
+        image_network: the weights are those of an image network (torchvision's, timm's): rename and
+            inflate them for a network of the same kind over videos, which the model or its backbone
+            is. None: where nothing fits as it is.
         map_location: device on which a file is read.
 
     Returns:
-        What was set and what was not: look at it, or print it. `num_batches_tracked` and `relative_position_index` may
-        differ silently.
+        What was set and what was not: look at it, or print it. `num_batches_tracked` and
+        `relative_position_index` may differ silently.
 
     Raises:
-        CheckpointError: the file cannot be read; nothing fits, or next to nothing, or `strict` and not everything does.
+        CheckpointError: the file cannot be read; nothing fits, or next to nothing, or `strict` and
+            not everything does.
     """
     read = source if isinstance(source, Checkpoint) else read_checkpoint(source, map_location=map_location)
     try:

@@ -18,8 +18,9 @@ def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image
     Args:
         backbone: is changed in place.
         path: file, folder or address.
-        is_image_network: they are those of an image network, to be fitted to a network over videos. They may carry
-            torchvision's names or ours, with or without the layers that the backbone wraps around its own.
+        is_image_network: they are those of an image network, to be fitted to a network over videos.
+            They may carry torchvision's names or ours, with or without the layers that the backbone
+            wraps around its own.
 
     Raises:
         CheckpointError: there is no such checkpoint, or nothing in it fits.
@@ -30,7 +31,8 @@ def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image
 
 def log_report(path: str | os.PathLike[str], report: LoadReport) -> None:
     """Log what was loaded: a warning where something is missing that should not be."""
-    # A classifier in excess is what every backbone finds; one for other classes is what fine-tuning is about.
+    # A classifier in excess is what every backbone finds; one for other classes is what fine-tuning
+    # is about.
     left = [name for name in report.unexpected if not name.startswith(("fc.", "head.", "classifier.", "cls_head."))]
     is_fine = not (report.missing or left) and (not report.mismatched or report.is_complete_but_for_classes)
     logger.log(logging.INFO if is_fine else logging.WARNING, "%s: %s", shown_address(str(path)), report)

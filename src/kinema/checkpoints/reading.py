@@ -1,7 +1,8 @@
 """Reading checkpoints of any origin. Nothing that is read here executes code.
 
-Files: folders of `save_pretrained`, `.safetensors`, and what `torch.save` wrote: MMAction2's files of both generations,
-state dicts bare or under the usual keys. Addresses are downloaded once, see `kinema.checkpoints.downloads`.
+Files: folders of `save_pretrained`, `.safetensors`, and what `torch.save` wrote: MMAction2's files
+of both generations, state dicts bare or under the usual keys. Addresses are downloaded once, see
+`kinema.checkpoints.downloads`.
 """
 
 import os
@@ -36,9 +37,10 @@ class Checkpoint:
     """What a checkpoint holds.
 
     Attributes:
-        state: the weights. Where training kept a moving average of them (EMA), these are the averaged ones.
-        content: the rest, by its keys: `meta`, `optimizer`, `message_hub`, ... Objects of unknown classes in it are inert
-            shells, see `kinema.checkpoints.unpickling`.
+        state: the weights. Where training kept a moving average of them (EMA), these are the
+            averaged ones.
+        content: the rest, by its keys: `meta`, `optimizer`, `message_hub`, ... Objects of unknown
+            classes in it are inert shells, see `kinema.checkpoints.unpickling`.
         inert: names of their classes.
         path: where it was read.
         name: what messages call it.
@@ -53,7 +55,8 @@ class Checkpoint:
     def training_state(self) -> State:
         """The weights that training resumes from: those that were trained, not their moving average.
 
-        An EMA hook swaps the two when it saves: `ema_state_dict` then holds the trained ones, under `module.`.
+        An EMA hook swaps the two when it saves: `ema_state_dict` then holds the trained ones, under
+        `module.`.
         """
         swapped = self.content.get("ema_state_dict")
         if not isinstance(swapped, Mapping):
@@ -82,13 +85,15 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     """Read a checkpoint.
 
     Args:
-        path: a folder that `save_pretrained` wrote, a `.safetensors` file, a file of `torch.save`: a state dict, or a dict
-            with one under `state_dict`, `model`, `model_state`, `module` or `model_state_dict`; or the address of one
-            (`https://...`, `torchvision://resnet50`), which is downloaded once.
+        path: a folder that `save_pretrained` wrote, a `.safetensors` file, a file of `torch.save`:
+            a state dict, or a dict with one under `state_dict`, `model`, `model_state`, `module` or
+            `model_state_dict`; or the address of one (`https://...`, `torchvision://resnet50`),
+            which is downloaded once.
         map_location: device of the tensors.
 
     Raises:
-        CheckpointError: there is nothing at `path`, or it is no checkpoint, or it would run something.
+        CheckpointError: there is nothing at `path`, or it is no checkpoint, or it would run
+            something.
     """
     name = shown_address(os.fspath(path))
     file = fetch(os.fspath(path)) if is_address(os.fspath(path)) else Path(path).expanduser()

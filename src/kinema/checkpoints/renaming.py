@@ -31,10 +31,12 @@ def renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys:
     Args:
         state: the weights.
         own: state dict of the model.
-        revise_keys: (regular expression, replacement) pairs that are applied to the names first, in this order.
+        revise_keys: (regular expression, replacement) pairs that are applied to the names first, in
+            this order.
 
     Returns:
-        The weights, under the names of `own` where they have one, and the prefix that was left out of their names.
+        The weights, under the names of `own` where they have one, and the prefix that was left out
+        of their names.
     """
     unwrapped = {_unwrapped(name): name for name in own}
     revised: State = {}
@@ -56,7 +58,10 @@ def renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor], revise_keys:
 
 
 def _shared_prefix(shapes: Mapping[str, torch.Size], own: Mapping[str, torch.Size]) -> str:
-    """What a wrapper put before the names; empty: nothing. Without it most of them fit, with it none is in `own`."""
+    """What a wrapper put before the names; empty: nothing.
+
+    Without it most of them fit, with it none is in `own`.
+    """
     if any(name in own for name in shapes):
         return ""
     counts = Counter(prefix for name in shapes for prefix in _prefixes(name))
@@ -83,7 +88,10 @@ def _unwrapped(name: str) -> str:
 
 
 def rename_resnet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of torchvision's residual networks -> ours; others stay: `layer1.0.bn2.bias` -> `layer1.0.conv2.bn.bias`."""
+    """Names of torchvision's residual networks -> ours; others stay.
+
+    `layer1.0.bn2.bias` -> `layer1.0.conv2.bn.bias`.
+    """
     renamed = {}
     for name, tensor in state.items():
         for pattern, replacement in _RENAMINGS:

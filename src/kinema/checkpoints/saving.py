@@ -1,6 +1,7 @@
 """Saving weights with their contract.
 
-A saved model is a folder: `model.safetensors` (the weights) and `config.json` (what they are for), as model hubs name them.
+A saved model is a folder: `model.safetensors` (the weights) and `config.json` (what they are for),
+as model hubs name them.
 """
 
 import os
@@ -41,11 +42,11 @@ def save_pretrained(
     Args:
         model: its state dict is written.
         folder: is created, or replaced if it exists.
-        config: the contract, or what JSON can hold in its place: `model` (its config), `classes` (names), `sampling` and
-            `preprocessing` (transforms), `metrics`. `format` and `kinema_version` are added. With the first four,
-            `kinema.load(folder)` needs no more.
-        training: state from which training resumes (optimizer, position, generators), of tensors and plain values;
-            written as `training.pt`.
+        config: the contract, or what JSON can hold in its place: `model` (its config), `classes`
+            (names), `sampling` and `preprocessing` (transforms), `metrics`. `format` and
+            `kinema_version` are added. With the first four, `kinema.load(folder)` needs no more.
+        training: state from which training resumes (optimizer, position, generators), of tensors
+            and plain values; written as `training.pt`.
         card: also write a model card, `README.md`, that says what the model is and how to use it.
 
     Returns:
@@ -93,7 +94,10 @@ def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _replace_folder(partial: Path, target: Path) -> None:
-    """Rename `partial` to `target`. A folder cannot be renamed onto one that holds files, so an old one steps aside."""
+    """Rename `partial` to `target`.
+
+    A folder cannot be renamed onto one that holds files, so an old one steps aside.
+    """
     if not target.exists():
         partial.rename(target)
         sync_folder(target.parent)
@@ -112,7 +116,8 @@ def _replace_folder(partial: Path, target: Path) -> None:
 def remove_leftovers(folder: Path, name: str | None = None, *, older_than_seconds: float = 0.0) -> list[str]:
     """Remove what killed saves left in `folder`; a folder that was moved aside for a new one returns.
 
-    Only for a folder in which nobody saves at this moment, or with an age at which no save is still under way.
+    Only for a folder in which nobody saves at this moment, or with an age at which no save is still
+    under way.
 
     Args:
         folder: where checkpoints or other files of `kinema.files.written_whole` were saved.

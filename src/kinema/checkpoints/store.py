@@ -97,8 +97,8 @@ class CheckpointStore:
     def find(self, pointer: str = "last") -> Path | None:
         """A checkpoint to load: the one that `last` or `best` names.
 
-        Where that file is lost, or the checkpoint is damaged, it is found again: the best by what the newest checkpoints say,
-        else the newest that is whole. What is damaged is logged.
+        Where that file is lost, or the checkpoint is damaged, it is found again: the best by what
+        the newest checkpoints say, else the newest that is whole. What is damaged is logged.
 
         Returns:
             Its folder; None when there is no checkpoint.
@@ -142,8 +142,8 @@ class CheckpointStore:
             return folder, content
         if problems:
             raise CheckpointError(
-                f"{self.folder}: none of {len(problems)} checkpoints can be used; the newest: {problems[0]}; to start again, "
-                "train without --resume, which keeps them in a folder of their own"
+                f"{self.folder}: none of {len(problems)} checkpoints can be used; the newest: {problems[0]}; to start"
+                " again, train without --resume, which keeps them in a folder of their own"
             )
         return None, {}
 
@@ -186,7 +186,9 @@ _STATE = {
 
 
 def read_training_state(folder: Path) -> dict[str, Any]:
-    """The training state of a checkpoint: optimizer, position, generators. Reading it executes nothing.
+    """The training state of a checkpoint: optimizer, position, generators.
+
+    Reading it executes nothing.
 
     Raises:
         CheckpointError: the folder holds none, or it cannot be read, or lacks something.

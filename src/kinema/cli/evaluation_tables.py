@@ -42,7 +42,10 @@ def rows_of_clips(clips: "ClipScores", split: "Split", names: Sequence[str]) -> 
 
 
 def table_of_clips(evaluation: "Evaluation", split: "Split", names: Sequence[str]) -> tuple[list[str], list[Any]]:
-    """Columns and rows of the file that `--csv` writes: every clip, those that failed too, with the scores of its classes."""
+    """Columns and rows of the file that `--csv` writes.
+
+    Every clip, those that failed too, with the scores of its classes.
+    """
     clips = evaluation.clips
     assert clips is not None
     rows = rows_of_clips(clips, split, names)
@@ -144,12 +147,13 @@ def _doubts_of_size(evaluation: "Evaluation") -> list[str]:
     interval = evaluation.intervals["top1"]
     if interval.num_sources < min(interval.num_clips, FEW_CLIPS):
         return [
-            f"The {interval.num_clips} clips come from {_videos(interval.num_sources)}, by which the interval is reckoned: "
-            "clips of one video are right or wrong together."
+            f"The {interval.num_clips} clips come from {_videos(interval.num_sources)}, by which the interval is"
+            " reckoned: clips of one video are right or wrong together."
         ]
     if interval.num_clips < FEW_CLIPS:
         return [
-            f"{interval.num_clips} clips are few: on other clips of this kind the accuracy may be anywhere in the interval."
+            f"{interval.num_clips} clips are few: on other clips of this kind the accuracy may be anywhere in the"
+            " interval."
         ]
     return []
 

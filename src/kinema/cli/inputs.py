@@ -10,7 +10,9 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
 def find_videos(names: Sequence[str]) -> list[str]:
-    """The videos that a user names: files, addresses, patterns such as `clips/*.mp4`, folders with all videos below them.
+    """The videos that a user names.
+
+    Files, addresses, patterns such as `clips/*.mp4`, folders with all videos below them.
 
     A folder of numbered images is one video.
 
@@ -84,7 +86,8 @@ def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str)
         )
     if what is not None:
         raise KinemaError(
-            f"{checkpoint}: is {what}, expected a checkpoint (a work folder of `kinema train`, or a .pth file): the order is {usage}"
+            f"{checkpoint}: is {what}, expected a checkpoint (a work folder of `kinema train`, or a .pth file): the"
+            f" order is {usage}"
         )
 
 

@@ -53,8 +53,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error becomes one line on stderr and exit status 1."""
-    # Torch's threads would burn a core while they wait, which stalls training beside the processes that read clips:
-    # with one core busy a step took 11 times as long. Read by OpenMP when torch is imported, which is later.
+    # Torch's threads would burn a core while they wait, which stalls training beside the processes
+    # that read clips: with one core busy a step took 11 times as long. Read by OpenMP when torch is
+    # imported, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
@@ -71,7 +72,10 @@ def main() -> None:
 
 
 def _is_further_process() -> bool:
-    """Did torchrun start this process beside a first one? Training is shared; all else would be done and printed by each."""
+    """Did torchrun start this process beside a first one?
+
+    Training is shared; all else would be done and printed by each.
+    """
     return "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0"
 
 

@@ -12,8 +12,10 @@ Workers = Annotated[int | None, typer.Option(help="Processes that read clips; de
 Checkpoint = Annotated[
     str,
     typer.Argument(
-        help="A work folder of `kinema train` (its best checkpoint), one checkpoint folder, or a .pth file of MMAction2 or "
-        "its address.",
+        help=(
+            "A work folder of `kinema train` (its best checkpoint), one checkpoint folder, or a .pth file of MMAction2"
+            " or its address."
+        ),
         metavar="CHECKPOINT",
     ),
 ]
@@ -26,8 +28,10 @@ ViewsOption = Annotated[
     typer.Option(
         "--views",
         metavar="CLIPSxCROPS",
-        help="How many clips of a video to look at, and how many crops of each (1 or 3): 1x1, 5x3, 10x3, ...; a model of segments "
-        "takes its own protocol for several clips. Default: as the checkpoint says.",
+        help=(
+            "How many clips of a video to look at, and how many crops of each (1 or 3): 1x1, 5x3, 10x3, ...; a model of"
+            " segments takes its own protocol for several clips. Default: as the checkpoint says."
+        ),
     ),
 ]
 
@@ -53,8 +57,10 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="ROLE=NAME,...",
-        help="Columns of a table where they are not found by their names: path, label, start, end (seconds), start_frame, end_frame, split; "
-        "such as path=clip,label=verb.",
+        help=(
+            "Columns of a table where they are not found by their names: path, label, start, end (seconds),"
+            " start_frame, end_frame, split; such as path=clip,label=verb."
+        ),
     ),
 ]
 

@@ -1,6 +1,7 @@
 """What commands print: tables and lines for people, one JSON value for programs.
 
-Names of files and classes, keys of checkpoints and the like go through here, so that none of them acts on a terminal.
+Names of files and classes, keys of checkpoints and the like go through here, so that none of them
+acts on a terminal.
 """
 
 import io
@@ -58,7 +59,11 @@ def print_lines(text: str, *, to_stderr: bool = False) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table on stdout; columns of numbers are right-aligned, empty column names leave the head out; a `Text` has a style."""
+    """A table on stdout.
+
+    Columns of numbers are right-aligned, empty column names leave the head out; a `Text` has a
+    style.
+    """
     table = Table(
         title=escape(printable(title)) or None,
         title_justify="left",

@@ -40,7 +40,10 @@ def test(
     csv: Annotated[
         Path | None,
         typer.Option(
-            help="Write a table of all clips: path, label, predicted class, scores of the classes (of over 50 classes the best five).",
+            help=(
+                "Write a table of all clips: path, label, predicted class, scores of the classes (of over 50 classes"
+                " the best five)."
+            ),
             metavar="FILE",
         ),
     ] = None,
@@ -52,14 +55,21 @@ def test(
         bool,
         typer.Option(
             "--allow-broken",
-            help="Measure without the clips that cannot be read, and report them as failed. They are in no number, neither "
-            "as right nor as wrong, as is usual in published results on sets whose clips vanish. Default: the first one is "
-            "an error.",
+            help=(
+                "Measure without the clips that cannot be read, and report them as failed. They are in no number,"
+                " neither "
+                "as right nor as wrong, as is usual in published results on sets whose clips vanish. Default: the first"
+                " one is "
+                "an error."
+            ),
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a recognizer on labelled clips, sampled and prepared as in its training: numbers, classes, confusions, wrong clips."""
+    """Evaluate a recognizer on labelled clips, sampled and prepared as in its training.
+
+    Shows numbers, classes, confusions and wrong clips.
+    """
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
     if csv is not None and csv.is_dir():

@@ -28,8 +28,12 @@ def train(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A list of 'path label' lines, a table or an export (CSV, JSON, parquet, ...); a folder with train.txt and val.txt (.csv, "
-            "...); a folder of class folders (root/class/*.mp4 or root/train/class/*.mp4); or a config file (.py, .yaml, .json).",
+            help=(
+                "A list of 'path label' lines, a table or an export (CSV, JSON, parquet, ...); a folder with train.txt"
+                " and val.txt (.csv, "
+                "...); a folder of class folders (root/class/*.mp4 or root/train/class/*.mp4); or a config file (.py,"
+                " .yaml, .json)."
+            ),
             metavar="DATA|CONFIG",
         ),
     ],
@@ -58,7 +62,10 @@ def train(
     folds: Annotated[
         int | None,
         typer.Option(
-            help="Cross-validate: train so many times, into fold_1, fold_2, ..., each time without another part of the source videos.",
+            help=(
+                "Cross-validate: train so many times, into fold_1, fold_2, ..., each time without another part of the"
+                " source videos."
+            ),
             min=2,
         ),
     ] = None,
@@ -118,8 +125,8 @@ def train(
                 raise ConfigError(f"{data}: a config sets its own patience: --set train_cfg.patience={patience}")
             if val is not None or model is not None or pretrained is not None:
                 raise ConfigError(
-                    f"{data}: a config names its own clips, model and weights (load_from): --val, --model and --pretrained go "
-                    "with DATA only"
+                    f"{data}: a config names its own clips, model and weights (load_from): --val, --model and"
+                    " --pretrained go with DATA only"
                 )
             config = read_config(data)
             config.setdefault("work_dir", str(Path("work") / data.stem))
@@ -200,7 +207,8 @@ def _cross_validate(
 
     if is_config(data) or settings.pop("val") is not None:
         raise ConfigError(
-            "--folds splits the clips of DATA itself, so it takes no config and no --val: name a list or a folder of clips"
+            "--folds splits the clips of DATA itself, so it takes no config and no --val: name a list or a folder of"
+            " clips"
         )
 
     settings_by_key = dict(map(parse_override, overrides))
@@ -229,7 +237,8 @@ def _cross_validate(
     print_table(f"Cross-validated in {folder}", ["fold", "clips", "epochs", "last epoch", "best epoch"], rows)
     print_line(f"all clips together, last epoch: {_with_interval(last)}")
     print_line(
-        "the best epoch was chosen by the clips that it is measured on; the last one was not, so it tells what new clips will give"
+        "the best epoch was chosen by the clips that it is measured on; the last one was not, so it tells what new"
+        " clips will give"
     )
 
 

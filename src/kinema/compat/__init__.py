@@ -21,8 +21,9 @@ __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
 def install() -> None:
     """Make `mmaction`, `mmengine`, `mmcv` and `decord` importable as thin modules over Kinema's parts.
 
-    Log records of level INFO are shown on the console from then on, as code written for those packages expects. A real
-    package of one of the names that is installed but not imported is hidden. Installing again changes nothing.
+    Log records of level INFO are shown on the console from then on, as code written for those
+    packages expects. A real package of one of the names that is installed but not imported is
+    hidden. Installing again changes nothing.
 
     Raises:
         KinemaError: a real package of one of the names is imported already.
@@ -32,5 +33,8 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Give the four names back; modules imported under them are forgotten. The console keeps showing log records."""
+    """Give the four names back; modules imported under them are forgotten.
+
+    The console keeps showing log records.
+    """
     uninstall_finder()

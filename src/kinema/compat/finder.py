@@ -1,7 +1,7 @@
 """Serve `mmaction`, `mmengine`, `mmcv` and `decord` from the table `names.txt` beside this file.
 
-Their modules are empty until a name is asked for: then the table gives the module of Kinema that has
-it, which is imported at that moment. Names that Kinema does not have yet are placeholders.
+Their modules are empty until a name is asked for: then the table gives the module of Kinema that
+has it, which is imported at that moment. Names that Kinema does not have yet are placeholders.
 """
 
 import importlib
@@ -105,8 +105,8 @@ def install_finder() -> None:
             elif not _is_shim(module):
                 package = package_of(name)
                 raise KinemaError(
-                    f"the real {package} is already imported (from {getattr(module, '__file__', None)}), so Kinema cannot take "
-                    f"its name: call kinema.compat.install() before the first import of {package}"
+                    f"the real {package} is already imported (from {getattr(module, '__file__', None)}), so Kinema"
+                    f" cannot take its name: call kinema.compat.install() before the first import of {package}"
                 )
         sys.meta_path.insert(0, _finder)
         importlib.invalidate_caches()

@@ -9,9 +9,10 @@ from kinema.errors import NotYetError
 class Placeholder:
     """A name of an OpenMMLab package that Kinema does not have yet.
 
-    It can be imported, passed around and compared. Calling it, subclassing it, reading an attribute of it, indexing it or
-    asking `isinstance`/`issubclass` for it raises `NotYetError`. Special names (`__wrapped__`, ...) are an ordinary
-    `AttributeError`, so that `inspect`, `copy` and test collectors pass over it.
+    It can be imported, passed around and compared. Calling it, subclassing it, reading an attribute
+    of it, indexing it or asking `isinstance`/`issubclass` for it raises `NotYetError`. Special
+    names (`__wrapped__`, ...) are an ordinary `AttributeError`, so that `inspect`, `copy` and test
+    collectors pass over it.
 
     Args:
         module: dotted name of the module, as users import it.
@@ -30,8 +31,8 @@ class Placeholder:
 
     def _refuse(self) -> NoReturn:
         raise NotYetError(
-            f"{self.__module__}.{self.__name__} is not in Kinema {__version__} yet; `import` of it works so that the rest of "
-            "your code can run. docs/compat.md says what there is"
+            f"{self.__module__}.{self.__name__} is not in Kinema {__version__} yet; `import` of it works so that the"
+            " rest of your code can run. docs/compat.md says what there is"
         )
 
     def __getattr__(self, name: str) -> NoReturn:

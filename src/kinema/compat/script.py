@@ -1,9 +1,10 @@
 """Run a script as the main program under the shim, in this process and in those that it starts.
 
-A process that `multiprocessing` starts afresh (`spawn`, `forkserver`) imports the main module again, to find what a worker's
-objects were defined in. The script alone would fail there, for want of the shim. So the main module carries the name of this
-file as its import name: the new process runs this file under the name `__mp_main__`, which installs the shim and then runs
-the script in its place.
+A process that `multiprocessing` starts afresh (`spawn`, `forkserver`) imports the main module
+again, to find what a worker's objects were defined in. The script alone would fail there, for want
+of the shim. So the main module carries the name of this file as its import name: the new process
+runs this file under the name `__mp_main__`, which installs the shim and then runs the script in its
+place.
 """
 
 import importlib.util

@@ -100,5 +100,6 @@ Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_yaml_float)
 Dumper.add_representer(tuple, _write_tuple)
 for _dialect in (Loader, Dumper):
-    # YAML 1.1 takes 1e-3, without a point, for a string; the dumper must know, to put quotes around the string "1e-3".
+    # YAML 1.1 takes 1e-3, without a point, for a string; the dumper must know, to put quotes around
+    # the string "1e-3".
     _dialect.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))

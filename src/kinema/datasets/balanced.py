@@ -18,19 +18,22 @@ from kinema.registry import DATA_SAMPLERS
 class ClassBalancedSampler(Sampler[int]):
     """Samples of rare classes more often, those of frequent ones less often, each epoch anew.
 
-    A class with n samples gets a share of the draws that is proportional to n ** (1 - power). Within a class all samples come
-    equally often, up to one time. Where a sample comes several times in an epoch, each time has its own random numbers.
+    A class with n samples gets a share of the draws that is proportional to n ** (1 - power).
+    Within a class all samples come equally often, up to one time. Where a sample comes several
+    times in an epoch, each time has its own random numbers.
 
-    A sample of several classes counts as one of its rarest class; samples without a class are a class of their own.
+    A sample of several classes counts as one of its rarest class; samples without a class are a
+    class of their own.
 
-    The order is a function of (seed, epoch); process r of W takes places r, r + W, r + 2W, ... of it.
+    The order is a function of (seed, epoch); process r of W takes places r, r + W, r + 2W, ... of
+    it.
 
     Args:
         dataset: a dataset with `get_cat_ids(idx)`.
-        power: 0 leaves the classes as they are (each sample comes once), 1 makes them equally frequent, 0.5 is in between: the
-            square root of their frequencies.
-        num_samples: draws an epoch, of all processes together; rounded up to the same number for each. Default: the
-            number of samples.
+        power: 0 leaves the classes as they are (each sample comes once), 1 makes them equally
+            frequent, 0.5 is in between: the square root of their frequencies.
+        num_samples: draws an epoch, of all processes together; rounded up to the same number for
+            each. Default: the number of samples.
         shuffle: give the draws in random order, not in the dataset's.
         seed: of the draws; None draws one that all processes share.
 
@@ -84,7 +87,8 @@ def labels_of(dataset: Any) -> LabelColumn:
     """The class indices of all samples of a dataset.
 
     Args:
-        dataset: with `get_cat_ids(idx)`; of a `BaseDataset` they are read by column, where it holds columns.
+        dataset: with `get_cat_ids(idx)`; of a `BaseDataset` they are read by column, where it holds
+            columns.
 
     Raises:
         TypeError: it has no such method.
@@ -93,8 +97,8 @@ def labels_of(dataset: Any) -> LabelColumn:
         return dataset.label_column()
     if not hasattr(dataset, "get_cat_ids"):
         raise TypeError(
-            f"{type(dataset).__name__} does not tell the classes of its samples: give it a method get_cat_ids(idx) -> list of "
-            "class indices"
+            f"{type(dataset).__name__} does not tell the classes of its samples: give it a method get_cat_ids(idx) ->"
+            " list of class indices"
         )
     return LabelColumn.from_lists(dataset.get_cat_ids(index) for index in range(len(dataset)))
 
@@ -157,8 +161,9 @@ def draw_balanced(
 ) -> np.ndarray:
     """Draw samples so that each, and each class, comes as often as its weight says, rounded up or down.
 
-    Systematic sampling: the samples lie on a line, class by class, each as long as its weight, and one of every 1/num_samples
-    of the line is taken. So fewer samples are missed by chance than in independent draws: with equal weights each comes once.
+    Systematic sampling: the samples lie on a line, class by class, each as long as its weight, and
+    one of every 1/num_samples of the line is taken. So fewer samples are missed by chance than in
+    independent draws: with equal weights each comes once.
 
     Args:
         classes: (samples,) the class of each.
@@ -197,7 +202,8 @@ def inverse_frequency_weights(counts: np.ndarray, power: float = 1.0) -> np.ndar
 
     Args:
         counts: (N,) samples of each class.
-        power: 1 lets all classes weigh the same in sum, 0.5 is milder, 0 weighs all samples the same.
+        power: 1 lets all classes weigh the same in sum, 0.5 is milder, 0 weighs all samples the
+            same.
 
     Returns:
         (N,) float64, whose mean over the classes that occur is 1; 0 of a class without samples.
@@ -214,8 +220,8 @@ def inverse_frequency_weights(counts: np.ndarray, power: float = 1.0) -> np.ndar
 def effective_number_weights(counts: np.ndarray, beta: float = 0.999) -> np.ndarray:
     """Weights of classes in a loss, proportional to (1 - beta) / (1 - beta ** count).
 
-    Another sample of a class is worth less the more there are: of a class with far more than 1 / (1 - beta) samples none adds
-    anything.
+    Another sample of a class is worth less the more there are: of a class with far more than 1 / (1
+    - beta) samples none adds anything.
 
     Args:
         counts: (N,) samples of each class.

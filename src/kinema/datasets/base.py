@@ -21,13 +21,13 @@ from kinema.transforms import Compose
 class BaseDataset(Dataset):
     """A list of samples, each a dict, that a pipeline turns into what a model takes.
 
-    A subclass overrides `load_data_list()`; it may extend `get_data_info(idx)`. After loading, the list lies in one buffer, pickled
-    or by column, so that worker processes share it.
+    A subclass overrides `load_data_list()`; it may extend `get_data_info(idx)`. After loading, the
+    list lies in one buffer, pickled or by column, so that worker processes share it.
 
     Args:
         ann_file: annotation file; a relative one is taken from `data_root`.
-        metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's METAINFO. `classes` may be a
-            text file with one name a line.
+        metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's
+            METAINFO. `classes` may be a text file with one name a line.
         data_root: folder that `ann_file` and the folders of `data_prefix` are relative to.
         data_prefix: folders of the samples' files by kind, e.g. `dict(video="train")`.
         filter_cfg: for `filter_data()`, which a subclass may override.
@@ -127,7 +127,10 @@ class BaseDataset(Dataset):
         return samples
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
-        """One entry of the annotation file -> one sample or several, with the folders of `data_prefix` put before paths."""
+        """One entry of the annotation file -> one sample or several.
+
+        The folders of `data_prefix` are put before paths.
+        """
         for kind, folder in self.data_prefix.items():
             if kind in raw_data_info:
                 raw_data_info[kind] = join_path(folder, raw_data_info[kind])

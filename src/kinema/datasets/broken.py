@@ -1,7 +1,8 @@
 """Samples that cannot be loaded: what takes their place, and how the fact travels with the batch.
 
-A worker hands on a batch together with the samples that were broken in it; the loader separates the two in the main process. So
-nothing is lost with a worker, and what the training sees of a batch is what the collate function made.
+A worker hands on a batch together with the samples that were broken in it; the loader separates the
+two in the main process. So nothing is lost with a worker, and what the training sees of a batch is
+what the collate function made.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,8 @@ from kinema.randomness import sample_randomness
 MAX_STEPS = 10  # samples tried after a broken one; more in a row are no accident
 SMALL_SET = 10  # from so many samples on, one broken is never too many
 
-# What is done about a broken sample: the next one takes its place, it is left out of the batch, or the error is raised.
+# What is done about a broken sample: the next one takes its place, it is left out of the batch, or
+# the error is raised.
 WhenBroken = Literal["replace", "leave out", "stop"]
 
 
@@ -29,7 +31,8 @@ class BrokenSample:
         index: in the dataset.
         path: its file or folder of frames; `sample 12` where the dataset does not say.
         error: what is wrong, in one line that names the file.
-        replaced_by: index of the sample in its place; None when it was left out, or the search for one failed.
+        replaced_by: index of the sample in its place; None when it was left out, or the search for
+            one failed.
         place: of the sample among those that the loader read in this epoch and process, from 0.
     """
 
@@ -53,7 +56,8 @@ class LoadedBatch(NamedTuple):
 
     Attributes:
         data: what the collate function made; None when no sample is left.
-        broken: what was broken, `place` counted in this batch. Pinning memory may make a list of it.
+        broken: what was broken, `place` counted in this batch. Pinning memory may make a list of
+            it.
         num_asked: samples that the sampler asked for.
         num_left: samples that the collate function got.
     """
@@ -166,8 +170,8 @@ def num_allowed(num_samples: int, max_share: float) -> int:
         max_share: in [0, 1].
 
     Returns:
-        That share, rounded down; but one where any may be and there are at least `SMALL_SET` samples: a single broken clip
-        says little about a small set.
+        That share, rounded down; but one where any may be and there are at least `SMALL_SET`
+        samples: a single broken clip says little about a small set.
     """
     floor = 1 if max_share > 0 and num_samples >= SMALL_SET else 0
     return max(

@@ -1,8 +1,11 @@
-"""How a batch gets from the process that read it to the main one: through shared memory, and through a pipe where there is too little.
+"""How a batch gets from the process that read it to the main one.
 
-Torch moves every tensor of a batch into `/dev/shm` in a thread beside the worker, and a failure there is lost: the main process waits
-for ever. A container has 64 MB of it by default. Here a batch is packed in the worker itself: small tensors travel in the message,
-large ones in shared memory if there is room for them and for the files that they keep open, else in the message too.
+Through shared memory, and through a pipe where there is too little.
+
+Torch moves every tensor of a batch into `/dev/shm` in a thread beside the worker, and a failure
+there is lost: the main process waits for ever. A container has 64 MB of it by default. Here a batch
+is packed in the worker itself: small tensors travel in the message, large ones in shared memory if
+there is room for them and for the files that they keep open, else in the message too.
 """
 
 import io
@@ -57,7 +60,8 @@ class Packing:
 
     Args:
         collate: from a list of samples to a batch.
-        num_waiting: batches that may wait for the main process at a time, those of all workers together.
+        num_waiting: batches that may wait for the main process at a time, those of all workers
+            together.
     """
 
     def __init__(self, collate: Callable[[list[Any]], Any], num_waiting: int) -> None:

@@ -1,8 +1,9 @@
 """Batches: collate functions, and a data loader whose samples are functions of (seed, epoch, index).
 
-The loader hands the workers not an index but (epoch, index); around each sample the global Python, numpy and torch generators
-are set from (seed, epoch, index) and restored afterwards. So the number of workers and processes changes nothing, and a
-transform that calls `np.random` is reproducible too.
+The loader hands the workers not an index but (epoch, index); around each sample the global Python,
+numpy and torch generators are set from (seed, epoch, index) and restored afterwards. So the number
+of workers and processes changes nothing, and a transform that calls `np.random` is reproducible
+too.
 """
 
 import copy
@@ -95,8 +96,8 @@ def _require_equal_lengths(data_batch: Sequence[Any]) -> None:
 class _Epoch:
     """The epoch that a loader is in.
 
-    An object of its own: an iterator that held its loader would make a cycle, whose collection lets torch wait seconds for
-    each worker to end.
+    An object of its own: an iterator that held its loader would make a cycle, whose collection lets
+    torch wait seconds for each worker to end.
     """
 
     number: int = -1
@@ -135,24 +136,29 @@ class WatchedLoader(DataLoader):
 class ReproducibleLoader(WatchedLoader):
     """A `torch.utils.data.DataLoader` over a map-style dataset whose samples are functions of (seed, epoch, index).
 
-    Every iteration is an epoch: 0, 1, ... and the sampler's `set_epoch` is called with it. `set_epoch` of the loader, or of
-    the sampler, chooses the next one.
+    Every iteration is an epoch: 0, 1, ... and the sampler's `set_epoch` is called with it.
+    `set_epoch` of the loader, or of the sampler, chooses the next one.
 
-    A sample whose video cannot be read (a `VideoError`) is replaced in training by the next one of the dataset that can, seeded by
-    its own index, so that also then a batch is a function of (seed, epoch, index). In evaluation, which is what a dataset in
-    test mode is for, nothing is replaced: the error is raised, or the sample is left out. `broken` holds them.
+    A sample whose video cannot be read (a `VideoError`) is replaced in training by the next one of
+    the dataset that can, seeded by its own index, so that also then a batch is a function of (seed,
+    epoch, index). In evaluation, which is what a dataset in test mode is for, nothing is replaced:
+    the error is raised, or the sample is left out. `broken` holds them.
 
     Args:
         dataset: map-style dataset.
         seed: of the samples' random numbers.
-        allow_broken: of a dataset for evaluation: leave broken samples out of their batches. Default: raise the error.
-        max_broken_share: share of the dataset's samples, in [0, 1], that may be broken before a run stops; default 0.05, or all
-            where `allow_broken` is set. The runner makes use of it, not the loader.
+        allow_broken: of a dataset for evaluation: leave broken samples out of their batches.
+            Default: raise the error.
+        max_broken_share: share of the dataset's samples, in [0, 1], that may be broken before a run
+            stops; default 0.05, or all where `allow_broken` is set. The runner makes use of it, not
+            the loader.
         keywords: of `torch.utils.data.DataLoader`.
 
     Attributes:
-        broken: the broken samples of this epoch, of this process, up to the batch that was given last.
-        on_broken: called in the main process with each of them; by default logs the first of a file.
+        broken: the broken samples of this epoch, of this process, up to the batch that was given
+            last.
+        on_broken: called in the main process with each of them; by default logs the first of a
+            file.
 
     Raises:
         ValueError: `max_broken_share` is out of range.
@@ -242,8 +248,9 @@ class ReproducibleLoader(WatchedLoader):
         if message.had_no_room and not ReproducibleLoader._has_said_slow:
             ReproducibleLoader._has_said_slow = True  # once, not for each loader
             logger.warning(
-                "%s (%.0f MB) has too little room for batches of %.1f MB from %d processes, or they are too many open files: they "
-                "go through pipes, which is slower; give more (docker run --shm-size=2g, ulimit -n), or use fewer --workers",
+                "%s (%.0f MB) has too little room for batches of %.1f MB from %d processes, or they are too many open"
+                " files: they go through pipes, which is slower; give more (docker run --shm-size=2g, ulimit -n), or"
+                " use fewer --workers",
                 *(SHARED_MEMORY, shared_memory_size() / 2**20, message.num_bytes / 2**20, self.num_workers),
             )
 
@@ -260,8 +267,8 @@ class ReproducibleLoader(WatchedLoader):
         return _KeyedBatches(self._epoch, super()._index_sampler)
 
     def _get_iterator(self) -> Any:
-        # The workers get the seeded view and the loader keeps the user's own dataset and collate function. DataLoader
-        # refuses to have its dataset assigned, hence the way through vars().
+        # The workers get the seeded view and the loader keeps the user's own dataset and collate
+        # function. DataLoader refuses to have its dataset assigned, hence the way through vars().
         own = vars(self)
         dataset, collate = own["dataset"], own["collate_fn"]
         own["dataset"] = SeededDataset(dataset, self.seed, self.when_broken)
@@ -291,7 +298,10 @@ def describe_broken(record: BrokenSample) -> str:
 
 
 def _start_worker(worker_id: int, then: Callable[[int], None] | None = None) -> None:
-    """Worker processes use one thread each, as OpenCV's pool would only fight theirs, and leave Ctrl-C to the main one."""
+    """Worker processes use one thread each, and leave Ctrl-C to the main one.
+
+    OpenCV's pool of threads would only compete with theirs.
+    """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if then is not None:
@@ -303,12 +313,14 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
     """Build a data loader from a config; a loader that is built already is returned as it is.
 
     Args:
-        dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler", shuffle=True),
-            num_workers=..., collate_fn="pseudo_collate" | "default_collate" | callable | dict(type=...), worker_init_fn=..., ...)`; the rest are
-            keywords of `ReproducibleLoader` (`allow_broken`, `max_broken_share`) and of `torch.utils.data.DataLoader`. Without a
-            sampler: shuffled unless the dataset is in test mode; without `collate_fn`: the dataset's own, where it has one, else
-            `pseudo_collate`.
-        seed: of the order and of the samples' random numbers; None draws one that all processes share.
+        dataloader: `dict(batch_size=..., dataset=dict(type=...), sampler=dict(type="DefaultSampler",
+            shuffle=True), num_workers=..., collate_fn=..., worker_init_fn=..., ...)`, where
+            `collate_fn` is "pseudo_collate", "default_collate", a function or `dict(type=...)`; the
+            rest are keywords of `ReproducibleLoader` (`allow_broken`, `max_broken_share`) and of
+            torch's `DataLoader`. Without a sampler: shuffled unless the dataset is in test mode;
+            without `collate_fn`: the dataset's own, where it has one, else `pseudo_collate`.
+        seed: of the order and of the samples' random numbers; None draws one that all processes
+            share.
 
     Raises:
         ConfigError: no such dataset, sampler or collate function, or no such keyword.

@@ -16,17 +16,18 @@ from kinema.registry import DATASETS
 class RawframeDataset(BaseDataset):
     """Folders of image files, one a frame, with class labels.
 
-    A sample, before the pipeline: `frame_dir`, `total_frames`, `label` (a class index; (N,) float32 multi-hot with `multi_class`; -1
-    when not labelled), `filename_tmpl`, `start_index`, `modality`, `sample_idx`, and `offset` with `with_offset`. `RawFrameDecode`
-    reads the files.
+    A sample, before the pipeline: `frame_dir`, `total_frames`, `label` (a class index; (N,) float32
+    multi-hot with `multi_class`; -1 when not labelled), `filename_tmpl`, `start_index`, `modality`,
+    `sample_idx`, and `offset` with `with_offset`. `RawFrameDecode` reads the files.
 
     Args:
         ann_file: a list of `folder total_frames label` lines, or a table with such columns.
         pipeline: transforms, or configs of transforms.
         data_prefix: `dict(img=folder)`: folder that the paths of the list are relative to.
-        filename_tmpl: name of a frame's file by its number; of optical flow with two places, the first for x or y, such as
-            "flow_{}_{:05d}.jpg".
-        with_offset: lines are `folder offset total_frames label`; `offset` is added to the numbers of the frames' files.
+        filename_tmpl: name of a frame's file by its number; of optical flow with two places, the
+            first for x or y, such as "flow_{}_{:05d}.jpg".
+        with_offset: lines are `folder offset total_frames label`; `offset` is added to the numbers
+            of the frames' files.
         multi_class: a clip may have several labels.
         num_classes: number of classes, for `multi_class` and for checking labels.
         start_index: number of the first frame's file.
@@ -41,7 +42,8 @@ class RawframeDataset(BaseDataset):
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
     Raises:
-        AnnotationError: the annotations are missing or wrong, or lack the numbers of frames. Names file and line.
+        AnnotationError: the annotations are missing or wrong, or lack the numbers of frames. Names
+            file and line.
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 

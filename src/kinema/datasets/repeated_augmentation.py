@@ -19,7 +19,9 @@ Step = Callable[[Any], Any]
 
 @FUNCTIONS.register_module()
 def repeat_pseudo_collate(data_batch: Sequence[Any]) -> Any:
-    """Batch the samples of a `RepeatAugDataset`: B lists of N samples become a batch of B * N, as `pseudo_collate` makes it.
+    """Batch the samples of a `RepeatAugDataset`.
+
+    B lists of N samples become a batch of B * N, as `pseudo_collate` makes it.
 
     Args:
         data_batch: lists of samples; what is no list counts as one sample.
@@ -32,15 +34,18 @@ def repeat_pseudo_collate(data_batch: Sequence[Any]) -> Any:
 class RepeatAugDataset(VideoDataset):
     """Videos with class labels, each as a list of `num_repeats` samples that differ in what the pipeline draws.
 
-    Decoding is most of the work of a sample: a batch of 8 videos, 2 samples each, costs little more than 8 samples. Such
-    lists need `repeat_pseudo_collate`, which `build_dataloader` uses for this dataset by default.
+    Decoding is most of the work of a sample: a batch of 8 videos, 2 samples each, costs little more
+    than 8 samples. Such lists need `repeat_pseudo_collate`, which `build_dataloader` uses for this
+    dataset by default.
 
     Args:
         ann_file: see `VideoDataset`.
-        pipeline: transforms that open the video (`OpenVideo`), sample, decode it (`DecodeVideo`) and augment.
+        pipeline: transforms that open the video (`OpenVideo`), sample, decode it (`DecodeVideo`)
+            and augment.
         data_prefix: see `VideoDataset`.
         num_repeats: samples a video.
-        sample_once: the samples of a video have the same frames; otherwise frames are sampled for each.
+        sample_once: the samples of a video have the same frames; otherwise frames are sampled for
+            each.
         options: the other arguments of `VideoDataset`.
 
     Raises:
@@ -78,7 +83,10 @@ class RepeatAugDataset(VideoDataset):
 
 
 def _whole_signature() -> inspect.Signature:
-    """The arguments of `VideoDataset` with those of `RepeatAugDataset` among them: what help and error messages show."""
+    """The arguments of `VideoDataset` with those of `RepeatAugDataset` among them.
+
+    They are what help and error messages show.
+    """
     own = inspect.signature(RepeatAugDataset).parameters
     inherited = inspect.signature(VideoDataset).parameters
     rest = [parameter.replace(kind=parameter.KEYWORD_ONLY) for name, parameter in inherited.items() if name not in own]
@@ -144,7 +152,7 @@ def _find_decoding(transforms: Sequence[Step]) -> tuple[int, int]:
     if len(opening) != 1 or len(decoding) != 1 or opening[0] > decoding[0]:
         names = ", ".join(type(step).__name__ for step in transforms)
         raise ConfigError(
-            "RepeatAugDataset: the pipeline must open the video once (OpenVideo, DecordInit, ...) and then decode it once "
-            f"(DecodeVideo, DecordDecode, ...), got {names or 'no transforms'}"
+            "RepeatAugDataset: the pipeline must open the video once (OpenVideo, DecordInit, ...) and then decode it"
+            f" once (DecodeVideo, DecordDecode, ...), got {names or 'no transforms'}"
         )
     return opening[0], decoding[0]

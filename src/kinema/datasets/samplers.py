@@ -16,7 +16,8 @@ class RepeatedIndex(int):
     """A sample's index that a sampler gives again in the same epoch.
 
     Attributes:
-        repeat: how often it came before. It enters the sample's random numbers, so that it is augmented in another way each time.
+        repeat: how often it came before. It enters the sample's random numbers, so that it is
+            augmented in another way each time.
     """
 
     repeat: int

@@ -1,10 +1,11 @@
 """A small data set of real video files whose class is in the motion and nowhere else.
 
-The state of a clip's shape is a point on a torus: place across and down (leaving on one side it comes in on the other),
-angle, and logarithm of the size (the largest dissolves into the smallest). The starting point is uniform, and a class
-moves one coordinate at constant speed in one direction. So at every frame the state is uniform whatever the class: no
-single frame tells anything, and a clip of one class played backwards is a clip of its opposite. Every frame is encoded
-as a key frame with a fixed quantizer, so that compression keeps it so.
+The state of a clip's shape is a point on a torus: place across and down (leaving on one side it
+comes in on the other), angle, and logarithm of the size (the largest dissolves into the smallest).
+The starting point is uniform, and a class moves one coordinate at constant speed in one direction.
+So at every frame the state is uniform whatever the class: no single frame tells anything, and a
+clip of one class played backwards is a clip of its opposite. Every frame is encoded as a key frame
+with a fixed quantizer, so that compression keeps it so.
 """
 
 from collections.abc import Iterable
@@ -94,7 +95,8 @@ def make_motion_dataset(
 
     Raises:
         ValueError: a number is too small, or a size is odd.
-        FileExistsError: the folder holds other clips, which a reader of the folder tree would take for these.
+        FileExistsError: the folder holds other clips, which a reader of the folder tree would take
+            for these.
     """
     root = Path(root)
     if num_train < 1 or num_val < 1 or num_frames < 2 or min(size) < 16:
@@ -179,7 +181,8 @@ def _draw_scenery(rng: np.random.Generator, width: int, height: int) -> tuple[np
     back, front = rng.uniform(10, 60, 3), rng.uniform(190, 245, 3)
     back_colours = np.stack([back, back + rng.uniform(-25, 25, 3)])
     background = _texture(rng, width, height, 6, back_colours) + rng.normal(0, 2, (height, width, 1))
-    # Blobs of a middle tone show how every part of the shape moves: along a straight edge nothing else would.
+    # Blobs of a middle tone show how every part of the shape moves: along a straight edge nothing
+    # else would.
     pixels = _texture(rng, _PATCH, _PATCH, 5, np.stack([front, rng.uniform(80, 125, 3)]))
     alpha = _outline(rng)[:, :, None]
     return background.astype(np.float32), np.concatenate([pixels * alpha, alpha], axis=2).astype(np.float32)
@@ -207,7 +210,8 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
 def _draw_frame(background: np.ndarray, shape: np.ndarray, state: np.ndarray) -> np.ndarray:
     """Put the shape on the background, (H, W, 3) uint8."""
     size = state[3]
-    # Near the end of the sizes the large shape dissolves and a small one appears, so that no frame jumps.
+    # Near the end of the sizes the large shape dissolves and a small one appears, so that no frame
+    # jumps.
     appeared = max(0.0, (size - 1) / _DISSOLVE + 1)
     picture = _blend(background, shape, state, size, 1 - appeared)
     if appeared > 0:

@@ -20,13 +20,15 @@ logger = logging.getLogger("kinema")
 class VideoDataset(BaseDataset):
     """Video files with class labels.
 
-    A sample, before the pipeline: `filename`, `label` (a class index; (N,) float32 multi-hot with `multi_class`; -1 when
-    not labelled), `start_index`, `modality`, `sample_idx`; of a part of a video also `start_seconds` and `end_seconds`, or
-    `start_frame` and `end_frame`. The metainfo has `classes` where the annotations name them.
+    A sample, before the pipeline: `filename`, `label` (a class index; (N,) float32 multi-hot with
+    `multi_class`; -1 when not labelled), `start_index`, `modality`, `sample_idx`; of a part of a
+    video also `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`. The metainfo has
+    `classes` where the annotations name them.
 
     Args:
-        ann_file: a file or folder of any format that `kinema.datasets.annotations.read_annotations` reads: a list of `path label`
-            lines, a folder that holds one folder of videos a class, a table, ...
+        ann_file: a file or folder of any format that `kinema.datasets.annotations.read_annotations`
+            reads: a list of `path label` lines, a folder that holds one folder of videos a class, a
+            table, ...
         pipeline: transforms, or configs of transforms.
         data_prefix: `dict(video=folder)`: folder that the paths of the list are relative to.
         multi_class: a clip may have several labels.
@@ -35,18 +37,22 @@ class VideoDataset(BaseDataset):
         modality: "RGB" or "Flow".
         test_mode: for evaluation: unlabelled clips are allowed, a rejected sample is an error.
         delimiter: between path and label of a list; the default stands for any white space.
-        ann_format: how to read `ann_file`, a name of `kinema.datasets.annotations.FORMATS`; "auto" finds out.
+        ann_format: how to read `ann_file`, a name of `kinema.datasets.annotations.FORMATS`; "auto"
+            finds out.
         split: the part to take, such as "train", of a file or folder that holds several.
         fold: which of the official splits of UCF101 and HMDB51, 1 to 3.
-        columns: names of columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
-        hold_out: read only the clips of one side of a hold-out, e.g. `dict(part="train", fraction=0.2, by="source", seed=0)`; keywords
-            of `kinema.datasets.annotations.hold_out.HoldOut`.
+        columns: names of columns where they cannot be found out, e.g.
+            `dict(path="clip", label="verb")`.
+        hold_out: read only the clips of one side of a hold-out, e.g.
+            `dict(part="train", fraction=0.2, by="source", seed=0)`; keywords of
+            `kinema.datasets.annotations.hold_out.HoldOut`.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         data_root: folder that `ann_file` and `data_prefix` are relative to.
         filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
 
     Raises:
-        AnnotationError: the annotations are missing or wrong, or nothing can be held out. Names file and line.
+        AnnotationError: the annotations are missing or wrong, or nothing can be held out. Names
+            file and line.
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 

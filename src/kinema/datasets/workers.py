@@ -1,7 +1,10 @@
-"""The processes that read clips, watched: one that was killed, crashed, is stuck or cannot send ends the run with one clear line.
+"""The processes that read clips, watched.
 
-Torch's iterator reports a dead worker by an exception of its handler of SIGCHLD, wherever the main program just is, or by whatever the
-broken connection gives; it waits for ever for one that is stopped, or whose sending thread failed.
+One that was killed, crashed, is stuck or cannot send ends the run with one clear line.
+
+Torch's iterator reports a dead worker by an exception of its handler of SIGCHLD, wherever the main
+program just is, or by whatever the broken connection gives; it waits for ever for one that is
+stopped, or whose sending thread failed.
 """
 
 import multiprocessing.queues
@@ -69,8 +72,8 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             super().__init__(loader)
         except (OSError, ImportError) as error:
             raise LoaderError(
-                f"cannot start {loader.num_workers} processes that read clips ({error}): use --workers 0 (num_workers=0), or "
-                f"see to {_shared_memory()}, memory and the limits of the system"
+                f"cannot start {loader.num_workers} processes that read clips ({error}): use --workers 0"
+                f" (num_workers=0), or see to {_shared_memory()}, memory and the limits of the system"
             ) from error
         finally:
             if handler is not None:
@@ -103,7 +106,10 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             raise LoaderError(problem) from error
 
     def _interruptible(self, wait_for: Callable[[], Any]) -> Any:
-        """Call a function that waits. Meanwhile the death of a worker ends the wait, even in the middle of a message."""
+        """Call a function that waits.
+
+        Meanwhile the death of a worker ends the wait, even in the middle of a message.
+        """
         is_main_thread = threading.current_thread() is threading.main_thread()
         handler = None
         try:
@@ -118,8 +124,8 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
     def _end_if_a_worker_failed(self, number: int, frame: Any) -> None:
         """Handler of SIGCHLD: batches end here when a worker failed.
 
-        An exception of a handler may come between any two lines, and leave a socket or a lock behind. The end of the connection
-        comes where it is read.
+        An exception of a handler may come between any two lines, and leave a socket or a lock
+        behind. The end of the connection comes where it is read.
         """
         try:
             signal_handling._error_if_any_worker_fails()
@@ -144,8 +150,8 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         """Wait `POLL_SECONDS` for a batch."""
         if self._pin_memory or not self._worker_result_queue._reader.poll(POLL_SECONDS):  # type: ignore[attr-defined]
             return self._try_get_data(POLL_SECONDS if self._pin_memory else 0)
-        # A message is there, but to take it needs its sender: for the rest of it, and for the files of its tensors. One that is
-        # stopped answers never; when it is killed, the wait ends.
+        # A message is there, but to take it needs its sender: for the rest of it, and for the files
+        # of its tensors. One that is stopped answers never; when it is killed, the wait ends.
         guard = threading.Timer(limit, self._give_up)
         guard.daemon = True
         guard.start()
@@ -161,8 +167,8 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
 
     def _stuck(self) -> str:
         return (
-            f"no process that reads clips gave a batch for {self._timeout or TIMEOUT_SECONDS:g} seconds: one is stuck or stopped; a slow "
-            "disk or network may take a larger timeout (train_dataloader.timeout, in seconds)"
+            f"no process that reads clips gave a batch for {self._timeout or TIMEOUT_SECONDS:g} seconds: one is stuck"
+            " or stopped; a slow disk or network may take a larger timeout (train_dataloader.timeout, in seconds)"
         )
 
     def _explain(self, error: BaseException) -> str | None:
@@ -171,7 +177,8 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             return self._stuck()
         if "Too many open files" in str(error) or "ancdata" in str(error):
             return f"too many open files: raise the limit (ulimit -n) or {_CURE}"
-        # Those of other loaders too: torch looks at all of them, and a validation may notice that one of the training is gone.
+        # Those of other loaders too: torch looks at all of them, and a validation may notice that
+        # one of the training is gone.
         workers = {
             worker.sentinel: worker for iterator in _iterators if not iterator._shutdown for worker in iterator._workers
         }
@@ -186,7 +193,10 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         return describe_end(next((code for code in ended if code), 0))
 
     def _abandon(self) -> None:
-        """End all workers at once. Torch's own way waits for each, which one that is stopped never ends."""
+        """End all workers at once.
+
+        Torch's own way waits for each, which one that is stopped never ends.
+        """
         self._shutdown = True
         for worker in self._workers:
             worker.kill()
@@ -207,11 +217,17 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
 def describe_end(code: int) -> str:
     """One line about a worker that ended with an exit status, or minus a signal's number."""
     if code == CANNOT_SEND:
-        return f"{_WHAT} could not send a batch: {_shared_memory()}; make it larger (docker run --shm-size=2g), raise ulimit -n, or {_CURE}"
+        return (
+            f"{_WHAT} could not send a batch: {_shared_memory()}; make it larger (docker run --shm-size=2g), raise"
+            f" ulimit -n, or {_CURE}"
+        )
     if code == -signal.SIGKILL:
         return f"{_WHAT} was killed (out of memory?): {_CURE}; --resume continues a training"
     if code == -signal.SIGBUS:
-        return f"{_WHAT} crashed (SIGBUS): {_shared_memory()} may be full; make it larger (docker run --shm-size=2g) or {_CURE}"
+        return (
+            f"{_WHAT} crashed (SIGBUS): {_shared_memory()} may be full; make it larger (docker run --shm-size=2g) or"
+            f" {_CURE}"
+        )
     if code < 0:
         try:
             name = signal.Signals(-code).name

@@ -93,8 +93,8 @@ class RepeatDataset(_View):
 class ClassBalancedDataset(_View):
     """A dataset whose rare classes come more often.
 
-    With f the share of samples that have a class, each sample comes ceil(max(1, sqrt(threshold / f))) times, f being that of its
-    rarest class.
+    With f the share of samples that have a class, each sample comes ceil(max(1, sqrt(threshold /
+    f))) times, f being that of its rarest class.
 
     Args:
         dataset: a dataset with `get_cat_ids(idx)`, or its config.

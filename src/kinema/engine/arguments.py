@@ -7,8 +7,8 @@ from typing import Any
 
 from kinema.errors import ConfigError, ConfigValueError, KinemaError, PartArgumentError
 
-# By the type of a parameter's default: what the value must not be, and what to say. Only texts, dicts and lists are refused: a
-# tensor may stand for a number, None for a default.
+# By the type of a parameter's default: what the value must not be, and what to say. Only texts,
+# dicts and lists are refused: a tensor may stand for a number, None for a default.
 _REFUSED: dict[type, tuple[Any, str]] = {
     bool: (str | Mapping | list | tuple | float, "True or False"),
     int: (str | Mapping | list | tuple, "a number"),

@@ -38,7 +38,10 @@ class CheckpointSettings:
             raise ConfigError(f"default_hooks.checkpoint: rule must be 'greater' or 'less', got {self.rule!r}")
 
     def is_due(self, epoch: int) -> bool:
-        """Is a checkpoint to be written after `epoch` epochs? With an interval below 1 none but the best and the last."""
+        """Is a checkpoint to be written after `epoch` epochs?
+
+        With an interval below 1 none but the best and the last.
+        """
         return self.interval > 0 and epoch % self.interval == 0
 
     def metric(self, metrics: Mapping[str, float]) -> str:
@@ -58,8 +61,8 @@ class CheckpointSettings:
     def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any], history: History = ()) -> bool:
         """Is this evaluation better than the best one so far?
 
-        With `smooth` above 1 the mean of the last `smooth` evaluations decides; of equal means the lower loss, then the later
-        epoch. Until there have been so many, the last one is the best.
+        With `smooth` above 1 the mean of the last `smooth` evaluations decides; of equal means the
+        lower loss, then the later epoch. Until there have been so many, the last one is the best.
 
         Args:
             metrics: of this evaluation.

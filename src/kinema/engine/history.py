@@ -1,7 +1,9 @@
-"""What the validations of a run say: which epoch is best, whether training still helps, and what to warn of. Pure functions.
+"""What the validations of a run say: which epoch is best, whether training still helps, and what to warn of.
 
-A history is a list of entries `{"epoch": 3, "train": {...}, "val": {...}}`, one a validation, with the figures of the epoch's
-training and of the validation behind it.
+Pure functions.
+
+A history is a list of entries `{"epoch": 3, "train": {...}, "val": {...}}`, one a validation, with
+the figures of the epoch's training and of the validation behind it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +51,8 @@ def rank_of_last(history: History, metric: str, window: int, *, is_less: bool = 
 def validations_without_gain(history: History, metric: str, window: int = 3, *, is_less: bool = False) -> int:
     """How many validations ago the smoothed metric or the smoothed loss was last better than ever before.
 
-    Both are averaged as in `rank_of_last`; a loss must fall by `LEAST_LOSS_GAIN` of itself to count.
+    Both are averaged as in `rank_of_last`; a loss must fall by `LEAST_LOSS_GAIN` of itself to
+    count.
     """
     best_metric = best_loss = float("inf")
     last = 0
@@ -69,12 +72,14 @@ def summary_of(history: History, best: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         history: of the run.
-        best: `metric`, `value`, `epoch`, `checkpoint` of the best epoch; empty: there was no validation.
+        best: `metric`, `value`, `epoch`, `checkpoint` of the best epoch; empty: there was no
+            validation.
 
     Returns:
-        `best`, with the 95 % `interval`, `num_clips` and `num_sources` that its value stands on, where they are known, and all
-        its `metrics`; `final`, the same of the last validation; `train`, the figures of the last epoch's training;
-        `validations`, their number; `warnings`, sentences.
+        `best`, with the 95 % `interval`, `num_clips` and `num_sources` that its value stands on,
+        where they are known, and all its `metrics`; `final`, the same of the last validation;
+        `train`, the figures of the last epoch's training; `validations`, their number; `warnings`,
+        sentences.
     """
     if not history or not best:
         return {"best": dict(best), "final": {}, "train": {}, "validations": len(history), "warnings": []}
@@ -113,25 +118,27 @@ def training_warnings(history: History, best: Mapping[str, Any]) -> Iterator[str
     rises = bool(losses) and losses[-1] > LOSS_RISE * min(losses) and losses[-1] - min(losses) > 0.1
     if seen is not None and unseen is not None and seen - unseen > OVERFIT_GAP and seen > high:
         yield (
-            f"the network learns the training clips by heart: {seen:.1%} of them are right in the last epoch, {unseen:.1%} of the "
-            "validation clips; more clips, weights to start from (--pretrained) or a smaller network help"
+            f"the network learns the training clips by heart: {seen:.1%} of them are right in the last epoch,"
+            f" {unseen:.1%} of the validation clips; more clips, weights to start from (--pretrained) or a smaller"
+            " network help"
         )
     elif rises:
         yield (
-            f"the network overfits: the loss on the validation clips rose from {min(losses):.2f} to {losses[-1]:.2f}, so its scores "
-            "are surer than it is right; fewer epochs, more clips or weights to start from (--pretrained) help"
+            f"the network overfits: the loss on the validation clips rose from {min(losses):.2f} to {losses[-1]:.2f},"
+            " so its scores are surer than it is right; fewer epochs, more clips or weights to start from"
+            " (--pretrained) help"
         )
     low, top = of_best["val"].get("acc/top1_low"), of_best["val"].get("acc/top1_high")
     if low is not None and top is not None and top - low > 0.2:
         count = int(of_best["val"].get("num_clips", 0))
         yield (
-            f"the accuracy stands on {count} validation clips: on others of their kind it may be anything from {low:.1%} to {top:.1%}; "
-            "more validation clips, or --folds 5, tell better"
+            f"the accuracy stands on {count} validation clips: on others of their kind it may be anything from"
+            f" {low:.1%} to {top:.1%}; more validation clips, or --folds 5, tell better"
         )
     if len(history) > 1 and unseen is not None and of_best["epoch"] != last["epoch"]:
         gain = of_best["val"]["acc/top1"] - unseen
         if gain > 0.02:
             yield (
-                f"the best of {len(history)} validations was chosen by these same clips, and is {gain:.1%} above the last: "
-                "new clips will rather be right as often as in the last"
+                f"the best of {len(history)} validations was chosen by these same clips, and is {gain:.1%} above the"
+                " last: new clips will rather be right as often as in the last"
             )

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM between two steps: in the middle of one they would cut off the exchange with the loader's processes, or a checkpoint."""
+"""Ctrl-C and SIGTERM between two steps.
+
+In the middle of one they would cut off the exchange with the loader's processes, or a checkpoint.
+"""
 
 import os
 import signal
@@ -12,8 +15,9 @@ from kinema.distributed import get_world_size
 class DeferredInterrupt:
     """While it is entered, Ctrl-C and SIGTERM only ask to stop, which `check()` does; a second one stops at once.
 
-    SIGTERM is what Slurm, Kubernetes and `kill` send. Of several processes each would stop at another step and the others wait for it: there
-    SIGTERM ends the process as it always does. Outside the main thread, which alone receives signals, this class does nothing.
+    SIGTERM is what Slurm, Kubernetes and `kill` send. Of several processes each would stop at
+    another step and the others wait for it: there SIGTERM ends the process as it always does.
+    Outside the main thread, which alone receives signals, this class does nothing.
     """
 
     def __init__(self) -> None:
@@ -45,7 +49,10 @@ class DeferredInterrupt:
 
     @staticmethod
     def _end_child(number: int) -> None:
-        """A process that was forked in the meantime, as those that read clips, ends by SIGTERM; Ctrl-C is for its parent."""
+        """A process that was forked in the meantime ends by SIGTERM, as those that read clips do.
+
+        Ctrl-C is for its parent.
+        """
         if number == signal.SIGTERM:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -1,4 +1,7 @@
-"""The loops: training by epochs, validation, test. They call the model and the hooks; the runner holds the state."""
+"""The loops: training by epochs, validation, test.
+
+They call the model and the hooks; the runner holds the state.
+"""
 
 import logging
 import time
@@ -33,8 +36,9 @@ class EpochBasedTrainLoop:
         max_epochs: epochs to train.
         val_begin: first epoch (counted from 1) after which to validate.
         val_interval: validate every so many epochs; the last epoch always is.
-        patience: stop when for so many validations neither the metric of the best checkpoint nor the loss has improved, both
-            averaged as `default_hooks.checkpoint.smooth` says; None: train to the last epoch.
+        patience: stop when for so many validations neither the metric of the best checkpoint nor
+            the loss has improved, both averaged as `default_hooks.checkpoint.smooth` says; None:
+            train to the last epoch.
 
     Raises:
         ValueError: a number is below 1.
@@ -78,8 +82,8 @@ class EpochBasedTrainLoop:
             runner.end_epoch(self._validate() if self._validates_after(runner.epoch) else {})
         if self.is_flat:
             logger.info(
-                "stopped after epoch %d of %d: on the validation clips neither the metric nor the loss has improved for %d "
-                "validations; `--patience off` (train_cfg.patience=None) trains to the end",
+                "stopped after epoch %d of %d: on the validation clips neither the metric nor the loss has improved for"
+                " %d validations; `--patience off` (train_cfg.patience=None) trains to the end",
                 *(runner.epoch, self.max_epochs, self.patience),
             )
         runner.call_hook("after_train")
@@ -163,8 +167,8 @@ class EpochBasedTrainLoop:
 class _EvaluationLoop:
     """Run the model over a loader and evaluate what it predicts.
 
-    Samples that the loader leaves out because they are broken are in no number. The metrics then tell how many they are, as
-    `broken_samples`, and `broken` which.
+    Samples that the loader leaves out because they are broken are in no number. The metrics then
+    tell how many they are, as `broken_samples`, and `broken` which.
     """
 
     mode: str

@@ -25,7 +25,8 @@ class OptimWrapper:
     Args:
         optimizer: the optimizer.
         accumulative_counts: batches whose gradients make one update.
-        clip_grad: `dict(max_norm=..., norm_type=2)` to clip by norm, or `dict(type="value", clip_value=...)`.
+        clip_grad: `dict(max_norm=..., norm_type=2)` to clip by norm, or
+            `dict(type="value", clip_value=...)`.
 
     Raises:
         ValueError: `accumulative_counts` below 1.
@@ -139,8 +140,8 @@ def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
 
     Args:
         model: whose parameters to update.
-        cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=..., accumulative_counts=...)`, an optimizer, or a
-            wrapper that is built already.
+        cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=...,
+            accumulative_counts=...)`, an optimizer, or a wrapper that is built already.
 
     Raises:
         ConfigError: no such optimizer or keyword, or a value that it does not take.

@@ -59,15 +59,16 @@ class Runner:
     Args:
         model: a `BaseModel`, or its config.
         work_dir: folder for the files of the run.
-        train_dataloader, val_dataloader, test_dataloader: loaders, or configs for `build_dataloader`.
+        train_dataloader, val_dataloader, test_dataloader: loaders, or configs for
+            `build_dataloader`.
         train_cfg: `dict(max_epochs=..., val_begin=1, val_interval=1)`.
         val_cfg, test_cfg: `dict()`; given or left out together with the loader and the evaluator.
         optim_wrapper: config for `build_optim_wrapper`, a wrapper, or an optimizer.
         param_scheduler: schedules of the learning rate, a config or a list.
         val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
-        default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater", smooth=1),
-            logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks do. An entry of another name or
-            type is a hook like those of `custom_hooks`.
+        default_hooks: `dict(checkpoint=dict(max_keep_ckpts=3, save_best="auto", rule="greater",
+            smooth=1), logger=dict(interval=20))`; the loops do what OpenMMLab's other default hooks
+            do. An entry of another name or type is a hook like those of `custom_hooks`.
         custom_hooks: hooks, configs or objects.
         data_preprocessor: config, for a model config that has none.
         load_from: checkpoint whose weights to start from; with `resume` the one to go on from.
@@ -202,8 +203,8 @@ class Runner:
             if not lacks_room(error):
                 raise
             raise StorageError(
-                f"no room in {self.work_dir}: {' '.join(str(error).split())}; the checkpoints that are there are whole: make "
-                "room, then resume"
+                f"no room in {self.work_dir}: {' '.join(str(error).split())}; the checkpoints that are there are whole:"
+                " make room, then resume"
             ) from error
 
     def _train(self) -> nn.Module:
@@ -277,7 +278,8 @@ class Runner:
         with naming("train_cfg"):
             self.train_loop = LOOPS.build(loop_config, default_args={"runner": self, "dataloader": built})
         if self._configs["val"][0] is not None:
-            # Between two epochs broken clips are told, not fatal: they must not end a run that is well otherwise.
+            # Between two epochs broken clips are told, not fatal: they must not end a run that is
+            # well otherwise.
             self.val_loop = self._build_evaluation("val", ValLoop, allow_broken=True)
         if not any(isinstance(hook, BrokenVideosHook) for hook in self.hooks):
             self.register_hook(BrokenVideosHook())
@@ -302,7 +304,10 @@ class Runner:
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
 
     def _keep_config(self) -> None:
-        """Write the resolved config into the work folder, as data and as Python; one that holds objects is no Python, which is logged."""
+        """Write the resolved config into the work folder, as data and as Python.
+
+        A config that holds objects is no Python, which is logged.
+        """
         if not self.cfg or not is_main_process():
             return
         # A config that is run again starts again: to resume is asked of a run, not of a config.
@@ -390,8 +395,8 @@ class Runner:
             restore_state(state["random"])
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
-                f"{folder}: its training state does not fit this run ({type(error).__name__}: {error}): resume with the "
-                "optimizer that it was saved with"
+                f"{folder}: its training state does not fit this run ({type(error).__name__}: {error}): resume with the"
+                " optimizer that it was saved with"
             ) from error
         self.epoch, self.iter = state["epoch"], state["step"]
         self.best, self.train_seconds = state["best"], state["train_seconds"]
@@ -461,8 +466,8 @@ class Runner:
     def contract(self) -> ModelContract:
         """The contract of the run's checkpoints: model, classes, and how a clip becomes the model's input.
 
-        The input is what the evaluation's pipeline says, not what the model's card said when it was created; None, where that
-        cannot be told.
+        The input is what the evaluation's pipeline says, not what the model's card said when it was
+        created; None, where that cannot be told.
         """
         known = getattr(self.model, "contract", None)
         if not isinstance(known, ModelContract):

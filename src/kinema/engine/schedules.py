@@ -1,6 +1,7 @@
 """Learning-rate schedules: each is a factor on the base rate, a pure function of the position in training.
 
-Several in a list multiply: a warm-up `LinearLR(end=5)` and a `CosineAnnealingLR(begin=5)` follow each other.
+Several in a list multiply: a warm-up `LinearLR(end=5)` and a `CosineAnnealingLR(begin=5)` follow
+each other.
 """
 
 import math

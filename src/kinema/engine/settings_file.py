@@ -1,8 +1,11 @@
-"""`run.json`: the config of a run as data, which is compared when the run is resumed. Reading it runs nothing.
+"""`run.json`: the config of a run as data, which is compared when the run is resumed.
 
-It holds what JSON can: tuples are lists, keys are texts, paths are texts, numbers that are not finite are the texts "inf", "-inf"
-and "nan", a class or function is the text "module.Name", any other object the text "<module.Class>". It is no config to train from: that is
-`config.py`, which nothing but an explicit `kinema train config.py` runs.
+Reading it runs nothing.
+
+It holds what JSON can: tuples are lists, keys are texts, paths are texts, numbers that are not
+finite are the texts "inf", "-inf" and "nan", a class or function is the text "module.Name", any
+other object the text "<module.Class>". It is no config to train from: that is `config.py`, which
+nothing but an explicit `kinema train config.py` runs.
 """
 
 import json
@@ -59,7 +62,8 @@ def read_settings(work_dir: Path) -> dict[str, Any] | None:
     A work folder without `run.json` has a `config.py` that is read as text: nothing in it runs.
 
     Returns:
-        None when there is none, or when it cannot be read, which is logged: a run can be resumed without.
+        None when there is none, or when it cannot be read, which is logged: a run can be resumed
+        without.
     """
     file = work_dir / SETTINGS_FILE
     try:

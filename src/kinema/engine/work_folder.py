@@ -1,8 +1,9 @@
 """The work folder of a run: one process at a time, an earlier run's files set aside, remains of killed ones removed.
 
-The files of a work folder: `run.json` (what the run was made of, as data), `config.py` (the same, to read and to run again),
-`train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`, `broken.jsonl` when there were broken videos, `train_clips.csv` and
-`val_clips.csv` when clips were held out. `.lock` belongs to the process that trains.
+The files of a work folder: `run.json` (what the run was made of, as data), `config.py` (the same,
+to read and to run again), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`,
+`broken.jsonl` when there were broken videos, `train_clips.csv` and `val_clips.csv` when clips were
+held out. `.lock` belongs to the process that trains.
 """
 
 import errno
@@ -84,8 +85,8 @@ class WorkFolder:
         """
         if weights is not None and (self.path / "checkpoints").resolve() in Path(weights).resolve().parents:
             raise ConfigError(
-                f"the weights to start from, {os.fspath(weights)}, lie in the work folder, whose files this run sets aside: "
-                "give another work_dir, or resume"
+                f"the weights to start from, {os.fspath(weights)}, lie in the work folder, whose files this run sets"
+                " aside: give another work_dir, or resume"
             )
         if is_main_process() and self.aside is None and not self._has_begun:
             self.aside = set_aside(self.path)
@@ -112,8 +113,8 @@ class WorkFolder:
                 _warn_of_no_lock(self.path, problem)
                 return
             raise ConfigError(
-                f"{self.path}: another run writes into this work folder ({_holder(self.path)}): wait until it has ended, or "
-                "choose another --work-dir"
+                f"{self.path}: another run writes into this work folder ({_holder(self.path)}): wait until it has"
+                " ended, or choose another --work-dir"
             ) from None
         except NotImplementedError as error:
             _warn_of_no_lock(self.path, error)
@@ -149,14 +150,16 @@ class WorkFolder:
 def hold(path: Path) -> Iterator[WorkFolder]:
     """Keep other processes from training into a work folder, and remove what killed runs left half-written in it.
 
-    The system lets go of the lock when the process ends, however it ends. Of several processes of one run the main one holds
-    it. Inside of another `hold` of the same folder, in the same thread, it is the same hold. A file system without locks is a warning.
+    The system lets go of the lock when the process ends, however it ends. Of several processes of
+    one run the main one holds it. Inside of another `hold` of the same folder, in the same thread,
+    it is the same hold. A file system without locks is a warning.
 
     Args:
         path: the work folder; is made.
 
     Returns:
-        A context manager of the folder. When its block ends with an error before `WorkFolder.begin`, an earlier run's files are put back.
+        A context manager of the folder. When its block ends with an error before
+        `WorkFolder.begin`, an earlier run's files are put back.
 
     Raises:
         ConfigError: another run holds it, or it cannot be written.
@@ -289,7 +292,10 @@ def put_back(work_dir: Path, aside: Path) -> None:
 
 
 def remove_unfinished(work_dir: Path) -> None:
-    """Remove files and checkpoints that a killed process left half-written. Only under the lock: a living one writes such, too."""
+    """Remove files and checkpoints that a killed process left half-written.
+
+    Only under the lock: a living one writes such, too.
+    """
     for folder in (work_dir, work_dir / "data"):
         for entry in _entries(folder):
             if _UNFINISHED.fullmatch(entry.name) and not entry.is_dir():

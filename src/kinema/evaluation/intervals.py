@@ -53,7 +53,8 @@ def wilson_interval(share: float, count: float, confidence: float = 0.95) -> tup
     """
     if not 0 <= share <= 1 or not count > 0 or not 0 < confidence < 1:
         raise ValueError(
-            f"expected a share from 0 to 1 of more than 0 trials and a confidence between 0 and 1, got {share=}, {count=}, {confidence=}"
+            f"expected a share from 0 to 1 of more than 0 trials and a confidence between 0 and 1, got {share=},"
+            f" {count=}, {confidence=}"
         )
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     denominator = 1 + z * z / count

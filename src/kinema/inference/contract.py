@@ -56,8 +56,8 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
         where: what messages call the file.
 
     Returns:
-        The contract, and the pipeline from `filename` to packed inputs. The contract has its parts only where the
-        pipeline opens and decodes a video.
+        The contract, and the pipeline from `filename` to packed inputs. The contract has its parts
+        only where the pipeline opens and decodes a video.
 
     Raises:
         CheckpointError: the config is not in the file, or lacks what is needed.

@@ -1,4 +1,7 @@
-"""What a recognizer takes as a video: a path, the bytes of a file, an open file, a folder of frames, or the frames themselves."""
+"""What a recognizer takes as a video.
+
+A path, the bytes of a file, an open file, a folder of frames, or the frames themselves.
+"""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +20,10 @@ from kinema.video.suffixes import has_video_suffix
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | torch.Tensor
 Step: TypeAlias = dict[str, Any]
-_EXPECTED = "a path, the bytes of a video file, a file opened with 'rb', frames as a uint8 array or tensor (T, H, W, 3), or a list of these"
+_EXPECTED = (
+    "a path, the bytes of a video file, a file opened with 'rb', frames as a uint8 array or tensor (T, H, W, 3), or a"
+    " list of these"
+)
 
 
 class FramesInMemory:
@@ -83,8 +89,9 @@ def video_source(video: Any, fps: float | None = None) -> VideoSource:
     """Make a sample of what a user gives as a video.
 
     Args:
-        video: a path; the bytes of a video file; a binary file object, which is read from its beginning; (T, H, W, 3) uint8
-            RGB frames, as an array or a tensor (of a tensor also (T, 3, H, W)); or a folder of numbered images.
+        video: a path; the bytes of a video file; a binary file object, which is read from its
+            beginning; (T, H, W, 3) uint8 RGB frames, as an array or a tensor (of a tensor also (T,
+            3, H, W)); or a folder of numbered images.
         fps: frames a second of frames and folders, which do not tell it; None: unknown.
 
     Raises:

@@ -14,10 +14,13 @@ MOST_TEXTS = 1000
 
 
 def public_classes(config: Mapping[str, Any], num_classes: Any, where: str) -> tuple[str, ...]:
-    """Class names of the public data set that a config trained on, and a log line that says so; empty where none is known.
+    """Class names of the public data set that a config trained on, and a log line on it.
 
-    The config's annotation files and folders decide. Only where it names none does the name of the file of weights, as published files
-    carry that of their data set. The set must have as many classes as the weights; of two sets neither is taken.
+    Empty where none is known.
+
+    The config's annotation files and folders decide. Only where it names none does the name of the
+    file of weights, as published files carry that of their data set. The set must have as many
+    classes as the weights; of two sets neither is taken.
 
     Args:
         config: of the training.

@@ -35,7 +35,10 @@ from kinema.video.suffixes import has_video_suffix
 
 # Files of a checkpoint folder; each names it.
 CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE)
-EXPECTED = f"a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, a work folder of `kinema train` with checkpoints/, or a .pth file of MMAction2"
+EXPECTED = (
+    f"a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, a work folder of `kinema train` with checkpoints/, or a .pth file"
+    " of MMAction2"
+)
 VIEWS_AT_ONCE = 8
 SHOWN_CLASSES = 3  # of a prediction, as Python shows it
 
@@ -75,7 +78,8 @@ class Prediction:
 class VideoRecognizer:
     """A trained model with its class names and its way from a video to the model's input.
 
-    Several threads may use one recognizer: they read videos side by side and take turns at the model.
+    Several threads may use one recognizer: they read videos side by side and take turns at the
+    model.
 
     Args:
         model: the model, with its weights.
@@ -84,7 +88,8 @@ class VideoRecognizer:
         device: where to compute.
         contract: what the checkpoint says of the model.
         name: what messages call it, such as the path of its checkpoint.
-        is_from_file: model and pipeline are those that came with the weights, so what goes wrong in them is an error of the checkpoint.
+        is_from_file: model and pipeline are those that came with the weights, so what goes wrong in
+            them is an error of the checkpoint.
     """
 
     def __init__(
@@ -119,7 +124,8 @@ class VideoRecognizer:
         """The pipeline that takes these views of a video.
 
         Args:
-            views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None: those of the checkpoint.
+            views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None:
+                those of the checkpoint.
 
         Raises:
             ValueError: `views` is no such text.
@@ -169,12 +175,14 @@ class VideoRecognizer:
         """The `top_k` likeliest classes of a video; all of them, where there are fewer.
 
         Args:
-            video: a path or address; a folder of numbered images; the bytes of a video file; a file opened with "rb"; uint8 RGB
-                frames (T, H, W, 3), as an array or a tensor; or a list of these.
+            video: a path or address; a folder of numbered images; the bytes of a video file; a file
+                opened with "rb"; uint8 RGB frames (T, H, W, 3), as an array or a tensor; or a list
+                of these.
             top_k: how many classes.
-            views: how many clips of the video to look at, and how many crops of each, such as "10x3"; None: as the checkpoint says.
-            fps: frames a second of an array, tensor or folder, which do not tell it. Only samplings at a frame rate of their own
-                depend on it.
+            views: how many clips of the video to look at, and how many crops of each, such as
+                "10x3"; None: as the checkpoint says.
+            fps: frames a second of an array, tensor or folder, which do not tell it. Only samplings
+                at a frame rate of their own depend on it.
 
         Returns:
             The prediction; of a list a list of them.
@@ -228,7 +236,9 @@ class VideoRecognizer:
 
     @contextmanager
     def views_in_pieces(self, views: str | None) -> Iterator[None]:
-        """Let the model compute some views at a time inside the block, so that many of them need no more memory than few.
+        """Let the model compute some views at a time inside the block.
+
+        Many of them then need no more memory than few.
 
         Args:
             views: as in `predict`; None changes nothing.
@@ -267,7 +277,8 @@ class VideoRecognizer:
             The folder.
 
         Raises:
-            CheckpointError: the recognizer was made without a model config, or its pipeline opens no video.
+            CheckpointError: the recognizer was made without a model config, or its pipeline opens
+                no video.
         """
         contract = replace(self.contract.with_pipeline(self.pipeline), classes=self.classes)
         if not contract.model or contract.sampling is None:
@@ -291,8 +302,8 @@ def check_scores(scores: torch.Tensor, model: str, video: str) -> None:
     """
     if not bool(torch.isfinite(scores).all()):
         raise CheckpointError(
-            f"{model}: gives scores that are not numbers (NaN or infinite) for {video}: its weights or its normalisation are "
-            "damaged, or its training diverged; use another checkpoint"
+            f"{model}: gives scores that are not numbers (NaN or infinite) for {video}: its weights or its"
+            " normalisation are damaged, or its training diverged; use another checkpoint"
         )
 
 
@@ -310,8 +321,8 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
     """The checkpoint folder that `path` names.
 
     Args:
-        path: the folder itself or a file of it; a work folder, which gives its best (else last) checkpoint, or the `checkpoints`
-            in it, or the file `best` or `last` there.
+        path: the folder itself or a file of it; a work folder, which gives its best (else last)
+            checkpoint, or the `checkpoints` in it, or the file `best` or `last` there.
 
     Raises:
         CheckpointError: there is none.
@@ -353,11 +364,12 @@ def load(
     """Load a trained recognizer.
 
     Args:
-        path: a checkpoint folder; a work folder (its best checkpoint, else its last); or a file of MMAction2, or the address
-            of one.
-        config: a config that you trust, in place of the one that came with the weights: a path, or dicts. For a file of MMAction2
-            the one that it was trained with; for a folder that, or what its `config.json` holds. A config that came with the
-            weights may name Kinema's parts and those that your program registered, and nothing else.
+        path: a checkpoint folder; a work folder (its best checkpoint, else its last); or a file of
+            MMAction2, or the address of one.
+        config: a config that you trust, in place of the one that came with the weights: a path, or
+            dicts. For a file of MMAction2 the one that it was trained with; for a folder that, or
+            what its `config.json` holds. A config that came with the weights may name Kinema's
+            parts and those that your program registered, and nothing else.
         device: "auto", "cpu", "cuda", ...
 
     Raises:

@@ -1,7 +1,10 @@
-"""What a config that came with weights may do: build a model and a pipeline of Kinema's parts, of a size that fits the weights.
+"""What a config that came with weights may do.
 
-Such a config is data of whoever made the file. It names parts by text, and so could name any that reads another file, asks an
-address, or calls a function. A config that a user gives (`config=`, the command line) is the user's own code and is not checked here.
+It may build a model and a pipeline of Kinema's parts, of a size that fits the weights.
+
+Such a config is data of whoever made the file. It names parts by text, and so could name any that
+reads another file, asks an address, or calls a function. A config that a user gives (`config=`, the
+command line) is the user's own code and is not checked here.
 """
 
 import math
@@ -23,7 +26,8 @@ from kinema.registry import MODELS, TRANSFORMS, Registry
 
 # Transforms that call what another library or the config names.
 REFUSED_TRANSFORMS = frozenset({"TensorTransform", "TorchVisionWrapper", "KorniaWrapper", "PytorchVideoWrapper"})
-# Where weights come from, which the file brings itself: left out, not an error, for published configs have them.
+# Where weights come from, which the file brings itself: left out, not an error, for published
+# configs have them.
 _ORIGINS = frozenset({"pretrained", "init_cfg", "pretrained2d", "torchvision_pretrain"})
 # Keywords of parts that are not Kinema's own which may lead to files, addresses or code.
 _LEADING = re.compile(
@@ -51,7 +55,8 @@ def checked_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
         where: what messages call the file.
 
     Raises:
-        CheckpointError: it names a part that files may not name, or holds what is no plain value, or is not of a sensible size.
+        CheckpointError: it names a part that files may not name, or holds what is no plain value,
+            or is not of a sensible size.
     """
     _check_plain(model, where, "model")
     kept = _checked(model, MODELS, f"{where}: its config's model", is_model=True)
@@ -133,9 +138,9 @@ def _check_part(config: Mapping[str, Any], registry: Registry, place: str) -> bo
     part = (registry.get(f"{scope}.{kind}") if scope else None) or registry.get(kind)
     if part is None or (registry is TRANSFORMS and kind.rpartition(".")[2] in REFUSED_TRANSFORMS):
         raise CheckpointError(
-            f"{place}: it names {kind[:80]!r}, which a config that comes with weights may not: it may name Kinema's own "
-            f"{registry.name}s and those that your program registered. If you trust the file, give its config yourself, as in "
-            "kinema.load(path, config=...)"
+            f"{place}: it names {kind[:80]!r}, which a config that comes with weights may not: it may name Kinema's own"
+            f" {registry.name}s and those that your program registered. If you trust the file, give its config"
+            " yourself, as in kinema.load(path, config=...)"
         )
     return registry.is_own(part)
 
@@ -144,9 +149,9 @@ def _check_keywords(config: Mapping[str, Any], place: str) -> None:
     for key in config:
         if _LEADING.search(key):
             raise CheckpointError(
-                f"{place}: it sets {key[:80]!r} of {config['type'][:80]!r}, which may lead to files or code; a config that comes "
-                "with weights may not set that. If you trust the file, give its config yourself, as in "
-                "kinema.load(path, config=...)"
+                f"{place}: it sets {key[:80]!r} of {config['type'][:80]!r}, which may lead to files or code; a config"
+                " that comes with weights may not set that. If you trust the file, give its config yourself, as in"
+                " kinema.load(path, config=...)"
             )
 
 
@@ -154,8 +159,8 @@ def _check_reading(config: Mapping[str, Any], place: str) -> None:
     """How much a video may ask for, and which formats and addresses are opened, is not for a file to say."""
     if config.get("limits") is not None:
         raise CheckpointError(
-            f"{place}: it sets 'limits' of {config['type'][:80]!r}, which a config that comes with weights may not: set "
-            "them by kinema.video.set_default_limits or the environment variable KINEMA_VIDEO_LIMITS"
+            f"{place}: it sets 'limits' of {config['type'][:80]!r}, which a config that comes with weights may not: set"
+            " them by kinema.video.set_default_limits or the environment variable KINEMA_VIDEO_LIMITS"
         )
     threads = config.get("num_threads")
     if isinstance(threads, int | float) and threads > LARGEST_SMALL:
@@ -207,9 +212,9 @@ def _check_sizes(steps: list[dict[str, Any]], where: str) -> None:
         views *= {"TenCrop": 10, "ThreeCrop": 3}.get(str(step.get("type")).rpartition(".")[2], 1)
         if decoded > MOST_DECODED or decoded * views > MOST_FRAMES:
             raise CheckpointError(
-                f"{where}: its pipeline takes {decoded} frames of a video, {decoded * views} with its crops; {MOST_DECODED} and "
-                f"{MOST_FRAMES} are the most for a config that comes with "
-                "weights. Give its config yourself, as in kinema.load(path, config=...)"
+                f"{where}: its pipeline takes {decoded} frames of a video, {decoded * views} with its crops;"
+                f" {MOST_DECODED} and {MOST_FRAMES} are the most for a config that comes with weights. Give its config"
+                " yourself, as in kinema.load(path, config=...)"
             )
         for key in ("scale", "crop_size", "size", "input_size", "scale_range", "short_side"):
             _check_side(step.get(key), key, step, where)
@@ -242,7 +247,8 @@ def _check_side(value: Any, key: str, step: Mapping[str, Any], where: str) -> No
 def build_checked(model: Mapping[str, Any], read: Checkpoint, where: str) -> nn.Module:
     """Build a model from a checked config, after its tensors were compared with those of the weights.
 
-    It is built on the device `meta` first, where tensors take no memory, and given up when it makes more than the weights have.
+    It is built on the device `meta` first, where tensors take no memory, and given up when it makes
+    more than the weights have.
 
     Args:
         model: what `checked_model` gave.
@@ -257,7 +263,8 @@ def build_checked(model: Mapping[str, Any], read: Checkpoint, where: str) -> nn.
             with torch.device("meta"):
                 sketch = _built(model, where)
         except CheckpointError as error:
-            # Some networks of other libraries read numbers out of tensors while they are built. Their sizes are bounded by `check_plain`.
+            # Some networks of other libraries read numbers out of tensors while they are built.
+            # Their sizes are bounded by `check_plain`.
             if "meta" not in str(error) or not is_third_party(model.get("backbone") or {}):
                 raise
             sketch = _built(model, where)

@@ -39,7 +39,8 @@ def parse_views(text: str) -> Views:
     clips, crops = map(int, match.groups()) if match else (0, 0)
     if not (1 <= clips <= MAX_CLIPS and crops in (1, 3)):
         raise ValueError(
-            f"views must be clips x crops, such as {', '.join(NAMED_VIEWS)}: 1 to {MAX_CLIPS} clips, 1 or 3 crops; got {text!r}"
+            f"views must be clips x crops, such as {', '.join(NAMED_VIEWS)}: 1 to {MAX_CLIPS} clips, 1 or 3 crops; got"
+            f" {text!r}"
         )
     return Views(clips, crops)
 
@@ -47,11 +48,13 @@ def parse_views(text: str) -> Views:
 def with_views(pipeline: Sequence[Mapping[str, Any]], views: Views, *, joined_frames: int | None = None) -> list[Step]:
     """A test pipeline that takes other clips and crops.
 
-    Clips of a clip model are spread evenly over the video. A segment model (`input_format="NCHW"`) sees frames of the whole video
-    already; several clips mean its own protocol: twice the frames, the middles and the beginnings of the segments, where its layers
-    join a fixed number of them (TSM); 25 frames where its head averages single frames (TSN). Three crops are squares of the crop's
-    size at both ends and in the middle of the longer side of frames whose shorter side has that size: together they show all of it. A
-    pipeline that crops nothing shows frames whole already, and is not changed for crops.
+    Clips of a clip model are spread evenly over the video. A segment model (`input_format="NCHW"`)
+    sees frames of the whole video already; several clips mean its own protocol: twice the frames,
+    the middles and the beginnings of the segments, where its layers join a fixed number of them
+    (TSM); 25 frames where its head averages single frames (TSN). Three crops are squares of the
+    crop's size at both ends and in the middle of the longer side of frames whose shorter side has
+    that size: together they show all of it. A pipeline that crops nothing shows frames whole
+    already, and is not changed for crops.
 
     Args:
         pipeline: configs of transforms.

@@ -40,8 +40,8 @@ class BaseModule(nn.Module):
     """A module whose `init_cfg` says how its weights are initialised.
 
     Args:
-        init_cfg: one dict or a list of them, see `kinema.models.init`; None leaves the values that the layers drew
-            when they were made.
+        init_cfg: one dict or a list of them, see `kinema.models.init`; None leaves the values that
+            the layers drew when they were made.
     """
 
     def __init__(self, init_cfg: InitCfg | None = None) -> None:
@@ -64,8 +64,8 @@ class BaseModule(nn.Module):
     def init_weights(self) -> None:
         """Initialise by the own `init_cfg`, then every submodule that has `init_weights`, then load pretrained weights.
 
-        The outermost call logs, at level INFO, one record a parameter that says what initialised it. A second call
-        changes nothing.
+        The outermost call logs, at level INFO, one record a parameter that says what initialised
+        it. A second call changes nothing.
         """
         if self.is_init:
             logger.warning(
@@ -138,8 +138,8 @@ class BaseModel(BaseModule, ABC):
     """A model with its data preprocessor: batch of the loader -> losses or predictions.
 
     Args:
-        data_preprocessor: module that takes `(batch, training)` and returns the arguments of `forward`; or its config;
-            None only moves the batch to the model's device.
+        data_preprocessor: module that takes `(batch, training)` and returns the arguments of
+            `forward`; or its config; None only moves the batch to the model's device.
         init_cfg: see `BaseModule`.
     """
 
@@ -164,7 +164,8 @@ class BaseModel(BaseModule, ABC):
         Args:
             inputs: what the preprocessor returns under `inputs`.
             data_samples: labels, and where predictions are written.
-            mode: `"tensor"` gives features, `"loss"` a dict of losses, `"predict"` the data samples with predictions.
+            mode: `"tensor"` gives features, `"loss"` a dict of losses, `"predict"` the data samples
+                with predictions.
         """
 
     def train_step(self, data: Any, optim_wrapper: ParameterUpdater | None = None) -> LogVars | dict[str, Any]:
@@ -175,7 +176,8 @@ class BaseModel(BaseModule, ABC):
             optim_wrapper: has `optim_context(model)` and `update_params(loss)`.
 
         Returns:
-            The values to log, `loss` first; without `optim_wrapper` the losses as `forward` returned them.
+            The values to log, `loss` first; without `optim_wrapper` the losses as `forward`
+            returned them.
         """
         if optim_wrapper is None:
             return self._step(data, "loss", training=True)
@@ -208,12 +210,12 @@ class BaseModel(BaseModule, ABC):
         """Sum what is a loss.
 
         Args:
-            losses: name -> tensor or list of tensors, of any shape. A tensor counts as its mean, a list as the sum of
-                its tensors' means.
+            losses: name -> tensor or list of tensors, of any shape. A tensor counts as its mean, a
+                list as the sum of its tensors' means.
 
         Returns:
-            The sum of the entries whose name contains `loss`, and all entries as detached scalars, that sum first as
-            `loss`.
+            The sum of the entries whose name contains `loss`, and all entries as detached scalars,
+            that sum first as `loss`.
 
         Raises:
             TypeError: a value is neither tensor nor list of tensors.

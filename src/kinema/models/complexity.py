@@ -2,10 +2,11 @@
 
 from kinema.models import complexity, zoo
 
-count = complexity.count_operations(zoo.create_model("slowonly_r50"), zoo.card("slowonly_r50").input.view_shape())
-print(count.parameters, count.multiply_adds)
+count = complexity.count_operations(zoo.create_model("slowonly_r50"),
+zoo.card("slowonly_r50").input.view_shape()) print(count.parameters, count.multiply_adds)
 
-Papers and OpenMMLab call the multiply-adds of convolutions, linear layers and matrix products FLOPs, and so do the zoo's cards.
+Papers and OpenMMLab call the multiply-adds of convolutions, linear layers and matrix products
+FLOPs, and so do the zoo's cards.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,10 +36,12 @@ class LayerCount:
         type: name of its class.
         parameters: numbers to learn.
         own_parameters: those of them that are in none of its children.
-        output_shapes: shapes of the tensors that it returned, last time; empty: it was not called, or returns something else.
-        multiply_adds: of convolutions, linear layers and matrix products (attention, non-local blocks).
-        element_ops: cheap steps, which the count of multiply-adds leaves out: two for each element that a norm gives, one for
-            each that a ReLU gives or that is pooled or averaged.
+        output_shapes: shapes of the tensors that it returned, last time; empty: it was not called,
+            or returns something else.
+        multiply_adds: of convolutions, linear layers and matrix products (attention, non-local
+            blocks).
+        element_ops: cheap steps, which the count of multiply-adds leaves out: two for each element
+            that a norm gives, one for each that a ReLU gives or that is pooled or averaged.
     """
 
     path: str
@@ -61,7 +64,8 @@ class OperationCount:
 
     Attributes:
         input_shape: of the input.
-        layers: all modules, each before its children, first the model itself. A module with several places has the first.
+        layers: all modules, each before its children, first the model itself. A module with several
+            places has the first.
     """
 
     input_shape: Shape
@@ -98,8 +102,10 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
     Nothing is computed and the model stays as it is, on any device, of any size.
 
     Args:
-        model: any module that takes one tensor. A recognizer with a head is asked for its prediction.
-        input_shape: of that tensor: for `Recognizer3D` (B, V, C, T, H, W), for `Recognizer2D` (B, S, C, H, W).
+        model: any module that takes one tensor. A recognizer with a head is asked for its
+            prediction.
+        input_shape: of that tensor: for `Recognizer3D` (B, V, C, T, H, W), for `Recognizer2D` (B,
+            S, C, H, W).
 
     Raises:
         ValueError: `input_shape` is no shape.
@@ -121,8 +127,9 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
             if "meta" not in str(error):
                 raise
             raise ConfigError(
-                f"cannot count {type(model).__name__}: counting has only the shapes of tensors, but the model asks for values, "
-                f"or has tensors that are neither parameters nor buffers ({error}). Count its parts, such as model.backbone"
+                f"cannot count {type(model).__name__}: counting has only the shapes of tensors, but the model asks for"
+                f" values, or has tensors that are neither parameters nor buffers ({error}). Count its parts, such as"
+                " model.backbone"
             ) from error
     return OperationCount(shape, _layers(model, counter.get_flop_counts(), shapes))
 
@@ -130,7 +137,8 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
 def _layers(
     model: nn.Module, counts: dict[str, dict[Any, int]], shapes: dict[nn.Module, tuple[Shape, ...]]
 ) -> tuple[LayerCount, ...]:
-    # Torch counts by name: that of the model is its class's. Of several places of a module it takes one.
+    # Torch counts by name: that of the model is its class's. Of several places of a module it takes
+    # one.
     places: dict[nn.Module, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         places.setdefault(module, []).append(path)

@@ -3,12 +3,12 @@
     init_cfg = [
         dict(type="Kaiming", layer="Conv3d"),
         dict(type="Constant", layer=["_BatchNorm", "GroupNorm"], val=1),
-        dict(type="Normal", layer="Linear", std=0.01, override=dict(name="fc_cls", type="Normal", std=0.001)),
-        dict(type="Pretrained", checkpoint="backbone.safetensors", prefix="backbone."),
+        dict(type="Normal", layer="Linear", std=0.01, override=dict(name="fc_cls", type="Normal",
+        std=0.001)), dict(type="Pretrained", checkpoint="backbone.safetensors", prefix="backbone."),
     ]
 
-`layer` is matched against the name of a layer's class and of all its base classes; an `override` initialises the whole
-submodule of that name, whatever its layers.
+`layer` is matched against the name of a layer's class and of all its base classes; an `override`
+initialises the whole submodule of that name, whatever its layers.
 """
 
 import logging
@@ -86,7 +86,10 @@ def kaiming_init(
     bias: float = 0,
     distribution: Distribution = "normal",
 ) -> None:
-    """Draw the weight with variance gain(nonlinearity, a)^2 / fan. Source: He et al. 2015, arXiv:1502.01852."""
+    """Draw the weight with variance gain(nonlinearity, a)^2 / fan.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
     _check_distribution(distribution)
     weight = _weight(module)
     if weight is not None:
@@ -308,7 +311,10 @@ class KaimingInit(BaseInit):
 
     def settings(self) -> str:
         # The blank before "=" is in the guide's output.
-        return f"a={self.a}, mode={self.mode}, nonlinearity={self.nonlinearity}, distribution ={self.distribution}, bias={self.bias}"
+        return (
+            f"a={self.a}, mode={self.mode}, nonlinearity={self.nonlinearity}, distribution ={self.distribution},"
+            f" bias={self.bias}"
+        )
 
 
 @WEIGHT_INITIALIZERS.register_module(name=["Caffe2Xavier", "Caffe2XavierInit"])
@@ -339,7 +345,8 @@ class PretrainedInit:
         map_location: device on which the file is read.
 
     Raises:
-        CheckpointError: the file cannot be read, or holds nothing of that prefix or for that module.
+        CheckpointError: the file cannot be read, or holds nothing of that prefix or for that
+            module.
     """
 
     def __init__(
@@ -374,7 +381,8 @@ def initialize(module: nn.Module, init_cfg: InitCfg) -> None:
     """Initialise `module` as one or several `init_cfg` dicts say, in their order.
 
     Raises:
-        ConfigError: a dict says neither `layer` nor `override`, or an override has no `name` or names no submodule.
+        ConfigError: a dict says neither `layer` nor `override`, or an override has no `name` or
+            names no submodule.
     """
     for cfg in [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg:
         if not isinstance(cfg, Mapping):

@@ -14,8 +14,8 @@ Fingerprint = tuple[float, float] | None
 class InitReport:
     """Credits each parameter of `module` to whoever changed its values last.
 
-    Values are compared by two numbers a parameter, not by copies: a copy of all weights would double the memory of a
-    large model while it is built.
+    Values are compared by two numbers a parameter, not by copies: a copy of all weights would
+    double the memory of a large model while it is built.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -48,6 +48,6 @@ def _fingerprint(parameter: Tensor) -> Fingerprint:
     return float(values.sum()), float(values.norm())
 
 
-# The report of the outermost `init_weights` that runs. The method takes no argument that could carry it, as users
-# override it without one.
+# The report of the outermost `init_weights` that runs. The method takes no argument that could
+# carry it, as users override it without one.
 active_report: ContextVar[InitReport | None] = ContextVar("active_report", default=None)

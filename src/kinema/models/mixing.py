@@ -1,8 +1,9 @@
 """Blending the clips of a batch and their labels: mixup, cutmix, or one of several by chance.
 
-A blending is a callable `(inputs, data_samples) -> (inputs, data_samples)` that `ActionDataPreprocessor(blending=...)` calls in
-training. The labels become soft: (N,) floats. What is drawn comes from torch's global generator on the CPU, whose state a
-checkpoint holds: a resumed run blends as the whole one does.
+A blending is a callable `(inputs, data_samples) -> (inputs, data_samples)` that
+`ActionDataPreprocessor(blending=...)` calls in training. The labels become soft: (N,) floats. What
+is drawn comes from torch's global generator on the CPU, whose state a checkpoint holds: a resumed
+run blends as the whole one does.
 """
 
 import math
@@ -64,7 +65,10 @@ class _BatchBlending(ABC):
 
     @abstractmethod
     def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted: the result, and the share it has."""
+        """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted.
+
+        Returns the result, and the share it has.
+        """
 
     def __call__(self, inputs: Tensor, data_samples: Sequence[Any]) -> tuple[Tensor, list[Any]]:
         """Blend a batch.
@@ -169,8 +173,8 @@ class RandomBatchAugment:
         given = [1 / count] * count if probs is None else [probs] if isinstance(probs, int | float) else list(probs)
         if len(given) != count or min(given) < 0 or sum(given) > 1 + 1e-6:
             raise ValueError(
-                f"RandomBatchAugment: probs must be {count} numbers of at least 0, one a blending, summing up to at most 1, "
-                f"got {probs!r}"
+                f"RandomBatchAugment: probs must be {count} numbers of at least 0, one a blending, summing up to at"
+                f" most 1, got {probs!r}"
             )
         self.probs = given
 

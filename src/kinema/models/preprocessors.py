@@ -17,7 +17,8 @@ def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value:
     """Stack tensors of different sizes, padded at the end of each dimension but the first.
 
     Args:
-        tensors: B tensors of D dimensions with the same first one: (C, H, W), or (V, C, T, H, W) with V views.
+        tensors: B tensors of D dimensions with the same first one: (C, H, W), or (V, C, T, H, W)
+            with V views.
         pad_size_divisor: H and W, the last two dimensions, become multiples of it.
         pad_value: value of the padding.
 
@@ -100,10 +101,11 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         std: value to divide by afterwards, one a channel. Without both nothing is normalised.
         to_rgb: reverse the order of the three channels first.
         to_float32: make the input float32 also where it is not normalised.
-        blending: changes a batch and its samples in training: `MixupBlending`, `CutmixBlending`, `RandomBatchAugment`,
-            any callable `(inputs, data_samples) -> (inputs, data_samples)`, or a config.
-        format_shape: where a sample's channels are: `"NCHW"` (views, C, H, W), `"NCTHW"` (views, C, T, H, W), or
-            `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns.
+        blending: changes a batch and its samples in training: `MixupBlending`, `CutmixBlending`,
+            `RandomBatchAugment`, any callable `(inputs, data_samples) -> (inputs, data_samples)`,
+            or a config.
+        format_shape: where a sample's channels are: `"NCHW"` (views, C, H, W), `"NCTHW"` (views, C,
+            T, H, W), or `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns.
     """
 
     def __init__(
@@ -135,16 +137,17 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         """Preprocess a batch.
 
         Args:
-            data: dict with `inputs`, a list of B tensors or one tensor of B samples, and maybe `data_samples`; or a tuple
-                or list of such dicts.
+            data: dict with `inputs`, a list of B tensors or one tensor of B samples, and maybe
+                `data_samples`; or a tuple or list of such dicts.
             training: blend.
 
         Returns:
-            A new dict with `inputs` as one tensor on `device`, (B, ...), and the other entries moved there; of a tuple or
-            list, one of these.
+            A new dict with `inputs` as one tensor on `device`, (B, ...), and the other entries
+            moved there; of a tuple or list, one of these.
 
         Raises:
-            ValueError: the samples cannot be stacked, their channels do not fit `mean`, or there are no samples to blend.
+            ValueError: the samples cannot be stacked, their channels do not fit `mean`, or there
+                are no samples to blend.
             ConfigError: a label does not fit the classes of the blending.
         """
         if isinstance(data, tuple | list):

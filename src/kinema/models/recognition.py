@@ -179,8 +179,8 @@ class BaseRecognizer(BaseModel):
             folder: is made; one that exists is replaced.
             classes: class names by index; empty: those known already, or the indices.
             pipeline: configs of the transforms that prepare a video, see
-                `kinema.transforms.contract.split_pipeline`; None: those that a `Runner` trained it with,
-                else those of its checkpoint or of the model's card.
+                `kinema.transforms.contract.split_pipeline`; None: those that a `Runner` trained it
+                with, else those of its checkpoint or of the model's card.
             model: config of the model; None: the one it was created by.
 
         Returns:
@@ -233,8 +233,8 @@ class BaseRecognizer(BaseModel):
             return feats, folded.options, losses
         if isinstance(feats, Tensor):
             raise ConfigError(
-                f"a neck joins several levels of features, but the backbone ({type(self.backbone).__name__}) gives one: "
-                "set out_indices of the backbone, e.g. out_indices=(2, 3)"
+                f"a neck joins several levels of features, but the backbone ({type(self.backbone).__name__}) gives one:"
+                " set out_indices of the backbone, e.g. out_indices=(2, 3)"
             )
         frames = self.num_segs if data_samples is None else None
         frames = frames or features_of(self.backbone).frames_per_row or folded.num_segs
@@ -305,8 +305,8 @@ class Recognizer2D(BaseRecognizer):
         joined = features_of(self.backbone).frames_per_row
         if joined and (self.max_testing_views or 0) % joined:
             raise ConfigError(
-                f"max_testing_views={self.max_testing_views} of test_cfg cuts clips apart: it must be a multiple of the "
-                f"{joined} frames that the backbone joins (num_segments)"
+                f"max_testing_views={self.max_testing_views} of test_cfg cuts clips apart: it must be a multiple of the"
+                f" {joined} frames that the backbone joins (num_segments)"
             )
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
@@ -335,21 +335,24 @@ class Recognizer2D(BaseRecognizer):
         """(B, S, C, H, W) -> (B * S, C, H, W), without a copy where memory allows."""
         if inputs.dim() != 5:
             raise ValueError(
-                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}: set "
-                "input_format='NCHW' in FormatShape; for frames of one clip without batch: inputs.unsqueeze(0)"
+                "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
+                f" {tuple(inputs.shape)}: set input_format='NCHW' in FormatShape; for frames of one clip without batch:"
+                " inputs.unsqueeze(0)"
             )
         channels = getattr(self.backbone, "in_channels", None)
         if channels == inputs.shape[1] != inputs.shape[2]:
             raise ConfigError(
-                f"Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got {tuple(inputs.shape)}, whose "
-                f"{channels} channels seem to come before the segments: set input_format='NCHW' in FormatShape"
+                "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
+                f" {tuple(inputs.shape)}, whose {channels} channels seem to come before the segments: set"
+                " input_format='NCHW' in FormatShape"
             )
         for name, part in (("backbone", self.backbone), ("cls_head", self.cls_head)):
             joined = features_of(part).frames_per_row
             if joined and inputs.shape[1] % joined:
                 raise ConfigError(
-                    f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins "
-                    f"num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the {name}"
+                    f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins"
+                    f" num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the"
+                    f" {name}"
                 )
         return Folded(inputs.flatten(0, 1), num_segs=inputs.shape[1])
 
@@ -373,8 +376,9 @@ class Recognizer3D(BaseRecognizer):
         """(B, V, C, T, H, W) -> (B * V, C, T, H, W), without a copy where memory allows."""
         if inputs.dim() != 6:
             raise ValueError(
-                f"Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got {tuple(inputs.shape)}: set "
-                "input_format='NCTHW' in FormatShape; for clips without views: inputs.unsqueeze(1)"
+                "Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got"
+                f" {tuple(inputs.shape)}: set input_format='NCTHW' in FormatShape; for clips without views:"
+                " inputs.unsqueeze(1)"
             )
         return Folded(inputs.flatten(0, 1))
 

@@ -69,7 +69,8 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     return unread
 
 
-# OpenMMLab's default hooks, by their names in `default_hooks`: type, and the settings that Kinema's loops read.
+# OpenMMLab's default hooks, by their names in `default_hooks`: type, and the settings that Kinema's
+# loops read.
 HOOKS_OF_LOOPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "runtime_info": ("RuntimeInfoHook", ()),
     "timer": ("IterTimerHook", ()),

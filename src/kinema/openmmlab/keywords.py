@@ -1,9 +1,9 @@
 """Keywords that did something in OpenMMLab's parts and need nothing in Kinema's.
 
 They are no arguments of Kinema's parts. The decorator `accepts_openmmlab_keywords` takes them off a
-call, whether they are passed by keyword or by position, in a config or in code, and logs once what it
-took off. The arguments that follow such a keyword in OpenMMLab's order are shown as keyword-only;
-calls by position in that order work all the same.
+call, whether they are passed by keyword or by position, in a config or in code, and logs once what
+it took off. The arguments that follow such a keyword in OpenMMLab's order are shown as
+keyword-only; calls by position in that order work all the same.
 """
 
 import functools

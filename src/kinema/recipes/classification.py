@@ -55,23 +55,26 @@ def classification(
 
     Args:
         data: what `kinema.datasets.annotations.find_splits` takes.
-        val: validation clips, when `data` does not lead to them; without any a fifth of each class is held out: the datasets'
-            `hold_out` says how.
+        val: validation clips, when `data` does not lead to them; without any a fifth of each class
+            is held out: the datasets' `hold_out` says how.
         model: a name of the zoo.
-        pretrained: weights to start from: "published", those of the model's card; or a file, folder or address. The classifier
-            starts fresh where their classes are not as many.
-        epochs: passes over the training clips; default: about 500 steps, at least 12 and at most 60 epochs.
+        pretrained: weights to start from: "published", those of the model's card; or a file, folder
+            or address. The classifier starts fresh where their classes are not as many.
+        epochs: passes over the training clips; default: about 500 steps, at least 12 and at most 60
+            epochs.
         batch_size: clips a step; default 16, fewer for small sets.
         work_dir: folder for all files of the run.
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
-        patience: stop when the validation clips have not been recognized better for so many epochs, see `EpochBasedTrainLoop`;
-            "off": never; default: a third of the epochs, at least 10.
-        fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and train on the others; validation
-            clips that there are as well are left alone.
-        resumed: the config of the run that is resumed, as `kinema.engine.settings_file.read_settings` gives it: the same clips are
-            held out, whatever `seed` and `fold` say. Else it would train on clips that it was validated on.
-        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
+        patience: stop when the validation clips have not been recognized better for so many epochs,
+            see `EpochBasedTrainLoop`; "off": never; default: a third of the epochs, at least 10.
+        fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and
+            train on the others; validation clips that there are as well are left alone.
+        resumed: the config of the run that is resumed, as
+            `kinema.engine.settings_file.read_settings` gives it: the same clips are held out,
+            whatever `seed` and `fold` say. Else it would train on clips that it was validated on.
+        columns: names of a table's columns where they cannot be found out, e.g.
+            `dict(path="clip", label="verb")`.
 
     Returns:
         A config for `Runner.from_cfg`.
@@ -179,7 +182,8 @@ def class_names_of(splits: Sequence[Split]) -> list[str]:
     """Class names: those of the annotations, else the indices up to the largest label.
 
     Raises:
-        AnnotationError: there are no labels, one is out of range, or the splits name different classes.
+        AnnotationError: there are no labels, one is out of range, or the splits name different
+            classes.
     """
     names = next((split.annotations.class_names for split in splits if split.annotations.class_names), ())
     for split in splits:
@@ -220,9 +224,10 @@ def _require_two_classes(train: Split, classes: Sequence[str]) -> None:
     present = np.unique(train.annotations.labels.values).tolist()
     if len(present) < 2:
         raise AnnotationError(
-            f"{describe_splits(train, None)}: all training clips are of one class, {classes[present[0]]!r}, so there is nothing to tell "
-            f"apart: expected one folder a class (root/CLASS/*.mp4), both splits (root/train/CLASS/*.mp4, root/val/CLASS/*.mp4), or a "
-            "list of 'path label' lines; to find one action among others give clips of the others too, as a second class"
+            f"{describe_splits(train, None)}: all training clips are of one class, {classes[present[0]]!r}, so there is"
+            " nothing to tell apart: expected one folder a class (root/CLASS/*.mp4), both splits"
+            " (root/train/CLASS/*.mp4, root/val/CLASS/*.mp4), or a list of 'path label' lines; to find one action"
+            " among others give clips of the others too, as a second class"
         )
     missing = [name for index, name in enumerate(classes) if index not in set(present)]
     if missing:

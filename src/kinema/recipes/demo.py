@@ -1,4 +1,7 @@
-"""The whole main job on made clips: write them, train, evaluate, predict, report. What `kinema demo` runs."""
+"""The whole main job on made clips: write them, train, evaluate, predict, report.
+
+What `kinema demo` runs.
+"""
 
 import json
 import logging
@@ -30,8 +33,8 @@ class DemoResult:
 
     Attributes:
         top1: accuracy of the trained model on unseen clips.
-        top1_static: accuracy of the same model when it sees one frame of each clip, repeated: near chance unless single
-            frames show the class.
+        top1_static: accuracy of the same model when it sees one frame of each clip, repeated: near
+            chance unless single frames show the class.
         chance: accuracy of guessing.
         train_seconds: time of the training, validation included.
         report: the HTML file.

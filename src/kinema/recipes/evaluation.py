@@ -121,12 +121,14 @@ def evaluate(
         batch_size: clips a step; default 16, fewer with `views`.
         workers: processes that read clips; default one a core, at most 8.
         change_pipeline: gets the list of transforms and returns the one to use.
-        allow_broken: leave clips that cannot be read out of the numbers, and list them; without it the first one is an error.
+        allow_broken: leave clips that cannot be read out of the numbers, and list them; without it
+            the first one is an error.
         views: clips of a video and crops of each, such as "10x3"; None: as the checkpoint says.
 
     Returns:
-        The metrics, over how many clips, and what failed. Leaving clips out is how results on Kinetics are published, where
-        clips vanish from the web; numbers are comparable as far as the same clips are in them.
+        The metrics, over how many clips, and what failed. Leaving clips out is how results on
+        Kinetics are published, where clips vanish from the web; numbers are comparable as far as
+        the same clips are in them.
 
     Raises:
         AnnotationError: a clip has no label, or one that the recognizer has no class for.

@@ -48,8 +48,9 @@ def cross_validate(
         settings: further keywords of `classification`.
 
     Returns:
-        What `folds.json` holds: `folds`, a list of each run's `fold`, `work_dir`, `clips`, `epochs`, `best`, `last`; and for the best and
-        the last checkpoints of the runs, under `best` and `last`, `mean` and `std` of their accuracies, and the accuracy over all clips
+        What `folds.json` holds: `folds`, a list of each run's `fold`, `work_dir`, `clips`,
+        `epochs`, `best`, `last`; and for the best and the last checkpoints of the runs, under
+        `best` and `last`, `mean` and `std` of their accuracies, and the accuracy over all clips
         together, `value`, with its 95 % `interval`, `num_clips` and `num_sources`.
 
     Raises:

@@ -86,7 +86,8 @@ def _frames_of_clip(clips: Annotations, place: int, total_frames: int, fps: floa
 def choose_frame_interval(spec: InputSpec, clips: ProbedClips) -> int | None:
     """Distance of frames at which the model's clip spans one of middle length.
 
-    None for a model of segments, which takes its frames from all of every video whatever its length.
+    None for a model of segments, which takes its frames from all of every video whatever its
+    length.
     """
     if spec.takes_segments:
         return None
@@ -108,8 +109,8 @@ def _seconds_seen(spec: InputSpec, frame_interval: int, clips: ProbedClips) -> f
 def takes_whole_frame(clips: ProbedClips, *, from_weights: bool) -> bool:
     """Is every frame to be made a square rather than a square cut out of it?
 
-    So it is where most clips are wide, or tall: an action at the side would be cut off. Weights to start from were trained on
-    frames that kept their shape, so there it is not.
+    So it is where most clips are wide, or tall: an action at the side would be cut off. Weights to
+    start from were trained on frames that kept their shape, so there it is not.
     """
     return not from_weights and clips.middle_shape >= WIDE
 
@@ -134,8 +135,9 @@ def sampling_warnings(
     tried = f"of {len(clips)} clips tried"
     if not whole_frame and clips.middle_shape >= WIDE:
         yield (
-            f"the weights to start from know squares out of the middle of frames, which show {_share_seen(spec, clips):.0%} of these "
-            "wide ones: validation and prediction miss what happens at the sides; without --pretrained the whole frame is seen"
+            "the weights to start from know squares out of the middle of frames, which show"
+            f" {_share_seen(spec, clips):.0%} of these wide ones: validation and prediction miss what happens at the"
+            " sides; without --pretrained the whole frame is seen"
         )
     short = int((clips.frames < spec.num_frames).sum())
     if short:
@@ -151,19 +153,19 @@ def sampling_warnings(
         long = int((clips.seconds > MUCH_LONGER * seen).sum())
         if long:
             yield (
-                f"{long} {tried} are over twice as long as the {seen:.1f} s that the model sees at a time (longest: "
-                f"{clips.seconds.max():.1f} s): training draws a random part of them, validation takes the middle; give start "
-                "and end of the action in a table, or cut them"
+                f"{long} {tried} are over twice as long as the {seen:.1f} s that the model sees at a time (longest:"
+                f" {clips.seconds.max():.1f} s): training draws a random part of them, validation takes the middle;"
+                " give start and end of the action in a table, or cut them"
             )
         slowest, fastest = clips.fps.min(), clips.fps.max()
         if fastest > 1.5 * slowest:
             yield (
-                f"the clips have {slowest:.4g} to {fastest:.4g} frames a second, and the distance of frames is in frames: the "
-                "same motion looks up to "
-                f"{fastest / slowest:.1f} times as fast in some; `kinema data prepare --fps` gives all the same rate"
+                f"the clips have {slowest:.4g} to {fastest:.4g} frames a second, and the distance of frames is in"
+                f" frames: the same motion looks up to {fastest / slowest:.1f} times as fast in some; `kinema data"
+                " prepare --fps` gives all the same rate"
             )
     if gap > FAR_APART_SECONDS:
         yield (
-            f"the {what} {gap:.1f} s apart: an action shorter than that can fall between them; cut the videos into clips of "
-            "one action, or give its start and end in a table"
+            f"the {what} {gap:.1f} s apart: an action shorter than that can fall between them; cut the videos into"
+            " clips of one action, or give its start and end in a table"
         )

@@ -19,7 +19,9 @@ def safe_cell(value: Any) -> Any:
 
 
 def write_clip_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, UTF-8, complete or not at all. Texts that look like formulas get an apostrophe before them.
+    """Write rows as CSV, UTF-8, complete or not at all.
+
+    Texts that look like formulas get an apostrophe before them.
 
     Args:
         path: the file; its folder is made.

@@ -35,7 +35,8 @@ class Version:
     Attributes:
         title: which run.
         facts: what is to be known of it.
-        before: frames as decoded; None where they are not known, or are those of the version before.
+        before: frames as decoded; None where they are not known, or are those of the version
+            before.
         after: frames that reach the model, a strip a view.
     """
 

@@ -1,4 +1,7 @@
-"""Plots as SVG text, to be put into a page. Names of others are drawn as they are: a `$` begins no formula."""
+"""Plots as SVG text, to be put into a page.
+
+Names of others are drawn as they are: a `$` begins no formula.
+"""
 
 import io
 from collections.abc import Mapping, Sequence

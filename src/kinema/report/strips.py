@@ -34,9 +34,11 @@ def model_views(
     """Bring a model's input into the form of pictures.
 
     Args:
-        inputs: a tensor or an array of frames: (views, C, T, H, W), (frames, C, H, W), (C, T, H, W), (C, H, W), (views, T, C, H, W), or with the
-            channels last; of a dict the first entry of such a form.
-        num_decoded: frames that were decoded for it, T of all clips; separates views of `(frames, C, H, W)`.
+        inputs: a tensor or an array of frames: (views, C, T, H, W), (frames, C, H, W), (C, T, H,
+            W), (C, H, W), (views, T, C, H, W), or with the channels last; of a dict the first entry
+            of such a form.
+        num_decoded: frames that were decoded for it, T of all clips; separates views of
+            `(frames, C, H, W)`.
         normalised_by: mean and standard deviation that were subtracted and divided by.
 
     Raises:
@@ -70,7 +72,8 @@ def _describe(inputs: Any) -> str:
 def _channels_last(array: np.ndarray, num_decoded: int) -> np.ndarray | None:
     """Any layout -> (V, T, H, W, C); None where it is no layout of frames.
 
-    Three channels are looked for first where the usual layout has them; images have more than 4 rows and columns.
+    Three channels are looked for first where the usual layout has them; images have more than 4
+    rows and columns.
     """
     dims = array.ndim
     if dims == 3:

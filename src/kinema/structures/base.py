@@ -115,7 +115,8 @@ class BaseDataElement:
         if name in other or self._stored(name) in other:
             kind, other_kind = ("data", "metainfo") if field_type == "data" else ("metainfo", "data")
             raise AttributeError(
-                f"cannot set {name!r} as a {kind} field: it is a {other_kind} field of this {type(self).__name__} already"
+                f"cannot set {name!r} as a {kind} field: it is a {other_kind} field of this {type(self).__name__}"
+                " already"
             )
         object.__setattr__(self, name, value)
         if field_type == "metainfo" or not self._is_property(name):

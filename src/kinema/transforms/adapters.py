@@ -61,7 +61,8 @@ class TensorTransform(BaseTransform):
         if not isinstance(changed, Tensor) or changed.dim() != 4 or changed.shape[:2] != clip.shape[:2]:
             actual = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise SampleValueError(
-                f"{self._who} must give a tensor ({len(clip)}, 3, height, width) for one of {tuple(clip.shape)}, got {actual}"
+                f"{self._who} must give a tensor ({len(clip)}, 3, height, width) for one of {tuple(clip.shape)}, got"
+                f" {actual}"
             )
         if changed.dtype != torch.uint8:
             changed = (

@@ -69,7 +69,8 @@ class RandomErasing(BaseTransform):
             raise ValueError(f"RandomErasing: erase_prob must be within 0 and 1, got {erase_prob}")
         if not 0 < min_area_ratio <= max_area_ratio <= 1:
             raise ValueError(
-                f"RandomErasing: need 0 < min_area_ratio <= max_area_ratio <= 1, got {min_area_ratio} and {max_area_ratio}"
+                f"RandomErasing: need 0 < min_area_ratio <= max_area_ratio <= 1, got {min_area_ratio} and"
+                f" {max_area_ratio}"
             )
         if len(aspect_range) != 2 or not 0 < aspect_range[0] <= aspect_range[1]:
             raise ValueError(f"RandomErasing: aspect_range must be two numbers, 0 < low <= high, got {aspect_range!r}")

@@ -147,7 +147,8 @@ class Compose:
                 transform = TRANSFORMS.build(transform)
             if not callable(transform):
                 raise TypeError(
-                    f"a transform must be a callable or a dict with 'type', got {type(transform).__name__}: {transform!r}"
+                    f"a transform must be a callable or a dict with 'type', got {type(transform).__name__}:"
+                    f" {transform!r}"
                 )
             self.transforms.append(transform)
 

@@ -110,6 +110,7 @@ def _range(
         low, high = (max(centre - value, lowest), centre + value) if value >= 0 else (1.0, 0.0)
     if not lowest <= low <= high <= highest:
         raise ValueError(
-            f"ColorJitter: {name} must be a number of at least 0, or (low, high) within {lowest} and {highest}, got {value!r}"
+            f"ColorJitter: {name} must be a number of at least 0, or (low, high) within {lowest} and {highest}, got"
+            f" {value!r}"
         )
     return float(low), float(high)

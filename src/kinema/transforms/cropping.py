@@ -1,4 +1,7 @@
-"""Cutting one box out of all frames of a clip: in the middle or at random. Crops are views, not copies."""
+"""Cutting one box out of all frames of a clip: in the middle or at random.
+
+Crops are views, not copies.
+"""
 
 import random
 from collections.abc import Sequence
@@ -26,7 +29,10 @@ def center_box(image_size: tuple[int, int], crop_size: tuple[int, int]) -> Box:
 
 
 def random_box(image_size: tuple[int, int], side: int) -> Box:
-    """Square box at a random place. The last row and column of places are never drawn, as published results had it."""
+    """Square box at a random place.
+
+    The last row and column of places are never drawn, as published results had it.
+    """
     width, height = image_size
     top = np.random.randint(0, height - side) if height > side else 0
     left = np.random.randint(0, width - side) if width > side else 0
@@ -201,7 +207,9 @@ class RandomCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
-    """Cut a box of random area, shape and place, the same in all frames. A `Resize` behind it sets the final size.
+    """Cut a box of random area, shape and place, the same in all frames.
+
+    A `Resize` behind it sets the final size.
 
     Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
     boxes move with the frames.
@@ -241,7 +249,9 @@ class RandomResizedCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MultiScaleCrop(BaseTransform):
-    """Cut a box whose sides are drawn from shares of the short side. A `Resize` behind it sets the final size.
+    """Cut a box whose sides are drawn from shares of the short side.
+
+    A `Resize` behind it sets the final size.
 
     Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`, `scales`.
     Joints and boxes move with the frames.
@@ -299,4 +309,7 @@ class MultiScaleCrop(BaseTransform):
         return crop_sample(results, (left, top, left + crop_width, top + crop_height), lazy=self.lazy)
 
     def __repr__(self) -> str:
-        return f"MultiScaleCrop(input_size={self.input_size}, scales={self.scales}, num_fixed_crops={self.num_fixed_crops})"
+        return (
+            f"MultiScaleCrop(input_size={self.input_size}, scales={self.scales},"
+            f" num_fixed_crops={self.num_fixed_crops})"
+        )

@@ -188,8 +188,8 @@ class RawFrameDecode(BaseTransform):
     def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
         if io_backend not in ("disk", "local") or decoding_backend != "cv2":
             raise ValueError(
-                "RawFrameDecode reads files where they lie, by OpenCV: io_backend must be 'disk' and decoding_backend 'cv2', "
-                f"got {io_backend!r} and {decoding_backend!r}"
+                "RawFrameDecode reads files where they lie, by OpenCV: io_backend must be 'disk' and decoding_backend"
+                f" 'cv2', got {io_backend!r} and {decoding_backend!r}"
             )
 
     def transform(self, results: Sample) -> Sample:

@@ -137,7 +137,8 @@ class FormatShape(BaseTransform):
             return [np.stack(pair, axis=-1) for pair in zip(frames[::2], frames[1::2], strict=True)]
         if frames[0].ndim != 3:
             raise SampleValueError(
-                f"FormatShape: a frame must be (H, W, C), a heat map (C, H, W), got {frames[0].shape} ({name_of(results)})"
+                f"FormatShape: a frame must be (H, W, C), a heat map (C, H, W), got {frames[0].shape}"
+                f" ({name_of(results)})"
             )
         return frames
 
@@ -162,7 +163,8 @@ class FormatShape(BaseTransform):
         clip_len = clip_len[modality] if isinstance(clip_len, Mapping) and modality in clip_len else clip_len
         if not isinstance(clip_len, int | np.integer) or num_frames % clip_len:
             raise SampleValueError(
-                f"FormatShape: {num_frames} frames cannot be cut into clips of clip_len={clip_len!r} ({name_of(results)})"
+                f"FormatShape: {num_frames} frames cannot be cut into clips of clip_len={clip_len!r}"
+                f" ({name_of(results)})"
             )
         return int(clip_len)
 

@@ -86,7 +86,8 @@ def resize_frames(frames: Any, size: tuple[int, int], interpolation: str = "bili
     width, height = size
     if all(frame.shape[:2] == (height, width) for frame in frames):
         return frames
-    # A call a frame: all frames as channels of one image give the same pixels and take three to ten times as long.
+    # A call a frame: all frames as channels of one image give the same pixels and take three to ten
+    # times as long.
     first = frames[0]
     out = np.empty((len(frames), height, width, *first.shape[2:]), dtype=first.dtype)
     for source, target in zip(frames, out, strict=True):
@@ -240,7 +241,9 @@ class RandomRescale(BaseTransform):
 
 @TRANSFORMS.register_module()
 class Flip(BaseTransform):
-    """Mirror all frames of the sample, or none. Of optical flow the x component changes its sign, too.
+    """Mirror all frames of the sample, or none.
+
+    Of optical flow the x component changes its sign, too.
 
     Reads `imgs`, `img_shape`, `modality`, `label` (with `flip_label_map`). Writes `imgs`, `label`,
     `flip`, `flip_direction`. Joints (`keypoint`, `keypoint_score`) and boxes (`gt_bboxes`,

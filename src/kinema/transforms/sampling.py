@@ -327,8 +327,8 @@ class UntrimmedSampleFrames(BaseTransform):
         middles = np.arange(self.clip_interval // 2, num_frames, self.clip_interval)
         if len(middles) == 0:
             raise SampleValueError(
-                f"UntrimmedSampleFrames: a video of {num_frames} frames has no clip at clip_interval={self.clip_interval}: "
-                f"choose one of at most {2 * num_frames - 1} ({name_of(results)})"
+                f"UntrimmedSampleFrames: a video of {num_frames} frames has no clip at"
+                f" clip_interval={self.clip_interval}: choose one of at most {2 * num_frames - 1} ({name_of(results)})"
             )
         within = (np.arange(self.clip_len) - self.clip_len // 2) * self.frame_interval
         frames = np.clip(middles[:, None] + within[None, :], 0, num_frames - 1)

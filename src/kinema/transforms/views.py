@@ -72,8 +72,8 @@ class ThreeCrop(BaseTransform):
         width, height = _begin(results, self.crop_size, "ThreeCrop")
         if self.crop_size[0] != width and self.crop_size[1] != height:
             raise SampleValueError(
-                f"ThreeCrop: the crop of {self.crop_size[0]}x{self.crop_size[1]} (width x height) must have the width or height "
-                f"of the frames, {width}x{height}: put a Resize to the crop's short side before it"
+                f"ThreeCrop: the crop of {self.crop_size[0]}x{self.crop_size[1]} (width x height) must have the width"
+                f" or height of the frames, {width}x{height}: put a Resize to the crop's short side before it"
             )
         return crop_views(results, three_boxes((width, height), self.crop_size))
 

@@ -245,7 +245,10 @@ def h264_can_start_at(packet: bytes, length_size: int) -> bool:
 
 
 def h264_is_recovered_at(packet: bytes, length_size: int) -> bool:
-    """Whether a packet's recovery point message promises right pictures from this one on. Source: D.1.8."""
+    """Whether a packet's recovery point message promises right pictures from this one on.
+
+    Source: D.1.8.
+    """
     for unit in nal_units(packet, length_size):
         place = 1
         while unit and unit[0] & 31 == 6 and place + 2 < len(unit):

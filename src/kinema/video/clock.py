@@ -7,7 +7,8 @@ import numpy as np
 
 NO_TIME = np.iinfo(np.int64).min
 
-# A step back by less, at a packet that is no key picture, is a muxer's error and no other recording.
+# A step back by less, at a packet that is no key picture, is a muxer's error and no other
+# recording.
 _BACK_SECONDS = 1.0
 # A step ahead by more is another recording, in formats whose clocks may jump; FFmpeg's own limit.
 _AHEAD_SECONDS = 10.0
@@ -35,7 +36,8 @@ def find_jumps(
     places = []
     for place in np.flatnonzero(is_jump).tolist():
         before, jump = int(timed[place]), int(timed[place + 1])
-        # The first packets of a recording may have no decoding time. None is shown before an earlier one is decoded.
+        # The first packets of a recording may have no decoding time. None is shown before an
+        # earlier one is decoded.
         others = (packet for packet in range(before + 1, jump) if pts[packet] != NO_TIME)
         places.append(next((packet for packet in others if not 0 <= pts[packet] - dts[before] <= ahead), jump))
     return places

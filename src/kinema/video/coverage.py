@@ -45,7 +45,10 @@ class Coverage:
         self._zeros_tell = False
 
     def is_whole(self, frame: VideoFrame) -> bool:
-        """Whether all blocks of `frame` were drawn. To be asked of every frame that comes out, as it does."""
+        """Whether all blocks of `frame` were drawn.
+
+        To be asked of every frame that comes out, as it does.
+        """
         form = frame.width, frame.height, frame.format.name
         if form != self._form:
             self._form = form

@@ -45,7 +45,8 @@ _CANNOT_CHANGE_SIZE = frozenset(
 
 OnFrame = Callable[[int, VideoFrame], None]
 
-# What forked processes inherited: freeing a decoder there would wait for threads that only the parent has.
+# What forked processes inherited: freeing a decoder there would wait for threads that only the
+# parent has.
 _inherited: list[object] = []
 
 
@@ -99,7 +100,8 @@ class Decoder:
         # needed no more; without it, pictures are marked as damaged.
         errors = "crccheck" if self._is_cut_open else "explode+crccheck"
         context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
-        # Where only pictures that come out show whether they are whole, frames wait for those decoded before them.
+        # Where only pictures that come out show whether they are whole, frames wait for those
+        # decoded before them.
         self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
         self._waiting = None if self._coverage is None else Waiting(self._coverage)
         return context

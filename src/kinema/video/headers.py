@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from kinema.video.bitstream import Bits
 
-# What names a header in its stream -> its bytes. A later one of the same name takes the place of the earlier one.
+# What names a header in its stream -> its bytes. A later one of the same name takes the place of
+# the earlier one.
 Headers = dict[tuple[object, ...], bytes]
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
@@ -131,7 +132,10 @@ def _nal_header(codec: str, unit: bytes) -> Headers:
 
 
 def _hevc_sps_number(content: bytes) -> int:
-    """Behind profile, tier and level of the stream and of its sub-layers. Source: H.265, 7.3.2.2.1 and 7.3.3."""
+    """Behind profile, tier and level of the stream and of its sub-layers.
+
+    Source: H.265, 7.3.2.2.1 and 7.3.3.
+    """
     bits = Bits(content)
     bits.take(4)
     num_below = bits.take(3)
@@ -173,6 +177,9 @@ def _units_of_hevc(extradata: bytes) -> Iterator[bytes]:
 
 
 def _version_message(version: bytes) -> bytes:
-    """A message as x264 writes it at the head of a stream, without the settings. Source: ITU-T H.264, D.1.7."""
+    """A message as x264 writes it at the head of a stream, without the settings.
+
+    Source: ITU-T H.264, D.1.7.
+    """
     text = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef") + b"x264 - core " + version + b" \0"
     return bytes([_SEI, 5, len(text)]) + text + b"\x80"

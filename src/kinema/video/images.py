@@ -34,7 +34,9 @@ def read_image(path: str | Path, *, grey: bool = False, limits: VideoLimits | No
 
 
 def decode_image(content: bytes, name: str, *, grey: bool = False, limits: VideoLimits | None = None) -> np.ndarray:
-    """The content of an image file as (H, W, 3) uint8 BGR, or (H, W) grey. Its header is read before memory is taken.
+    """The content of an image file as (H, W, 3) uint8 BGR, or (H, W) grey.
+
+    Its header is read before memory is taken.
 
     Raises:
         VideoError: it is no image, or has more pixels than `limits` say.

@@ -162,7 +162,8 @@ def arrange_frames(
     if num_packets and (len(entries) == 0 or packet_of_frame.min(initial=num_packets) < entries[0]):
         entries = np.insert(entries, 0, 0)
     entries = entries[place[entries] >= np.maximum.accumulate(place[entries])]
-    # A picture that precedes an entry in the output may refer to what lies before it (open group of pictures).
+    # A picture that precedes an entry in the output may refer to what lies before it (open group of
+    # pictures).
     by_packet = np.searchsorted(entries, packet_of_frame, "right") - 1
     by_place = np.searchsorted(place[entries], place[packet_of_frame], "right") - 1
     entry_of_frame = entries[np.maximum(np.minimum(by_packet, by_place), 0)]

@@ -23,7 +23,8 @@ CODECS_WITHOUT_SIDE_DATA = frozenset(
 )
 # Decoders that read new extradata; others pass it over, in a decode of the whole too.
 _READS_EXTRADATA = ("h264", "hevc")
-# Decoders work around an error of the x264 versions before this one in 4:4:4, and before the second one in B pictures.
+# Decoders work around an error of the x264 versions before this one in 4:4:4, and before the second
+# one in B pictures.
 _X264_RIGHT_IN_444, _X264_RIGHT = 151, 34
 _NEWER_X264 = b"99999"
 # More than a video can need; memory and time would grow with the square of the changes.

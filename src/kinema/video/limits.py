@@ -181,7 +181,10 @@ class Watch:
             raise too_much(self.name, "pixels", is_what, self.limits.pixels, width * height)
 
     def check_streams(self, num_streams: int, num_video_streams: int) -> None:
-        """Raises VideoError: the file has more streams than may be. FFmpeg starts a decoder for each."""
+        """Raises VideoError: the file has more streams than may be.
+
+        FFmpeg starts a decoder for each.
+        """
         needed = max(num_streams, num_video_streams * _STREAMS_A_VIDEO_STREAM)
         if needed > self.limits.streams:
             is_what = f"has {num_streams} streams, {num_video_streams} of them video"

@@ -42,7 +42,8 @@ def order_by_time(
         return in_file, Order.DOUBTFUL
     by_time = sorted(in_file, key=pts.__getitem__)
     if by_time == in_file and (early is None or True not in early):
-        # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the file.
+        # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the
+        # file.
         return by_time, Order.DOUBTFUL if reorder_depth else Order.CERTAIN
     if early is None:
         return by_time, Order.CERTAIN

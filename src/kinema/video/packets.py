@@ -26,7 +26,8 @@ from kinema.video.scan import scan_packets
 from kinema.video.slice_headers import SliceHeader, slice_headers
 from kinema.video.source import VideoSource, open_video, over_network, packets_of, source_name, watch_of
 
-# Packets of a video up to this size stay in memory, so that going back needs no seeking in the file.
+# Packets of a video up to this size stay in memory, so that going back needs no seeking in the
+# file.
 _KEPT_BYTES = 32 * 2**20
 _NOTHING = Lasting(0)
 _first_of = attrgetter("first")
@@ -149,7 +150,8 @@ class PacketSource:
         return (packet for packet in packets if packet.size)
 
     def _close_demuxer(self) -> None:
-        # PyAV leaves 150 bytes behind for each such generator that is dropped halfway without closing.
+        # PyAV leaves 150 bytes behind for each such generator that is dropped halfway without
+        # closing.
         if self._demuxer is not None:
             self._demuxer.close()
         self._demuxer = None

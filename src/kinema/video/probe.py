@@ -221,7 +221,10 @@ def _advice_on_speed(facts: VideoFacts) -> list[str]:
     if facts.keyframe_spacing_max > _GOOD_SPACING:
         keys = "one key frame" if facts.num_keyframes == 1 else f"{facts.num_keyframes} key frames"
         before, after = facts.frames_before_random, (_GOOD_SPACING - 1) / 2
-        sentence = f"{keys} in {facts.num_frames} frames: {before:.0f} others are decoded first to reach a random frame, on average"
+        sentence = (
+            f"{keys} in {facts.num_frames} frames: {before:.0f} others are decoded first to reach a random frame, on"
+            " average"
+        )
         times = (before + 1) / (after + 1)
         if times >= _WORTH_SAYING:
             sentence += f"; `kinema data prepare` makes that {after:.0f}, about {times:.0f} times fewer"

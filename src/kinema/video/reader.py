@@ -104,7 +104,10 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Average frame rate: frames per second of the time they are shown. 0.0 when the file does not say."""
+        """Average frame rate: frames per second of the time they are shown.
+
+        0.0 when the file does not say.
+        """
         with self._lock:
             return self._current().fps
 

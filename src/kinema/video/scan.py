@@ -32,12 +32,14 @@ from kinema.video.source import over_network, packets_of
 
 # Decoders of these output nothing before the first key frame; others start anywhere.
 _STARTS_AT_KEY_FRAME = ("h264", "hevc")
-# Codecs whose key packets need nothing that precedes them. Of others, decoding starts at the first packet only.
+# Codecs whose key packets need nothing that precedes them. Of others, decoding starts at the first
+# packet only.
 _STARTS_AT_ANY_KEY_FRAME = frozenset(
     {"mpeg4", "mpeg1video", "mpeg2video", "vp8", "vp9", "av1", "theora", "ffv1", "flv1", "h263"}
     | {"msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1"}
 )
-# Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged one.
+# Formats that may be cut anywhere; of others, a first picture that is no key frame is a damaged
+# one.
 _CUT_ANYWHERE = ("mpegts", "mpeg", "h264")
 _READ_IN_PIECES = frozenset({"mpegts", "mpegtsraw"})
 _BATCH_PACKETS = 1024
@@ -227,7 +229,8 @@ def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> It
     batch: list[Packet] = []
     doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
     num_whole = 0  # of those
-    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the file's end.
+    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the
+    # file's end.
     may_break_off = container.format.name not in _READ_IN_PIECES
     packets = packets_of(container, stream)
     try:
@@ -268,7 +271,8 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
     if not walk.sizes or (first is None and not codec.may_be_cut):
         return True
     if first is None or (codec.may_be_cut and first not in walk.entries and not walk.starts_right):
-        # The decoder shows pictures when it finds that they are right again (periodic intra refresh).
+        # The decoder shows pictures when it finds that they are right again (periodic intra
+        # refresh).
         end = walk.entries[0] if walk.entries else len(walk.sizes)
         walk.is_cut_off = [place < end for place in range(len(walk.sizes))]
         walk.entries.insert(0, 0)
@@ -281,7 +285,8 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
     for place in range(first + 1, len(walk.pts)):
         if walk.is_key[place]:
             break
-        # Frames that follow the key frame in the file but precede it in time refer to what was cut off (open GOP).
+        # Frames that follow the key frame in the file but precede it in time refer to what was cut
+        # off (open GOP).
         if place in leading and NO_TIME < walk.pts[place] < start:
             hidden.add(place)
         elif place in leading and walk.pts[place] == NO_TIME and first not in walk.entries:
@@ -301,7 +306,8 @@ def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
     if mpeg4.is_packed:
         walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
     if mpeg4.is_interlaced and has_bidirectional:
-        # FFmpeg learns the time between fields from the first B picture that it sees, and takes it for all others.
+        # FFmpeg learns the time between fields from the first B picture that it sees, and takes it
+        # for all others.
         walk.entries = [0]
 
 

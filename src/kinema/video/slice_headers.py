@@ -13,7 +13,8 @@ from kinema.video.headers import headers_in_extradata
 
 # Profiles of H.264 whose headers hold the format of colours.
 _PROFILES_WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
-# No slice header before the count takes more than so many bytes; no set of parameters before what is read here.
+# No slice header before the count takes more than so many bytes; no set of parameters before what
+# is read here.
 _SLICE_BYTES, _SET_BYTES = 48, 1024
 
 

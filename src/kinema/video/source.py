@@ -34,7 +34,8 @@ from kinema.video.mp4_tables import ReadAt, read_claims
 
 VideoSource = str | Path | bytes | BinaryIO
 
-# What a server has to send, on average. Slower than any modem, faster than one that only keeps the connection open.
+# What a server has to send, on average. Slower than any modem, faster than one that only keeps the
+# connection open.
 LEAST_BYTES_PER_SECOND = 1000.0
 _INT_MAX = 2**31 - 1
 # Entries of all tracks of an mp4 together, as a multiple of what one may have.
@@ -115,8 +116,9 @@ def _target(source: VideoSource, watch: Watch) -> _Target:
         scheme = source.partition("://")[0].lower()
         if scheme not in REMOTE_SCHEMES and scheme not in watch.limits.more_protocols:
             raise VideoError(
-                f"{name}: addresses of the kind {printable(scheme)!r} are not opened, only {' and '.join(REMOTE_SCHEMES)}; "
-                "if you trust it, name FFmpeg's protocols in VideoLimits(more_protocols=...)"
+                f"{name}: addresses of the kind {printable(scheme)!r} are not opened, only"
+                f" {' and '.join(REMOTE_SCHEMES)}; if you trust it, name FFmpeg's protocols in"
+                " VideoLimits(more_protocols=...)"
             )
         return _Target(source, scheme, b"")
     if isinstance(source, (str, Path)):
@@ -240,7 +242,10 @@ def _reading(file: BinaryIO | io.RawIOBase) -> ReadAt:
 
 
 def _look(source: VideoSource, watch: Watch) -> bytes:
-    """Hold what the headers claim to the limits, before FFmpeg allocates for it. The first bytes of the file."""
+    """Hold what the headers claim to the limits, before FFmpeg allocates for it.
+
+    The first bytes of the file.
+    """
     with bytes_of(source) as opened:
         assert opened is not None
         read_at, num_bytes = opened
@@ -313,7 +318,8 @@ def _why_not(error: Exception | None, target: _Target, watch: Watch) -> VideoErr
         return VideoError(f"{name}: {kind}")
     if isinstance(error, av.error.ArgumentError):
         return VideoError(
-            f"{name}: is no video in a format that Kinema opens; see docs/video.md, and VideoLimits(more_formats=...) for others"
+            f"{name}: is no video in a format that Kinema opens; see docs/video.md, and VideoLimits(more_formats=...)"
+            " for others"
         )
     if getattr(error, "errno", None) == errno.ENOMEM:
         is_what = "opening it takes too much memory, or it has too many streams"

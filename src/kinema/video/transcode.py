@@ -28,7 +28,8 @@ _FOR_RANDOM_ACCESS = (
     "scenecut=0:open-gop=0:bframes=5:b-adapt=0:b-pyramid=none:ref=1:cabac=0:no-deblock=1:weightp=0:weightb=0"
 )
 _PRESET = "fast"
-# Of these, streams with key frames close enough are as cheap as what we would write, and cheaper (MPEG-4: half).
+# Of these, streams with key frames close enough are as cheap as what we would write, and cheaper
+# (MPEG-4: half).
 _CHEAP_CODECS = ("mpeg4", "mpeg1video", "mpeg2video", "h264")
 _TICKS_PER_SECOND = 90_000
 _BT601 = 6  # FFmpeg's number of SMPTE 170M, for matrix, primaries and transfer

@@ -45,7 +45,8 @@ class Wholeness:
         is_checked = self._codec in _CHECKED and not nal_length_size(self._codec, self._context.extradata)
         # A muxer that does not count at all has a gap everywhere.
         is_checked = is_checked and len(index.gaps) <= max(_MANY_GAPS, index.num_packets // 10)
-        # The parser cuts the stream into pictures when the next one begins, so that the mark may sit on the one before.
+        # The parser cuts the stream into pictures when the next one begins, so that the mark may
+        # sit on the one before.
         at_gaps = {int(gap) + step for gap in index.gaps for step in (0, 1)} if is_checked else set()
         self._suspects = frozenset(packet for packet in at_gaps if packet < index.num_packets)
 

@@ -36,7 +36,8 @@ _QUANTIZED = ("mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "msmpeg4", "libxvid"
 _COLOURS = (16, 256)  # of a GIF, at quality 0 and from the default quality on
 _RATE_OPTIONS = {"crf", "qp", "b", "q", "qscale", "global_quality", "qmin", "qmax", "lossless"}
 _DEFAULT_QUALITY = 75
-# Without a limit VP9's own default bit rate caps the quality; its slowest pace takes seconds a frame.
+# Without a limit VP9's own default bit rate caps the quality; its slowest pace takes seconds a
+# frame.
 _NEEDED_OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4"}}
 _NTSC_BASES = (24, 30, 48, 60, 120)
 _MAX_GIF_FPS = 50  # browsers show delays under 2/100 s as 10/100 s

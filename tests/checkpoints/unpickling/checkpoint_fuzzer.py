@@ -1,8 +1,9 @@
 """Reads files that are almost checkpoints: `python checkpoint_fuzzer.py FOLDER SEED SECONDS`.
 
-Valid files are changed: bytes, lengths, operations of their pickles, pieces of one in another. Each is read under an audit hook,
-a limit of memory of four times the file and 64 MB, and one of CPU time. It may be refused or give tensors that can be read; anything
-else ends this process with what happened, and FOLDER holds the file. Prints how many were refused and read.
+Valid files are changed: bytes, lengths, operations of their pickles, pieces of one in another. Each
+is read under an audit hook, a limit of memory of four times the file and 64 MB, and one of CPU
+time. It may be refused or give tensors that can be read; anything else ends this process with what
+happened, and FOLDER holds the file. Prints how many were refused and read.
 """
 
 import collections

@@ -20,7 +20,8 @@ from kinema.errors import KinemaError
 for name in sys.argv[1:]:
     for several in (False, True):
         try:
-            found = read_annotations(name, multi_label=several) if find_format(name) != "cvat" else read_annotations(name)
+            options = {} if find_format(name) == "cvat" else {"multi_label": several}
+            found = read_annotations(name, **options)
             print(name, "read", len(found))
             source_video_of(found.paths[0])
         except KinemaError as error:

@@ -27,7 +27,8 @@ def paths(root: Path) -> list[str]:
 
 
 SOME_SUFFIXES = """
-mp4 MTS m2ts M2T ts vob ogv mxf dv asf wmv f4v 3gp 3g2 mpeg MPG mpe m1v m2v divx qt amv nut y4m avi mkv webm mov flv gif rm rmvb wtv mod
+mp4 MTS m2ts M2T ts vob ogv mxf dv asf wmv f4v 3gp 3g2 mpeg MPG mpe m1v m2v divx qt amv nut y4m avi mkv webm
+mov flv gif rm rmvb wtv mod
 tod h264 hevc mjpeg ivf mj2 gxf ogm
 """
 

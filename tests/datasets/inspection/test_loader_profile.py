@@ -178,7 +178,8 @@ def test_a_sample_that_the_pipeline_rejects_is_replaced_as_in_training() -> None
 def test_opening_and_decoding_are_told_apart_and_frames_counted(
     make_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # A key frame every 10 frames: for frames 0, 8, 16, 24 the decoder goes through 9 + 7 + 5 frames.
+    # A key frame every 10 frames: for frames 0, 8, 16, 24 the decoder goes through 9 + 7 + 5
+    # frames.
     paths = [
         make_video(tmp_path / f"{number}.mp4", num_frames=30, size=(96, 64), options={"g": "10", "sc_threshold": "0"})
         for number in range(4)

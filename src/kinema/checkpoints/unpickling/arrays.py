@@ -66,7 +66,10 @@ def empty_array(*_: Any) -> np.ndarray:
 
 
 def fill_array(array: np.ndarray, state: Any) -> None:
-    """`ndarray.__setstate__`, with a type and a content of the size of its shape. Raises CheckpointError: it has not."""
+    """`ndarray.__setstate__`, with a type and a content of the size of its shape.
+
+    Raises CheckpointError: it has not.
+    """
     if array.shape != (0,) or array.dtype != np.int8 or type(state) is not tuple or len(state) != 5:
         raise CheckpointError("is damaged: it fills an array in an unknown way")
     _, shape, kind, order, data = state
@@ -97,7 +100,10 @@ def scalar(dtype: Any, data: Any = None) -> Any:
 
 
 def array_of_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    """`numpy.core.numeric._frombuffer`. Raises CheckpointError: the data is not of the type or the shape."""
+    """`numpy.core.numeric._frombuffer`.
+
+    Raises CheckpointError: the data is not of the type or the shape.
+    """
     real = _as_dtype(dtype)
     if real.hasobject or type(data) not in (bytes, bytearray) or not real.itemsize:
         raise CheckpointError("holds an array whose content is not of its type")

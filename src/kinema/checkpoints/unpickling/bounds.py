@@ -78,7 +78,8 @@ def check_nesting(content: Any) -> None:
     """Walk dicts, lists, tuples and sets without recursion.
 
     Raises:
-        CheckpointError: they are nested too deep, contain themselves, or share so much that walking them would not end.
+        CheckpointError: they are nested too deep, contain themselves, or share so much that walking
+            them would not end.
     """
     sizes: dict[int, int] = {}  # of what was walked, all of it
     open_ids: set[int] = set()

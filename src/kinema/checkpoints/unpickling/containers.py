@@ -82,7 +82,8 @@ def view(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype |
         file_bytes: size of the file.
 
     Raises:
-        CheckpointError: it reaches beyond the storage, or is larger than anything that the file could hold.
+        CheckpointError: it reaches beyond the storage, or is larger than anything that the file
+            could hold.
     """
     if not isinstance(storage, Storage):
         raise CheckpointError(f"makes a tensor of a {type(storage).__name__}, not of a storage")

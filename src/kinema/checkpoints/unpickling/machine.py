@@ -1,8 +1,8 @@
 """An interpreter of pickles that makes plain values alone, in bounded time and memory.
 
 Python's own unpickler hands what a file says to C code that trusts it: it sets attributes and items
-of anything, hashes keys of any depth, and takes positions and sizes as they come. Here each operation
-is a few lines that check first. The caller says what names and calls lead to, see
+of anything, hashes keys of any depth, and takes positions and sizes as they come. Here each
+operation is a few lines that check first. The caller says what names and calls lead to, see
 `kinema.checkpoints.unpickling.names`.
 """
 
@@ -31,7 +31,8 @@ class PickleMachine:
         stream: at the beginning of the pickle; left behind its end.
         end: position at which the stream ends, in bytes.
         budget: of memory, shared by the pickles of one file.
-        find: `find(module, name)` gives what a name stands for: a `Callee`, an `InertClass`, or a plain value.
+        find: `find(module, name)` gives what a name stands for: a `Callee`, an `InertClass`, or a
+            plain value.
         set_state: `set_state(object, state)` sets the state of an object.
         persistent: gives what a persistent id stands for; None: there are none.
     """

@@ -213,7 +213,8 @@ for _core in ("numpy.core", "numpy._core"):
     _FUNCTIONS[f"{_core}.multiarray.scalar"] = scalar
     _FUNCTIONS[f"{_core}.numeric._frombuffer"] = array_of_bytes
 _DTYPES = {f"torch.{name}": dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
-# Classes whose objects are pickled as calls, which cannot be told from calls of functions but by their names.
+# Classes whose objects are pickled as calls, which cannot be told from calls of functions but by
+# their names.
 _CALLED = {
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *("functools.partial", "numpy.random._pickle.__randomstate_ctor", "numpy.random._pickle.__generator_ctor"),

@@ -7,7 +7,10 @@ from kinema.errors import CheckpointError
 
 
 class Callee:
-    """A function that pickles may call. Files see this, not the function, so they can set nothing of it."""
+    """A function that pickles may call.
+
+    Files see this, not the function, so they can set nothing of it.
+    """
 
     __slots__ = ("function", "name")
 

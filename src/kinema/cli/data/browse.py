@@ -46,7 +46,10 @@ def browse(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of the choice of clips and of the augmentation; default: the config's, so that the page shows what a training sees.",
+            help=(
+                "Of the choice of clips and of the augmentation; default: the config's, so that the page shows what a"
+                " training sees."
+            ),
             min=0,
             show_default=False,
         ),
@@ -78,8 +81,10 @@ def browse(
     write_contact_sheet(
         out,
         title=f"Clips of {source.resolve().name}",
-        note=f"{count}, seed {seed}. Above: frames as decoded, with their numbers. Below: what the pipeline gives the model. "
-        "Point at a strip to see it move.",
+        note=(
+            f"{count}, seed {seed}. Above: frames as decoded, with their numbers. Below: what the pipeline gives the"
+            " model. Point at a strip to see it move."
+        ),
         steps=[" ".join(repr(step).split()) for step in steps],
         clips=sheet,
     )

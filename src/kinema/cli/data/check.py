@@ -20,7 +20,8 @@ from kinema.progress import ProgressBar
 
 _GOOD_FRAMES = re.compile(r"(?:(?P<count>\d+) are|none is) good$")
 
-# A file gets this long, and so much longer for each of its megabytes: a small one that takes an hour is a trap.
+# A file gets this long, and so much longer for each of its megabytes: a small one that takes an
+# hour is a trap.
 _TIMEOUT_SECONDS, _TIMEOUT_SECONDS_PER_MEGABYTE = 300.0, 5.0
 
 DataWorkers = Annotated[

@@ -52,7 +52,9 @@ _KINDS = {
 
 
 class Ledger:
-    """The entries of a folder of prepared videos. Entering it locks the folder and removes a killed run's half files.
+    """The entries of a folder of prepared videos.
+
+    Entering it locks the folder and removes a killed run's half files.
 
     Args:
         folder: made when it is not there.

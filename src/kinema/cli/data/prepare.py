@@ -171,7 +171,10 @@ def _run(
 
 
 def _targets(sources: Sources, ledger: Ledger) -> dict[Path, str]:
-    """Where the new file of each source goes. Of those that differ in their suffix only, an mp4 keeps its name."""
+    """Where the new file of each source goes.
+
+    Of those that differ in their suffix only, an mp4 keeps its name.
+    """
     names = dict(zip(sources.paths, sources.names, strict=True))
     targets: dict[Path, str] = {}
     taken: set[str] = set()

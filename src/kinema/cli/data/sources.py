@@ -37,11 +37,13 @@ def find_sources(source: Path, *, class_names: Sequence[str] = ()) -> Sources:
     """Find the videos of a file, a folder or a list.
 
     Args:
-        source: a video, a folder (with all below it), or annotations of any format that `kinema train` takes.
+        source: a video, a folder (with all below it), or annotations of any format that
+            `kinema train` takes.
         class_names: the training split's, for annotations that label by name.
 
     Raises:
-        AnnotationError: there is no such path, the folder holds no videos, the list is wrong, or none of its videos is there.
+        AnnotationError: there is no such path, the folder holds no videos, the list is wrong, or
+            none of its videos is there.
     """
     from kinema.datasets.annotations.walking import find_videos, notes_on_skipped
     from kinema.video.suffixes import VIDEO_SUFFIXES, has_video_suffix
@@ -60,7 +62,8 @@ def find_sources(source: Path, *, class_names: Sequence[str] = ()) -> Sources:
         return Sources([source / name for name in names], source, names)
     if not source.exists():
         raise AnnotationError(
-            f"{source}: there is no such file or folder: expected a video, a folder of videos, or a list of 'path label' lines"
+            f"{source}: there is no such file or folder: expected a video, a folder of videos, or a list of 'path"
+            " label' lines"
         )
     if has_video_suffix(source.name) or _is_video_without_suffix(source):
         return Sources([source], source.parent, [source.name])

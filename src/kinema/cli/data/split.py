@@ -24,8 +24,11 @@ def split(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Annotations of any format, or a folder of class folders. Of a folder that is split already (train.txt, val.txt, ...) "
-            "all clips are split anew.",
+            help=(
+                "Annotations of any format, or a folder of class folders. Of a folder that is split already (train.txt,"
+                " val.txt, ...) "
+                "all clips are split anew."
+            ),
             metavar="SRC",
         ),
     ],
@@ -40,8 +43,11 @@ def split(
         bool,
         typer.Option(
             "--by-source/--no-group",
-            help="Keep the clips of one source video on one side, as names such as v_Run_g01_c02, id_000010_000020, talk_clip3 or "
-            "talk_part2 show it; or split all clips one by one.",
+            help=(
+                "Keep the clips of one source video on one side, as names such as v_Run_g01_c02, id_000010_000020,"
+                " talk_clip3 or "
+                "talk_part2 show it; or split all clips one by one."
+            ),
         ),
     ] = True,
     pattern: Annotated[
@@ -50,7 +56,9 @@ def split(
             "--group",
             "--by",
             metavar="REGEX",
-            help="What a clip's path has in common with those it must stay with, such as '^([^/]+)/' or 'person(\\d+)'.",
+            help=(
+                "What a clip's path has in common with those it must stay with, such as '^([^/]+)/' or 'person(\\d+)'."
+            ),
         ),
     ] = None,
     column: Annotated[
@@ -61,7 +69,10 @@ def split(
         bool,
         typer.Option(
             "--by-time",
-            help="Of one long recording (or few) with many labelled parts: hold out stretches of time, with a gap around them.",
+            help=(
+                "Of one long recording (or few) with many labelled parts: hold out stretches of time, with a gap around"
+                " them."
+            ),
         ),
     ] = False,
     columns: ColumnsOption = None,
@@ -122,8 +133,8 @@ def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["
         time_split = split_by_time(rest, share / left, seed)
         if time_split is None:
             raise AnnotationError(
-                f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class, with columns for "
-                f"their start and end, of at most {MOST_RECORDINGS} videos"
+                f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class,"
+                f" with columns for their start and end, of at most {MOST_RECORDINGS} videos"
             )
         print_note(f"note: {time_split}")
         rest, left = time_split.train, left - share

@@ -44,9 +44,9 @@ def run_isolated(
 ) -> Generator[Outcome[Task, Result]]:
     """Call `function` on every task in other processes.
 
-    A process that dies (crash, killed for its memory) or takes too long is replaced, and its task yields a `Failure`;
-    so does one that raises. When the iteration ends early all processes are killed; they end with this process, too,
-    however it ends. Ctrl-C reaches this process only.
+    A process that dies (crash, killed for its memory) or takes too long is replaced, and its task
+    yields a `Failure`; so does one that raises. When the iteration ends early all processes are
+    killed; they end with this process, too, however it ends. Ctrl-C reaches this process only.
 
     Args:
         function: importable, for the processes are started afresh; its results must be picklable.

@@ -11,7 +11,8 @@ from kinema.errors import ConfigError
 class DictAction(argparse.Action):
     """Collects arguments `a.b=value` into a dict `{"a.b": value}`; repeated options add up.
 
-    Use: `parser.add_argument("--cfg-options", nargs="+", action=DictAction)`, then `cfg.merge_from_dict(args.cfg_options)`.
+    Use: `parser.add_argument("--cfg-options", nargs="+", action=DictAction)`, then
+    `cfg.merge_from_dict(args.cfg_options)`.
     """
 
     def __call__(

@@ -1,4 +1,7 @@
-"""Loading weights with the arguments of `mmengine.runner`; what is read never runs code. See `kinema.checkpoints.loading`."""
+"""Loading weights with the arguments of `mmengine.runner`; what is read never runs code.
+
+See `kinema.checkpoints.loading`.
+"""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -59,7 +62,10 @@ def load_state_dict(
 
 
 def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
-    """The weights of a file as `state_dict`, and the rest of it (`meta`, ...) as it stands there; `logger` has no effect."""
+    """The weights of a file as `state_dict`, and the rest of it (`meta`, ...) as it stands there.
+
+    `logger` has no effect.
+    """
     return _as_dict(read_any_checkpoint(filename, map_location=map_location or "cpu"))
 
 

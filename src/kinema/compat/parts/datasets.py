@@ -10,10 +10,12 @@ from kinema.datasets import BaseDataset
 
 
 class BaseActionDataset(BaseDataset):
-    """A dataset of clips whose subclass overrides `load_data_list()`, and gets what the transforms need of every sample.
+    """A dataset of clips whose subclass overrides `load_data_list()`.
 
-    Each sample gets `modality` and `start_index`; with `multi_class` the class indices in its `label` become (N,) float32 of
-    0 and 1.
+    It gets what the transforms need of every sample.
+
+    Each sample gets `modality` and `start_index`; with `multi_class` the class indices in its
+    `label` become (N,) float32 of 0 and 1.
 
     Args:
         ann_file: see `BaseDataset`.
@@ -24,7 +26,8 @@ class BaseActionDataset(BaseDataset):
         num_classes: number of classes N, for `multi_class`.
         start_index: number of the first frame.
         modality: "RGB", "Flow", "Pose" or "Audio".
-        metainfo, data_root, filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
+        metainfo, data_root, filter_cfg, indices, serialize_data, lazy_init, max_refetch: see
+        `BaseDataset`.
 
     Raises:
         ValueError: `multi_class` without `num_classes`.

@@ -256,7 +256,8 @@ def load(
 
     Args:
         file: path, http(s) address or open file.
-        file_format: `"json"`, `"yaml"`, `"yml"`, `"pkl"` or `"pickle"`; default: the suffix of the path.
+        file_format: `"json"`, `"yaml"`, `"yml"`, `"pkl"` or `"pickle"`; default: the suffix of the
+            path.
         file_client_args: old name of `backend_args`.
         backend_args: see `get`.
         kwargs: passed to `json.loads` or `pickle.loads`.

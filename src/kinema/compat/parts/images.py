@@ -126,7 +126,10 @@ def imwrite(
 def rescale_size(
     old_size: Sequence[int], scale: Scale, return_scale: bool = False
 ) -> tuple[int, int] | tuple[tuple[int, int], float]:
-    """(W, H) of an image scaled with its shape kept, and with `return_scale` also the factor. See `kinema.transforms`."""
+    """(W, H) of an image scaled with its shape kept, and with `return_scale` also the factor.
+
+    See `kinema.transforms`.
+    """
     new_size = _rescale_size(old_size, scale)
     if not return_scale:
         return new_size
@@ -208,12 +211,14 @@ def impad(
     Args:
         img: (H, W) or (H, W, C).
         shape: (height, width) to reach, with the border to the right and below; or
-        padding: its width in pixels: one for all sides, (left and right, above and below), or (left, above, right, below).
+        padding: its width in pixels: one for all sides, (left and right, above and below), or
+            (left, above, right, below).
         pad_val: value of the border, or one a channel.
         padding_mode: `"constant"`, `"edge"`, `"reflect"` or `"symmetric"`.
 
     Raises:
-        ValueError: not just one of `shape` and `padding`, an image larger than `shape`, or a value that is not one of these.
+        ValueError: not just one of `shape` and `padding`, an image larger than `shape`, or a value
+            that is not one of these.
     """
     modes = {
         "constant": cv2.BORDER_CONSTANT,

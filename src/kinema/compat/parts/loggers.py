@@ -1,4 +1,7 @@
-"""`MMLogger` and `print_log` over Python's logging. Every logger here is below "kinema", so it shows where Kinema's do."""
+"""`MMLogger` and `print_log` over Python's logging.
+
+Every logger here is below "kinema", so it shows where Kinema's do.
+"""
 
 import logging
 import sys
@@ -8,7 +11,10 @@ from kinema.printable import PrintableFormatter
 
 
 class MMLogger:
-    """Named loggers, the one that was asked for last being the current one. The instances are `logging.Logger`s."""
+    """Named loggers, the one that was asked for last being the current one.
+
+    The instances are `logging.Logger`s.
+    """
 
     _names: dict[str, str] = {}  # noqa: RUF012 - one table for the process, as in the original
 
@@ -59,7 +65,8 @@ def print_log(msg: object, logger: logging.Logger | str | None = None, level: in
 
     Args:
         msg: the message.
-        logger: a logger; `"current"`; `"silent"` for nowhere; the name of an `MMLogger`; None for stdout.
+        logger: a logger; `"current"`; `"silent"` for nowhere; the name of an `MMLogger`; None for
+            stdout.
         level: of the record.
 
     Raises:

@@ -21,7 +21,8 @@ def check_class_names(names: Iterable[str], place: str) -> None:
     for name in names:
         if breaks_lines(name):
             raise AnnotationError(
-                f"{place}: the name of the class {name!r} has a line break, which no list of classes can hold: write it in one line"
+                f"{place}: the name of the class {name!r} has a line break, which no list of classes can hold: write it"
+                " in one line"
             )
         if not name.strip():
             raise AnnotationError(f"{place}: a class has the name {name!r}: expected some text")
@@ -37,7 +38,8 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """Class names, one a line, in the order of the class indices; empty when there is no such file.
 
     Raises:
-        AnnotationError: the file cannot be read, is not UTF-8, or holds a name that is none. Names the file.
+        AnnotationError: the file cannot be read, is not UTF-8, or holds a name that is none. Names
+            the file.
     """
     if not path.exists():
         return ()

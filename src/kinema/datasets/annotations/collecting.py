@@ -23,8 +23,9 @@ _WHOLE = re.compile(r"(-?\d{1,18})(?:\.0{0,18})?")  # pandas writes 1.0 where th
 class ClipCollector:
     """Gathers clips; `finish()` turns them into `Annotations`.
 
-    Labels may be texts. Where all are whole numbers (also 1.0), they are class indices; else they are class names, in the order of
-    `class_names`, or alphabetical where that is not given, numbers by value.
+    Labels may be texts. Where all are whole numbers (also 1.0), they are class indices; else they
+    are class names, in the order of `class_names`, or alphabetical where that is not given, numbers
+    by value.
 
     Args:
         source: the file or folder that is read, for messages.
@@ -67,7 +68,11 @@ class ClipCollector:
         offset: int | None = None,
         split: str | None = None,
     ) -> None:
-        """Add a clip: its path, its class indices or names, the line it stands in, its part of the video, and its split."""
+        """Add a clip.
+
+        Its path, its class indices or names, the line it stands in, its part of the video,
+        and its split.
+        """
         content = _path_bytes(path, f"{self.source}" if line is None else f"{self.source}:{line}")
         self._texts += content
         self._lengths.append(len(content))
@@ -105,8 +110,8 @@ class ClipCollector:
             notes: see `Annotations`.
 
         Raises:
-            AnnotationError: there are no clips, a clip has no label while others have, a name is none of `class_names`, or a clip
-                ends before it begins. Names file and line.
+            AnnotationError: there are no clips, a clip has no label while others have, a name is
+                none of `class_names`, or a clip ends before it begins. Names file and line.
         """
         if not len(self):
             raise AnnotationError(f"{self.source}: holds no clips: expected at least one")

@@ -21,15 +21,17 @@ _FRAME_NUMBER = re.compile(r"(?a:\d{1,18})$")
 def read_cvat(path: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
     """Read "CVAT for images 1.1" or "CVAT for video 1.1" of tasks over videos.
 
-    Frames of one video in a row that have the same tag are a clip, [first, last + 1) in frames; so are those in a row in which a
-    track of a label is to be seen. An image named like a video (`clip.mp4`) is that whole video.
+    Frames of one video in a row that have the same tag are a clip, [first, last + 1) in frames; so
+    are those in a row in which a track of a label is to be seen. An image named like a video
+    (`clip.mp4`) is that whole video.
 
     Args:
         path: `annotations.xml`.
         class_names: names by class index; default: the labels of the task in their order there.
 
     Raises:
-        AnnotationError: the file is no such export or holds neither tags nor tracks. Names the file, and the line of broken XML.
+        AnnotationError: the file is no such export or holds neither tags nor tracks. Names the
+            file, and the line of broken XML.
     """
     source = Path(path)
     root = _parse(source)

@@ -44,18 +44,20 @@ def read_csv(
 
     Args:
         path: the file, UTF-8.
-        delimiter: between fields; default: the one that the header shows, of comma, tab, semicolon and |.
+        delimiter: between fields; default: the one that the header shows, of comma, tab, semicolon
+            and |.
         multi_label: a label field holds several, separated by | ; or , (in quotes).
-        columns: names of columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`; see `COLUMN_NAMES`.
+        columns: names of columns where they cannot be found out, e.g.
+            `dict(path="clip", label="verb")`; see `COLUMN_NAMES`.
         class_names: names by class index, when known.
 
     Returns:
-        The clips. Labels that are all whole numbers are class indices, else names. Empty lines, and those that begin with #, are
-        skipped.
+        The clips. Labels that are all whole numbers are class indices, else names. Empty lines, and
+        those that begin with #, are skipped.
 
     Raises:
-        AnnotationError: the file cannot be read or is empty, a column is missing, a line has another number of fields than the
-            header, or a value is wrong. Names file and line.
+        AnnotationError: the file cannot be read or is empty, a column is missing, a line has
+            another number of fields than the header, or a value is wrong. Names file and line.
     """
     source = Path(path)
     text = _open(source)
@@ -143,7 +145,8 @@ def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) ->
             separator = delimiter or max(DELIMITERS, key=line.count)
             if line.count(separator) >= MOST_COLUMNS:
                 raise AnnotationError(
-                    f"{source}:{number}: expected {_EXPECTED}, got {line.count(separator) + 1:,} columns: at most {MOST_COLUMNS:,} are read"
+                    f"{source}:{number}: expected {_EXPECTED}, got {line.count(separator) + 1:,} columns: at most"
+                    f" {MOST_COLUMNS:,} are read"
                 )
             try:
                 fields = next(csv.reader([line.strip()], delimiter=separator))
@@ -154,7 +157,10 @@ def _read_header(text: io.TextIOWrapper, source: Path, delimiter: str | None) ->
 
 
 def _line_of_header(text: io.TextIOWrapper, delimiter: str | None) -> int:
-    """The line that the columns' names stand in: the first, or one below what BORIS and others say of an observation."""
+    """The line that the columns' names stand in.
+
+    The first, or one below what BORIS and others say of an observation.
+    """
     lines = [
         (number, line)
         for number, line in enumerate(itertools.islice(text, PREAMBLE_LINES), start=1)

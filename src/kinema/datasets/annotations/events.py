@@ -50,7 +50,10 @@ def find_events(header: Sequence[str]) -> EventTable | None:
 def without_points(
     rows: Iterable[tuple[int, dict[str, Any]]], header: Sequence[str], notes: list[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows without those that a column of their kind calls points in time; `notes` says how many, when all were read."""
+    """Rows without those that a column of their kind calls points in time.
+
+    `notes` says how many, when all were read.
+    """
     heads = [read_heading(text) for text in header]
     kind = next((head.text for name in _STATUS_NAMES for head in heads if head.name == name), None)
     points = 0
@@ -77,7 +80,8 @@ def paired_events(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of starts and stops -> a row for each event, with `start` and `end` in seconds.
 
-    Events that are points in time, and those without a stop, are left out; `table.notes` says how many.
+    Events that are points in time, and those without a stop, are left out; `table.notes` says how
+    many.
 
     Args:
         rows: line number and cells by column.
@@ -87,8 +91,8 @@ def paired_events(
         source: the file, for messages.
 
     Raises:
-        AnnotationError: a cell says neither START nor STOP nor POINT, holds no time, or a behaviour stops that has not started. Names
-            file and line.
+        AnnotationError: a cell says neither START nor STOP nor POINT, holds no time, or a behaviour
+            stops that has not started. Names file and line.
     """
     begun: dict[tuple[Any, ...], list[tuple[int, float, Mapping[str, Any]]]] = {}
     points = 0

@@ -17,19 +17,22 @@ from kinema.video.suffixes import has_video_suffix
 def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
     """Read `root/class/clip.mp4`: every folder with videos below it is a class, in alphabetical order.
 
-    Where the class folders lie a level deeper (`root/my_clips/class/clip.mp4`), these are read. Where every class folder holds
-    nothing but splits (`root/class/train/clip.mp4`, `root/class/test/clip.mp4`), the clips belong to these.
+    Where the class folders lie a level deeper (`root/my_clips/class/clip.mp4`), these are read.
+    Where every class folder holds nothing but splits (`root/class/train/clip.mp4`,
+    `root/class/test/clip.mp4`), the clips belong to these.
 
     Args:
         root: the folder that holds one folder a class.
-        class_names: the classes, when known (from the training split): their order gives the class indices.
+        class_names: the classes, when known (from the training split): their order gives the class
+            indices.
 
     Returns:
         The clips, with paths relative to the folder of the class folders.
 
     Raises:
-        AnnotationError: no folder, no videos, a class without videos, a folder that is none of `class_names`, or folders of
-            splits, such as `train` and `val`, among which the caller has to choose.
+        AnnotationError: no folder, no videos, a class without videos, a folder that is none of
+            `class_names`, or folders of splits, such as `train` and `val`, among which the caller
+            has to choose.
     """
     root = Path(root)
     if not root.is_dir():
@@ -54,16 +57,16 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         )
         if images:
             raise AnnotationError(
-                f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames label' lines, by "
-                "RawframeDataset in a config"
+                f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames"
+                " label' lines, by RawframeDataset in a config"
             )
         if any(root.glob("*.tar")):
             raise AnnotationError(
                 f"{root}: holds tar files of videos, which the dataset ShardDataset reads: these are no class folders"
             )
         raise AnnotationError(
-            f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos below it"
-            + "".join(f"; {note}" for note in notes_on_skipped(by_folder.values()))
+            f"{root}: expected one folder of videos a class (such as {root.name}/waving/clip1.mp4), found no videos"
+            " below it" + "".join(f"; {note}" for note in notes_on_skipped(by_folder.values()))
         )
     empty = [name for name, videos in by_class.items() if not videos]
     if empty:
@@ -126,14 +129,15 @@ def _require_no_splits(root: Path, names: Sequence[str]) -> None:
     if split_of_name(splits[0]) == "train":
         held = "the folders " + " and ".join(map(repr, splits)) if len(splits) > 1 else f"the folder {splits[0]!r}"
         raise AnnotationError(
-            f"{root}: holds {held}: name the part, by split='train' or as {root / splits[0]}; where {splits[0]!r} is a class, "
-            "rename its folder"
+            f"{root}: holds {held}: name the part, by split='train' or as {root / splits[0]}; where {splits[0]!r} is a"
+            " class, rename its folder"
         )
     others = [name for name in names if not split_of_name(name)]
     beside = f"beside {', '.join(map(repr, others[:3]))}{', ...' if len(others) > 3 else ''}" if others else "alone"
     raise AnnotationError(
-        f"{root}: holds the folder {splits[0]!r} {beside}, but no 'train': expected {root.name}/train/CLASS/*.mp4 and "
-        f"{root.name}/{splits[0]}/CLASS/*.mp4, or one folder a class (where {splits[0]!r} is a class, rename its folder)"
+        f"{root}: holds the folder {splits[0]!r} {beside}, but no 'train': expected {root.name}/train/CLASS/*.mp4 and"
+        f" {root.name}/{splits[0]}/CLASS/*.mp4, or one folder a class (where {splits[0]!r} is a class, rename its"
+        " folder)"
     )
 
 
@@ -149,8 +153,9 @@ def _notes(
     if len(shared) > 1 and "" not in set.union(*inner):
         names = sorted(shared)
         yield (
-            f"every class folder holds the folders {', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}: the class is "
-            f"the outer folder, such as {next(iter(by_class))!r}; if it is to be the inner one, swap the two levels"
+            "every class folder holds the folders"
+            f" {', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}: the class is the outer folder,"
+            f" such as {next(iter(by_class))!r}; if it is to be the inner one, swap the two levels"
         )
 
 
@@ -162,7 +167,8 @@ def _class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
         name = folder.strip()
         if breaks_lines(folder):
             raise AnnotationError(
-                f"{root}: the name of the folder {folder!r} has a line break, which no list of classes can hold: rename the folder"
+                f"{root}: the name of the folder {folder!r} has a line break, which no list of classes can hold: rename"
+                " the folder"
             )
         if not name:
             raise AnnotationError(
@@ -177,7 +183,8 @@ def _class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
             ) from None
         if folder_of.setdefault(name, folder) != folder:
             raise AnnotationError(
-                f"{root}: the names of the folders {folder_of[name]!r} and {folder!r} differ in spaces alone: rename one, or put them together"
+                f"{root}: the names of the folders {folder_of[name]!r} and {folder!r} differ in spaces alone: rename"
+                " one, or put them together"
             )
         class_of[folder] = name
     return class_of

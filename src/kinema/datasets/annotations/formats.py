@@ -82,12 +82,15 @@ def read_annotations(
     Args:
         path: the file or folder.
         format: a name of `FORMATS`; "auto" finds out, and logs which it took.
-        split: the part to take, such as "train", of a file that holds several, or of a folder `root/train/class/*`; default: all.
+        split: the part to take, such as "train", of a file that holds several, or of a folder
+            `root/train/class/*`; default: all.
         fold: which of the official splits, of UCF101 and HMDB51.
-        delimiter: between the fields of a list or table; default: white space for lists, what the header shows for tables.
+        delimiter: between the fields of a list or table; default: white space for lists, what the
+            header shows for tables.
         multi_label: a clip may have several labels.
         with_offset: lists of folders of frames have the column `offset`.
-        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
+        columns: names of a table's columns where they cannot be found out, e.g.
+            `dict(path="clip", label="verb")`.
         class_names: names by class index, when known (from the training split).
         video_root: folder of the videos, for formats whose files do not hold their full names.
 
@@ -141,7 +144,8 @@ def read_annotations(
             raise
         # Files of wild forms: the readers name the usual mistakes, this is for the others.
         raise AnnotationError(
-            f"{path}: is not {FORMATS[format].looks_like} (format {format!r}): {type(error).__name__}: {str(error)[:200]}"
+            f"{path}: is not {FORMATS[format].looks_like} (format {format!r}): {type(error).__name__}:"
+            f" {str(error)[:200]}"
         ) from error
     return annotations if split is None else _take_split(annotations, split)
 
@@ -154,15 +158,17 @@ def _take_split(annotations: Annotations, split: str) -> Annotations:
 
 
 def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> str:
-    """The format of a file or folder, a name of `FORMATS`: by its suffix, and by how it begins where that is not enough.
+    """The format of a file or folder, a name of `FORMATS`.
+
+    By its suffix, and by how it begins where that is not enough.
 
     Args:
         path: the file or folder.
         columns: names of columns; a text whose first line holds one of them is a table.
 
     Raises:
-        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose beginning decides the format cannot be
-            read.
+        AnnotationError: the file is packed, or is a video, a web page or the like; or one whose
+            beginning decides the format cannot be read.
     """
     path = Path(path)
     require_annotations(path)

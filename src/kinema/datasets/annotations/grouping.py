@@ -11,8 +11,8 @@ from kinema.datasets.annotations.delimited import read_csv_rows
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
-# Names whose first group is the source video: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics), talk-Scene-003,
-# talk_clip3, talk-part2.
+# Names whose first group is the source video: v_YoYo_g01_c04 (UCF101), id_000010_000020 (Kinetics),
+# talk-Scene-003, talk_clip3, talk-part2.
 _SOURCE_NAMES = (
     re.compile(r"(v_.+_g\d+)_c\d+"),
     re.compile(r"(.+)_\d{6}_\d{6}"),
@@ -55,7 +55,9 @@ def group_by_pattern(pattern: str) -> Callable[[str], str]:
 
 
 def group_by_column(annotations: Annotations, column: str) -> Callable[[str], str]:
-    """A function from a clip's path to what a column of its table holds, such as the person; or to the path where that is empty.
+    """A function from a clip's path to what a column of its table holds, such as the person.
+
+    Where that is empty, it gives the path.
 
     Args:
         annotations: read from a table with a header.
@@ -67,7 +69,8 @@ def group_by_column(annotations: Annotations, column: str) -> Callable[[str], st
     source = annotations.source
     if annotations.lines is None or annotations.format not in ("csv", "kinetics"):
         raise AnnotationError(
-            f"{source}: has no column {column!r}: expected a table with a header (.csv, .tsv), not '{annotations.format}'"
+            f"{source}: has no column {column!r}: expected a table with a header (.csv, .tsv), not"
+            f" '{annotations.format}'"
         )
     header, rows = read_csv_rows(source)
     if column not in header:
@@ -90,14 +93,16 @@ def split_by_group(
 ) -> tuple[Annotations, Annotations]:
     """Part clips in two, about class by class; all clips of a group lie on one side.
 
-    Groups are taken in an order that their names and `seed` alone decide, as long as they fill what a class lacks and leave it
-    some. A group of several classes goes where most of its clips are needed.
+    Groups are taken in an order that their names and `seed` alone decide, as long as they fill what
+    a class lacks and leave it some. A group of several classes goes where most of its clips are
+    needed.
 
     Args:
         annotations: labelled clips.
         share: of each class's clips to hold out, rounded, at least one of a class with two groups.
         seed: another seed holds out other clips.
-        group_of: from a clip's path to its group; default: its source video; None: each clip by itself, also those of one file.
+        group_of: from a clip's path to its group; default: its source video; None: each clip by
+            itself, also those of one file.
 
     Returns:
         The clips to train on, and those held out; each in the order of `annotations`.
@@ -135,7 +140,8 @@ def _choose_groups(classes: dict[str, Counter[int]], share: float, seed: int) ->
         useful = sum(min(count, max(lacking[label], 0)) for label, count in classes[group].items())
         if useful and 2 * useful >= classes[group].total():
             hold(group)
-    # Where all groups of a class are too large for its share, one of the smallest is better than none.
+    # Where all groups of a class are too large for its share, one of the smallest is better than
+    # none.
     reached = {label for group in held for label in classes[group]}
     for group in sorted(order, key=lambda name: classes[name].total()):
         if not reached.issuperset(classes[group]):
@@ -153,14 +159,16 @@ def split_by_fractions(
 ) -> tuple[Annotations, ...]:
     """Part clips in two or more, about class by class; all clips of a group lie in one part.
 
-    The parts behind the first are held out one after the other, so the second is the same whether there is a third or not, and a
-    class of few groups is rather in the second than in the third. See `split_by_group`.
+    The parts behind the first are held out one after the other, so the second is the same whether
+    there is a third or not, and a class of few groups is rather in the second than in the third.
+    See `split_by_group`.
 
     Args:
         annotations: labelled clips.
         fractions: of each part, all above 0; 8, 1, 1 is the same as 0.8, 0.1, 0.1.
         seed: another seed gives other parts.
-        group_of: from a clip's path to its group; default: its source video; None: each clip by itself.
+        group_of: from a clip's path to its group; default: its source video; None: each clip by
+            itself.
 
     Returns:
         The parts; each in the order of `annotations`.
@@ -184,7 +192,8 @@ def folds_by_group(
 ) -> list[np.ndarray]:
     """Part clips in `count` parts of about equal size, class by class; all clips of a group lie in one part.
 
-    The largest groups are dealt out first, each to the part that has the fewest clips of its classes.
+    The largest groups are dealt out first, each to the part that has the fewest clips of its
+    classes.
 
     Args:
         annotations: labelled clips.
@@ -193,7 +202,8 @@ def folds_by_group(
         group_of: from a clip's path to its group; default: its source video.
 
     Returns:
-        Places of the clips of each part, ascending; a part is empty when there are fewer groups than parts.
+        Places of the clips of each part, ascending; a part is empty when there are fewer groups
+        than parts.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for place, path in enumerate(annotations.paths):

@@ -36,7 +36,8 @@ class Layout:
 
     Attributes:
         delimiter: between the fields; a space stands for any white space.
-        columns: what stands behind the path: `label`, `name` (a label as a word), `total_frames`, `start_seconds`, `end_seconds`.
+        columns: what stands behind the path: `label`, `name` (a label as a word), `total_frames`,
+            `start_seconds`, `end_seconds`.
         is_plain: `read_list` reads it: whole numbers behind paths without quotes.
         problem: why the columns cannot be named.
     """
@@ -145,13 +146,19 @@ def _numbered_layout(path: Path, delimiter: str, rows: Sequence[Sequence[str]], 
 
 
 _PROBLEMS = {
-    2: "two numbers stand behind each path: are they 'start end', 'num_frames label', or two labels (multi_label=True)?",
+    2: (
+        "two numbers stand behind each path: are they 'start end', 'num_frames label', or two labels"
+        " (multi_label=True)?"
+    ),
     3: "three numbers stand behind each path: are they 'start end label', in seconds or in frames?",
 }
 
 
 def _are_lengths(numbers: Sequence[Sequence[float]]) -> bool:
-    """Is the first of two numbers a number of frames and the second a class index? Of starts and ends the second is greater."""
+    """Is the first of two numbers a number of frames and the second a class index?
+
+    Of starts and ends the second is greater.
+    """
     frames = sorted(row[0] for row in numbers)
     greater = sum(row[0] > row[1] for row in numbers)
     return (
@@ -189,27 +196,31 @@ def read_headerless(
     *,
     class_names: Sequence[str] | None = None,
 ) -> Annotations:
-    """Read lines of a path and what stands behind it, where that is more than a whole number, which `read_list` reads faster.
+    """Read lines of a path and what stands behind it.
 
-    The lines are of one of these forms, with white space, tabs, commas, semicolons or | between the fields: `path label` with a
-    label such as `1.0`, a word, or a path in quotes; `path num_frames label`; `path start end label` in seconds. A file of which
-    this cannot be decided needs a header.
+    Lists with a whole number behind it `read_list` reads faster.
+
+    The lines are of one of these forms, with white space, tabs, commas, semicolons or | between the
+    fields: `path label` with a label such as `1.0`, a word, or a path in quotes;
+    `path num_frames label`; `path start end label` in seconds. A file of which this cannot be
+    decided needs a header.
 
     Args:
         path: the file, UTF-8.
-        class_names: names by class index; default: for numbers the lines of a file classes.txt beside the list, for words these
-            in alphabetical order.
+        class_names: names by class index; default: for numbers the lines of a file classes.txt
+            beside the list, for words these in alphabetical order.
 
     Raises:
-        AnnotationError: the file cannot be read, its columns cannot be named, or a line differs from the first ones. Names file
-            and line.
+        AnnotationError: the file cannot be read, its columns cannot be named, or a line differs
+            from the first ones. Names file and line.
     """
     source = Path(path)
     layout = find_layout(source)
     if layout is None or layout.problem is not None:
         problem = "the lines are no paths with something behind them" if layout is None else layout.problem
         raise AnnotationError(
-            f"{source}: expected 'path label' lines; {problem}: {_GIVE_HEADER}, such as path,label or path,start,end,label"
+            f"{source}: expected 'path label' lines; {problem}: {_GIVE_HEADER}, such as path,label or"
+            " path,start,end,label"
         )
     clips = ClipCollector(source, "headerless")
     for number, line in _lines(source):

@@ -17,16 +17,18 @@ from kinema.registry import check_arguments
 class HoldOut:
     """Which side of a hold-out a dataset reads.
 
-    The same description gives the same clips of the same list, in every process and every run. Two datasets that differ in `part`
-    alone share no source video.
+    The same description gives the same clips of the same list, in every process and every run. Two
+    datasets that differ in `part` alone share no source video.
 
     Attributes:
         part: "train": the clips to train on; "val": those held out.
         fraction: of each class's clips to hold out; see `split_by_group` and `split_by_time`.
-        by: "source": whole source videos are held out, as the names of the clips show them; "time": stretches of time of few
-            long recordings, with a gap around them that is in neither part.
+        by: "source": whole source videos are held out, as the names of the clips show them; "time":
+            stretches of time of few long recordings, with a gap around them that is in neither
+            part.
         seed: another seed holds out other clips.
-        fold: hold out this one, counted from 1, of `folds` parts of about equal size, in place of a fraction.
+        fold: hold out this one, counted from 1, of `folds` parts of about equal size, in place of a
+            fraction.
         folds: number of parts, 2 or more.
 
     Raises:
@@ -68,14 +70,15 @@ class HoldOut:
             by_time = split_by_time(annotations, self.fraction, self.seed)
             if by_time is None:
                 raise AnnotationError(
-                    f"{annotations.source}: nothing can be held out by time: expected parts of few long videos, two or more of a class"
+                    f"{annotations.source}: nothing can be held out by time: expected parts of few long videos, two or"
+                    " more of a class"
                 )
             return by_time.train, by_time.held
         train, val = split_by_group(annotations, self.fraction, self.seed)
         if not len(val):
             raise AnnotationError(
-                f"{annotations.source}: no class has clips of two source videos, so none can be held out for validation: give --val, "
-                "or lists made by `kinema data split --no-group`"
+                f"{annotations.source}: no class has clips of two source videos, so none can be held out for"
+                " validation: give --val, or lists made by `kinema data split --no-group`"
             )
         return train, val
 
@@ -94,7 +97,8 @@ def _split_fold(annotations: Annotations, number: int, count: int, seed: int) ->
     if not all(len(part) for part in parts):
         sources = len(set(map(source_video_of, annotations.paths)))
         raise AnnotationError(
-            f"{annotations.source}: {len(annotations)} clips of {sources} source videos cannot be put into {count} parts: take fewer folds"
+            f"{annotations.source}: {len(annotations)} clips of {sources} source videos cannot be put into {count}"
+            " parts: take fewer folds"
         )
     held = parts[number - 1]
     return annotations.take(np.setdiff1d(np.arange(len(annotations)), held)), annotations.take(held)

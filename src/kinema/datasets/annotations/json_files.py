@@ -21,17 +21,21 @@ def read_json(
     columns: Mapping[str, str] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Annotations:
-    """Read `[{"path": ..., "label": ...}, ...]`, or an object that holds such a list; its `metainfo.classes` name the classes.
+    """Read `[{"path": ..., "label": ...}, ...]`, or an object that holds such a list.
+
+    Its `metainfo.classes` name the classes.
 
     Args:
         path: the file, UTF-8.
-        multi_label: a label text holds several, separated by | ; or , (a list of labels is always taken as several).
-        columns: keys where they cannot be found out, e.g. `dict(path="clip", label="verb")`; see `COLUMN_NAMES`.
+        multi_label: a label text holds several, separated by | ; or , (a list of labels is always
+            taken as several).
+        columns: keys where they cannot be found out, e.g. `dict(path="clip", label="verb")`; see
+            `COLUMN_NAMES`.
         class_names: names by class index, when known.
 
     Raises:
-        AnnotationError: the file cannot be read, is no JSON or holds no such list, or a value is wrong. Names the file, and the
-            line or the number of the object.
+        AnnotationError: the file cannot be read, is no JSON or holds no such list, or a value is
+            wrong. Names the file, and the line or the number of the object.
     """
     source = Path(path)
     content = load_json(source)
@@ -42,7 +46,8 @@ def read_json(
         class_names = class_names or _names(classes or content.get("classes") or [], source)
     if not isinstance(objects, list) or not all(isinstance(entry, Mapping) for entry in objects):
         raise AnnotationError(
-            f'{source}: expected a list of objects such as {{"path": "a.mp4", "label": 0}}, or an object with such a list '
+            f'{source}: expected a list of objects such as {{"path": "a.mp4", "label": 0}}, or an object with such a'
+            " list "
             f"under {', '.join(map(repr, LIST_KEYS))}"
         )
     return _collect(source, "json", list(enumerate(objects, start=1)), multi_label, columns, class_names)
@@ -64,7 +69,8 @@ def read_jsonl(
         class_names: names by class index, when known.
 
     Raises:
-        AnnotationError: the file cannot be read, a line is no JSON object, or a value is wrong. Names file and line.
+        AnnotationError: the file cannot be read, a line is no JSON object, or a value is wrong.
+            Names file and line.
     """
     source = Path(path)
     return _collect(source, "jsonl", list(_objects(source)), multi_label, columns, class_names)
@@ -104,7 +110,8 @@ def parse_json(content: bytes, source: Path, expected: str, line: int | None = N
         line: where in the file it stands, if it is one line of it.
 
     Raises:
-        AnnotationError: it is no JSON, is nested too deep, or holds a number of thousands of digits. Names file and line.
+        AnnotationError: it is no JSON, is nested too deep, or holds a number of thousands of
+            digits. Names file and line.
     """
     try:
         return json.loads(content)

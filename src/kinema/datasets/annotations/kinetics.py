@@ -21,8 +21,8 @@ def read_kinetics(
 ) -> Annotations:
     """Read an official list and find the videos that are there; many of them are no longer to be had.
 
-    A video is named `id_000010_000020.mp4` or `id.mp4` (any suffix that videos have), and is the ten seconds already: it is not cut.
-    It may lie anywhere below the folder.
+    A video is named `id_000010_000020.mp4` or `id.mp4` (any suffix that videos have), and is the
+    ten seconds already: it is not cut. It may lie anywhere below the folder.
 
     Args:
         path: the CSV file; without the column `label` (test sets) the clips are not labelled.
@@ -33,7 +33,8 @@ def read_kinetics(
         The clips that are there; `notes` say how many are not.
 
     Raises:
-        AnnotationError: the file cannot be read or has other columns, or none of its videos is there. Names file and line.
+        AnnotationError: the file cannot be read or has other columns, or none of its videos is
+            there. Names file and line.
     """
     source = Path(path)
     header, rows = read_csv_rows(source)
@@ -58,11 +59,13 @@ def read_kinetics(
         clips.add(video, [label] if label else [], line=line, split=row.get("split") or None)
     if not len(clips):
         raise AnnotationError(
-            f"{source}: none of its {missing} videos is in {root}: expected files such as {first_missing.split()[0] or 'id'}.mp4"
+            f"{source}: none of its {missing} videos is in {root}: expected files such as"
+            f" {first_missing.split()[0] or 'id'}.mp4"
             if missing
             else f"{source}: the list is empty: expected one clip a line"
         )
-    # Classes whose videos are all missing keep their place, so that the class indices are those of everybody else.
+    # Classes whose videos are all missing keep their place, so that the class indices are those of
+    # everybody else.
     names = class_names or sorted(all_labels) or None
     note = f"{missing} of {missing + len(clips)} videos are not there, the first is {first_missing}"
     return clips.finish(

@@ -14,7 +14,8 @@ class KnownSet:
     Attributes:
         title: what people call it.
         num_classes: number of its classes.
-        file: of the names, one a line by class index, beside this module; None: there is none, only its name is known.
+        file: of the names, one a line by class index, beside this module; None: there is none, only
+            its name is known.
         pattern: what names of its files, folders and configs hold.
     """
 

@@ -26,9 +26,10 @@ def read_label_studio(
 ) -> Annotations:
     """Read the JSON export (not JSON-MIN, which `read_json` reads).
 
-    Of each task the first annotation that was not cancelled counts. Choices label the whole video; time-line labels and segments
-    label their parts, in frames or in seconds. Uploaded files are named as in the export (`1a2b3c4d-clip.mp4`), or without what Label
-    Studio put before the name where only that file is there.
+    Of each task the first annotation that was not cancelled counts. Choices label the whole video;
+    time-line labels and segments label their parts, in frames or in seconds. Uploaded files are
+    named as in the export (`1a2b3c4d-clip.mp4`), or without what Label Studio put before the name
+    where only that file is there.
 
     Args:
         path: the export.
@@ -37,8 +38,8 @@ def read_label_studio(
         video_root: folder of the videos; default: that of the export.
 
     Raises:
-        AnnotationError: the file is no such export, no task is labelled, or some labels count frames and others seconds. Names file
-            and task.
+        AnnotationError: the file is no such export, no task is labelled, or some labels count
+            frames and others seconds. Names file and task.
     """
     source = Path(path)
     tasks = load_json(source)

@@ -11,7 +11,8 @@ def check_labels(annotations: Annotations, num_classes: int | None, *, lowest: i
 
     Args:
         annotations: the clips of one split.
-        num_classes: number of classes, N; None when it is not known, which leaves only the lower bound.
+        num_classes: number of classes, N; None when it is not known, which leaves only the lower
+            bound.
         lowest: the least label allowed; -1 lets "not labelled" pass.
 
     Raises:

@@ -61,18 +61,25 @@ def training_part(folder: Path) -> Path | None:
     folders = [entry for entry in visible_folders(folder) if split_of_name(entry.name) == "train"]
     if len(folders) > 1:
         raise AnnotationError(
-            f"{folder}: holds {folders[0].name!r} and {folders[1].name!r}, which both name the training clips: keep one of them"
+            f"{folder}: holds {folders[0].name!r} and {folders[1].name!r}, which both name the training clips: keep one"
+            " of them"
         )
     return folders[0] if folders else None
 
 
 def is_training_list(path: Path) -> bool:
-    """Does the name of a file say that it lists training clips, such as `train.txt`, `trainlist.txt` or `my_train.csv`?"""
+    """Does the name of a file say that it lists training clips?
+
+    Such are `train.txt`, `trainlist.txt`, `my_train.csv`.
+    """
     return path.stem.lower().startswith("train") or _TRAIN_IN_STEM.search(path.stem) is not None
 
 
 def validation_part(folder: Path, train: Path) -> Path | None:
-    """What lies beside the training clips under a name such as `val`, and is of the same kind; rather not the test clips."""
+    """What lies beside the training clips under a name such as `val`, and is of the same kind.
+
+    Rather not the test clips.
+    """
     return next(_parts_beside(folder, train, VAL_NAMES), None)
 
 
@@ -125,10 +132,13 @@ def is_there(path: Path) -> bool:
 
 
 def find_video_root(annotations: Annotations) -> Path:
-    """The folder that the paths of a file are relative to: the file's own, one named like it, a neighbour, or the working one.
+    """The folder that the paths of a file are relative to.
+
+    That is the file's own, one named like it, a neighbour, or the working one.
 
     Raises:
-        AnnotationError: none of the clips that were looked for, the first among them, is in one of these.
+        AnnotationError: none of the clips that were looked for, the first among them, is in one of
+            these.
     """
     candidates = root_candidates(annotations.source)
     # Some clips may have been lost: look for others before giving up.

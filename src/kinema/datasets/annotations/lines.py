@@ -64,8 +64,8 @@ def line_blocks(content: np.ndarray, path: Path, expected: str) -> Iterator[tupl
         expected: what the file should hold, for messages.
 
     Yields:
-        (n,) first bytes, (n,) bytes behind the last, white space at both ends left out; (n,) line numbers from 1. Empty lines and
-        those that begin with # are left out.
+        (n,) first bytes, (n,) bytes behind the last, white space at both ends left out; (n,) line
+        numbers from 1. Empty lines and those that begin with # are left out.
 
     Raises:
         AnnotationError: the text is no UTF-8. Names file and line.
@@ -200,7 +200,8 @@ def last_numbers(
         delimiter: the byte before the number; None: any white space.
 
     Returns:
-        (n,) bool whether there is one, (n,) int64 numbers, (n,) ends of what comes before: unchanged where there is none.
+        (n,) bool whether there is one, (n,) int64 numbers, (n,) ends of what comes before:
+        unchanged where there is none.
     """
     values = np.zeros(len(ends), dtype=np.int64)
     places = ends - 1  # the byte that is looked at
@@ -237,8 +238,8 @@ def trailing_numbers(
     """All whole numbers at the end of each span, at most `most`, and at most `MOST_NUMBERS`.
 
     Returns:
-        (total,) int64 numbers, span after span, each in the order of its line; (n,) how many each span has; (n,) ends of what
-        comes before them.
+        (total,) int64 numbers, span after span, each in the order of its line; (n,) how many each
+        span has; (n,) ends of what comes before them.
     """
     counts = np.zeros(len(ends), dtype=np.int64)
     active = np.arange(len(ends))

@@ -1,4 +1,7 @@
-"""Lists: one line a clip, its path and its class indices; or its folder of frames, their number and the class indices."""
+"""Lists of one line a clip.
+
+Its path and its class indices; or its folder of frames, their number and the class indices.
+"""
 
 import os
 from collections.abc import Sequence
@@ -32,7 +35,8 @@ def read_list(
         The clips; all without labels when no line has one. A line that comes twice is two clips.
 
     Raises:
-        AnnotationError: the file cannot be read, is empty, or a line has no label while others have. Names file and line.
+        AnnotationError: the file cannot be read, is empty, or a line has no label while others
+            have. Names file and line.
         ValueError: `delimiter` is not one character.
     """
     source = Path(path)
@@ -41,7 +45,8 @@ def read_list(
     if first is not None:
         hint = "; is it a header? Remove it, or begin it with '#'" if first == 0 else ""
         raise AnnotationError(
-            f"{source}:{lines.numbers[first]}: expected 'path label' with a whole-number label, got {lines.paths[first]!r}{hint}"
+            f"{source}:{lines.numbers[first]}: expected 'path label' with a whole-number label, got"
+            f" {lines.paths[first]!r}{hint}"
         )
     names = read_class_names(source.parent / "classes.txt") if class_names is None else tuple(class_names)
     labels = LabelColumn.from_counts(lines.values, lines.counts)
@@ -69,7 +74,8 @@ def read_rawframe_list(
         The clips; all without labels when no line has one.
 
     Raises:
-        AnnotationError: the file cannot be read, is empty, or a line has too few numbers, or a length below 1. Names file and line.
+        AnnotationError: the file cannot be read, is empty, or a line has too few numbers, or a
+            length below 1. Names file and line.
         ValueError: `delimiter` is not one character.
     """
     source = Path(path)

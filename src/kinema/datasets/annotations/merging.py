@@ -17,19 +17,23 @@ from kinema.errors import AnnotationError
 
 
 def read_whole(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> Split:
-    """Read all clips of a data set: of a folder with `train.txt`, `val.txt`, `test.txt` (or such folders) those of all parts.
+    """Read all clips of a data set.
+
+    Of a folder with `train.txt`, `val.txt`, `test.txt` (or such folders) those of all parts.
 
     Args:
         path: annotations of any format; a folder of class folders; or a folder of parts.
         columns: names of a table's columns where they cannot be found out.
 
     Raises:
-        AnnotationError: the annotations are wrong, the clips are not where they say, or the parts do not go together.
+        AnnotationError: the annotations are wrong, the clips are not where they say, or the parts
+            do not go together.
     """
     path = Path(path)
     if not path.exists():
         raise AnnotationError(
-            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class folders"
+            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class"
+            " folders"
         )
     if path.is_dir() and find_format(path) == "class-folders":
         path = root_of_classes(path)

@@ -36,7 +36,9 @@ _BY_SUFFIX = {
 
 
 def require_annotations(path: Path) -> None:
-    """Name the usual files that are no annotations: a video, an image, a web page, a pointer of Git LFS; and folders of models.
+    """Name the usual files that are no annotations.
+
+    A video, an image, a web page, a pointer of Git LFS, and folders of models.
 
     Raises:
         AnnotationError: the file or folder is one of these. Says what it is.

@@ -1,4 +1,7 @@
-"""Videos of a table that was written elsewhere: with folders of another machine, under a name without suffix, or with no name at all."""
+"""Videos of a table that was written elsewhere.
+
+With folders of another machine, under a name without suffix, or with no name at all.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,7 +14,10 @@ from kinema.video.suffixes import has_video_suffix
 
 
 def own_video(source: Path) -> str | None:
-    """The video that a table without a column for it speaks of: the one beside it with its name, else the only one there."""
+    """The video that a table without a column for it speaks of.
+
+    The one beside it with its name, else the only one there.
+    """
     beside = sorted(entry.name for entry in source.parent.iterdir() if has_video_suffix(entry.name) and entry.is_file())
     same = [name for name in beside if Path(name).stem == source.stem]
     if not same and len(beside) == 1:

@@ -22,13 +22,16 @@ def read_ucf101(
     class_names: Sequence[str] | None = None,
     video_root: str | os.PathLike | None = None,
 ) -> Annotations:
-    """Read `trainlist01.txt` (`Class/v_Class_g08_c01.avi 1`), `testlist01.txt` (no labels) and `classInd.txt` (`1 Class`).
+    """Read `trainlist01.txt`, `testlist01.txt` and `classInd.txt`.
+
+    Their lines are `Class/v_Class_g08_c01.avi 1`, the same without labels, and `1 Class`.
 
     Args:
         path: the folder of these files, or one of the lists, which then is read alone.
         fold: which of the three splits; a list's name counts more.
         class_names: names by class index; default: those of classInd.txt, whose ids count from 1.
-        video_root: folder of the class folders; default: a folder near the lists that has the first clip.
+        video_root: folder of the class folders; default: a folder near the lists that has the first
+            clip.
 
     Returns:
         The clips, of the splits "train" and "test".
@@ -56,7 +59,8 @@ def read_ucf101(
                 )
             if number.strip() and number.strip() != str(names.index(class_name) + 1):
                 raise AnnotationError(
-                    f"{file}:{line}: {class_name} is class {names.index(class_name) + 1} in classInd.txt, not {number.strip()}"
+                    f"{file}:{line}: {class_name} is class {names.index(class_name) + 1} in classInd.txt, not"
+                    f" {number.strip()}"
                 )
             first = first or video
             clips.add(video, (class_name,), line=line if named else None, split=part)
@@ -76,7 +80,8 @@ def read_hmdb51(
         path: the folder of these files.
         fold: which of the three splits.
         class_names: names by class index; default: the classes in alphabetical order.
-        video_root: folder of the class folders; default: a folder near the lists that has the first clip.
+        video_root: folder of the class folders; default: a folder near the lists that has the first
+            clip.
 
     Returns:
         The clips, of the splits "train" and "test".

@@ -24,13 +24,15 @@ def read_parquet(
 
     Args:
         path: the file.
-        multi_label: a label text holds several, separated by | ; or , (a list of labels is always taken as several).
+        multi_label: a label text holds several, separated by | ; or , (a list of labels is always
+            taken as several).
         columns: names of columns where they cannot be found out; see `COLUMN_NAMES`.
         class_names: names by class index, when known.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
-        AnnotationError: the file cannot be read, or a value is wrong. Names the file and the row, from 1.
+        AnnotationError: the file cannot be read, or a value is wrong. Names the file and the row,
+            from 1.
     """
     try:
         import pyarrow

@@ -31,10 +31,12 @@ class Annotations:
         video_root: folder that the paths are relative to, where the reader found it.
         total_frames: (N,) lengths in frames, of folders of frames.
         frame_offsets: (N,) what to add to the numbers of frames, of folders of frames.
-        clip_starts: (N,) where in its video each clip begins, in `clip_unit`; NaN: at the start. None: all are whole videos.
+        clip_starts: (N,) where in its video each clip begins, in `clip_unit`; NaN: at the start.
+            None: all are whole videos.
         clip_ends: (N,) where each ends; the frame there is not part of the clip. NaN: at the end.
         clip_unit: what `clip_starts` and `clip_ends` count.
-        splits: (N,) place in `split_names` of the split that each clip belongs to; None where the format has no splits.
+        splits: (N,) place in `split_names` of the split that each clip belongs to; None where the
+            format has no splits.
         split_names: "train", "val", "test", or as the file calls them.
         notes: what a user should know of the reading, a sentence each.
     """

@@ -59,7 +59,8 @@ def require_lengths(annotations: Annotations) -> None:
     """
     if annotations.total_frames is None or len(annotations.total_frames) != len(annotations):
         raise AnnotationError(
-            f"{annotations.source}: tells no numbers of frames: expected 'folder total_frames label' lines, or a column total_frames"
+            f"{annotations.source}: tells no numbers of frames: expected 'folder total_frames label' lines, or a column"
+            " total_frames"
         )
     empty = np.flatnonzero(annotations.total_frames < 1)
     if len(empty):
@@ -83,12 +84,13 @@ def samples_of(
         annotations: the clips.
         path_key: key of the path, such as "filename" or "frame_dir".
         folder: put before relative paths.
-        multi_hot_classes: N: labels are (N,) float32 of 0 and 1; None: the first class index, -1 where there is none.
+        multi_hot_classes: N: labels are (N,) float32 of 0 and 1; None: the first class index, -1
+            where there is none.
         constants: what all samples have.
 
     Returns:
-        Samples with `path_key`, `label` and, where the annotations have them, `total_frames`, `offset`, and `start_seconds` and
-        `end_seconds`, or `start_frame` and `end_frame`.
+        Samples with `path_key`, `label` and, where the annotations have them, `total_frames`,
+        `offset`, and `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`.
     """
     labels = annotations.labels if multi_hot_classes is None else annotations.labels.multi_hot(multi_hot_classes)
     columns: dict[str, Column] = {path_key: annotations.paths.below(folder), "label": labels}

@@ -21,16 +21,21 @@ def read_something_something(
     class_names: Sequence[str] | None = None,
     video_root: str | os.PathLike | None = None,
 ) -> Annotations:
-    """Read `[{"id": "78687", "template": "Holding [something] next to [something]"}, ...]`; test lists have no templates.
+    """Read `[{"id": "78687", "template": "Holding [something] next to [something]"}, ...]`.
+
+    Test lists have no templates.
 
     Args:
         path: the list.
-        class_names: names by class index; default: those of `labels.json` (or `something-something-v2-labels.json`) beside it, else
-            the templates in alphabetical order.
-        video_root: folder of the videos `id.webm` or `id.mp4`; default: one near the list that has the first.
+        class_names: names by class index; default: those of `labels.json` (or
+            `something-something-v2-labels.json`) beside it, else the templates in alphabetical
+            order.
+        video_root: folder of the videos `id.webm` or `id.mp4`; default: one near the list that has
+            the first.
 
     Raises:
-        AnnotationError: the file is no such list, or a template is none of the classes. Names file and number of the entry.
+        AnnotationError: the file is no such list, or a template is none of the classes. Names file
+            and number of the entry.
     """
     source = Path(path)
     entries = load_json(source)

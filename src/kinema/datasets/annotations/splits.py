@@ -120,8 +120,10 @@ class DataLayout:
     Attributes:
         train: the training clips, or all.
         val: the validation clips; None: there are none.
-        description: where what lies and how much, a line such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes".
-        notes: what is done with parts of other names, a sentence each; what the readers say is in `annotations.notes`.
+        description: where what lies and how much, a line such as "clips/SPLIT/CLASS/*.mp4: train 80
+            clips, val 20 clips, 4 classes".
+        notes: what is done with parts of other names, a sentence each; what the readers say is in
+            `annotations.notes`.
     """
 
     train: Split
@@ -136,11 +138,14 @@ def find_splits(
     """Find the training and the validation clips; `find_layout` also says how they lie.
 
     Args:
-        data: annotations of any format that `read_annotations` reads; a folder with `train.txt` (and `val.txt`), or with these in
-            another format; a folder `root/train/class/*`, `root/val/class/*`; or a folder `root/class/*`. `training`, `valid`,
-            `validation`, `dev`, `test`, `testing`, `eval` do as well, in any case of letters, and all of it may lie a level deeper.
+        data: annotations of any format that `read_annotations` reads; a folder with `train.txt`
+            (and `val.txt`), or with these in another format; a folder `root/train/class/*`,
+            `root/val/class/*`; or a folder `root/class/*`. `training`, `valid`, `validation`,
+            `dev`, `test`, `testing`, `eval` do as well, in any case of letters, and all of it may
+            lie a level deeper.
         val: annotations of the validation clips, when `data` does not lead to them.
-        columns: names of a table's columns where they cannot be found out, e.g. `dict(path="clip", label="verb")`.
+        columns: names of a table's columns where they cannot be found out, e.g.
+            `dict(path="clip", label="verb")`.
 
     Returns:
         The two splits; the second is None when there is none.
@@ -155,11 +160,15 @@ def find_splits(
 def find_layout(
     data: str | os.PathLike, val: str | os.PathLike | None = None, columns: Mapping[str, str] | None = None
 ) -> DataLayout:
-    """Find the training and the validation clips, and put into words how they lie. Arguments and errors of `find_splits`."""
+    """Find the training and the validation clips, and put into words how they lie.
+
+    Arguments and errors of `find_splits`.
+    """
     path = Path(data)
     if not path.exists():
         raise AnnotationError(
-            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class folders"
+            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class"
+            " folders"
         )
     beside: Path | None
     if not path.is_dir():  # a file, or what reading it names as none
@@ -203,8 +212,8 @@ def _notes_on_parts(train: Split, val: Split | None, beside: Path | None) -> Ite
         left = test.name if test is not None and (val is None or test != val.path) else None
     if val is not None and split_of_name(Path(name).stem) == "test":
         yield (
-            f"there are no validation clips but {name!r}: these are validated on and choose the best checkpoint, so the accuracy on "
-            "them is no independent test"
+            f"there are no validation clips but {name!r}: these are validated on and choose the best checkpoint, so the"
+            " accuracy on them is no independent test"
         )
     if left is not None:
         yield f"{left!r} is left for `kinema test`"
@@ -216,7 +225,10 @@ def _notes_on_parts(train: Split, val: Split | None, beside: Path | None) -> Ite
 
 
 def describe_splits(train: Split, val: Split | None) -> str:
-    """Where the clips lie and how many there are, such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes"."""
+    """Where the clips lie and how many there are.
+
+    Such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes".
+    """
     classes = len(train.annotations.class_names) or len(np.unique(train.annotations.labels.values))
     numbers = f"{classes} class" + ("" if classes == 1 else "es")
     splits = [train] if val is None else [train, val]
@@ -287,8 +299,9 @@ def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:
     """Write clips with absolute paths, so that the file can lie anywhere.
 
     Args:
-        path: the file. Whole videos are written as `path label` lines, folders of frames as `folder total_frames label` (`folder offset
-            total_frames label`) lines; parts of videos as a table, with the suffix .csv.
+        path: the file. Whole videos are written as `path label` lines, folders of frames as
+            `folder total_frames label` (`folder offset total_frames label`) lines; parts of videos
+            as a table, with the suffix .csv.
         annotations: the clips.
         video_root: folder that their paths are relative to.
 

@@ -121,8 +121,9 @@ def find_columns(
 
     Args:
         header: the table's column names.
-        chosen: the user's choice, e.g. `dict(path="clip", label="verb")`; the others are found by their names, also with a unit behind
-            them ("Start (s)"). `start` and `end` stand for `start_seconds` and `end_seconds`.
+        chosen: the user's choice, e.g. `dict(path="clip", label="verb")`; the others are found by
+            their names, also with a unit behind them ("Start (s)"). `start` and `end` stand for
+            `start_seconds` and `end_seconds`.
         place: file and line of the header, for messages.
         needs_path: a table without a path is an error.
 
@@ -212,7 +213,8 @@ def collect_rows(
         rows: line number and values by column name.
         columns: as `find_columns` gives them.
         multi_label: a label cell holds several, separated by | ; or , (or a list).
-        class_names: names by class index, when known; of a text table with class indices a `classes.txt` beside it names them.
+        class_names: names by class index, when known; of a text table with class indices a
+            `classes.txt` beside it names them.
         only_video: the video of a table that has no column for it.
         notes: asked behind the last row for what a user should know.
 

@@ -39,17 +39,20 @@ class TimeSplit:
         stretches = "one stretch" if self.num_stretches == 1 else f"{self.num_stretches} stretches"
         between = f"; {self.num_between} clips beside it are in neither" if self.num_between else ""
         return (
-            f"the {total} clips are parts of {recordings}: held out {len(self.held)} by time, {stretches} of it{between}. Both sides "
-            "show the same scene: on another recording the accuracy will be lower"
+            f"the {total} clips are parts of {recordings}: held out {len(self.held)} by time, {stretches} of"
+            f" it{between}. Both sides show the same scene: on another recording the accuracy will be lower"
         )
 
 
 def split_by_time(annotations: Annotations, share: float = 0.2, seed: int = 0) -> TimeSplit | None:
-    """Part the clips of recordings in two, about class by class: what is held out are stretches of time, with a gap around them.
+    """Split the clips of recordings in two, about class by class.
 
-    Neighbouring clips look alike, so clips drawn one by one would be known from training. Each recording becomes blocks of
-    neighbouring clips; blocks are held out as long as they fill what a class lacks and leave it some. Clips that overlap a block, or are
-    nearer to it than a second (25 frames), are in neither part.
+    What is held out are stretches of time, with a gap around them.
+
+    Neighbouring clips look alike, so clips drawn one by one would be known from training. Each
+    recording becomes blocks of neighbouring clips; blocks are held out as long as they fill what a
+    class lacks and leave it some. Clips that overlap a block, or are nearer to it than a second (25
+    frames), are in neither part.
 
     Args:
         annotations: labelled parts of videos.
@@ -57,8 +60,9 @@ def split_by_time(annotations: Annotations, share: float = 0.2, seed: int = 0) -
         seed: another seed prefers other blocks.
 
     Returns:
-        The two parts, each in the order of `annotations`; None where the clips are no parts of videos, nothing can be held out, or they are of
-        more than `MOST_RECORDINGS` videos, of which whole ones are better held out.
+        The two parts, each in the order of `annotations`; None where the clips are no parts of
+        videos, nothing can be held out, or they are of more than `MOST_RECORDINGS` videos, of which
+        whole ones are better held out.
     """
     if annotations.clip_starts is None or annotations.clip_ends is None:
         return None

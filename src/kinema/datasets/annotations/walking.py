@@ -11,7 +11,8 @@ from kinema.errors import AnnotationError
 from kinema.printable import printable
 from kinema.video.suffixes import has_video_suffix
 
-# Folders that systems, archives and cameras make beside those of a user. Names with a dot in front are left out as well.
+# Folders that systems, archives and cameras make beside those of a user. Names with a dot in front
+# are left out as well.
 JUNK_FOLDERS = frozenset(
     {
         *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
@@ -59,8 +60,9 @@ def is_junk_folder(name: str) -> bool:
 def find_videos(folder: Path, *, known: Iterable[_FolderId] = ()) -> FoundVideos:
     """Look for videos below `folder`; hidden files, hidden folders and `JUNK_FOLDERS` are left out.
 
-    A folder may be named like a video. Links are followed, each folder is entered once, so links that lead back end the walk. A
-    link to nowhere that is named like a video counts as one: it is reported as a broken clip.
+    A folder may be named like a video. Links are followed, each folder is entered once, so links
+    that lead back end the walk. A link to nowhere that is named like a video counts as one: it is
+    reported as a broken clip.
 
     Args:
         folder: where to look.

@@ -72,11 +72,13 @@ def _workers(profile: LoaderProfile, num_cores: int, rates: Mapping[int, float])
         return []
     if now == 0:
         return [
-            f"No workers: the training process reads the clips itself and the model waits meanwhile. Set {option}={num_cores}."
+            "No workers: the training process reads the clips itself and the model waits meanwhile. Set"
+            f" {option}={num_cores}."
         ]
     if now < num_cores:
         return [
-            f"{now} of {num_cores} cores read clips: try {option}={num_cores}, or --sweep to see what each number gives."
+            f"{now} of {num_cores} cores read clips: try {option}={num_cores}, or --sweep to see what each number"
+            " gives."
         ]
     if now > num_cores:
         return [
@@ -109,7 +111,8 @@ def _decoding(profile: LoaderProfile, epoch: EpochProfile) -> list[str]:
     begin = f"{what} {max(share, resizing):.0%} of the time"
     if reasons:
         return [
-            f"{begin}: {'; '.join(reasons)}. `kinema data prepare SRC DST{options}` re-encodes the clips for training, once."
+            f"{begin}: {'; '.join(reasons)}. `kinema data prepare SRC DST{options}` re-encodes the clips for training,"
+            " once."
         ]
     if share >= _LARGE_SHARE:
         return [f"{begin}: only more cores or fewer frames a clip help; key frames and sizes are good as they are."]
@@ -155,14 +158,14 @@ def _waiting(profile: LoaderProfile, num_cores: int) -> list[str]:
     advice = []
     if len(profile.epochs) > 1 and first - last > (_COLD - 1) * total:
         advice.append(
-            f"In the first epoch a clip waited {first:.1f} ms while it was opened and decoded, in the last {last:.1f}: "
-            "files come from the disk first and from memory later. Where they do not all fit into memory, every epoch is "
-            "like the first: a faster disk or smaller files help."
+            f"In the first epoch a clip waited {first:.1f} ms while it was opened and decoded, in the last {last:.1f}:"
+            " files come from the disk first and from memory later. Where they do not all fit into memory, every epoch"
+            " is like the first: a faster disk or smaller files help."
         )
     if last > _LARGE_SHARE * total:
         advice.append(
-            f"Opening and decoding waited for {last / total:.0%} of the time: other programs use the cores, or the disk is "
-            "slow. These numbers hold for a machine as busy as it is now."
+            f"Opening and decoding waited for {last / total:.0%} of the time: other programs use the cores, or the disk"
+            " is slow. These numbers hold for a machine as busy as it is now."
         )
     return advice
 

@@ -22,9 +22,11 @@ class Stage:
 
     Attributes:
         name: of the transform; a second one of the same name is "Resize (2)".
-        kind: what it does: take the sample from the list, open the video, decode frames, transform, collate.
+        kind: what it does: take the sample from the list, open the video, decode frames, transform,
+            collate.
         milliseconds: a clip, on average.
-        cpu_share: processor time over time; below 1 it waits: for the disk, or for a core that others use.
+        cpu_share: processor time over time; below 1 it waits: for the disk, or for a core that
+            others use.
     """
 
     name: str
@@ -66,7 +68,8 @@ class FrameFacts:
         num_wanted: different frames asked for.
         num_walked: frames that the decoder must go through for them, from key frames on.
         decoded_short_side: of the frames as decoded, pixels.
-        used_short_side: of the frames after resizing, pixels; as decoded when the first change of size is a crop.
+        used_short_side: of the frames after resizing, pixels; as decoded when the first change of
+            size is a crop.
     """
 
     num_wanted: float
@@ -83,7 +86,8 @@ class LoaderProfile:
         num_workers: processes that read clips; 0: the training process itself.
         batch_size: clips of the largest batch.
         start_seconds: until the first worker began with its first clip.
-        epochs: one entry a pass; the first is cold: files that nothing read lately come from the disk.
+        epochs: one entry a pass; the first is cold: files that nothing read lately come from the
+            disk.
         broken: error by path of the clips that could not be read.
         frames: None when the pipeline decodes no video.
     """
@@ -109,8 +113,9 @@ def profile_loader(
 ) -> LoaderProfile:
     """Load clips as `loader` would and measure where the time goes.
 
-    The samples are those of training: the same order, and random numbers from (seed, epoch, index). Broken clips are counted
-    and left out. A dataset without a `Compose` as its `pipeline` is measured as one step.
+    The samples are those of training: the same order, and random numbers from (seed, epoch, index).
+    Broken clips are counted and left out. A dataset without a `Compose` as its `pipeline` is
+    measured as one step.
 
     Args:
         loader: of a map-style dataset, as `build_dataloader` gives it.

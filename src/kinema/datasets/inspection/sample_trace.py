@@ -22,14 +22,17 @@ class WatchedSample:
 
     Attributes:
         path: its file or folder of frames; "" where the dataset does not say.
-        label: class index, (N,) multi-hot or soft, as the pipeline was given it; None where there is none.
+        label: class index, (N,) multi-hot or soft, as the pipeline was given it; None where there
+            is none.
         frames: some of the decoded frames, evenly spaced, (H, W, 3) or (H, W) uint8 each.
         places: of these among the frames that the pipeline decoded.
-        frame_numbers: (T,) the numbers in the video of all decoded frames; None where they are not known.
+        frame_numbers: (T,) the numbers in the video of all decoded frames; None where they are not
+            known.
         num_frames: how many were decoded, T.
         total_frames: length of the video; None where it is not known.
         packed: what the pipeline gave: as a rule a dict with `inputs`.
-        runs: how often the pipeline was run; above 1 it rejected samples, and this is another than was asked for.
+        runs: how often the pipeline was run; above 1 it rejected samples, and this is another than
+            was asked for.
         error: why there is nothing to show, in one line.
     """
 
@@ -49,11 +52,13 @@ def watch_sample(dataset: Any, index: int, *, seed: int = 0, epoch: int = 0, num
     """Make a sample as training makes it, and keep what there is to see.
 
     Args:
-        dataset: map-style; its decoded frames are seen where it, or the datasets it is made of, have a `Compose` as `pipeline` (not those
-            of a `RepeatAugDataset`, which runs the steps in another order).
+        dataset: map-style; its decoded frames are seen where it, or the datasets it is made of,
+            have a `Compose` as `pipeline` (not those of a `RepeatAugDataset`, which runs the steps
+            in another order).
         index: of the sample.
         seed: of the run.
-        epoch: number of the pass over the data; with `seed` and `index` it decides all random numbers.
+        epoch: number of the pass over the data; with `seed` and `index` it decides all random
+            numbers.
         num_shown: decoded frames to keep, at most.
 
     Returns:

@@ -92,7 +92,8 @@ class DatasetSurvey:
         classes: names by class index; indices where no names are known.
         counts: clips of each class, by part: `counts[part name][class index]`.
         problems: what is wrong, the worst first.
-        notes: what is done with its parts, where that is not plain, and how sure a figure over its validation clips is.
+        notes: what is done with its parts, where that is not plain, and how sure a figure over its
+            validation clips is.
     """
 
     layout: str
@@ -121,7 +122,8 @@ def survey_dataset(
         columns: names of a table's columns where they cannot be found out.
 
     Returns:
-        What there is, and its problems. Labels out of range, missing files and the like are problems, not errors.
+        What there is, and its problems. Labels out of range, missing files and the like are
+        problems, not errors.
 
     Raises:
         AnnotationError: the annotations cannot be read at all.
@@ -171,8 +173,8 @@ def problems_of_splits(
         group_of: from a clip's path to the video that it was cut from.
 
     Returns:
-        Clips that are listed again, classes without clips or of very unequal size, few validation clips, videos and source videos
-        in both parts; as `survey_dataset` finds them.
+        Clips that are listed again, classes without clips or of very unequal size, few validation
+        clips, videos and source videos in both parts; as `survey_dataset` finds them.
     """
     parts = {"train": train, "val": val}
     counts = {name: _class_counts(clips, len(classes)) for name, clips in parts.items()}
@@ -243,9 +245,9 @@ def _part(
     message = (
         f"{name}: {len(unreadable)} of {len(places)} probed videos cannot be opened (`kinema data check` looks at all)"
     )
-    return part, [
-        Problem("unreadable video", len(unreadable), message, tuple(unreadable[:SHOWN]))
-    ] if unreadable else []
+    return part, (
+        [Problem("unreadable video", len(unreadable), message, tuple(unreadable[:SHOWN]))] if unreadable else []
+    )
 
 
 def _duration(clips: Annotations, place: int, reader: VideoReader) -> float:
@@ -353,8 +355,8 @@ def _few_validation_clips(counts: dict[str, np.ndarray], classes: Sequence[str])
         return
     margin = round(100 * 1.96 * (0.8 * 0.2 / total) ** 0.5)
     message = (
-        f"val: {_clips(total)}, {numbers[smallest]} of the smallest class {classes[smallest]!r}: an accuracy of 80 % on so few is "
-        f"known to about {margin} points up or down; `kinema train --folds 5` measures on every clip"
+        f"val: {_clips(total)}, {numbers[smallest]} of the smallest class {classes[smallest]!r}: an accuracy of 80 % on"
+        f" so few is known to about {margin} points up or down; `kinema train --folds 5` measures on every clip"
     )
     yield Problem("few validation clips", total, message)
 
@@ -376,7 +378,7 @@ def _leaks(train: Annotations, val: Annotations, group_of: Callable[[str], str])
     leaking = sorted({group for path in val.paths if (group := group_of(path)) in groups and path not in seen})
     if leaking:
         message = (
-            f"{_plural(len(leaking), 'source video')} with clips in train and in val, by the clips' names: accuracy on val will be too good; "
-            "`kinema data split` keeps them on one side"
+            f"{_plural(len(leaking), 'source video')} with clips in train and in val, by the clips' names: accuracy on"
+            " val will be too good; `kinema data split` keeps them on one side"
         )
         yield Problem("source video in both parts", len(leaking), message, tuple(leaking[:SHOWN]))

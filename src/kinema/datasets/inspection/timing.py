@@ -139,7 +139,8 @@ def transform_names(transforms: Sequence[Callable[[Any], Any]]) -> list[str]:
 class _State(NamedTuple):
     """How far a sample has come in its pipeline, also with transforms of the user's own.
 
-    It holds no reader: dropping the last reference to one takes time, which belongs to the step that does it.
+    It holds no reader: dropping the last reference to one takes time, which belongs to the step
+    that does it.
     """
 
     has_reader: bool = False
@@ -211,7 +212,8 @@ def frames_to_decode(wanted: Sequence[int] | np.ndarray, key_frames: Sequence[in
         key_frames: (K,) numbers of the frames at which decoding can start, ascending.
 
     Returns:
-        The sum, over the stretches between key frames that hold wanted ones, of the frames up to the last wanted one.
+        The sum, over the stretches between key frames that hold wanted ones, of the frames up to
+        the last wanted one.
     """
     last_wanted: dict[int, int] = {}
     keys = np.asarray(key_frames, dtype=np.int64)

@@ -19,8 +19,9 @@ Indices = Sequence[int] | np.ndarray
 class WorkerShared:
     """An object whose large arrays worker processes share.
 
-    A forked worker shares them as it is: no Python object lies in them whose reference count would be written. For a worker that is
-    started anew they move into shared memory, once for all workers; where that has no room, each worker gets a copy.
+    A forked worker shares them as it is: no Python object lies in them whose reference count would
+    be written. For a worker that is started anew they move into shared memory, once for all
+    workers; where that has no room, each worker gets a copy.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,7 +150,8 @@ class LabelColumn(WorkerShared):
     Args:
         values: (total,) class indices, sample after sample.
         ends: (N,) where in `values` each sample's end; None when each has exactly one.
-        num_classes: N; `[place]` gives (N,) float32 of 0 and 1 then, else the first class index, -1 where there is none.
+        num_classes: N; `[place]` gives (N,) float32 of 0 and 1 then, else the first class index, -1
+            where there is none.
     """
 
     def __init__(self, values: np.ndarray, ends: np.ndarray | None = None, num_classes: int | None = None) -> None:

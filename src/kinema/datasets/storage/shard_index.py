@@ -161,7 +161,10 @@ def _read_index(folder: Path) -> ShardIndex:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an index. None is larger than its entry, and no entry larger than the file: nothing is compressed."""
+    """The arrays of an index.
+
+    None is larger than its entry, and no entry larger than the file: nothing is compressed.
+    """
     arrays = {}
     with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         left = os.fstat(file.fileno()).st_size
@@ -237,8 +240,9 @@ def build_index(folder: Path) -> ShardIndex:
     """Read the headers of all members, and the small ones that hold labels; videos are skipped over.
 
     Raises:
-        AnnotationError: there are no shards, one is no tar file that is written to the end, a member is no file as it is (a link, one
-            with holes), its labels or part are none, or none holds a video.
+        AnnotationError: there are no shards, one is no tar file that is written to the end, a
+            member is no file as it is (a link, one with holes), its labels or part are none, or
+            none holds a video.
     """
     paths = sorted(folder.glob("*.tar")) if folder.is_dir() else []
     if not paths:
@@ -279,7 +283,10 @@ _Members = dict[str, tuple[tarfile.TarInfo, bytes]]
 
 
 class _Headers:
-    """A tar file of which headers and small members are read: no header makes it read more than is there, or very much."""
+    """A tar file of which headers and small members are read.
+
+    No header makes it read more than is there, or very much.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -342,7 +349,8 @@ def _check_member(member: tarfile.TarInfo, path: Path, num_bytes: int) -> None:
         )
     if member.isfile() and member.offset_data + member.size > num_bytes:
         raise AnnotationError(
-            f"{path}: ends in the member {member.name!r}, of {member.size} bytes from {member.offset_data} on: is it written to the end?"
+            f"{path}: ends in the member {member.name!r}, of {member.size} bytes from {member.offset_data} on: is it"
+            " written to the end?"
         )
 
 

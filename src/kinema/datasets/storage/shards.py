@@ -45,14 +45,16 @@ def write_shards(
 ) -> ShardSummary:
     """Write the videos of a dataset into tar files that WebDataset reads, and an index beside them.
 
-    A clip is two or three members of one name: the video as it is (`000000042.mp4`), its class index (`.cls`, where it has one) and a
-    `.json` with its labels, class names, path and part. `classes.txt` names the classes.
+    A clip is two or three members of one name: the video as it is (`000000042.mp4`), its class
+    index (`.cls`, where it has one) and a `.json` with its labels, class names, path and part.
+    `classes.txt` names the classes.
 
     Args:
         dataset: `VideoDataset`, or another whose `get_data_info(i)` gives `filename` and `label`.
         folder: where to write; made when it is not there.
         shard_bytes: size at which a next file is begun.
-        shuffle_seed: mix the clips, for readers that go through the files in order; None keeps the order of the dataset.
+        shuffle_seed: mix the clips, for readers that go through the files in order; None keeps the
+            order of the dataset.
 
     Returns:
         What was written.
@@ -178,12 +180,14 @@ class _SliceColumn(WorkerShared):
 class ShardDataset(BaseDataset):
     """Videos in tar files of the WebDataset layout, each to be had by its index.
 
-    A sample, before the pipeline: `filename` (`shard-000000.tar/000000042.mp4`), `video_bytes` (where they lie; `OpenVideo` reads them,
-    and nothing else of the file), `label`, `start_index`, `modality`, `sample_idx`, and the part of the video where there is one. As
-    every sample has its index, orders, resumption and evaluation are those of any dataset.
+    A sample, before the pipeline: `filename` (`shard-000000.tar/000000042.mp4`), `video_bytes`
+    (where they lie; `OpenVideo` reads them, and nothing else of the file), `label`, `start_index`,
+    `modality`, `sample_idx`, and the part of the video where there is one. As every sample has its
+    index, orders, resumption and evaluation are those of any dataset.
 
     Args:
-        folder: of the tar files. Its index is used, or else made, which reads the headers of all members once.
+        folder: of the tar files. Its index is used, or else made, which reads the headers of all
+            members once.
         pipeline: transforms, or configs of transforms.
         multi_class: a clip may have several labels.
         num_classes: number of classes, for `multi_class` and for checking labels.

@@ -48,16 +48,18 @@ class _Video:
 class BrokenVideosHook(Hook):
     """Counts the broken videos that a training meets and writes them into `broken.jsonl` in the work folder.
 
-    The file has a line `{"path", "error", "count", "split"}` for each video. The runner adds this hook to every training. The main
-    process alone counts; the others send it what they met, at fixed steps and at the end of each epoch. A checkpoint holds the counts,
-    so that a resumed run goes on with those of the run that it continues.
+    The file has a line `{"path", "error", "count", "split"}` for each video. The runner adds this
+    hook to every training. The main process alone counts; the others send it what they met, at
+    fixed steps and at the end of each epoch. A checkpoint holds the counts, so that a resumed run
+    goes on with those of the run that it continues.
 
     Args:
         interval: steps between two exchanges of several processes; a single one counts at once.
 
     Raises:
         ConfigError: the training loader would leave samples out, which is for evaluation.
-        VideoError: a larger share of the training samples than the loader's `max_broken_share` is broken.
+        VideoError: a larger share of the training samples than the loader's `max_broken_share` is
+            broken.
     """
 
     priority = "VERY_LOW"
@@ -116,7 +118,10 @@ class BrokenVideosHook(Hook):
         self._samples = set(state["samples"])
 
     def _count_training(self, record: BrokenSample) -> None:
-        """Count one, in the main process. A new video is written down at once: the run may not reach the epoch's end."""
+        """Count one, in the main process.
+
+        A new video is written down at once: the run may not reach the epoch's end.
+        """
         if ("train", record.path) not in self._videos and self._file is not None:
             logger.warning("%s", describe_broken(record))
             with self._file.open("a", encoding="utf-8") as file:
@@ -155,8 +160,9 @@ class BrokenVideosHook(Hook):
         if len(self._samples) <= num_allowed(count, loader.max_broken_share):
             return None
         return (
-            f"{len(self._samples)} of {count} training samples are broken, more than the share of {loader.max_broken_share:g} that "
-            f"train_dataloader.max_broken_share allows: {self._file} lists them; the last: {self._of('train')[-1].error}"
+            f"{len(self._samples)} of {count} training samples are broken, more than the share of"
+            f" {loader.max_broken_share:g} that train_dataloader.max_broken_share allows: {self._file} lists them; the"
+            f" last: {self._of('train')[-1].error}"
         )
 
     def _of(self, split: str) -> list[_Video]:

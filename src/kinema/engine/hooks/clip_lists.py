@@ -22,10 +22,12 @@ _PART_KEYS = ("start_seconds", "end_seconds", "start_frame", "end_frame")
 
 @HOOKS.register_module()
 class ClipListsHook(Hook):
-    """Write the clips to train and to validate on into the work folder, as `train_clips.csv` and `val_clips.csv`, for people to read.
+    """Write the clips to train and to validate on into the work folder.
 
-    The datasets do not read them. A resumed run is compared with them: where the data changed so much that clips would move from one
-    side to the other, it is refused.
+    They are `train_clips.csv` and `val_clips.csv`, for people to read.
+
+    The datasets do not read them. A resumed run is compared with them: where the data changed so
+    much that clips would move from one side to the other, it is refused.
     """
 
     def before_train(self, runner: "Runner") -> None:
@@ -77,8 +79,9 @@ def _moved(work_dir: Path, lists: list[list[tuple[str, ...]]]) -> str | None:
     if not moved:
         return None
     return (
-        f"{work_dir}: the data changed since the run began: {len(moved)} clips would move between training and validation, such as "
-        f"{moved[0][0]}: resume with the clips in {FILES[0]} and {FILES[1]}, or choose another --work-dir"
+        f"{work_dir}: the data changed since the run began: {len(moved)} clips would move between training and"
+        f" validation, such as {moved[0][0]}: resume with the clips in {FILES[0]} and {FILES[1]}, or choose another"
+        " --work-dir"
     )
 
 

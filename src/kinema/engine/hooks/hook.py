@@ -14,13 +14,17 @@ PRIORITIES |= {"BELOW_NORMAL": 60, "LOW": 70, "VERY_LOW": 90, "LOWEST": 100}
 
 @HOOKS.register_module()
 class Hook:
-    """Base of hooks: override the points you need. Hooks of a higher priority (a lower number) run first.
+    """Base of hooks: override the points you need.
 
-    Points of a run: `before_run`, `after_run`, `before_train`, `after_train`, `before_train_epoch`, `after_train_epoch`,
-    `before_train_iter(runner, batch_idx, data_batch)`, `after_train_iter(runner, batch_idx, data_batch, outputs)`,
-    the same with `val` and `test` (`after_val_epoch(runner, metrics)`), `before_save_checkpoint(runner, checkpoint)`,
-    `after_load_checkpoint(runner, checkpoint)`. What a hook does in all three modes alike it may write once, in
-    `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`, which get the `mode`.
+    Hooks of a higher priority (a lower number) run first.
+
+    Points of a run: `before_run`, `after_run`, `before_train`, `after_train`, `before_train_epoch`,
+    `after_train_epoch`, `before_train_iter(runner, batch_idx, data_batch)`,
+    `after_train_iter(runner, batch_idx, data_batch, outputs)`, the same with `val` and `test`
+    (`after_val_epoch(runner, metrics)`), `before_save_checkpoint(runner, checkpoint)`,
+    `after_load_checkpoint(runner, checkpoint)`. What a hook does in all three modes alike it may
+    write once, in `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`, which get the
+    `mode`.
     """
 
     priority: str | int = "NORMAL"
@@ -97,7 +101,8 @@ class Hook:
         self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None: ...
 
-    # The questions below are for the points of training: there `runner.epoch` and `runner.iter` do not count the present one.
+    # The questions below are for the points of training: there `runner.epoch` and `runner.iter` do
+    # not count the present one.
 
     @staticmethod
     def every_n_epochs(runner: "Runner", n: int, start: int = 0) -> bool:

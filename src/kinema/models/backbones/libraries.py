@@ -75,9 +75,9 @@ def check_plain(cfg: Mapping[str, Any], where: str) -> None:
         is_text = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.]{0,80}", value) is not None
         if key not in _SHAPING or not (is_text or all(isinstance(part, int | float | None) for part in parts)):
             raise CheckpointError(
-                f"{where}: it sets {key[:80]!r} of {kind!r}, which a config that comes with weights may not: it may set "
-                f"{', '.join(sorted(_SHAPING - {'type'}))}. If you trust the file, give its config yourself, as in "
-                "kinema.load(path, config=...)"
+                f"{where}: it sets {key[:80]!r} of {kind!r}, which a config that comes with weights may not: it may set"
+                f" {', '.join(sorted(_SHAPING - {'type'}))}. If you trust the file, give its config yourself, as in"
+                " kinema.load(path, config=...)"
             )
 
         numbers = [part for part in parts if isinstance(part, int | float)]

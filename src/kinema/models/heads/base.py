@@ -72,7 +72,9 @@ class BaseHead(BaseModule, ABC):
         """Features of B * V views -> (B * V, N) scores before any softmax."""
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        """Raise `ConfigError` where the head cannot take what `source` gives. Recognizers ask when they are built.
+        """Raise `ConfigError` where the head cannot take what `source` gives.
+
+        Recognizers ask when they are built.
 
         Here nothing is checked: a head of one's own may do with features what it likes.
 
@@ -134,17 +136,18 @@ class BaseHead(BaseModule, ABC):
         if labels.is_floating_point() or (labels.shape[1] == self.num_classes != 1):
             if labels.shape[1] != self.num_classes:
                 raise ConfigError(
-                    f"labels have {labels.shape[1]} values, but the head was built with num_classes={self.num_classes}: "
-                    "set num_classes of cls_head, and of the dataset, to the number of classes"
+                    f"labels have {labels.shape[1]} values, but the head was built with num_classes={self.num_classes}:"
+                    " set num_classes of cls_head, and of the dataset, to the number of classes"
                 )
             return labels.float()
         if labels.shape[1] != 1:
             raise ConfigError(
-                f"a sample has {labels.shape[1]} class numbers {labels[0].tolist()}, but this loss needs one: for several "
-                "labels a clip set multi_class=True and num_classes in the dataset and in cls_head"
+                f"a sample has {labels.shape[1]} class numbers {labels[0].tolist()}, but this loss needs one: for"
+                " several labels a clip set multi_class=True and num_classes in the dataset and in cls_head"
             )
         labels = labels[:, 0]
-        # Worth its synchronisation on a GPU: there a wrong class number ends the process without a word about labels.
+        # Worth its synchronisation on a GPU: there a wrong class number ends the process without a
+        # word about labels.
         low, high = (int(value) for value in labels.aminmax())
         if low < 0 or high >= self.num_classes:
             wrong = low if low < 0 else high
@@ -159,8 +162,8 @@ class BaseHead(BaseModule, ABC):
         num_views, rest = divmod(len(cls_scores), num_samples)
         if rest or not num_views:
             raise ConfigError(
-                f"{type(self).__name__} gives {len(cls_scores)} rows of scores for {num_samples} samples: set what tells the "
-                "frames of a clip, such as num_segments and temporal_pool, alike in backbone and cls_head"
+                f"{type(self).__name__} gives {len(cls_scores)} rows of scores for {num_samples} samples: set what"
+                " tells the frames of a clip, such as num_segments and temporal_pool, alike in backbone and cls_head"
             )
         return num_views
 

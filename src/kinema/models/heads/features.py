@@ -1,4 +1,7 @@
-"""What heads say about features that they cannot take: when a recognizer is built, as far as known, and when they come."""
+"""What heads say about features that they cannot take.
+
+They say it when a recognizer is built, as far as known, or when features come.
+"""
 
 from typing import Any
 
@@ -55,8 +58,8 @@ def check_frame_features(head: BaseHead, x: Any) -> None:
     check_single(head, x)
     if x.dim() not in (2, 4):
         raise ConfigError(
-            f"{_name(head)} takes features of frames, (frames, channels, height, width), got {tuple(x.shape)}: for features "
-            "of clips set cls_head to I3DHead"
+            f"{_name(head)} takes features of frames, (frames, channels, height, width), got {tuple(x.shape)}: for"
+            " features of clips set cls_head to I3DHead"
         )
 
 
@@ -64,8 +67,8 @@ def check_single(head: BaseHead, x: Any) -> None:
     """Raise `ConfigError` unless `x` is one tensor."""
     if not isinstance(x, Tensor):
         raise ConfigError(
-            f"the backbone gives {len(x)} features, but {_name(head)} takes one: set out_indices of the backbone to one stage, or "
-            "cls_head to SlowFastHead for two pathways"
+            f"the backbone gives {len(x)} features, but {_name(head)} takes one: set out_indices of the backbone to one"
+            " stage, or cls_head to SlowFastHead for two pathways"
         )
 
 

@@ -1,4 +1,7 @@
-"""Pool, drop out, classify: the head of most 3D networks. Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750."""
+"""Pool, drop out, classify: the head of most 3D networks.
+
+Source: I3D, Carreira and Zisserman 2017, arXiv:1705.07750.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -46,14 +46,17 @@ def join_segments(consensus: nn.Module, x: Tensor) -> Tensor:
     joined = consensus(x)
     if joined.shape != (len(x), 1, x.shape[2]):
         raise ConfigError(
-            f"consensus ({type(consensus).__name__}) must join (clips, segments, values) {tuple(x.shape)} to (clips, 1, values), "
-            f"it gives {tuple(joined.shape)}: AvgConsensus does so with dim=1"
+            f"consensus ({type(consensus).__name__}) must join (clips, segments, values) {tuple(x.shape)} to (clips, 1,"
+            f" values), it gives {tuple(joined.shape)}: AvgConsensus does so with dim=1"
         )
     return joined.squeeze(1)
 
 
 def pool_frames(x: Tensor, spatial_type: str | None) -> Tensor:
-    """(B, C, ...) -> (B, C), the average over all that follows the channels; only flattened where `spatial_type` is None."""
+    """(B, C, ...) -> (B, C), the average over all that follows the channels.
+
+    Only flattened where `spatial_type` is None.
+    """
     return x.flatten(1) if spatial_type is None or x.dim() == 2 else x.flatten(2).mean(2)
 
 
@@ -65,8 +68,8 @@ def by_segment(x: Tensor, num_segs: int | None, head: str) -> Tensor:
     """
     if num_segs is None:
         raise ConfigError(
-            f"{head} joins the frames of a sample, whose number num_segs Recognizer2D tells: for a backbone of clips set cls_head "
-            "to I3DHead"
+            f"{head} joins the frames of a sample, whose number num_segs Recognizer2D tells: for a backbone of clips"
+            " set cls_head to I3DHead"
         )
     if num_segs < 1 or len(x) % num_segs:
         raise ConfigError(

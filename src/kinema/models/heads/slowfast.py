@@ -16,8 +16,8 @@ from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 
 _TWO = (
-    "SlowFastHead takes the features of two pathways, such as those of ResNet3dSlowFast; for a backbone with one set cls_head "
-    "to I3DHead"
+    "SlowFastHead takes the features of two pathways, such as those of ResNet3dSlowFast; for a backbone with one set"
+    " cls_head to I3DHead"
 )
 
 

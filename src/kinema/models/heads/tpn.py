@@ -17,7 +17,10 @@ from kinema.registry import MODELS
 
 @MODELS.register_module()
 class TPNHead(TSNHead):
-    """(B, C, T, H, W) features, or (B * S, C, H, W) of frames -> (B, N) scores. Arguments as in `TSNHead`."""
+    """(B, C, T, H, W) features, or (B * S, C, H, W) of frames -> (B, N) scores.
+
+    Arguments as in `TSNHead`.
+    """
 
     has_fcn_state = False
 
@@ -29,7 +32,10 @@ class TPNHead(TSNHead):
             self.register_load_state_dict_pre_hook(_leave_convolution_out)
 
     def forward(self, x: Tensor, num_segs: int | None = None, fcn_test: bool = False) -> Tensor:
-        """Classify clips; features of single frames are averaged over `num_segs` frames. `fcn_test` changes nothing."""
+        """Classify clips; features of single frames are averaged over `num_segs` frames.
+
+        `fcn_test` changes nothing.
+        """
         check_single(self, x)
         is_clip = x.dim() == 5
         x = pool_frames(x, self.spatial_type)

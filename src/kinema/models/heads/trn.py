@@ -1,4 +1,6 @@
-"""Classify relations of frames: which frames, in which order. Source: TRN, Zhou et al. 2018, arXiv:1711.08496, section 3.
+"""Classify relations of frames: which frames, in which order.
+
+Source: TRN, Zhou et al. 2018, arXiv:1711.08496, section 3.
 
 Departures from the original, which adds up three random subsets of frames a scale, also in
 evaluation: in evaluation the expectation over these draws is taken, from all subsets, so that the
@@ -64,8 +66,8 @@ class RelationModuleMultiScale(nn.Module):
         super().__init__()
         if not 2 <= num_segments <= _MOST_SEGMENTS:
             raise ConfigError(
-                f"relations of several scales need num_segments from 2 to {_MOST_SEGMENTS}, got {num_segments}: the number "
-                "of subsets of frames doubles with each; relation_type='TRN' takes all frames once"
+                f"relations of several scales need num_segments from 2 to {_MOST_SEGMENTS}, got {num_segments}: the"
+                " number of subsets of frames doubles with each; relation_type='TRN' takes all frames once"
             )
         self.hidden_dim = hidden_dim
         self.num_segments = num_segments

@@ -1,4 +1,7 @@
-"""Classify each frame, then average over the frames of a clip. Source: TSM, Lin et al. 2019, arXiv:1811.08383."""
+"""Classify each frame, then average over the frames of a clip.
+
+Source: TSM, Lin et al. 2019, arXiv:1811.08383.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -75,8 +78,8 @@ class TSMHead(BaseHead):
         check_segments(self, source, self.num_segments)
         if features_of(source).halves_frames and not self.temporal_pool:
             raise ConfigError(
-                f"the backbone ({type(source).__name__}) halves the frames of a clip, temporal_pool=True, but {type(self).__name__} "
-                "was not told: set temporal_pool=True in cls_head"
+                f"the backbone ({type(source).__name__}) halves the frames of a clip, temporal_pool=True, but"
+                f" {type(self).__name__} was not told: set temporal_pool=True in cls_head"
             )
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:

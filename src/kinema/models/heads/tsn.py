@@ -1,4 +1,7 @@
-"""Average over the frames of a clip, then classify. Source: TSN, Wang et al. 2016, arXiv:1608.00859."""
+"""Average over the frames of a clip, then classify.
+
+Source: TSN, Wang et al. 2016, arXiv:1608.00859.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal

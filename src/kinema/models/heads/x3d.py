@@ -1,4 +1,7 @@
-"""X3DHead: pool, a wide hidden layer, classify. Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 (conv5 to fc2)."""
+"""X3DHead: pool, a wide hidden layer, classify.
+
+Source: X3D, Feichtenhofer 2020, arXiv:2004.04730, table 1 (conv5 to fc2).
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal

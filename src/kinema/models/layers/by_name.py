@@ -1,10 +1,11 @@
 """Layers by name: the convolutions, norms and activations that `conv_cfg`, `norm_cfg` and `act_cfg` of configs name.
 
     build_conv_layer({"type": "Conv3d"}, 3, 64, kernel_size=(1, 7, 7))
-    build_norm_layer({"type": "BN3d", "eps": 1e-3, "requires_grad": False}, 64)  # -> ("bn", BatchNorm3d)
-    build_activation_layer({"type": "ReLU"})
+    build_norm_layer({"type": "BN3d", "eps": 1e-3, "requires_grad": False}, 64)  # -> ("bn",
+    BatchNorm3d) build_activation_layer({"type": "ReLU"})
 
-The names are those of MMCV; a layer of your own that is registered in `MODELS` is named in the same way.
+The names are those of MMCV; a layer of your own that is registered in `MODELS` is named in the same
+way.
 """
 
 import inspect
@@ -98,7 +99,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 for _name, _class in {**CONVS, **NORMS, **ACTIVATIONS}.items():
     MODELS.register_module(name=_name, module=_class)
 
-# The attribute under which a block keeps its norm, and so its name in state dicts: `conv1.bn.weight`.
+# The attribute under which a block keeps its norm, and so its name in state dicts:
+# `conv1.bn.weight`.
 _NORM_ATTRIBUTES: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.modules.instancenorm._InstanceNorm, "in"),
     (nn.modules.batchnorm._BatchNorm, "bn"),

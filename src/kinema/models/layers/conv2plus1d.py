@@ -1,6 +1,7 @@
 """Conv2plus1d: a 3D convolution as a spatial one, a norm, and a temporal one.
 
-Source: A Closer Look at Spatiotemporal Convolutions, Tran et al. 2018, arXiv:1711.11248, section 3.5.
+Source: A Closer Look at Spatiotemporal Convolutions, Tran et al. 2018, arXiv:1711.11248, section
+3.5.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ Size = int | Sequence[int]
 class Conv2plus1d(PreparedConv):
     """(B, C, T, H, W) -> (B, out_channels, T', H', W'), by a convolution of H and W and then one of T.
 
-    Between them are as many channels as let both together have the parameters of one with a kernel of 3 frames.
+    Between them are as many channels as let both together have the parameters of one with a kernel
+    of 3 frames.
 
     Args:
         in_channels: C.

@@ -24,8 +24,9 @@ Size = int | Sequence[int]
 class ConvModule(nn.Module):
     """Convolution, norm and activation in any order; (B, in_channels, ...) -> (B, out_channels, ...).
 
-    Its children, and so the names in state dicts, are `conv`, then the norm as `bn`, `gn`, `ln` or `in`, then `activate`.
-    Weights are drawn as torch's layers draw them: the initialisation of a network is in the `init_cfg` of its owner.
+    Its children, and so the names in state dicts, are `conv`, then the norm as `bn`, `gn`, `ln` or
+    `in`, then `activate`. Weights are drawn as torch's layers draw them: the initialisation of a
+    network is in the `init_cfg` of its owner.
 
     Args:
         in_channels: channels of the input.
@@ -42,7 +43,8 @@ class ConvModule(nn.Module):
         inplace: the activation overwrites its input.
         with_spectral_norm: divide the weight by its largest singular value.
         padding_mode: `"zeros"`, `"reflect"`, `"circular"` or `"replicate"`.
-        order: the three in the order in which they are applied; `("norm", "act", "conv")` is pre-activation.
+        order: the three in the order in which they are applied; `("norm", "act", "conv")` is
+            pre-activation.
 
     Raises:
         ConfigError: `order` is not a permutation of the three, or a config names no layer.

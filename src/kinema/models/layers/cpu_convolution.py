@@ -228,7 +228,10 @@ def _has_channels_last(x: Tensor) -> bool:
 
 
 def _is_single(x: Tensor) -> bool:
-    """One clip, or one thread: for which torch unfolds the input in more convolutions, and in more of their gradients."""
+    """One clip, or one thread.
+
+    For these torch unfolds the input in more convolutions, and in more of their gradients.
+    """
     return len(x) == 1 or torch.get_num_threads() == 1
 
 

@@ -14,13 +14,13 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
     """
     if x.dim() != 5:
         raise ValueError(
-            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}: in a model it needs "
-            "Recognizer3D, and input_format='NCTHW' in FormatShape"
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}: in a"
+            " model it needs Recognizer3D, and input_format='NCTHW' in FormatShape"
         )
     if x.shape[1] != in_channels and x.shape[2] == in_channels:
         raise ConfigError(
-            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}, whose frames seem to "
-            f"come before their {in_channels} channels: set input_format='NCTHW' in FormatShape"
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}, whose"
+            f" frames seem to come before their {in_channels} channels: set input_format='NCTHW' in FormatShape"
         )
     if x.shape[1] != in_channels:
         raise ConfigError(
@@ -38,8 +38,8 @@ def check_frames(x: Tensor, in_channels: int, backbone: str) -> None:
     """
     if x.dim() != 4:
         raise ValueError(
-            f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}: in a model it needs "
-            "Recognizer2D, and input_format='NCHW' in FormatShape"
+            f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}: in a model it"
+            " needs Recognizer2D, and input_format='NCHW' in FormatShape"
         )
     if x.shape[1] != in_channels:
         raise ConfigError(

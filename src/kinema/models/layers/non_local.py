@@ -1,9 +1,9 @@
 """Non-local blocks: every position of a feature map looks at every other one.
 
-Source: Non-local Neural Networks, Wang et al. 2018, arXiv:1711.07971, sections 3.2 and 3.3. Parameters and results are those
-of MMCV's blocks. Departures, which change no result: softmax attention goes through torch's fused kernel; the dot product
-kind multiplies in the cheaper order; the concatenation kind projects before it pairs, so that no tensor holds all pairs'
-channels.
+Source: Non-local Neural Networks, Wang et al. 2018, arXiv:1711.07971, sections 3.2 and 3.3.
+Parameters and results are those of MMCV's blocks. Departures, which change no result: softmax
+attention goes through torch's fused kernel; the dot product kind multiplies in the cheaper order;
+the concatenation kind projects before it pairs, so that no tensor holds all pairs' channels.
 """
 
 from typing import ClassVar, Literal
@@ -27,16 +27,19 @@ class _NonLocal(nn.Module):
 
     Args:
         in_channels: C.
-        sub_sample: look only at the maxima of neighbourhoods of two by two (positions of one frame, in 3D).
+        sub_sample: look only at the maxima of neighbourhoods of two by two (positions of one frame,
+            in 3D).
         conv_cfg: convolution; None: that of the block's dimensions.
         reduction: the positions are compared in C / `reduction` channels.
-        use_scale: divide the comparisons of `"embedded_gaussian"` by the square root of those channels.
+        use_scale: divide the comparisons of `"embedded_gaussian"` by the square root of those
+            channels.
         norm_cfg: norm after the last convolution; None: none.
         mode: how two positions are compared, equations 2 to 6 of the paper.
         zeros_init: `init_weights` makes the block the identity.
 
     Raises:
-        ConfigError: there is no such mode, or (when called) there are too few positions for `sub_sample`.
+        ConfigError: there is no such mode, or (when called) there are too few positions for
+            `sub_sample`.
     """
 
     conv_type: ClassVar[str]
@@ -102,8 +105,8 @@ class _NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.sub_sample and min(x.shape[-2:] if x.dim() > 3 else x.shape[-1:]) < 2:
             raise ConfigError(
-                f"a non-local block with sub_sample=True looks at every second position, but gets features {tuple(x.shape)} that "
-                "have one: set sub_sample=False in non_local_cfg, or crop clips larger"
+                "a non-local block with sub_sample=True looks at every second position, but gets features"
+                f" {tuple(x.shape)} that have one: set sub_sample=False in non_local_cfg, or crop clips larger"
             )
         value = self.g(x).flatten(2).transpose(1, 2)  # (B, S, C'), S positions that are looked at
         if self.mode == "gaussian":

@@ -1,6 +1,7 @@
 """SubBatchNorm3D: batch norm over parts of a batch, for long-cycle training with large batches.
 
-Source: A Multigrid Method for Efficiently Training Video Models, Wu et al. 2020, arXiv:1912.00998, section 3.3.
+Source: A Multigrid Method for Efficiently Training Video Models, Wu et al. 2020, arXiv:1912.00998,
+section 3.3.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from kinema.registry import MODELS
 class SubBatchNorm3D(nn.Module):
     """Normalise each of `num_splits` parts of a batch by itself: (B, C, T, H, W) -> the same.
 
-    In training the statistics of the parts are in `split_bn`; `aggregate_stats` joins them in `bn`, which evaluation uses.
+    In training the statistics of the parts are in `split_bn`; `aggregate_stats` joins them in `bn`,
+    which evaluation uses.
 
     Args:
         num_features: C.

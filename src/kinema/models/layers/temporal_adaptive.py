@@ -24,8 +24,8 @@ class TAM(nn.Module):
         adaptive_convolution_padding: of the convolution in time; (K - 1) / 2.
 
     Raises:
-        ConfigError: stride and padding change the number of frames, C is too small, or (when called) T does not divide the
-            frames.
+        ConfigError: stride and padding change the number of frames, C is too small, or (when
+            called) T does not divide the frames.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class TAM(nn.Module):
         super().__init__()
         if adaptive_convolution_stride != 1 or 2 * adaptive_convolution_padding != adaptive_kernel_size - 1:
             raise ConfigError(
-                "TAM must keep the number of frames: adaptive_convolution_stride=1 and adaptive_convolution_padding="
-                f"(adaptive_kernel_size - 1) / 2, got {adaptive_convolution_stride}, {adaptive_convolution_padding} for "
-                f"{adaptive_kernel_size} taps"
+                "TAM must keep the number of frames: adaptive_convolution_stride=1 and"
+                f" adaptive_convolution_padding=(adaptive_kernel_size - 1) / 2, got {adaptive_convolution_stride},"
+                f" {adaptive_convolution_padding} for {adaptive_kernel_size} taps"
             )
         if in_channels < beta:
             raise ConfigError(f"TAM needs at least beta={beta} channels, got {in_channels}")
@@ -73,8 +73,8 @@ class TAM(nn.Module):
         frames = self.num_segments
         if len(x) % frames:
             raise ConfigError(
-                f"num_segments={frames} of the backbone does not divide the {len(x)} frames of the batch: sample a multiple "
-                "of them, or change num_segments"
+                f"num_segments={frames} of the backbone does not divide the {len(x)} frames of the batch: sample a"
+                " multiple of them, or change num_segments"
             )
         clips = x.unflatten(0, (-1, frames))  # (B, T, C, H, W)
         pooled = x.mean((2, 3)).unflatten(0, (-1, frames)).transpose(1, 2)  # (B, C, T)

@@ -61,8 +61,9 @@ class OffsetNet(BaseModule):
 class TemporalInterlace(nn.Module):
     """(B * T, C, H, W) -> the same, its first C / `shift_div` channels moved in time.
 
-    They are four groups of equal size: two move by learnt distances, two by the negative ones, between frames by linear
-    interpolation; what comes from outside the clip is 0. Then each group's frames are multiplied by learnt factors.
+    They are four groups of equal size: two move by learnt distances, two by the negative ones,
+    between frames by linear interpolation; what comes from outside the clip is 0. Then each group's
+    frames are multiplied by learnt factors.
 
     Args:
         in_channels: C.
@@ -70,7 +71,8 @@ class TemporalInterlace(nn.Module):
         shift_div: one channel in `shift_div` moves.
 
     Raises:
-        ConfigError: the channels that move are not four groups of equal size, or (when called) T does not divide the frames.
+        ConfigError: the channels that move are not four groups of equal size, or (when called) T
+            does not divide the frames.
     """
 
     def __init__(self, in_channels: int, num_segments: int = 3, shift_div: int = 1) -> None:
@@ -80,8 +82,8 @@ class TemporalInterlace(nn.Module):
         self.num_folds = in_channels // shift_div
         if self.num_folds < 1 or self.num_folds % (2 * _GROUPS):
             raise ConfigError(
-                f"temporal interlacing moves in_channels // shift_div = {in_channels} // {shift_div} channels, which must be "
-                f"a multiple of {2 * _GROUPS}: change shift_div"
+                f"temporal interlacing moves in_channels // shift_div = {in_channels} // {shift_div} channels, which"
+                f" must be a multiple of {2 * _GROUPS}: change shift_div"
             )
         self.deform_groups = _GROUPS
         self.offset_net = OffsetNet(self.num_folds, _GROUPS, num_segments)
@@ -90,8 +92,8 @@ class TemporalInterlace(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if len(x) % self.num_segments:
             raise ConfigError(
-                f"num_segments={self.num_segments} of the backbone does not divide the {len(x)} frames of the batch: sample "
-                "a multiple of them, or change num_segments"
+                f"num_segments={self.num_segments} of the backbone does not divide the {len(x)} frames of the batch:"
+                " sample a multiple of them, or change num_segments"
             )
         clips = x[:, : self.num_folds].unflatten(0, (-1, self.num_segments))  # (B, T, F, H, W)
         pooled = clips.mean((3, 4)).transpose(1, 2)  # (B, F, T)
@@ -110,7 +112,8 @@ def move_in_time(clips: Tensor, distance: Tensor, factor: Tensor) -> Tensor:
         factor: (B, T, G), by which the result is multiplied.
 
     Returns:
-        (B, T, C, H, W): at frame t, the input at t - distance, interpolated between two frames, 0 outside.
+        (B, T, C, H, W): at frame t, the input at t - distance, interpolated between two frames, 0
+        outside.
     """
     batch, frames, channels = clips.shape[:3]
     groups = distance.shape[1]

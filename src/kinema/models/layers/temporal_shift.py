@@ -15,8 +15,8 @@ from kinema.models.layers.cpu_convolution import PreparedConv
 class TemporalShift(PreparedConv):
     """Shift the channels of (B * T, C, H, W) in time, then apply `net`.
 
-    Of a clip's C channels, the first C // `shift_div` move one frame back in time, the next so many one frame forth, the rest
-    stays; what comes from outside the clip is 0.
+    Of a clip's C channels, the first C // `shift_div` move one frame back in time, the next so many
+    one frame forth, the rest stays; what comes from outside the clip is 0.
 
     Args:
         net: gets the shifted frames.
@@ -24,7 +24,8 @@ class TemporalShift(PreparedConv):
         shift_div: see above.
 
     Raises:
-        ConfigError: `num_segments` or `shift_div` is below 1, or (when called) T does not divide the frames.
+        ConfigError: `num_segments` or `shift_div` is below 1, or (when called) T does not divide
+            the frames.
     """
 
     def __init__(self, net: nn.Module, num_segments: int = 3, shift_div: int = 8) -> None:
@@ -46,8 +47,8 @@ class TemporalShift(PreparedConv):
         """(B * T, C, H, W) -> the same, shifted; T is `num_segments`."""
         if len(x) % num_segments:
             raise ConfigError(
-                f"num_segments={num_segments} of the backbone does not divide the {len(x)} frames of the batch: sample a "
-                "multiple of them, or change num_segments"
+                f"num_segments={num_segments} of the backbone does not divide the {len(x)} frames of the batch: sample"
+                " a multiple of them, or change num_segments"
             )
         fold = x.shape[1] // shift_div
         if torch.is_grad_enabled() and x.requires_grad:
@@ -57,7 +58,10 @@ class TemporalShift(PreparedConv):
 
 
 class _Shift(torch.autograd.Function):
-    """The shift with its gradient, the shift in the other direction: autograd's own would copy each slice's gradient."""
+    """The shift with its gradient, which is the shift in the other direction.
+
+    Autograd's own would copy each slice's gradient.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, num_segments: int, fold: int, reverse: bool) -> Tensor:

@@ -48,7 +48,8 @@ class CrossEntropyLoss(_WeightedLoss):
         log_probabilities = F.log_softmax(cls_score, dim=1)
         if weight is None:
             return self.loss_weight * -(label * log_probabilities).sum(1).mean()
-        # Unlike F.cross_entropy with probabilities, which divides by B: one-hot labels then give what hard ones give.
+        # Unlike F.cross_entropy with probabilities, which divides by B: one-hot labels then give
+        # what hard ones give.
         return self.loss_weight * -(weight * label * log_probabilities).sum() / (weight * label).sum()
 
 
@@ -65,8 +66,8 @@ class BCELossWithLogits(_WeightedLoss):
         """(B, N) logits and (B, N) labels in [0, 1] -> scalar; `ConfigError` for class numbers."""
         if label.shape != cls_score.shape:
             raise ConfigError(
-                f"BCELossWithLogits takes a value for each of {cls_score.shape[1]} classes, but labels are class numbers: set "
-                "multi_class=True and num_classes in the dataset, or loss_cls to CrossEntropyLoss"
+                f"BCELossWithLogits takes a value for each of {cls_score.shape[1]} classes, but labels are class"
+                " numbers: set multi_class=True and num_classes in the dataset, or loss_cls to CrossEntropyLoss"
             )
         loss = F.binary_cross_entropy_with_logits(
             cls_score, label.to(cls_score.dtype), weight=self.weight_of(cls_score)

@@ -13,13 +13,17 @@ from kinema.registry import MODELS
 
 @MODELS.register_module()
 class FocalLoss(_WeightedLoss):
-    """Cross entropy in which what is classified well counts less, averaged over the batch (and, by sigmoid, the classes).
+    """Cross entropy in which what is classified well counts less.
+
+    It is averaged over the batch (and, by sigmoid, the classes).
 
     Args:
         loss_weight: factor.
         gamma: exponent: a class of probability p counts (1 - p)^gamma times; 0 is cross entropy.
-        alpha: by sigmoid, factor of the labels that hold; the others have 1 - `alpha`. None: 1 for both.
-        use_sigmoid: every class by itself, for several labels a clip; without it one class, by softmax.
+        alpha: by sigmoid, factor of the labels that hold; the others have 1 - `alpha`. None: 1 for
+            both.
+        use_sigmoid: every class by itself, for several labels a clip; without it one class, by
+            softmax.
         class_weight: N factors.
 
     Raises:
@@ -68,7 +72,8 @@ class CBFocalLoss(nn.Module):
     Args:
         loss_weight: factor.
         samples_per_cls: number of training clips of each class.
-        beta: in [0, 1): a class of n clips has the weight (1 - beta) / (1 - beta^n), scaled such that their mean is 1.
+        beta: in [0, 1): a class of n clips has the weight (1 - beta) / (1 - beta^n), scaled such
+            that their mean is 1.
         gamma: exponent of the focal loss.
 
     Raises:

@@ -1,6 +1,7 @@
 """Temporal pyramid network: levels of a backbone, brought to one size and several speeds, joined both ways.
 
-Source: TPN, Yang et al. 2020, arXiv:2004.03548, section 3. Layers, and so the names of weights, are those of the original.
+Source: TPN, Yang et al. 2020, arXiv:2004.03548, section 3. Layers, and so the names of weights, are
+those of the original.
 """
 
 from collections.abc import Mapping, Sequence
@@ -234,18 +235,22 @@ class TPN(BaseModule):
         in_channels: C_i.
         out_channels: channels of the pyramid.
         spatial_modulation_cfg: arguments of `SpatialModulation`.
-        temporal_modulation_cfg: `downsample_scales`: by how much the frames of each level are fewer. None: no modulation.
-        upsample_cfg: arguments of `torch.nn.Upsample` on the way from the last level to the first; None: that way is not.
+        temporal_modulation_cfg: `downsample_scales`: by how much the frames of each level are
+            fewer. None: no modulation.
+        upsample_cfg: arguments of `torch.nn.Upsample` on the way from the last level to the first;
+            None: that way is not.
         downsample_cfg: arguments of `DownSample` on the way back; None: that way is not.
         level_fusion_cfg: arguments of `LevelFusion`.
         aux_head_cfg: arguments of `AuxHead` on the last but one level; None: no head.
-        flow_type: `"cascade"`: the way back starts from what the first way made; `"parallel"`: from what it started from.
+        flow_type: `"cascade"`: the way back starts from what the first way made; `"parallel"`: from
+            what it started from.
 
     Attributes:
         out_channels: channels of the result, 2048.
 
     Raises:
-        ConfigError: a wrong `flow_type`, missing settings, fewer than two levels, or (when called) other levels.
+        ConfigError: a wrong `flow_type`, missing settings, fewer than two levels, or (when called)
+            other levels.
     """
 
     def __init__(
@@ -317,8 +322,8 @@ class TPN(BaseModule):
         if found != self.in_channels:
             what = f"levels of {found} channels" if found else "one level"
             raise ConfigError(
-                f"TPN was built with in_channels={self.in_channels}, but the backbone gives {what}: set out_indices of the "
-                "backbone and in_channels of the neck so that they agree"
+                f"TPN was built with in_channels={self.in_channels}, but the backbone gives {what}: set out_indices of"
+                " the backbone and in_channels of the neck so that they agree"
             )
 
 
@@ -332,17 +337,18 @@ def _check_settings(
     """Do the settings speak of the same levels, and of the channels that these have on their way?"""
     if temporal is None and spatial["out_channels"] != out_channels:
         raise ConfigError(
-            f"out_channels={out_channels} of TPN must be that of spatial_modulation_cfg, {spatial['out_channels']}, where there is "
-            "no temporal_modulation_cfg to change it"
+            f"out_channels={out_channels} of TPN must be that of spatial_modulation_cfg, {spatial['out_channels']},"
+            " where there is no temporal_modulation_cfg to change it"
         )
     if temporal is not None and len(temporal["downsample_scales"]) != count:
         raise ConfigError(
-            f"downsample_scales of TPN has {len(temporal['downsample_scales'])} entries for the {count} levels of in_channels"
+            f"downsample_scales of TPN has {len(temporal['downsample_scales'])} entries for the {count} levels of"
+            " in_channels"
         )
     if tuple(fusion["in_channels"]) != (out_channels,) * count:
         raise ConfigError(
-            f"in_channels of level_fusion_cfg of TPN must be {(out_channels,) * count}, out_channels for each level, got "
-            f"{tuple(fusion['in_channels'])}"
+            f"in_channels of level_fusion_cfg of TPN must be {(out_channels,) * count}, out_channels for each level,"
+            f" got {tuple(fusion['in_channels'])}"
         )
 
 

@@ -57,7 +57,10 @@ class InputSpec:
 
     @property
     def takes_segments(self) -> bool:
-        """Does it take single frames from equal parts of a whole video, so that there is no distance of neighbouring frames?"""
+        """Does it take single frames from equal parts of a whole video?
+
+        Then there is no distance of neighbouring frames.
+        """
         return self.clip_len == 1
 
     @property

@@ -139,8 +139,8 @@ def video_pipeline(
         )
     if spec.takes_segments and frame_interval is not None:
         raise ValueError(
-            f"{entry.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance of "
-            f"neighbouring frames to set, got {frame_interval=}"
+            f"{entry.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance"
+            f" of neighbouring frames to set, got {frame_interval=}"
         )
     sampling = {
         "type": "SampleFrames",
@@ -149,8 +149,9 @@ def video_pipeline(
         "num_clips": spec.num_clips if num_clips is None or spec.format_shape == "NCHW" else num_clips,
         "test_mode": not train,
     }
-    # Both let the frames span a short video: without the first the parts are of whole frames, and the last ones of the video
-    # are in none of them; without the second a short video would be its first frames and repetitions.
+    # Both let the frames span a short video: without the first the parts are of whole frames, and
+    # the last ones of the video are in none of them; without the second a short video would be its
+    # first frames and repetitions.
     sampling |= {"keep_tail_frames": train} if spec.takes_segments else {"fit_short": True}
     crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
     resize: dict[str, Any] = {"type": "Resize", "scale": (-1, spec.short_side)}

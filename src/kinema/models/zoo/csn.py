@@ -8,7 +8,8 @@ from kinema.models.zoo.published import SGD, kinetics
 
 _IG65M = "IG-65M weights that were converted from a file of Facebook Research"
 _INPUT = clips(32, 2)
-# Weights that were ported from their authors' Caffe2 files expect these; the config of ipCSN's says ImageNet's.
+# Weights that were ported from their authors' Caffe2 files expect these; the config of ipCSN's says
+# ImageNet's.
 _PORTED = clips(32, 2, mean=(110.2008, 100.63983, 95.99475), std=(58.14765, 56.46975, 55.332195))
 # What OpenMMLab publishes with the weights.
 _RESULTS = {

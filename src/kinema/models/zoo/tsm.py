@@ -41,7 +41,8 @@ _RESULTS = {
     "tsm_r50_nl_gaussian": _kinetics(
         73.66, 90.99, "tsm_imagenet-pretrained-r50-nl-gaussian_8xb16-1x1x8-50e_kinetics400-rgb", "20220831-7e54dacf"
     ),
-    # OpenMMLab's list gives its cost under another config's name; the parameters are those of this network.
+    # OpenMMLab's list gives its cost under another config's name; the parameters are those of this
+    # network.
     "tsm_mobilenetv2": kinetics(
         68.71, None, "tsm_imagenet-pretrained-mobilenetv2_8xb16-1x1x8-100e_kinetics400-rgb", None, protocol="8 x 3"
     ),

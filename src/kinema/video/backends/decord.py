@@ -1,4 +1,7 @@
-"""decord 0.6, of 2021. It counts packets that are no frames, and finds frames by times that some files repeat."""
+"""decord 0.6, of 2021.
+
+It counts packets that are no frames, and finds frames by times that some files repeat.
+"""
 
 from functools import cached_property
 from typing import Any

@@ -92,7 +92,8 @@ class FrameFolder:
             for number in range(everything[0], everything[-1] + 1):
                 if number not in present:
                     raise VideoError(
-                        f"{self.path}: {self._file_name(axis, number)} is missing, there are frames up to number {everything[-1]}"
+                        f"{self.path}: {self._file_name(axis, number)} is missing, there are frames up to number"
+                        f" {everything[-1]}"
                     )
         return everything
 

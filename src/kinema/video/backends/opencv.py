@@ -17,7 +17,9 @@ from kinema.video.source import VideoSource
 
 
 class OpenCVBackend:
-    """A `Backend` over `cv2.VideoCapture`. Frames before the ones asked for are decoded but not converted.
+    """A `Backend` over `cv2.VideoCapture`.
+
+    Frames before the ones asked for are decoded but not converted.
 
     The header's number of frames, which VideoCapture reports, is wrong for many files: number and
     times of the frames come from the packets, by PyAV.
@@ -95,12 +97,14 @@ class OpenCVBackend:
             good = f"only the first {self._position + 1}" if self._position >= 0 else "none"
             self._release()  # after a failure, grab() continues behind the gap and numbers would be wrong
             raise VideoError(
-                f"{self._checked.name}: frame {index} cannot be decoded: OpenCV decodes {good} of {self.num_frames} frames"
+                f"{self._checked.name}: frame {index} cannot be decoded: OpenCV decodes {good} of {self.num_frames}"
+                " frames"
             )
         if frame.shape != (self.height, self.width, 3):
             height, width = frame.shape[:2]
             raise VideoError(
-                f"{self._checked.name}: OpenCV reads frame {index} as {width}x{height}, expected {self.width}x{self.height}"
+                f"{self._checked.name}: OpenCV reads frame {index} as {width}x{height}, expected"
+                f" {self.width}x{self.height}"
             )
         return frame[..., ::-1]
 

@@ -17,7 +17,8 @@ from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimits
 from kinema.video.source import VideoSource, reason_of, watch_of
 
-# A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to centiseconds (GIF).
+# A header's average rate may be wrong: over frames that an edit list cuts away, or rounded to
+# centiseconds (GIF).
 _RATE_TOLERANCE = 0.01
 # FFmpeg's words for a picture above `max_pixels`, and for little else.
 _TOO_LARGE = "Invalid argument"

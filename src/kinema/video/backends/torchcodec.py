@@ -1,4 +1,7 @@
-"""torchcodec, on the CPU or on a CUDA device. It numbers frames by their time: packed B-frames in AVI lose order."""
+"""torchcodec, on the CPU or on a CUDA device.
+
+It numbers frames by their time: packed B-frames in AVI lose order.
+"""
 
 from contextlib import closing
 from functools import cached_property
@@ -80,8 +83,8 @@ class TorchcodecBackend:
         with closing(PyAVBackend(self._checked.source, limits=self.watch.limits)) as packets:
             if packets.num_frames != self.num_frames:
                 raise VideoError(
-                    f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {packets.num_frames}, so their times "
-                    "are unknown: use the backend 'pyav'"
+                    f"{self._checked.name}: torchcodec counts {self.num_frames} frames of {packets.num_frames}, so"
+                    " their times are unknown: use the backend 'pyav'"
                 )
             return np.sort(packets.timestamps_seconds)  # torchcodec's order
 
@@ -119,6 +122,7 @@ def _applied_quarter_turns(metadata: Any) -> int:
     """
     if not hasattr(metadata, "rotation"):
         raise MissingDependencyError(
-            "this torchcodec does not know of rotated videos: pip install 'torchcodec>=0.11', built for the torch you have"
+            "this torchcodec does not know of rotated videos: pip install 'torchcodec>=0.11', built for the torch you"
+            " have"
         )
     return round((metadata.rotation or 0) / 90) % 4

@@ -171,7 +171,10 @@ def test_frames_of_other_channels_or_shapes_are_refused() -> None:
         ResNet(18, in_channels=10)(IMAGES)
     with pytest.raises(
         ValueError,
-        match=r"ResNet takes frames of shape \(batch, channels, height, width\), got \(3, 64, 64\): .* Recognizer2D, .*'NCHW'",
+        match=(
+            r"ResNet takes frames of shape \(batch, channels, height, width\), got \(3, 64, 64\): .* Recognizer2D,"
+            r" .*'NCHW'"
+        ),
     ):
         ResNet(18)(IMAGES[0])
     with pytest.raises(ConfigError, match="the frames have 2 channels, but MobileNetV2 was built with in_channels=3"):

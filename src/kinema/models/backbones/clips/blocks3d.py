@@ -128,7 +128,8 @@ class Block3d(nn.Module):
 
     def _sum(self, x: Tensor) -> Tensor:
         out = self._residual(x)
-        # In place: no gradient needs what a norm or convolution gave, and that is the largest tensor here.
+        # In place: no gradient needs what a norm or convolution gave, and that is the largest
+        # tensor here.
         return out.add_(x if self.downsample is None else self.downsample(x))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -93,8 +93,9 @@ class C3D(Backbone):
         x = x.flatten(1)
         if x.shape[1] != self.out_dim:
             raise ConfigError(
-                f"a clip of {frames} frames of {height} x {width} pixels gives {x.shape[1]} values, but C3D was built with "
-                f"out_dim={self.out_dim}: set clip_len and crop size (16 and 112 for 8192), or out_dim={x.shape[1]}"
+                f"a clip of {frames} frames of {height} x {width} pixels gives {x.shape[1]} values, but C3D was built"
+                f" with out_dim={self.out_dim}: set clip_len and crop size (16 and 112 for 8192), or"
+                f" out_dim={x.shape[1]}"
             )
         x = self.dropout(self.relu(self.fc6(x)))
         return self.relu(self.fc7(x))

@@ -131,7 +131,8 @@ class ResNet3dArguments(NamedTuple):
         out_indices = tuple(self.out_indices)
         if not 1 <= self.num_stages <= len(blocks):
             raise ConfigError(
-                f"num_stages={self.num_stages} of {network}: there are 1 to {len(blocks)} stages, whose blocks are {blocks}"
+                f"num_stages={self.num_stages} of {network}: there are 1 to {len(blocks)} stages, whose blocks are"
+                f" {blocks}"
             )
         if not out_indices or not all(0 <= index < self.num_stages for index in out_indices):
             raise ConfigError(

@@ -175,7 +175,8 @@ class ResNet3dSlowOnly(PathwayNetwork):
     ) -> None:
         if settings.get("lateral"):
             raise ConfigError(
-                "ResNet3dSlowOnly has no second pathway to receive features from: set lateral=False, or take ResNet3dSlowFast"
+                "ResNet3dSlowOnly has no second pathway to receive features from: set lateral=False, or take"
+                " ResNet3dSlowFast"
             )
         lateral = LateralArguments(**_taken(settings, LateralArguments._fields))
         arguments = ResNet3dArguments(
@@ -249,12 +250,13 @@ class ResNet3dSlowFast(Backbone):
         super().__init__(init_cfg, pretrained=pretrained)
         if speed_ratio < 1 or resample_rate % speed_ratio:
             raise ConfigError(
-                f"resample_rate={resample_rate} of ResNet3dSlowFast must be a multiple of speed_ratio={speed_ratio}: the fast "
-                "pathway sees one of resample_rate / speed_ratio frames"
+                f"resample_rate={resample_rate} of ResNet3dSlowFast must be a multiple of speed_ratio={speed_ratio}:"
+                " the fast pathway sees one of resample_rate / speed_ratio frames"
             )
         if fast_pathway.get("lateral"):
             raise ConfigError(
-                "fast_pathway of ResNet3dSlowFast has lateral=True, but receives no features: only slow_pathway may have it"
+                "fast_pathway of ResNet3dSlowFast has lateral=True, but receives no features: only slow_pathway may"
+                " have it"
             )
         slow = dict(slow_pathway)
         if slow.get("lateral"):
@@ -270,17 +272,17 @@ class ResNet3dSlowFast(Backbone):
     def _check_laterals(self) -> None:
         if self.slow_path.num_stages != self.fast_path.num_stages:
             raise ConfigError(
-                f"the pathways of ResNet3dSlowFast must have equally many stages, got {self.slow_path.num_stages} slow and "
-                f"{self.fast_path.num_stages} fast ones"
+                f"the pathways of ResNet3dSlowFast must have equally many stages, got {self.slow_path.num_stages} slow"
+                f" and {self.fast_path.num_stages} fast ones"
             )
         for stage in range(self.slow_path.num_stages):
             given = self.fast_path.stage_inputs[stage]
             expected = self.slow_path.lateral_inputs(stage)
             if self.slow_path.lateral_activate[stage] and given != expected:
                 raise ConfigError(
-                    f"the fast pathway gives {given} channels to stage {stage + 1} of the slow one, which expects {expected}: "
-                    f"set base_channels of fast_pathway to {self.slow_path.base_channels} / channel_ratio, or channel_ratio "
-                    "to their quotient, and let both have blocks of one kind"
+                    f"the fast pathway gives {given} channels to stage {stage + 1} of the slow one, which expects"
+                    f" {expected}: set base_channels of fast_pathway to {self.slow_path.base_channels} / channel_ratio,"
+                    " or channel_ratio to their quotient, and let both have blocks of one kind"
                 )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -297,8 +299,8 @@ class ResNet3dSlowFast(Backbone):
     def _check_frames(self, frames: int) -> None:
         if frames % self.resample_rate:
             raise ConfigError(
-                f"the clips have {frames} frames, but ResNet3dSlowFast takes one of resample_rate={self.resample_rate}: set "
-                f"clip_len to a multiple of {self.resample_rate}"
+                f"the clips have {frames} frames, but ResNet3dSlowFast takes one of resample_rate={self.resample_rate}:"
+                f" set clip_len to a multiple of {self.resample_rate}"
             )
 
 

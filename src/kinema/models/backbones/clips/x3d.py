@@ -277,7 +277,8 @@ def _check_arguments(num_stages: int, spatial_strides: Sequence[int], frozen_sta
         raise ConfigError(f"num_stages of X3D must be from 1 to 4, got {num_stages}")
     if len(spatial_strides) < num_stages:
         raise ConfigError(
-            f"spatial_strides={tuple(spatial_strides)} of X3D has {len(spatial_strides)} entries for {num_stages} stages"
+            f"spatial_strides={tuple(spatial_strides)} of X3D has {len(spatial_strides)} entries for {num_stages}"
+            " stages"
         )
     if not -1 <= frozen_stages <= num_stages:
         raise ConfigError(f"frozen_stages must be from -1 to {num_stages}, got {frozen_stages}")

@@ -216,7 +216,8 @@ class ResNetArguments(NamedTuple):
             raise ConfigError(f"num_stages of {network} must be 1 to 4, got {self.num_stages}")
         if not self.out_indices or not all(0 <= index < self.num_stages for index in self.out_indices):
             raise ConfigError(
-                f"out_indices of {network} must name stages from 0 to {self.num_stages - 1}, got {tuple(self.out_indices)}"
+                f"out_indices of {network} must name stages from 0 to {self.num_stages - 1}, got"
+                f" {tuple(self.out_indices)}"
             )
         for what, values in (("strides", self.strides), ("dilations", self.dilations)):
             if len(values) < self.num_stages:

@@ -33,7 +33,8 @@ class TABlock(nn.Module):
         super().__init__()
         if not isinstance(block, Bottleneck):
             raise ConfigError(
-                f"temporal adaptive modules go into bottlenecks, not into {type(block).__name__}: TANet has depths 50, 101, 152"
+                f"temporal adaptive modules go into bottlenecks, not into {type(block).__name__}: TANet has depths 50,"
+                " 101, 152"
             )
         self.block = block
         self.num_segments = num_segments
