@@ -1,7 +1,7 @@
 """Videos whose frames are known, for every test."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 # Before torch starts its threads: where other work shares the cores, threads that wait by spinning
@@ -15,6 +15,14 @@ import numpy as np
 import pytest
 
 from kinema.video import write_video
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what is no text in captured output, such as file names that are not UTF-8: processes send it as UTF-8."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report
 
 
 def _grey_level(index: int) -> int:
