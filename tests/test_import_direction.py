@@ -16,6 +16,7 @@ ORDER = [
     *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
     *("report", "serve"),
 ]
+IMPORTS = (ast.Import, ast.ImportFrom)
 SEES_EVERYTHING = {"__init__", "__main__", "recipes", "cli", "compat"}
 
 
@@ -59,6 +60,31 @@ def wrong_imports(source: Path) -> list[str]:
 def test_imports_point_up_the_list() -> None:
     sentences = wrong_imports(SOURCE)
     assert not sentences, "\n".join(sentences)
+
+
+def imports_of_modules() -> dict[str, set[str]]:
+    """Module of the source -> those of the source that it imports while it is imported itself."""
+    files = {file.relative_to(SOURCE.parent).with_suffix(""): file for file in SOURCE.rglob("*.py")}
+    modules = {".".join(place.parts).removesuffix(".__init__"): file for place, file in files.items()}
+    imports = {}
+    for module, file in modules.items():
+        top_level = ast.Module(
+            [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, IMPORTS)], []
+        )
+        names = [name for _, name in imported_modules(top_level, module, file.stem == "__init__")]
+        imports[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
+        imports[module].discard(module)
+    return imports
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Modules that import nothing that is left are taken away until none is."""
+    imports = imports_of_modules()
+    assert len(imports) > 200
+    while leaves := [module for module, others in imports.items() if not others & set(imports)]:
+        for module in leaves:
+            del imports[module]
+    assert imports == {}
 
 
 @pytest.mark.parametrize(
