@@ -158,6 +158,7 @@ def test_default_kernels_compute_what_is_transformed_or_recorded() -> None:
         assert not is_plain_cpu(x)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # torch 2.14 would rather export
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_transforms_of_functions_work() -> None:
     conv, x = Conv3d(3, 8, 3, padding=1), clips(2, 3, 4, 9, 9)
@@ -167,6 +168,7 @@ def test_transforms_of_functions_work() -> None:
     assert slope.shape == (2, 8, 4, 9, 9)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # torch 2.14 would rather export
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns of its own age
 def test_layers_export_and_trace() -> None:
     layer = ConvModule(3, 8, 3, padding=1, conv_cfg={"type": "Conv3d"}, norm_cfg={"type": "BN3d"}).eval()
