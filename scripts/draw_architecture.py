@@ -23,6 +23,7 @@ FLOORS = [
     (("evaluation",), "scores, labels → numbers"),
     (("checkpoints",), "a file of weights ↔ weights and a contract"),
     (("models",), "batch → loss or scores"),
+    (("runs",), "what a run keeps on disk: its folder, settings, figures"),
     (("engine",), "the run: loops, hooks, optimizers, schedules"),
     (("inference",), "a checkpoint → predictions"),
     (("report",), "what people look at: pages, plots"),

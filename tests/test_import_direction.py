@@ -13,7 +13,7 @@ ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
     *("randomness", "distributed"),
     *("logs", "progress", "real_modules"),
-    *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "engine", "inference"),
+    *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "runs", "engine", "inference"),
     *("report", "serve"),
 ]
 IMPORTS = (ast.Import, ast.ImportFrom)

@@ -7,13 +7,13 @@ import torch
 from kinema.datasets.annotations import read_split, split_by_group, write_list
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
-from kinema.engine.settings_file import as_data
 from kinema.errors import AnnotationError, ConfigError
 from kinema.inference import load
 from kinema.models import zoo
 from kinema.recipes import classification, cross_validate, evaluate, evaluation_clips
 from kinema.recipes.demo import hold_one_frame
 from kinema.registry import DATASETS, MODELS
+from kinema.runs.settings_file import as_data
 
 
 @pytest.fixture(scope="module")

@@ -89,8 +89,8 @@ def train(
     from kinema.config import parse_override
     from kinema.distributed import init_from_environment, is_main_process
     from kinema.engine import Runner
-    from kinema.engine.settings_file import read_settings
     from kinema.logs import show_on_console
+    from kinema.runs.settings_file import read_settings
 
     show_on_console()
     init_from_environment()
@@ -257,7 +257,7 @@ def _with_interval(figure: Mapping[str, Any]) -> str:
 
 def _hold(stack: ExitStack, folder: Path, *, is_new: bool, weights: Any) -> None:
     """Keep other runs out of the work folder until the command ends; a new run sets an earlier one aside."""
-    from kinema.engine.work_folder import hold
+    from kinema.runs.work_folder import hold
 
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
@@ -280,7 +280,7 @@ def _known(settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any
 
 def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
     """A run can only be resumed with the classes it began with; other changes are logged."""
-    from kinema.engine.settings_file import as_data, read_settings
+    from kinema.runs.settings_file import as_data, read_settings
 
     settings = read_settings(folder) if config["resume"] else None
     if settings is None:

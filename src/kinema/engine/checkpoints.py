@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from kinema.engine.history import History, rank_of_last
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import HOOKS_OF_LOOPS
+from kinema.runs.history import History, rank_of_last
 from kinema.transforms import Compose
 
 
@@ -67,7 +67,7 @@ class CheckpointSettings:
         Args:
             metrics: of this evaluation.
             best: the best one so far: its `value` and `epoch`; empty: none.
-            history: see `kinema.engine.history`; this evaluation is its last entry.
+            history: see `kinema.runs.history`; this evaluation is its last entry.
         """
         if not metrics or self.save_best is None:
             return False

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader
 
 from kinema.datasets.broken import BrokenSample, num_allowed
 from kinema.distributed import is_main_process
-from kinema.engine.records import Averages, Stopwatch, format_figures, without_repetition
 from kinema.engine.schedules import Position
 from kinema.errors import KinemaError, VideoError
 from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.registry import LOOPS
+from kinema.runs.records import Averages, Stopwatch, format_figures, without_repetition
 
 if TYPE_CHECKING:
     from kinema.engine.runner import Runner

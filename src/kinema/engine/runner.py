@@ -1,6 +1,6 @@
 """The runner: builds what a call needs, runs a loop, keeps the state of the run and writes its files.
 
-The files of a work folder are listed in `kinema.engine.work_folder`.
+The files of a work folder are listed in `kinema.runs.work_folder`.
 """
 
 import inspect
@@ -27,16 +27,12 @@ from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
 from kinema.engine.arguments import check_types, naming
 from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
-from kinema.engine.history import summary_of, trailing_mean, validations_without_gain
 from kinema.engine.hooks import BrokenVideosHook, build_hooks
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.engine.parallel import ParallelModel
-from kinema.engine.records import MetricsFile, format_validation
 from kinema.engine.schedules import Position, Schedule, build_schedules, check_schedule_config
-from kinema.engine.settings_file import write_settings
-from kinema.engine.work_folder import hold
 from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
 from kinema.files import lacks_room, write_text
@@ -46,6 +42,10 @@ from kinema.openmmlab.configs import hook_settings_not_read, keys_not_read, spli
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
 from kinema.randomness import capture_state, restore_state, seed_everything
 from kinema.registry import EVALUATOR, LOOPS, MODELS, RUNNERS, TRANSFORMS, init_default_scope
+from kinema.runs.history import summary_of, trailing_mean, validations_without_gain
+from kinema.runs.records import MetricsFile, format_validation
+from kinema.runs.settings_file import write_settings
+from kinema.runs.work_folder import hold
 from kinema.transforms.contract import split_pipeline
 
 logger = logging.getLogger("kinema")
@@ -154,7 +154,7 @@ class Runner:
         self.epoch = 0
         self.iter = 0
         self.best: dict[str, Any] = {}
-        self.history: list[dict[str, Any]] = []  # see kinema.engine.history
+        self.history: list[dict[str, Any]] = []  # see kinema.runs.history
         self.train_figures: dict[str, float] = {}  # of the epoch that was trained last
         self.notes: dict[str, Any] = {}  # further entries of the summary
         self.train_seconds = 0.0

@@ -71,7 +71,7 @@ def classification(
         fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and
             train on the others; validation clips that there are as well are left alone.
         resumed: the config of the run that is resumed, as
-            `kinema.engine.settings_file.read_settings` gives it: the same clips are held out,
+            `kinema.runs.settings_file.read_settings` gives it: the same clips are held out,
             whatever `seed` and `fold` say. Else it would train on clips that it was validated on.
         columns: names of a table's columns where they cannot be found out, e.g.
             `dict(path="clip", label="verb")`.

@@ -15,11 +15,11 @@ import numpy as np
 from kinema.datasets.annotations import Split, read_split
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
-from kinema.engine.work_folder import hold
 from kinema.inference import Prediction, VideoRecognizer, load
 from kinema.recipes.classification import classification
 from kinema.recipes.evaluation import evaluate
 from kinema.report import ShownClip, write_report
+from kinema.runs.work_folder import hold
 from kinema.transforms import BaseTransform
 
 logger = logging.getLogger("kinema")

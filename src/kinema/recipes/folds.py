@@ -13,12 +13,12 @@ from kinema.config import Config
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.distributed import is_main_process
 from kinema.engine import Runner
-from kinema.engine.settings_file import read_settings
-from kinema.engine.work_folder import hold
 from kinema.evaluation import AccuracyInterval, ClipOutcomes, Evaluator, accuracy_interval, evaluate_loader
 from kinema.files import write_text
 from kinema.inference import load
 from kinema.recipes.classification import classification
+from kinema.runs.settings_file import read_settings
+from kinema.runs.work_folder import hold
 
 logger = logging.getLogger("kinema")
 

@@ -12,9 +12,9 @@ import pytest
 from toy_run import run_config
 
 from kinema.engine import Hook, Runner
-from kinema.engine.settings_file import as_data, read_settings
-from kinema.engine.work_folder import hold, put_back, remove_unfinished, set_aside
 from kinema.errors import ConfigError
+from kinema.runs.settings_file import as_data, read_settings
+from kinema.runs.work_folder import hold, put_back, remove_unfinished, set_aside
 
 
 def names(folder):
@@ -24,7 +24,7 @@ def names(folder):
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from kinema.engine.work_folder import hold
+from kinema.runs.work_folder import hold
 with hold(Path(sys.argv[1])):
     if os.fork() == 0:  # as a process that reads clips, which may live a little longer than its parent
         time.sleep(60)

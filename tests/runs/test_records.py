@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from kinema.engine.records import Averages, MetricsFile, Stopwatch, format_figures, without_repetition
+from kinema.runs.records import Averages, MetricsFile, Stopwatch, format_figures, without_repetition
 
 
 def test_averages_mean_what_was_added_since_the_last_time():

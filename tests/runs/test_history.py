@@ -7,17 +7,17 @@ from toy_run import run_config
 
 from kinema.engine import Runner, SummaryNotesHook
 from kinema.engine.checkpoints import CheckpointSettings
-from kinema.engine.history import (
+from kinema.engine.loops import EpochBasedTrainLoop
+from kinema.errors import ConfigError
+from kinema.evaluation import BaseMetric
+from kinema.runs.history import (
     rank_of_last,
     summary_of,
     trailing_mean,
     training_warnings,
     validations_without_gain,
 )
-from kinema.engine.loops import EpochBasedTrainLoop
-from kinema.engine.records import format_validation
-from kinema.errors import ConfigError
-from kinema.evaluation import BaseMetric
+from kinema.runs.records import format_validation
 
 
 def history_of(accuracies, losses=None, train=None):
