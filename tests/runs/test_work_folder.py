@@ -27,9 +27,9 @@ from pathlib import Path
 from kinema.runs.work_folder import hold
 with hold(Path(sys.argv[1])):
     if os.fork() == 0:  # as a process that reads clips, which may live a little longer than its parent
+        print("held", flush=True)  # and has let go of the lock: the parent may be killed from here on
         time.sleep(60)
         os._exit(0)
-    print("held", flush=True)
     time.sleep(60)
 """
 
