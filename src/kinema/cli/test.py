@@ -74,8 +74,8 @@ def test(
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
     if csv is not None and csv.is_dir():
         raise typer.BadParameter(f"{csv} is a folder: name a file", param_hint="--csv")
-    from kinema.engine.loops import scalars
     from kinema.errors import AnnotationError
+    from kinema.evaluation.scalars import scalars
     from kinema.inference import load
     from kinema.logs import show_on_console
     from kinema.recipes import evaluate, evaluation_clips

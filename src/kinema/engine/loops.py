@@ -5,11 +5,9 @@ They call the model and the hooks; the runner holds the state.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
 from kinema.datasets.broken import BrokenSample, num_allowed
@@ -237,14 +235,3 @@ class TestLoop(_EvaluationLoop):
 
     mode = "test"
     __test__ = False  # no test class of pytest's
-
-
-def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The single numbers among metrics as floats, also those in tensors and numpy types; a confusion matrix is none."""
-    return {name: float(value) for name, value in metrics.items() if _is_number(value)}
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return value.ndim == 0
-    return isinstance(value, int | float | np.number)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kinema.engine.arguments import check_types
+from kinema.config.values import check_types
 from kinema.errors import ConfigError, KinemaError
 from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
 

@@ -22,19 +22,20 @@ from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.checkpoints.store import CheckpointStore, read_training_state
 from kinema.config import Config
+from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
-from kinema.engine.arguments import check_types, naming
 from kinema.engine.checkpoints import CheckpointSettings, configs_of_pipeline
 from kinema.engine.hooks import BrokenVideosHook, build_hooks
 from kinema.engine.interrupt import DeferredInterrupt
-from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop, scalars
+from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop
 from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.engine.parallel import ParallelModel
 from kinema.engine.schedules import Position, Schedule, build_schedules, check_schedule_config
 from kinema.errors import CheckpointError, ConfigError, StorageError
 from kinema.evaluation import Evaluator
+from kinema.evaluation.scalars import scalars
 from kinema.files import lacks_room, write_text
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.recognition import BaseRecognizer

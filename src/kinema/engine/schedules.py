@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kinema.engine.arguments import check_types
+from kinema.config.values import check_types
 from kinema.registry import PARAM_SCHEDULERS
 
 

@@ -2,8 +2,8 @@ import pytest
 from toy_run import run_config
 
 from kinema.config import Config, parse_override
+from kinema.config.values import naming
 from kinema.engine import Runner
-from kinema.engine.arguments import naming
 from kinema.errors import ConfigError
 
 
