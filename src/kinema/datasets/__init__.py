@@ -9,6 +9,7 @@ from kinema.datasets.balanced import (
 )
 from kinema.datasets.base import BaseDataset, force_full_init
 from kinema.datasets.loader import ReproducibleLoader, build_dataloader, default_collate, pseudo_collate
+from kinema.datasets.positions import StartingSampler, iterate_from
 from kinema.datasets.rawframe import RawframeDataset
 from kinema.datasets.repeated_augmentation import RepeatAugDataset, repeat_augmentation, repeat_pseudo_collate
 from kinema.datasets.samplers import DefaultSampler, InfiniteSampler
@@ -29,6 +30,7 @@ __all__ = [
     "ReproducibleLoader",
     "ShardDataset",
     "ShardSummary",
+    "StartingSampler",
     "VideoDataset",
     "build_dataloader",
     "count_classes",
@@ -36,6 +38,7 @@ __all__ = [
     "effective_number_weights",
     "force_full_init",
     "inverse_frequency_weights",
+    "iterate_from",
     "labels_of",
     "pseudo_collate",
     "repeat_augmentation",

@@ -1,6 +1,5 @@
 """Balance: drawing rare classes more often, or weighing them more in the loss."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from kinema.datasets.base import BaseDataset
+from kinema.datasets.positions import places_from
 from kinema.datasets.samplers import RepeatedIndex, draw_shared_seed
 from kinema.datasets.storage.columns import LabelColumn
 from kinema.distributed import get_rank, get_world_size
@@ -32,8 +32,8 @@ class ClassBalancedSampler(Sampler[int]):
         dataset: a dataset with `get_cat_ids(idx)`.
         power: 0 leaves the classes as they are (each sample comes once), 1 makes them equally
             frequent, 0.5 is in between: the square root of their frequencies.
-        num_samples: draws an epoch, of all processes together; rounded up to the same number for
-            each. Default: the number of samples.
+        num_samples: draws an epoch, of all processes together; where they do not divide, the first
+            ones come again. Default: the number of samples.
         shuffle: give the draws in random order, not in the dataset's.
         seed: of the draws; None draws one that all processes share.
 
@@ -63,17 +63,32 @@ class ClassBalancedSampler(Sampler[int]):
         self.rank, self.world_size = get_rank(), get_world_size()
         self.seed = draw_shared_seed() if seed is None else seed
         self.epoch = 0
-        self.num_samples = math.ceil((len(self.classes) if num_samples is None else num_samples) / self.world_size)
+        self.num_draws = len(self.classes) if num_samples is None else num_samples
+        self.num_samples = self.num_from(0)
         self.total_size = self.num_samples * self.world_size
 
     def __iter__(self) -> Iterator[int]:
+        return self.iterate_from(0)
+
+    def iterate_from(self, place: int) -> Iterator[int]:
+        """This process's draws from place `place` of the epoch on; places count the draws of all processes."""
         generator = np.random.default_rng([self.seed, self.epoch])
-        drawn = draw_balanced(self.classes, self.weights, self.total_size, generator)
+        drawn = draw_balanced(self.classes, self.weights, self.num_draws, generator)
         if not self.shuffle:
             drawn.sort()
-        own = slice(self.rank, None, self.world_size)
-        for index, repeat in zip(drawn[own].tolist(), times_before(drawn)[own].tolist(), strict=True):
-            yield RepeatedIndex(index, repeat) if repeat else index
+        places = np.asarray(self._places(place), dtype=np.int64)
+        drawn = np.resize(drawn, max(len(drawn), places[-1] + 1 if len(places) else 0))  # repeats the first ones
+        indices, repeats = drawn[places].tolist(), times_before(drawn)[places].tolist()
+        return (
+            RepeatedIndex(index, repeat) if repeat else index for index, repeat in zip(indices, repeats, strict=True)
+        )
+
+    def num_from(self, place: int) -> int:
+        """How many draws `iterate_from` gives."""
+        return len(self._places(place))
+
+    def _places(self, place: int) -> range:
+        return places_from(place, self.num_draws, self.rank, self.world_size)
 
     def __len__(self) -> int:
         return self.num_samples

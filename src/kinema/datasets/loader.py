@@ -10,7 +10,7 @@ import copy
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,10 @@ from torch.utils.data import default_collate as torch_default_collate
 
 from kinema.datasets.broken import BrokenAwareCollate, BrokenSample, Failure, LoadedBatch, SeededDataset, WhenBroken
 from kinema.datasets.handover import SHARED_MEMORY, Message, Packing, shared_memory_size
+from kinema.datasets.positions import KeyedBatches, Pass, is_endless, num_batches, sampler_of
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
 from kinema.datasets.workers import WatchedIterator, WorkerStart
+from kinema.distributed import get_world_size
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
@@ -92,33 +94,6 @@ def _require_equal_lengths(data_batch: Sequence[Any]) -> None:
 # ---- loading
 
 
-@dataclass
-class _Epoch:
-    """The epoch that a loader is in.
-
-    An object of its own: an iterator that held its loader would make a cycle, whose collection lets
-    torch wait seconds for each worker to end.
-    """
-
-    number: int = -1
-
-
-class _KeyedBatches:
-    """A batch sampler's batches with the loader's epoch put beside each index."""
-
-    def __init__(self, epoch: _Epoch, batches: Any) -> None:
-        self.epoch = epoch
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self.epoch.number
-        for batch in self.batches:
-            yield [(epoch, index) for index in batch]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
 class WatchedLoader(DataLoader):
     """A `torch.utils.data.DataLoader` whose processes are watched; see `kinema.datasets.workers`."""
 
@@ -185,15 +160,34 @@ class ReproducibleLoader(WatchedLoader):
         self.replaces_broken = allow_broken is None and not getattr(dataset, "test_mode", False)
         self.broken: list[BrokenSample] = []
         self.on_broken: Callable[[BrokenSample], None] = _FirstOfAFile()
-        self._epoch = _Epoch()
+        self._pass = Pass()
         self._next_epoch: int | None = None
-        keywords.setdefault("generator", torch.Generator().manual_seed(seed))  # else torch draws from the global one
+        self._seeds_generator = keywords.get("generator") is None
+        if self._seeds_generator:
+            keywords["generator"] = torch.Generator()  # else torch draws from the global one
         super().__init__(dataset, **keywords)
 
     @property
     def epoch(self) -> int:
         """The epoch that the loader is in; -1 before the first."""
-        return self._epoch.number
+        return self._pass.epoch
+
+    @property
+    def epoch_samples(self) -> int:
+        """Samples of this epoch, of all processes, up to the batch that was given last.
+
+        As many as the sampler gave: one that was broken counts.
+        """
+        return self._pass.epoch_samples
+
+    @property
+    def is_endless(self) -> bool:
+        """Has an epoch no end, as with `InfiniteSampler`?"""
+        return is_endless(self.batch_sampler)
+
+    def num_batches(self, batch: int = 0, *, epoch_samples: int | None = None) -> int | float:
+        """How many batches `from_position` gives; infinite where an epoch has no end."""
+        return num_batches(self.batch_sampler, batch, epoch_samples)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration epoch `epoch`."""
@@ -206,7 +200,7 @@ class ReproducibleLoader(WatchedLoader):
             allow_broken: what to do about broken samples where this loader was built without it.
         """
         copied = copy.copy(self)
-        copied._epoch, copied._iterator, copied.broken, copied.on_broken = _Epoch(), None, [], _FirstOfAFile()
+        copied._pass, copied._iterator, copied.broken, copied.on_broken = Pass(), None, [], _FirstOfAFile()
         copied.replaces_broken = False
         copied.allow_broken = allow_broken if self.allow_broken is None else self.allow_broken
         return copied
@@ -219,15 +213,42 @@ class ReproducibleLoader(WatchedLoader):
         return "leave out" if self.allow_broken else "stop"
 
     def __iter__(self) -> Any:  # a generator in place of torch's iterator
-        self._epoch.number = self._choose_epoch()
-        self._next_epoch = None
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(self.epoch)
-        self.broken = []
-        return self._batches(super().__iter__())
+        return self.from_position(self._choose_epoch())
 
-    def _batches(self, batches: Iterator[Any]) -> Iterator[Any]:
-        asked = 0
+    def from_position(self, epoch: int, batch: int = 0, *, epoch_samples: int | None = None) -> Iterator[Any]:
+        """Iterate over epoch `epoch` from batch number `batch` on, as if those before it had been read.
+
+        None of them is, so that it takes no longer than to start at the first. The next iteration
+        is a whole epoch again.
+
+        Args:
+            epoch: number of the epoch.
+            batch: batches of this epoch that are done, of each process.
+            epoch_samples: samples of this epoch that are done, of all processes together. With
+                these, a run may resume with another number of processes or another batch size: the
+                rest are the same samples in the same order, each once. It needs a sampler of ours,
+                or one that is a `kinema.datasets.positions.StartingSampler`.
+
+        Raises:
+            ValueError: a number is below 0.
+            ConfigError: the sampler cannot start where `epoch_samples` says.
+        """
+        if min(epoch, batch, epoch_samples or 0) < 0:
+            raise ValueError(f"a position has no numbers below 0, got {epoch=}, {batch=}, {epoch_samples=}")
+        self._next_epoch = None
+        for sampler in self._samplers():
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
+        generator = self.generator if self._seeds_generator else None
+        self._pass.begin(self.batch_sampler, epoch, batch, epoch_samples, self.seed, generator)
+        self.broken = []
+        return self._batches(super().__iter__(), self._pass.done, self._pass.epoch_samples)
+
+    def _samplers(self) -> list[Any]:
+        return list({id(sampler): sampler for sampler in (self.batch_sampler, sampler_of(self.batch_sampler))}.values())
+
+    def _batches(self, batches: Iterator[Any], asked: int, epoch_samples: int) -> Iterator[Any]:
+        done = asked
         while (batch := next(batches, None)) is not None:
             if isinstance(batch, Message):
                 self._say_once_if_slow(batch)
@@ -241,6 +262,7 @@ class ReproducibleLoader(WatchedLoader):
                 raise batch.error
             assert isinstance(batch, LoadedBatch)
             asked += batch.num_asked
+            self._pass.epoch_samples = epoch_samples + (asked - done) * get_world_size()
             if batch.num_left:
                 yield batch.data
 
@@ -257,14 +279,15 @@ class ReproducibleLoader(WatchedLoader):
     def _choose_epoch(self) -> int:
         if self._next_epoch is not None:
             return self._next_epoch
-        chosen = getattr(self.sampler, "epoch", None)
-        if isinstance(chosen, int) and chosen > 0 and chosen != self.epoch:
-            return chosen  # the sampler's set_epoch was called
+        for sampler in self._samplers():
+            chosen = getattr(sampler, "epoch", None)
+            if isinstance(chosen, int) and chosen > 0 and chosen != self.epoch:
+                return chosen  # the sampler's set_epoch was called
         return self.epoch + 1
 
     @property
     def _index_sampler(self) -> Any:
-        return _KeyedBatches(self._epoch, super()._index_sampler)
+        return KeyedBatches(self._pass, super()._index_sampler)
 
     def _get_iterator(self) -> Any:
         # The workers get the seeded view and the loader keeps the user's own dataset and collate

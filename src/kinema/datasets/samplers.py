@@ -1,13 +1,13 @@
 """Samplers: in which order, and on which process, the samples of a dataset come."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Self
 
 import torch
 from torch.utils.data import Sampler
 
+from kinema.datasets.positions import places_from
 from kinema.distributed import broadcast_object, get_rank, get_world_size
 from kinema.registry import DATA_SAMPLERS
 
@@ -46,22 +46,24 @@ class DefaultSampler(Sampler[int]):
         self.seed = draw_shared_seed() if seed is None else seed
         self.epoch = 0
         self.round_up = round_up
-        if round_up:
-            self.num_samples = math.ceil(len(dataset) / self.world_size)
-            self.total_size = self.num_samples * self.world_size
-        else:
-            self.num_samples = math.ceil((len(dataset) - self.rank) / self.world_size)
-            self.total_size = len(dataset)
+        self.num_samples = self.num_from(0)
+        self.total_size = self.num_samples * self.world_size if round_up else len(dataset)
 
     def __iter__(self) -> Iterator[int]:
+        return self.iterate_from(0)
+
+    def iterate_from(self, place: int) -> Iterator[int]:
+        """This process's indices from place `place` of the epoch on; places count the samples of all processes."""
         count = len(self.dataset)
-        if self.shuffle:
-            order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed + self.epoch)).tolist()
-        else:
-            order = list(range(count))
-        if self.round_up and count:
-            order = (order * math.ceil(self.total_size / count))[: self.total_size]
-        return iter(order[self.rank : self.total_size : self.world_size])
+        order = _order(count, self.seed + self.epoch if self.shuffle else None)
+        return (order[own % count] for own in self._places(place))
+
+    def num_from(self, place: int) -> int:
+        """How many indices `iterate_from` gives."""
+        return len(self._places(place))
+
+    def _places(self, place: int) -> range:
+        return places_from(place, len(self.dataset), self.rank, self.world_size, round_up=self.round_up)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -81,24 +83,43 @@ class InfiniteSampler(Sampler[int]):
         seed: of the order; None draws one that all processes share.
     """
 
+    is_endless = True
+
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
         self.rank, self.world_size = get_rank(), get_world_size()
         self.seed = draw_shared_seed() if seed is None else seed
 
-    def _all(self) -> Iterator[int]:
-        count = len(self.dataset)
-        generator = torch.Generator().manual_seed(self.seed)
-        for time in itertools.count():
-            order = torch.randperm(count, generator=generator).tolist() if self.shuffle else range(count)
-            yield from (RepeatedIndex(index, time) for index in order) if time else order
-
     def __iter__(self) -> Iterator[int]:
-        return itertools.islice(self._all(), self.rank, None, self.world_size)
+        return self.iterate_from(0)
+
+    def iterate_from(self, place: int) -> Iterator[int]:
+        """This process's indices from place `place` on; places count the samples of all processes."""
+        count = len(self.dataset)
+        time, within = divmod(place + self.rank, count) if count else (0, 0)
+        while count:
+            order = _order(count, self.seed + time if self.shuffle else None)
+            while within < count:
+                yield RepeatedIndex(order[within], time) if time else order[within]
+                within += self.world_size
+            passed, within = divmod(within, count)
+            time += passed
+
+    def num_from(self, place: int) -> float:
+        """How many indices `iterate_from` gives."""
+        return math.inf if len(self.dataset) else 0
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+
+def _order(count: int, seed: int | None) -> Sequence[int]:
+    """0 to count - 1, shuffled unless `seed` is None."""
+    if seed is None:
+        return range(count)
+    order: list[int] = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    return order
 
 
 def draw_shared_seed() -> int:
