@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 # Each sees those before it.
 ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
-    *("randomness", "distributed"),
+    *("distributed", "randomness"),
     *("logs", "progress", "real_modules"),
     *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "runs", "engine", "inference"),
     *("report", "serve"),

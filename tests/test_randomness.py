@@ -1,11 +1,20 @@
 import io
+import logging
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from kinema.randomness import capture_state, restore_state, sample_randomness, seed_everything
+from kinema.randomness import (
+    capture_state,
+    gather_states,
+    restore_rank_state,
+    restore_state,
+    sample_randomness,
+    seed_everything,
+    seeded,
+)
 
 
 def draw() -> tuple[float, ...]:
@@ -112,5 +121,58 @@ def test_the_state_survives_a_weights_only_checkpoint() -> None:
 
 
 def test_an_incomplete_state_is_refused() -> None:
-    with pytest.raises(ValueError, match="no state of the random generators: cuda, numpy missing"):
+    with pytest.raises(ValueError, match="no state of the random generators: device, numpy missing"):
         restore_state({"python": {}, "torch": None})
+
+
+def test_streams_of_other_keys_are_other_streams() -> None:
+    draws = []
+    for key in [(1, 2, 3), (1, 2, 4), (1, 2, 3, 0, 1), (1, 2, 3, 0, 2), (1, 2, 3, 1)]:
+        with seeded(*key):
+            draws.append(draw())
+    assert len(set(draws)) == len(draws)
+    with seeded(1, 2, 3):
+        assert draw() == draws[0]
+
+
+def test_each_process_gets_its_own_state_back_and_a_new_one_a_seed_of_its_own() -> None:
+    states, expected = [], []
+    for rank in range(2):
+        seed_everything(rank)
+        states += gather_states()
+        expected.append(draw())
+    for rank in range(2):
+        restore_rank_state(states, rank, seed=7, step=30)
+        assert draw() == expected[rank]
+    new = []
+    for rank, step in [(2, 30), (3, 30), (2, 31), (2, 30)]:
+        seed_everything(step)
+        restore_rank_state(states, rank, seed=7, step=step)
+        new.append(draw())
+    assert new[3] == new[0]
+    assert len(set(new)) == 3
+
+
+def test_a_state_that_was_drawn_on_another_kind_of_device_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    seed_everything(9)
+    state = capture_state("cpu")
+    expected = draw()
+    with caplog.at_level(logging.WARNING, logger="kinema"):
+        restore_state(state, "cpu")
+        assert not caplog.records
+        restore_state(state | {"device": {"type": "cuda", "state": torch.zeros(16, dtype=torch.uint8)}}, "cpu")
+    assert "continue on cpu, but were drawn on cuda" in caplog.text
+    assert draw() == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_generator_of_the_device_is_restored_on_a_device_of_any_number() -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    seed_everything(9)
+    torch.rand(3, device=device)
+    states = [capture_state(), capture_state(device), capture_state("cuda")]
+    expected = torch.rand(3, device=device)
+    for state in states:
+        seed_everything(1)
+        restore_state(state)
+        assert torch.equal(torch.rand(3, device=device), expected)

@@ -82,6 +82,19 @@ def test_a_sample_draws_the_same_numbers_in_any_order() -> None:
     assert {index: batch["draw"][0][i] for i, index in enumerate(batch["index"])} == shuffled
 
 
+def noisy(samples):
+    return {"index": [sample["index"] for sample in samples], "noise": (random.random(), torch.rand(2).tolist())}
+
+
+@pytest.mark.parametrize("workers", [dict(num_workers=2), dict(num_workers=2, persistent_workers=True)])
+def test_what_a_collate_function_draws_depends_on_the_batch_only(workers) -> None:
+    plain, parallel = loader_of(collate_fn=noisy), loader_of(collate_fn=noisy, **workers)
+    epochs = [epoch_of(plain), epoch_of(plain)]
+    assert [epoch_of(parallel), epoch_of(parallel)] == epochs
+    assert list(loader_of(collate_fn=noisy, **workers).from_position(1, 2)) == epochs[1][2:]
+    assert len({str(batch["noise"]) for epoch in epochs for batch in epoch}) == sum(map(len, epochs))
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_an_error_about_the_data_arrives_as_it_was_raised(num_workers) -> None:
     with pytest.raises(AnnotationError, match=r"^list\.txt:4: no label$"):

@@ -13,9 +13,10 @@ from torch.utils.data import Dataset
 
 from kinema.datasets.samplers import RepeatedIndex
 from kinema.errors import KinemaError, VideoError
-from kinema.randomness import sample_randomness
+from kinema.randomness import sample_randomness, seeded
 
 MAX_STEPS = 10  # samples tried after a broken one; more in a row are no accident
+_COLLATING = 1  # last word of the key of a batch's random numbers, which a sample's has not
 SMALL_SET = 10  # from so many samples on, one broken is never too many
 
 # What is done about a broken sample: the next one takes its place, it is left out of the batch, or
@@ -72,6 +73,7 @@ class LoadedBatch(NamedTuple):
 class _Loaded:
     """A sample, or its absence, with what was broken on the way to it."""
 
+    key: tuple[int, int, int]  # epoch, index, repeat
     sample: Any = None
     is_there: bool = False
     broken: tuple[BrokenSample, ...] = ()
@@ -96,7 +98,7 @@ class SeededDataset(Dataset):
         repeat = index.repeat if isinstance(index, RepeatedIndex) else 0
         index = int(index)
         try:
-            return _Loaded(self._load(epoch, index, repeat), is_there=True)
+            return _Loaded((epoch, index, repeat), self._load(epoch, index, repeat), is_there=True)
         except VideoError as error:
             if self.when_broken == "stop":
                 return Failure(error)
@@ -104,7 +106,7 @@ class SeededDataset(Dataset):
         except KinemaError as error:
             return Failure(error)
         if self.when_broken == "leave out":
-            return _Loaded(broken=tuple(broken))
+            return _Loaded((epoch, index, repeat), broken=tuple(broken))
         return self._replacement(epoch, repeat, broken)
 
     def _load(self, epoch: int, index: int, repeat: int) -> Any:
@@ -123,7 +125,8 @@ class SeededDataset(Dataset):
             except KinemaError as error:
                 return Failure(error, tuple(broken))
             else:
-                return _Loaded(sample, True, tuple(replace(record, replaced_by=candidate) for record in broken))
+                records = tuple(replace(record, replaced_by=candidate) for record in broken)
+                return _Loaded((epoch, index, repeat), sample, True, records)
         rest = f"and the {steps} samples after it are broken too" if steps else "and there is no other sample"
         hint = "check where the list says the videos are, or run `kinema data check`"
         return Failure(VideoError(f"{broken[0].error} ({rest}: {hint})"), tuple(broken))
@@ -145,12 +148,16 @@ def _path_of(dataset: Any, index: int) -> str:
 class BrokenAwareCollate:
     """Collate the samples that are there, or hand on the first failure.
 
+    What the user's function draws is a function of the seed and of the batch's first sample.
+
     Args:
         collate: the user's function, from a list of samples to a batch.
+        seed: of its random numbers.
     """
 
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, collate: Callable[[list[Any]], Any], seed: int) -> None:
         self.collate = collate
+        self.seed = seed
 
     def __call__(self, loaded: list[_Loaded | Failure]) -> LoadedBatch | Failure:
         broken: tuple[BrokenSample, ...] = ()
@@ -158,8 +165,13 @@ class BrokenAwareCollate:
             broken += tuple(replace(record, place=place) for record in sample.broken)
             if isinstance(sample, Failure):
                 return Failure(sample.error, broken)
-        samples = [sample.sample for sample in loaded if isinstance(sample, _Loaded) and sample.is_there]
-        return LoadedBatch(self.collate(samples) if samples else None, broken, len(loaded), len(samples))
+        there = [sample for sample in loaded if isinstance(sample, _Loaded)]
+        samples = [sample.sample for sample in there if sample.is_there]
+        if not samples:
+            return LoadedBatch(None, broken, len(loaded), 0)
+        with seeded(self.seed, *there[0].key, _COLLATING):
+            data = self.collate(samples)
+        return LoadedBatch(data, broken, len(loaded), len(samples))
 
 
 def num_allowed(num_samples: int, max_share: float) -> int:

@@ -295,7 +295,9 @@ class ReproducibleLoader(WatchedLoader):
         own = vars(self)
         dataset, collate = own["dataset"], own["collate_fn"]
         own["dataset"] = SeededDataset(dataset, self.seed, self.when_broken)
-        own["collate_fn"] = Packing(BrokenAwareCollate(collate), self.num_workers * (self.prefetch_factor or 1))
+        own["collate_fn"] = Packing(
+            BrokenAwareCollate(collate, self.seed), self.num_workers * (self.prefetch_factor or 1)
+        )
         try:
             return super()._get_iterator()
         finally:

@@ -17,11 +17,11 @@ from torch.utils.data import BatchSampler
 
 from kinema.distributed import get_world_size, is_main_process
 from kinema.errors import ConfigError
-from kinema.randomness import sample_randomness
+from kinema.randomness import seeded
 
 logger = logging.getLogger("kinema")
 
-_ORDER = 2**32 - 1  # stands for the index in the random numbers of an order, where no sample has it
+_ORDER = 2  # last word of the key of an order's random numbers, which no sample has
 
 
 @runtime_checkable
@@ -146,7 +146,7 @@ class Pass:
             ConfigError: the sampler cannot start there.
         """
         place = place_of(batches, batch, epoch_samples)
-        with sample_randomness(seed, epoch, _ORDER):
+        with seeded(seed, epoch, 0, 0, _ORDER):
             if generator is not None:
                 generator.manual_seed(int(torch.randint(2**62, ())))
         if place is not None:
@@ -169,7 +169,7 @@ class Pass:
 
 def _with_seeded_order(batches: Iterable[list[int]], seed: int, epoch: int) -> Iterator[list[int]]:
     """The batches of a sampler; what it draws when it starts is a function of (seed, epoch)."""
-    with sample_randomness(seed, epoch, _ORDER):
+    with seeded(seed, epoch, 0, 0, _ORDER):
         lists = iter(batches)
         first = list(itertools.islice(lists, 1))
     return itertools.chain(first, lists)
