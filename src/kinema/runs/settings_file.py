@@ -1,8 +1,9 @@
-"""`run.json`: the config of a run as data, which is compared when the run is resumed.
+"""`run.json`: the config of a run as data, which is compared when the run is resumed, and what it was made of.
 
-Reading it runs nothing.
+Reading it runs nothing. The keys beside `config` are those of `kinema.runs.description.describe_run`;
+`sessions` lists what is not the same in each start of a run that was resumed, the last one last.
 
-It holds what JSON can: tuples are lists, keys are texts, paths are texts, numbers that are not
+The config holds what JSON can: tuples are lists, keys are texts, paths are texts, numbers that are not
 finite are the texts "inf", "-inf" and "nan", a class or function is the text "module.Name", any
 other object the text "<module.Class>". It is no config to train from: that is `config.py`, which
 nothing but an explicit `kinema train config.py` runs.
@@ -27,6 +28,7 @@ logger = logging.getLogger("kinema")
 
 SETTINGS_FILE = "run.json"
 FORMAT = 1
+OF_A_SESSION = ("started", "command", "folder", "world_size", "device", "versions", "host", "git")
 
 
 def as_data(value: Any) -> Any:
@@ -50,10 +52,31 @@ def as_data(value: Any) -> Any:
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
-def write_settings(work_dir: Path, config: Mapping[str, Any]) -> None:
-    """Write the config of a run into its work folder, whole or not at all."""
-    content = {"format": FORMAT, "kinema_version": __version__, "config": as_data(config)}
-    write_text(work_dir / SETTINGS_FILE, json.dumps(content, indent=1) + "\n")
+def write_settings(work_dir: Path, config: Mapping[str, Any], description: Mapping[str, Any] | None = None) -> None:
+    """Write the config of a run into its work folder, and what else the run was made of, whole or not at all.
+
+    Args:
+        work_dir: the work folder.
+        config: the resolved config.
+        description: see `kinema.runs.description.describe_run`. The starts that `work_dir` knows
+            already stay in `sessions`.
+    """
+    content = {"format": FORMAT, "kinema_version": __version__, **(description or {})}
+    if description:
+        earlier = (read_run(work_dir) or {}).get("sessions")
+        this = {key: value for key, value in description.items() if key in OF_A_SESSION}
+        content["sessions"] = [*(earlier if isinstance(earlier, list) else []), this]
+    text = json.dumps({**content, "config": as_data(config)}, indent=1)
+    write_text(work_dir / SETTINGS_FILE, text + "\n")
+
+
+def read_run(work_dir: Path) -> dict[str, Any] | None:
+    """Everything that `run.json` says; None when there is none, or when it cannot be read."""
+    try:
+        content = json.loads((work_dir / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def read_settings(work_dir: Path) -> dict[str, Any] | None:
