@@ -16,18 +16,19 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def _is_distributed() -> bool:
+def is_distributed() -> bool:
+    """Has this process joined a distributed run?"""
     return dist.is_available() and dist.is_initialized()
 
 
 def get_rank() -> int:
     """Number of this process, 0 outside a distributed run."""
-    return dist.get_rank() if _is_distributed() else 0
+    return dist.get_rank() if is_distributed() else 0
 
 
 def get_world_size() -> int:
     """Number of processes, 1 outside a distributed run."""
-    return dist.get_world_size() if _is_distributed() else 1
+    return dist.get_world_size() if is_distributed() else 1
 
 
 def is_main_process() -> bool:
@@ -37,7 +38,7 @@ def is_main_process() -> bool:
 
 def barrier() -> None:
     """Wait until every process is here."""
-    if not _is_distributed():
+    if not is_distributed():
         return
     if "nccl" in dist.get_backend():
         dist.barrier(device_ids=[torch.cuda.current_device()])
@@ -50,7 +51,7 @@ def gather_objects(obj: Any) -> list[Any]:
 
     Objects must be picklable.
     """
-    if not _is_distributed():
+    if not is_distributed():
         return [obj]
     gathered: list[Any] = [None] * get_world_size()
     dist.all_gather_object(gathered, obj)
@@ -59,7 +60,7 @@ def gather_objects(obj: Any) -> list[Any]:
 
 def broadcast_object(obj: Any, source: int = 0) -> Any:
     """The object of process `source`, in every process. It must be picklable."""
-    if not _is_distributed():
+    if not is_distributed():
         return obj
     objects = [obj]
     dist.broadcast_object_list(objects, src=source)
@@ -75,7 +76,7 @@ def init_from_environment(backend: str | None = None) -> bool:
     Returns:
         True in a distributed run, False when the environment describes none.
     """
-    if _is_distributed():
+    if is_distributed():
         return True
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return False
@@ -115,7 +116,7 @@ def _leave() -> None:
     that a wrapped model's end waits for, holding the interpreter, never ends (torch 2.13). NCCL's
     goodbye may wait for processes that have failed: it is left alone.
     """
-    if _is_distributed():
+    if is_distributed():
         time.sleep(0.2)  # lets threads that wait for the interpreter have it
         dist.destroy_process_group()
 

@@ -1,0 +1,73 @@
+"""The state of an optimizer by names of parameters: it fits any order of groups, process or shard of the same model."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kinema.errors import CheckpointError
+
+
+def by_name(packed: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What `Optimizer.state_dict()` gives, with names in place of numbers.
+
+    Args:
+        packed: of `Optimizer.state_dict()`.
+        names: of the parameters, in the order in which the optimizer numbers them.
+
+    Returns:
+        `state` by (name, key of the entry), in the order of the names, and `groups` with names as
+        `params`.
+    """
+    return {
+        "state": {
+            (names[index], key): value
+            for index in sorted(packed["state"])
+            for key, value in packed["state"][index].items()
+        },
+        "groups": [
+            {key: value for key, value in group.items() if key != "param_names"}
+            | {"params": [names[index] for index in group["params"]]}
+            for group in packed["param_groups"]
+        ],
+    }
+
+
+def by_index(named: Mapping[str, Any], packed: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The reverse of `by_name`, for `Optimizer.load_state_dict()` of an optimizer.
+
+    Args:
+        named: of `by_name`.
+        packed: of `Optimizer.state_dict()` of that optimizer.
+        names: of its parameters, in the order in which it numbers them.
+
+    Raises:
+        CheckpointError: its parameters, or their groups, are not those of `named`.
+    """
+    groups = packed["param_groups"]
+    expected = [[names[index] for index in group["params"]] for group in groups]
+    saved = [list(group["params"]) for group in named["groups"]]
+    if expected != saved:
+        changed = set().union(*expected) ^ set().union(*saved)
+        what = f"of other parameters: {listed(changed)}" if changed else "of parameters that are grouped otherwise"
+        raise CheckpointError(
+            f"the state of the optimizer is {what}; resume with the model and optimizer that the run began with"
+        )
+    places = {name: index for index, name in enumerate(names)}
+    state: dict[int, dict[str, Any]] = {}
+    for (name, key), value in named["state"].items():
+        state.setdefault(places[name], {})[key] = value
+    own = [{**group, "params": now["params"]} for group, now in zip(named["groups"], groups, strict=True)]
+    return {"state": state, "param_groups": own}
+
+
+def nested(flat: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
+    """Values by (name, key) -> by name, then by key."""
+    entries: dict[str, dict[str, Any]] = {}
+    for (name, key), value in flat.items():
+        entries.setdefault(name, {})[key] = value
+    return entries
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names of many, for a message."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")

@@ -1,0 +1,306 @@
+"""How a model trains on one process or on several: the only place that knows how many there are.
+
+`SingleDevice` is plain PyTorch. `DataParallel` (DDP) keeps the whole model in every process and
+averages gradients. `FullyShard` (FSDP2) keeps a share of parameters, gradients and optimizer state
+in each. All three give and take the same whole state, by the names of the user's model: what one
+saves, each loads, with any number of processes.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
+from typing import Any, Literal, get_args
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from kinema.distributed import get_world_size, is_distributed
+from kinema.engine.optimizer_state import by_index, by_name, listed, nested
+from kinema.engine.shards import copy_from_first, gather, is_sharded, spread, units_of
+from kinema.errors import CheckpointError, ConfigError
+
+logger = logging.getLogger("kinema")
+
+StrategyName = Literal["auto", "single", "ddp", "fsdp2"]
+
+
+class _Losses(nn.Module):
+    """`forward` computes the losses of a batch: DistributedDataParallel needs the work inside `forward`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    def forward(self, batch: Any) -> Any:
+        # Not train_step: one of the user's own would update the parameters itself.
+        return self.model._run_forward(self.model.data_preprocessor(batch, True), "loss")
+
+
+class Strategy:
+    """What training needs to know of other processes: the base of the three below.
+
+    Args:
+        device: of this process.
+        broadcast_buffers: buffers, such as the running means of batch norms, are those of the first
+            process, as in DDP; False: each process has its own until `align_buffers` averages them.
+
+    Attributes:
+        name: "single", "ddp" or "fsdp2".
+        model: the user's model, after `wrap`.
+    """
+
+    name: str
+
+    def __init__(self, device: torch.device | str = "cpu", *, broadcast_buffers: bool = True) -> None:
+        self.device = torch.device(device)
+        self.broadcast_buffers = broadcast_buffers
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Prepare a model, once: on its device, its weights loaded, before the optimizer is built.
+
+        Returns the module that `losses` calls. Parameters keep their names; under `FullyShard` they
+        are other objects than before.
+
+        Raises:
+            ConfigError: no parameter is trainable.
+        """
+        model.train()  # backbones freeze parameters here, which DDP must know before
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(f"every parameter of {type(model).__name__} is frozen: there is nothing to train")
+        self.model = model
+        self.module = self._wrapped(model)
+        self._names = {parameter: name for name, parameter in model.named_parameters()}
+        return self.module
+
+    def _wrapped(self, model: nn.Module) -> nn.Module:
+        return _Losses(model)
+
+    def losses(self, batch: Any) -> Mapping[str, Tensor]:
+        """The losses of a batch as the loader gives it: preprocessed, then `forward(mode="loss")`."""
+        losses: Mapping[str, Tensor] = self.module(batch)
+        return losses
+
+    def synchronising(self, on: bool) -> AbstractContextManager[None]:
+        """Around forward and backward of a batch; off: gradients stay in their process, to be added up."""
+        return nullcontext()
+
+    def clip_norm(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
+        """Scale gradients to a norm of at most `max_norm` over all shards; returns the norm before."""
+        return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
+
+    def align_buffers(self) -> None:
+        """Make buffers equal in all processes: before an evaluation or a checkpoint. All processes call it."""
+        buffers = [buffer for buffer in self.model.buffers() if buffer.device.type != "meta"]
+        if not self.broadcast_buffers:
+            for buffer in filter(torch.is_floating_point, buffers):
+                dist.all_reduce(buffer)
+                buffer /= get_world_size()
+        copy_from_first(buffers)
+
+    # ---- state: whole in the first process, by names
+
+    def full(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Whole tensors of a mapping, such as averaged weights, in the first process; all processes call it."""
+        return gather(tensors)
+
+    def model_state(self) -> dict[str, Any]:
+        """The whole state dict of the user's model, in the first process. All processes call it."""
+        self.align_buffers()
+        return gather(self.model.state_dict())
+
+    def load_model_state(self, state: Mapping[str, Any]) -> None:
+        """Load what `model_state` gave the first process. All processes call it.
+
+        Raises:
+            CheckpointError: names or shapes are not those of the model.
+        """
+        own = self.model.state_dict()
+        spread_state = spread(state, own.get, self.device)
+        faults = {
+            "missing": own.keys() - spread_state.keys(),
+            "not in the model": spread_state.keys() - own.keys(),
+            "of another shape": {
+                key for key in own.keys() & spread_state.keys() if _shape_of(own[key]) != _shape_of(spread_state[key])
+            },
+        }
+        if any(faults.values()):
+            texts = [f"{what}: {listed(names)}" for what, names in faults.items() if names]
+            raise CheckpointError(f"the state is not that of this {type(self.model).__name__}: {'; '.join(texts)}")
+        self.model.load_state_dict(spread_state)
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The whole state of an optimizer, `state` and `groups` by names of parameters, in the first process.
+
+        All processes call it.
+
+        Raises:
+            ValueError: it updates a tensor that is no parameter of the model.
+        """
+        named = by_name(optimizer.state_dict(), self._names_of(optimizer))
+        return {"state": nested(gather(named["state"])), "groups": named["groups"]}
+
+    def load_optimizer_state(self, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+        """Load what `optimizer_state` gave the first process. All processes call it.
+
+        Raises:
+            CheckpointError: its parameters, or their groups, are not those of this optimizer.
+        """
+        parameters = {name: parameter for parameter, name in self._names.items()}
+        flat = {(name, key): value for name, entry in state.get("state", {}).items() for key, value in entry.items()}
+        named = {
+            "state": spread(flat, lambda key: parameters.get(key[0]), self.device),
+            **spread({"groups": state.get("groups")}, lambda key: None, self.device),
+        }
+        optimizer.load_state_dict(by_index(named, optimizer.state_dict(), self._names_of(optimizer)))
+
+    def _names_of(self, optimizer: torch.optim.Optimizer) -> list[str]:
+        """Names in the order in which the optimizer numbers its parameters."""
+        tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+        for tensor in tensors:
+            if tensor not in self._names:
+                shape = tuple(tensor.shape)
+                raise ValueError(f"the optimizer updates a tensor of shape {shape} that is no parameter of the model")
+        return [self._names[tensor] for tensor in tensors]
+
+
+class SingleDevice(Strategy):
+    """One process: plain PyTorch."""
+
+    name = "single"
+
+    def align_buffers(self) -> None:
+        """Nothing to do."""
+
+
+class DataParallel(Strategy):
+    """The whole model in every process; gradients are averaged while they are computed.
+
+    Args:
+        device: of this process.
+        broadcast_buffers: see `Strategy`.
+        find_unused_parameters: of a model that does not use every trainable parameter in each step.
+        static_graph: the same parameters are used in each step, which DDP then relies on.
+    """
+
+    name = "ddp"
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        *,
+        broadcast_buffers: bool = True,
+        find_unused_parameters: bool = False,
+        static_graph: bool = False,
+    ) -> None:
+        super().__init__(device, broadcast_buffers=broadcast_buffers)
+        self.find_unused_parameters = find_unused_parameters
+        self.static_graph = static_graph
+
+    def _wrapped(self, model: nn.Module) -> nn.Module:
+        options = {"find_unused_parameters": self.find_unused_parameters, "static_graph": self.static_graph}
+        parameters = signature(DistributedDataParallel).parameters  # torch 2.13 gave `broadcast_buffers` another name
+        of_buffers = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
+        module: Any = DistributedDataParallel
+        wrapped: nn.Module = module(_Losses(model), **options, **{of_buffers: self.broadcast_buffers})
+        return wrapped
+
+    def synchronising(self, on: bool) -> AbstractContextManager[None]:
+        """Off: `no_sync`."""
+        module: Any = self.module
+        return nullcontext() if on else module.no_sync()
+
+
+class FullyShard(Strategy):
+    """A share of parameters, gradients and optimizer state in each process (FSDP2).
+
+    Whole parameters exist only while their unit, a block of the model, is computed. Autocast
+    chooses the precision of computations; gradients are averaged in that of the parameters.
+    """
+
+    name = "fsdp2"
+
+    def _wrapped(self, model: nn.Module) -> nn.Module:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        copy_from_first([*model.parameters(), *model.buffers()])
+        mesh = init_device_mesh(self.device.type, (get_world_size(),))
+        for unit in units_of(model):
+            fully_shard(unit, mesh=mesh)
+        sharded: Any = fully_shard(model, mesh=mesh)
+        # Without a backward pass the outermost unit would stay whole, and names lead to the wrong tensors.
+        sharded.register_forward_hook(lambda *_: None if torch.is_grad_enabled() else sharded.reshard())
+        return _Losses(model)
+
+    def losses(self, batch: Any) -> Mapping[str, Tensor]:
+        """Like DDP, with the first process's buffers."""
+        if self.broadcast_buffers:
+            copy_from_first(self.model.buffers())
+        return super().losses(batch)
+
+    @contextmanager
+    def synchronising(self, on: bool) -> Iterator[None]:
+        """Off: gradients are kept whole in each process."""
+        model: Any = self.model
+        model.set_requires_gradient_sync(on)
+        try:
+            yield
+        finally:
+            model.set_requires_gradient_sync(True)
+
+    def clip_norm(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
+        """The norm is that of the whole gradients."""
+        norm: Any = super().clip_norm(parameters, max_norm, norm_type)
+        whole: Tensor = norm.full_tensor() if is_sharded(norm) else norm
+        return whole
+
+
+def choose_strategy(
+    name: StrategyName = "auto",
+    world_size: int = 1,
+    device: torch.device | str = "cpu",
+    *,
+    find_unused_parameters: bool = False,
+    static_graph: bool = False,
+    broadcast_buffers: bool = True,
+) -> Strategy:
+    """The strategy of a name.
+
+    Args:
+        name: "single", "ddp", "fsdp2", or "auto": DDP on several processes, else "single". Outside
+            a distributed run all of them are "single".
+        world_size: number of processes.
+        device: of this process.
+        find_unused_parameters: see `DataParallel`, which alone has it.
+        static_graph: see `DataParallel`, which alone has it.
+        broadcast_buffers: see `Strategy`.
+
+    Raises:
+        ConfigError: no such strategy, not with so many processes, or an option that it does not
+            have.
+    """
+    if name not in get_args(StrategyName):
+        raise ConfigError(f"strategy must be one of {', '.join(get_args(StrategyName))}, got {name!r}")
+    if name == "single" and world_size > 1:
+        raise ConfigError(f"strategy='single' trains in one process, but there are {world_size}: use 'ddp' or 'fsdp2'")
+    if name == "auto":
+        name = "ddp" if world_size > 1 else "single"
+    if name != "single" and not is_distributed():
+        logger.info("one process: the strategy %r has nothing to distribute", name)
+        name = "single"
+    options = {"find_unused_parameters": find_unused_parameters, "static_graph": static_graph}
+    if name == "fsdp2" and any(options.values()):
+        wanted = next(key for key, value in options.items() if value)
+        raise ConfigError(f"{wanted} is an option of strategy='ddp': 'fsdp2' needs nothing like it, leave it out")
+    if name == "single":
+        return SingleDevice(device)
+    if name == "ddp":
+        return DataParallel(device, broadcast_buffers=broadcast_buffers, **options)
+    return FullyShard(device, broadcast_buffers=broadcast_buffers)
+
+
+def _shape_of(value: Any) -> Any:
+    return tuple(value.shape) if isinstance(value, Tensor) else None

@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, same, train, worst_difference
+
+from kinema.checkpoints.unpickling import load_restricted
+from kinema.engine.shards import units_of
+from kinema.engine.strategies import DataParallel, FullyShard, SingleDevice, choose_strategy
+from kinema.errors import CheckpointError, ConfigError
+
+HERE = Path(__file__).parent
+
+
+def test_a_state_of_one_process_comes_back_exactly(tmp_path: Path) -> None:
+    batches = [batch_of(range(4 * i, 4 * i + 4)) for i in range(6)]
+    strategy, optimizer = begin("single")
+    train(strategy, optimizer, batches[:3], 1)
+    torch.save({"model": strategy.model_state(), "optimizer": strategy.optimizer_state(optimizer)}, tmp_path / "s.pth")
+    train(strategy, optimizer, batches[3:], 1)
+
+    state = load_restricted(tmp_path / "s.pth").content
+    assert state["optimizer"]["groups"][0]["params"][:2] == ["stem.weight", "blocks.0.inner.weight"]
+    other, own = begin("single")
+    other.load_model_state(state["model"])
+    other.load_optimizer_state(own, state["optimizer"])
+    assert same(other.optimizer_state(own), state["optimizer"])
+    train(other, own, batches[3:], 1)
+    assert same(other.optimizer_state(own), strategy.optimizer_state(optimizer))
+    assert worst_difference(other.model_state(), strategy.model_state()) == 0
+
+
+def test_a_loaded_state_is_a_copy() -> None:
+    strategy, optimizer = begin("single")
+    train(strategy, optimizer, [batch_of(range(4))], 1)
+    state = strategy.optimizer_state(optimizer)
+    other, own = begin("single")
+    other.load_optimizer_state(own, state)
+    train(other, own, [batch_of(range(4))], 1)
+    assert state["state"]["stem.weight"]["step"] == 1
+
+
+def test_a_state_of_another_model_is_refused_by_name() -> None:
+    strategy, _ = begin("single")
+    state = strategy.model_state()
+    del state["head.bias"]
+    state |= {"tail.bias": torch.zeros(1), "stem.bias": torch.zeros(2)}
+    message = (
+        r"not that of this Blocks: missing: head\.bias; not in the model: tail\.bias; of another shape: stem\.bias$"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        strategy.load_model_state(state)
+
+
+def test_an_optimizer_of_other_parameters_or_groups_is_refused() -> None:
+    strategy, optimizer = begin("single")
+    train(strategy, optimizer, [batch_of(range(4))], 1)
+    state = strategy.optimizer_state(optimizer)
+    parameters = [parameter for name, parameter in strategy.model.named_parameters() if "head" not in name]
+    with pytest.raises(CheckpointError, match=r"is of other parameters: head\.bias, head\.weight; resume with"):
+        strategy.load_optimizer_state(torch.optim.AdamW(parameters), state)
+    with pytest.raises(CheckpointError, match="is of parameters that are grouped otherwise; resume with"):
+        strategy.load_optimizer_state(torch.optim.AdamW(strategy.model.parameters()), state)
+
+
+def test_a_parameter_without_a_name_is_an_error() -> None:
+    strategy, _ = begin("single")
+    with pytest.raises(ValueError, match=r"a tensor of shape \(3,\) that is no parameter of the model"):
+        strategy.optimizer_state(torch.optim.SGD([nn.Parameter(torch.zeros(3))]))
+
+
+def test_a_model_of_frozen_parameters_has_nothing_to_train() -> None:
+    model = Blocks().requires_grad_(False)
+    with pytest.raises(ConfigError, match="every parameter of Blocks is frozen: there is nothing to train"):
+        SingleDevice().wrap(model)
+    model.head.weight.requires_grad_(True)
+    SingleDevice().wrap(model)
+    assert len(new_optimizer(model).param_groups[0]["params"]) == 1
+
+
+def test_one_process_has_nothing_to_distribute(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "kinema"):
+        assert [choose_strategy(name).name for name in ("auto", "single", "ddp")] == ["single"] * 3
+    assert caplog.messages == ["one process: the strategy 'ddp' has nothing to distribute"]
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_a_strategy_is_chosen_by_name(process_group) -> None:
+    assert isinstance(choose_strategy("auto", 1), SingleDevice)
+    assert isinstance(choose_strategy("auto", 2), DataParallel)
+    assert isinstance(choose_strategy("fsdp2", 2), FullyShard)
+    chosen = choose_strategy("ddp", 2, find_unused_parameters=True, static_graph=True, broadcast_buffers=False)
+    assert isinstance(chosen, DataParallel)
+    assert (chosen.find_unused_parameters, chosen.static_graph, chosen.broadcast_buffers) == (True, True, False)
+    with pytest.raises(ConfigError, match="strategy must be one of auto, single, ddp, fsdp2, got 'fsdp'"):
+        choose_strategy("fsdp", 2)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="strategy='single' trains in one process, but there are 2: use 'ddp' or"):
+        choose_strategy("single", 2)
+    with pytest.raises(ConfigError, match="static_graph is an option of strategy='ddp': 'fsdp2' needs nothing like it"):
+        choose_strategy("fsdp2", 2, static_graph=True)
+
+
+def test_a_parallel_step_does_not_need_the_models_own(process_group) -> None:
+    class Own(Blocks):
+        def train_step(self, data, optim_wrapper):
+            raise AssertionError("gradients would not be averaged")
+
+    strategy = DataParallel()
+    strategy.wrap(Own())
+    assert strategy.losses(batch_of(range(4)))["loss"] > 0
+
+
+def test_units_are_blocks_of_lists_that_are_large_and_share_nothing() -> None:
+    model = Blocks()
+    assert units_of(model) == [*model.blocks]
+    assert units_of(model, least=10**7) == []
+    outer = nn.Sequential(model, nn.Linear(2, 2))
+    assert units_of(outer, least=1000) == [*model.blocks, model]  # inner first; a plain layer is none
+    model.blocks[1].inner.weight = model.blocks[0].inner.weight
+    assert units_of(model) == []
+    assert units_of(nn.Sequential(nn.ModuleDict({"a": Block(256)})))[0].inner.in_features == 256
+
+
+# ---- two processes
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What two processes saw, by rank."""
+    folder = tmp_path_factory.mktemp("strategies")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(HERE / "torchrun_strategies.py"), str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [8, 10])
+@pytest.mark.parametrize("counts", [1, 3, 4])
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_two_processes_train_as_one_with_the_large_batch(
+    reports: list[dict], name: str, counts: int, length: int
+) -> None:
+    for report in reports:
+        seen = report[f"{name} {counts} {length}"]
+        assert seen["equal on both"]
+        assert seen["difference"] < 1e-6
+        assert seen["norms"] < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loader", ["ddp", "fsdp2", "single"])
+@pytest.mark.parametrize("saver", ["ddp", "fsdp2"])
+def test_each_strategy_loads_what_each_saved(reports: list[dict], saver: str, loader: str) -> None:
+    seen = reports[0][f"{saver} to {loader}"]
+    assert seen["same state"]
+    assert seen["difference"] < (1e-12 if saver == loader else 1e-5)
