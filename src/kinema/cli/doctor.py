@@ -14,7 +14,10 @@ _REQUIRED = (
     *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
     *("matplotlib", "jinja2"),
 )
-_OPTIONAL = {"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"}  # package: extra
+_OPTIONAL = {  # package: extra
+    **{"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"},
+    **{"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"},
+}
 
 
 def doctor(as_json: Json = False) -> None:

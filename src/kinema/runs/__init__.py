@@ -1,1 +1,8 @@
-"""What a run keeps on disk: its work folder, settings, figures and what they say."""
+"""What a run keeps on disk: its work folder, settings, figures and what they say; and trackers of its figures."""
+
+from kinema.runs.mlflow_tracker import MLflowTracker
+from kinema.runs.tensorboard_tracker import TensorBoardTracker
+from kinema.runs.trackers import RunInfo, Tracker
+from kinema.runs.wandb_tracker import WandbTracker
+
+__all__ = ["MLflowTracker", "RunInfo", "TensorBoardTracker", "Tracker", "WandbTracker"]

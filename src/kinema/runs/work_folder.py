@@ -3,7 +3,7 @@
 The files of a work folder: `run.json` (what the run was made of, as data), `config.py` (the same,
 to read and to run again), `train.log`, `metrics.jsonl`, `checkpoints/`, `summary.json`,
 `broken.jsonl` when there were broken videos, `train_clips.csv` and `val_clips.csv` when clips were
-held out. `.lock` belongs to the process that trains.
+held out, and what trackers write. `.lock` belongs to the process that trains.
 """
 
 import errno
@@ -41,6 +41,7 @@ HOLDER_FILE = ".lock.holder"
 RUN_FILES = (
     *("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl"),  # a run was here when one of these is
     *("run.json", "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
+    *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
 )
 _SIGNS_OF_A_RUN = RUN_FILES[:4]
 

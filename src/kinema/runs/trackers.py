@@ -1,0 +1,140 @@
+"""Trackers: where a run's figures go beside `metrics.jsonl`, such as TensorBoard."""
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from kinema.errors import ConfigError, MissingDependencyError
+from kinema.registry import VISBACKENDS
+
+# OpenMMLab's backend that writes what `metrics.jsonl` and `config.py` hold in any case.
+_ALWAYS_WRITTEN = ("LocalVisBackend",)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The run that a tracker is started for.
+
+    Attributes:
+        name: of the experiment.
+        work_dir: the work folder.
+        step: optimizer steps that are done: 0, or those of the checkpoint that a run resumes from.
+        config: the resolved config as data, see `kinema.runs.settings_file.as_data`.
+        description: see `kinema.runs.description.describe_run`.
+    """
+
+    name: str
+    work_dir: Path
+    step: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """What a tracker must have. It lives in the main process; `VISBACKENDS` registers it.
+
+    Its state travels with checkpoints: `load_state_dict` is called before `start` where a run is
+    resumed, so that the tracker continues the same run of its own.
+    """
+
+    def start(self, run: RunInfo) -> None:
+        """Begin, or continue: figures of steps after `run.step` that are known will come again."""
+
+    def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
+        """Figures by name, after `step` optimizer steps; `split` is "train" or "val"."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """The end; `summary` is what `summary.json` holds, its `state` "finished", "stopped" or "failed"."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:
+    """The trackers that a config asks for, as configs or objects.
+
+    Args:
+        trackers: names, configs or objects: `["tensorboard", dict(type="wandb", mode="offline")]`.
+        visualizer: OpenMMLab's form, `dict(type=..., vis_backends=[dict(type=...), ...])`.
+
+    Raises:
+        ConfigError: an entry is none of these.
+    """
+    entries = [("trackers", entry) for entry in _listed(trackers)]
+    if isinstance(visualizer, Mapping):
+        entries += [("visualizer.vis_backends", entry) for entry in _listed(visualizer.get("vis_backends"))]
+    chosen: list[Any] = []
+    for where, entry in entries:
+        config = {"type": entry} if isinstance(entry, str) else entry
+        if not isinstance(config, Mapping | Tracker) or (isinstance(config, Mapping) and "type" not in config):
+            raise ConfigError(
+                f"{where}: expected a name such as 'tensorboard', dict(type=..., ...) or a tracker, got {entry!r}"
+            )
+        if isinstance(config, Mapping) and config["type"] in _ALWAYS_WRITTEN:
+            continue
+        if config not in chosen:
+            chosen.append(config)
+    return chosen
+
+
+def build_trackers(configs: Iterable[Any]) -> list[Tracker]:
+    """Trackers of what `tracker_configs` gives; their libraries are imported, so that absence is known early.
+
+    Raises:
+        ConfigError: there is no such tracker, or it lacks a method of `Tracker`.
+        MissingDependencyError: its library is not installed.
+    """
+    trackers = []
+    for config in configs:
+        tracker = VISBACKENDS.build(dict(config)) if isinstance(config, Mapping) else config
+        if not isinstance(tracker, Tracker):
+            raise ConfigError(
+                f"{type(tracker).__name__} is no tracker: it needs the methods start, log, finish, state_dict and"
+                " load_state_dict"
+            )
+        trackers.append(tracker)
+    return trackers
+
+
+def library(name: str, extra: str) -> Any:
+    """The module `name`, which `kinema[extra]` installs.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the tracker {extra!r} needs the package {name}, which cannot be imported ({error}):"
+            f" pip install 'kinema[{extra}]'"
+        ) from error
+
+
+def in_split(figures: Mapping[str, float], split: str) -> dict[str, float]:
+    """The figures with their split before their names, as trackers group them: `val/acc/top1`."""
+    return {f"{split}/{name}": float(value) for name, value in figures.items()}
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists as values by dotted path: `train_cfg.max_epochs`."""
+    if isinstance(config, Mapping):
+        entries: Iterable[tuple[Any, Any]] = config.items()
+    elif isinstance(config, list) and any(isinstance(entry, Mapping | list) for entry in config):
+        entries = enumerate(config)
+    else:
+        return {prefix: config}
+    values: dict[str, Any] = {}
+    for key, value in entries:
+        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
