@@ -10,7 +10,7 @@ from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, s
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.engine.shards import units_of
-from kinema.engine.strategies import DataParallel, FullyShard, SingleDevice, choose_strategy
+from kinema.engine.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 from kinema.errors import CheckpointError, ConfigError
 
 HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ def test_a_strategy_is_chosen_by_name(process_group) -> None:
     assert isinstance(choose_strategy("fsdp2", 2), FullyShard)
     chosen = choose_strategy("ddp", 2, find_unused_parameters=True, static_graph=True, broadcast_buffers=False)
     assert isinstance(chosen, DataParallel)
-    assert (chosen.find_unused_parameters, chosen.static_graph, chosen.broadcast_buffers) == (True, True, False)
+    assert chosen.options == Options(broadcast_buffers=False, find_unused_parameters=True, static_graph=True)
     with pytest.raises(ConfigError, match="strategy must be one of auto, single, ddp, fsdp2, got 'fsdp'"):
         choose_strategy("fsdp", 2)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="strategy='single' trains in one process, but there are 2: use 'ddp' or"):
@@ -166,3 +166,34 @@ def test_each_strategy_loads_what_each_saved(reports: list[dict], saver: str, lo
     seen = reports[0][f"{saver} to {loader}"]
     assert seen["same state"]
     assert seen["difference"] < (1e-12 if saver == loader else 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["unused", "static", "frozen ddp", "frozen fsdp2"])
+def test_two_processes_stay_equal_whatever_is_trained(reports: list[dict], kind: str) -> None:
+    assert all(report[kind]["equal on both"] for report in reports)
+    moved = reports[0][kind]["moved"]
+    every = [name for name, _ in Blocks(spare=kind == "unused").named_parameters()]
+    assert moved == (["head.weight", "head.bias"] if kind.startswith("frozen") else every)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_synchronised_batch_norms_are_those_of_one_process_with_the_large_batch(reports: list[dict], name: str) -> None:
+    assert reports[0][f"sync {name}"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broadcast", [True, False])
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_aligned_buffers_are_those_of_the_first_process_or_the_mean(
+    reports: list[dict], name: str, broadcast: bool
+) -> None:
+    assert max(report[f"buffers {name} {broadcast}"] for report in reports) < 1e-6
+
+
+@pytest.mark.slow
+def test_an_evaluation_leaves_a_sharded_model_sharded(reports: list[dict]) -> None:
+    for report in reports:
+        assert report["evaluation fsdp2"]["same parameters"]
+        assert report["evaluation fsdp2"]["scores"] == pytest.approx(report["evaluation ddp"]["scores"], rel=1e-4)

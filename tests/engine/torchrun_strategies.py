@@ -13,6 +13,7 @@ from torch import nn
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.distributed import barrier, gather_objects, get_rank, init_from_environment, is_main_process
+from kinema.engine.shards import gather, is_sharded
 from kinema.engine.strategies import SingleDevice, Strategy, choose_strategy
 from kinema.models import BaseModel
 
@@ -32,7 +33,7 @@ class Block(nn.Module):
 
 
 class Blocks(BaseModel):
-    """Points to a number; `spare` takes part in a step only where a sample's first number is above `threshold`."""
+    """Points to a number; `spare` layers take part in a step only where a batch's first number is positive."""
 
     def __init__(self, width=256, *, norm=None, spare=False):
         super().__init__()
@@ -46,6 +47,8 @@ class Blocks(BaseModel):
         x = self.norm(self.stem(inputs))
         for block in self.blocks:
             x = block(x)
+        if self.spare is not None and inputs[0, 0] > 0:
+            x = x + self.spare(x)
         return {"loss": (self.head(x)[:, 0] - data_samples).square().mean()} if mode == "loss" else self.head(x)
 
 
@@ -91,11 +94,14 @@ def indices_of(batch, rank, size=2, world=2):
     return range(start + rank, start + size * world, world)
 
 
-def begin(name, *, sgd=False, **options):
-    strategy = SingleDevice() if name == "single" else choose_strategy(name, 2)
+def begin(name, *, sgd=False, lr=0.05, settings=None, frozen=False, **options):
+    strategy = SingleDevice() if name == "single" else choose_strategy(name, 2, **(settings or {}))
     model = new_model(**options)
+    if frozen:
+        model.requires_grad_(False)
+        model.head.requires_grad_(True)
     strategy.wrap(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9) if sgd else new_optimizer(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9) if sgd else new_optimizer(model)
     return strategy, optimizer
 
 
@@ -110,14 +116,13 @@ def check_windows(report):
             for length in (8, 10):
                 strategy, optimizer = begin(name, sgd=True)
                 norms = train(strategy, optimizer, [batch_of(indices_of(i, get_rank())) for i in range(length)], counts)
-                whole = {k: v.full_tensor() if name == "fsdp2" else v for k, v in strategy.model.state_dict().items()}
-                sums = gather_objects({key: value.double().sum().item() for key, value in whole.items()})
+                sums, whole = gather_objects(sums_of(strategy)), strategy.model_state()
                 alone, own_optimizer = begin("single", sgd=True)
                 large = [batch_of(range(4 * i, 4 * i + 4)) for i in range(length)]
                 own_norms = train(alone, own_optimizer, large, counts)
                 report[f"{name} {counts} {length}"] = {
                     "equal on both": sums[0] == sums[1],
-                    "difference": worst_difference(whole, alone.model.state_dict()),
+                    "difference": worst_difference(whole, alone.model_state()) if is_main_process() else 0,
                     "norms": max(abs(a / b - 1) for a, b in zip(norms, own_norms, strict=True)),
                 }
 
@@ -150,6 +155,70 @@ def check_states(folder, report):
                 }
 
 
+def check_kinds(report):
+    """Options of DDP, frozen parameters, and how long a step may be: ranks stay equal."""
+    unused = {"find_unused_parameters": True}
+    kinds = {
+        "unused": ("ddp", {"settings": unused, "spare": True}),
+        "static": ("ddp", {"settings": {"static_graph": True}}),
+        "frozen ddp": ("ddp", {"frozen": True}),
+        "frozen fsdp2": ("fsdp2", {"frozen": True}),
+    }
+    for kind, (name, options) in kinds.items():
+        strategy, optimizer = begin(name, sgd=True, **options)
+        before = {key: value.clone() for key, value in gather(strategy.model.state_dict()).items()}
+        train(strategy, optimizer, [batch_of(indices_of(i, get_rank())) for i in range(10)], 3)
+        sums = gather_objects(sums_of(strategy))
+        moved = [
+            key for key, value in gather(strategy.model.state_dict()).items() if not torch.equal(value, before[key])
+        ]
+        report[kind] = {"equal on both": sums[0] == sums[1], "moved": moved}
+
+
+def sums_of(strategy):
+    whole = {k: v.full_tensor() if is_sharded(v) else v for k, v in strategy.model.state_dict().items()}
+    return {key: value.double().sum().item() for key, value in whole.items()}
+
+
+def check_norms(report):
+    """Batch norms over all processes, beside one process with the large batch; and without, their buffers."""
+    batches = [batch_of(indices_of(i, get_rank(), size=4)) for i in range(5)]
+    for name in ("ddp", "fsdp2"):
+        strategy, optimizer = begin(name, sgd=True, lr=0.001, settings={"sync_bn": "torch"}, norm=nn.BatchNorm1d)
+        train(strategy, optimizer, batches, 1)
+        alone, own_optimizer = begin("single", sgd=True, lr=0.001, norm=nn.BatchNorm1d)
+        train(alone, own_optimizer, [batch_of(range(8 * i, 8 * i + 8)) for i in range(5)], 1)
+        whole = strategy.model_state()
+        if is_main_process():
+            report[f"sync {name}"] = worst_difference(whole, alone.model_state())
+        for broadcast in (True, False):
+            settings = {"broadcast_buffers": broadcast}
+            strategy, optimizer = begin(name, sgd=True, lr=0.001, settings=settings, norm=nn.BatchNorm1d)
+            train(strategy, optimizer, batches, 1)
+            mean = strategy.model.norm.running_mean
+            own = gather_objects(mean.tolist())
+            strategy.align_buffers()
+            expected = torch.tensor(own[0] if broadcast else own).reshape(-1, len(mean)).mean(0)
+            report[f"buffers {name} {broadcast}"] = (mean - expected).abs().max().item()
+
+
+def check_evaluation(report):
+    """A forward pass without a backward one leaves a model as it was."""
+    for name in ("ddp", "fsdp2"):
+        strategy, optimizer = begin(name)
+        batches = [batch_of(indices_of(i, get_rank())) for i in range(4)]
+        train(strategy, optimizer, batches[:2], 1)
+        parameters = dict(strategy.model.named_parameters())
+        strategy.model.eval()
+        with torch.no_grad():
+            scores = strategy.model(**batch_of(range(3)))
+        strategy.model.train()
+        same_objects = all(parameters[key] is value for key, value in strategy.model.named_parameters())
+        train(strategy, optimizer, batches[2:], 1)
+        strategy.optimizer_state(optimizer)
+        report[f"evaluation {name}"] = {"same parameters": same_objects, "scores": scores[:, 0].tolist()}
+
+
 def same(a, b):
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
@@ -164,6 +233,9 @@ def main():
     folder, report = Path(sys.argv[1]), {}
     check_windows(report)
     check_states(folder, report)
+    check_kinds(report)
+    check_norms(report)
+    check_evaluation(report)
     (folder / f"{get_rank()}.json").write_text(json.dumps(report))
     barrier()
 

@@ -9,6 +9,7 @@ saves, each loads, with any number of processes.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from inspect import signature
 from typing import Any, Literal, get_args
 
@@ -21,6 +22,7 @@ from kinema.distributed import get_world_size, is_distributed
 from kinema.engine.optimizer_state import by_index, by_name, listed, nested
 from kinema.engine.shards import copy_from_first, gather, is_sharded, spread, units_of
 from kinema.errors import CheckpointError, ConfigError
+from kinema.models.layers.cpu_sync_batch_norm import synchronise_batch_norms
 
 logger = logging.getLogger("kinema")
 
@@ -39,13 +41,31 @@ class _Losses(nn.Module):
         return self.model._run_forward(self.model.data_preprocessor(batch, True), "loss")
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of training on several processes.
+
+    Attributes:
+        broadcast_buffers: buffers, such as the running means of batch norms, are those of the first
+            process; False: each process has its own until `align_buffers` averages them.
+        sync_bn: batch norms normalise over the batches of all processes.
+        find_unused_parameters: of DDP, for models that do not use every trainable parameter in each
+            step.
+        static_graph: of DDP, which then relies on a step that is the same each time.
+    """
+
+    broadcast_buffers: bool = True
+    sync_bn: bool = False
+    find_unused_parameters: bool = False
+    static_graph: bool = False
+
+
 class Strategy:
     """What training needs to know of other processes: the base of the three below.
 
     Args:
         device: of this process.
-        broadcast_buffers: buffers, such as the running means of batch norms, are those of the first
-            process, as in DDP; False: each process has its own until `align_buffers` averages them.
+        options: what the user may choose.
 
     Attributes:
         name: "single", "ddp" or "fsdp2".
@@ -54,9 +74,9 @@ class Strategy:
 
     name: str
 
-    def __init__(self, device: torch.device | str = "cpu", *, broadcast_buffers: bool = True) -> None:
+    def __init__(self, device: torch.device | str = "cpu", options: Options | None = None) -> None:
         self.device = torch.device(device)
-        self.broadcast_buffers = broadcast_buffers
+        self.options = options or Options()
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Prepare a model, once: on its device, its weights loaded, before the optimizer is built.
@@ -70,6 +90,10 @@ class Strategy:
         model.train()  # backbones freeze parameters here, which DDP must know before
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(f"every parameter of {type(model).__name__} is frozen: there is nothing to train")
+        if self.name != "single" and self.device.type == "cpu":
+            synchronise_batch_norms(model, every=self.options.sync_bn)
+        elif self.options.sync_bn:
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model = model
         self.module = self._wrapped(model)
         self._names = {parameter: name for name, parameter in model.named_parameters()}
@@ -80,8 +104,7 @@ class Strategy:
 
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
         """The losses of a batch as the loader gives it: preprocessed, then `forward(mode="loss")`."""
-        losses: Mapping[str, Tensor] = self.module(batch)
-        return losses
+        return self.module(batch)
 
     def synchronising(self, on: bool) -> AbstractContextManager[None]:
         """Around forward and backward of a batch; off: gradients stay in their process, to be added up."""
@@ -94,7 +117,7 @@ class Strategy:
     def align_buffers(self) -> None:
         """Make buffers equal in all processes: before an evaluation or a checkpoint. All processes call it."""
         buffers = [buffer for buffer in self.model.buffers() if buffer.device.type != "meta"]
-        if not self.broadcast_buffers:
+        if not self.options.broadcast_buffers:
             for buffer in filter(torch.is_floating_point, buffers):
                 dist.all_reduce(buffer)
                 buffer /= get_world_size()
@@ -117,24 +140,19 @@ class Strategy:
         Raises:
             CheckpointError: names or shapes are not those of the model.
         """
-        own = self.model.state_dict()
-        spread_state = spread(state, own.get, self.device)
+        own, shape_of = self.model.state_dict(), lambda value: getattr(value, "shape", None)
+        new = spread(state, own.get, self.device)
         faults = {
-            "missing": own.keys() - spread_state.keys(),
-            "not in the model": spread_state.keys() - own.keys(),
-            "of another shape": {
-                key for key in own.keys() & spread_state.keys() if _shape_of(own[key]) != _shape_of(spread_state[key])
-            },
+            "missing": own.keys() - new.keys(),
+            "not in the model": new.keys() - own.keys(),
+            "of another shape": {key for key in own.keys() & new.keys() if shape_of(own[key]) != shape_of(new[key])},
         }
-        if any(faults.values()):
-            texts = [f"{what}: {listed(names)}" for what, names in faults.items() if names]
+        if texts := [f"{what}: {listed(names)}" for what, names in faults.items() if names]:
             raise CheckpointError(f"the state is not that of this {type(self.model).__name__}: {'; '.join(texts)}")
-        self.model.load_state_dict(spread_state)
+        self.model.load_state_dict(new)
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The whole state of an optimizer, `state` and `groups` by names of parameters, in the first process.
-
-        All processes call it.
+        """The whole state of an optimizer, by parameter names, in the first process. All processes call it.
 
         Raises:
             ValueError: it updates a tensor that is no parameter of the model.
@@ -159,10 +177,8 @@ class Strategy:
     def _names_of(self, optimizer: torch.optim.Optimizer) -> list[str]:
         """Names in the order in which the optimizer numbers its parameters."""
         tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
-        for tensor in tensors:
-            if tensor not in self._names:
-                shape = tuple(tensor.shape)
-                raise ValueError(f"the optimizer updates a tensor of shape {shape} that is no parameter of the model")
+        for shape in (tuple(tensor.shape) for tensor in tensors if tensor not in self._names):
+            raise ValueError(f"the optimizer updates a tensor of shape {shape} that is no parameter of the model")
         return [self._names[tensor] for tensor in tensors]
 
 
@@ -176,40 +192,24 @@ class SingleDevice(Strategy):
 
 
 class DataParallel(Strategy):
-    """The whole model in every process; gradients are averaged while they are computed.
-
-    Args:
-        device: of this process.
-        broadcast_buffers: see `Strategy`.
-        find_unused_parameters: of a model that does not use every trainable parameter in each step.
-        static_graph: the same parameters are used in each step, which DDP then relies on.
-    """
+    """The whole model in every process; gradients are averaged while they are computed."""
 
     name = "ddp"
-
-    def __init__(
-        self,
-        device: torch.device | str = "cpu",
-        *,
-        broadcast_buffers: bool = True,
-        find_unused_parameters: bool = False,
-        static_graph: bool = False,
-    ) -> None:
-        super().__init__(device, broadcast_buffers=broadcast_buffers)
-        self.find_unused_parameters = find_unused_parameters
-        self.static_graph = static_graph
+    _batches = 0
 
     def _wrapped(self, model: nn.Module) -> nn.Module:
-        options = {"find_unused_parameters": self.find_unused_parameters, "static_graph": self.static_graph}
-        parameters = signature(DistributedDataParallel).parameters  # torch 2.13 gave `broadcast_buffers` another name
-        of_buffers = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
-        module: Any = DistributedDataParallel
-        wrapped: nn.Module = module(_Losses(model), **options, **{of_buffers: self.broadcast_buffers})
-        return wrapped
+        options = asdict(self.options)
+        del options["sync_bn"]
+        if "forward_sync_buffers" in signature(DistributedDataParallel).parameters:  # its name since torch 2.13
+            options["forward_sync_buffers"] = options.pop("broadcast_buffers")
+        return DistributedDataParallel(_Losses(model), **options)
 
     def synchronising(self, on: bool) -> AbstractContextManager[None]:
         """Off: `no_sync`."""
         module: Any = self.module
+        # In a static graph torch fails at a first batch without an exchange; one too many changes no sum.
+        on = on or (self.options.static_graph and self._batches == 0)
+        self._batches += 1
         return nullcontext() if on else module.no_sync()
 
 
@@ -237,7 +237,7 @@ class FullyShard(Strategy):
 
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
         """Like DDP, with the first process's buffers."""
-        if self.broadcast_buffers:
+        if self.options.broadcast_buffers:
             copy_from_first(self.model.buffers())
         return super().losses(batch)
 
@@ -254,8 +254,7 @@ class FullyShard(Strategy):
     def clip_norm(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
         """The norm is that of the whole gradients."""
         norm: Any = super().clip_norm(parameters, max_norm, norm_type)
-        whole: Tensor = norm.full_tensor() if is_sharded(norm) else norm
-        return whole
+        return norm.full_tensor() if is_sharded(norm) else norm
 
 
 def choose_strategy(
@@ -263,9 +262,8 @@ def choose_strategy(
     world_size: int = 1,
     device: torch.device | str = "cpu",
     *,
-    find_unused_parameters: bool = False,
-    static_graph: bool = False,
-    broadcast_buffers: bool = True,
+    sync_bn: Literal["torch", "mmcv"] | bool | None = None,
+    **options: bool,
 ) -> Strategy:
     """The strategy of a name.
 
@@ -274,9 +272,8 @@ def choose_strategy(
             a distributed run all of them are "single".
         world_size: number of processes.
         device: of this process.
-        find_unused_parameters: see `DataParallel`, which alone has it.
-        static_graph: see `DataParallel`, which alone has it.
-        broadcast_buffers: see `Strategy`.
+        sync_bn: see `Options`; OpenMMLab's names for it mean True.
+        **options: see `Options`.
 
     Raises:
         ConfigError: no such strategy, not with so many processes, or an option that it does not
@@ -284,6 +281,8 @@ def choose_strategy(
     """
     if name not in get_args(StrategyName):
         raise ConfigError(f"strategy must be one of {', '.join(get_args(StrategyName))}, got {name!r}")
+    if sync_bn not in (None, False, True, "torch", "mmcv"):
+        raise ConfigError(f"sync_bn must be 'torch', True, False or None, got {sync_bn!r}")
     if name == "single" and world_size > 1:
         raise ConfigError(f"strategy='single' trains in one process, but there are {world_size}: use 'ddp' or 'fsdp2'")
     if name == "auto":
@@ -291,16 +290,8 @@ def choose_strategy(
     if name != "single" and not is_distributed():
         logger.info("one process: the strategy %r has nothing to distribute", name)
         name = "single"
-    options = {"find_unused_parameters": find_unused_parameters, "static_graph": static_graph}
-    if name == "fsdp2" and any(options.values()):
-        wanted = next(key for key, value in options.items() if value)
-        raise ConfigError(f"{wanted} is an option of strategy='ddp': 'fsdp2' needs nothing like it, leave it out")
-    if name == "single":
-        return SingleDevice(device)
-    if name == "ddp":
-        return DataParallel(device, broadcast_buffers=broadcast_buffers, **options)
-    return FullyShard(device, broadcast_buffers=broadcast_buffers)
-
-
-def _shape_of(value: Any) -> Any:
-    return tuple(value.shape) if isinstance(value, Tensor) else None
+    of_ddp = [key for key in ("find_unused_parameters", "static_graph") if options.get(key)]
+    if name == "fsdp2" and of_ddp:
+        raise ConfigError(f"{of_ddp[0]} is an option of strategy='ddp': 'fsdp2' needs nothing like it, leave it out")
+    kind = {"single": SingleDevice, "ddp": DataParallel, "fsdp2": FullyShard}[name]
+    return kind(device, Options(sync_bn=bool(sync_bn) and name != "single", **options))
