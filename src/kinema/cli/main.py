@@ -15,6 +15,7 @@ from kinema.cli.doctor import doctor
 from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
+from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
 from kinema.errors import KinemaError
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, test, predict, models, demo, doctor):
+for command in (train, test, predict, models, runs, demo, doctor):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")

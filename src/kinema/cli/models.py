@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_lines, print_table
+from kinema.cli.output import print_json, print_lines, print_table, terminal_width
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _matching(pattern: str) -> list["Card"]:
 
 def _show_list(cards: list["Card"]) -> None:
     columns = ["name", "params", "GFLOPs", "input", "top-1", "views", "weights"]
-    width = _columns()
+    width = terminal_width()
     shown = len(columns) - (width < _WIDTH_OF_VIEWS) - (width < _WIDTH_OF_WEIGHTS)
     print_table("", columns[:shown], [[*_row(card), _weights(card)][:shown] for card in cards])
     print_lines(_LEGEND, to_stderr=True)
@@ -102,13 +102,6 @@ def _is_spread(spec: "InputSpec") -> bool:
     return spec.format_shape == "NCHW" and spec.num_clips > 1
 
 
-def _columns() -> int:
-    """Of the terminal; many where there is none."""
-    from rich.console import Console
-
-    return Console().width if sys.stdout.isatty() else 10_000
-
-
 # ---- one model in full
 
 
@@ -131,7 +124,7 @@ def _in_full(card: "Card") -> str:
         facts["weights"] = result.weights.url if result.weights else "the file is not published"
         if result.weights:
             facts["licence"] = f"{result.weights.licence}. {result.weights.origin}"
-    width = min(max(_columns(), 40), 120)
+    width = min(max(terminal_width(), 40), 120)
     lines = [card.name]
     for name, text in facts.items():
         # An address or a name stays in one piece, so that it can be copied.
@@ -182,7 +175,7 @@ def _show_layers(cards: list["Card"], depth: int, as_json: bool) -> None:
     columns = ["layer", "type", "output", "params", "GFLOPs", "share"]
     shown = [layer for layer in count.to_depth(depth) if layer.parameters or layer.multiply_adds]
     rows = [_layer_row(layer, card.name, count) for layer in shown]
-    if _columns() < _WIDTH_OF_TYPES:
+    if terminal_width() < _WIDTH_OF_TYPES:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
     print_table("", columns, rows)
     print_lines(

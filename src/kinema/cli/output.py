@@ -79,8 +79,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else escape(printable(cell)) for cell in row))
     # A program that reads the output wants a row a line, however long its paths.
-    width = None if sys.stdout.isatty() else 10_000
-    Console(highlight=False, width=width).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else terminal_width()).print(table)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal on stdout; many where there is none."""
+    return Console().width if sys.stdout.isatty() else 10_000
 
 
 def _is_number(text: str) -> bool:

@@ -23,10 +23,10 @@ from kinema import __version__
 from kinema.config.text import parse_config_text
 from kinema.errors import ConfigError
 from kinema.files import write_text
+from kinema.runs.layout import SETTINGS_FILE
 
 logger = logging.getLogger("kinema")
 
-SETTINGS_FILE = "run.json"
 FORMAT = 1
 OF_A_SESSION = ("started", "command", "folder", "world_size", "device", "versions", "host", "git")
 

@@ -31,19 +31,9 @@ from kinema.checkpoints.saving import remove_leftovers
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.errors import ConfigError
 from kinema.files import sync_folder, write_text
+from kinema.runs.layout import HOLDER_FILE, LOCK_FILE, RUN_FILES, SIGNS_OF_A_RUN
 
 logger = logging.getLogger("kinema")
-
-LOCK_FILE = ".lock"
-HOLDER_FILE = ".lock.holder"
-
-# What a run writes into its work folder.
-RUN_FILES = (
-    *("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl"),  # a run was here when one of these is
-    *("run.json", "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
-    *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
-)
-_SIGNS_OF_A_RUN = RUN_FILES[:4]
 
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.part|\.(last|best)\.new|(metrics|broken)\.new")
 _UNFINISHED_CHECKPOINT = re.compile(r"\.((?:epoch|step)_\d+)\.(old\.)?\w+")
@@ -260,7 +250,7 @@ def set_aside(work_dir: Path) -> Path | None:
     Returns:
         Where they are now; None when there was no run.
     """
-    if not any((work_dir / name).exists() for name in _SIGNS_OF_A_RUN):
+    if not any((work_dir / name).exists() for name in SIGNS_OF_A_RUN):
         return None
     number = 1
     while (work_dir / f"earlier_{number}").exists():

@@ -1,0 +1,14 @@
+"""The names of the files in a work folder."""
+
+SETTINGS_FILE = "run.json"
+LOCK_FILE = ".lock"
+HOLDER_FILE = ".lock.holder"
+
+# A run was here when one of these is.
+SIGNS_OF_A_RUN = ("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl")
+# What a run writes into its work folder.
+RUN_FILES = (
+    *SIGNS_OF_A_RUN,
+    *(SETTINGS_FILE, "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
+    *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
+)
