@@ -61,6 +61,10 @@ class CheckpointError(KinemaError):
     """A checkpoint cannot be read, or does not fit the model."""
 
 
+class DumpError(KinemaError):
+    """A file of scores is damaged, or does not go together with another."""
+
+
 class MissingDependencyError(KinemaError, ImportError):
     """An optional library is not installed. Names the extra that brings it."""
 

@@ -32,7 +32,7 @@ def test_import_and_help_do_not_import_torch():
 def test_help_names_the_commands():
     shown = kinema("--help")
     assert shown.returncode == 0
-    for command in ("train", "test", "predict", "models", "runs", "demo", "doctor"):
+    for command in ("train", "test", "eval", "predict", "models", "runs", "demo", "doctor"):
         assert command in shown.stdout
 
 

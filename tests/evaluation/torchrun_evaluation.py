@@ -1,4 +1,4 @@
-"""Run by tests/evaluation/test_evaluator.py in every process of a torchrun: each evaluates its share of 7 samples."""
+"""Run by tests of the evaluator and of dumps in every process of a torchrun: each evaluates its share of 7 samples."""
 
 import json
 import sys
@@ -48,8 +48,17 @@ def failure() -> str:
     return "none"
 
 
+def dump(path: Path) -> None:
+    """Write what was predicted."""
+    evaluator = Evaluator({"type": "DumpResults", "out_file_path": str(path)})
+    for index in share(get_rank(), get_world_size()):
+        evaluator.process([make_sample(index)])
+    evaluator.evaluate(SIZE)
+
+
 def main() -> None:
     init_from_environment("gloo")
+    dump(Path(sys.argv[1], "dump.json"))
     seen = {"numbers": evaluate(), "failure": failure()}
     Path(sys.argv[1], f"{get_rank()}.json").write_text(json.dumps(seen))
 

@@ -1,4 +1,4 @@
-"""What `kinema test` shows of an evaluation: numbers, classes, confusions, the wrong clips."""
+"""What `kinema test` and `kinema eval` show of an evaluation: numbers, classes, confusions, the wrong clips."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinema.cli.output import print_line, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from kinema.datasets.annotations import Split
-    from kinema.recipes import ClipScores, Evaluation
+    from kinema.evaluation import ClipScores
+    from kinema.recipes import Evaluation
 
 MOST_CLASSES = 30  # rows of the table of classes
 MATRIX_CLASSES = 10  # of more, the worst confusions stand in for the matrix
@@ -23,16 +23,16 @@ BEST = 5
 FEW_CLIPS = 100
 
 
-def rows_of_clips(clips: "ClipScores", split: "Split", names: Sequence[str]) -> list[dict[str, Any]]:
+def rows_of_clips(clips: "ClipScores") -> list[dict[str, Any]]:
     """One row a clip: path, its part of the video, label, predicted class, scores."""
-    annotations = split.annotations
-    unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
+    unit = clips.unit if clips.unit == "seconds" else "frame"
+    names = clips.names
     rows = []
-    for place, label, predicted, scores in zip(
-        clips.places.tolist(), clips.labels.tolist(), clips.predicted.tolist(), clips.scores, strict=True
+    for place, (path, label, predicted, scores) in enumerate(
+        zip(clips.full_paths, clips.labels.tolist(), clips.predicted.tolist(), clips.scores, strict=True)
     ):
-        row: dict[str, Any] = {"path": str(split.video_root / annotations.paths[place])}
-        for key, times in ((f"start_{unit}", annotations.clip_starts), (f"end_{unit}", annotations.clip_ends)):
+        row: dict[str, Any] = {"path": str(Path(path))}
+        for key, times in ((f"start_{unit}", clips.starts), (f"end_{unit}", clips.ends)):
             if times is not None:
                 row[key] = "" if math.isnan(times[place]) else float(times[place])
         row |= {"label": names[label], "predicted": names[predicted], "right": int(label == predicted)}
@@ -41,14 +41,15 @@ def rows_of_clips(clips: "ClipScores", split: "Split", names: Sequence[str]) -> 
     return rows
 
 
-def table_of_clips(evaluation: "Evaluation", split: "Split", names: Sequence[str]) -> tuple[list[str], list[Any]]:
+def table_of_clips(evaluation: "Evaluation") -> tuple[list[str], list[Any]]:
     """Columns and rows of the file that `--csv` writes.
 
     Every clip, those that failed too, with the scores of its classes.
     """
     clips = evaluation.clips
     assert clips is not None
-    rows = rows_of_clips(clips, split, names)
+    names = clips.names
+    rows = rows_of_clips(clips)
     for row, scores in zip(rows, clips.scores, strict=True):
         if len(names) <= SCORED_CLASSES:
             row |= {f"score of {name}": _rounded(score) for name, score in zip(names, scores, strict=True)}
@@ -58,25 +59,45 @@ def table_of_clips(evaluation: "Evaluation", split: "Split", names: Sequence[str
     columns = list(rows[0]) if rows else ["path"]
     if evaluation.failed:
         columns.append("error")
-        labels = split.annotations.labels
-        for record in evaluation.failed:
-            own = labels.of(record.index)
-            rows.append({"path": record.path, "label": names[own[0]] if own else "", "error": record.error})
+        for failed in evaluation.failed:
+            label = "" if failed.label is None else names[failed.label]
+            rows.append({"path": failed.path, "label": label, "error": failed.error})
     return columns, rows
 
 
-def json_value(
-    evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]
-) -> dict[str, Any]:
+def show_or_write(evaluation: "Evaluation", csv: Path | None, *, as_json: bool) -> None:
+    """Print an evaluation, for people or as one JSON value; write its clips into `csv`, where it is given.
+
+    Raises:
+        AnnotationError: `csv` for clips that have several labels or scores.
+    """
+    if csv is not None:
+        from kinema.errors import AnnotationError
+        from kinema.report.clip_table import write_clip_table
+
+        if evaluation.clips is None:
+            raise AnnotationError(
+                f"{csv}: not written: the clips have several labels or scores, for which there is no table"
+            )
+        write_clip_table(csv, *table_of_clips(evaluation))
+        print_note(f"all clips with their scores: {csv}")
+    if as_json:
+        print_json(json_value(evaluation))
+    else:
+        show(evaluation)
+
+
+def json_value(evaluation: "Evaluation") -> dict[str, Any]:
     """All of an evaluation as JSON holds it."""
-    failed = [{"path": record.path, "error": record.error} for record in evaluation.failed]
-    value: dict[str, Any] = {"clips": evaluation.num_clips, **metrics}
+    failed = [{"path": clip.path, "error": clip.error} for clip in evaluation.failed]
+    value: dict[str, Any] = {"clips": evaluation.num_clips, **evaluation.numbers}
     clips = evaluation.clips
     if clips is not None:
         from kinema.evaluation import class_results, worst_confusions
 
+        names = clips.names
         matrix = clips.confusion()
-        rows = rows_of_clips(clips, split, names)
+        rows = rows_of_clips(clips)
         for row, scores in zip(rows, clips.scores, strict=True):
             row["right"] = bool(row["right"])
             shown = range(len(names)) if len(names) <= SCORED_CLASSES else _best(scores)
@@ -99,28 +120,29 @@ def json_value(
     return {**value, "failed": failed}
 
 
-def show(evaluation: "Evaluation", split: "Split", names: Sequence[str], metrics: dict[str, float]) -> None:
+def show(evaluation: "Evaluation") -> None:
     """Print an evaluation for people."""
     if evaluation.failed:
-        print_table("", ["broken clips"], [[record.error] for record in evaluation.failed])
-    print_line(_what_was_measured(evaluation, split))
+        print_table("", ["broken clips"], [[clip.error] for clip in evaluation.failed])
+    print_line(_what_was_measured(evaluation))
     rows = []
-    for name, value in metrics.items():
+    for name, value in evaluation.numbers.items():
         interval = evaluation.intervals.get(name.removeprefix("acc/"))
         rows.append([name, f"{value:.4f}", "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"])
     print_table("", ["metric", "value", "95 % interval" if evaluation.intervals else ""], rows)
     if evaluation.clips is None:
         return
+    names = evaluation.clips.names
     for line in _doubts(evaluation, names):
         print_line(line)
     matrix = evaluation.clips.confusion()
     _show_classes(matrix, names)
     _show_confusions(matrix, names)
-    _show_wrong(rows_of_clips(evaluation.clips, split, names))
+    _show_wrong(rows_of_clips(evaluation.clips))
 
 
-def _what_was_measured(evaluation: "Evaluation", split: "Split") -> str:
-    where = f"{split.path}" + (f" (its part {split.part})" if split.part else "")
+def _what_was_measured(evaluation: "Evaluation") -> str:
+    where = evaluation.source
     if not evaluation.failed:
         return f"{evaluation.num_clips} clips of {where}"
     count = evaluation.num_clips + len(evaluation.failed)

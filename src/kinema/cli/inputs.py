@@ -4,6 +4,8 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+import typer
+
 from kinema.errors import KinemaError, VideoError
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
@@ -89,6 +91,16 @@ def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str)
             f"{checkpoint}: is {what}, expected a checkpoint (a work folder of `kinema train`, or a .pth file): the"
             f" order is {usage}"
         )
+
+
+def require_no_folder(file: Path | None, option: str) -> None:
+    """Require of the file that an option names that it is no folder.
+
+    Raises:
+        BadParameter: it is one.
+    """
+    if file is not None and file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder: name a file", param_hint=option)
 
 
 def looks_like_checkpoint(name: str) -> bool:

@@ -12,6 +12,7 @@ from kinema.cli.bench import bench
 from kinema.cli.data import data
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
+from kinema.cli.eval import SpacedWeights, eval_scores
 from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (train, test, predict, models, runs, demo, doctor):
     app.command()(command)
+app.command("eval", cls=SpacedWeights)(eval_scores)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
 

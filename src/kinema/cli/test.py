@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli.evaluation_tables import json_value, show, table_of_clips
-from kinema.cli.inputs import require_checkpoint_first
+from kinema.cli.evaluation_tables import show_or_write
+from kinema.cli.inputs import require_checkpoint_first, require_no_folder
 from kinema.cli.options import (
     Checkpoint,
     ColumnsOption,
@@ -18,7 +18,7 @@ from kinema.cli.options import (
     parsed_columns,
     parsed_views,
 )
-from kinema.cli.output import print_json, print_note
+from kinema.cli.output import print_note
 from kinema.errors import VideoError
 
 USAGE = "kinema test CHECKPOINT DATA"
@@ -43,6 +43,17 @@ def test(
             help=(
                 "Write a table of all clips: path, label, predicted class, scores of the classes (of over 50 classes"
                 " the best five)."
+            ),
+            metavar="FILE",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--dump",
+            help=(
+                "Write the scores of all clips for `kinema eval`: .npz, .json, .parquet, or .pkl for OpenMMLab's tools."
             ),
             metavar="FILE",
         ),
@@ -72,15 +83,15 @@ def test(
     """
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
-    if csv is not None and csv.is_dir():
-        raise typer.BadParameter(f"{csv} is a folder: name a file", param_hint="--csv")
-    from kinema.errors import AnnotationError
-    from kinema.evaluation.scalars import scalars
+    require_no_folder(csv, "--csv")
+    require_no_folder(out, "--out")
+    from kinema.evaluation import dump_suffix, write_dump
     from kinema.inference import load
     from kinema.logs import show_on_console
     from kinema.recipes import evaluate, evaluation_clips
-    from kinema.report.clip_table import write_clip_table
 
+    if out is not None:
+        dump_suffix(out)  # a wrong name is said before the clips are read
     show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
     split = evaluation_clips(data, recognizer.classes, parsed_columns(columns))
@@ -92,17 +103,7 @@ def test(
         if allow_broken:
             raise
         raise VideoError(f"{error} (--allow-broken measures without such clips and reports them)") from error
-    metrics = scalars(evaluation.metrics)
-    num_classes = 0 if evaluation.clips is None else evaluation.clips.scores.shape[1]
-    names = list(recognizer.classes) or [str(index) for index in range(num_classes)]
-    if csv is not None:
-        if evaluation.clips is None:
-            raise AnnotationError(
-                f"{csv}: not written: the clips have several labels or scores, for which there is no table"
-            )
-        write_clip_table(csv, *table_of_clips(evaluation, split, names))
-        print_note(f"all clips with their scores: {csv}")
-    if as_json:
-        print_json(json_value(evaluation, split, names, metrics))
-    else:
-        show(evaluation, split, names, metrics)
+    if out is not None:
+        write_dump(out, evaluation.dump())
+        print_note(f"scores of all clips: {out}")
+    show_or_write(evaluation, csv, as_json=as_json)

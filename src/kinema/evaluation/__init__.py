@@ -2,6 +2,9 @@
 
 from kinema.evaluation.certainty import ClipOutcomes, Top1Interval
 from kinema.evaluation.classes import ClassResult, Confusion, class_results, worst_confusions
+from kinema.evaluation.clip_scores import ClipId, ClipScores, FailedClip
+from kinema.evaluation.dump_results import DumpResults
+from kinema.evaluation.dumps import ScoreDump, check_dump, dump_suffix, read_dump, write_dump
 from kinema.evaluation.evaluator import Evaluator
 from kinema.evaluation.functional import (
     confusion_matrix,
@@ -28,24 +31,33 @@ __all__ = [
     "AccuracyInterval",
     "BaseMetric",
     "ClassResult",
+    "ClipId",
     "ClipOutcomes",
+    "ClipScores",
     "Confusion",
     "ConfusionMatrix",
+    "DumpResults",
     "Evaluator",
+    "FailedClip",
+    "ScoreDump",
     "Top1Interval",
     "accuracy_interval",
     "bootstrap_interval",
+    "check_dump",
     "class_results",
     "confusion_matrix",
+    "dump_suffix",
     "evaluate_loader",
     "get_weighted_score",
     "in_top_k",
     "mean_average_precision",
     "mean_class_accuracy",
     "mmit_mean_average_precision",
+    "read_dump",
     "softmax",
     "top_k_accuracy",
     "top_k_classes",
     "wilson_interval",
     "worst_confusions",
+    "write_dump",
 ]

@@ -186,6 +186,7 @@ _ACCURACIES: dict[str, Callable[..., float]] = {
     "mean_average_precision": mean_average_precision,
     "mmit_mean_average_precision": mmit_mean_average_precision,
 }
+ACCURACY_METRICS = ("top_k_accuracy", *_ACCURACIES)  # what `AccMetric` knows
 # What the numbers are called; top_k_accuracy gives `top1`, `top5`, ...
 _NUMBER_NAMES = {"mean_class_accuracy": "mean1"}
 
@@ -220,8 +221,8 @@ class AccMetric(BaseMetric):
         super().__init__(prefix=prefix)
         self.metrics = (metric_list,) if isinstance(metric_list, str) else tuple(metric_list)
         for name in self.metrics:
-            if name != "top_k_accuracy" and name not in _ACCURACIES:
-                raise ValueError(f"unknown metric {name!r}; there are: top_k_accuracy, {', '.join(_ACCURACIES)}")
+            if name not in ACCURACY_METRICS:
+                raise ValueError(f"unknown metric {name!r}; there are: {', '.join(ACCURACY_METRICS)}")
         options = dict(metric_options or {})
         top_k_options = dict(options.pop("top_k_accuracy", {}))
         self._leaves_out_trivial = "topk" not in top_k_options

@@ -54,6 +54,7 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     "BaseMetric": {"collect_device": Needless(_GATHERED, 0), "collect_dir": Needless(_GATHERED, 2)},
     "AccMetric": {"collect_device": Needless(_GATHERED, 1)},
     "ConfusionMatrix": {"collect_device": Needless(_GATHERED, 1)},
+    "DumpResults": {"collect_device": Needless(_GATHERED, 1), "collect_dir": Needless(_GATHERED, 2)},
     "ConvModule": {
         "efficient_conv_bn_eval": Needless("the norm goes into the convolution by itself where that is faster", 15)
     },

@@ -1,7 +1,7 @@
 """Recipes: whole runs as functions."""
 
 from kinema.recipes.classification import classification
-from kinema.recipes.evaluation import ClipScores, Evaluation, evaluate, evaluation_clips
+from kinema.recipes.evaluation import Evaluation, evaluate, evaluation_clips
 from kinema.recipes.folds import cross_validate
 
-__all__ = ["ClipScores", "Evaluation", "classification", "cross_validate", "evaluate", "evaluation_clips"]
+__all__ = ["Evaluation", "classification", "cross_validate", "evaluate", "evaluation_clips"]

@@ -1,5 +1,6 @@
 """Measuring a trained recognizer on labelled clips: what `kinema test` runs."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,10 @@ import torch
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.annotations import Split, find_splits, read_split
 from kinema.datasets.annotations.folders import has_splits
-from kinema.datasets.annotations.grouping import source_video_of
 from kinema.datasets.broken import BrokenSample
-from kinema.errors import AnnotationError, VideoError
-from kinema.evaluation import Evaluator, confusion_matrix, evaluate_loader, in_top_k
-from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
+from kinema.errors import AnnotationError, DumpError, VideoError
+from kinema.evaluation import AccuracyInterval, ClipScores, Evaluator, FailedClip, ScoreDump, evaluate_loader
+from kinema.evaluation.scalars import scalars
 from kinema.inference import VideoRecognizer, check_scores
 from kinema.inference.views import parse_views
 from kinema.progress import track_iter_progress
@@ -23,37 +23,6 @@ from kinema.recipes.classification import default_workers, require_same_classes
 from kinema.registry import DATASETS
 
 VIEWS_A_STEP = 16  # of a batch by default
-
-
-@dataclass(frozen=True)
-class ClipScores:
-    """What a recognizer said of each clip that it was measured on, B of them, N classes.
-
-    Attributes:
-        places: (B,) places of the clips in the annotations.
-        labels: (B,) their classes.
-        scores: (B, N) float32.
-    """
-
-    places: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """(B,) the class with the highest score."""
-        best: np.ndarray = self.scores.argmax(axis=1)
-        return best
-
-    @property
-    def hits(self) -> np.ndarray:
-        """(B,) bool: is it the label?"""
-        right: np.ndarray = self.predicted == self.labels
-        return right
-
-    def confusion(self) -> np.ndarray:
-        """(N, N) counts, true classes down, predicted classes across."""
-        return confusion_matrix(self.predicted, self.labels, num_classes=self.scores.shape[1])
 
 
 @dataclass(frozen=True)
@@ -66,13 +35,30 @@ class Evaluation:
         failed: clips that could not be read, and why; they are in no number.
         clips: the scores of each; None where clips have several labels or several scores.
         intervals: for `top1`, ... the 95 % interval, by source video.
+        source: what was measured, for people: the file or folder of the annotations.
     """
 
     metrics: dict[str, Any]
     num_clips: int
-    failed: tuple[BrokenSample, ...] = ()
+    failed: tuple[FailedClip, ...] = ()
     clips: ClipScores | None = None
     intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The metrics that are single numbers, as floats; a confusion matrix is none."""
+        return scalars(self.metrics)
+
+    def dump(self) -> ScoreDump:
+        """What a file of scores holds of it, see `kinema.evaluation.write_dump`.
+
+        Raises:
+            DumpError: the clips have several labels or several scores.
+        """
+        if self.clips is None:
+            raise DumpError(f"{self.source}: the clips have several labels or scores, of which there is no dump")
+        return ScoreDump(self.clips, self.failed, self.source)
 
 
 def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None) -> Split:
@@ -185,9 +171,14 @@ def evaluate(
             check_broken=require_some,
             shown=track_iter_progress,
         )
-    clips = _joined_scores(seen, len(dataset), {record.index for record in broken})
-    intervals = {} if clips is None else _intervals(clips, split)
-    return Evaluation(numbers, len(dataset) - len(broken), tuple(broken), clips, intervals)
+    clips = _joined_scores(seen, split, {record.index for record in broken}, recognizer.classes)
+    labels = split.annotations.labels
+    failed = tuple(
+        FailedClip(record.path, record.error, next(iter(labels.of(record.index)), None)) for record in broken
+    )
+    return Evaluation(
+        numbers, len(dataset) - len(broken), failed, clips, {} if clips is None else clips.intervals(), _source(split)
+    )
 
 
 def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
@@ -200,16 +191,28 @@ def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
     return (int(label), scores.float().cpu().numpy()) if is_single else (None, None)
 
 
-def _joined_scores(seen: Sequence[tuple[Any, Any]], size: int, failed: set[int]) -> ClipScores | None:
+def _joined_scores(
+    seen: Sequence[tuple[Any, Any]], split: Split, failed: set[int], classes: Sequence[str]
+) -> ClipScores | None:
     if not seen or any(label is None for label, _ in seen):
         return None
-    places = np.array([place for place in range(size) if place not in failed])
+    annotations = split.annotations
+    places = np.array([place for place in range(len(annotations)) if place not in failed])
     assert len(places) == len(seen)
-    return ClipScores(places, np.array([label for label, _ in seen]), np.stack([scores for _, scores in seen]))
+    starts, ends = (
+        None if times is None else times[places] for times in (annotations.clip_starts, annotations.clip_ends)
+    )
+    return ClipScores(
+        tuple(annotations.paths[place] for place in places.tolist()),
+        np.array([label for label, _ in seen]),
+        np.stack([scores for _, scores in seen]),
+        tuple(classes),
+        os.fspath(split.video_root),
+        starts,
+        ends,
+        annotations.clip_unit,
+    )
 
 
-def _intervals(clips: ClipScores, split: Split) -> dict[str, AccuracyInterval]:
-    paths = split.annotations.paths
-    sources = [source_video_of(paths[place]) for place in clips.places.tolist()]
-    ks = [k for k in (1, 5) if k == 1 or k < clips.scores.shape[1]]
-    return {f"top{k}": accuracy_interval(in_top_k(clips.scores, clips.labels, k), sources) for k in ks}
+def _source(split: Split) -> str:
+    return f"{split.path} (its part {split.part})" if split.part else str(split.path)

@@ -1,4 +1,4 @@
-"""Reading the files of `torch.save` without running anything that they name.
+"""Reading the files of `torch.save`, and those of `pickle.dump`, without running anything that they name.
 
 A pickle is a program: it names classes and functions and calls them. Here no name is resolved by
 importing. A name that is known (`names.py`) leads to a function of this package. Any other name
@@ -8,7 +8,7 @@ an error. Each operation is checked before it is done (`machine.py`, `bounds.py`
 (`containers.py`, `arrays.py`).
 """
 
-from kinema.checkpoints.unpickling.restricted import Unpickled, load_restricted
+from kinema.checkpoints.unpickling.restricted import Unpickled, load_restricted, load_restricted_pickle
 from kinema.checkpoints.unpickling.stand_ins import Inert
 
-__all__ = ["Inert", "Unpickled", "load_restricted"]
+__all__ = ["Inert", "Unpickled", "load_restricted", "load_restricted_pickle"]

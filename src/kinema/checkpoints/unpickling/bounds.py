@@ -8,7 +8,9 @@ import torch
 from kinema.checkpoints.unpickling.stand_ins import Inert, InertClass
 from kinema.errors import CheckpointError
 
-OVERHEAD_BYTES = 48 << 20  # what the objects of a pickle may take beyond twice the size of the file
+OVERHEAD_BYTES = 48 << 20  # what the objects of a pickle may take beyond this many times the size of the file:
+TIMES_WEIGHTS = 2  # of a file of weights
+TIMES_OBJECTS = 16  # of a list of small objects, such as predictions
 KEY_PARTS = 64  # values in one key of a dict
 TUPLE_KEYS = 1000  # keys that are tuples, whose hashes a file could make equal
 DEPTH = 100  # of dicts, lists and tuples in one another
@@ -22,10 +24,11 @@ class Budget:
 
     Args:
         file_bytes: size of the file.
+        times: of it, beside `OVERHEAD_BYTES`.
     """
 
-    def __init__(self, file_bytes: int) -> None:
-        self.left = OVERHEAD_BYTES + 2 * file_bytes
+    def __init__(self, file_bytes: int, times: int = TIMES_WEIGHTS) -> None:
+        self.left = OVERHEAD_BYTES + times * file_bytes
 
     def take(self, num_bytes: int) -> None:
         """Raises CheckpointError: there is not so much left."""

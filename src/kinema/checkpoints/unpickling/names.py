@@ -240,6 +240,10 @@ class Names:
         functions = {**_FUNCTIONS, **_tensors(file_bytes)}
         self._callees = {name: Callee(name, function) for name, function in functions.items()}
 
+    def add(self, name: str, function: Callable[..., Any]) -> None:
+        """Let one more name lead to a function."""
+        self._callees[name] = Callee(name, function)
+
     def find(self, module: str, name: str) -> Any:
         """The stand-in of `module.name`."""
         full = f"{_OLD_MODULES.get(module, module)}.{name}"
