@@ -8,7 +8,9 @@ from torch import nn
 
 from kinema import __version__
 from kinema.checkpoints import load_checkpoint, read_checkpoint, save_pretrained
-from kinema.checkpoints.saving import remove_leftovers
+from kinema.checkpoints.contract import ModelContract
+from kinema.checkpoints.saving import check_mark, remove_leftovers, save_checkpoint
+from kinema.errors import CheckpointError
 
 
 def net() -> nn.Sequential:
@@ -36,7 +38,7 @@ def test_a_saved_folder_gives_the_same_weights_and_its_config(tmp_path: Path) ->
 
 
 def test_saving_again_replaces_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
-    save_pretrained(net(), tmp_path / "a", config={}, training={"step": 3})
+    save_checkpoint(tmp_path / "a", net().state_dict(), config=ModelContract(), training={"step": 3})
     source, target = net(), net()
     save_pretrained(source, tmp_path / "a", config={})
     load_checkpoint(target, tmp_path / "a")
@@ -46,8 +48,18 @@ def test_saving_again_replaces_the_folder_and_leaves_nothing_else(tmp_path: Path
 
 
 def test_training_state_is_saved_beside_the_weights(tmp_path: Path) -> None:
-    folder = save_pretrained(net(), tmp_path / "a", config={}, training={"step": 3, "moment": torch.ones(2)})
+    training = {"step": 3, "moment": torch.ones(2)}
+    folder = save_checkpoint(tmp_path / "a", net().state_dict(), config=ModelContract(), training=training)
     assert torch.load(folder / "training.pt", weights_only=True)["step"] == 3
+    check_mark(folder)
+
+
+def test_a_mark_must_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "a", net().state_dict(), config=ModelContract(), training={})
+    (tmp_path / "other").write_text("")
+    (folder / "complete.json").write_text('{"files": {"../other": {"bytes": 0, "sha256": ""}}}')
+    with pytest.raises(CheckpointError, match=r"is damaged: has no \.\./other"):
+        check_mark(folder)
 
 
 def test_a_config_that_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -75,11 +87,13 @@ def test_what_is_saved_has_the_permissions_of_the_umask(
 ) -> None:
     before = os.umask(mask)
     try:
-        folder = save_pretrained(net(), tmp_path / "new" / "a", config={}, training={"step": 1}, card=True)
+        folder = save_checkpoint(tmp_path / "new" / "a", net().state_dict(), config=ModelContract(), training={})
+        card = save_pretrained(net(), tmp_path / "b", config={}, card=True) / "README.md"
     finally:
         os.umask(before)
-    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
-    assert modes == dict.fromkeys(["model.safetensors", "config.json", "training.pt", "README.md"], file_mode)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in [*folder.iterdir(), card]}
+    names = ["model.safetensors", "config.json", "training.pt", "complete.json", "README.md"]
+    assert modes == dict.fromkeys(names, file_mode)
     assert folder.stat().st_mode & 0o777 == folder_mode
 
 

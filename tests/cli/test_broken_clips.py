@@ -61,7 +61,10 @@ def test_a_run_goes_on_and_tells_what_was_broken(clips, tmp_path):
     training, validation = paths_of(clips.train_list), paths_of(clips.val_list)
     expected = {str(path): 2 for path in (training[5], training[20], validation[3], validation[9])}
     assert names(tmp_path / "0") == names(tmp_path / "2") == expected
-    weights = [(tmp_path / name / "checkpoints" / "epoch_0002" / "model.safetensors").read_bytes() for name in "02"]
+    folders = [tmp_path / name / "checkpoints" for name in "02"]
+    weights = [
+        (folder / (folder / "last").read_text().strip() / "model.safetensors").read_bytes() for folder in folders
+    ]
     assert weights[0] == weights[1]
 
     work = tmp_path / "0"

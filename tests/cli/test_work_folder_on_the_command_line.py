@@ -41,14 +41,14 @@ OPTIONS = ["--epochs", 1, "--workers", 0, "--batch-size", 2]
 @pytest.mark.slow
 def test_a_planted_config_in_a_work_folder_is_never_run(clips, tmp_path):
     work, tripwire = tmp_path / "work", tmp_path / "tripwire"
-    for name in ("config.py", "checkpoints/epoch_0001/config.py"):
+    for name in ("config.py", "checkpoints/step_00000001/config.py"):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(PLANTED.format(tripwire))
     with pytest.raises(CheckpointError, match="is damaged"):
         library.load(work)
     assert "is damaged" in error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume"))
-    (work / "checkpoints" / "epoch_0001" / "config.py").unlink()
-    (work / "checkpoints" / "epoch_0001").rmdir()
+    (work / "checkpoints" / "step_00000001" / "config.py").unlink()
+    (work / "checkpoints" / "step_00000001").rmdir()
     result = kinema("train", clips, *OPTIONS, "--work-dir", work, "--resume")
     assert result.returncode == 0, result.stderr
     assert "cannot compare the settings with those that the run began with" in result.stderr
@@ -74,7 +74,7 @@ def test_a_command_that_fails_leaves_the_earlier_run_where_it_was(clips, tmp_pat
     make_video(clips / "a" / "z1.mp4", num_frames=4)
     message = error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, "--set", "modle.x=1"))
     assert "there is no 'modle'" in message
-    inside = ["--pretrained", work / "checkpoints" / "epoch_0001"]
+    inside = ["--pretrained", work / "checkpoints" / "step_00000001"]
     message = error_line(kinema("train", clips, *OPTIONS, "--work-dir", work, *inside))
     assert "lie in the work folder, whose files this run sets aside" in message
     assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before

@@ -136,11 +136,11 @@ def test_too_many_broken_validation_clips_stop_the_run_after_its_checkpoint(tmp_
     )
     with pytest.raises(VideoError, match=message):
         train(tmp_path, val=(0, 5))
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0001\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000004\n"
     config = broken_config(tmp_path, val=(0, 5), resume=True)
     config["val_dataloader"]["allow_broken"] = True
     Runner.from_cfg(config).train()
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0003\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000012\n"
     config = broken_config(tmp_path / "all", val=range(13))
     config["val_dataloader"]["allow_broken"] = True
     with pytest.raises(VideoError, match=r"val: all 13 samples are broken; the first: 00\.mp4: damaged"):
@@ -152,7 +152,7 @@ def test_validation_may_be_strict(tmp_path):
     config["val_dataloader"]["allow_broken"] = False
     with pytest.raises(VideoError, match=r"^00\.mp4: damaged$"):
         Runner.from_cfg(config).train()
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0001\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000004\n"
 
 
 @pytest.mark.parametrize("test_mode", [True, False])
@@ -206,7 +206,7 @@ def test_the_main_process_of_two_counts_for_both(tmp_path, case):
     assert result.stderr.count("replaced by sample 5: 03.mp4: damaged") == 1
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["broken_samples"] for line in lines if line["split"] == "val"] == [1, 1, 1]
-    config = broken_config(tmp_path / "alone", val=(12,), load_from=str(tmp_path / "checkpoints" / "epoch_0003"))
+    config = broken_config(tmp_path / "alone", val=(12,), load_from=str(tmp_path / "checkpoints" / "step_00000012"))
     config["val_dataloader"]["allow_broken"] = True
     alone = Runner.from_cfg(config).val()
     assert {name: lines[-1][name] for name in alone} == alone

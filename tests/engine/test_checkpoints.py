@@ -8,6 +8,7 @@ import torch
 from toy_run import run_config
 
 from kinema.checkpoints import CheckpointStore, read_training_state
+from kinema.checkpoints.saving import write_mark
 from kinema.engine import Runner
 from kinema.errors import CheckpointError
 from kinema.files import write_text
@@ -20,12 +21,15 @@ def finished(tmp_path_factory):
     Runner.from_cfg(run_config(folder)).train()
     # Which one is the best of a toy run is chance: here it is the first.
     for number in (1, 2, 3):
-        checkpoint = folder / "checkpoints" / f"epoch_000{number}"
+        checkpoint = folder / "checkpoints" / f"step_{4 * number:08d}"
         config = json.loads((checkpoint / "config.json").read_text())
-        best = {"metric": "acc/top1", "value": 0.5, "epoch": 1, "checkpoint": "epoch_0001"}
+        best = {"metric": "acc/top1", "value": 0.5, "epoch": 1, "step": 4, "checkpoint": "step_00000004"}
         write_text(checkpoint / "config.json", json.dumps(config | {"best": best}))
-        torch.save(read_training_state(checkpoint) | {"best": best}, checkpoint / "training.pt")
-    write_text(folder / "checkpoints" / "best", "epoch_0001\n")
+        state = read_training_state(checkpoint)
+        state["parts"]["progress"]["best"] = best
+        torch.save(state, checkpoint / "training.pt")
+        write_mark(checkpoint)
+    write_text(folder / "checkpoints" / "best", "step_00000004\n")
     return folder
 
 
@@ -40,15 +44,15 @@ def truncate(file):
 
 def test_pointers_are_followed(work, caplog):
     store = CheckpointStore(work)
-    assert store.find("last").name == "epoch_0003"
-    assert store.find("best").name == "epoch_0001"
-    write_text(store.folder / "last", "epoch_0002\n")
-    assert store.find("last").name == "epoch_0002"
+    assert store.find("last").name == "step_00000012"
+    assert store.find("best").name == "step_00000004"
+    write_text(store.folder / "last", "step_00000008\n")
+    assert store.find("last").name == "step_00000008"
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"", b"\0\0\0\0", b"epoch_0009\n", b"../checkpoints/epoch_0001", b"..", b"\xff\xfe"]
+    "content", [None, b"", b"\0\0\0\0", b"step_00000036\n", b"../checkpoints/step_00000004", b"..", b"\xff\xfe"]
 )
 def test_a_lost_pointer_is_found_again(work, caplog, content):
     store = CheckpointStore(work)
@@ -56,26 +60,26 @@ def test_a_lost_pointer_is_found_again(work, caplog, content):
         (store.folder / pointer).unlink()
         if content is not None:
             (store.folder / pointer).write_bytes(content)
-    assert store.find("last").name == "epoch_0003"
-    assert store.find("best").name == "epoch_0001"
-    assert store.find_to_resume()[0].name == "epoch_0003"
-    assert f"using {store.folder / 'epoch_0003'}, the newest checkpoint that is whole" in caplog.text
+    assert store.find("last").name == "step_00000012"
+    assert store.find("best").name == "step_00000004"
+    assert store.find_to_resume()[0].name == "step_00000012"
+    assert f"using {store.folder / 'step_00000012'}, the newest checkpoint that is whole" in caplog.text
     Runner.from_cfg(run_config(work, epochs=4, resume=True)).train()
-    assert (store.folder / "last").read_text() == "epoch_0004\n"
+    assert (store.folder / "last").read_text() == "step_00000016\n"
     assert (store.folder / "best").is_file()
 
 
 def test_the_newest_is_the_one_of_the_highest_number(tmp_path):
     store = CheckpointStore(tmp_path, keep=2)
-    for name in ("epoch_9999", "epoch_10000", "epoch_0003", ".epoch_0004.x", "other"):
+    for name in ("step_00039996", "step_000040000", "step_00000012", ".step_00000016.x", "other"):
         (store.folder / name).mkdir(parents=True)
-    assert [folder.name for folder in store.newest_first()] == ["epoch_10000", "epoch_9999", "epoch_0003"]
+    assert [folder.name for folder in store.newest_first()] == ["step_000040000", "step_00039996", "step_00000012"]
 
 
 def damage(folder, kind):
     """Damage a checkpoint."""
     file = folder / {"weights": "model.safetensors", "contract": "config.json"}.get(kind, "training.pt")
-    state = None if kind in ("weights", "contract", "gone", "cut") else torch.load(file, weights_only=True)
+    state = None if kind not in KEYS else torch.load(file, weights_only=True)
     match kind:
         case "gone":
             file.unlink()
@@ -83,30 +87,45 @@ def damage(folder, kind):
             truncate(file)
         case "contract":
             file.write_text("[1, 2]")
+        case "unmarked":
+            (folder / "complete.json").unlink()
+        case "mark":
+            (folder / "complete.json").write_text("{")
+        case "bit":
+            content = bytearray((folder / "model.safetensors").read_bytes())
+            content[-1] ^= 1
+            (folder / "model.safetensors").write_bytes(content)
         case "list":
             torch.save([1, 2], file)
+            write_mark(folder)
+        case "old":
+            torch.save({"optimizer": {}, "epoch": 3}, file)
+            write_mark(folder)
         case key:
             state.pop(key)
             torch.save(state, file)
+            write_mark(folder)
 
 
+KEYS = ("optimizer", "parts", "history", "random", "seed")
+CHANGED = "is not what was saved, by its size or checksum"
 MESSAGES = {
-    **{"weights": r"model\.safetensors: is damaged", "contract": r"config\.json: is damaged: holds a list"},
-    **{
-        "gone": r"no training\.pt here",
-        "cut": r"training\.pt: cannot be read",
-        "list": r"training\.pt: holds no training state of Kinema",
-    },
-    **{
-        key: rf"training\.pt: is damaged: '{key}' is missing"
-        for key in ("optimizer", "epoch", "step", "best", "random", "seed")
-    },
+    "weights": rf"model\.safetensors: is damaged: {CHANGED}",
+    "bit": rf"model\.safetensors: is damaged: {CHANGED}",
+    "contract": rf"config\.json: is damaged: {CHANGED}",
+    "cut": rf"training\.pt: is damaged: {CHANGED}",
+    "gone": r"is damaged: has no training\.pt",
+    "unmarked": r"is not complete: has no complete\.json, which is written last",
+    "mark": r"complete\.json: is damaged",
+    "list": r"training\.pt: holds no training state of Kinema",
+    "old": r"training\.pt: was written by another version of Kinema, format 1 and not 2: start a new run",
+    **{key: rf"training\.pt: is damaged: '{key}' is missing" for key in KEYS},
 }
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(work, finished, caplog, kind):
-    damage(work / "checkpoints" / "epoch_0003", kind)
+    damage(work / "checkpoints" / "step_00000012", kind)
     runner = Runner.from_cfg(run_config(work, resume=True))
     runner.train()
     assert pytest.approx(0) == sum(
@@ -119,17 +138,17 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(work, finished
     )
     assert re.search(MESSAGES[kind], caplog.text)
     assert "using" in caplog.text
-    assert "epoch_0002" in caplog.text
+    assert "step_00000008" in caplog.text
     steps = [json.loads(line) for line in (work / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in steps if line["split"] == "train"] == [2, 4, 6, 8, 10, 12]
 
 
 def test_no_whole_checkpoint_is_an_error_and_changes_nothing(work):
     for number in (1, 2, 3):
-        damage(work / "checkpoints" / f"epoch_000{number}", "weights")
+        damage(work / "checkpoints" / f"step_{4 * number:08d}", "weights")
     before = sorted((work / "checkpoints").iterdir())
     with pytest.raises(
-        CheckpointError, match=r"none of 3 checkpoints can be used; the newest: .*epoch_0003.*without --resume"
+        CheckpointError, match=r"none of 3 checkpoints can be used; the newest: .*step_00000012.*without --resume"
     ):
         Runner.from_cfg(run_config(work, resume=True)).train()
     with pytest.raises(CheckpointError, match="none of 3 checkpoints can be used"):
@@ -156,8 +175,9 @@ def test_a_contract_that_is_no_json_is_named(work):
 
 def test_a_training_state_of_another_optimizer_is_named(work):
     config = run_config(work, epochs=4, resume=True)
-    state = read_training_state(work / "checkpoints" / "epoch_0003")
-    state["optimizer"]["param_groups"] = []
-    torch.save(state, work / "checkpoints" / "epoch_0003" / "training.pt")
-    with pytest.raises(CheckpointError, match=r"epoch_0003: its training state does not fit this run \(ValueError"):
+    state = read_training_state(work / "checkpoints" / "step_00000012")
+    state["optimizer"]["groups"] = []
+    torch.save(state, work / "checkpoints" / "step_00000012" / "training.pt")
+    write_mark(work / "checkpoints" / "step_00000012")
+    with pytest.raises(CheckpointError, match=r"step_00000012: its training state does not fit this run .*resume with"):
         Runner.from_cfg(config).train()

@@ -63,7 +63,7 @@ def test_a_created_model_takes_the_pipeline_and_the_classes_of_its_training(clip
     assert kinema.load(tmp_path / "saved").classes == tuple(clips.class_names)
     # The checkpoints of its run say the same, and how to build the model, though the runner got an
     # object.
-    assert interval_of(tmp_path / "work" / "checkpoints" / "epoch_0001") == 5
+    assert interval_of(tmp_path / "work" / "checkpoints" / "step_00000002") == 5
     recognizer = kinema.load(tmp_path / "work")
     # What is saved again, by the recognizer or by its model, is still the same.
     assert interval_of(recognizer.save_pretrained(tmp_path / "again")) == 5

@@ -22,4 +22,4 @@ def test_two_processes_train_one_model_and_write_one_set_of_files(tmp_path):
     assert len([line for line in lines if line["split"] == "val"]) == 2
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["epochs"], summary["steps"]) == (2, 4)
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0002\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000004\n"

@@ -1,7 +1,7 @@
 import pytest
 from toy_run import run_config
 
-from kinema.engine import Hook, Runner
+from kinema.engine import CheckpointHook, Hook, LoggerHook, Runner
 from kinema.errors import RegistryError
 from kinema.registry import HOOKS
 
@@ -104,7 +104,8 @@ def test_a_registered_hook_may_be_given_a_priority(tmp_path):
         runner.register_hook(Note(name), priority)
     runner.register_hook(dict(type=Note, name="last", priority="LOWEST"))
     runner.register_hook(dict(type=Note, name="fourth", priority="LOWEST"), "LOW")
-    assert [hook.name for hook in runner.hooks] == ["first", "second", "third", "fourth", "last"]
+    names = [hook.name for hook in runner.hooks if isinstance(hook, Note)]
+    assert names == ["first", "second", "third", "fourth", "last"]
 
 
 def test_default_hooks_may_hold_hooks_of_the_users_own(tmp_path):
@@ -117,8 +118,9 @@ def test_default_hooks_may_hold_hooks_of_the_users_own(tmp_path):
         checkpoint=dict(type=Note, name="b"),
     )
     runner = ready(tmp_path, default_hooks=settings)
-    assert [hook.name for hook in runner.hooks] == ["a", "b"]
-    assert runner.log_interval == 3
+    assert [hook.name for hook in runner.hooks if isinstance(hook, Note)] == ["b", "a"]
+    assert [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)] == [3]
+    assert not any(isinstance(hook, CheckpointHook) for hook in runner.hooks)
     with pytest.raises(RegistryError, match="VisualizationHook is not in the hook registry"):
         ready(tmp_path, default_hooks=dict(visualization=dict(type="VisualizationHook")))
 

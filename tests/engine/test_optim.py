@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.engine import OptimWrapper
+from kinema.engine import OptimWrapper, Window
 from kinema.engine.optim import build_optim_wrapper
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.registry import OPTIMIZERS
@@ -36,14 +36,21 @@ def test_accumulating_two_batches_equals_one_of_both():
     assert torch.allclose(*weights, atol=1e-7)
 
 
-def test_flush_updates_with_an_unfinished_accumulation():
-    model, data = model_and_data()
-    before = model.weight.detach().clone()
-    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=3))
-    wrapper.update_params(model(data).square().mean())
-    assert torch.equal(model.weight, before)
-    wrapper.flush()
-    assert not torch.equal(model.weight, before)
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_window_of_any_length_equals_one_batch(length):
+    weights = []
+    for windowed in (False, True):
+        model, data = model_and_data()
+        wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=3))
+        wrapper.window = Window(0, 1)
+        if not windowed:
+            wrapper.update_params(model(data[: 2 * length]).square().mean())
+        else:
+            for index in range(length):
+                wrapper.window = Window(index, length)
+                wrapper.update_params(model(data[2 * index : 2 * index + 2]).square().mean())
+        weights.append(model.weight.detach().clone())
+    assert torch.allclose(*weights, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from toy_run import Pack, Points, ToyModel, run_config
 
+from kinema.checkpoints.saving import write_mark
 from kinema.engine import Hook, Runner
 from kinema.errors import CheckpointError, ConfigError
 from kinema.evaluation import BaseMetric, Evaluator
@@ -45,12 +46,12 @@ def test_a_run_writes_its_files(tmp_path):
     assert [line["seconds"] for line in lines] == sorted(line["seconds"] for line in lines)
 
     checkpoints = tmp_path / "checkpoints"
-    assert (checkpoints / "last").read_text() == "epoch_0003\n"
+    assert (checkpoints / "last").read_text() == "step_00000012\n"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (checkpoints / "best").read_text().strip() == summary["best"]["checkpoint"]
     assert summary["best"]["value"] == max(line["acc/top1"] for line in val_lines)
     assert (summary["epochs"], summary["steps"], summary["classes"]) == (3, 12, ["left", "right"])
-    contract = json.loads((checkpoints / "epoch_0003" / "config.json").read_text())
+    contract = json.loads((checkpoints / "step_00000012" / "config.json").read_text())
     assert contract["format"] == 1
     assert contract["classes"] == ["left", "right"]
     assert contract["metrics"]["acc/top1"] == val_lines[-1]["acc/top1"]
@@ -114,7 +115,7 @@ def test_a_resumed_run_keeps_the_seed_that_was_drawn(tmp_path):
 
 def test_an_evaluation_after_a_resumed_training_is_of_the_trained_weights(tmp_path):
     train(tmp_path, epochs=1)
-    start = tmp_path / "checkpoints" / "epoch_0001"
+    start = tmp_path / "checkpoints" / "step_00000004"
     runner = train(tmp_path, epochs=3, resume=True, load_from=str(start))
     trained = {name: tensor.clone() for name, tensor in weights_of(runner).items()}
     runner.val()
@@ -134,24 +135,24 @@ def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
 
     train(tmp_path, epochs=6, default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)), custom_hooks=[Decline()])
     kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir())
-    assert kept == ["epoch_0001", "epoch_0005", "epoch_0006"]
+    assert kept == ["step_00000004", "step_00000020", "step_00000024"]
 
 
 def test_without_an_interval_only_the_last_checkpoint_is_written(tmp_path):
     train(tmp_path, epochs=3, default_hooks=dict(checkpoint=dict(interval=-1, save_best=None)))
-    assert [entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir()] == ["epoch_0003"]
+    assert [entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir()] == ["step_00000012"]
 
 
 def test_weights_can_be_loaded_at_any_time(tmp_path):
     first = train(tmp_path / "a", epochs=1)
     other = Runner.from_cfg(run_config(tmp_path / "b"))
-    other.load_checkpoint(tmp_path / "a" / "checkpoints" / "epoch_0001", strict=True)
+    other.load_checkpoint(tmp_path / "a" / "checkpoints" / "step_00000004", strict=True)
     assert all(torch.equal(a, b) for a, b in zip(weights_of(first).values(), weights_of(other).values(), strict=True))
 
 
 def test_weights_can_be_loaded_to_start_from(tmp_path):
     first = train(tmp_path / "a", epochs=1)
-    other = Runner.from_cfg(run_config(tmp_path / "b", load_from=str(tmp_path / "a" / "checkpoints" / "epoch_0001")))
+    other = Runner.from_cfg(run_config(tmp_path / "b", load_from=str(tmp_path / "a" / "checkpoints" / "step_00000004")))
     metrics = other.val()
     assert all(torch.equal(a, b) for a, b in zip(weights_of(first).values(), weights_of(other).values(), strict=True))
     assert metrics["acc/top1"] == lines_of(tmp_path / "a")[-1]["acc/top1"]
@@ -163,7 +164,7 @@ def test_objects_work_as_well_as_configs(tmp_path):
     config["train_dataloader"] = Runner.build_dataloader(dict(batch_size=6, dataset=Points(pipeline=[Pack()])), seed=1)
     config["optim_wrapper"] = torch.optim.SGD(model.parameters(), lr=0.1)
     Runner(**config).train()
-    assert json.loads((tmp_path / "checkpoints" / "epoch_0001" / "config.json").read_text())["model"] is None
+    assert json.loads((tmp_path / "checkpoints" / "step_00000004" / "config.json").read_text())["model"] is None
 
 
 def test_hooks_run_at_their_points_in_the_order_of_priority(tmp_path):
@@ -223,11 +224,13 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
             "data has 2 classes, the model's head 3: set model.cls_head",
         ),
         (dict(optim_wrapper=None), ConfigError, "training needs train_dataloader, train_cfg and optim_wrapper"),
-        (dict(launcher="slurm"), ConfigError, r"launcher must be 'none' or 'pytorch' .* got 'slurm'"),
+        (dict(launcher="ray"), ConfigError, "launcher must be one of none, pytorch, slurm, mpi, got 'ray'"),
+        (dict(precision="fp8"), ConfigError, "precision must be one of auto, fp32, bf16, fp16, got 'fp8'"),
+        (dict(strategy="zero"), ConfigError, "strategy='zero' is no strategy of Kinema"),
         (dict(device="gpu"), ConfigError, "the device 'gpu' cannot be used here"),
         (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
-        (dict(default_hooks=dict(checkpoint=dict(keep=1))), ConfigError, "default_hooks.checkpoint has no 'keep'"),
-        (dict(default_hooks=dict(checkpoint=dict(by_epoch=False))), ConfigError, "interval counts epochs"),
+        (dict(default_hooks=dict(checkpoint=dict(keep=1))), TypeError, "CheckpointHook .*'keep'"),
+        (dict(default_hooks=dict(checkpoint=dict(interval="often"))), ConfigError, "such as 500steps .* got 'often'"),
         (dict(default_hooks=dict(checkpoint=dict(save_best=["a"]))), ConfigError, "name of one metric"),
         (dict(default_hooks=dict(checkpoint=dict(rule="max"))), ConfigError, "'greater' or 'less', got 'max'"),
         (
@@ -236,6 +239,10 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
             "save_best='f1' is no metric .* acc/top1",
         ),
         (dict(train_cfg=dict(max_epochs=0)), ValueError, "must be at least 1, got max_epochs=0"),
+        (dict(train_cfg=dict(max_epochs=1, val_interval=0)), ValueError, "val_interval must be at least 1, got 0"),
+        (dict(train_cfg=dict(max_epochs=1, max_iters=5)), ConfigError, "train_cfg needs one of max_epochs, max_iters"),
+        (dict(train_cfg=dict(max_iters=5, by_epoch=True)), ConfigError, "by_epoch=True does not go with max_iters"),
+        (dict(train_cfg=dict(max_epochs=5, val_intervall=2)), ConfigError, "did you mean val_interval?"),
         (dict(load_from="absent"), CheckpointError, "absent"),
         (dict(resume=True, load_from="absent"), CheckpointError, "no training.pt here"),
     ],
@@ -254,10 +261,12 @@ def test_a_config_without_model_or_loader_is_named(tmp_path):
 
 def test_a_damaged_training_state_is_named(tmp_path):
     train(tmp_path, epochs=1)
-    (tmp_path / "checkpoints" / "epoch_0001" / "training.pt").write_bytes(b"damaged")
+    (tmp_path / "checkpoints" / "step_00000004" / "training.pt").write_bytes(b"damaged")
+    write_mark(tmp_path / "checkpoints" / "step_00000004")
     with pytest.raises(CheckpointError, match=r"training\.pt: cannot be read: .*: resume from an older checkpoint"):
         train(tmp_path, resume=True)
-    torch.save([Share()], tmp_path / "checkpoints" / "epoch_0001" / "training.pt")
+    torch.save([Share()], tmp_path / "checkpoints" / "step_00000004" / "training.pt")
+    write_mark(tmp_path / "checkpoints" / "step_00000004")
     with pytest.raises(CheckpointError, match=r"training\.pt: holds no training state of Kinema: resume from an older"):
         train(tmp_path, resume=True)
 
@@ -289,9 +298,9 @@ def test_a_new_run_in_a_used_work_folder_sets_the_earlier_one_aside(tmp_path, ca
         second = train(tmp_path, epochs=2)
     assert "the files of the earlier run are in" in caplog.text
     assert json.loads((tmp_path / "earlier_1" / "summary.json").read_text())["epochs"] == 4
-    assert (tmp_path / "earlier_1" / "checkpoints" / "epoch_0004" / "model.safetensors").is_file()
+    assert (tmp_path / "earlier_1" / "checkpoints" / "step_00000016" / "model.safetensors").is_file()
     kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir() if entry.is_dir())
-    assert kept == ["epoch_0001", "epoch_0002"]
+    assert kept == ["step_00000004", "step_00000008"]
     assert {line["epoch"] for line in lines_of(tmp_path)} == {1, 2}
     resumed = train(tmp_path, epochs=2, resume=True)
     assert all(
@@ -306,8 +315,8 @@ def test_starting_from_weights_that_the_run_would_move_is_refused(tmp_path):
     with pytest.raises(
         ConfigError, match="lie in the work folder, whose files this run sets aside: give another work_dir"
     ):
-        train(tmp_path, load_from=str(tmp_path / "checkpoints" / "epoch_0001"))
-    assert (tmp_path / "checkpoints" / "epoch_0001").is_dir()
+        train(tmp_path, load_from=str(tmp_path / "checkpoints" / "step_00000004"))
+    assert (tmp_path / "checkpoints" / "step_00000004").is_dir()
 
 
 def test_a_resumed_run_with_nothing_left_says_so(tmp_path, caplog):

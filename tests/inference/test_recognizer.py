@@ -56,12 +56,12 @@ def test_classes_without_names_are_numbers(model, make_video):
 def test_a_work_folder_gives_its_best_checkpoint_else_its_last(tmp_path, saved):
     folder = tmp_path / "work" / "checkpoints"
     folder.mkdir(parents=True)
-    for name in ("epoch_0001", "epoch_0002"):
+    for name in ("step_00000001", "step_00000002"):
         (folder / name).symlink_to(saved)
-    (folder / "last").write_text("epoch_0002\n")
-    assert find_checkpoint(tmp_path / "work").name == "epoch_0002"
-    (folder / "best").write_text("epoch_0001\n")
-    assert find_checkpoint(tmp_path / "work").name == "epoch_0001"
+    (folder / "last").write_text("step_00000002\n")
+    assert find_checkpoint(tmp_path / "work").name == "step_00000002"
+    (folder / "best").write_text("step_00000001\n")
+    assert find_checkpoint(tmp_path / "work").name == "step_00000001"
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path, saved):
@@ -112,7 +112,7 @@ def test_a_device_that_is_not_there_is_named(saved):
 
 def test_a_pointer_to_a_checkpoint_that_is_gone_is_named(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "best").write_text("epoch_0009\n")
+    (tmp_path / "checkpoints" / "best").write_text("step_00000009\n")
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         find_checkpoint(tmp_path)
 
@@ -173,8 +173,8 @@ def test_a_recognizer_can_be_pickled_and_copied(saved, make_video):
 def test_any_name_of_a_checkpoint_gives_it(tmp_path, saved, make_video):
     expected = load(saved).scores(video := make_video())
     (tmp_path / "work" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "work" / "checkpoints" / "epoch_0001").symlink_to(saved)
-    (tmp_path / "work" / "checkpoints" / "best").write_text("epoch_0001\n")
+    (tmp_path / "work" / "checkpoints" / "step_00000001").symlink_to(saved)
+    (tmp_path / "work" / "checkpoints" / "best").write_text("step_00000001\n")
     for path in ("saved/model.safetensors", "saved/config.json", "work", "work/checkpoints", "work/checkpoints/best"):
         assert torch.equal(load(tmp_path / path).scores(video), expected), path
 

@@ -5,11 +5,9 @@ import pytest
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import (
     from_0x,
-    hook_settings_not_read,
     is_of_0x,
     keys_not_read,
     pipeline_of_tests,
-    split_default_hooks,
     without_pretrained,
 )
 
@@ -100,20 +98,3 @@ def test_keys_that_a_run_does_not_read_are_listed() -> None:
 def test_a_misspelled_key_is_an_error_that_names_the_right_one(key: str, near: str) -> None:
     with pytest.raises(ConfigError, match=f"the config's key '{key}' is not known: did you mean {near}?"):
         keys_not_read({key: 1}, {"param_scheduler", "optim_wrapper", "load_from", "val_cfg"})
-
-
-def test_default_hooks_are_settings_of_the_loops_unless_their_name_or_type_is_another() -> None:
-    own = {"type": "MyLogger", "interval": 2}
-    hook = object()
-    entries = {
-        "logger": {"type": "LoggerHook", "interval": 20, "ignore_last": False},
-        "checkpoint": {"interval": 2, "save_last": True, "priority": 3},
-        "timer": own,
-        "sampler_seed": hook,
-        "sync_buffers": None,
-        "mine": own,
-    }
-    settings, hooks = split_default_hooks(entries)
-    assert settings == {"logger": entries["logger"], "checkpoint": entries["checkpoint"]}
-    assert hooks == [own, hook, own]
-    assert hook_settings_not_read(settings) == ["logger.ignore_last", "checkpoint.save_last"]

@@ -6,11 +6,11 @@ import pytest
 from toy_run import run_config
 
 from kinema.engine import Runner, SummaryNotesHook
-from kinema.engine.checkpoints import CheckpointSettings
-from kinema.engine.loops import EpochBasedTrainLoop
+from kinema.engine.hooks import PatienceHook
 from kinema.errors import ConfigError
 from kinema.evaluation import BaseMetric
 from kinema.runs.history import (
+    Monitor,
     rank_of_last,
     summary_of,
     trailing_mean,
@@ -25,6 +25,7 @@ def history_of(accuracies, losses=None, train=None):
     return [
         {
             "epoch": place + 1,
+            "step": 10 * (place + 1),
             "train": {} if train is None else {"top1_acc": train[place]},
             "val": {"acc/top1": accuracy, **({} if loss is None else {"loss": loss})},
         }
@@ -34,11 +35,12 @@ def history_of(accuracies, losses=None, train=None):
 
 def best_epochs(accuracies, losses=None, **settings):
     """The epoch that is best after each validation."""
-    rule = CheckpointSettings({"save_best": "acc/top1", **settings})
+    rule = Monitor("acc/top1", **settings)
     history, best, chosen = history_of(accuracies, losses), {}, []
     for place, entry in enumerate(history):
-        if rule.improves(entry["val"], best, history[: place + 1]):
-            best = {"metric": "acc/top1", "value": entry["val"]["acc/top1"], "epoch": entry["epoch"]}
+        if rule.improves(history[: place + 1], best):
+            best = {"metric": "acc/top1", "value": entry["val"]["acc/top1"]}
+            best |= {"epoch": entry["epoch"], "step": entry["step"]}
         chosen.append(best["epoch"])
     return chosen
 
@@ -65,10 +67,10 @@ def test_of_equal_means_the_lower_loss_is_better_then_the_later_epoch() -> None:
 
 
 def test_a_lower_metric_may_be_the_better_one() -> None:
-    rule = CheckpointSettings({"save_best": "acc/top1", "rule": "less", "smooth": 2})
+    rule = Monitor("acc/top1", "less", 2)
     history = history_of([0.5, 0.3, 0.3, 0.9])
-    assert rule.improves(history[2]["val"], {"value": 0.3, "epoch": 2}, history[:3])
-    assert not rule.improves(history[3]["val"], {"value": 0.3, "epoch": 3}, history)
+    assert rule.improves(history[:3], {"value": 0.3, "step": 20})
+    assert not rule.improves(history, {"value": 0.3, "step": 30})
     assert rank_of_last(history, "acc/top1", 2, is_less=True) == (-0.6, 0.0)
     with pytest.raises(KeyError, match="acc/other"):
         rank_of_last(history, "acc/other", 2)
@@ -77,7 +79,7 @@ def test_a_lower_metric_may_be_the_better_one() -> None:
 @pytest.mark.parametrize("smooth", [0, "3", 1.5])
 def test_the_number_to_average_over_is_checked(smooth) -> None:
     with pytest.raises(ConfigError, match="smooth must be a number of validations from 1, got"):
-        CheckpointSettings({"smooth": smooth})
+        Monitor(smooth=smooth)
 
 
 def test_a_run_is_flat_when_neither_accuracy_nor_loss_improves() -> None:
@@ -94,7 +96,7 @@ def test_a_network_that_learns_by_heart_is_named() -> None:
     history = history_of([0.6, 0.7, 0.7], [0.9, 0.8, 0.9], train=[0.7, 0.95, 1.0])
     for entry in history:
         entry["val"] |= {"acc/top1_low": 0.65, "acc/top1_high": 0.76, "num_clips": 200}
-    best = {"metric": "acc/top1", "value": 0.7, "epoch": 3}
+    best = {"metric": "acc/top1", "value": 0.7, "epoch": 3, "step": 30}
     (sentence,) = training_warnings(history, best)
     assert sentence.startswith("the network learns the training clips by heart: 100.0% of them are right")
     history[-1]["train"]["top1_acc"] = 0.75
@@ -108,18 +110,20 @@ def test_a_figure_on_few_clips_and_one_that_was_chosen_among_many_are_named() ->
     history = history_of([0.7, 0.875, 0.7])
     for entry in history:
         entry["val"] |= {"acc/top1_low": 0.69, "acc/top1_high": 0.957, "num_clips": 24}
-    few, chosen = training_warnings(history, {"metric": "acc/top1", "value": 0.875, "epoch": 2})
+    few, chosen = training_warnings(history, {"metric": "acc/top1", "value": 0.875, "epoch": 2, "step": 20})
     assert few.startswith(
         "the accuracy stands on 24 validation clips: on others of their kind it may be anything from 69.0%"
     )
     assert chosen.startswith("the best of 3 validations was chosen by these same clips, and is 17.5% above the last")
-    assert list(training_warnings(history, {"metric": "loss", "epoch": 2})) == []
+    assert list(training_warnings(history, {"metric": "loss", "epoch": 2, "step": 20})) == []
 
 
 def test_the_summary_says_what_a_figure_stands_on() -> None:
     history = history_of([0.7, 0.875, 0.7])
     history[1]["val"] |= {"acc/top1_low": 0.69, "acc/top1_high": 0.957, "num_clips": 24, "num_sources": 8}
-    found = summary_of(history, {"metric": "acc/top1", "value": 0.875, "epoch": 2, "checkpoint": "epoch_0002"})
+    found = summary_of(
+        history, {"metric": "acc/top1", "value": 0.875, "epoch": 2, "step": 20, "checkpoint": "step_00000020"}
+    )
     assert (found["best"]["value"], found["best"]["interval"]) == (0.875, [0.69, 0.957])
     assert (found["best"]["num_clips"], found["best"]["num_sources"]) == (24, 8)
     assert (found["final"]["value"], found["final"]["epoch"], found["validations"]) == (0.7, 3, 3)
@@ -141,7 +145,7 @@ def test_the_console_shows_the_interval_beside_the_accuracy() -> None:
 
 def test_patience_is_a_number_of_validations() -> None:
     with pytest.raises(ValueError, match="patience must be a number of validations from 1, or None, got 0"):
-        EpochBasedTrainLoop(object(), [], 3, patience=0)
+        PatienceHook(0)
 
 
 class Constant(BaseMetric):
@@ -170,7 +174,7 @@ def test_a_flat_run_stops_early_and_a_resumed_one_stays_stopped(tmp_path) -> Non
     assert summary["stopped_early"]
     assert summary["data"] == {"layout": "made"}
     assert (summary["best"]["smoothed"], summary["best"]["epoch"]) == (0.5, 4)
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0004\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000016\n"
     resumed = run(resume=True)
     assert resumed.epoch == 4
     assert [entry["epoch"] for entry in resumed.history] == [1, 2, 3, 4]

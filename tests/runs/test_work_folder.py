@@ -107,7 +107,7 @@ def test_a_command_that_fails_before_it_wrote_anything_leaves_no_folder(tmp_path
 
 
 def fill(folder):
-    (folder / "checkpoints" / "epoch_0001").mkdir(parents=True)
+    (folder / "checkpoints" / "step_00000004").mkdir(parents=True)
     for name in ("metrics.jsonl", "config.py", "train_clips.csv", "val_clips.csv"):
         (folder / name).write_text(f"the first {name}")
 
@@ -174,7 +174,7 @@ def test_putting_back_takes_nothing_from_earlier_runs(tmp_path):
 def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     fill(tmp_path)
     checkpoints = tmp_path / "checkpoints"
-    for name in (".epoch_0002.ab12_x9z", ".epoch_0001.old.q1w2e3r4", ".step_00000010.zzzzzzzz", ".mine"):
+    for name in (".step_00000008.ab12_x9z", ".step_00000004.old.q1w2e3r4", ".step_00000010.zzzzzzzz", ".mine"):
         (checkpoints / name).mkdir()
         (checkpoints / name / "model.safetensors").write_text("half")
     (tmp_path / "data").mkdir()  # where `kinema demo` writes its clips
@@ -187,7 +187,7 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     ):
         (tmp_path / name).write_text("half")
     remove_unfinished(tmp_path)
-    assert names(checkpoints) == [".mine", "epoch_0001"]
+    assert names(checkpoints) == [".mine", "step_00000004"]
     assert names(tmp_path / "data") == []
     assert names(tmp_path) == [
         *(".mine.part", "checkpoints", "config.py", "data", "metrics.jsonl", "train_clips.csv", "val_clips.csv")
@@ -195,12 +195,12 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
 
 
 def test_a_checkpoint_that_stepped_aside_for_one_that_never_came_is_back(tmp_path):
-    old = tmp_path / "checkpoints" / ".epoch_0002.old.q1w2e3r4" / "epoch_0002"
+    old = tmp_path / "checkpoints" / ".step_00000008.old.q1w2e3r4" / "step_00000008"
     old.mkdir(parents=True)
     (old / "config.json").write_text("whole")
     remove_unfinished(tmp_path)
-    assert (tmp_path / "checkpoints" / "epoch_0002" / "config.json").read_text() == "whole"
-    assert names(tmp_path / "checkpoints") == ["epoch_0002"]
+    assert (tmp_path / "checkpoints" / "step_00000008" / "config.json").read_text() == "whole"
+    assert names(tmp_path / "checkpoints") == ["step_00000008"]
 
 
 class Stop(Hook):
@@ -281,4 +281,4 @@ def test_a_termination_signal_ends_the_run_after_the_step_and_it_resumes(tmp_pat
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     runner = Runner.from_cfg(run_config(tmp_path, resume=True))
     runner.train()
-    assert (tmp_path / "checkpoints" / "last").read_text() == "epoch_0003\n"
+    assert (tmp_path / "checkpoints" / "last").read_text() == "step_00000012\n"

@@ -4,12 +4,14 @@ A saved model is a folder: `model.safetensors` (the weights) and `config.json` (
 as model hubs name them.
 """
 
+import hashlib
+import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from torch import Tensor, nn
 
 from kinema.checkpoints.card import CARD_FILE, model_card
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, config_text
+from kinema.errors import CheckpointError
 from kinema.files import partial_path, sync_file, sync_folder, write_text
 
 WEIGHTS_FILE = "model.safetensors"
 TRAINING_FILE = "training.pt"
+MARK_FILE = "complete.json"
 LEFTOVER_SECONDS = 24 * 3600.0  # no save takes so long
 
 # What `partial_path` names what is not yet complete, and here what steps aside for it.
@@ -34,7 +38,6 @@ def save_pretrained(
     folder: str | os.PathLike[str],
     *,
     config: ModelContract | Mapping[str, Any],
-    training: Mapping[str, Any] | None = None,
     card: bool = False,
 ) -> Path:
     """Write the weights of `model` and `config` into `folder`, which is complete or not there at all.
@@ -45,8 +48,6 @@ def save_pretrained(
         config: the contract, or what JSON can hold in its place: `model` (its config), `classes`
             (names), `sampling` and `preprocessing` (transforms), `metrics`. `format` and
             `kinema_version` are added. With the first four, `kinema.load(folder)` needs no more.
-        training: state from which training resumes (optimizer, position, generators), of tensors
-            and plain values; written as `training.pt`.
         card: also write a model card, `README.md`, that says what the model is and how to use it.
 
     Returns:
@@ -56,29 +57,99 @@ def save_pretrained(
         TypeError: `config` holds something that JSON cannot.
     """
     content = config.to_config() if isinstance(config, ModelContract) else config
-    text = config_text(content)
+    with _whole_folder(folder) as partial:
+        _write_model(partial, model.state_dict(), config_text(content))
+        if card:
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+            write_text(partial / CARD_FILE, model_card(Path(folder).name, content, parameters))
+    return Path(folder)
+
+
+def save_checkpoint(
+    folder: str | os.PathLike[str],
+    weights: Mapping[str, Tensor],
+    *,
+    config: ModelContract,
+    training: Mapping[str, Any],
+) -> Path:
+    """Write what a training can be resumed from: weights, contract and state, and a mark that they are whole.
+
+    Args:
+        folder: is created, or replaced if it exists; it is complete or not there at all.
+        weights: state dict of the model, to evaluate with.
+        config: what the weights are for.
+        training: the state of the rest, of tensors and plain values; written as `training.pt`.
+
+    Returns:
+        The folder.
+    """
+    text = config_text(config.to_config())
+    with _whole_folder(folder) as partial:
+        _write_model(partial, weights, text)
+        torch.save(dict(training), partial / TRAINING_FILE)
+        sync_file(partial / TRAINING_FILE)
+        write_mark(partial)
+    return Path(folder)
+
+
+@contextmanager
+def _whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to write into, which then takes the place of `folder`."""
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target.parent, target.name, older_than_seconds=LEFTOVER_SECONDS)
     partial = partial_path(target)
     partial.mkdir()  # its permissions, like those of the files in it, follow the umask
     try:
-        write_text(partial / CONFIG_FILE, text)
-        save_file(_storable(model.state_dict()), partial / WEIGHTS_FILE, metadata={"format": "pt"})
-        # safetensors makes a file that only its owner can read.
-        (partial / WEIGHTS_FILE).chmod((partial / CONFIG_FILE).stat().st_mode & 0o777)
-        sync_file(partial / WEIGHTS_FILE)
-        if training is not None:
-            torch.save(dict(training), partial / TRAINING_FILE)
-            sync_file(partial / TRAINING_FILE)
-        if card:
-            parameters = sum(parameter.numel() for parameter in model.parameters())
-            write_text(partial / CARD_FILE, model_card(target.name, content, parameters))
+        yield partial
         sync_folder(partial)
         _replace_folder(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return target
+
+
+def _write_model(folder: Path, weights: Mapping[str, Tensor], config: str) -> None:
+    write_text(folder / CONFIG_FILE, config)
+    save_file(_storable(weights), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    # safetensors makes a file that only its owner can read.
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode & 0o777)
+    sync_file(folder / WEIGHTS_FILE)
+
+
+# ---- the mark of a whole checkpoint
+
+
+def write_mark(folder: Path) -> None:
+    """Write `complete.json`: size and SHA-256 of every other file, as the last file of a checkpoint."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MARK_FILE)
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)} for name in names}
+    write_text(folder / MARK_FILE, json.dumps({"files": files}, indent=1) + "\n")
+
+
+def check_mark(folder: Path) -> None:
+    """Compare the files of a checkpoint with its mark.
+
+    Raises:
+        CheckpointError: there is no mark, or a file is missing or another one.
+    """
+    try:
+        files = json.loads((folder / MARK_FILE).read_text(encoding="utf-8"))["files"]
+        expected = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: is not complete: has no {MARK_FILE}, which is written last") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / MARK_FILE}: is damaged: {error}") from None
+    for name, (size, sha256) in expected.items():
+        file = folder / name
+        if name != Path(name).name or not file.is_file():
+            raise CheckpointError(f"{folder}: is damaged: has no {name}")
+        if file.stat().st_size != size or _sha256(file) != sha256:
+            raise CheckpointError(f"{file}: is damaged: is not what was saved, by its size or checksum")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: `work_dir/checkpoints/epoch_0003/`, with the text files `last` and `best` beside them."""
+"""The checkpoints of a run: `work_dir/checkpoints/step_00001200/`, and beside them the text files `last` and `best`."""
 
 import json
 import logging
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor
 
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract
-from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, save_pretrained
+from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, check_mark, save_checkpoint
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
 from kinema.files import write_text
@@ -37,7 +37,7 @@ class CheckpointStore:
     def save(
         self,
         name: str,
-        model: nn.Module,
+        weights: Mapping[str, Tensor],
         *,
         contract: ModelContract,
         training: Mapping[str, Any],
@@ -47,7 +47,7 @@ class CheckpointStore:
 
         A checkpoint is complete or not there: it is written beside its place and then renamed.
         """
-        folder = save_pretrained(model, self.folder / name, config=contract, training=training)
+        folder = save_checkpoint(self.folder / name, weights, config=contract, training=training)
         self.point("last", name)
         if is_best:
             self.point("best", name)
@@ -118,6 +118,7 @@ class CheckpointStore:
         """
 
         def check(folder: Path) -> dict[str, Any]:
+            check_mark(folder)
             _check_weights(folder)
             return read_training_state(folder)
 
@@ -179,14 +180,12 @@ def _check_weights(folder: Path) -> dict[str, Any]:
 
 
 # What a training state holds, and of which type.
-_STATE = {
-    **{"optimizer": dict, "epoch": int, "step": int, "best": dict},
-    **{"train_seconds": int | float, "seed": int, "random": dict},
-}
+_STATE = {"format": int, "seed": int, "optimizer": dict, "parts": dict, "history": list, "random": list}
+FORMAT = 2
 
 
 def read_training_state(folder: Path) -> dict[str, Any]:
-    """The training state of a checkpoint: optimizer, position, generators.
+    """The training state of a checkpoint, see `kinema.engine.checkpoints.snapshot`.
 
     Reading it executes nothing.
 
@@ -207,6 +206,11 @@ def read_training_state(folder: Path) -> dict[str, Any]:
     state: Any = read.content
     if read.inert or not isinstance(state, dict):
         raise CheckpointError(f"{file}: holds no training state of Kinema: resume from an older checkpoint")
+    if ("format" not in state and "optimizer" in state) or state.get("format", FORMAT) != FORMAT:
+        raise CheckpointError(
+            f"{file}: was written by another version of Kinema, format {state.get('format', 1)} and not {FORMAT}:"
+            " start a new run from its weights (load_from)"
+        )
     for key, kind in _STATE.items():
         if not isinstance(state.get(key), kind):
             raise CheckpointError(

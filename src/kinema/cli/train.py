@@ -21,7 +21,10 @@ from kinema.openmmlab.keywords import needless_keywords
 logger = logging.getLogger("kinema")
 
 # Settings that may differ when the same run is resumed.
-MAY_CHANGE = ("max_epochs", "patience", "num_workers", "persistent_workers", "resume", "device", "work_dir")
+MAY_CHANGE = (
+    *("max_epochs", "max_iters", "max_steps", "patience", "num_workers", "persistent_workers", "resume", "device"),
+    *("work_dir", "checkpoint.interval"),
+)
 
 
 def train(
@@ -74,8 +77,20 @@ def train(
         typer.Option("--set", "--cfg-options", metavar="A.B.C=VALUE", help="Change a value of the config; may repeat."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last finished epoch in the work folder.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint in the work folder.")
     ] = False,
+    save_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Write a checkpoint every so many steps or epochs; a run that is killed resumes there.",
+            metavar="500steps|1epochs",
+            show_default="1epochs",
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, bf16, fp16, or auto: the best that the device computes in.", show_default="fp32"),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(help="Of all random numbers; the same seed gives the same run.", min=0, show_default="0"),
@@ -88,7 +103,7 @@ def train(
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
     from kinema.config import parse_override
     from kinema.distributed import init_from_environment, is_main_process
-    from kinema.engine import Runner
+    from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
     from kinema.runs.settings_file import read_settings
 
@@ -156,6 +171,11 @@ def train(
             config["device"] = device or "auto"
         if seed is not None or "randomness" not in config:
             config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
+        if save_every is not None:
+            Every.parse(save_every, "--save-every")
+            config.merge_from_dict({"default_hooks.checkpoint.interval": save_every})
+        if precision is not None:
+            config["precision"] = precision
         config.merge_from_dict(_known(settings, config))
         config["resume"] = resume or bool(config.get("resume"))
         _hold(stack, Path(config["work_dir"]), is_new=not config["resume"], weights=config.get("load_from"))
@@ -164,7 +184,7 @@ def train(
         try:
             runner.train()
         except KeyboardInterrupt as stop:
-            print_note("stopped; the same command with --resume goes on from the last finished epoch")
+            print_note("stopped; the same command with --resume continues where it stopped")
             raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     if not is_main_process():  # which alone writes the summary
         return
@@ -220,7 +240,7 @@ def _cross_validate(
     try:
         results = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
     except KeyboardInterrupt as stop:
-        print_note("stopped; the same command with --resume goes on from the last finished epoch")
+        print_note("stopped; the same command with --resume continues where it stopped")
         raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     if not is_main_process():
         return

@@ -1,4 +1,4 @@
-"""The engine: loops, hooks, optimizers, schedules and the runner that puts them together."""
+"""The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
 from kinema.engine.constructors import (
     DefaultOptimWrapperConstructor,
@@ -6,25 +6,41 @@ from kinema.engine.constructors import (
     SwinOptimWrapperConstructor,
     TSMOptimWrapperConstructor,
 )
-from kinema.engine.hooks import BrokenVideosHook, Hook, SummaryNotesHook
-from kinema.engine.loops import EpochBasedTrainLoop, TestLoop, ValLoop
-from kinema.engine.optim import OptimWrapper
+from kinema.engine.ema import Ema
+from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
+from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, TrainLoop, ValLoop
+from kinema.engine.optim import OptimWrapper, build_optim_wrapper
 from kinema.engine.parameter_groups import build_groups
+from kinema.engine.plan import RunPlan, plan_of
+from kinema.engine.precision import Precision
+from kinema.engine.progress import Every, Progress, Until, Window
+from kinema.engine.run import Run
 from kinema.engine.runner import Runner
 from kinema.engine.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
+from kinema.engine.step import TrainStep
 
 __all__ = [
     "BrokenVideosHook",
+    "CheckpointHook",
     "ConstantLR",
     "CosineAnnealingLR",
     "DefaultOptimWrapperConstructor",
+    "EMAHook",
+    "Ema",
     "EpochBasedTrainLoop",
+    "Every",
     "Hook",
+    "IterBasedTrainLoop",
     "LearningRateDecayOptimizerConstructor",
     "LinearLR",
+    "LoggerHook",
     "MultiStepLR",
     "OptimWrapper",
     "Position",
+    "Precision",
+    "Progress",
+    "Run",
+    "RunPlan",
     "Runner",
     "Schedule",
     "StepLR",
@@ -32,6 +48,12 @@ __all__ = [
     "SwinOptimWrapperConstructor",
     "TSMOptimWrapperConstructor",
     "TestLoop",
+    "TrainLoop",
+    "TrainStep",
+    "Until",
     "ValLoop",
+    "Window",
     "build_groups",
+    "build_optim_wrapper",
+    "plan_of",
 ]

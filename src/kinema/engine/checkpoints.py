@@ -1,102 +1,101 @@
-"""When a run writes a checkpoint, and which one is its best."""
+"""The state of a whole run: taken at a border, put back when it is resumed."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from kinema.errors import ConfigError
-from kinema.openmmlab.configs import HOOKS_OF_LOOPS
-from kinema.runs.history import History, rank_of_last
-from kinema.transforms import Compose
+from torch import Tensor
+
+from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.store import FORMAT
+from kinema.distributed import get_rank, get_world_size, is_main_process
+from kinema.engine.run import Run
+from kinema.engine.shards import spread
+from kinema.errors import CheckpointError
+from kinema.printable import first_line
+from kinema.randomness import gather_states, restore_rank_state
+
+logger = logging.getLogger("kinema")
 
 
-class CheckpointSettings:
-    """What `default_hooks.checkpoint` says."""
+def snapshot(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights to evaluate with, and everything else that a resumed training needs.
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        known = {"type", "priority", "save_last", *HOOKS_OF_LOOPS["checkpoint"][1]}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ConfigError(f"default_hooks.checkpoint has no {unknown[0]!r}: it takes {', '.join(sorted(known))}")
-        self.interval = int(settings.get("interval", 1))
-        self.keep = int(settings.get("max_keep_ckpts", 3))
-        self.save_best = settings.get("save_best", "auto")
-        self.rule = settings.get("rule")
-        self.smooth = settings.get("smooth", 1)
-        if not isinstance(self.smooth, int) or self.smooth < 1:
-            raise ConfigError(
-                f"default_hooks.checkpoint: smooth must be a number of validations from 1, got {self.smooth!r}"
-            )
-        if not settings.get("by_epoch", True):
-            raise ConfigError("default_hooks.checkpoint: by_epoch=False is not there yet: interval counts epochs")
-        if not isinstance(self.save_best, str | None):
-            raise ConfigError(
-                "default_hooks.checkpoint: save_best must be the name of one metric, 'auto' or None, "
-                f"got {self.save_best!r}"
-            )
-        if self.rule not in (None, "greater", "less"):
-            raise ConfigError(f"default_hooks.checkpoint: rule must be 'greater' or 'less', got {self.rule!r}")
-
-    def is_due(self, epoch: int) -> bool:
-        """Is a checkpoint to be written after `epoch` epochs?
-
-        With an interval below 1 none but the best and the last.
-        """
-        return self.interval > 0 and epoch % self.interval == 0
-
-    def metric(self, metrics: Mapping[str, float]) -> str:
-        """Name of the metric that decides which checkpoint is best: the first one unless it is named."""
-        if self.save_best in (None, "auto"):
-            return next(iter(metrics))
-        if self.save_best not in metrics:
-            raise ConfigError(
-                f"save_best={self.save_best!r} is no metric of the evaluation: it has {', '.join(metrics)}"
-            )
-        return str(self.save_best)
-
-    def is_less(self, name: str) -> bool:
-        """Is a lower value of this metric better?"""
-        return self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
-
-    def improves(self, metrics: Mapping[str, float], best: Mapping[str, Any], history: History = ()) -> bool:
-        """Is this evaluation better than the best one so far?
-
-        With `smooth` above 1 the mean of the last `smooth` evaluations decides; of equal means the
-        lower loss, then the later epoch. Until there have been so many, the last one is the best.
-
-        Args:
-            metrics: of this evaluation.
-            best: the best one so far: its `value` and `epoch`; empty: none.
-            history: see `kinema.runs.history`; this evaluation is its last entry.
-        """
-        if not metrics or self.save_best is None:
-            return False
-        name = self.metric(metrics)
-        if not best:
-            return True
-        is_less = self.is_less(name)
-        if self.smooth == 1:
-            return bool(metrics[name] < best["value"] if is_less else metrics[name] > best["value"])
-        if len(history) <= self.smooth:
-            return True
-        before = [entry for entry in history if entry["epoch"] <= best["epoch"]]
-        now, then = (rank_of_last(part, name, self.smooth, is_less=is_less) for part in (history, before or history))
-        return now >= then
-
-
-def configs_of_pipeline(loader: Any) -> list[dict[str, Any]] | None:
-    """Configs of the transforms that a loader's data set runs; None where they are objects, or there are none.
+    All processes call it; the first one gets the state. The tensors are those of the run, not
+    copies.
 
     Args:
-        loader: a data loader, or its config; data sets around others are looked into.
+        run: at a border: no batch waits for its update.
+
+    Returns:
+        The weights: the averages, where the run has them. And the state: `parts` by name (see
+        `Run.parts`), `optimizer` by parameter names, `random` of every process, `raw`, the weights
+        themselves where the others are averages.
     """
-    dataset = loader
-    while dataset is not None:
-        get = dataset.get if isinstance(dataset, Mapping) else partial(getattr, dataset)
-        pipeline = get("pipeline", None)
-        if isinstance(pipeline, Compose):
-            return pipeline.configs
-        if isinstance(pipeline, Sequence) and pipeline:
-            return [dict(step) for step in pipeline] if all(isinstance(step, Mapping) for step in pipeline) else None
-        dataset = get("dataset", None)
-    return None
+    assert run.train_step is not None
+    strategy, ema = run.train_step.strategy, run.train_step.ema
+    raw: dict[str, Tensor] = strategy.model_state()
+    state: dict[str, Any] = {
+        "format": FORMAT,
+        "seed": run.seed,
+        "optimizer": strategy.optimizer_state(run.train_step.optim_wrapper.optimizer),
+        "parts": {name: part.state_dict() for name, part in run.parts().items()},
+        "history": list(run.history),
+        "train_figures": dict(run.train_figures),
+        "random": gather_states(run.device),
+    }
+    if ema is None:
+        return raw, state
+    averages = strategy.full(ema.averages)
+    state["raw"] = {name: raw[name] for name in averages} if is_main_process() else {}
+    state["ema_updates"] = ema.updates
+    return {**raw, **averages}, state
+
+
+def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
+    """Take up a run where a checkpoint left it. All processes call it.
+
+    Args:
+        run: built like the one that was saved.
+        folder: the checkpoint.
+        state: its training state, as `snapshot` gave it.
+
+    Raises:
+        CheckpointError: weights or state do not fit the run.
+    """
+    assert run.train_step is not None
+    strategy, ema = run.train_step.strategy, run.train_step.ema
+    weights = read_checkpoint(folder).state if is_main_process() else {}
+    try:
+        strategy.load_model_state({**weights, **state.get("raw", {})})
+        strategy.load_optimizer_state(run.train_step.optim_wrapper.optimizer, state["optimizer"])
+        if ema is not None:
+            own = {name: weights[name] for name in ema.averages} if is_main_process() else {}
+            averages = spread(own, ema.averages.get, run.device)
+            ema.load_state_dict({"updates": state.get("ema_updates", 0), "averages": averages})
+        parts = run.parts()
+        for name, part_state in state["parts"].items():
+            if name in parts:
+                parts[name].load_state_dict(part_state)
+            elif part_state:
+                logger.warning("%s: the state of %s is left out: this run has no such part", folder, name)
+        run.history = list(state["history"])
+        run.train_figures = dict(state["train_figures"])
+        _say_other_processes(len(state["random"]))
+        restore_rank_state(state["random"], get_rank(), seed=run.seed, step=run.progress.iteration, device=run.device)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, CheckpointError) as error:
+        kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
+        raise CheckpointError(
+            f"{folder}: its training state does not fit this run ({kind}{first_line(error)}): resume with the model and"
+            " the optimizer that it was saved with"
+        ) from error
+
+
+def _say_other_processes(before: int) -> None:
+    if get_world_size() != before and is_main_process():
+        logger.warning(
+            "the checkpoint was saved by %d processes, now there are %d: the samples and their order stay the same,"
+            " random numbers of the network (dropout) do not",
+            *(before, get_world_size()),
+        )

@@ -1,165 +1,179 @@
-"""The loops: training by epochs, validation, test.
-
-They call the model and the hooks; the runner holds the state.
-"""
+"""The loops: they call the model and emit the points of a run. Policy is in the hooks."""
 
 import logging
+import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch.utils.data import DataLoader
 
 from kinema.datasets.broken import BrokenSample, num_allowed
-from kinema.distributed import is_main_process
-from kinema.engine.schedules import Position
-from kinema.errors import KinemaError, VideoError
+from kinema.datasets.loader import ReproducibleLoader
+from kinema.datasets.positions import iterate_from
+from kinema.distributed import get_world_size, is_main_process
+from kinema.engine.progress import Progress, Until, Window
+from kinema.engine.run import Run
+from kinema.errors import VideoError
 from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.registry import LOOPS
-from kinema.runs.records import Averages, Stopwatch, format_figures, without_repetition
-
-if TYPE_CHECKING:
-    from kinema.engine.runner import Runner
 
 logger = logging.getLogger("kinema")
 
+Step = Callable[[Any, Window], Mapping[str, Any]]
 
-@LOOPS.register_module()
-class EpochBasedTrainLoop:
-    """Train for a number of epochs, validate in between, write a checkpoint after each epoch.
+
+class TrainLoop:
+    """Train batch by batch, pass after pass, from where `progress` stands.
+
+    It emits `before_train`, `before_train_epoch`, `before_train_iter`, `after_train_iter`,
+    `after_train_epoch`, `after_train`, and `at_border`: the counters are up to date and no gradients
+    wait for others, so that everything can be saved. Borders are behind every update but the last
+    of a pass, and behind every pass.
 
     Args:
-        runner: the run.
-        dataloader: batches, the same number each epoch.
-        max_epochs: epochs to train.
-        val_begin: first epoch (counted from 1) after which to validate.
-        val_interval: validate every so many epochs; the last epoch always is.
-        patience: stop when for so many validations neither the metric of the best checkpoint nor
-            the loss has improved, both averaged as `default_hooks.checkpoint.smooth` says; None:
-            train to the last epoch.
-
-    Raises:
-        ValueError: a number is below 1.
+        loader: batches.
+        step: trains on one, such as a `TrainStep`.
+        progress: the counters, which this loop alone moves.
+        until: how far.
+        emit: called with the name of a point and its arguments.
+        accumulate: batches that make an update.
     """
 
     def __init__(
         self,
-        runner: "Runner",
+        loader: DataLoader,
+        step: Step,
+        progress: Progress,
+        until: Until,
+        emit: Callable[..., None] = lambda point, **arguments: None,
+        accumulate: int = 1,
+    ) -> None:
+        self.dataloader, self.step, self.progress, self.until, self.emit = loader, step, progress, until, emit
+        self.accumulate = accumulate
+        self.stop_training = False
+        self.is_running = False
+
+    def run(self) -> None:
+        """Train to the end."""
+        self.is_running, self._clock = True, time.perf_counter() - self.progress.seconds
+        self.emit("before_train")
+        self.emit("at_border")  # where a resumed run was saved, something may still be due
+        while not self.is_done:
+            self.run_epoch()
+        self.is_running = False
+        self.emit("after_train")
+
+    def run_epoch(self) -> None:
+        """Train to the end of this pass, or of the training."""
+        progress, first = self.progress, self.progress.batch
+        position = self._position()
+        self.emit("before_train_epoch")
+        last = first + self._batches_left(*position)
+        for batch in iterate_from(self.dataloader, progress.epoch, position[0], epoch_samples=position[1]):
+            end = min(last, progress.batch + (self.until.iterations or math.inf) - progress.iteration)
+            self._window = Window.of(progress.batch - first, self.accumulate, end - first)
+            self.run_iter(progress.batch, batch)
+            if self._window.is_last and progress.batch < last:
+                self.emit("at_border")
+                if self.is_done:
+                    break
+        else:
+            last = progress.batch
+        self.emit("after_train_epoch")
+        if progress.batch == last:
+            progress.finish_epoch()
+            self.emit("at_border")
+
+    def run_iter(self, batch_idx: int, data_batch: Any) -> None:
+        """Train on one batch."""
+        self.emit("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        outputs = self.step(data_batch, self._window)
+        self.emit("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+        self.progress.count(self._num_samples(), updated=self._window.is_last)
+        self.progress.seconds = time.perf_counter() - self._clock
+
+    @property
+    def is_done(self) -> bool:
+        """Is the training at its end, or asked to stop?"""
+        return self.stop_training or self.until.reached(self.progress)
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Batches of a whole pass; None where it has no end, or an unknown one."""
+        count = self._batches_left()
+        return None if math.isinf(count) else int(count)
+
+    def _position(self) -> tuple[int, int | None]:
+        """Where in the pass to start: the batch, and the samples that are done where batches had another size."""
+        progress, usual = self.progress, (self.dataloader.batch_size or 0) * get_world_size()
+        moved = progress.batch > 0 and progress.epoch_samples != progress.batch * usual
+        return progress.batch, progress.epoch_samples if moved and usual else None
+
+    def _batches_left(self, batch: int = 0, epoch_samples: int | None = None) -> float:
+        """Batches of the pass from a position on; infinite where nobody knows."""
+        if isinstance(self.dataloader, ReproducibleLoader):
+            return self.dataloader.num_batches(batch, epoch_samples=epoch_samples)
+        try:
+            return max(len(self.dataloader) - batch, 0)
+        except TypeError:  # an IterableDataset without a length
+            return math.inf
+
+    def _num_samples(self) -> int:
+        """Samples of the batch that was given last, of all processes."""
+        if isinstance(self.dataloader, ReproducibleLoader):
+            return self.dataloader.epoch_samples - self.progress.epoch_samples
+        return (self.dataloader.batch_size or 0) * get_world_size()
+
+
+@LOOPS.register_module()
+class EpochBasedTrainLoop(TrainLoop):
+    """A `TrainLoop` for a number of epochs, with OpenMMLab's arguments.
+
+    Args:
+        runner: the run.
+        dataloader: batches.
+        max_epochs: epochs to train.
+        val_begin, val_interval, dynamic_intervals, patience: for the hooks of the run, which the
+            runner builds from the same config.
+    """
+
+    def __init__(
+        self,
+        runner: Run,
         dataloader: DataLoader,
         max_epochs: int,
         val_begin: int = 1,
         val_interval: int = 1,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
         patience: int | None = None,
     ) -> None:
-        if patience is not None and patience < 1:
-            raise ValueError(f"patience must be a number of validations from 1, or None, got {patience!r}")
-        if max_epochs < 1 or val_interval < 1:
-            raise ValueError(f"max_epochs and val_interval must be at least 1, got {max_epochs=}, {val_interval=}")
-        self.runner = runner
-        self.dataloader = dataloader
-        self.max_epochs = max_epochs
-        self.val_begin = val_begin
-        self.val_interval = val_interval
-        self.patience = patience
-        self.averages = Averages()
-        self.epoch_averages = Averages()
+        _begin(self, runner, dataloader, Until(epochs=max_epochs))
+        self.val_begin, self.val_interval = val_begin, val_interval
 
-    @property
-    def max_iters(self) -> int:
-        """Steps of the whole training."""
-        return self.max_epochs * len(self.dataloader)
 
-    def run(self) -> None:
-        """Train from the runner's epoch to the last one."""
-        runner = self.runner
-        self.stopwatch = Stopwatch(self.max_iters, runner.iter)
-        runner.call_hook("before_train")
-        while not self.is_done:
-            self.run_epoch()
-            runner.epoch += 1  # before the validation: its hooks see the number of epochs done
-            runner.end_epoch(self._validate() if self._validates_after(runner.epoch) else {})
-        if self.is_flat:
-            logger.info(
-                "stopped after epoch %d of %d: on the validation clips neither the metric nor the loss has improved for"
-                " %d validations; `--patience off` (train_cfg.patience=None) trains to the end",
-                *(runner.epoch, self.max_epochs, self.patience),
-            )
-        runner.call_hook("after_train")
+@LOOPS.register_module()
+class IterBasedTrainLoop(TrainLoop):
+    """A `TrainLoop` for a number of batches, with OpenMMLab's arguments; see `EpochBasedTrainLoop`."""
 
-    @property
-    def is_flat(self) -> bool:
-        """Have the validations not improved for as long as `patience` allows?"""
-        return self.patience is not None and self.runner.validations_without_gain() >= self.patience
+    def __init__(
+        self,
+        runner: Run,
+        dataloader: DataLoader,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+        patience: int | None = None,
+    ) -> None:
+        _begin(self, runner, dataloader, Until(iterations=max_iters))
+        self.val_begin, self.val_interval = val_begin, val_interval
 
-    @property
-    def is_done(self) -> bool:
-        """Was the last epoch the last one, or is it of no use to train on?"""
-        return self.runner.epoch >= self.max_epochs or self.is_flat
 
-    def _validates_after(self, done: int) -> bool:
-        if self.runner.val_loop is None:
-            return False
-        due = done >= self.val_begin and (done - self.val_begin) % self.val_interval == 0
-        return due or done == self.max_epochs
-
-    def _validate(self) -> dict[str, float]:
-        try:
-            return self.runner.validate()
-        except KinemaError:
-            self.runner.end_epoch({})  # what was trained is not lost with the validation
-            raise
-
-    def run_epoch(self) -> None:
-        """One epoch of training."""
-        runner = self.runner
-        runner.model.train()
-        if hasattr(self.dataloader, "set_epoch"):
-            self.dataloader.set_epoch(runner.epoch)
-        runner.call_hook("before_train_epoch")
-        asked = time.perf_counter()
-        for batch_idx, data_batch in enumerate(self.dataloader):
-            waited = time.perf_counter() - asked
-            self.run_iter(batch_idx, data_batch)
-            took = time.perf_counter() - asked
-            self.averages.add({"data_seconds": waited, "step_seconds": took})
-            if self._logs_after(batch_idx):
-                self._log(batch_idx)
-            asked = time.perf_counter()
-        runner.optim_wrapper.flush()
-        runner.train_figures = self.epoch_averages.take()
-        runner.call_hook("after_train_epoch")
-
-    def run_iter(self, batch_idx: int, data_batch: Any) -> None:
-        """One step: set the learning rate, forward, backward, update."""
-        runner = self.runner
-        runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
-        position = Position(runner.epoch, runner.iter, len(self.dataloader))
-        runner.set_learning_rate(position, self.max_epochs)
-        outputs = runner.parallel_model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
-        self.averages.add(outputs)
-        self.epoch_averages.add(outputs)
-        runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
-        runner.iter += 1
-        runner.interrupt.check()
-
-    def _logs_after(self, batch_idx: int) -> bool:
-        return (batch_idx + 1) % self.runner.log_interval == 0 or batch_idx + 1 == len(self.dataloader)
-
-    def _log(self, batch_idx: int) -> None:
-        runner = self.runner
-        figures = without_repetition(self.averages.take())
-        step_seconds, data_seconds = figures.pop("step_seconds"), figures.pop("data_seconds")
-        figures["lr"] = runner.optim_wrapper.get_lr()["lr"][0]
-        if not is_main_process():
-            return
-        runner.metrics_file.write(
-            step=runner.iter, epoch=runner.epoch + 1, split="train", figures=figures, seconds=self.stopwatch.seconds
-        )
-        logger.info(
-            "epoch %d/%d  batch %d/%d  %s  %.3f s a step (%.3f waiting for data)  %s left",
-            *(runner.epoch + 1, self.max_epochs, batch_idx + 1, len(self.dataloader), format_figures(figures)),
-            *(step_seconds, data_seconds, self.stopwatch.left(runner.iter)),
-        )
+def _begin(loop: TrainLoop, runner: Run, dataloader: DataLoader, until: Until) -> None:
+    assert runner.train_step is not None  # the runner builds it first
+    step = runner.train_step
+    TrainLoop.__init__(loop, dataloader, step, runner.progress, until, runner.call_hook, step.accumulate)
 
 
 class _EvaluationLoop:
@@ -171,30 +185,29 @@ class _EvaluationLoop:
 
     mode: str
 
-    def __init__(self, runner: "Runner", dataloader: DataLoader, evaluator: Evaluator) -> None:
-        self.runner = runner
-        self.dataloader = dataloader
-        self.evaluator = evaluator
+    def __init__(self, runner: Run, dataloader: DataLoader, evaluator: Evaluator) -> None:
+        self.runner, self.dataloader, self.evaluator = runner, dataloader, evaluator
         self.broken: list[BrokenSample] = []
         metainfo = getattr(dataloader.dataset, "metainfo", None)
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
 
     def run(self) -> dict[str, Any]:
-        """The metrics over the whole loader."""
+        """The metrics over the whole loader, of the averaged weights where the run has some."""
         runner, mode = self.runner, self.mode
         runner.call_hook(f"before_{mode}")
         runner.call_hook(f"before_{mode}_epoch")
         model = runner.model
         model.eval()
-        metrics, self.broken = evaluate_loader(
-            model.val_step if mode == "val" else model.test_step,
-            self.dataloader,
-            self.evaluator,
-            before_step=self._before_step,
-            after_step=self._after_step,
-            check_broken=self._check_broken,
-        )
+        with runner.evaluated_weights():
+            metrics, self.broken = evaluate_loader(
+                model.val_step if mode == "val" else model.test_step,
+                self.dataloader,
+                self.evaluator,
+                before_step=self._before_step,
+                after_step=self._after_step,
+                check_broken=self._check_broken,
+            )
         if self.broken:
             metrics["broken_samples"] = len(self.broken)
         runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
@@ -206,7 +219,8 @@ class _EvaluationLoop:
 
     def _after_step(self, batch_idx: int, data_batch: Any, outputs: Any) -> None:
         self.runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
-        self.runner.interrupt.check()
+        if get_world_size() == 1:  # several would each stop at another batch
+            self.runner.interrupt.check()
 
     def _check_broken(self, broken: Sequence[BrokenSample]) -> None:
         if not broken:

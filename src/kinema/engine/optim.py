@@ -1,21 +1,32 @@
-"""Optimizers: torch's by name, and the wrapper that accumulates and clips gradients."""
+"""Optimizers: torch's by name, and the wrapper that accumulates, clips and updates in some precision."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from kinema.config.values import check_types
+from kinema.engine.precision import Format, Precision
+from kinema.engine.progress import Window
 from kinema.errors import ConfigError, KinemaError
 from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
 
 for _name, _optimizer in vars(torch.optim).items():
     if inspect.isclass(_optimizer) and issubclass(_optimizer, torch.optim.Optimizer) and _name != "Optimizer":
         OPTIMIZERS.register_module(name=_name, module=_optimizer)
+
+
+class Guard(Protocol):
+    """What looks at losses and gradients before they change weights."""
+
+    def check_loss(self, loss: Tensor) -> None:
+        """Before the backward pass; may raise."""
+
+    def check_gradients(self, parameters: Sequence[nn.Parameter]) -> bool:
+        """Before the update; may raise, or leave the update out by returning False."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -27,6 +38,13 @@ class OptimWrapper:
         accumulative_counts: batches whose gradients make one update.
         clip_grad: `dict(max_norm=..., norm_type=2)` to clip by norm, or
             `dict(type="value", clip_value=...)`.
+        precision: of the forward pass.
+
+    Attributes:
+        window: the place of the present batch in its window, which the training step sets; None:
+            batches are counted, `accumulative_counts` to an update.
+        clip_norm: computes and clips the norm of gradients, which several processes may share.
+        guard: looks at losses and gradients; None: nothing does.
 
     Raises:
         ValueError: `accumulative_counts` below 1.
@@ -38,44 +56,49 @@ class OptimWrapper:
         optimizer: torch.optim.Optimizer,
         accumulative_counts: int = 1,
         clip_grad: Mapping[str, Any] | None = None,
+        *,
+        precision: Precision | None = None,
     ) -> None:
+        name = type(self).__name__
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(
-                f"OptimWrapper: optimizer must be a torch optimizer, got {type(optimizer).__name__}: {optimizer!r}"
+                f"{name}: optimizer must be a torch optimizer, got {type(optimizer).__name__}: {optimizer!r}"
             )
         if accumulative_counts < 1:
-            raise ValueError(f"OptimWrapper: accumulative_counts must be at least 1, got {accumulative_counts}")
+            raise ValueError(f"{name}: accumulative_counts must be at least 1, got {accumulative_counts}")
         if clip_grad is not None and not isinstance(clip_grad, Mapping):
-            raise TypeError(f"OptimWrapper: clip_grad must be a dict such as dict(max_norm=40), got {clip_grad!r}")
+            raise TypeError(f"{name}: clip_grad must be a dict such as dict(max_norm=40), got {clip_grad!r}")
         self.optimizer = optimizer
         self.accumulative_counts = accumulative_counts
         self.clip_grad = dict(clip_grad) if clip_grad else None
+        self.precision = precision or Precision()
+        self.window: Window | None = None
+        self.clip_norm: Callable[..., Any] = nn.utils.clip_grad_norm_
+        self.guard: Guard | None = None
         self._batches = 0
-        self.base_rates = [group["lr"] for group in optimizer.param_groups]
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """The optimizer's parameter groups."""
         return self.optimizer.param_groups
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The optimizer's own settings."""
+        return self.optimizer.defaults
+
     def get_lr(self) -> dict[str, list[float]]:
         """Learning rates by parameter group: `dict(lr=[...])`."""
         return {"lr": [float(group["lr"]) for group in self.param_groups]}
 
-    def scale_lr(self, factors: list[float]) -> None:
-        """Set each group's rate to its base rate times its factor."""
-        for group, base, factor in zip(self.param_groups, self.base_rates, factors, strict=True):
-            group["lr"] = base * factor
+    def get_momentum(self) -> dict[str, list[float]]:
+        """Momenta by parameter group; of Adam and its kin the first of `betas`."""
+        groups = self.param_groups
+        return {"momentum": [float(group.get("momentum", group.get("betas", (0.0,))[0])) for group in groups]}
 
-    @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Around forward and loss: spares processes the exchange of gradients that are only accumulated."""
-        accumulating = (self._batches + 1) % self.accumulative_counts != 0
-        if accumulating and isinstance(model, DistributedDataParallel):
-            with model.no_sync():
-                yield
-        else:
-            yield
+    def optim_context(self, model: nn.Module) -> AbstractContextManager[Any]:
+        """Around forward and loss: their precision."""
+        return self.precision.autocast()
 
     def update_params(self, loss: Tensor) -> None:
         """Add the gradients of `loss`, and update the parameters when enough batches are in.
@@ -89,42 +112,42 @@ class OptimWrapper:
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """The share of `loss` in an update that accumulates several batches."""
-        return loss / self.accumulative_counts
+        length = self.accumulative_counts if self.window is None else self.window.length
+        return loss if length == 1 else loss / length
 
     def backward(self, loss: Tensor, **options: Any) -> None:
         """Add the gradients of `loss`, the last part of a batch; `options` go to `Tensor.backward`."""
-        loss.backward(**options)
+        if self.guard is not None:
+            self.guard.check_loss(loss)
+        self.precision.backward(loss, **options)
         self._batches += 1
 
     def should_update(self) -> bool:
         """True when enough batches are in for an update."""
-        return self._batches % self.accumulative_counts == 0
-
-    def flush(self) -> None:
-        """Update with what is accumulated, at the end of an epoch."""
-        if self._batches % self.accumulative_counts:
-            self.step()
-        self._batches = 0
+        return self._batches % self.accumulative_counts == 0 if self.window is None else self.window.is_last
 
     def step(self) -> None:
         """Clip, update, clear the gradients."""
-        self._clip()
-        self.optimizer.step()
+        parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if self.clip_grad is not None or (self.guard is not None and self.precision.scaler is not None):
+            self.precision.unscale(self.optimizer)
+        if self.guard is None or self.guard.check_gradients(parameters):
+            self._clip(parameters)
+            self.precision.step(self.optimizer)
         self.zero_grad()
 
-    def _clip(self) -> None:
-        if self.clip_grad is None:
+    def _clip(self, parameters: list[nn.Parameter]) -> None:
+        if self.clip_grad is None or not parameters:
             return
-        parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         options = dict(self.clip_grad)
         if options.pop("type", "norm") == "value":
             nn.utils.clip_grad_value_(parameters, **options)
         else:
-            nn.utils.clip_grad_norm_(parameters, **options)
+            self.clip_norm(parameters, **options)
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, **options: Any) -> None:
         """Clear the gradients."""
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(**options)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the optimizer."""
@@ -135,13 +158,53 @@ class OptimWrapper:
         self.optimizer.load_state_dict(state)
 
 
-def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
+@OPTIM_WRAPPERS.register_module()
+def AmpOptimWrapper(  # noqa: N802 - the name in OpenMMLab's configs
+    optimizer: torch.optim.Optimizer,
+    loss_scale: str | float | Mapping[str, Any] = "dynamic",
+    dtype: str | None = None,
+    accumulative_counts: int = 1,
+    clip_grad: Mapping[str, Any] | None = None,
+    *,
+    precision: Precision | None = None,
+) -> OptimWrapper:
+    """An `OptimWrapper` in mixed precision, as OpenMMLab's configs ask for it.
+
+    Args:
+        optimizer: the optimizer.
+        loss_scale: of fp16: "dynamic", a fixed number, or settings of `torch.amp.GradScaler`.
+        dtype: "float16" or "bfloat16"; default: float16.
+        accumulative_counts: see `OptimWrapper`.
+        clip_grad: see `OptimWrapper`.
+        precision: tells the device; its format gives way to `dtype`.
+
+    Raises:
+        ConfigError: no such `dtype` or `loss_scale`.
+    """
+    names: dict[str, Format] = {"float16": "fp16", "bfloat16": "bf16"}
+    if dtype is not None and dtype not in names:
+        raise ConfigError(f"optim_wrapper.dtype must be float16 or bfloat16, got {dtype!r}")
+    if isinstance(loss_scale, Mapping):
+        scaler = dict(loss_scale)
+    elif isinstance(loss_scale, int | float):
+        scaler = {"init_scale": float(loss_scale), "growth_interval": 2**31 - 1}
+    elif loss_scale == "dynamic":
+        scaler = {}
+    else:
+        raise ConfigError(f"optim_wrapper.loss_scale must be 'dynamic', a number or a dict, got {loss_scale!r}")
+    device = "cpu" if precision is None else precision.device_type
+    built = Precision(names[dtype or "float16"], device, scaler=scaler)
+    return OptimWrapper(optimizer, accumulative_counts, clip_grad, precision=built)
+
+
+def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None = None) -> OptimWrapper:
     """An `OptimWrapper` for the trainable parameters of `model`.
 
     Args:
         model: whose parameters to update.
         cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=...,
             accumulative_counts=...)`, an optimizer, or a wrapper that is built already.
+        precision: of the forward pass, unless `cfg` says another.
 
     Raises:
         ConfigError: no such optimizer or keyword, or a value that it does not take.
@@ -149,17 +212,17 @@ def build_optim_wrapper(model: nn.Module, cfg: Any) -> OptimWrapper:
     if isinstance(cfg, OptimWrapper):
         return cfg
     if isinstance(cfg, torch.optim.Optimizer):
-        return OptimWrapper(cfg)
+        return OptimWrapper(cfg, precision=precision)
     keywords = dict(cfg)
     optimizer = keywords.pop("optimizer", None)
     if isinstance(optimizer, Mapping):
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = _build_optimizer(optimizer, parameters)
     keywords.setdefault("type", "OptimWrapper")
-    return OPTIM_WRAPPERS.build(keywords, default_args={"optimizer": optimizer})
+    return OPTIM_WRAPPERS.build(keywords, default_args={"optimizer": optimizer, "precision": precision})
 
 
-def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[nn.Parameter]) -> Any:
+def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> Any:
     try:
         return OPTIMIZERS.build(cfg, default_args={"params": parameters})
     except (TypeError, ValueError) as error:

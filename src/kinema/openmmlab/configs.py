@@ -12,7 +12,8 @@ TOP_LEVEL_KEYS = (
     *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
     *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
     *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
-    *("visualizer", "default_scope", "randomness", "experiment_name", "device"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "device", "precision", "strategy"),
+    *("sync_bn", "find_unused_parameters", "model_wrapper_cfg"),
     *("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline", "vis_backends", "runner_type"),
 )
 # Those of them that are read where the runner does not see it.
@@ -69,43 +70,14 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     return unread
 
 
-# OpenMMLab's default hooks, by their names in `default_hooks`: type, and the settings that Kinema's
-# loops read.
-HOOKS_OF_LOOPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "runtime_info": ("RuntimeInfoHook", ()),
-    "timer": ("IterTimerHook", ()),
-    "logger": ("LoggerHook", ("interval",)),
-    "param_scheduler": ("ParamSchedulerHook", ()),
-    "checkpoint": ("CheckpointHook", ("interval", "max_keep_ckpts", "save_best", "rule", "smooth", "by_epoch")),
-    "sampler_seed": ("DistSamplerSeedHook", ()),
-    "sync_buffers": ("SyncBuffersHook", ()),
+# OpenMMLab's default hooks that need nothing in Kinema, by their names in `default_hooks`: the loops
+# count and the logger measures, samplers know their epoch, and norms are alike in all processes.
+HOOKS_WITHOUT_EFFECT = {
+    "runtime_info": "RuntimeInfoHook",
+    "timer": "IterTimerHook",
+    "sampler_seed": "DistSamplerSeedHook",
+    "sync_buffers": "SyncBuffersHook",
 }
-
-
-def split_default_hooks(entries: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
-    """Split `default_hooks` into settings of what the loops do, by name, and the user's own hooks."""
-    settings: dict[str, Mapping[str, Any]] = {}
-    hooks = []
-    for name, entry in entries.items():
-        if entry is None:
-            continue
-        of_loops = HOOKS_OF_LOOPS.get(name, (None,))[0]
-        kind = entry.get("type", of_loops) if isinstance(entry, Mapping) else entry
-        if of_loops is not None and kind == of_loops:
-            settings[name] = entry
-        else:
-            hooks.append(entry)
-    return settings, hooks
-
-
-def hook_settings_not_read(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The settings of hooks that the loops do not read, such as `logger.ignore_last`."""
-    return [
-        f"{name}.{key}"
-        for name, entry in settings.items()
-        for key in entry
-        if key not in ("type", "priority", *HOOKS_OF_LOOPS[name][1])
-    ]
 
 
 def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:

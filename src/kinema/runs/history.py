@@ -2,12 +2,15 @@
 
 Pure functions.
 
-A history is a list of entries `{"epoch": 3, "train": {...}, "val": {...}}`, one a validation, with
-the figures of the epoch's training and of the validation behind it.
+A history is a list of entries `{"epoch": 3, "step": 12, "train": {...}, "val": {...}}`, one a
+validation, with the figures of the epoch's training and of the validation behind it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from kinema.errors import ConfigError
 
 History = Sequence[Mapping[str, Any]]
 
@@ -67,6 +70,81 @@ def validations_without_gain(history: History, metric: str, window: int = 3, *, 
     return len(history) - last
 
 
+@dataclass(frozen=True)
+class Monitor:
+    """Which figure of a validation tells how good a model is, and when a validation is the best so far.
+
+    Args:
+        metric: its name; "auto" or None: the first. None also says that none is the best.
+        rule: "greater" or "less" is better; default: less for losses and errors.
+        smooth: validations over which the figure is averaged.
+
+    Raises:
+        ConfigError: a value is none of these.
+    """
+
+    metric: str | None = "auto"
+    rule: str | None = None
+    smooth: int = 1
+
+    def __post_init__(self) -> None:
+        where = "default_hooks.checkpoint"
+        if not isinstance(self.smooth, int) or self.smooth < 1:
+            raise ConfigError(f"{where}: smooth must be a number of validations from 1, got {self.smooth!r}")
+        if not isinstance(self.metric, str | None):
+            raise ConfigError(f"{where}: save_best must be the name of one metric, 'auto' or None, got {self.metric!r}")
+        if self.rule not in (None, "greater", "less"):
+            raise ConfigError(f"{where}: rule must be 'greater' or 'less', got {self.rule!r}")
+
+    def name(self, metrics: Mapping[str, float]) -> str:
+        """Name of the figure among those of a validation.
+
+        Raises:
+            ConfigError: there is no such figure.
+        """
+        if self.metric in (None, "auto"):
+            return next(iter(metrics))
+        if self.metric not in metrics:
+            raise ConfigError(f"save_best={self.metric!r} is no metric of the evaluation: it has {', '.join(metrics)}")
+        return str(self.metric)
+
+    def is_less(self, name: str) -> bool:
+        """Is a lower value of this figure better?"""
+        return self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
+
+    def improves(self, history: History, best: Mapping[str, Any]) -> bool:
+        """Is the last validation better than the best before it?
+
+        With `smooth` above 1 the mean of the last `smooth` validations decides; of equal means the
+        lower loss, then the later epoch. Until there have been so many, the last one is the best.
+
+        Args:
+            history: the validations.
+            best: the best one before: its `value` and `step`; empty: none.
+        """
+        if self.metric is None or not history or not history[-1]["val"]:
+            return False
+        name = self.name(history[-1]["val"])
+        if not best:
+            return True
+        is_less = self.is_less(name)
+        if self.smooth == 1:
+            value = history[-1]["val"][name]
+            return bool(value < best["value"] if is_less else value > best["value"])
+        if len(history) <= self.smooth:
+            return True
+        before = [entry for entry in history if entry["step"] <= best["step"]]
+        now, then = (rank_of_last(part, name, self.smooth, is_less=is_less) for part in (history, before or history))
+        return now >= then
+
+    def without_gain(self, history: History) -> int:
+        """How many validations ago the figure, or the loss, last improved."""
+        if not history:
+            return 0
+        name = self.name(history[-1]["val"])
+        return validations_without_gain(history, name, self.smooth, is_less=self.is_less(name))
+
+
 def summary_of(history: History, best: Mapping[str, Any]) -> dict[str, Any]:
     """What `summary.json` says of the figures.
 
@@ -84,7 +162,7 @@ def summary_of(history: History, best: Mapping[str, Any]) -> dict[str, Any]:
     if not history or not best:
         return {"best": dict(best), "final": {}, "train": {}, "validations": len(history), "warnings": []}
     name, last = best["metric"], history[-1]
-    of_best = next((entry for entry in history if entry["epoch"] == best["epoch"]), None)
+    of_best = next((entry for entry in history if entry["step"] == best["step"]), None)
     final = {"metric": name, "value": last["val"].get(name), "epoch": last["epoch"]}
     return {
         "best": {**best, **({} if of_best is None else _basis(name, of_best["val"]))},
@@ -111,7 +189,7 @@ def training_warnings(history: History, best: Mapping[str, Any]) -> Iterator[str
     if not history or best.get("metric") != "acc/top1":
         return
     last = history[-1]
-    of_best = next((entry for entry in history if entry["epoch"] == best["epoch"]), last)
+    of_best = next((entry for entry in history if entry["step"] == best["step"]), last)
     seen, unseen = last["train"].get("top1_acc"), last["val"].get("acc/top1")
     high = last["val"].get("acc/top1_high", 1.0)
     losses = [entry["val"][LOSS] for entry in history if entry["val"].get(LOSS) is not None]
@@ -135,7 +213,7 @@ def training_warnings(history: History, best: Mapping[str, Any]) -> Iterator[str
             f"the accuracy stands on {count} validation clips: on others of their kind it may be anything from"
             f" {low:.1%} to {top:.1%}; more validation clips, or --folds 5, tell better"
         )
-    if len(history) > 1 and unseen is not None and of_best["epoch"] != last["epoch"]:
+    if len(history) > 1 and unseen is not None and of_best["step"] != last["step"]:
         gain = of_best["val"]["acc/top1"] - unseen
         if gain > 0.02:
             yield (

@@ -3,15 +3,14 @@
 import json
 import logging
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kinema.distributed import is_main_process
 from kinema.files import write_text
-from kinema.progress import format_seconds
 
 logger = logging.getLogger("kinema")
 
@@ -34,12 +33,14 @@ class MetricsFile:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def forget_after(self, step: int) -> None:
-        """Remove the lines of steps after `step`, which a resumed run makes again."""
-        if not self.path.is_file():
-            return
-        kept = [line for line in self.read() if line["step"] <= step]
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+    def state_dict(self) -> dict[str, Any]:
+        """How many lines were written."""
+        return {"lines": len(self.read()) if self.path.is_file() else 0}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remove the lines behind those of `state_dict()`, which a resumed run writes again."""
+        if is_main_process() and self.path.is_file():
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.read()[: state["lines"]]))
 
     def read(self) -> list[dict[str, Any]]:
         """All lines; those that are no record, such as a last one that was cut off in the middle, are left out."""
@@ -87,28 +88,13 @@ class Averages:
         self._sums, self._counts = {}, {}
         return means
 
+    def state_dict(self) -> dict[str, Any]:
+        """Sums and counts."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
-class Stopwatch:
-    """Tells how long a run of known length will still take.
-
-    Args:
-        total: steps of the whole run.
-        done: steps that an earlier session has done.
-    """
-
-    def __init__(self, total: int, done: int = 0) -> None:
-        self.total, self.begin = total, done
-        self.started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self.started
-
-    def left(self, done: int) -> str:
-        """Time left after `done` steps, as `1:02:03` or `2:03`."""
-        steps = done - self.begin
-        return format_seconds(self.seconds / steps * (self.total - done)) if steps > 0 else "?"
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of `state_dict()` back."""
+        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
 
 
 def format_validation(figures: Mapping[str, float]) -> str:

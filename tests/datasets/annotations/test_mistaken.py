@@ -96,10 +96,10 @@ def test_a_clip_that_is_not_there_has_a_hint(tmp_path: Path, line: str, message:
 
 
 def test_folders_of_models_are_no_annotations(tmp_path):
-    (tmp_path / "work" / "checkpoints" / "epoch_0001").mkdir(parents=True)
-    (tmp_path / "work" / "checkpoints" / "epoch_0001" / "model.safetensors").touch()
-    (tmp_path / "work" / "checkpoints" / "last").write_text("epoch_0001\n")
+    (tmp_path / "work" / "checkpoints" / "step_00000001").mkdir(parents=True)
+    (tmp_path / "work" / "checkpoints" / "step_00000001" / "model.safetensors").touch()
+    (tmp_path / "work" / "checkpoints" / "last").write_text("step_00000001\n")
     with pytest.raises(AnnotationError, match="work: is a work folder of `kinema train`, expected a list of clips"):
         find_splits(tmp_path / "work")
-    with pytest.raises(AnnotationError, match="epoch_0001: is a checkpoint of a model, expected a list of clips"):
-        find_splits(tmp_path / "work" / "checkpoints" / "epoch_0001")
+    with pytest.raises(AnnotationError, match="step_00000001: is a checkpoint of a model, expected a list of clips"):
+        find_splits(tmp_path / "work" / "checkpoints" / "step_00000001")

@@ -1,15 +1,27 @@
-"""Hooks: optional code at fixed places of a run."""
+"""Hooks: the policy of a run, at fixed places of it."""
 
+from kinema.engine.hooks.averaging import EMAHook
 from kinema.engine.hooks.broken import BrokenVideosHook
+from kinema.engine.hooks.checkpointing import CheckpointHook
 from kinema.engine.hooks.clip_lists import ClipListsHook
-from kinema.engine.hooks.hook import PRIORITIES, Hook, build_hooks
+from kinema.engine.hooks.hook import Hook
 from kinema.engine.hooks.notes import SummaryNotesHook
+from kinema.engine.hooks.recording import LoggerHook
+from kinema.engine.hooks.scheduling import ParamSchedulerHook
+from kinema.engine.hooks.stopping import StopSignalHook
+from kinema.engine.hooks.validation import EarlyStoppingHook, PatienceHook, ValidationHook
 
 __all__ = [
-    "PRIORITIES",
     "BrokenVideosHook",
+    "CheckpointHook",
     "ClipListsHook",
+    "EMAHook",
+    "EarlyStoppingHook",
     "Hook",
+    "LoggerHook",
+    "ParamSchedulerHook",
+    "PatienceHook",
+    "StopSignalHook",
     "SummaryNotesHook",
-    "build_hooks",
+    "ValidationHook",
 ]

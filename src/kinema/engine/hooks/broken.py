@@ -5,19 +5,17 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kinema.datasets import ReproducibleLoader
 from kinema.datasets.broken import BrokenSample, num_allowed
 from kinema.datasets.loader import describe_broken
 from kinema.distributed import broadcast_object, gather_objects, get_world_size, is_main_process
 from kinema.engine.hooks.hook import Hook
+from kinema.engine.run import Run
 from kinema.errors import ConfigError, VideoError
 from kinema.files import write_text
 from kinema.registry import HOOKS
-
-if TYPE_CHECKING:
-    from kinema.engine.runner import Runner
 
 logger = logging.getLogger("kinema")
 
@@ -72,7 +70,7 @@ class BrokenVideosHook(Hook):
         self._in_epoch = 0
         self._file: Path | None = None
 
-    def before_train(self, runner: "Runner") -> None:
+    def before_train(self, runner: Run) -> None:
         loader = runner.train_loop.dataloader
         self._file = runner.work_dir / FILE_NAME
         if is_main_process():
@@ -87,35 +85,37 @@ class BrokenVideosHook(Hook):
         loader.on_broken = self._count_training if is_main_process() else self._unsent.append
 
     def after_train_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         if get_world_size() == 1 or self.every_n_inner_iters(batch_idx, self.interval):
             self._exchange(runner)
 
-    def after_train_epoch(self, runner: "Runner") -> None:
+    def after_train_epoch(self, runner: Run) -> None:
         self._exchange(runner)
         if self._in_epoch and is_main_process():
             self._write()
             logger.warning(
                 "epoch %d: samples replaced because they are broken: %d; broken videos so far: %d, listed in %s",
-                *(runner.epoch + 1, self._in_epoch, len(self._of("train")), self._file),
+                *(runner.progress.epoch + 1, self._in_epoch, len(self._of("train")), self._file),
             )
         self._in_epoch = 0
 
-    def after_val_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         broken = getattr(runner.val_loop, "broken", ())
         if broken and self._file is not None and is_main_process():
             self._count("val", broken)
             self._write()
 
-    def before_save_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None:
-        videos = [dict(vars(one)) for one in self._videos.values()]
-        checkpoint["broken"] = {"videos": videos, "samples": sorted(self._samples)}
+    def before_snapshot(self, runner: Run) -> None:
+        self._exchange(runner)
 
-    def after_load_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None:
-        state = checkpoint.get("broken", {"videos": (), "samples": ()})
-        self._videos = {(one["split"], one["path"]): _Video(**one) for one in state["videos"]}
-        self._samples = set(state["samples"])
+    def state_dict(self) -> dict[str, Any]:
+        videos = [dict(vars(video)) for video in self._videos.values()]
+        return {"videos": videos, "samples": sorted(self._samples), "in_epoch": self._in_epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._videos = {(video["split"], video["path"]): _Video(**video) for video in state["videos"]}
+        self._samples, self._in_epoch = set(state["samples"]), state["in_epoch"]
 
     def _count_training(self, record: BrokenSample) -> None:
         """Count one, in the main process.
@@ -135,7 +135,7 @@ class BrokenVideosHook(Hook):
             video = self._videos.setdefault((split, record.path), _Video(split, record.path, record.error))
             video.count += 1
 
-    def _exchange(self, runner: "Runner") -> None:
+    def _exchange(self, runner: Run) -> None:
         """Bring the other processes' records to the main one; stop all of them when there are too many.
 
         Every process comes here at the same steps, whatever it met.

@@ -4,17 +4,15 @@ import csv
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kinema.datasets import labels_of
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.engine.hooks.hook import Hook
+from kinema.engine.run import Run
 from kinema.errors import ConfigError
 from kinema.files import read_text, written_whole
 from kinema.registry import HOOKS
-
-if TYPE_CHECKING:
-    from kinema.engine.runner import Runner
 
 FILES = ("train_clips.csv", "val_clips.csv")
 _PART_KEYS = ("start_seconds", "end_seconds", "start_frame", "end_frame")
@@ -30,7 +28,7 @@ class ClipListsHook(Hook):
     much that clips would move from one side to the other, it is refused.
     """
 
-    def before_train(self, runner: "Runner") -> None:
+    def before_train(self, runner: Run) -> None:
         """Compare a resumed run with the lists, then write them.
 
         Raises:
@@ -38,9 +36,9 @@ class ClipListsHook(Hook):
         """
         problem = None
         if is_main_process():
-            loaders = (runner.train_dataloader, runner.val_dataloader)
-            lists = [[] if loader is None else _rows_of(loader.dataset) for loader in loaders]
-            problem = _moved(runner.work_dir, lists) if runner.iter else None
+            loops = (runner.train_loop, runner.val_loop)
+            lists = [[] if loop is None else _rows_of(loop.dataloader.dataset) for loop in loops]
+            problem = _moved(runner.work_dir, lists) if runner.progress.iteration else None
             if problem is None:
                 for name, rows in zip(FILES, lists, strict=True):
                     with written_whole(runner.work_dir / name, errors="surrogateescape", newline="") as file:

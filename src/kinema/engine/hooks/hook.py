@@ -1,15 +1,10 @@
 """The places in a run where optional code can hook in."""
 
 from collections.abc import Mapping, Sequence, Sized
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kinema.engine.run import Run
 from kinema.registry import HOOKS
-
-if TYPE_CHECKING:
-    from kinema.engine.runner import Runner
-
-PRIORITIES = {"HIGHEST": 0, "VERY_HIGH": 10, "HIGH": 30, "ABOVE_NORMAL": 40, "NORMAL": 50}
-PRIORITIES |= {"BELOW_NORMAL": 60, "LOW": 70, "VERY_LOW": 90, "LOWEST": 100}
 
 
 @HOOKS.register_module()
@@ -25,94 +20,108 @@ class Hook:
     `after_load_checkpoint(runner, checkpoint)`. What a hook does in all three modes alike it may
     write once, in `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`, which get the
     `mode`.
+
+    Kinema's own: `at_border(runner)`, where everything can be saved, since the counters are up to
+    date and no gradients wait; `before_snapshot(runner)`, where a hook brings together in the main
+    process what a checkpoint shall hold of it; `state_dict()` and `load_state_dict(state)`, what is
+    in every checkpoint.
     """
 
     priority: str | int = "NORMAL"
 
-    def before_run(self, runner: "Runner") -> None: ...
+    def before_run(self, runner: Run) -> None: ...
 
-    def after_run(self, runner: "Runner") -> None: ...
+    def after_run(self, runner: Run) -> None: ...
 
-    def before_train(self, runner: "Runner") -> None: ...
+    def before_train(self, runner: Run) -> None: ...
 
-    def after_train(self, runner: "Runner") -> None: ...
+    def after_train(self, runner: Run) -> None: ...
 
-    def before_val(self, runner: "Runner") -> None: ...
+    def before_val(self, runner: Run) -> None: ...
 
-    def after_val(self, runner: "Runner") -> None: ...
+    def after_val(self, runner: Run) -> None: ...
 
-    def before_test(self, runner: "Runner") -> None: ...
+    def before_test(self, runner: Run) -> None: ...
 
-    def after_test(self, runner: "Runner") -> None: ...
+    def after_test(self, runner: Run) -> None: ...
 
-    def before_save_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None: ...
+    def at_border(self, runner: Run) -> None: ...
 
-    def after_load_checkpoint(self, runner: "Runner", checkpoint: dict[str, Any]) -> None: ...
+    def before_snapshot(self, runner: Run) -> None: ...
 
-    def before_train_epoch(self, runner: "Runner") -> None:
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def before_save_checkpoint(self, runner: Run, checkpoint: dict[str, Any]) -> None: ...
+
+    def after_load_checkpoint(self, runner: Run, checkpoint: dict[str, Any]) -> None: ...
+
+    def before_train_epoch(self, runner: Run) -> None:
         self._before_epoch(runner, mode="train")
 
-    def after_train_epoch(self, runner: "Runner") -> None:
+    def after_train_epoch(self, runner: Run) -> None:
         self._after_epoch(runner, mode="train")
 
-    def before_train_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         self._before_iter(runner, batch_idx, data_batch, mode="train")
 
     def after_train_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         self._after_iter(runner, batch_idx, data_batch, outputs, mode="train")
 
-    def before_val_epoch(self, runner: "Runner") -> None:
+    def before_val_epoch(self, runner: Run) -> None:
         self._before_epoch(runner, mode="val")
 
-    def after_val_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         self._after_epoch(runner, mode="val")
 
-    def before_val_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+    def before_val_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         self._before_iter(runner, batch_idx, data_batch, mode="val")
 
     def after_val_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
     ) -> None:
         self._after_iter(runner, batch_idx, data_batch, outputs, mode="val")
 
-    def before_test_epoch(self, runner: "Runner") -> None:
+    def before_test_epoch(self, runner: Run) -> None:
         self._before_epoch(runner, mode="test")
 
-    def after_test_epoch(self, runner: "Runner", metrics: Mapping[str, float] | None = None) -> None:
+    def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         self._after_epoch(runner, mode="test")
 
-    def before_test_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None) -> None:
+    def before_test_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         self._before_iter(runner, batch_idx, data_batch, mode="test")
 
     def after_test_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
     ) -> None:
         self._after_iter(runner, batch_idx, data_batch, outputs, mode="test")
 
-    def _before_epoch(self, runner: "Runner", mode: str = "train") -> None: ...
+    def _before_epoch(self, runner: Run, mode: str = "train") -> None: ...
 
-    def _after_epoch(self, runner: "Runner", mode: str = "train") -> None: ...
+    def _after_epoch(self, runner: Run, mode: str = "train") -> None: ...
 
-    def _before_iter(self, runner: "Runner", batch_idx: int, data_batch: Any = None, mode: str = "train") -> None: ...
+    def _before_iter(self, runner: Run, batch_idx: int, data_batch: Any = None, mode: str = "train") -> None: ...
 
     def _after_iter(
-        self, runner: "Runner", batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None: ...
 
     # The questions below are for the points of training: there `runner.epoch` and `runner.iter` do
     # not count the present one.
 
     @staticmethod
-    def every_n_epochs(runner: "Runner", n: int, start: int = 0) -> bool:
+    def every_n_epochs(runner: Run, n: int, start: int = 0) -> bool:
         """True in every n-th epoch, counted from `start`."""
-        return _is_nth(runner.epoch + 1 - start, n)
+        return _is_nth(runner.progress.epoch + 1 - start, n)
 
     @staticmethod
-    def every_n_train_iters(runner: "Runner", n: int, start: int = 0) -> bool:
+    def every_n_train_iters(runner: Run, n: int, start: int = 0) -> bool:
         """True at every n-th training step, counted from `start`."""
-        return _is_nth(runner.iter + 1 - start, n)
+        return _is_nth(runner.progress.iteration + 1 - start, n)
 
     @staticmethod
     def every_n_inner_iters(batch_idx: int, n: int) -> bool:
@@ -125,43 +134,15 @@ class Hook:
         return batch_idx + 1 == len(dataloader)
 
     @staticmethod
-    def is_last_train_epoch(runner: "Runner") -> bool:
+    def is_last_train_epoch(runner: Run) -> bool:
         """True in the last epoch of the training."""
-        return runner.epoch + 1 == runner.max_epochs
+        return runner.progress.epoch + 1 == runner.max_epochs
 
     @staticmethod
-    def is_last_train_iter(runner: "Runner") -> bool:
+    def is_last_train_iter(runner: Run) -> bool:
         """True at the last step of the training."""
-        return runner.iter + 1 == runner.max_iters
+        return runner.progress.iteration + 1 == runner.max_iters
 
 
 def _is_nth(done: int, n: int) -> bool:
     return n > 0 and done >= 0 and done % n == 0
-
-
-def build_hooks(entries: Sequence[Any], priority: str | int | None = None) -> list[Hook]:
-    """Hooks of configs (`dict(type=..., priority=...)`) or objects, in the order in which they run.
-
-    Args:
-        entries: configs and objects.
-        priority: goes before those of the entries.
-    """
-    hooks = []
-    for entry in entries:
-        hook, own_priority = entry, None
-        if isinstance(entry, Mapping):
-            settings = dict(entry)
-            own_priority = settings.pop("priority", None)
-            hook = HOOKS.build(settings)
-        if priority is not None or own_priority is not None:
-            hook.priority = own_priority if priority is None else priority
-        hooks.append(hook)
-    return sorted(hooks, key=lambda hook: _rank(hook.priority))
-
-
-def _rank(priority: str | int) -> int:
-    if isinstance(priority, str):
-        if priority.upper() not in PRIORITIES:
-            raise ValueError(f"priority must be a number or one of {', '.join(PRIORITIES)}, got {priority!r}")
-        return PRIORITIES[priority.upper()]
-    return int(priority)

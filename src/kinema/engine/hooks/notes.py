@@ -1,13 +1,11 @@
 """Entries of `summary.json` that a run knows from its config."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kinema.engine.hooks.hook import Hook
+from kinema.engine.run import Run
 from kinema.registry import HOOKS
-
-if TYPE_CHECKING:
-    from kinema.engine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -21,6 +19,6 @@ class SummaryNotesHook(Hook):
     def __init__(self, notes: Mapping[str, Any]) -> None:
         self.notes = dict(notes)
 
-    def before_run(self, runner: "Runner") -> None:
+    def before_run(self, runner: Run) -> None:
         """Give them to the runner."""
         runner.notes.update(self.notes)

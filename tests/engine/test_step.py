@@ -3,8 +3,8 @@ import torch
 from toy_run import Pack, Points, ToyModel
 
 from kinema.datasets import build_dataloader
-from kinema.engine.optim import build_optim_wrapper
-from kinema.engine.parallel import ParallelModel
+from kinema.engine import TrainStep, Window, build_optim_wrapper
+from kinema.engine.strategies import DataParallel
 
 
 class Own(ToyModel):
@@ -28,8 +28,10 @@ def test_a_parallel_step_does_not_need_the_models_own(one_process) -> None:
         torch.manual_seed(0)
         model = kind()
         before = model.layers[0].weight.detach().clone()
-        wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1)))
-        logged.append(float(ParallelModel(model).train_step(batch, wrapper)["loss"]))
+        strategy = DataParallel()
+        strategy.wrap(model)
+        step = TrainStep(model, build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1))), strategy)
+        logged.append(float(step(batch, Window())["loss"]))
         weights.append(model.layers[0].weight.detach())
         assert not torch.equal(weights[-1], before)
     assert logged[0] == logged[1]

@@ -1,0 +1,159 @@
+"""From a plan to objects: model, loaders, metrics, and what a run's checkpoints say of the model."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from kinema import __version__
+from kinema.checkpoints.contract import ModelContract, portable_config
+from kinema.config import Config
+from kinema.config.values import check_types, naming
+from kinema.datasets import ReproducibleLoader, build_dataloader
+from kinema.distributed import is_main_process
+from kinema.engine.plan import Phase, RunPlan
+from kinema.engine.run import Run
+from kinema.errors import ConfigError
+from kinema.evaluation import Evaluator
+from kinema.files import write_text
+from kinema.registry import EVALUATOR, MODELS, TRANSFORMS
+from kinema.runs.history import summary_of
+from kinema.runs.settings_file import write_settings
+from kinema.transforms import Compose
+from kinema.transforms.contract import split_pipeline
+
+logger = logging.getLogger("kinema")
+
+
+def build_model(plan: RunPlan) -> nn.Module:
+    """The model of a plan, with the plan's preprocessor where its config has none."""
+    if not isinstance(plan.model, Mapping):
+        built: nn.Module = plan.model
+        return built
+    defaults = {} if plan.data_preprocessor is None else {"data_preprocessor": plan.data_preprocessor}
+    model: nn.Module = MODELS.build(plan.model, default_args=defaults)
+    return model
+
+
+def build_loader(phase: Phase, split: str, model: Any, seed: int) -> DataLoader:
+    """The loader of a phase, whose classes must be the model's.
+
+    Raises:
+        ConfigError: a value of its config does not fit, or the classes do not.
+    """
+    where = f"{split}_dataloader"
+    for kind in (DataLoader, ReproducibleLoader):
+        check_types(kind, phase.loader, where)
+    with naming(where):
+        loader = build_dataloader(phase.loader, seed=seed)
+    classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
+    of_head = getattr(model, "num_classes", None)
+    if classes and of_head is not None and len(classes) != of_head:
+        raise ConfigError(
+            f"the {'training' if split == 'train' else split} data has {len(classes)} classes, the model's head"
+            f" {of_head}: set model.cls_head.num_classes={len(classes)}"
+        )
+    return loader
+
+
+def build_evaluator(config: Any) -> Evaluator:
+    """An evaluator of its config, or of that of a metric or of several."""
+    if isinstance(config, Evaluator):
+        return config
+    kind = config.get("type") if isinstance(config, Mapping) else None
+    is_evaluator = (
+        kind in EVALUATOR if isinstance(kind, str) else isinstance(kind, type) and issubclass(kind, Evaluator)
+    )
+    evaluator: Evaluator = EVALUATOR.build(config) if is_evaluator else Evaluator(config)
+    return evaluator
+
+
+def contract_of(plan: RunPlan, model: nn.Module, classes: Sequence[str]) -> ModelContract:
+    """The contract of a run's checkpoints: model, classes, and how a clip becomes the model's input.
+
+    The input is what the evaluation's pipeline says, not what the model's card said when it was
+    created; None, where that cannot be told.
+    """
+    known = getattr(model, "contract", None)
+    if not isinstance(known, ModelContract):
+        known = ModelContract()
+    config = portable_config(plan.model, MODELS) if isinstance(plan.model, Mapping) else None
+    contract = replace(
+        known,
+        model=config or known.model,
+        classes=tuple(classes) or known.classes,
+        metrics=None,  # of the checkpoint that the model is from
+        best=None,
+    )
+    phase = plan.val or plan.test
+    evaluation = None if phase is None else configs_of_pipeline(phase.loader)
+    training = None if plan.train is None else configs_of_pipeline(plan.train.loader)
+    if phase is not None or split_pipeline(training or ()) is not None:
+        # A training without an evaluation uses another pipeline than any that was known before.
+        contract = contract.with_pipeline(portable_config(evaluation or (), TRANSFORMS) or ())
+    return contract
+
+
+def configs_of_pipeline(loader: Any) -> list[dict[str, Any]] | None:
+    """Configs of the transforms that a loader's data set runs; None where they are objects, or there are none.
+
+    Args:
+        loader: a data loader, or its config; data sets around others are looked into.
+    """
+    dataset = loader
+    while dataset is not None:
+        get = dataset.get if isinstance(dataset, Mapping) else partial(getattr, dataset)
+        pipeline = get("pipeline", None)
+        if isinstance(pipeline, Compose):
+            return pipeline.configs
+        if isinstance(pipeline, Sequence) and pipeline:
+            return [dict(step) for step in pipeline] if all(isinstance(step, Mapping) for step in pipeline) else None
+        dataset = get("dataset", None)
+    return None
+
+
+def keep_config(run: Run, config: Mapping[str, Any]) -> None:
+    """Write the resolved config into the work folder, as data and as Python.
+
+    A config that holds objects is no Python, which is logged.
+    """
+    if not config or not is_main_process():
+        return
+    # A config that is run again starts again: to resume is asked of a run, not of a config.
+    plain = Config({**config, "resume": False})
+    write_settings(run.work_dir, plain)
+    try:
+        plain.dump(run.work_dir / "config.py")
+    except ConfigError as error:
+        logger.warning("config.py is not written: %s", error)
+
+
+def write_summary(run: Run, experiment: str, classes: Sequence[str]) -> None:
+    """Write `summary.json`, and log what the figures warn of."""
+    if not is_main_process():
+        return
+    progress = run.progress
+    last = run.store.pointed("last")
+    summary = {
+        "experiment": experiment,
+        "kinema_version": __version__,
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        **summary_of(run.history, progress.best),
+        "stopped_early": run.stop_reason is not None,
+        "last": None if last is None else last.name,
+        "classes": list(classes),
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "seed": run.seed,
+        "device": str(run.device),
+        "train_seconds": round(progress.seconds, 3),
+        **run.notes,
+    }
+    for sentence in summary["warnings"]:
+        logger.warning("%s", sentence)
+    write_text(run.work_dir / "summary.json", json.dumps(summary, indent=2) + "\n")

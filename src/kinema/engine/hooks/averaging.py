@@ -1,0 +1,58 @@
+"""Averages of the weights during training."""
+
+from typing import Any, Literal
+
+from kinema.engine.ema import Ema
+from kinema.engine.hooks.hook import Hook
+from kinema.engine.run import Run
+from kinema.errors import ConfigError
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
+from kinema.registry import HOOKS
+
+KINDS: dict[str, Literal["exponential", "annealed", "mean"]] = {
+    "ExponentialMovingAverage": "exponential",
+    "MomentumAnnealingEMA": "annealed",
+    "StochasticWeightAverage": "mean",
+}
+
+
+@HOOKS.register_module()
+@accepts_openmmlab_keywords
+class EMAHook(Hook):
+    """Keep averages of the weights: validations and checkpoints use them, the training its own.
+
+    Args:
+        ema_type: "ExponentialMovingAverage", "MomentumAnnealingEMA" or "StochasticWeightAverage".
+        begin_iter, begin_epoch: iterations or epochs before averaging begins.
+        momentum, interval, gamma, update_buffers: see `kinema.engine.ema.Ema`.
+
+    Raises:
+        ConfigError: no such type, or both beginnings are given.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        ema_type: str = "ExponentialMovingAverage",
+        begin_iter: int = 0,
+        begin_epoch: int = 0,
+        *,
+        momentum: float = 0.0002,
+        interval: int = 1,
+        gamma: int = 100,
+        update_buffers: bool = False,
+    ) -> None:
+        if ema_type not in KINDS:
+            raise ConfigError(f"EMAHook: ema_type must be one of {', '.join(KINDS)}, got {ema_type!r}")
+        if begin_iter and begin_epoch:
+            raise ConfigError(f"EMAHook: give begin_iter or begin_epoch, not both: {begin_iter=}, {begin_epoch=}")
+        self.begin_iter, self.begin_epoch = begin_iter, begin_epoch
+        self.settings: dict[str, Any] = {"kind": KINDS[ema_type], "momentum": momentum, "interval": interval}
+        self.settings |= {"gamma": gamma, "update_buffers": update_buffers}
+
+    def build(self, runner: Run) -> Ema:
+        """The averages of a run, before it is resumed."""
+        loop = runner.train_loop
+        batches = self.begin_iter + self.begin_epoch * (loop.batches_per_epoch or 0)
+        return Ema(runner.model, begin=-(-batches // loop.accumulate), **self.settings)

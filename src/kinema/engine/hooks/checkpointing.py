@@ -1,0 +1,181 @@
+"""When a run writes a checkpoint, and which is its best."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from kinema.distributed import is_main_process
+from kinema.engine.checkpoints import snapshot
+from kinema.engine.hooks.hook import Hook
+from kinema.engine.progress import Every, Mark, Progress
+from kinema.engine.run import Run
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
+from kinema.registry import HOOKS
+from kinema.runs.history import Monitor, trailing_mean
+
+logger = logging.getLogger("kinema")
+
+
+@HOOKS.register_module()
+@accepts_openmmlab_keywords
+class CheckpointHook(Hook):
+    """Write checkpoints at an interval, at the best validation, at the end, and when the run is asked to stop.
+
+    What is due when a validation is, is written before it, and again with its figures.
+
+    Args:
+        interval: epochs, or iterations with `by_epoch=False`, between two checkpoints; or a text
+            such as "500steps" or "2epochs"; below 1: none but the best and the last.
+        by_epoch: what a number counts.
+        max_keep_ckpts: how many of the newest to keep, the best beside them; -1: all.
+        save_best: the figure of the validations that tells the best: its name, "auto" for the
+            first, None for none.
+        rule: "greater" or "less" is better; default: less for losses and errors.
+        smooth: validations over which that figure is averaged.
+        save_last: write one at the end of the training.
+        asynchronous: copy the state, and write the copy while training goes on.
+
+    Raises:
+        ConfigError: a value is none of these.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        interval: int | str = 1,
+        by_epoch: bool = True,
+        max_keep_ckpts: int = 3,
+        save_best: str | None = "auto",
+        rule: str | None = None,
+        smooth: int = 1,
+        save_last: bool = True,
+        asynchronous: bool = False,
+    ) -> None:
+        if isinstance(interval, str):
+            self.every = Every.parse(interval)
+        else:
+            self.every = Every(**{"epochs" if by_epoch else "iterations": interval}) if interval > 0 else Every()
+        self.keep, self.save_last, self.asynchronous = int(max_keep_ckpts), save_last, asynchronous
+        self.monitor = Monitor(save_best, rule, smooth)
+        self._mark: Mark = Progress().mark()
+        self._saved: int | None = None  # the step of the last checkpoint
+        self._writer = Writer()
+
+    def before_run(self, runner: Run) -> None:
+        runner.store.keep, runner.monitor = self.keep, self.monitor
+
+    def before_val(self, runner: Run) -> None:
+        if runner.is_training and self.every.due(runner.progress, self._mark):
+            self._mark = runner.progress.mark()
+            self.save_checkpoint(runner)
+
+    def at_border(self, runner: Run) -> None:
+        progress = runner.progress
+        is_best = bool(runner.metrics) and self.monitor.improves(runner.history, progress.best)
+        if is_best:
+            progress.best = self._describe(runner)
+        is_due = self.every.due(progress, self._mark) or (self.save_last and runner.train_loop.is_done)
+        is_new = self._saved != progress.step or bool(runner.metrics)
+        self._mark = progress.mark()
+        if is_new and (is_best or is_due or runner.stop_reason is not None or self._saved == progress.step):
+            self.save_checkpoint(runner, is_best=is_best)
+
+    def _describe(self, runner: Run) -> dict[str, Any]:
+        name = self.monitor.name(runner.metrics)
+        entry = runner.history[-1]
+        best = {"metric": name, "value": float(runner.metrics[name]), "epoch": entry["epoch"], "step": entry["step"]}
+        best["checkpoint"] = name_of(runner)
+        if self.monitor.smooth > 1:
+            best["smoothed"] = trailing_mean(runner.history, name, self.monitor.smooth)
+        return best
+
+    def after_train(self, runner: Run) -> None:
+        self._writer.wait()
+
+    def save_checkpoint(self, runner: Run, *, is_best: bool = False) -> None:
+        """Write the state of the run. All processes call it."""
+        progress = runner.progress
+        self._saved = progress.step
+        runner.call_hook("before_snapshot")
+        weights, state = snapshot(runner)
+        runner.call_hook("before_save_checkpoint", checkpoint=state)
+        if not is_main_process():
+            return
+        contract = replace(runner.contract(), metrics=dict(runner.metrics), best=dict(progress.best))
+        name = name_of(runner)
+
+        def write() -> None:
+            runner.store.save(name, weights, contract=contract, training=state, is_best=is_best)
+
+        if self.asynchronous:
+            weights, state = copied((weights, state))
+            self._writer.start(write)
+        else:
+            write()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mark": dict(self._mark), "saved": self._saved}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._mark, self._saved = state["mark"], state["saved"]
+
+
+def name_of(runner: Run) -> str:
+    """Name of a checkpoint at this place of the training."""
+    return f"step_{runner.progress.step:08d}"
+
+
+def save_now(runner: Run) -> None:
+    """Write a checkpoint now, where the run has a `CheckpointHook`."""
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            hook.save_checkpoint(runner)
+
+
+def copied(value: Any) -> Any:
+    """A copy of nested dicts, lists and tuples, tensors on the CPU, that later updates do not change."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: copied(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copied(entry) for entry in value)
+    return value
+
+
+class Writer:
+    """Writes in a thread, one thing at a time; an error is raised by the next call."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Write, once what was begun before is done."""
+        self.wait()
+        self._thread = threading.Thread(target=self._run, args=(write,), name="checkpoint")
+        self._thread.start()
+
+    def _run(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except BaseException as error:
+            self._error = error
+
+    def wait(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            Exception: what went wrong while it was.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error

@@ -1,0 +1,112 @@
+"""What a training reports: averaged figures, on the console and in `metrics.jsonl`."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kinema.distributed import is_main_process
+from kinema.engine.hooks.hook import Hook
+from kinema.engine.progress import Every, Mark, Progress
+from kinema.engine.run import Run
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
+from kinema.progress import format_seconds
+from kinema.registry import HOOKS
+from kinema.runs.records import Averages, format_figures, without_repetition
+
+logger = logging.getLogger("kinema")
+
+
+@HOOKS.register_module()
+@accepts_openmmlab_keywords
+class LoggerHook(Hook):
+    """Average what the training steps return, log it at an interval and at the end of each epoch.
+
+    Args:
+        interval: batches between two lines.
+
+    Raises:
+        ValueError: `interval` below 1.
+    """
+
+    priority = "BELOW_NORMAL"
+
+    def __init__(self, interval: int = 20) -> None:
+        self.every = Every(iterations=interval)
+        self.averages, self.epoch_averages, self.times = Averages(), Averages(), Averages()
+        self._mark: Mark = Progress().mark()
+        self._asked = self._got = 0.0
+
+    @property
+    def interval(self) -> int:
+        """Batches between two lines."""
+        return self.every.iterations or 1
+
+    def before_train_epoch(self, runner: Run) -> None:
+        self._started, self._iterations = runner.progress.seconds, runner.progress.iteration
+        self._asked = time.perf_counter()
+
+    def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
+        self._got = time.perf_counter()
+
+    def after_train_iter(
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        now = time.perf_counter()
+        self.averages.add(outputs or {})
+        self.epoch_averages.add(outputs or {})
+        self.times.add({"data": self._got - self._asked, "step": now - self._asked})
+        self._asked = now
+
+    def after_train_epoch(self, runner: Run) -> None:
+        runner.train_figures = self.epoch_averages.take()
+
+    def at_border(self, runner: Run) -> None:
+        progress = runner.progress
+        if progress.mark() == self._mark:
+            return
+        if progress.batch == 0 or self.every.due(progress, self._mark) or runner.train_loop.is_done:
+            self._log(runner)
+        self._mark = progress.mark()
+        self._asked = time.perf_counter()
+
+    def _log(self, runner: Run) -> None:
+        progress = runner.progress
+        figures = without_repetition(self.averages.take())
+        times = self.times.take()
+        if not figures or not is_main_process():
+            return
+        figures["lr"] = runner.train_step.optim_wrapper.get_lr()["lr"][0]  # type: ignore[union-attr]
+        epoch = progress.epoch + (progress.batch > 0)
+        runner.metrics_file.write(
+            step=progress.step, epoch=epoch, split="train", figures=figures, seconds=progress.seconds
+        )
+        total = runner.train_loop.batches_per_epoch
+        length = f"/{runner.max_epochs}" if runner.max_epochs else ""
+        of_pass = "" if total is None else f"/{total}"
+        logger.info(
+            "epoch %d%s  batch %d%s  %s  %.3f s a step (%.3f waiting for data)  %s left",
+            *(epoch, length, progress.batch or total, of_pass, format_figures(figures)),
+            *(times.get("step", 0.0), times.get("data", 0.0), self._left(runner)),
+        )
+
+    def _left(self, runner: Run) -> str:
+        """Time left, by the pace of this pass."""
+        progress = runner.progress
+        done, seconds = progress.iteration - self._iterations, progress.seconds - self._started
+        left = runner.train_loop.until.iterations_left(
+            progress, runner.train_loop.batches_per_epoch, runner.train_loop.accumulate
+        )
+        return "?" if left is None or done < 1 else format_seconds(seconds / done * left)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "averages": self.averages.state_dict(),
+            "epoch_averages": self.epoch_averages.state_dict(),
+            "mark": dict(self._mark),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.averages.load_state_dict(state["averages"])
+        self.epoch_averages.load_state_dict(state["epoch_averages"])
+        self._mark = state["mark"]

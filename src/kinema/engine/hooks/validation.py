@@ -1,0 +1,195 @@
+"""Validation between two updates, and the end of a training that no longer improves."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kinema.distributed import is_main_process
+from kinema.engine.hooks.checkpointing import save_now
+from kinema.engine.hooks.hook import Hook
+from kinema.engine.progress import Every, Mark, Progress
+from kinema.engine.run import Run
+from kinema.errors import ConfigError, KinemaError
+from kinema.evaluation.scalars import scalars
+from kinema.registry import HOOKS
+from kinema.runs.records import format_validation
+
+logger = logging.getLogger("kinema")
+
+
+@HOOKS.register_module()
+class ValidationHook(Hook):
+    """Validate at an interval, and at the end of the training.
+
+    Args:
+        interval: epochs or iterations between two validations.
+        begin: the first epoch or iteration, counted from 1, after which to validate.
+        by_epoch: count in epochs, otherwise in iterations.
+        dynamic_intervals: pairs `(epoch, interval)`: other intervals from that epoch (or iteration)
+            on.
+
+    Raises:
+        ValueError: an interval is below 1.
+    """
+
+    priority = 75
+
+    def __init__(
+        self,
+        interval: int = 1,
+        begin: int = 1,
+        by_epoch: bool = True,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        if interval < 1:
+            raise ValueError(f"val_interval must be at least 1, got {interval}")
+        unit = "epochs" if by_epoch else "iterations"
+        starts = [(0, interval), *sorted(tuple(pair) for pair in dynamic_intervals or ())]
+        self.unit = unit.removesuffix("s")
+        # From which count on, and what is due from there.
+        self.plan = [(start, Every(**{unit: length, "begin": max(start, begin)})) for start, length in starts]
+        self._mark: Mark = Progress().mark()
+
+    def at_border(self, runner: Run) -> None:
+        runner.metrics = {}
+        progress = runner.progress
+        if runner.val_loop is None or runner.interrupt.is_asked or progress.mark() == self._mark:
+            return
+        done = progress.mark()[self.unit]
+        every = next(every for start, every in reversed(self.plan) if done >= start)
+        if not every.due(progress, self._mark) and not runner.train_loop.is_done:
+            return
+        try:
+            figures = scalars(runner.val_loop.run())
+        except KeyboardInterrupt:
+            if not runner.interrupt.is_asked:  # it is not one that waited
+                raise
+            runner.stop(f"received {runner.interrupt.name}")  # validated when the run is resumed
+            return
+        except KinemaError:
+            save_now(runner)  # what was trained is not lost with the validation
+            raise
+        finally:
+            runner.model.train()
+        self._mark = progress.mark()
+        self._record(runner, figures)
+
+    def _record(self, runner: Run, figures: dict[str, float]) -> None:
+        progress = runner.progress
+        epoch = progress.epoch + (progress.batch > 0)
+        runner.metrics = figures
+        runner.history.append({"epoch": epoch, "step": progress.step, "train": runner.train_figures, "val": figures})
+        if is_main_process():
+            runner.metrics_file.write(
+                step=progress.step, epoch=epoch, split="val", figures=figures, seconds=progress.seconds
+            )
+        place = f"epoch {epoch}" if progress.batch == 0 else f"step {progress.step}"
+        logger.info("%s  validation  %s", place, format_validation(figures))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mark": dict(self._mark)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._mark = state["mark"]
+
+
+@HOOKS.register_module()
+class PatienceHook(Hook):
+    """End the training when for so many validations neither the monitored figure nor the loss has improved.
+
+    Both are averaged as `default_hooks.checkpoint.smooth` says.
+
+    Args:
+        patience: number of validations.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+
+    priority = 80
+
+    def __init__(self, patience: int) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be a number of validations from 1, or None, got {patience!r}")
+        self.patience = patience
+        self._seen = 0
+
+    def at_border(self, runner: Run) -> None:
+        if len(runner.history) == self._seen:
+            return
+        self._seen = len(runner.history)
+        if runner.monitor.without_gain(runner.history) >= self.patience:
+            runner.stop(
+                f"on the validation clips neither the metric nor the loss has improved for {self.patience} validations;"
+                " `--patience off` (train_cfg.patience=None) trains to the end"
+            )
+
+
+@HOOKS.register_module()
+class EarlyStoppingHook(Hook):
+    """End the training when a figure of the validations no longer improves, by OpenMMLab's rules.
+
+    Args:
+        monitor: name of the figure.
+        rule: "greater" or "less" is better; default: less for losses and errors.
+        min_delta: least change that counts.
+        strict: raise an error where a validation has no such figure; otherwise warn.
+        check_finite: also end when the figure is not finite.
+        patience: validations without improvement that are borne.
+        stopping_threshold: end as soon as the figure is better than this.
+
+    Raises:
+        ConfigError: `rule` is none of these, or (`strict`) a validation has no such figure.
+    """
+
+    priority = 80
+
+    def __init__(
+        self,
+        monitor: str,
+        rule: str | None = None,
+        min_delta: float = 0.1,
+        strict: bool = False,
+        check_finite: bool = True,
+        patience: int = 5,
+        stopping_threshold: float | None = None,
+    ) -> None:
+        if rule not in (None, "greater", "less"):
+            raise ConfigError(f"EarlyStoppingHook: rule must be 'greater' or 'less', got {rule!r}")
+        is_less = rule == "less" or (rule is None and ("loss" in monitor or "error" in monitor))
+        self.monitor, self.sign = monitor, -1.0 if is_less else 1.0
+        self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
+        self.stopping_threshold = stopping_threshold
+        self.best, self.waited = -math.inf, 0
+
+    def at_border(self, runner: Run) -> None:
+        if not runner.metrics:
+            return
+        if self.monitor not in runner.metrics:
+            text = f"EarlyStoppingHook: {self.monitor!r} is no metric: the validation has {', '.join(runner.metrics)}"
+            if self.strict:
+                raise ConfigError(text)
+            logger.warning("%s", text)
+            return
+        value = runner.metrics[self.monitor]
+        if reason := self._reason(value):
+            runner.stop(reason)
+
+    def _reason(self, value: float) -> str | None:
+        name, score = self.monitor, self.sign * value
+        if self.check_finite and not math.isfinite(value):
+            return f"{name} is {value}"
+        if self.stopping_threshold is not None and score > self.sign * self.stopping_threshold:
+            return f"{name} is {value:.4f}, better than {self.stopping_threshold:g}"
+        self.waited = 0 if score > self.best + self.min_delta else self.waited + 1
+        self.best = max(self.best, score)
+        if self.waited >= self.patience:
+            return f"{name} has not improved by {self.min_delta:g} for {self.waited} validations"
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best, self.waited = state["best"], state["waited"]

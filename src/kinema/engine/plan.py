@@ -1,0 +1,215 @@
+"""What a run shall do, read from its config: typed, complete, and without building anything."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinema.config.values import check_types
+from kinema.datasets import ReproducibleLoader
+from kinema.engine.hooks import CheckpointHook, LoggerHook
+from kinema.engine.hooks.validation import ValidationHook
+from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from kinema.engine.precision import DTYPES
+from kinema.engine.progress import Until
+from kinema.errors import ConfigError
+from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT
+from kinema.openmmlab.distribution import strategy_of
+from kinema.spelling import nearest
+
+DEFAULT_HOOKS = {
+    "param_scheduler": "ParamSchedulerHook",
+    "logger": "LoggerHook",
+    "checkpoint": "CheckpointHook",
+    "stop": "StopSignalHook",
+    "broken": "BrokenVideosHook",
+}
+# Keys of train_cfg that say how long to train, when to validate and when to end early.
+_OF_LENGTH = ("max_epochs", "max_iters", "max_steps")
+_OF_VALIDATION = ("val_begin", "val_interval", "dynamic_intervals")
+_PLAIN_LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop", EpochBasedTrainLoop, IterBasedTrainLoop)
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Training, validation or test: its loader, its loop's settings, its metrics; configs or objects."""
+
+    loader: Any
+    loop: Mapping[str, Any]
+    evaluator: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """A run: what `plan_of` read.
+
+    Attributes:
+        model: its config, or the model.
+        work_dir: folder for the files of the run.
+        train, val, test: None: there is no such phase.
+        until: how far to train; None: no training.
+        optim_wrapper, param_scheduler: configs or objects.
+        hooks: configs or objects, those of the user among them.
+        load_from, resume: see `Runner`.
+        strategy: arguments of `choose_strategy`.
+        seed: None: one is drawn.
+    """
+
+    model: Any
+    work_dir: Path
+    train: Phase | None = None
+    val: Phase | None = None
+    test: Phase | None = None
+    until: Until | None = None
+    optim_wrapper: Any = None
+    param_scheduler: Any = None
+    hooks: Sequence[Any] = ()
+    data_preprocessor: Any = None
+    load_from: Any = None
+    resume: bool = False
+    launcher: str = "none"
+    precision: str = "fp32"
+    strategy: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    deterministic: bool = False
+    device: str = "auto"
+    experiment_name: str = ""
+
+
+def plan_of(config: Mapping[str, Any]) -> RunPlan:
+    """The plan of a config.
+
+    Args:
+        config: the arguments of `Runner` by name.
+
+    Raises:
+        ConfigError: a value is of a wrong kind, unknown, or does not fit another.
+    """
+    phases = {split: _phase(config, split) for split in ("train", "val", "test")}
+    train_cfg = dict(phases["train"].loop) if phases["train"] is not None else {}
+    randomness = _randomness(config.get("randomness") or {})
+    work_dir = Path(os.fspath(config["work_dir"]))
+    _one_of("launcher", config.get("launcher") or "none", LAUNCHERS)
+    _one_of("precision", config.get("precision") or "fp32", ("auto", *DTYPES))
+    return RunPlan(
+        model=config["model"],
+        work_dir=work_dir,
+        train=phases["train"],
+        val=phases["val"],
+        test=phases["test"],
+        until=_until(train_cfg) if phases["train"] is not None else None,
+        optim_wrapper=config.get("optim_wrapper"),
+        param_scheduler=config.get("param_scheduler"),
+        hooks=(
+            *_default_hooks(config.get("default_hooks") or {}, config.get("custom_hooks") or ()),
+            *_hooks_of_loop(train_cfg),
+            *(config.get("custom_hooks") or ()),
+        ),
+        data_preprocessor=config.get("data_preprocessor"),
+        load_from=config.get("load_from"),
+        resume=bool(config.get("resume")),
+        launcher=config.get("launcher") or "none",
+        precision=config.get("precision") or "fp32",
+        strategy=strategy_of(config),
+        seed=randomness.get("seed"),
+        deterministic=bool(randomness.get("deterministic")),
+        device=config.get("device") or "auto",
+        experiment_name=config.get("experiment_name") or work_dir.name,
+    )
+
+
+def _phase(config: Mapping[str, Any], split: str) -> Phase | None:
+    """Loader, loop settings and evaluator of a split, which are given together."""
+    names = [f"{split}_dataloader", f"{split}_cfg"] + ([f"{split}_evaluator"] if split != "train" else [])
+    values = [config.get(name) for name in names]
+    missing = [name for name, value in zip(names, values, strict=True) if value is None]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise ConfigError(f"{' and '.join(missing)} missing: {', '.join(names)} are given together or not at all")
+    check_types(ReproducibleLoader, values[0], names[0])
+    return Phase(values[0], dict(values[1] or {}), values[2] if len(values) > 2 else None)
+
+
+def _until(train_cfg: Mapping[str, Any]) -> Until:
+    """How far the settings of a training loop say to train."""
+    check_types(EpochBasedTrainLoop, train_cfg, "train_cfg")
+    check_types(IterBasedTrainLoop, train_cfg, "train_cfg")
+    given = {name: train_cfg[name] for name in _OF_LENGTH if train_cfg.get(name) is not None}
+    if len(given) != 1:
+        raise ConfigError(f"train_cfg needs one of {', '.join(_OF_LENGTH)}, got {', '.join(given) or 'none'}")
+    ((name, value),) = given.items()
+    unit = {"max_epochs": "epochs", "max_iters": "iterations", "max_steps": "steps"}[name]
+    if train_cfg.get("by_epoch", unit == "epochs") != (unit == "epochs"):
+        raise ConfigError(f"train_cfg: by_epoch={train_cfg['by_epoch']} does not go with {name}")
+    return Until(**{unit: value})
+
+
+def is_plain(train_cfg: Mapping[str, Any]) -> bool:
+    """Is the training loop one of Kinema's, and not the user's own?
+
+    Raises:
+        ConfigError: it has no such setting.
+    """
+    if train_cfg.get("type", "EpochBasedTrainLoop") not in _PLAIN_LOOPS:
+        return False
+    known = ("type", "by_epoch", *_OF_LENGTH, *_OF_VALIDATION, "patience")
+    for key in train_cfg:
+        if key not in known:
+            near = nearest(key, known, count=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"train_cfg has no {key!r}: {hint}It takes {', '.join(known)}")
+    return True
+
+
+def _hooks_of_loop(train_cfg: Mapping[str, Any]) -> list[Any]:
+    """The hooks that do what `train_cfg` says of validations and of an early end."""
+    if not train_cfg:
+        return []
+    by_epoch = train_cfg.get("max_epochs") is not None
+    interval = train_cfg.get("val_interval", 1 if by_epoch else 1000)
+    validation = ValidationHook(
+        interval, train_cfg.get("val_begin", 1), by_epoch, train_cfg.get("dynamic_intervals") or ()
+    )
+    patience = train_cfg.get("patience")
+    return [validation, *([] if patience is None else [{"type": "PatienceHook", "patience": patience}])]
+
+
+def _default_hooks(entries: Mapping[str, Any], custom: Sequence[Any]) -> list[Any]:
+    """Configs of the hooks that every run has, changed by the entries of `default_hooks`.
+
+    None removes a hook; a type of the user's own replaces it.
+    """
+    check_types(LoggerHook, entries.get("logger"), "default_hooks.logger")
+    checkpoint = dict(entries.get("checkpoint") or {}) if isinstance(entries.get("checkpoint"), Mapping) else {}
+    checkpoint.pop("interval", None)  # which may be a text
+    check_types(CheckpointHook, checkpoint, "default_hooks.checkpoint")
+    hooks = []
+    for name, entry in {**{key: {} for key in DEFAULT_HOOKS}, **entries}.items():
+        if entry is None:
+            continue
+        kind = DEFAULT_HOOKS.get(name) or HOOKS_WITHOUT_EFFECT.get(name)
+        if not isinstance(entry, Mapping):
+            hooks.append(entry)
+        elif entry.get("type", kind) not in HOOKS_WITHOUT_EFFECT.values():
+            hooks.append({"type": kind, **entry} if kind is not None else dict(entry))
+    replaced = {kind if isinstance(kind, str) else kind.__name__ for kind in map(_type_of, custom)}
+    return [hook for hook in hooks if _type_of(hook) != "BrokenVideosHook" or "BrokenVideosHook" not in replaced]
+
+
+def _type_of(hook: Any) -> Any:
+    return hook.get("type", "") if isinstance(hook, Mapping) else type(hook)
+
+
+def _randomness(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    unknown = sorted(set(settings) - {"seed", "deterministic", "diff_rank_seed"})
+    if unknown:
+        raise ConfigError(f"randomness has no {unknown[0]!r}: it takes seed and deterministic")
+    return settings
+
+
+def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(known)}, got {value!r}")

@@ -1,0 +1,141 @@
+"""A run: what its hooks may read and change."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from kinema.checkpoints.contract import ModelContract
+from kinema.checkpoints.store import CheckpointStore
+from kinema.engine.interrupt import DeferredInterrupt
+from kinema.engine.priorities import build_hooks
+from kinema.engine.progress import Progress
+from kinema.engine.step import TrainStep
+from kinema.runs.history import Monitor
+from kinema.runs.records import MetricsFile
+
+
+class Stateful(Protocol):
+    """A part of a run whose state is in every checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Take the state of `state_dict()` back."""
+
+
+class Run:
+    """The parts of a run, under one roof for its hooks.
+
+    Args:
+        model: on its device.
+        work_dir: folder for the files of the run.
+        train_step: trains on one batch; None: the run only evaluates.
+        hooks: objects or configs.
+        keep: checkpoints to keep, see `CheckpointStore`.
+        seed: of the random numbers.
+
+    Attributes:
+        progress: the counters.
+        train_loop, val_loop, test_loop: what moves them, and what evaluates; None until needed.
+        schedules: of learning rate and momentum.
+        history: the validations, see `kinema.runs.history`.
+        monitor: which figure of a validation tells how good the model is.
+        train_figures: of the epoch that was trained last.
+        metrics: of the validation at this place of the training; empty: there was none.
+        notes: further entries of the summary.
+        stop_reason: why training ends before its end; None: it does not.
+        interrupt: signals that wait for the next border.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        work_dir: Path,
+        train_step: TrainStep | None = None,
+        *,
+        hooks: Sequence[Any] = (),
+        keep: int = 3,
+        seed: int = 0,
+    ) -> None:
+        self.model: Any = model
+        self.work_dir = Path(work_dir)
+        self.train_step = train_step
+        self.hooks = build_hooks(hooks)
+        self.seed = seed
+        self.device: torch.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.progress = Progress()
+        self.store = CheckpointStore(self.work_dir, keep)
+        self.metrics_file = MetricsFile(self.work_dir / "metrics.jsonl")
+        self.schedules: list[Any] = []
+        self.train_loop: Any = None
+        self.val_loop: Any = None
+        self.test_loop: Any = None
+        self.history: list[dict[str, Any]] = []
+        self.monitor = Monitor()
+        self.train_figures: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
+        self.notes: dict[str, Any] = {}
+        self.stop_reason: str | None = None
+        self.interrupt = DeferredInterrupt()
+
+    def call_hook(self, point: str, **arguments: Any) -> None:
+        """Call `point` of every hook that has it."""
+        for hook in self.hooks:
+            called = getattr(hook, point, None)
+            if called is not None:
+                called(self, **arguments)
+
+    def register_hook(self, hook: Any, priority: str | int | None = None) -> None:
+        """Add a hook, an object or its config; `priority` goes before the hook's own."""
+        self.hooks = build_hooks([*self.hooks, *build_hooks([hook], priority)])
+
+    def stop(self, reason: str) -> None:
+        """Let the training end at this border, with a checkpoint."""
+        self.stop_reason = reason
+        self.train_loop.stop_training = True
+
+    @property
+    def is_training(self) -> bool:
+        """Is a training under way, and not only an evaluation?"""
+        return self.train_loop is not None and self.train_loop.is_running
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of the training; 0 where it is not counted in epochs."""
+        return 0 if self.train_loop is None else self.train_loop.until.epochs or 0
+
+    @property
+    def max_iters(self) -> int:
+        """Batches of the whole training; 0 where they are not known."""
+        loop = self.train_loop
+        if loop is None:
+            return 0
+        return loop.until.iterations_left(Progress(), loop.batches_per_epoch, loop.accumulate) or 0
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """Around an evaluation: the averages of the weights, where there are some."""
+        ema = None if self.train_step is None else self.train_step.ema
+        return nullcontext() if ema is None else ema.applied()
+
+    def contract(self) -> ModelContract:
+        """What the checkpoints of the run say of the model: its config, classes, sampling."""
+        known = getattr(self.model, "contract", None)
+        return known if isinstance(known, ModelContract) else ModelContract()
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Everything with a state, by name, but for model and optimizer, which the strategy saves."""
+        assert self.train_step is not None  # an evaluation saves nothing
+        parts: dict[str, Any] = {"progress": self.progress, "precision": self.train_step.optim_wrapper.precision}
+        parts["metrics_file"] = self.metrics_file
+        parts |= {f"schedule.{place}": part for place, part in enumerate(self.schedules) if hasattr(part, "state_dict")}
+        for hook in self.hooks:
+            if hasattr(hook, "load_state_dict"):
+                name = type(hook).__name__
+                place = sum(key.split("#")[0] == f"hook.{name}" for key in parts)
+                parts[f"hook.{name}" + (f"#{place}" if place else "")] = hook
+        return parts

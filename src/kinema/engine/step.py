@@ -1,0 +1,61 @@
+"""One training step: a batch in, figures to log out."""
+
+from typing import Any
+
+from torch import nn
+
+from kinema.engine.ema import Ema
+from kinema.engine.optim import OptimWrapper
+from kinema.engine.progress import Window
+from kinema.engine.strategies import SingleDevice, Strategy
+
+
+class TrainStep:
+    """Forward, losses, backward and, where the batch completes its window, clip, update, average.
+
+    On one process it is the model's own `train_step`, which may be the user's; on several the
+    strategy runs the forward pass, so that gradients are exchanged.
+
+    Args:
+        model: on its device already.
+        optim_wrapper: updates its parameters, accumulates, clips, in some precision.
+        strategy: how many processes train, `wrap` called already; default: this one alone.
+        ema: averages of the weights; None: none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optim_wrapper: OptimWrapper,
+        strategy: Strategy | None = None,
+        ema: Ema | None = None,
+    ) -> None:
+        self.model: Any = model
+        self.optim_wrapper = optim_wrapper
+        if strategy is None:
+            strategy = SingleDevice(next(model.parameters()).device)
+            strategy.wrap(model)
+        self.strategy = strategy
+        self.ema = ema
+        optim_wrapper.clip_norm = self.strategy.clip_norm
+
+    @property
+    def accumulate(self) -> int:
+        """Batches that make an update."""
+        return self.optim_wrapper.accumulative_counts
+
+    def __call__(self, batch: Any, window: Window) -> dict[str, Any]:
+        """Train on a batch as the loader gives it; returns what to log, `loss` among it."""
+        optim = self.optim_wrapper
+        optim.window = window
+        if self.strategy.name == "single":
+            logs: dict[str, Any] = self.model.train_step(batch, optim_wrapper=optim)
+        else:
+            with self.strategy.synchronising(window.is_last):
+                with optim.optim_context(self.model):
+                    losses = self.strategy.losses(batch)
+                loss, logs = self.model.parse_losses(losses)
+                optim.update_params(loss)
+        if window.is_last and self.ema is not None:
+            self.ema.update()
+        return logs
