@@ -13,7 +13,19 @@ ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
     *("distributed", "randomness"),
     *("logs", "progress", "real_modules"),
-    *("video", "transforms", "datasets", "evaluation", "checkpoints", "models", "runs", "engine", "inference"),
+    *(
+        "video",
+        "transforms",
+        "datasets",
+        "evaluation",
+        "checkpoints",
+        "models",
+        "optim",
+        "parallel",
+        "runs",
+        "engine",
+        "inference",
+    ),
     *("report", "serve"),
 ]
 IMPORTS = (ast.Import, ast.ImportFrom)

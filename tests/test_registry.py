@@ -108,7 +108,7 @@ def test_a_users_part_wins_over_a_built_in_one_in_any_order(user_first: bool, ca
 
 def test_what_kinema_registers_is_built_in_wherever_it_is_defined() -> None:
     registry = make()
-    run(registry, "import torch\nR.register_module(name='SGD', module=torch.optim.SGD)", module="kinema.engine.optim")
+    run(registry, "import torch\nR.register_module(name='SGD', module=torch.optim.SGD)", module="kinema.optim.wrapper")
     mine = run(registry, "@R.register_module()\nclass SGD: pass", module="mine")["SGD"]
     assert registry.get("SGD") is mine
 

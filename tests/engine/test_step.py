@@ -4,7 +4,7 @@ from toy_run import Pack, Points, ToyModel
 
 from kinema.datasets import build_dataloader
 from kinema.engine import TrainStep, Window, build_optim_wrapper
-from kinema.engine.strategies import DataParallel
+from kinema.parallel.strategies import DataParallel
 
 
 class Own(ToyModel):

@@ -15,7 +15,7 @@ spec.loader.exec_module(check_commits)
 @pytest.mark.parametrize(
     ("message", "paths", "expected"),
     [
-        ("Keep windows inside an epoch\n\nThe last was cut short.", ["src/kinema/engine/optim.py"], []),
+        ("Keep windows inside an epoch\n\nThe last was cut short.", ["src/kinema/optim/wrapper.py"], []),
         ("Keep windows inside an epoch", ["docs/engine.md"], []),
         ("Keep windows inside an epoch", ["src/kinema/a.py"], ["it changes src, so a body says why"]),
         ("x" * 73, ["README.md"], ["the subject has 73 characters, at most 72 are allowed"]),

@@ -1,23 +1,24 @@
 """The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
-from kinema.engine.constructors import (
+from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
+from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, TrainLoop, ValLoop
+from kinema.engine.plan import RunPlan, plan_of
+from kinema.engine.progress import Every, Progress, Until
+from kinema.engine.run import Run
+from kinema.engine.runner import Runner
+from kinema.engine.step import TrainStep
+from kinema.optim.accumulation import Window
+from kinema.optim.constructors import (
     DefaultOptimWrapperConstructor,
     LearningRateDecayOptimizerConstructor,
     SwinOptimWrapperConstructor,
     TSMOptimWrapperConstructor,
 )
-from kinema.engine.ema import Ema
-from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
-from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, TrainLoop, ValLoop
-from kinema.engine.optim import OptimWrapper, build_optim_wrapper
-from kinema.engine.parameter_groups import build_groups
-from kinema.engine.plan import RunPlan, plan_of
-from kinema.engine.precision import Precision
-from kinema.engine.progress import Every, Progress, Until, Window
-from kinema.engine.run import Run
-from kinema.engine.runner import Runner
-from kinema.engine.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
-from kinema.engine.step import TrainStep
+from kinema.optim.ema import Ema
+from kinema.optim.parameter_groups import build_groups
+from kinema.optim.precision import Precision
+from kinema.optim.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
+from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
 
 __all__ = [
     "BrokenVideosHook",

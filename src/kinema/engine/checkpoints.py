@@ -11,8 +11,8 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.store import FORMAT
 from kinema.distributed import get_rank, get_world_size, is_main_process
 from kinema.engine.run import Run
-from kinema.engine.shards import spread
 from kinema.errors import CheckpointError
+from kinema.parallel.shards import spread
 from kinema.printable import first_line
 from kinema.randomness import gather_states, restore_rank_state
 

@@ -11,11 +11,11 @@ from kinema.datasets import ReproducibleLoader
 from kinema.engine.hooks import CheckpointHook, LoggerHook
 from kinema.engine.hooks.validation import ValidationHook
 from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from kinema.engine.precision import DTYPES
 from kinema.engine.progress import Until
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT
 from kinema.openmmlab.distribution import strategy_of
+from kinema.optim.precision import DTYPES
 from kinema.spelling import nearest
 
 DEFAULT_HOOKS = {

@@ -1,6 +1,5 @@
 """Where a run is, how far it goes, and what is due on the way: the only counters, and pure functions of them."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -157,27 +156,3 @@ class Every:
                 ("iteration", self.iterations, now.iteration),
             )
         )
-
-
-@dataclass(frozen=True)
-class Window:
-    """The place of a batch among those whose gradients make one update.
-
-    Attributes:
-        index: its number in the window, from 0.
-        length: batches of the window; at the end of a pass there may be fewer than elsewhere.
-    """
-
-    index: int = 0
-    length: int = 1
-
-    @property
-    def is_last(self) -> bool:
-        """Does this batch complete the update?"""
-        return self.index + 1 == self.length
-
-    @classmethod
-    def of(cls, batch: int, accumulate: int, total: float = math.inf) -> Self:
-        """The window of batch number `batch` of `total`, `accumulate` of which make an update."""
-        index = batch % accumulate
-        return cls(index, int(min(accumulate, total - (batch - index))))

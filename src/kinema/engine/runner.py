@@ -27,19 +27,19 @@ from kinema.engine.assembly import build_evaluator, build_loader, build_model, c
 from kinema.engine.checkpoints import restore
 from kinema.engine.hooks.averaging import EMAHook
 from kinema.engine.loops import TestLoop, TrainLoop, ValLoop
-from kinema.engine.optim import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.engine.plan import Phase, is_plain, plan_of
-from kinema.engine.precision import Precision
 from kinema.engine.run import Run
-from kinema.engine.schedules import build_schedules, check_schedule_config
 from kinema.engine.step import TrainStep
-from kinema.engine.strategies import choose_strategy
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
+from kinema.optim.precision import Precision
+from kinema.optim.schedules import build_schedules, check_schedule_config
+from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
+from kinema.parallel.strategies import choose_strategy
 from kinema.randomness import seed_everything
 from kinema.registry import LOOPS, RUNNERS, init_default_scope
 from kinema.runs.work_folder import hold
@@ -78,9 +78,9 @@ class Runner(Run):
         experiment_name: a name for `summary.json`.
         cfg: the resolved config that the work folder keeps.
         device: "auto", "cpu", "cuda", ...
-        precision: "fp32", "bf16", "fp16" or "auto", see `kinema.engine.precision`.
+        precision: "fp32", "bf16", "fp16" or "auto", see `kinema.optim.precision`.
         strategy: "auto", "single", "ddp" or "fsdp2", or `dict(type=..., ...)` with options, see
-            `kinema.engine.strategies`; `sync_bn`, `find_unused_parameters` and `model_wrapper_cfg`
+            `kinema.parallel.strategies`; `sync_bn`, `find_unused_parameters` and `model_wrapper_cfg`
             are OpenMMLab's words for these.
 
     Raises:

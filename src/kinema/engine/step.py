@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import nn
 
-from kinema.engine.ema import Ema
-from kinema.engine.optim import OptimWrapper
-from kinema.engine.progress import Window
-from kinema.engine.strategies import SingleDevice, Strategy
+from kinema.optim.accumulation import Window
+from kinema.optim.ema import Ema
+from kinema.optim.wrapper import OptimWrapper
+from kinema.parallel.strategies import SingleDevice, Strategy
 
 
 class TrainStep:

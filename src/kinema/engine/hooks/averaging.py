@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from kinema.engine.ema import Ema
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.run import Run
 from kinema.errors import ConfigError
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
+from kinema.optim.ema import Ema
 from kinema.registry import HOOKS
 
 KINDS: dict[str, Literal["exponential", "annealed", "mean"]] = {
@@ -24,7 +24,7 @@ class EMAHook(Hook):
     Args:
         ema_type: "ExponentialMovingAverage", "MomentumAnnealingEMA" or "StochasticWeightAverage".
         begin_iter, begin_epoch: iterations or epochs before averaging begins.
-        momentum, interval, gamma, update_buffers: see `kinema.engine.ema.Ema`.
+        momentum, interval, gamma, update_buffers: see `kinema.optim.ema.Ema`.
 
     Raises:
         ConfigError: no such type, or both beginnings are given.

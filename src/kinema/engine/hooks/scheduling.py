@@ -5,7 +5,7 @@ from typing import Any
 
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.run import Run
-from kinema.engine.schedules import Position, apply_schedules
+from kinema.optim.schedules import Position, apply_schedules
 from kinema.registry import HOOKS
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kinema.engine.schedules.schedule import Position, Schedule, variants_of
+from kinema.optim.schedules.schedule import Position, Schedule, variants_of
 from kinema.registry import PARAM_SCHEDULERS
 
 

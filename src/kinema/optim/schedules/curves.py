@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from kinema.engine.schedules.schedule import Schedule, variants_of
+from kinema.optim.schedules.schedule import Schedule, variants_of
 from kinema.registry import PARAM_SCHEDULERS
 
 

@@ -1,7 +1,7 @@
 """Schedules of learning rate, momentum and other settings of an optimizer."""
 
-from kinema.engine.schedules.chain import apply_schedules, build_schedules, check_schedule_config, scheduled_value
-from kinema.engine.schedules.curves import (
+from kinema.optim.schedules.chain import apply_schedules, build_schedules, check_schedule_config, scheduled_value
+from kinema.optim.schedules.curves import (
     ConstantLR,
     ConstantMomentum,
     ConstantParamScheduler,
@@ -30,12 +30,12 @@ from kinema.engine.schedules.curves import (
     StepMomentum,
     StepParamScheduler,
 )
-from kinema.engine.schedules.plateau import (
+from kinema.optim.schedules.plateau import (
     ReduceOnPlateauLR,
     ReduceOnPlateauMomentum,
     ReduceOnPlateauParamScheduler,
 )
-from kinema.engine.schedules.schedule import Position, Schedule
+from kinema.optim.schedules.schedule import Position, Schedule
 
 __all__ = [
     "ConstantLR",

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kinema.config.values import check_types
-from kinema.engine.precision import Format, Precision
-from kinema.engine.progress import Window
 from kinema.errors import ConfigError, KinemaError
+from kinema.optim.accumulation import Window
+from kinema.optim.precision import Format, Precision
 from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
 
 for _name, _optimizer in vars(torch.optim).items():

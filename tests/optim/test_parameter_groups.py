@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.engine.constructors import DefaultOptimWrapperConstructor
-from kinema.engine.parameter_groups import build_groups, layer_of, scaled_rate
 from kinema.errors import ConfigError, PartArgumentError
+from kinema.optim.constructors import DefaultOptimWrapperConstructor
+from kinema.optim.parameter_groups import build_groups, layer_of, scaled_rate
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 ADAMW = dict(type="AdamW", lr=0.1, weight_decay=0.5)

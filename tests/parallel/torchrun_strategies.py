@@ -13,9 +13,9 @@ from torch import nn
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.distributed import barrier, gather_objects, get_rank, init_from_environment, is_main_process
-from kinema.engine.shards import gather, is_sharded
-from kinema.engine.strategies import SingleDevice, Strategy, choose_strategy
 from kinema.models import BaseModel
+from kinema.parallel.shards import gather, is_sharded
+from kinema.parallel.strategies import SingleDevice, Strategy, choose_strategy
 
 SAMPLES = 40
 

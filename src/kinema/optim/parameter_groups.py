@@ -1,7 +1,7 @@
 """Parameter groups: which parameters of a model learn at which rate and with which weight decay.
 
 Pure functions give each trainable parameter its settings, `(name, parameter, settings)`; `grouped`
-puts those of equal settings into one group of torch's optimizers. `kinema.engine.constructors` reads
+puts those of equal settings into one group of torch's optimizers. `kinema.optim.constructors` reads
 OpenMMLab's configs and calls them.
 """
 

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from kinema.engine import OptimWrapper, Window
-from kinema.engine.optim import build_optim_wrapper
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
+from kinema.optim.wrapper import build_optim_wrapper
 from kinema.registry import OPTIMIZERS
 
 

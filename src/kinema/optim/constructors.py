@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kinema.config.values import naming
-from kinema.engine.parameter_groups import (
+from kinema.errors import ConfigError
+from kinema.optim.parameter_groups import (
     RULES,
     Base,
     Settings,
@@ -20,7 +21,6 @@ from kinema.engine.parameter_groups import (
     grouped,
     trainable,
 )
-from kinema.errors import ConfigError
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, check_arguments
 from kinema.spelling import nearest
 

@@ -4,7 +4,8 @@ import pickle
 import pytest
 import torch
 
-from kinema.engine.schedules import (
+from kinema.errors import PartArgumentError
+from kinema.optim.schedules import (
     ConstantLR,
     ConstantMomentum,
     ConstantParamScheduler,
@@ -21,7 +22,6 @@ from kinema.engine.schedules import (
     apply_schedules,
     build_schedules,
 )
-from kinema.errors import PartArgumentError
 from kinema.registry import PARAM_SCHEDULERS
 
 STEPS = 5  # batches of an epoch

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kinema.distributed import get_world_size, is_distributed
-from kinema.engine.optimizer_state import by_index, by_name, listed, nested
-from kinema.engine.shards import copy_from_first, gather, is_sharded, spread, units_of
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import synchronise_batch_norms
+from kinema.optim.optimizer_state import by_index, by_name, listed, nested
+from kinema.parallel.shards import copy_from_first, gather, is_sharded, spread, units_of
 
 logger = logging.getLogger("kinema")
 

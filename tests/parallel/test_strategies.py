@@ -9,9 +9,9 @@ from torch import nn
 from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, same, train, worst_difference
 
 from kinema.checkpoints.unpickling import load_restricted
-from kinema.engine.shards import units_of
-from kinema.engine.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 from kinema.errors import CheckpointError, ConfigError
+from kinema.parallel.shards import units_of
+from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 
 HERE = Path(__file__).parent
 

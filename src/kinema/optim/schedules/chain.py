@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from kinema.config.values import check_types
-from kinema.engine.optim import OptimWrapper
-from kinema.engine.schedules.schedule import Position, Schedule
+from kinema.optim.schedules.schedule import Position, Schedule
+from kinema.optim.wrapper import OptimWrapper
 from kinema.registry import PARAM_SCHEDULERS
 
 

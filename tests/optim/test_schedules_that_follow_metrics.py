@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from kinema.engine.schedules import LinearLR, Position, ReduceOnPlateauLR, apply_schedules
+from kinema.optim.schedules import LinearLR, Position, ReduceOnPlateauLR, apply_schedules
 
 
 def optimizer():
