@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,20 @@ def test_a_device_without_a_number_is_the_one_of_this_process(monkeypatch: pytes
     for name in ("auto", "cuda"):
         with pytest.raises(ConfigError, match="the device 'cuda:63' cannot be used here: "):
             choose_device(name)
+
+
+def test_a_process_0_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:  # where nobody answers
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        place = {
+            "RANK": "1",
+            "WORLD_SIZE": "2",
+            "LOCAL_RANK": "0",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        for name, value in place.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigError, match=rf"process 1 of 2 cannot reach process 0 at 127\.0\.0\.1:{port}: "):
+            distributed.init_from_environment("gloo", timeout_seconds=1)

@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 # Each sees those before it.
 ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
-    *("distributed", "randomness"),
+    *("launching", "peers", "distributed", "randomness"),
     *("logs", "progress", "real_modules"),
     *(
         "video",

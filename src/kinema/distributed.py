@@ -3,14 +3,19 @@
 import atexit
 import functools
 import os
+import sys
 import time
+import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 
+from kinema import peers
 from kinema.errors import ConfigError
+from kinema.launching import Place, place_of
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -67,26 +72,60 @@ def broadcast_object(obj: Any, source: int = 0) -> Any:
     return objects[0]
 
 
-def init_from_environment(backend: str | None = None) -> bool:
-    """Join the run that `torchrun` (or anything that sets `RANK` and `WORLD_SIZE`) started, and leave it at exit.
+def init_from_environment(
+    backend: str | None = None, *, launcher: str = "none", device: str = "auto", timeout_seconds: float | None = None
+) -> bool:
+    """Join the run that `torchrun`, `srun` or `mpirun` started this process for, and leave it at exit.
+
+    From then on the first error of all processes is shown once and ends all of them, and so does
+    a process that is killed (`kinema.peers`).
 
     Args:
         backend: "nccl", "gloo", ...; default: nccl where there is CUDA, gloo elsewhere.
+        launcher: see `kinema.launching.place_of`.
+        device: that the run will use: on "cpu" the default backend is gloo.
+        timeout_seconds: how long an exchange waits for the other processes; default: torch's, 10
+            minutes with nccl and 30 with gloo.
 
     Returns:
         True in a distributed run, False when the environment describes none.
+
+    Raises:
+        ConfigError: the launcher did not start this process, or the others cannot be reached.
     """
     if is_distributed():
         return True
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    place = place_of(os.environ, launcher)
+    if place is None:
         return False
-    backend = backend or ("nccl" if torch.cuda.is_available() else "gloo")
+    os.environ.update(place.environment())
+    backend = backend or ("nccl" if device != "cpu" and torch.cuda.is_available() else "gloo")
     if "nccl" in backend:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(backend)
+        torch.cuda.set_device(place.local_rank)
+    timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
+    try:
+        dist.init_process_group(backend, timeout=timeout)
+    except dist.DistError as error:
+        raise ConfigError(
+            f"process {place.rank} of {place.world_size} cannot reach process 0 at {place.address}:{place.port}:"
+            f" {str(error).splitlines()[0]}"
+        ) from error
     if backend == "gloo":
         atexit.register(_leave)
+    if place.world_size > 1:
+        _watch_peers(place)  # after `_leave`: what is registered last is called first
     return True
+
+
+def _watch_peers(place: Place) -> None:
+    # torchrun keeps the store; without it process 0 does.
+    keeps_store = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    port = int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(place.address, port, is_master=False, timeout=timedelta(seconds=60))
+    prefixed = dist.PrefixStore(f"kinema/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    atexit.register(peers.watch(prefixed, place.rank, place.world_size, keeps_store=keeps_store).leave)
+    if place.rank and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # the first process shows them
 
 
 def choose_device(device: str) -> torch.device:

@@ -30,6 +30,10 @@ class LoaderError(KinemaError):
     """A process that reads clips was killed, crashed, is stuck or cannot send what it read."""
 
 
+class ProcessError(KinemaError):
+    """Another process of a distributed run was lost. Names it."""
+
+
 class ConfigError(KinemaError):
     """A config file, a key in it or an override is wrong. Names file or key."""
 

@@ -20,6 +20,7 @@ from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
 from kinema.errors import KinemaError
+from kinema.peers import first_cause
 
 LONGEST_ERROR = 4000  # characters
 
@@ -60,6 +61,8 @@ def main() -> None:
     # that read clips: with one core busy a step took 11 times as long. Read by OpenMP when torch is
     # imported, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Of several processes that end together, each would print a trace of torch's C++ code.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
@@ -68,9 +71,12 @@ def main() -> None:
     try:
         app(arguments, prog_name="kinema")
     except Exception as error:
+        cause = first_cause(error)
+        if cause is None:  # another process shows what ended the run
+            raise SystemExit(1) from None
         if wants_traceback:
             print_lines(traceback.format_exc(), to_stderr=True)
-        print_note(_one_line(error))
+        print_note(_one_line(cause))
         raise SystemExit(1) from None
 
 
@@ -82,7 +88,7 @@ def _is_further_process() -> bool:
     return "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     if isinstance(error, KinemaError):
         return _shortened(f"error: {error}")  # one line, unless a name in it has a line break, which is shown as \\n
     text = _shortened(" ".join(str(error).split()))
