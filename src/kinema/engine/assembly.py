@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -15,13 +16,19 @@ from kinema.checkpoints.contract import ModelContract, portable_config
 from kinema.config import Config
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader, build_dataloader
-from kinema.distributed import is_main_process
-from kinema.engine.plan import Phase, RunPlan
+from kinema.distributed import get_world_size, is_main_process
+from kinema.engine.loops import TrainLoop
+from kinema.engine.plan import Phase, RunPlan, is_plain
+from kinema.engine.progress import Until
 from kinema.engine.run import Run
+from kinema.engine.step import TrainStep
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.files import write_text
-from kinema.registry import EVALUATOR, MODELS, TRANSFORMS
+from kinema.optim.precision import Precision
+from kinema.optim.wrapper import build_optim_wrapper, check_optim_config
+from kinema.parallel.strategies import choose_strategy
+from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
 from kinema.runs.history import summary_of
 from kinema.runs.settings_file import write_settings
 from kinema.transforms import Compose
@@ -71,6 +78,43 @@ def build_evaluator(config: Any) -> Evaluator:
     )
     evaluator: Evaluator = EVALUATOR.build(config) if is_evaluator else Evaluator(config)
     return evaluator
+
+
+def build_step(plan: RunPlan, model: nn.Module, device: torch.device) -> TrainStep:
+    """The training step of a plan; the model is prepared for the processes that train it."""
+    strategy = choose_strategy(world_size=get_world_size(), device=device, **plan.strategy)
+    strategy.wrap(model)
+    check_optim_config(plan.optim_wrapper)
+    with naming("optim_wrapper"):
+        precision = Precision(plan.precision, device)  # type: ignore[arg-type]
+        optim_wrapper = build_optim_wrapper(model, plan.optim_wrapper, precision)
+    return TrainStep(model, optim_wrapper, strategy)
+
+
+def build_train_loop(run: Any, phase: Phase, until: Until) -> Any:
+    """The training loop of a runner that has its `train_dataloader` and `train_step`: Kinema's, or the user's own."""
+    loader, step = run.train_dataloader, run.train_step
+    if is_plain(phase.loop):
+        return TrainLoop(loader, step, run.progress, until, run.call_hook, step.accumulate)
+    settings = {key: value for key, value in phase.loop.items() if key != "by_epoch"}
+    with naming("train_cfg"):
+        return LOOPS.build(settings, default_args={"runner": run, "dataloader": loader})
+
+
+def build_evaluation_loop(run: Run, plan: RunPlan, split: str, default: type, *, allow_broken: bool = False) -> Any:
+    """The loop of a plan's `split`, "val" or "test"; `default` is its type where the config says none.
+
+    Raises:
+        ConfigError: the plan has none.
+    """
+    phase: Phase | None = getattr(plan, split)
+    if phase is None:
+        raise ConfigError(f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator")
+    loader = build_loader(phase, split, run.model, run.seed)
+    if isinstance(loader, ReproducibleLoader):
+        loader = loader.for_evaluation(allow_broken=allow_broken)
+    parts = {"runner": run, "dataloader": loader, "evaluator": build_evaluator(phase.evaluator)}
+    return LOOPS.build({"type": default, **phase.loop}, default_args=parts)
 
 
 def contract_of(plan: RunPlan, model: nn.Module, classes: Sequence[str]) -> ModelContract:

@@ -1,6 +1,7 @@
 """The state of a whole run: taken at a border, put back when it is resumed."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from kinema.checkpoints.reading import read_checkpoint
-from kinema.checkpoints.store import FORMAT
+from kinema.checkpoints.store import FORMAT, read_training_state
 from kinema.distributed import get_rank, get_world_size, is_main_process
 from kinema.engine.run import Run
 from kinema.errors import CheckpointError
@@ -90,6 +91,36 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
             f"{folder}: its training state does not fit this run ({kind}{first_line(error)}): resume with the model and"
             " the optimizer that it was saved with"
         ) from error
+
+
+def find_to_resume(run: Run, named: str | os.PathLike | None) -> tuple[Path | None, dict[str, Any]]:
+    """The checkpoint to resume, and its training state; None when the work folder has none.
+
+    Args:
+        run: whose work folder to look into.
+        named: the checkpoint's folder; None: the newest that is whole.
+    """
+    if named is not None:
+        return Path(named), read_training_state(Path(named))
+    folder, state = run.store.find_to_resume()
+    if folder is None:
+        logger.warning("nothing to resume in %s: starting from the beginning", run.work_dir)
+        run.metrics_file.load_state_dict({"lines": 0})  # of a run that was killed before its first checkpoint
+    return folder, state
+
+
+def take_up(run: Run, folder: Path, state: dict[str, Any]) -> None:
+    """`restore`, and everything around it. All processes call it."""
+    restore(run, folder, state)
+    run.call_hook("after_load_checkpoint", checkpoint=state)
+    progress = run.progress
+    if is_main_process():
+        run.store.restore_pointers(folder, progress.best)
+    logger.info("resumed from %s: %d epochs, %d steps done", folder, progress.epoch, progress.step)
+    until = run.train_loop.until
+    if until.reached(progress):
+        (limit,) = (f"max_{name} is {value}" for name, value in vars(until).items() if value is not None)
+        logger.warning("nothing left to train: %s; ask for more to continue", limit)
 
 
 def _say_other_processes(before: int) -> None:

@@ -7,7 +7,6 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -17,31 +16,35 @@ from torch.utils.data import DataLoader
 from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.store import read_training_state
 from kinema.config import Config
 from kinema.config.values import naming
-from kinema.datasets import ReproducibleLoader, build_dataloader
+from kinema.datasets import build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
-from kinema.distributed import choose_device, get_rank, get_world_size, init_from_environment, is_main_process
-from kinema.engine.assembly import build_evaluator, build_loader, build_model, contract_of, keep_config, write_summary
-from kinema.engine.checkpoints import restore
+from kinema.distributed import choose_device, init_from_environment, is_main_process
+from kinema.engine.assembly import (
+    build_evaluation_loop,
+    build_loader,
+    build_model,
+    build_step,
+    build_train_loop,
+    contract_of,
+    keep_config,
+    write_summary,
+)
+from kinema.engine.checkpoints import find_to_resume, take_up
+from kinema.engine.facade import RunnerNames
 from kinema.engine.hooks.averaging import EMAHook
-from kinema.engine.loops import TestLoop, TrainLoop, ValLoop
-from kinema.engine.plan import Phase, is_plain, plan_of
-from kinema.engine.run import Run
-from kinema.engine.step import TrainStep
+from kinema.engine.loops import TestLoop, ValLoop
+from kinema.engine.plan import Phase, plan_of
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
-from kinema.optim.precision import Precision
 from kinema.optim.schedules import build_schedules, check_schedule_config
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
-from kinema.parallel.strategies import choose_strategy
 from kinema.randomness import seed_everything
-from kinema.registry import LOOPS, RUNNERS, init_default_scope
+from kinema.registry import RUNNERS, init_default_scope
 from kinema.runs.work_folder import hold
 
 logger = logging.getLogger("kinema")
@@ -49,7 +52,7 @@ logger = logging.getLogger("kinema")
 
 @RUNNERS.register_module()
 @accepts_openmmlab_keywords
-class Runner(Run):
+class Runner(RunnerNames):
     """Train, validate and test a model. Every part is an object or its config.
 
     Args:
@@ -231,10 +234,12 @@ class Runner(Run):
     def _prepare_training(self, phase: Phase) -> None:
         plan = self.plan
         assert plan.until is not None  # there is a training
-        folder, state = self._find_state() if plan.resume else (None, {})
+        folder, state = find_to_resume(self, self._load_from) if plan.resume else (None, {})
+        if plan.resume:
+            self._load_from = None
         if folder is not None and plan.seed is None:
             self.seed = state["seed"]
-        loader = self.train_dataloader = build_loader(phase, "train", self.model, self.seed)
+        self.train_dataloader = build_loader(phase, "train", self.model, self.seed)
         if plan.val is not None:
             # Between two epochs broken clips are reported, not fatal: they must not end a run that
             # is well otherwise.
@@ -244,51 +249,25 @@ class Runner(Run):
                 self.model.init_weights()
         if folder is None:
             self._load_weights()
-        self.train_step = self._build_step()
+        self.train_step = build_step(plan, self.model, self.device)
         check_schedule_config(plan.param_scheduler)
         with naming("param_scheduler"):
             self.schedules = build_schedules(plan.param_scheduler)
-        if is_plain(phase.loop):
-            step = self.train_step
-            self.train_loop = TrainLoop(loader, step, self.progress, plan.until, self.call_hook, step.accumulate)
-        else:
-            with naming("train_cfg"):
-                self.train_loop = LOOPS.build(
-                    {key: value for key, value in phase.loop.items() if key != "by_epoch"},
-                    default_args={"runner": self, "dataloader": loader},
-                )
+        self.train_loop = build_train_loop(self, phase, plan.until)
         averaging = [hook for hook in self.hooks if isinstance(hook, EMAHook)]
         if averaging:
             self.train_step.ema = averaging[0].build(self)
         if folder is not None:
-            self._take_up(folder, state)
+            take_up(self, folder, state)
         if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
             self.model.contract = self.contract()
         keep_config(self, self.cfg)
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
 
-    def _build_step(self) -> TrainStep:
-        plan = self.plan
-        strategy = choose_strategy(world_size=get_world_size(), device=self.device, **plan.strategy)
-        strategy.wrap(self.model)
-        check_optim_config(plan.optim_wrapper)
-        with naming("optim_wrapper"):
-            precision = Precision(plan.precision, self.device)  # type: ignore[arg-type]
-            optim_wrapper = build_optim_wrapper(self.model, plan.optim_wrapper, precision)
-        return TrainStep(self.model, optim_wrapper, strategy)
-
     def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:
-        phase: Phase | None = getattr(self.plan, split)
-        if phase is None:
-            raise ConfigError(
-                f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator"
-            )
-        loader = build_loader(phase, split, self.model, self.seed)
-        if isinstance(loader, ReproducibleLoader):
-            loader = loader.for_evaluation(allow_broken=allow_broken)
-        setattr(self, f"{split}_dataloader", loader)
-        parts = {"runner": self, "dataloader": loader, "evaluator": build_evaluator(phase.evaluator)}
-        return LOOPS.build({"type": default, **phase.loop}, default_args=parts)
+        loop = build_evaluation_loop(self, self.plan, split, default, allow_broken=allow_broken)
+        setattr(self, f"{split}_dataloader", loop.dataloader)
+        return loop
 
     # ---- state
 
@@ -309,83 +288,8 @@ class Runner(Run):
         """
         log_report(filename, load_checkpoint(self.model, filename, strict=strict))
 
-    def _find_state(self) -> tuple[Path | None, dict[str, Any]]:
-        """The checkpoint to resume, and its training state; None when the work folder has none."""
-        if self._load_from is not None:
-            folder: Path | None = Path(self._load_from)
-            state = read_training_state(Path(self._load_from))
-            self._load_from = None
-        else:
-            folder, state = self.store.find_to_resume()
-        if folder is None:
-            logger.warning("nothing to resume in %s: starting from the beginning", self.work_dir)
-            self.metrics_file.load_state_dict({"lines": 0})  # of a run that was killed before its first checkpoint
-        return folder, state
-
-    def _take_up(self, folder: Path, state: dict[str, Any]) -> None:
-        restore(self, folder, state)
-        self.call_hook("after_load_checkpoint", checkpoint=state)
-        progress = self.progress
-        if is_main_process():
-            self.store.restore_pointers(folder, progress.best)
-        logger.info("resumed from %s: %d epochs, %d steps done", folder, progress.epoch, progress.step)
-        until = self.train_loop.until
-        if until.reached(progress):
-            (limit,) = (f"max_{name} is {value}" for name, value in vars(until).items() if value is not None)
-            logger.warning("nothing left to train: %s; ask for more to continue", limit)
-
     def contract(self) -> ModelContract:
         """What the checkpoints of the run say of the model: its config, classes, sampling."""
         if self._contract is None:
             self._contract = contract_of(self.plan, self.model, self.classes)
         return self._contract
-
-    # ---- MMEngine's names
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs of the training; 0 where it is not counted in epochs."""
-        return 0 if self.plan.until is None else self.plan.until.epochs or 0
-
-    @property
-    def epoch(self) -> int:
-        """Finished epochs."""
-        return self.progress.epoch
-
-    @property
-    def iter(self) -> int:
-        """Batches that are done."""
-        return self.progress.iteration
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The best validation so far."""
-        return self.progress.best
-
-    @property
-    def optim_wrapper(self) -> OptimWrapper:
-        """What updates the weights."""
-        assert self.train_step is not None  # training has begun
-        return self.train_step.optim_wrapper
-
-    @property
-    def param_schedulers(self) -> list[Any]:
-        """The schedules of learning rate and momentum."""
-        return self.schedules
-
-    @property
-    def rank(self) -> int:
-        """Number of this process."""
-        return get_rank()
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return get_world_size()
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names of the training data, or of what is evaluated; empty when unknown."""
-        loop = self.train_loop or self.val_loop or self.test_loop
-        metainfo = getattr(loop.dataloader.dataset, "metainfo", None) or {}
-        return list(metainfo.get("classes") or [])
