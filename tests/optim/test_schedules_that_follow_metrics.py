@@ -65,8 +65,9 @@ def test_a_reduction_smaller_than_eps_is_left_out():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ReduceOnPlateauLR(rule="max"), 'need rule "less" or "greater", .* got rule=\'max\''),
-        (lambda: ReduceOnPlateauLR(threshold_rule="x"), "got rule='less', threshold_rule='x'"),
+        (lambda: ReduceOnPlateauLR(rule="max"), r"need rule \"less\" or \"greater\", .* got \('max', 'rel'\)"),
+        (lambda: ReduceOnPlateauLR(threshold_rule="x"), r"got \('less', 'x'\)"),
+        (lambda: ReduceOnPlateauLR(by_epoch=False), "it counts validations: by_epoch=False and"),
         (lambda: ReduceOnPlateauLR(factor=1.0), r"need 0 <= factor < 1, got factor=1\.0"),
         (lambda: ReduceOnPlateauLR().observe({"acc/top1": 0.5}), "no metric loss; there is: acc/top1"),
     ],

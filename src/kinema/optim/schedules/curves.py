@@ -17,23 +17,14 @@ def _cosine(start: float, end: float, progress: float) -> float:
 
 
 @PARAM_SCHEDULERS.register_module()
+@dataclass(eq=False)
 class ConstantLR(Schedule):
     """`factor`, and 1 from `end - 1` on; without `end` it never returns to 1."""
 
-    def __init__(
-        self,
-        factor: float = 1 / 3,
-        *,
-        begin: float = 0,
-        end: float | None = None,
-        by_epoch: bool = True,
-        convert_to_iter_based: bool = False,
-    ) -> None:
-        super().__init__(begin=begin, end=end, by_epoch=by_epoch, convert_to_iter_based=convert_to_iter_based)
-        self.constant = factor
+    factor: float = 1 / 3
 
     def share(self, t: int, length: float, unit: int) -> float:
-        return 1.0 if self.end is not None and 0 < t == length - 1 else self.constant
+        return 1.0 if self.end is not None and 0 < t == length - 1 else self.factor
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kinema.optim.schedules.schedule import Position, Schedule, variants_of
@@ -9,6 +10,7 @@ from kinema.registry import PARAM_SCHEDULERS
 
 
 @PARAM_SCHEDULERS.register_module()
+@dataclass(eq=False)
 class ReduceOnPlateauLR(Schedule):
     """Times `factor` when a metric has not improved for more than `patience` validations.
 
@@ -33,31 +35,28 @@ class ReduceOnPlateauLR(Schedule):
 
     follows_metrics = True
 
-    def __init__(
-        self,
-        monitor: str = "loss",
-        rule: Literal["less", "greater"] = "less",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_rule: Literal["rel", "abs"] = "rel",
-        cooldown: int = 0,
-        min_value: float = 0.0,
-        eps: float = 1e-8,
-        *,
-        begin: int = 0,
-        end: int | None = None,
-    ) -> None:
-        super().__init__(begin=begin, end=end)
-        if rule not in ("less", "greater") or threshold_rule not in ("rel", "abs"):
-            self.refuse(f'need rule "less" or "greater", threshold_rule "rel" or "abs", got {rule=}, {threshold_rule=}')
-        if not 0 <= factor < 1:
-            self.refuse(f"need 0 <= factor < 1, got {factor=}")
-        self.monitor, self.rule, self.reduction = monitor, rule, factor
-        self.patience, self.cooldown, self.min_value, self.eps = patience, cooldown, min_value, eps
-        self.threshold, self.threshold_rule = threshold, threshold_rule
-        worst = math.inf if rule == "less" else -math.inf
-        self.state: dict[str, Any] = {"seen": 0, "best": worst, "bad": 0, "cooling": 0, "reductions": 0}
+    monitor: str = "loss"
+    rule: Literal["less", "greater"] = "less"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_rule: Literal["rel", "abs"] = "rel"
+    cooldown: int = 0
+    min_value: float = 0.0
+    eps: float = 1e-8
+    state: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rules = self.rule, self.threshold_rule
+        if rules not in (("less", "rel"), ("less", "abs"), ("greater", "rel"), ("greater", "abs")):
+            self.refuse(f'need rule "less" or "greater", threshold_rule "rel" or "abs", got {rules}')
+        if not 0 <= self.factor < 1:
+            self.refuse(f"need 0 <= factor < 1, got factor={self.factor}")
+        if not self.in_epochs:
+            self.refuse("it counts validations: by_epoch=False and convert_to_iter_based=True mean nothing")
+        worst = math.inf if self.rule == "less" else -math.inf
+        self.state = {"seen": 0, "best": worst, "bad": 0, "cooling": 0, "reductions": 0}
 
     def observe(self, metrics: Mapping[str, float]) -> None:
         """Take the metrics of a validation."""
@@ -67,8 +66,10 @@ class ReduceOnPlateauLR(Schedule):
             return
         if self.monitor not in metrics:
             self.refuse(f"no metric {self.monitor}; there is: {', '.join(metrics) or 'none'}")
-        if self._improves(metrics[self.monitor]):
-            state.update(best=metrics[self.monitor], bad=0)
+        value, best, sign = metrics[self.monitor], state["best"], 1 if self.rule == "less" else -1
+        limit = best * (1 - sign * self.threshold) if self.threshold_rule == "rel" else best - sign * self.threshold
+        if sign * value < sign * limit:
+            state.update(best=value, bad=0)
         else:
             state["bad"] += 1
         if state["cooling"]:
@@ -76,14 +77,9 @@ class ReduceOnPlateauLR(Schedule):
         if state["bad"] > self.patience:
             state.update(reductions=state["reductions"] + 1, cooling=self.cooldown, bad=0)
 
-    def _improves(self, metric: float) -> bool:
-        best, sign = self.state["best"], 1 if self.rule == "less" else -1
-        limit = best * (1 - sign * self.threshold) if self.threshold_rule == "rel" else best - sign * self.threshold
-        return sign * metric < sign * limit
-
     def value(self, position: Position, start: float, base: float) -> float:
         for _ in range(self.state["reductions"]):
-            reduced = max(start * self.reduction, self.min_value)
+            reduced = max(start * self.factor, self.min_value)
             start = reduced if start - reduced > self.eps else start
         return start
 

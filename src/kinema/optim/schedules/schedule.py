@@ -7,7 +7,7 @@ others have reached; where it ends, the value stays. So a warm-up `LinearLR(end=
 
 import inspect
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from kinema.registry import PARAM_SCHEDULERS
@@ -143,12 +143,6 @@ class Schedule:
         if t < 0 or length <= 0:
             return start
         return self.reach(start, base, int(min(t, length - 1)), length, unit)
-
-    def factor(self, position: Position, base: float, max_epochs: int | None = None) -> float:
-        """Value at `position` as a share of `base`, of this schedule alone."""
-        if max_epochs is not None:
-            position = replace(position, max_epochs=max_epochs)
-        return self.value(position, base, base) / base
 
 
 def variants_of(schedule: type[AnySchedule]) -> tuple[type[AnySchedule], type[AnySchedule]]:
