@@ -285,7 +285,9 @@ def test_any_number_of_a_parameter_group_can_follow_a_schedule():
 
 
 def test_a_parameter_that_the_optimizer_does_not_have_is_named():
-    with pytest.raises(ValueError, match=r"ConstantMomentum: no momentum to change; there is: lr, lr_decay"):
+    with pytest.raises(
+        ValueError, match=r"ConstantMomentum: no momentum to change in the optimizer; there is: lr, lr_decay"
+    ):
         apply_schedules([ConstantMomentum()], optimizer(kind=torch.optim.Adagrad), Position(0, 0, STEPS))
 
 

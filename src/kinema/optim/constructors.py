@@ -36,12 +36,12 @@ class DefaultOptimWrapperConstructor:
     The keys of `paramwise_cfg` are multiples of the optimizer's rate and weight decay:
 
     - `custom_keys`: parts of parameter names, the longest that fits counts; each with `lr_mult`,
-      `decay_mult` and further options of the optimizer. Other rules do not apply to these parameters.
+      `decay_mult` and further options of the optimizer. No other rule applies to these parameters.
     - `bias_lr_mult`: biases, not those of norms.
     - `norm_decay_mult`, `bias_decay_mult`, `dwconv_decay_mult`, `flat_decay_mult`: norms, biases,
       depthwise `Conv2d`, parameters of one dimension; the first that applies counts.
     - `dcn_offset_lr_mult`: the offsets of mmcv's deformable convolutions.
-    - `bypass_duplicate`: leave out what came before under another name, which is an error otherwise.
+    - `bypass_duplicate`: leave out what came before under another name, else an error.
 
     A subclass may override `add_params`, which appends groups to a list; it may have further keys.
 
@@ -151,8 +151,8 @@ class SwinOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
     """Rates that fall from layer to layer of a transformer, see `by_layer`.
 
-    `paramwise_cfg` has `decay_rate`, `num_layers` (default: as many as there are) and `decay_type`, which
-    is "layer_wise".
+    `paramwise_cfg` has `decay_rate`, `num_layers` (default: as many as there are) and `decay_type`,
+    which is "layer_wise".
     """
 
     keys = ("num_layers", "decay_rate", "decay_type")

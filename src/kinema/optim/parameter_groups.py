@@ -36,8 +36,8 @@ class Base:
         """Settings with multiples of them; None leaves one out.
 
         Raises:
-            ConfigError: the config does not have what is multiplied, by another number than 0 or 1; or
-                no number.
+            ConfigError: the factor is no number; or the config lacks what is multiplied, unless by 0
+                or 1.
         """
         settings = {}
         for name, base, factor in (("lr", self.lr, lr), ("weight_decay", self.weight_decay, decay)):
@@ -186,7 +186,8 @@ def layer_of(name: str, num_layers: int) -> int:
     """Number of a parameter's layer in a transformer: 0 embeddings, then the blocks, `num_layers` + 1 the rest.
 
     Args:
-        name: of the parameter in the backbone, such as `blocks.3.attn.qkv.weight`; other parts are the rest.
+        name: of the parameter in the backbone, such as `blocks.3.attn.qkv.weight`; empty: of
+            another part, which belongs to the rest.
         num_layers: number of blocks.
 
     Raises:

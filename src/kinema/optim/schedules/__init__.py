@@ -1,6 +1,6 @@
 """Schedules of learning rate, momentum and other settings of an optimizer."""
 
-from kinema.optim.schedules.chain import apply_schedules, build_schedules, check_schedule_config, scheduled_value
+from kinema.optim.schedules.chain import apply_schedules, build_schedules, check_schedule_config, scheduled_values
 from kinema.optim.schedules.curves import (
     ConstantLR,
     ConstantMomentum,
@@ -73,5 +73,5 @@ __all__ = [
     "apply_schedules",
     "build_schedules",
     "check_schedule_config",
-    "scheduled_value",
+    "scheduled_values",
 ]

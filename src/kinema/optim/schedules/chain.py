@@ -14,57 +14,63 @@ from kinema.optim.wrapper import OptimWrapper
 from kinema.registry import PARAM_SCHEDULERS
 
 
-def scheduled_value(schedules: Sequence[Schedule], position: Position, base: float) -> float:
-    """Value at `position` of a parameter that is `base` in the optimizer's config and follows `schedules`."""
-    timed = tuple(schedule for schedule in schedules if not schedule.follows_metrics)
-    plan = replace(position, epoch=0, step=0)
-    if _entangled(timed, plan):
-        value = _replay(timed, plan, base).at(position.step)
-    else:
-        value = base
-        for schedule in sorted(timed, key=lambda schedule: schedule.batches(plan)[0]):
-            value = schedule.value(position, value, base)
-    for schedule in schedules:
-        if schedule.follows_metrics:
-            value = schedule.value(position, value, base)
-    return value
+def scheduled_values(schedules: Sequence[Schedule], position: Position, bases: Sequence[float]) -> list[float]:
+    """Values at `position` of parameters that are `bases` in the optimizer's config and follow `schedules`."""
+    return _chain(tuple(schedules), replace(position, epoch=0, step=0), tuple(bases)).at(position)
 
 
-@lru_cache(maxsize=256)
-def _entangled(schedules: tuple[Schedule, ...], plan: Position) -> bool:
-    """True where schedules overlap of which some do more than multiply."""
-    spans = [schedule.batches(plan) for schedule in schedules]
-    for number, (schedule, (begin, end)) in enumerate(zip(schedules, spans, strict=True)):
-        _, length, unit = schedule.ticks(plan)
-        others = spans[:number] + spans[number + 1 :]
-        if not schedule.commutes(length, unit) and any(begin < last and first < end for first, last in others):
-            return True
-    return False
+class _Chain:
+    """Schedules of one parameter over a training `plan`, a Position at its start."""
 
+    def __init__(self, schedules: tuple[Schedule, ...], plan: Position, bases: tuple[float, ...]) -> None:
+        self.by_metrics = [schedule for schedule in schedules if schedule.follows_metrics]
+        self.timed = [schedule for schedule in schedules if not schedule.follows_metrics]
+        self.plan, self.bases = plan, list(bases)
+        self.spans = {schedule: schedule.batches(plan) for schedule in self.timed}
+        self.has_formula = not any(
+            not schedule.commutes(*schedule.ticks(plan)[1:]) and self._overlaps(schedule) for schedule in self.timed
+        )
+        self.batch, self.values = -1, self.bases
 
-class _Replay:
-    """Value after each batch, tick by tick in OpenMMLab's order, for schedules that have no common formula."""
+    def _overlaps(self, schedule: Schedule) -> bool:
+        begin, end = self.spans[schedule]
+        return any(
+            other is not schedule and begin < last and first < end for other, (first, last) in self.spans.items()
+        )
 
-    def __init__(self, schedules: tuple[Schedule, ...], plan: Position, base: float) -> None:
-        self.schedules, self.plan, self.base = schedules, plan, base
-        self.later = sorted(schedules, key=lambda schedule: schedule.in_epochs)  # a batch ends before its epoch
-        self.batch, self.value = -1, base
+    def at(self, position: Position) -> list[float]:
+        values = self._by_formula(position) if self.has_formula else self._by_replay(position.step)
+        for schedule in self.by_metrics:
+            values = [schedule.value(position, value, base) for value, base in zip(values, self.bases, strict=True)]
+        return values
 
-    def at(self, batch: int) -> float:
+    def _by_formula(self, position: Position) -> list[float]:
+        values = self.bases
+        for schedule in sorted(self.timed, key=lambda schedule: self.spans[schedule][0]):
+            values = [schedule.value(position, value, base) for value, base in zip(values, self.bases, strict=True)]
+        return values
+
+    def _by_replay(self, batch: int) -> list[float]:
+        """Tick by tick in OpenMMLab's order, from where the last call stopped.
+
+        There is no common formula for overlapping schedules of which one has a lowest value. A run
+        asks for one batch after the other, so that each takes one tick.
+        """
         if batch < self.batch:
-            self.batch, self.value = -1, self.base
+            self.batch, self.values = -1, self.bases
+        clocks = [(schedule, *schedule.ticks(self.plan)) for schedule in self.timed]
+        later = sorted(clocks, key=lambda clock: clock[0].in_epochs)  # a batch ends before its epoch
         while self.batch < batch:
             self.batch += 1
             epoch, within = divmod(self.batch, self.plan.steps_per_epoch)
-            position = replace(self.plan, epoch=epoch, step=self.batch)
-            for schedule in self.later if self.batch else self.schedules:
-                t, length, unit = schedule.ticks(position)
+            for schedule, offset, length, unit in later if self.batch else clocks:
+                t = offset + (epoch if schedule.in_epochs else self.batch)
                 if 0 <= t < length and not (schedule.in_epochs and within):
-                    self.value = schedule.advance(self.value, self.base, t, length, unit)
-        return self.value
+                    self.values = schedule.advance(self.values, self.bases, t, length, unit)
+        return self.values
 
 
-_replay = lru_cache(maxsize=256)(_Replay)  # a run asks for one batch after the other
+_chain = lru_cache(maxsize=64)(_Chain)
 
 
 def apply_schedules(
@@ -72,7 +78,7 @@ def apply_schedules(
 ) -> None:
     """Set what `schedules` give at `position` in every parameter group.
 
-    The values that the optimizer was given are kept in the groups as `initial_lr`, `initial_momentum`, ...
+    The values that the optimizer was given stay in the groups as `initial_lr`, `initial_momentum`, ...
 
     Args:
         schedules: of any parameters.
@@ -85,20 +91,24 @@ def apply_schedules(
     groups = optimizer if isinstance(optimizer, list) else optimizer.param_groups
     for name in dict.fromkeys(schedule.param_name for schedule in schedules):
         own = [schedule for schedule in schedules if schedule.param_name == name]
-        for group in groups:
-            in_betas = name == "momentum" and "momentum" not in group and "betas" in group
-            if name not in group and not in_betas:
-                have = ", ".join(key for key in group if key != "params" and not key.startswith("initial_"))
-                raise ValueError(f"param_scheduler: {type(own[0]).__name__}: no {name} to change; there is: {have}")
-            present = group["betas"][0] if in_betas else group[name]
-            base = group.setdefault(f"initial_{name}", float(present))
-            value = scheduled_value(own, position, base)
-            if in_betas:
+        bases = [_base(group, name, own[0]) for group in groups]
+        for group, value in zip(groups, scheduled_values(own, position, bases), strict=True):
+            if name not in group:
                 group["betas"] = (value, *group["betas"][1:])
-            elif isinstance(present, Tensor):  # of a compiled or captured optimizer
-                present.fill_(value)
+            elif isinstance(group[name], Tensor):  # of a compiled or captured optimizer
+                group[name].fill_(value)
             else:
                 group[name] = value
+
+
+def _base(group: dict[str, Any], name: str, schedule: Schedule) -> float:
+    """What the optimizer was given for `name`; "momentum" may be the first of `betas`."""
+    in_betas = name == "momentum" and name not in group and "betas" in group
+    if name not in group and not in_betas:
+        have = ", ".join(key for key in group if key != "params" and not key.startswith("initial_"))
+        schedule.refuse(f"no {name} to change in the optimizer; there is: {have}")
+    base: float = group.setdefault(f"initial_{name}", float(group["betas"][0] if in_betas else group[name]))
+    return base
 
 
 def build_schedules(config: Any) -> list[Schedule]:

@@ -176,9 +176,10 @@ class CosineRestartLR(_Annealing):
         number, _, _ = self._period(t, length, unit)
         return super().reach(base * self.restart_weights[number], base, t, length, unit)
 
-    def advance(self, value: float, base: float, t: int, length: float, unit: int) -> float:
-        _, passed, _ = self._period(t, length, unit)
-        return super().advance(value, base, t, length, unit) if passed else self.reach(value, base, t, length, unit)
+    def advance(self, values: Sequence[float], bases: Sequence[float], t: int, length: float, unit: int) -> list[float]:
+        if self._period(t, length, unit)[1]:
+            return super().advance(values, bases, t, length, unit)
+        return [self.reach(base, base, t, length, unit) for base in bases]
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -217,8 +218,8 @@ class OneCycleLR(Schedule):
     def commutes(self, length: float, unit: int) -> bool:
         return False
 
-    def advance(self, value: float, base: float, t: int, length: float, unit: int) -> float:
-        return self.reach(value, base, t, length, unit)
+    def advance(self, values: Sequence[float], bases: Sequence[float], t: int, length: float, unit: int) -> list[float]:
+        return [self.reach(base, base, t, length, unit) for base in bases]
 
     def reach(self, start: float, base: float, t: int, length: float, unit: int) -> float:
         total = self.known(length) if self.total_steps is None else self.total_steps * unit

@@ -7,6 +7,7 @@ others have reached; where it ends, the value stays. So a warm-up `LinearLR(end=
 
 import inspect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -46,8 +47,8 @@ class Position:
 class Schedule:
     """A curve between `begin` and `end`; before them the parameter is left alone, after them it stays.
 
-    The last value is reached at `end - 1`, the last position before `end`. Without `end`, curves that
-    need a length take that of the training.
+    The last value is reached at `end - 1`, the last position before `end`. Without `end`, curves
+    that need a length take that of the training.
 
     Args:
         begin, end: in epochs, or in batches with `by_epoch=False`. Fractions of an epoch need
@@ -106,14 +107,16 @@ class Schedule:
         floor = self.floor(base)
         return floor + (start - floor) * self.share(t, length, unit)
 
-    def advance(self, value: float, base: float, t: int, length: float, unit: int) -> float:
-        """Value at tick `t` of a parameter that was `value` just before; where the factor was 0, `base` counts anew."""
-        before, share, floor = (
-            self.share(t - 1, length, unit) if t else 1.0,
-            self.share(t, length, unit),
-            self.floor(base),
-        )
-        return floor + (value - floor) * share / before if before else value + (base - floor) * share
+    def advance(self, values: Sequence[float], bases: Sequence[float], t: int, length: float, unit: int) -> list[float]:
+        """Values at tick `t` of parameters that were `values` just before.
+
+        Where the factor was 0 just before, the curve starts again from `bases`.
+        """
+        before, share = self.share(t - 1, length, unit) if t else 1.0, self.share(t, length, unit)
+        both = [(value, base, self.floor(base)) for value, base in zip(values, bases, strict=True)]
+        if not before:
+            return [value + (base - floor) * share for value, base, floor in both]
+        return [floor + (value - floor) * (share / before) for value, _, floor in both]
 
     # ---- the clock
 
