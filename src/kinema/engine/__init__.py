@@ -1,5 +1,6 @@
 """The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
+from kinema.engine.checkpoints import restore, resume, snapshot
 from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
 from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, TrainLoop, ValLoop
 from kinema.engine.plan import RunPlan, plan_of
@@ -57,4 +58,7 @@ __all__ = [
     "build_groups",
     "build_optim_wrapper",
     "plan_of",
+    "restore",
+    "resume",
+    "snapshot",
 ]

@@ -54,6 +54,18 @@ def snapshot(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {**raw, **averages}, state
 
 
+def resume(run: Run) -> bool:
+    """Take up a run at the newest whole checkpoint of its work folder; False where there is none.
+
+    Raises:
+        CheckpointError: there are checkpoints, but none is whole, or it does not fit the run.
+    """
+    folder, state = run.store.find_to_resume()
+    if folder is not None:
+        restore(run, folder, state)
+    return folder is not None
+
+
 def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
     """Take up a run where a checkpoint left it. All processes call it.
 

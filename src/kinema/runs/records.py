@@ -30,6 +30,7 @@ class MetricsFile:
         line: dict[str, Any] = {"step": step, "epoch": epoch, "split": split}
         line |= {name: _finite(value) for name, value in figures.items()}
         line["seconds"] = round(seconds, 3)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
