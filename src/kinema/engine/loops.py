@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -17,6 +17,7 @@ from kinema.engine.run import Run
 from kinema.errors import VideoError
 from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.optim.accumulation import Window
+from kinema.randomness import capture_state, restore_state
 from kinema.registry import LOOPS
 
 logger = logging.getLogger("kinema")
@@ -54,6 +55,7 @@ class TrainLoop:
         self.accumulate = accumulate
         self.stop_training = False
         self.is_running = False
+        self._order: Mapping[str, Any] = {}
 
     def run(self) -> None:
         """Train to the end."""
@@ -71,7 +73,7 @@ class TrainLoop:
         position = self._position()
         self.emit("before_train_epoch")
         last = first + self._batches_left(*position)
-        for batch in iterate_from(self.dataloader, progress.epoch, position[0], epoch_samples=position[1]):
+        for batch in self._batches(*position):
             end = min(last, progress.batch + (self.until.iterations or math.inf) - progress.iteration)
             self._window = Window.of(progress.batch - first, self.accumulate, end - first)
             self.run_iter(progress.batch, batch)
@@ -110,6 +112,31 @@ class TrainLoop:
         progress, usual = self.progress, (self.dataloader.batch_size or 0) * get_world_size()
         moved = progress.batch > 0 and progress.epoch_samples != progress.batch * usual
         return progress.batch, progress.epoch_samples if moved and usual else None
+
+    def _batches(self, batch: int, epoch_samples: int | None) -> Iterator[Any]:
+        """The batches of the pass from a position on.
+
+        The order of a loader that is not Kinema's may depend on the generators at the beginning of
+        the pass: they are kept for a resumed run.
+        """
+        if hasattr(self.dataloader, "from_position"):
+            return iterate_from(self.dataloader, self.progress.epoch, batch, epoch_samples=epoch_samples)
+        now = capture_state()
+        if batch == 0 or not self._order:
+            self._order = now
+        restore_state(self._order)
+        batches = iterate_from(self.dataloader, self.progress.epoch, batch)
+        if batch:
+            restore_state(now)
+        return batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generators that the order of the pass depends on."""
+        return dict(self._order)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of `state_dict()` back."""
+        self._order = state
 
     def _batches_left(self, batch: int = 0, epoch_samples: int | None = None) -> float:
         """Batches of the pass from a position on; infinite where nobody knows."""

@@ -131,7 +131,7 @@ class Run:
         """Everything with a state, by name, but for model and optimizer, which the strategy saves."""
         assert self.train_step is not None  # an evaluation saves nothing
         parts: dict[str, Any] = {"progress": self.progress, "precision": self.train_step.optim_wrapper.precision}
-        parts["metrics_file"] = self.metrics_file
+        parts |= {"metrics_file": self.metrics_file, "train_loop": self.train_loop}
         parts |= {f"schedule.{place}": part for place, part in enumerate(self.schedules) if hasattr(part, "state_dict")}
         for hook in self.hooks:
             if hasattr(hook, "load_state_dict"):
