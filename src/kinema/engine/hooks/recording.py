@@ -7,7 +7,7 @@ from typing import Any
 
 from kinema.distributed import is_main_process
 from kinema.engine.hooks.hook import Hook
-from kinema.engine.progress import Every, Mark, Progress
+from kinema.engine.progress import Mark, Progress
 from kinema.engine.run import Run
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.progress import format_seconds
@@ -32,15 +32,13 @@ class LoggerHook(Hook):
     priority = "BELOW_NORMAL"
 
     def __init__(self, interval: int = 20) -> None:
-        self.every = Every(iterations=interval)
+        if interval < 1:
+            raise ValueError(f"LoggerHook: interval must be at least 1, got {interval}")
+        self.interval = interval
         self.averages, self.epoch_averages, self.times = Averages(), Averages(), Averages()
         self._mark: Mark = Progress().mark()
+        self._batch = 0  # of this pass, at the border before
         self._asked = self._got = 0.0
-
-    @property
-    def interval(self) -> int:
-        """Batches between two lines."""
-        return self.every.iterations or 1
 
     def before_train_epoch(self, runner: Run) -> None:
         self._started, self._iterations = runner.progress.seconds, runner.progress.iteration
@@ -65,9 +63,10 @@ class LoggerHook(Hook):
         progress = runner.progress
         if progress.mark() == self._mark:
             return
-        if progress.batch == 0 or self.every.due(progress, self._mark) or runner.train_loop.is_done:
+        is_due = progress.batch // self.interval > self._batch // self.interval
+        if progress.batch == 0 or is_due or runner.train_loop.is_done:
             self._log(runner)
-        self._mark = progress.mark()
+        self._mark, self._batch = progress.mark(), progress.batch
         self._asked = time.perf_counter()
 
     def _log(self, runner: Run) -> None:
@@ -104,9 +103,10 @@ class LoggerHook(Hook):
             "averages": self.averages.state_dict(),
             "epoch_averages": self.epoch_averages.state_dict(),
             "mark": dict(self._mark),
+            "batch": self._batch,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.averages.load_state_dict(state["averages"])
         self.epoch_averages.load_state_dict(state["epoch_averages"])
-        self._mark = state["mark"]
+        self._mark, self._batch = state["mark"], state["batch"]
