@@ -340,7 +340,7 @@ def test_a_misspelled_key_of_a_config_is_an_error_and_other_keys_are_listed(tmp_
 def test_what_openmmlabs_runner_takes_and_kinemas_needs_not_is_reported(tmp_path, caplog, monkeypatch) -> None:
     monkeypatch.setattr("kinema.openmmlab.keywords._logged", set())
     with caplog.at_level(logging.INFO, logger="kinema"):
-        Runner.from_cfg(run_config(tmp_path, env_cfg={"cudnn_benchmark": True}, visualizer=None))
+        Runner.from_cfg(run_config(tmp_path, log_processor={"by_epoch": True}, visualizer=None))
     (message,) = [text for text in caplog.messages if text.startswith("Runner: ")]
-    assert message.startswith("Runner: these keywords of OpenMMLab have no effect in Kinema: env_cfg (")
+    assert message.startswith("Runner: these keywords of OpenMMLab have no effect in Kinema: log_processor (")
     assert "visualizer" not in message

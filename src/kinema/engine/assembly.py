@@ -25,8 +25,9 @@ from kinema.engine.step import TrainStep
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.files import write_text
+from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
-from kinema.optim.wrapper import build_optim_wrapper, check_optim_config
+from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
 from kinema.runs.history import summary_of
@@ -89,6 +90,21 @@ def build_step(plan: RunPlan, model: nn.Module, device: torch.device) -> TrainSt
         precision = Precision(plan.precision, device)  # type: ignore[arg-type]
         optim_wrapper = build_optim_wrapper(model, plan.optim_wrapper, precision)
     return TrainStep(model, optim_wrapper, strategy)
+
+
+def scale_rates(optim_wrapper: OptimWrapper, loader: DataLoader, base_batch_size: int) -> None:
+    """Scale the learning rates of all groups from `base_batch_size` to the samples of an update of this run.
+
+    Raises:
+        ConfigError: the loader does not know its batch size.
+    """
+    if not loader.batch_size:
+        raise ConfigError("auto_scale_lr needs train_dataloader.batch_size, which this loader does not have")
+    size = loader.batch_size * get_world_size() * optim_wrapper.accumulative_counts
+    for group in optim_wrapper.param_groups:
+        group["lr"] = scaled_rate(group["lr"], base_batch_size, size)
+    factor = size / base_batch_size
+    logger.info("auto_scale_lr: %d samples an update, not %d: rates x %.4g", size, base_batch_size, factor)
 
 
 def build_train_loop(run: Any, phase: Phase, until: Until) -> Any:

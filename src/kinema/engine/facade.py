@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from kinema.checkpoints.contract import ModelContract
 from kinema.distributed import get_rank, get_world_size
+from kinema.engine.assembly import contract_of
 from kinema.engine.plan import RunPlan
 from kinema.engine.run import Run
 from kinema.optim.wrapper import OptimWrapper
@@ -12,6 +14,13 @@ class RunnerNames(Run):
     """A `Run` with the names that MMEngine's runner has beside those of `Run`."""
 
     plan: RunPlan
+    _contract: ModelContract | None = None
+
+    def contract(self) -> ModelContract:
+        """What the checkpoints of the run say of the model: its config, classes, sampling."""
+        if self._contract is None:
+            self._contract = contract_of(self.plan, self.model, self.classes)
+        return self._contract
 
     @property
     def max_epochs(self) -> int:

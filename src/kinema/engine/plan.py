@@ -13,7 +13,7 @@ from kinema.engine.hooks.validation import ValidationHook
 from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from kinema.engine.progress import Until
 from kinema.errors import ConfigError
-from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT
+from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
 from kinema.spelling import nearest
@@ -54,6 +54,8 @@ class RunPlan:
         hooks: configs or objects, those of the user among them.
         load_from, resume: see `Runner`.
         strategy: arguments of `choose_strategy`.
+        base_batch_size: for which the learning rate was chosen; None: it stays as it is.
+        cudnn_benchmark: let cuDNN try its algorithms for the sizes that it meets.
         seed: None: one is drawn.
     """
 
@@ -72,6 +74,8 @@ class RunPlan:
     launcher: str = "none"
     precision: str = "fp32"
     strategy: Mapping[str, Any] = field(default_factory=dict)
+    base_batch_size: int | None = None
+    cudnn_benchmark: bool = False
     seed: int | None = None
     deterministic: bool = False
     device: str = "auto"
@@ -113,6 +117,8 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
         launcher=config.get("launcher") or "none",
         precision=config.get("precision") or "fp32",
         strategy=strategy_of(config),
+        base_batch_size=base_batch_size_of(config.get("auto_scale_lr") or {}),
+        cudnn_benchmark=cudnn_benchmark_of(config.get("env_cfg") or {}) and not randomness.get("deterministic"),
         seed=randomness.get("seed"),
         deterministic=bool(randomness.get("deterministic")),
         device=config.get("device") or "auto",

@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 
-from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.config import Config
@@ -27,8 +27,8 @@ from kinema.engine.assembly import (
     build_model,
     build_step,
     build_train_loop,
-    contract_of,
     keep_config,
+    scale_rates,
     write_summary,
 )
 from kinema.engine.checkpoints import find_to_resume, take_up
@@ -63,6 +63,8 @@ class Runner(RunnerNames):
         train_cfg: `dict(max_epochs=...)`, or `max_iters` (batches), or `max_steps` (updates of the
             weights); with `val_begin=1, val_interval=1, dynamic_intervals=None, patience=None`.
         val_cfg, test_cfg: `dict()`; given or left out together with the loader and the evaluator.
+        auto_scale_lr: `dict(enable=True, base_batch_size=N)`: learning rates are for updates of N
+            samples, and scaled to those of this run (batch size x processes x accumulation).
         optim_wrapper: config for `build_optim_wrapper`, a wrapper, or an optimizer.
         param_scheduler: schedules of learning rate and momentum, a config or a list.
         val_evaluator, test_evaluator: metrics, a config or a list of them, or an `Evaluator`.
@@ -75,6 +77,7 @@ class Runner(RunnerNames):
         load_from: checkpoint whose weights to start from; with `resume` the one to resume.
         resume: continue from `load_from`, or from the last checkpoint in the work folder.
         launcher: "none", or what started the processes: "pytorch" (torchrun), "slurm", "mpi".
+        env_cfg: `dict(cudnn_benchmark=True)` lets cuDNN try its algorithms for the sizes it meets.
         log_level: least level of records to show.
         default_scope: registry scope in which names are looked up first.
         randomness: `dict(seed=..., deterministic=False)`; without a seed one is drawn and logged.
@@ -100,7 +103,7 @@ class Runner(RunnerNames):
         train_cfg: Mapping[str, Any] | None = None,
         val_cfg: Mapping[str, Any] | None = None,
         test_cfg: Mapping[str, Any] | None = None,
-        *,
+        auto_scale_lr: Mapping[str, Any] | None = None,
         optim_wrapper: Any = None,
         param_scheduler: Any = None,
         val_evaluator: Any = None,
@@ -111,11 +114,13 @@ class Runner(RunnerNames):
         load_from: str | os.PathLike | None = None,
         resume: bool = False,
         launcher: str = "none",
+        env_cfg: Mapping[str, Any] | None = None,
         log_level: int | str = "INFO",
         default_scope: str | None = None,
         randomness: Mapping[str, Any] | None = None,
         experiment_name: str | None = None,
         cfg: Mapping[str, Any] | None = None,
+        *,
         device: str = "auto",
         precision: str = "fp32",
         strategy: str | Mapping[str, Any] = "auto",
@@ -133,12 +138,13 @@ class Runner(RunnerNames):
         chosen = choose_device(plan.device)
         seed = draw_shared_seed() if plan.seed is None else plan.seed
         seed_everything(seed, deterministic=plan.deterministic)
+        if plan.cudnn_benchmark:
+            torch.backends.cudnn.benchmark = True
         super().__init__(build_model(plan).to(chosen), plan.work_dir, hooks=plan.hooks, seed=seed)
         self.device = chosen
         self.cfg = Config(dict(cfg or {}))
         self.logger = logger
         self._load_from = plan.load_from
-        self._contract: ModelContract | None = None
         # What was given until the call that needs it builds the loader.
         self.train_dataloader: Any = train_dataloader
         self.val_dataloader: Any = val_dataloader
@@ -250,6 +256,8 @@ class Runner(RunnerNames):
         if folder is None:
             self._load_weights()
         self.train_step = build_step(plan, self.model, self.device)
+        if plan.base_batch_size is not None:
+            scale_rates(self.train_step.optim_wrapper, self.train_dataloader, plan.base_batch_size)
         check_schedule_config(plan.param_scheduler)
         with naming("param_scheduler"):
             self.schedules = build_schedules(plan.param_scheduler)
@@ -287,9 +295,3 @@ class Runner(RunnerNames):
             CheckpointError: it cannot be read, or does not fit.
         """
         log_report(filename, load_checkpoint(self.model, filename, strict=strict))
-
-    def contract(self) -> ModelContract:
-        """What the checkpoints of the run say of the model: its config, classes, sampling."""
-        if self._contract is None:
-            self._contract = contract_of(self.plan, self.model, self.classes)
-        return self._contract

@@ -1,11 +1,14 @@
 """Configs of MMAction2: where they keep things, and those of 0.x in the terms of 1.x."""
 
 import copy
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kinema.errors import ConfigError
 from kinema.spelling import nearest
+
+logger = logging.getLogger("kinema")
 
 # Keys that a config of a run may have: one of them is no misspelling of another.
 TOP_LEVEL_KEYS = (
@@ -78,6 +81,48 @@ HOOKS_WITHOUT_EFFECT = {
     "sampler_seed": "DistSamplerSeedHook",
     "sync_buffers": "SyncBuffersHook",
 }
+
+
+# Keys of `env_cfg` that need nothing, and why.
+_ENVIRONMENT = {
+    "mp_cfg": "the loaders set up their processes and threads",
+    "dist_cfg": "the device says how processes communicate",
+    "resource_limit": "a loader opens few files at a time",
+}
+
+
+def cudnn_benchmark_of(env_cfg: Any) -> bool:
+    """Whether `env_cfg` asks for cuDNN's benchmark; what it says of processes needs nothing, which is logged.
+
+    Raises:
+        ConfigError: it has another key, or is no dict.
+    """
+    if not isinstance(env_cfg, Mapping):
+        raise ConfigError(f"env_cfg must be a dict such as dict(cudnn_benchmark=True), got {env_cfg!r}")
+    for key in env_cfg:
+        if key != "cudnn_benchmark" and key not in _ENVIRONMENT:
+            raise ConfigError(f"env_cfg has no {key!r}: it takes cudnn_benchmark, {', '.join(_ENVIRONMENT)}")
+    if given := [key for key in _ENVIRONMENT if env_cfg.get(key)]:
+        logger.info("env_cfg: without effect: %s", "; ".join(f"{key} ({_ENVIRONMENT[key]})" for key in given))
+    return bool(env_cfg.get("cudnn_benchmark"))
+
+
+def base_batch_size_of(auto_scale_lr: Any) -> int | None:
+    """The batch size for which the learning rate of a config was chosen; None: the rate stays as it is.
+
+    Raises:
+        ConfigError: it is no dict of `enable` and `base_batch_size`, or enabled without the latter.
+    """
+    if not isinstance(auto_scale_lr, Mapping) or set(auto_scale_lr) - {"enable", "base_batch_size"}:
+        raise ConfigError(
+            f"auto_scale_lr must be a dict such as dict(enable=True, base_batch_size=256), got {auto_scale_lr!r}"
+        )
+    if not auto_scale_lr.get("enable", False):
+        return None
+    size = auto_scale_lr.get("base_batch_size")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ConfigError(f"auto_scale_lr.base_batch_size must be a whole number of at least 1, got {size!r}")
+    return size
 
 
 def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:

@@ -104,8 +104,6 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
         "evaluate_on_origin": Needless("evaluations use the averages"),
     },
     "Runner": {
-        "auto_scale_lr": Needless("the learning rate is the one that the config gives", 8),
-        "env_cfg": Needless("processes and threads are set up by the loaders", 19),
         "log_processor": Needless("the loops average what they log", 20),
         "visualizer": Needless("metrics.jsonl and train.log hold what a run reports", 22),
     },

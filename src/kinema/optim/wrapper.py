@@ -12,7 +12,7 @@ from kinema.config.values import check_types
 from kinema.errors import ConfigError, KinemaError
 from kinema.optim.accumulation import Window
 from kinema.optim.precision import Format, Precision
-from kinema.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 for _name, _optimizer in vars(torch.optim).items():
     if inspect.isclass(_optimizer) and issubclass(_optimizer, torch.optim.Optimizer) and _name != "Optimizer":
@@ -203,7 +203,8 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
     Args:
         model: whose parameters to update.
         cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=...,
-            accumulative_counts=...)`, an optimizer, or a wrapper that is built already.
+            accumulative_counts=..., paramwise_cfg=..., constructor=...)`, an optimizer, or a
+            wrapper that is built already. For the last two keys see `kinema.optim.constructors`.
         precision: of the forward pass, unless `cfg` says another.
 
     Raises:
@@ -213,13 +214,30 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
         return cfg
     if isinstance(cfg, torch.optim.Optimizer):
         return OptimWrapper(cfg, precision=precision)
-    keywords = dict(cfg)
-    optimizer = keywords.pop("optimizer", None)
-    if isinstance(optimizer, Mapping):
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = _build_optimizer(optimizer, parameters)
-    keywords.setdefault("type", "OptimWrapper")
-    return OPTIM_WRAPPERS.build(keywords, default_args={"optimizer": optimizer, "precision": precision})
+    keywords = {"type": "OptimWrapper", **cfg}
+    constructor, rules = keywords.pop("constructor", None), keywords.pop("paramwise_cfg", None)
+    optimizer = keywords.get("optimizer")
+    kind: Any = keywords["type"]
+    kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    takes_precision = kind is not None and "precision" in inspect.signature(kind).parameters
+    if takes_precision and precision is not None:
+        keywords.setdefault("precision", precision)
+    if constructor is not None or rules is not None:
+        if not isinstance(optimizer, Mapping):
+            raise ConfigError("optim_wrapper: paramwise_cfg and constructor need the config of an optimizer")
+        settings = {"optim_wrapper_cfg": keywords, "paramwise_cfg": rules}
+        build = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            {"type": constructor or "DefaultOptimWrapperConstructor"}, default_args=settings
+        )
+        wrapper = build(model)
+    else:
+        if isinstance(optimizer, Mapping):
+            parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            keywords["optimizer"] = _build_optimizer(optimizer, parameters)
+        wrapper = OPTIM_WRAPPERS.build(keywords)
+    if precision is not None and not takes_precision:  # a class of the user's own
+        wrapper.precision = precision
+    return wrapper
 
 
 def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> Any:
