@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+import torch
+
+from kinema.runs.console import format_pace, pace_of, peak_memory
+
+
+def test_the_pace_is_clips_a_second_and_the_share_of_waiting():
+    pace = pace_of(40, 0.5, 2.0, 3 * 2**29)
+    assert pace == {"clips_per_second": 20.0, "data_share": 0.25, "memory_gib": 1.5}
+    assert format_pace(pace, 3723.4) == "20.0 clips/s (25% waiting for data)  1.5 GiB  1:02:03 left"
+
+
+def test_what_is_not_known_is_left_out():
+    assert pace_of(0, 0.0, 0.0, None) == {}
+    assert format_pace({}, None) == ""
+    assert format_pace(pace_of(5000, 0.0, 2.0, None), None) == "2500 clips/s (0% waiting for data)"
+
+
+def test_waiting_is_never_more_than_all_of_the_time():
+    assert pace_of(1, 2.1, 2.0, None)["data_share"] == 1.0
+
+
+def test_the_memory_of_a_process_grows_with_what_it_holds():
+    before = peak_memory(torch.device("cpu"))
+    if before is None:
+        pytest.skip("this system does not say")
+    held = np.ones(before + 2**26, dtype=np.uint8)
+    assert peak_memory() > before
+    assert held.sum() > 0
