@@ -29,7 +29,7 @@ def printable(text: object, *, keep: str = "") -> str:
     return _UNSHOWN_CHARACTER.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), str(text))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The part of another library's error that fits into a message of one line."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__

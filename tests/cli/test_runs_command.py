@@ -7,11 +7,15 @@ import sys
 import pytest
 
 RUN = {
-    "config": {"model": {"type": "TSN"}, "train_dataloader": {"dataset": {"ann_file": "/data/sets/clips/train.txt"}}},
+    "config": {
+        "train_cfg": {"max_steps": 90},
+        "model": {"type": "TSN"},
+        "train_dataloader": {"dataset": {"ann_file": "/data/sets/clips/train.txt"}},
+    },
     "started": "2026-05-04T10:00:00+00:00",
 }
 BEST = {"metric": "acc/top1", "value": 0.75, "interval": [0.5, 0.9], "metrics": {"acc/top1": 0.75, "loss": 0.4}}
-SUMMARY = {"state": "stopped", "epochs": 3, "train_seconds": 61, "best": BEST, "final": {"value": 0.5}}
+SUMMARY = {"state": "stopped", "epochs": 3, "steps": 60, "train_seconds": 61, "best": BEST, "final": {"value": 0.5}}
 
 
 def kinema(*arguments, cwd=None):
@@ -34,9 +38,9 @@ def test_runs_below_work_are_a_line_each(work):
     assert (shown.returncode, shown.stderr) == (0, "")
     rows = [line.split("  ") for line in shown.stdout.splitlines() if "TSN" in line]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
-    assert [row[:7] for row in cells] == [
-        ["second", "finished", "3", "0.7500 (0.50 to 0.90)", "0.5000", "1:01", "TSN"],
-        ["first", "stopped", "3", "0.7500 (0.50 to 0.90)", "0.5000", "1:01", "TSN"],
+    assert [row[:8] for row in cells] == [
+        ["second", "finished", "3", "60/90", "0.7500 (0.50 to 0.90)", "0.5000", "1:01", "TSN"],
+        ["first", "stopped", "3", "60/90", "0.7500 (0.50 to 0.90)", "0.5000", "1:01", "TSN"],
     ]
     assert "best acc/top1" in shown.stdout
     assert "clips/train.txt" in shown.stdout

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from kinema.runs.listing import RunRow
 
-_WIDTH_OF_DATA = 105  # columns of a terminal below which a list leaves out the data, and first:
-_WIDTH_OF_START = 125
+_WIDTH_OF_DATA = 112  # columns of a terminal below which a list leaves out the data, and first:
+_WIDTH_OF_START = 132
 _STYLES = {"running": "bold cyan", "finished": "green", "stopped": "yellow", "failed": "red", "killed": "red"}
 
 
@@ -52,12 +52,23 @@ def runs(
 def _show(rows: Sequence["RunRow"], sort: str | None) -> None:
     metrics = {row.metric for row in rows if row.metric}
     common = sort or (metrics.pop() if len(metrics) == 1 else None)
-    columns = ["run", "state", "epochs", f"best {common}" if common else "best", "last", "time", "model", "data"]
+    columns = [
+        "run",
+        "state",
+        "epochs",
+        "steps",
+        f"best {common}" if common else "best",
+        "last",
+        "time",
+        "model",
+        "data",
+    ]
     table: list[list[str | Text]] = [
         [
             row.name,
             _state(row),
-            _epochs(row),
+            _of(row.epochs, row.max_epochs),
+            _of(row.steps, row.max_steps),
             _figure(row, sort, common),
             "" if row.last is None or sort not in (None, row.metric) else f"{row.last:.4f}",
             "" if row.seconds is None else format_seconds(row.seconds),
@@ -77,9 +88,11 @@ def _state(row: "RunRow") -> "Text":
     return Text(row.state, style=_STYLES[row.state])
 
 
-def _epochs(row: "RunRow") -> str:
-    done = "" if row.epochs is None else str(row.epochs)
-    return f"{done}/{row.max_epochs}" if done and row.max_epochs else done
+def _of(done: int | None, planned: int | None) -> str:
+    """Such as 3/12; a run that has reported nothing has done nothing."""
+    if planned:
+        return f"{done or 0}/{planned}"
+    return "" if done is None else str(done)
 
 
 def _figure(row: "RunRow", sort: str | None, common: str | None) -> str:

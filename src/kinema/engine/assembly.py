@@ -1,6 +1,5 @@
 """From a plan to objects: model, loaders, metrics, and what a run's checkpoints say of the model."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +10,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from kinema import __version__
 from kinema.checkpoints.contract import ModelContract, portable_config
-from kinema.config import Config
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader, build_dataloader
-from kinema.distributed import get_world_size, is_main_process
+from kinema.distributed import get_world_size
 from kinema.engine.loops import TrainLoop
 from kinema.engine.plan import Phase, RunPlan, is_plain
 from kinema.engine.progress import Until
@@ -24,14 +21,11 @@ from kinema.engine.run import Run
 from kinema.engine.step import TrainStep
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
-from kinema.files import write_text
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
-from kinema.runs.history import summary_of
-from kinema.runs.settings_file import write_settings
 from kinema.transforms import Compose
 from kinema.transforms.contract import split_pipeline
 
@@ -175,45 +169,3 @@ def configs_of_pipeline(loader: Any) -> list[dict[str, Any]] | None:
             return [dict(step) for step in pipeline] if all(isinstance(step, Mapping) for step in pipeline) else None
         dataset = get("dataset", None)
     return None
-
-
-def keep_config(run: Run, config: Mapping[str, Any]) -> None:
-    """Write the resolved config into the work folder, as data and as Python.
-
-    A config that holds objects is no Python, which is logged.
-    """
-    if not config or not is_main_process():
-        return
-    # A config that is run again starts again: to resume is asked of a run, not of a config.
-    plain = Config({**config, "resume": False})
-    write_settings(run.work_dir, plain)
-    try:
-        plain.dump(run.work_dir / "config.py")
-    except ConfigError as error:
-        logger.warning("config.py is not written: %s", error)
-
-
-def write_summary(run: Run, experiment: str, classes: Sequence[str]) -> None:
-    """Write `summary.json`, and log what the figures warn of."""
-    if not is_main_process():
-        return
-    progress = run.progress
-    last = run.store.pointed("last")
-    summary = {
-        "experiment": experiment,
-        "kinema_version": __version__,
-        "epochs": progress.epoch,
-        "steps": progress.step,
-        **summary_of(run.history, progress.best),
-        "stopped_early": run.stop_reason is not None,
-        "last": None if last is None else last.name,
-        "classes": list(classes),
-        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "seed": run.seed,
-        "device": str(run.device),
-        "train_seconds": round(progress.seconds, 3),
-        **run.notes,
-    }
-    for sentence in summary["warnings"]:
-        logger.warning("%s", sentence)
-    write_text(run.work_dir / "summary.json", json.dumps(summary, indent=2) + "\n")

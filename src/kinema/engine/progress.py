@@ -47,6 +47,11 @@ class Progress:
         self.epoch += 1
         self.batch = self.epoch_samples = 0
 
+    @property
+    def present_epoch(self) -> int:
+        """Number of the epoch that is under way, or that ended last; counted from 1."""
+        return self.epoch + (self.batch > 0)
+
     def mark(self) -> Mark:
         """This place, to see later what has come due since."""
         return {"epoch": self.epoch, "step": self.step, "iteration": self.iteration}

@@ -10,6 +10,7 @@ from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.store import CheckpointStore
+from kinema.distributed import is_main_process
 from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.priorities import build_hooks
 from kinema.engine.progress import Progress
@@ -93,6 +94,25 @@ class Run:
     def register_hook(self, hook: Any, priority: str | int | None = None) -> None:
         """Add a hook, an object or its config; `priority` goes before the hook's own."""
         self.hooks = build_hooks([*self.hooks, *build_hooks([hook], priority)])
+
+    def record(self, split: str, figures: Mapping[str, float], pace: Mapping[str, float] | None = None) -> None:
+        """Write figures of this place of the training down: in `metrics.jsonl`, and by the hooks' `after_record`.
+
+        Args:
+            split: "train" or "val".
+            figures: by name.
+            pace: how fast it went, see `kinema.runs.console.pace_of`; not the same in each run, so
+                that `metrics.jsonl` does not have it.
+        """
+        if is_main_process():
+            self.metrics_file.write(
+                step=self.progress.step,
+                epoch=self.progress.present_epoch,
+                split=split,
+                figures=figures,
+                seconds=self.progress.seconds,
+            )
+        self.call_hook("after_record", split=split, figures={**figures, **(pace or {})})
 
     def stop(self, reason: str) -> None:
         """Let the training end at this border, with a checkpoint."""

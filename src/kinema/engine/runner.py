@@ -27,15 +27,14 @@ from kinema.engine.assembly import (
     build_model,
     build_step,
     build_train_loop,
-    keep_config,
     scale_rates,
-    write_summary,
 )
 from kinema.engine.checkpoints import find_to_resume, take_up
 from kinema.engine.facade import RunnerNames
 from kinema.engine.hooks.averaging import EMAHook
 from kinema.engine.loops import TestLoop, ValLoop
 from kinema.engine.plan import Phase, plan_of
+from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
@@ -202,13 +201,12 @@ class Runner(RunnerNames):
                     logger.info("the files of the earlier run are in %s now", aside)
                 self._prepare_training(self.plan.train)
                 folder.begin()
-                with self.interrupt:
+                with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes):
                     self.call_hook("before_run")
                     self.train_loop.run()
                     self.call_hook("after_run")
                 if self.stop_reason is not None:
                     logger.info("stopped at step %d: %s", self.progress.step, self.stop_reason)
-                write_summary(self, self.plan.experiment_name, self.classes)
                 self.interrupt.check()
             finally:
                 if log is not None:
@@ -269,7 +267,7 @@ class Runner(RunnerNames):
             take_up(self, folder, state)
         if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
             self.model.contract = self.contract()
-        keep_config(self, self.cfg)
+        keep_config(self, self.cfg, plan.experiment_name, self.classes)
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
 
     def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:

@@ -64,7 +64,7 @@ def cross_validate(
     outcomes: dict[str, tuple[list[bool], list[Any]]] = {choice: ([], []) for choice in CHOICES}
     for number in range(1, folds + 1):
         folder = root / f"fold_{number}"
-        is_complete = resume and (folder / "summary.json").is_file()
+        is_complete = resume and _is_finished(folder / "summary.json")
         if not is_complete:
             _train(data, folder, (number, folds), settings, change, resume=resume)
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -81,6 +81,11 @@ def cross_validate(
     if is_main_process():
         write_text(root / SUMMARY, json.dumps(results, indent=2) + "\n")
     return results
+
+
+def _is_finished(summary: Path) -> bool:
+    """Did a run come to its end? Earlier versions wrote a summary only then."""
+    return summary.is_file() and json.loads(summary.read_text(encoding="utf-8")).get("state", "finished") == "finished"
 
 
 def _train(

@@ -1,10 +1,13 @@
 """How fast a training goes, in words for the console and as figures for trackers."""
 
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kinema.progress import format_seconds
 
@@ -12,6 +15,44 @@ try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
+
+
+SECONDS_BETWEEN = 1.0  # drawing takes milliseconds
+
+
+class PassBar:
+    """The batches of a pass that are done, as a bar at the foot of a terminal; elsewhere nothing.
+
+    It has no thread: processes that read clips are forked from this one at any time. `close` must
+    be called, since a terminal's cursor is hidden meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._live: Progress | None = None
+        self._drawn = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Is there a terminal, and was the last time long enough ago?"""
+        return time.monotonic() - self._drawn >= SECONDS_BETWEEN and sys.stderr.isatty()
+
+    def show(self, done: int, total: int | None, epoch: int) -> None:
+        """Draw it, where that is due."""
+        if not self.is_due:
+            return
+        self._drawn = time.monotonic()
+        if self._live is None:
+            columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn())
+            self._live = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.add_task("", epoch=epoch)
+            self._live.start()
+        self._live.update(self._live.task_ids[0], completed=done, total=total, epoch=epoch, refresh=True)
+
+    def close(self) -> None:
+        """Take it away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def peak_memory(device: torch.device | None = None) -> int | None:

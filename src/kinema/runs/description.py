@@ -24,7 +24,14 @@ from kinema.datasets.identity import hash_of_clips, hash_of_names
 from kinema.runs.settings_file import as_data
 
 GIT_SECONDS = 5.0  # a repository on a slow disk must not hold up a run
-_NO_MATTER = ("work_dir", "resume", "load_from", "device")  # of a config: runs that differ in these alone have one hash
+_NO_MATTER = (
+    "work_dir",
+    "resume",
+    "load_from",
+    "device",
+    "trackers",
+    "visualizer",
+)  # of a config: runs that differ in these alone have one hash
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 

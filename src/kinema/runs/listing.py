@@ -39,7 +39,7 @@ class RunRow:
             "failed"), or "killed" where there is none.
         started: when it was started first, in ISO 8601.
         epochs, steps: how far it has come.
-        max_epochs: how far it is to come.
+        max_epochs, max_steps: how far it is to come, by what it counts in.
         metric: name of the figure that chose the best checkpoint.
         best: its value in the best checkpoint.
         interval: the 95 % interval of `best`.
@@ -58,6 +58,7 @@ class RunRow:
     epochs: int | None = None
     max_epochs: int | None = None
     steps: int | None = None
+    max_steps: int | None = None
     metric: str | None = None
     best: float | None = None
     interval: list[float] | None = None
@@ -117,7 +118,8 @@ def read_row(work_dir: Path, base: Path) -> RunRow:
     row.started = _started(work_dir, settings)
     row.epochs = _whole(summary.get("epochs", newest.get("epoch")))
     row.steps = _whole(summary.get("steps", newest.get("step")))
-    row.max_epochs = _whole(_mapping(config.get("train_cfg")).get("max_epochs"))
+    train_cfg = _mapping(config.get("train_cfg"))
+    row.max_epochs, row.max_steps = (_whole(train_cfg.get(f"max_{unit}")) for unit in ("epochs", "steps"))
     row.metric = _text(best.get("metric")) or _metric_of(val)
     row.metrics = {
         str(key): number

@@ -23,7 +23,9 @@ class Hook:
 
     Kinema's own: `at_border(runner)`, where everything can be saved, since the counters are up to
     date and no gradients wait; `before_snapshot(runner)`, where a hook brings together in the main
-    process what a checkpoint shall hold of it; `state_dict()` and `load_state_dict(state)`, what is
+    process what a checkpoint shall hold of it; `after_record(runner, split, figures)`, when figures
+    were written down; `after_summary(runner, summary)`, the last of all, also of a run that failed,
+    in the main process only; `state_dict()` and `load_state_dict(state)`, what is
     in every checkpoint.
     """
 
@@ -48,6 +50,10 @@ class Hook:
     def at_border(self, runner: Run) -> None: ...
 
     def before_snapshot(self, runner: Run) -> None: ...
+
+    def after_record(self, runner: Run, split: str, figures: Mapping[str, float]) -> None: ...
+
+    def after_summary(self, runner: Run, summary: Mapping[str, Any]) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
         return {}

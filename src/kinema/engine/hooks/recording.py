@@ -10,8 +10,8 @@ from kinema.engine.hooks.hook import Hook
 from kinema.engine.progress import Mark, Progress
 from kinema.engine.run import Run
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
-from kinema.progress import format_seconds
 from kinema.registry import HOOKS
+from kinema.runs.console import PassBar, format_pace, pace_of, peak_memory
 from kinema.runs.records import Averages, format_figures, without_repetition
 
 logger = logging.getLogger("kinema")
@@ -35,13 +35,16 @@ class LoggerHook(Hook):
         if interval < 1:
             raise ValueError(f"LoggerHook: interval must be at least 1, got {interval}")
         self.interval = interval
-        self.averages, self.epoch_averages, self.times = Averages(), Averages(), Averages()
+        self.averages, self.epoch_averages = Averages(), Averages()
         self._mark: Mark = Progress().mark()
         self._batch = 0  # of this pass, at the border before
-        self._asked = self._got = 0.0
+        self._waited = self._took = self._asked = self._got = 0.0  # seconds: for data, altogether; moments
+        self._samples = 0  # of the last line
+        self._bar = PassBar()
 
     def before_train_epoch(self, runner: Run) -> None:
         self._started, self._iterations = runner.progress.seconds, runner.progress.iteration
+        self._samples = runner.progress.samples
         self._asked = time.perf_counter()
 
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
@@ -53,11 +56,19 @@ class LoggerHook(Hook):
         now = time.perf_counter()
         self.averages.add(outputs or {})
         self.epoch_averages.add(outputs or {})
-        self.times.add({"data": self._got - self._asked, "step": now - self._asked})
+        self._waited += self._got - self._asked
+        self._took += now - self._asked
+        if is_main_process() and self._bar.is_due:
+            done, total = runner.progress.batch + 1, runner.train_loop.batches_per_epoch
+            self._bar.show(done, total, runner.progress.epoch + 1)
         self._asked = now
 
     def after_train_epoch(self, runner: Run) -> None:
         runner.train_figures = self.epoch_averages.take()
+        self._bar.close()
+
+    def after_summary(self, runner: Run, summary: Mapping[str, Any]) -> None:
+        self._bar.close()
 
     def at_border(self, runner: Run) -> None:
         progress = runner.progress
@@ -72,31 +83,29 @@ class LoggerHook(Hook):
     def _log(self, runner: Run) -> None:
         progress = runner.progress
         figures = without_repetition(self.averages.take())
-        times = self.times.take()
-        if not figures or not is_main_process():
+        pace = pace_of(progress.samples - self._samples, self._waited, self._took, peak_memory(runner.device))
+        self._samples, self._waited, self._took = progress.samples, 0.0, 0.0
+        if not figures:
             return
         figures["lr"] = runner.train_step.optim_wrapper.get_lr()["lr"][0]  # type: ignore[union-attr]
-        epoch = progress.epoch + (progress.batch > 0)
-        runner.metrics_file.write(
-            step=progress.step, epoch=epoch, split="train", figures=figures, seconds=progress.seconds
-        )
+        runner.record("train", figures, pace)
         total = runner.train_loop.batches_per_epoch
-        length = f"/{runner.max_epochs}" if runner.max_epochs else ""
-        of_pass = "" if total is None else f"/{total}"
-        logger.info(
-            "epoch %d%s  batch %d%s  %s  %.3f s a step (%.3f waiting for data)  %s left",
-            *(epoch, length, progress.batch or total, of_pass, format_figures(figures)),
-            *(times.get("step", 0.0), times.get("data", 0.0), self._left(runner)),
-        )
+        if is_main_process():
+            logger.info(
+                "epoch %d%s  batch %d%s  %s  %s",
+                *(progress.present_epoch, f"/{runner.max_epochs}" if runner.max_epochs else ""),
+                *(progress.batch or total, "" if total is None else f"/{total}"),
+                *(format_figures(figures), format_pace(pace, self._seconds_left(runner))),
+            )
 
-    def _left(self, runner: Run) -> str:
+    def _seconds_left(self, runner: Run) -> float | None:
         """Time left, by the pace of this pass."""
         progress = runner.progress
         done, seconds = progress.iteration - self._iterations, progress.seconds - self._started
         left = runner.train_loop.until.iterations_left(
             progress, runner.train_loop.batches_per_epoch, runner.train_loop.accumulate
         )
-        return "?" if left is None or done < 1 else format_seconds(seconds / done * left)
+        return None if left is None or done < 1 else seconds / done * left
 
     def state_dict(self) -> dict[str, Any]:
         return {

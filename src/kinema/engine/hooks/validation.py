@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kinema.distributed import is_main_process
 from kinema.engine.hooks.checkpointing import save_now
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.progress import Every, Mark, Progress
@@ -77,13 +76,10 @@ class ValidationHook(Hook):
 
     def _record(self, runner: Run, figures: dict[str, float]) -> None:
         progress = runner.progress
-        epoch = progress.epoch + (progress.batch > 0)
+        epoch = progress.present_epoch
         runner.metrics = figures
         runner.history.append({"epoch": epoch, "step": progress.step, "train": runner.train_figures, "val": figures})
-        if is_main_process():
-            runner.metrics_file.write(
-                step=progress.step, epoch=epoch, split="val", figures=figures, seconds=progress.seconds
-            )
+        runner.record("val", figures)
         place = f"epoch {epoch}" if progress.batch == 0 else f"step {progress.step}"
         logger.info("%s  validation  %s", place, format_validation(figures))
 

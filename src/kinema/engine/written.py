@@ -1,0 +1,101 @@
+"""What a run writes of itself: `run.json` and `config.py` when it starts, `summary.json` when it ends."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+from kinema import __version__
+from kinema.config import Config
+from kinema.distributed import get_world_size, is_main_process
+from kinema.engine.run import Run
+from kinema.errors import ConfigError
+from kinema.files import write_text
+from kinema.printable import first_line
+from kinema.runs.description import changed_hashes, describe_run
+from kinema.runs.history import summary_of
+from kinema.runs.settings_file import read_run, write_settings
+
+logger = logging.getLogger("kinema")
+
+
+def keep_config(run: Run, config: Mapping[str, Any], experiment: str, classes: Sequence[str]) -> None:
+    """Write what the run is made of into the work folder: as data in `run.json`, the config also as Python.
+
+    What changed since a run that is resumed was started last, is logged. A config that holds
+    objects is no Python, which is logged, too.
+    """
+    if not is_main_process():
+        return
+    # A config that is run again starts again: to resume is asked of a run, not of a config.
+    plain = Config({**config, "resume": False})
+    datasets = {
+        split: None if (loop := getattr(run, f"{split}_loop")) is None else loop.dataloader.dataset
+        for split in ("train", "val")
+    }
+    description = describe_run(
+        plain, **datasets, classes=classes, seed=run.seed, world_size=get_world_size(), device=run.device
+    )
+    changed = changed_hashes(read_run(run.work_dir) or {}, description) if run.progress.iteration else []
+    if changed:
+        logger.warning("changed since the run was started last: %s", ", ".join(changed))
+    write_settings(run.work_dir, plain, {"experiment": experiment, **description})
+    try:
+        if config:
+            plain.dump(run.work_dir / "config.py")
+    except ConfigError as error:
+        logger.warning("config.py is not written: %s", error)
+
+
+@contextmanager
+def summary_written(run: Run, experiment: str, classes: Sequence[str]) -> Iterator[None]:
+    """Around a training: write `summary.json` when it ends, however it does, and log what the figures warn of.
+
+    Only a run that is killed leaves none: what an earlier start of it wrote is removed.
+    """
+    file = run.work_dir / "summary.json"
+    if is_main_process():
+        file.unlink(missing_ok=True)
+    problem: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        problem = error
+        raise
+    finally:
+        if is_main_process():
+            with suppress(Exception) if problem is not None else nullcontext():  # the first error is the one to show
+                summary = _summary(run, experiment, classes, problem)
+                try:
+                    write_text(file, json.dumps(summary, indent=2) + "\n")
+                finally:  # a full disk, too, is an end
+                    run.call_hook("after_summary", summary=summary)
+
+
+def _summary(run: Run, experiment: str, classes: Sequence[str], problem: BaseException | None) -> dict[str, Any]:
+    progress, last = run.progress, run.store.pointed("last")
+    is_stopped = run.interrupt.number is not None or isinstance(problem, KeyboardInterrupt)
+    state = "stopped" if is_stopped else "finished" if problem is None else "failed"
+    reason = run.stop_reason if problem is None else f"{type(problem).__name__}: {first_line(problem)}"
+    summary = {
+        "experiment": experiment,
+        "kinema_version": __version__,
+        "state": state,
+        "reason": reason,
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        **summary_of(run.history, progress.best),
+        "stopped_early": state == "finished" and reason is not None,
+        "last": None if last is None else last.name,
+        "classes": list(classes),
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "seed": run.seed,
+        "device": str(run.device),
+        "train_seconds": round(progress.seconds, 3),
+        **run.notes,
+    }
+    if state == "finished":
+        for sentence in summary["warnings"]:
+            logger.warning("%s", sentence)
+    return summary
