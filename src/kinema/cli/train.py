@@ -98,6 +98,10 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
     workers: Workers = None,
     columns: ColumnsOption = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Send the figures to tensorboard, wandb or mlflow, too; may repeat.", metavar="TRACKER"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
@@ -106,6 +110,7 @@ def train(
     from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
     from kinema.runs.settings_file import read_settings
+    from kinema.runs.trackers import tracker_configs
 
     show_on_console()
     init_from_environment()
@@ -130,6 +135,7 @@ def train(
             overrides or [],
             device=device or "auto",
             resume=resume,
+            track=track or [],
             as_json=as_json,
         )
         return
@@ -176,6 +182,8 @@ def train(
             config.merge_from_dict({"default_hooks.checkpoint.interval": save_every})
         if precision is not None:
             config["precision"] = precision
+        if track:
+            config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
         config.merge_from_dict(_known(settings, config))
         config["resume"] = resume or bool(config.get("resume"))
         _hold(stack, Path(config["work_dir"]), is_new=not config["resume"], weights=config.get("load_from"))
@@ -219,11 +227,13 @@ def _cross_validate(
     *,
     device: str,
     resume: bool,
+    track: list[str],
     as_json: bool,
 ) -> None:
     from kinema.config import parse_override
     from kinema.distributed import is_main_process
     from kinema.recipes import cross_validate
+    from kinema.runs.trackers import tracker_configs
 
     if is_config(data) or settings.pop("val") is not None:
         raise ConfigError(
@@ -235,6 +245,8 @@ def _cross_validate(
 
     def change(config: Any) -> None:
         config["device"] = device
+        if track:
+            config["trackers"] = tracker_configs(track)
         config.merge_from_dict(_known(settings_by_key, config))
 
     try:
@@ -313,7 +325,7 @@ def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder}: the run began with the classes {before.get(key)}, the data now has {now.get(key)}: "
                 "resume with the same data, or choose another --work-dir"
             )
-    changed = [key for key in changed if not key.endswith(MAY_CHANGE)]
+    changed = [key for key in changed if not key.endswith(MAY_CHANGE) and not key.startswith("trackers")]
     if changed:
         shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

@@ -16,6 +16,7 @@ from kinema.errors import ConfigError
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
+from kinema.runs.trackers import tracker_configs
 from kinema.spelling import nearest
 
 DEFAULT_HOOKS = {
@@ -110,6 +111,7 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
             *_default_hooks(config.get("default_hooks") or {}, config.get("custom_hooks") or ()),
             *_hooks_of_loop(train_cfg),
             *(config.get("custom_hooks") or ()),
+            *_tracking(config),
         ),
         data_preprocessor=config.get("data_preprocessor"),
         load_from=config.get("load_from"),
@@ -203,6 +205,12 @@ def _default_hooks(entries: Mapping[str, Any], custom: Sequence[Any]) -> list[An
             hooks.append({"type": kind, **entry} if kind is not None else dict(entry))
     replaced = {kind if isinstance(kind, str) else kind.__name__ for kind in map(_type_of, custom)}
     return [hook for hook in hooks if _type_of(hook) != "BrokenVideosHook" or "BrokenVideosHook" not in replaced]
+
+
+def _tracking(config: Mapping[str, Any]) -> list[Any]:
+    """The hook of the trackers that the config asks for, in our form or in OpenMMLab's."""
+    trackers = tracker_configs(config.get("trackers"), config.get("visualizer"))
+    return [{"type": "TrackingHook", "trackers": trackers}] if trackers else []
 
 
 def _type_of(hook: Any) -> Any:

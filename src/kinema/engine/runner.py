@@ -78,6 +78,7 @@ class Runner(RunnerNames):
         launcher: "none", or what started the processes: "pytorch" (torchrun), "slurm", "mpi".
         env_cfg: `dict(cudnn_benchmark=True)` lets cuDNN try its algorithms for the sizes it meets.
         log_level: least level of records to show.
+        visualizer: OpenMMLab's form of `trackers`: `dict(vis_backends=[dict(type=...), ...])`.
         default_scope: registry scope in which names are looked up first.
         randomness: `dict(seed=..., deterministic=False)`; without a seed one is drawn and logged.
         experiment_name: a name for `summary.json`.
@@ -87,6 +88,8 @@ class Runner(RunnerNames):
         strategy: "auto", "single", "ddp" or "fsdp2", or `dict(type=..., ...)` with options, see
             `kinema.parallel.strategies`; `sync_bn`, `find_unused_parameters` and `model_wrapper_cfg`
             are OpenMMLab's words for these.
+        trackers: where the figures go beside `metrics.jsonl`, such as
+            `["tensorboard", dict(type="wandb", mode="offline")]`, see `kinema.runs.trackers`.
 
     Raises:
         ConfigError: a part is missing or does not fit another.
@@ -115,6 +118,7 @@ class Runner(RunnerNames):
         launcher: str = "none",
         env_cfg: Mapping[str, Any] | None = None,
         log_level: int | str = "INFO",
+        visualizer: Mapping[str, Any] | None = None,
         default_scope: str | None = None,
         randomness: Mapping[str, Any] | None = None,
         experiment_name: str | None = None,
@@ -126,6 +130,7 @@ class Runner(RunnerNames):
         sync_bn: str | bool | None = None,
         find_unused_parameters: bool = False,
         model_wrapper_cfg: Mapping[str, Any] | None = None,
+        trackers: Any = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         plan = self.plan = plan_of(given)

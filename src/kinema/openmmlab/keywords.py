@@ -105,7 +105,6 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     },
     "Runner": {
         "log_processor": Needless("the loops average what they log", 20),
-        "visualizer": Needless("metrics.jsonl and train.log hold what a run reports", 22),
     },
 }
 

@@ -9,6 +9,7 @@ from kinema.engine.hooks.notes import SummaryNotesHook
 from kinema.engine.hooks.recording import LoggerHook
 from kinema.engine.hooks.scheduling import ParamSchedulerHook
 from kinema.engine.hooks.stopping import StopSignalHook
+from kinema.engine.hooks.tracking import TrackingHook
 from kinema.engine.hooks.validation import EarlyStoppingHook, PatienceHook, ValidationHook
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "PatienceHook",
     "StopSignalHook",
     "SummaryNotesHook",
+    "TrackingHook",
     "ValidationHook",
 ]
