@@ -1,6 +1,7 @@
 """Where the library's log goes: the console (stderr) and a file in the work folder."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +15,19 @@ _logger = logging.getLogger("kinema")
 
 
 class _ConsoleHandler(logging.StreamHandler):
-    """Writes to whatever `sys.stderr` is when a record comes, so that redirections work."""
+    """Writes to whatever `sys.stderr` is when a record comes, so that redirections work.
+
+    Of several processes the first one writes; the others write errors only.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.setFormatter(_FORMAT)
+
+    def filter(self, record: logging.LogRecord) -> Any:
+        """Is this record for the console?"""
+        is_first = os.environ.get("RANK", "0") == "0"  # which torchrun sets, or joining the run
+        return (is_first or record.levelno >= logging.ERROR) and super().filter(record)
 
     @property
     def stream(self) -> TextIO:

@@ -81,3 +81,12 @@ def run_config(work_dir, *, epochs=3, **changes):
         device="cpu",
     )
     return {**config, **changes}
+
+
+def same(a, b):
+    """Are two nested states equal, tensors bit for bit?"""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b

@@ -23,7 +23,7 @@ logger = logging.getLogger("kinema")
 # Settings that may differ when the same run is resumed.
 MAY_CHANGE = (
     *("max_epochs", "max_iters", "max_steps", "patience", "num_workers", "persistent_workers", "resume", "device"),
-    *("work_dir", "checkpoint.interval"),
+    *("work_dir", "checkpoint.interval", "strategy", "launcher"),
 )
 
 
@@ -96,6 +96,18 @@ def train(
         typer.Option(help="Of all random numbers; the same seed gives the same run.", min=0, show_default="0"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="How several processes train: ddp (each has the model) or fsdp2 (each has a share of it).",
+            metavar="auto|ddp|fsdp2",
+            show_default="auto",
+        ),
+    ] = None,
+    launcher: Annotated[
+        str | None,
+        typer.Option(help="What started the processes.", metavar="pytorch|slurm|mpi", show_default="torchrun, if any"),
+    ] = None,
     workers: Workers = None,
     columns: ColumnsOption = None,
     track: Annotated[
@@ -113,7 +125,7 @@ def train(
     from kinema.runs.trackers import tracker_configs
 
     show_on_console()
-    init_from_environment()
+    init_from_environment(launcher=launcher or "none", device=device or "auto")
     if folds is not None:
         _cross_validate(
             data,
@@ -180,10 +192,10 @@ def train(
         if save_every is not None:
             Every.parse(save_every, "--save-every")
             config.merge_from_dict({"default_hooks.checkpoint.interval": save_every})
-        if precision is not None:
-            config["precision"] = precision
         if track:
             config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
+        chosen = {"precision": precision, "strategy": strategy, "launcher": launcher}
+        config.merge_from_dict({key: value for key, value in chosen.items() if value is not None})
         config.merge_from_dict(_known(settings, config))
         config["resume"] = resume or bool(config.get("resume"))
         _hold(stack, Path(config["work_dir"]), is_new=not config["resume"], weights=config.get("load_from"))

@@ -1,7 +1,7 @@
 """A run: what its hooks may read and change."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,10 +137,15 @@ class Run:
             return 0
         return loop.until.iterations_left(Progress(), loop.batches_per_epoch, loop.accumulate) or 0
 
-    def evaluated_weights(self) -> AbstractContextManager[None]:
-        """Around an evaluation: the averages of the weights, where there are some."""
-        ema = None if self.train_step is None else self.train_step.ema
-        return nullcontext() if ema is None else ema.applied()
+    @contextmanager
+    def evaluated_weights(self) -> Iterator[None]:
+        """Around an evaluation: the averages of the weights, where there are some; the same in all processes."""
+        with ExitStack() as stack:
+            if self.train_step is not None:
+                if self.train_step.ema is not None:
+                    stack.enter_context(self.train_step.ema.applied())
+                stack.enter_context(self.train_step.strategy.evaluating())
+            yield
 
     def contract(self) -> ModelContract:
         """What the checkpoints of the run say of the model: its config, classes, sampling."""

@@ -135,8 +135,7 @@ class Runner(RunnerNames):
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         plan = self.plan = plan_of(given)
         show_on_console(log_level)
-        if plan.launcher != "none" or "RANK" in os.environ:
-            init_from_environment()
+        init_from_environment(launcher=plan.launcher, device=plan.device)
         if default_scope is not None:
             init_default_scope(default_scope)
         chosen = choose_device(plan.device)

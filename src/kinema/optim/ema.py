@@ -77,7 +77,8 @@ class Ema:
 
     def _each(self, operation: Any, *arguments: Any) -> None:
         values = self._values()
-        operation([self.averages[name] for name in values], list(values.values()), *arguments)
+        averages = [_own_share(self.averages[name]) for name in values]
+        operation(averages, [_own_share(value) for value in values.values()], *arguments)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -112,3 +113,9 @@ class Ema:
         self.updates = state["updates"]
         for name, average in self.averages.items():
             average.copy_(state["averages"][name])
+
+
+def _own_share(tensor: Tensor) -> Tensor:
+    """The share of a sharded tensor (a DTensor) that this process holds, the same memory."""
+    share: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return share

@@ -114,6 +114,11 @@ class Strategy:
         """Scale gradients to a norm of at most `max_norm` over all shards; returns the norm before."""
         return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type)
 
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Around an evaluation by the user's model: all processes compute the same, each as often as it likes."""
+        self.align_buffers()
+        return nullcontext()
+
     def align_buffers(self) -> None:
         """Make buffers equal in all processes: before an evaluation or a checkpoint. All processes call it."""
         buffers = [buffer for buffer in self.model.buffers() if buffer.device.type != "meta"]
@@ -221,6 +226,7 @@ class FullyShard(Strategy):
     """
 
     name = "fsdp2"
+    _is_whole = False
 
     def _wrapped(self, model: nn.Module) -> nn.Module:
         from torch.distributed.device_mesh import init_device_mesh
@@ -232,14 +238,41 @@ class FullyShard(Strategy):
             fully_shard(unit, mesh=mesh)
         sharded: Any = fully_shard(model, mesh=mesh)
         # Without a backward pass the outermost unit would stay whole, and names lead to the wrong tensors.
-        sharded.register_forward_hook(lambda *_: None if torch.is_grad_enabled() else sharded.reshard())
+        sharded.register_forward_hook(lambda *_: self._after_forward())
         return _Losses(model)
+
+    def _after_forward(self) -> None:
+        if not torch.is_grad_enabled() and not self._is_whole:
+            self._each_unit("reshard")
+
+    def _each_unit(self, method: str) -> None:
+        for unit in self.model.modules():
+            if hasattr(unit, "unshard"):
+                getattr(unit, method)()
 
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
         """Like DDP, with the first process's buffers."""
         if self.options.broadcast_buffers:
             copy_from_first(self.model.buffers())
         return super().losses(batch)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The model is whole meanwhile: processes may have different numbers of batches."""
+        self.align_buffers()
+        model: Any = self.model
+        if not hasattr(model, "set_reshard_after_forward"):  # before torch 2.7: whole for each batch
+            yield
+            return
+        model.set_reshard_after_forward(False)
+        self._each_unit("unshard")
+        self._is_whole = True
+        try:
+            yield
+        finally:
+            self._is_whole = False
+            model.set_reshard_after_forward(True)
+            self._each_unit("reshard")
 
     @contextmanager
     def synchronising(self, on: bool) -> Iterator[None]:
