@@ -87,3 +87,10 @@ def test_settings_are_checked() -> None:
             Ema(model, momentum)
     with pytest.raises(ValueError, match="need interval >= 1, begin >= 0, gamma >= 1, got interval=0"):
         Ema(model, interval=0)
+
+
+def test_buffers_that_are_no_state_are_not_averaged() -> None:
+    model = nn.BatchNorm1d(2)
+    model.register_buffer("place", torch.zeros(1), persistent=False)
+    averages = Ema(model, 0.5, update_buffers=True).averages
+    assert set(averages) == {"weight", "bias", "running_mean", "running_var"}

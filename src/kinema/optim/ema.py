@@ -51,13 +51,15 @@ class Ema:
         self.model = model
         self.is_applied = False
         self.updates = 0  # of the weights
+        saved = model.state_dict()  # without buffers that are no state, which no checkpoint holds
+        self._buffers = {name for name, value in model.named_buffers() if name in saved and value.is_floating_point()}
         self.averages = {name: value.detach().clone() for name, value in self._values().items()}
 
     def _values(self) -> dict[str, Tensor]:
         """What is averaged: the model's own tensors by name."""
         values: dict[str, Tensor] = dict(self.model.named_parameters())
         if self.update_buffers:
-            values |= {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
+            values |= {name: value for name, value in self.model.named_buffers() if name in self._buffers}
         return values
 
     @torch.no_grad()
