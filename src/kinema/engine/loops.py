@@ -107,6 +107,17 @@ class TrainLoop:
         count = self._batches_left()
         return None if math.isinf(count) else int(count)
 
+    @property
+    def epoch_length(self) -> int | None:
+        """Batches that settings in epochs mean: those of a pass, and of one without end what its loader's length says.
+
+        None where it has none.
+        """
+        try:
+            return self.batches_per_epoch or len(self.dataloader)
+        except TypeError:
+            return None
+
     def _position(self) -> tuple[int, int | None]:
         """Where in the pass to start: the batch, and the samples that are done where batches had another size."""
         progress, usual = self.progress, (self.dataloader.batch_size or 0) * get_world_size()

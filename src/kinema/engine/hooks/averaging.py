@@ -54,5 +54,5 @@ class EMAHook(Hook):
     def build(self, runner: Run) -> Ema:
         """The averages of a run, before it is resumed."""
         loop = runner.train_loop
-        batches = self.begin_iter + self.begin_epoch * (loop.batches_per_epoch or 0)
+        batches = self.begin_iter + self.begin_epoch * (loop.epoch_length or 0)
         return Ema(runner.model, begin=-(-batches // loop.accumulate), **self.settings)

@@ -92,9 +92,9 @@ class LoggerHook(Hook):
         total = runner.train_loop.batches_per_epoch
         if is_main_process():
             logger.info(
-                "epoch %d%s  batch %d%s  %s  %s",
+                "epoch %d%s  batch %s%s  %s  %s",
                 *(progress.present_epoch, f"/{runner.max_epochs}" if runner.max_epochs else ""),
-                *(progress.batch or total, "" if total is None else f"/{total}"),
+                *(progress.batch or total or "last", "" if total is None else f"/{total}"),
                 *(format_figures(figures), format_pace(pace, self._seconds_left(runner))),
             )
 

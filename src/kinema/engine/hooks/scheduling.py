@@ -5,6 +5,7 @@ from typing import Any
 
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.run import Run
+from kinema.errors import ConfigError
 from kinema.optim.schedules import Position, apply_schedules
 from kinema.registry import HOOKS
 
@@ -15,12 +16,21 @@ class ParamSchedulerHook(Hook):
 
     priority = "VERY_HIGH"
 
+    def before_train(self, runner: Run) -> None:
+        if runner.train_loop.epoch_length is None and any(
+            getattr(schedule, "convert_to_iter_based", False) for schedule in runner.schedules
+        ):
+            raise ConfigError(
+                "param_scheduler: convert_to_iter_based needs the batches of an epoch, but the training data has no"
+                " length: give begin and end in batches, with by_epoch=False"
+            )
+
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         loop, progress = runner.train_loop, runner.progress
         position = Position(
             progress.epoch,
             progress.iteration,
-            loop.batches_per_epoch,
+            loop.epoch_length,
             max_epochs=loop.until.epochs,
             max_steps=None if loop.until.epochs else runner.max_iters or None,
         )
