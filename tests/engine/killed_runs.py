@@ -1,84 +1,231 @@
-"""Kill a toy training at random moments, also while it saves, and resume it until it is done.
+"""Train a toy run of some kind, be killed at given places, resume each time, until it is done.
 
-Usage: killed_runs.py WORK_DIR KILLS SEED. Prints the number of kills that hit a running training,
-and of those while a checkpoint was half-written.
+Usage: killed_runs.py FOLDER CASE KILLS. CASE is a JSON object, see `config_of`; KILLS a JSON list of
+`[process, point, count]`: that process kills itself (SIGKILL) when it reaches the point for the
+count-th time since it started. Points are those of hooks, and "file": an operation on a file of the
+checkpoints, or on `metrics.jsonl`. A fourth entry may hold what differs from CASE until then. The
+runs work in FOLDER/killed; one that nobody kills works in FOLDER/whole. Prints, as JSON, the step
+after which each killed run started, and whether the kill came before the run was done.
+
+Each run is forked from this process, which has imported everything but done nothing yet.
 """
 
+import json
 import os
-import random
 import signal
+import socket
 import sys
-import time
 from pathlib import Path
 
 import torch
+import torch._dynamo  # optimizers import it with their first step, which takes seconds
+import torch.distributed.checkpoint.state_dict
+import torch.nn.functional as F
 from toy_run import Pack, Points, ToyModel, run_config
 
-from kinema.engine import Runner
+from kinema.distributed import get_rank
+from kinema.engine import Hook, Runner
+from kinema.models import ActionDataPreprocessor
 
-EPOCHS = 40
+BLENDING = dict(
+    type="RandomBatchAugment",
+    augments=[dict(type="MixupBlending", num_classes=2, alpha=0.8)],
+    probs=[0.8],
+)
 
 
-class HeavyModel(ToyModel):
-    """A toy whose checkpoints take a while to write."""
+class BlendedModel(ToyModel):
+    """The toy model, with dropout, on points that are blended, often, in the main process."""
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("ballast", torch.arange(4_000_000, dtype=torch.float32))
+        self.data_preprocessor = ActionDataPreprocessor(blending=BLENDING)
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        if mode != "loss":
+            return super().forward(list(inputs), data_samples, mode)
+        labels = torch.stack([sample.gt_label for sample in data_samples])
+        targets = labels if labels.is_floating_point() else labels[:, 0]
+        return {"loss_cls": F.cross_entropy(self.layers(inputs), targets)}
 
 
-def train(work_dir, *, resume):
+class PlainModel(ToyModel):
+    """The toy model without what depends on how many samples a process has, or on its random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+
+
+MODELS = {"toy": ToyModel, "blended": BlendedModel, "plain": PlainModel}
+
+
+class PackIndex(Pack):
+    """Also hand the sample's index on."""
+
+    def transform(self, results):
+        sample = super().transform(results)
+        sample["data_samples"].set_metainfo({"index": results["sample_idx"]})
+        return sample
+
+
+class NoteIndices(Hook):
+    """Write down what was trained on: a line `[iteration, epoch, indices]` a batch and process."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        indices = [sample.metainfo["index"] for sample in data_batch["data_samples"]]
+        with (runner.work_dir.parent / f"{runner.work_dir.name}_{get_rank()}.jsonl").open("a") as file:
+            file.write(json.dumps([runner.progress.iteration, runner.epoch, indices]) + "\n")
+
+
+class Kill(Hook):
+    """Kill this process when it comes to a point for the count-th time."""
+
+    priority = "LOWEST"
+
+    def __init__(self, point, count):
+        self.left = count
+        setattr(self, point, self.strike)
+
+    def strike(self, runner, **arguments):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at_file(work_dir, count):
+    """Kill this process at its count-th operation on a file of the run."""
+    left, watched = count, (f"{work_dir}/checkpoints/", f"{work_dir}/metrics")
+
+    def audit(event, arguments):
+        nonlocal left
+        if event not in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"):
+            return
+        path = arguments[0]
+        if isinstance(path, str | os.PathLike) and str(path).startswith(watched):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def config_of(work_dir, case, hooks=()):
+    """The config of a case.
+
+    Args:
+        case: what differs from 3 epochs in one process with SGD in float32; any of `length` (of
+            `train_cfg`), `save`, `workers`, `persistent`, `precision`, `accumulate`, `ema`,
+            `sampler`, `optimizer`, `asynchronous`, `batch_size`, `val_interval`, `samples`, `model`.
+    """
+    config = run_config(work_dir, resume=True, model=dict(type=MODELS[case.get("model", "toy")]))
+    workers = dict(num_workers=case.get("workers", 0), persistent_workers=case.get("persistent", False))
+    config["train_dataloader"] |= dict(
+        batch_size=case.get("batch_size", 4),
+        sampler=dict(type=case.get("sampler", "DefaultSampler"), shuffle=True),
+        dataset=dict(type=Points, count=case.get("samples", 48), pipeline=[dict(type=PackIndex)]),
+        **workers,
+    )
+    config["val_dataloader"] |= workers
+    config["train_cfg"] = dict(case.get("length", dict(max_epochs=3)), val_interval=case.get("val_interval", 1))
+    config["optim_wrapper"] = dict(
+        optimizer=dict(case.get("optimizer", dict(type="SGD", lr=0.1, momentum=0.9))),
+        accumulative_counts=case.get("accumulate", 1),
+    )
+    config["precision"] = case.get("precision", "fp32")
+    config["default_hooks"] = dict(
+        logger=dict(interval=1),
+        checkpoint=dict(
+            interval=case.get("save", "2steps"), max_keep_ckpts=2, asynchronous=case.get("asynchronous", False)
+        ),
+    )
+    averages = [dict(type="EMAHook", momentum=0.1, **case["ema"])] if "ema" in case else []
+    config["custom_hooks"] = [*averages, NoteIndices(), *hooks]
+    config["log_level"] = "WARNING"
+    return config
+
+
+def train(work_dir, case, kill=None):
+    """Train in this process, which is killed at `kill`, a point and a count."""
     torch.set_num_threads(1)
-    config = run_config(work_dir, epochs=EPOCHS, resume=resume, model=dict(type=HeavyModel))
-    config["train_dataloader"] |= dict(num_workers=1, dataset=dict(type=Points, pipeline=[dict(type=Pack)]))
-    config["default_hooks"] = dict(logger=dict(interval=1), checkpoint=dict(max_keep_ckpts=2))
-    Runner.from_cfg(config).train()
+    hooks = []
+    if kill is not None:
+        point, count = kill
+        if point == "file":
+            kill_at_file(work_dir, count)
+        else:
+            hooks = [Kill(point, count)]
+    Runner.from_cfg(config_of(work_dir, case, hooks)).train()
 
 
-def in_child(work_dir, *, resume):
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            train(work_dir, resume=resume)
-        except BaseException as error:
-            print(f"failed: {type(error).__name__}: {error}", file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    return child
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
-def newest(folder):
-    """Number of the newest whole checkpoint."""
-    return max((int(path.name[6:]) for path in (folder / "checkpoints").glob("epoch_*")), default=0)
+def start(work_dir, case, kill=None):
+    """Fork the processes of a run; returns their ids by rank."""
+    port, world_size = free_port(), case.get("processes", 1)
+    processes = []
+    for rank in range(world_size):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if world_size > 1:
+                    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
+                    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+                train(work_dir, case, kill[1:] if kill and kill[0] == rank else None)
+                status = 0
+            except BaseException as error:
+                print(f"process {rank} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            finally:
+                if status == 0 and world_size > 1:
+                    torch.distributed.destroy_process_group()
+                os._exit(status)
+        processes.append(child)
+    return processes
 
 
-def wait_for(condition, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not condition():
-        time.sleep(0.002)
+def run(work_dir, case, kill=None):
+    """Run until the end or the kill; is it done?
+
+    Where a process was killed the others are, too: they would wait for it.
+    """
+    left = dict.fromkeys(start(work_dir, case, kill))
+    while left:
+        process, status = os.wait()
+        del left[process]
+        if os.WIFSIGNALED(status):
+            for other in left:
+                os.kill(other, signal.SIGKILL)
+                os.waitpid(other, 0)
+            return False
+        if os.WEXITSTATUS(status):
+            for other in left:
+                os.kill(other, signal.SIGKILL)
+            sys.exit(f"a run of {case} failed with {os.WEXITSTATUS(status)}, to be killed at {kill}")
+    return True
+
+
+def newest_step(work_dir):
+    """The step of the newest checkpoint; 0: there is none."""
+    return max((int(folder.name[5:]) for folder in (work_dir / "checkpoints").glob("step_*")), default=0)
+
+
+def main():
+    folder, case, kills = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    work_dir = folder / "killed"
+    report = []
+    for rank, point, count, *changes in kills:
+        before = newest_step(work_dir)
+        is_done = run(work_dir, case | (changes[0] if changes else {}), (rank, point, count))
+        report.append([before, not is_done])
+    if not (run(work_dir, case) and run(folder / "whole", case)):
+        sys.exit("a run was killed by somebody else")
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    folder, kills = Path(sys.argv[1]), int(sys.argv[2])
-    generator = random.Random(int(sys.argv[3]))
-    hit = while_saving = 0
-    for _ in range(kills):
-        process = in_child(folder, resume=True)
-        wanted = newest(folder) + generator.randrange(3)
-        wait_for(lambda wanted=wanted: newest(folder) >= wanted)
-        if generator.random() < 0.5:
-            wait_for(lambda: list((folder / "checkpoints").glob(".epoch_*")))
-            time.sleep(generator.random() * 0.01)
-        else:
-            time.sleep(generator.random() * 0.5)
-        os.kill(process, signal.SIGKILL)
-        _, status = os.waitpid(process, 0)
-        if os.WIFEXITED(status):
-            if os.WEXITSTATUS(status):
-                sys.exit(f"a resumed run failed with {status}")
-            continue  # it was done
-        hit += 1
-        while_saving += bool(list((folder / "checkpoints").glob(".*")))
-    train(folder, resume=True)
-    print(hit, while_saving)
+    main()

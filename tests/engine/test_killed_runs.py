@@ -1,6 +1,8 @@
-"""A run that is killed at any moment, again and again, ends with the weights and figures of one that is not."""
+"""A run that is killed again and again, anywhere, ends with the weights and figures of one that is not."""
 
 import json
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +11,62 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kinema.checkpoints.unpickling import load_restricted
+
 HERE = Path(__file__).parent
-KILLS = 24
+ADAM = dict(type="AdamW", lr=0.01)
+
+# Every value of every option, and every pair of processes, workers and precisions.
+CASES = {
+    "plain": {},
+    "accumulated": dict(accumulate=3, workers=2, ema={}, precision="bf16", save="1steps"),
+    "scaled": dict(precision="fp16", accumulate=3, model="blended", optimizer=ADAM, save="1steps"),
+    "by steps": dict(length=dict(max_steps=30), workers=2, persistent=True, model="blended", val_interval=15),
+    "without end": dict(
+        length=dict(max_iters=36), sampler="InfiniteSampler", ema=dict(update_buffers=True), val_interval=12
+    ),
+    "in a thread": dict(asynchronous=True, save="1steps", model="blended", optimizer=ADAM, precision="bf16"),
+    "two": dict(processes=2, model="blended", ema={}, accumulate=3, save="1steps"),
+    "two, scaled": dict(
+        processes=2, precision="fp16", workers=2, persistent=True, length=dict(max_steps=30), val_interval=12
+    ),
+    "two, bf16": dict(processes=2, precision="bf16", workers=2, accumulate=3, optimizer=ADAM, save="1steps"),
+}
 
 
-def run(work_dir, kills):
-    command = [sys.executable, HERE / "killed_runs.py", work_dir, str(kills), "0"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=1200)
+def run(folder, case, kills):
+    """Train in folder/killed, killed at `kills`, and in folder/whole; returns what `killed_runs.py` prints."""
+    case = {"batch_size": 4 // case.get("processes", 1), **case}
+    command = [sys.executable, HERE / "killed_runs.py", folder, json.dumps(case), json.dumps(kills)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, timeout=600, env=environment
+    )
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr, result.stderr
-    return list(map(int, result.stdout.split()))
+    return json.loads(result.stdout)
+
+
+def kills_of(case, seed):
+    """Where to kill the runs of a case: at the first batch, thrice within an epoch, while it validates and saves."""
+    generator = random.Random(seed)
+    processes, accumulate = case.get("processes", 1), case.get("accumulate", 1)
+    points = [("before_train_iter", 1)]
+    # Behind one checkpoint, within the next window: three of these are within one epoch.
+    saved = accumulate if case.get("save") == "1steps" else 2 * accumulate
+    points += [("after_train_iter", saved + generator.randint(1, accumulate)) for _ in range(3)]
+    points += [("before_val_iter", 1), ("after_val_iter", 2), ("before_save_checkpoint", generator.randint(1, 4))]
+    points += [("file", generator.randint(1, 60)) for _ in range(3)]
+    # Only the main process writes files.
+    return [[0 if point == "file" else generator.randrange(processes), point, count] for point, count in points]
+
+
+def checkpoint_of(work_dir):
+    """Everything in the last checkpoint, without what tells the time."""
+    folder = work_dir / "checkpoints" / (work_dir / "checkpoints" / "last").read_text().strip()
+    state = load_restricted(folder / "training.pt").content
+    state["parts"]["progress"].pop("seconds")
+    return {"name": folder.name, "weights": load_file(folder / "model.safetensors"), "state": state}
 
 
 def figures(work_dir):
@@ -30,16 +78,96 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.slow
-def test_a_run_that_is_killed_often_ends_as_one_that_is_not(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(whole, 0)
-    hit, while_saving = run(killed, KILLS)
-    assert hit > KILLS / 4
-    assert while_saving > 0
+def differences(actual, expected, where=""):
+    """Where two nested values differ; tensors must be equal bit for bit."""
+    if isinstance(expected, torch.Tensor):
+        return [] if torch.equal(actual, expected) else [where]
+    if isinstance(expected, dict):
+        if list(map(str, actual)) != list(map(str, expected)):
+            return [f"{where}: keys {list(actual)} for {list(expected)}"]
+        return [entry for key in expected for entry in differences(actual[key], expected[key], f"{where}.{key}")]
+    if isinstance(expected, list | tuple):
+        if len(actual) != len(expected):
+            return [f"{where}: {len(actual)} for {len(expected)}"]
+        pairs = enumerate(zip(actual, expected, strict=True))
+        return [entry for place, pair in pairs for entry in differences(*pair, f"{where}.{place}")]
+    return [] if actual == expected else [f"{where}: {actual} for {expected}"]
+
+
+def assert_same(killed, whole):
+    assert differences(checkpoint_of(killed), checkpoint_of(whole)) == []
     assert figures(killed) == figures(whole)
+    steps = [line["step"] for line in figures(killed) if line["split"] == "train"]
+    assert steps == list(range(1, max(steps) + 1))
     assert names(killed) == names(whole)
-    for name in ("step_00000156", "step_00000160"):
-        expected = load_file(whole / "checkpoints" / name / "model.safetensors")
-        actual = load_file(killed / "checkpoints" / name / "model.safetensors")
-        assert all(torch.equal(actual[key], value) for key, value in expected.items())
+
+
+def test_a_run_that_is_killed_thrice_within_an_epoch_ends_as_one_that_is_not(tmp_path):
+    case = dict(length=dict(max_epochs=1), ema={}, accumulate=3, save="1steps")
+    report = run(tmp_path, case, [[0, "after_train_iter", 5], [0, "after_train_iter", 4], [0, "before_train_iter", 6]])
+    assert report == [[0, True], [1, True], [2, True]]
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_that_is_killed_anywhere_ends_as_one_that_is_not(tmp_path, name):
+    case, kills = CASES[name], kills_of(CASES[name], list(CASES).index(name))
+    report = run(tmp_path, case, kills)
+    assert sum(was_killed for _, was_killed in report) >= len(kills) - 2, (kills, report)
+    within = [before for before, was_killed in report[1:4] if was_killed]
+    if not case.get("asynchronous"):
+        assert len(set(within)) == 3, "each from another checkpoint"
+        assert max(within) < 12 / case.get("accumulate", 1), "all within the first epoch"
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_run_that_is_killed_between_any_two_operations_on_its_files_ends_as_one_that_is_not(tmp_path, asynchronous):
+    case = dict(ema={}, save="1steps", length=dict(max_epochs=5), asynchronous=asynchronous)
+    report = run(tmp_path, case, [[0, "file", count] for count in range(1, 45)])
+    assert sum(was_killed for _, was_killed in report) > 40
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+LEGS = [
+    [0, "before_train_iter", 3, dict(processes=2, batch_size=2)],
+    [0, "before_train_iter", 2, dict(processes=1, batch_size=4)],
+    [1, "before_train_iter", 2, dict(processes=2, batch_size=2)],
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [23, 24])
+def test_two_processes_then_one_then_two_see_the_same_samples_in_the_same_order_each_once(tmp_path, samples):
+    case = dict(samples=samples, processes=2, batch_size=2, save="1steps", length=dict(max_epochs=2), model="plain")
+    assert [before for before, _ in run(tmp_path, case, LEGS)] == [0, 2, 3]
+    actual, expected = (steps_of(tmp_path, name) for name in ("killed", "whole"))
+    assert actual == expected
+    for epoch in (0, 1):
+        indices = [index for of, batch in expected for index in batch if of == epoch]
+        assert sorted(indices[:samples]) == list(range(samples))
+        assert len(indices) == samples + samples % 2
+
+
+def steps_of(folder, name):
+    """Epoch and samples of every step, those of all processes in the order of their places."""
+    notes = []
+    for rank in (0, 1):
+        lines = map(json.loads, (folder / f"{name}_{rank}.jsonl").read_text().splitlines())
+        notes.append({iteration: rest for iteration, *rest in lines})  # what a resumed run repeats replaces the first
+    steps = []
+    for iteration, (epoch, indices) in sorted(notes[0].items()):
+        shares = [indices, *([notes[1][iteration][1]] if len(indices) < 4 and iteration in notes[1] else [])]
+        steps.append([epoch, [index for share in zip(*shares, strict=True) for index in share]])
+    return steps
+
+
+@pytest.mark.slow
+def test_two_processes_then_one_then_two_end_with_the_same_weights_to_float_tolerance(tmp_path):
+    case = dict(samples=24, processes=2, batch_size=2, save="1steps", model="plain", ema={}, length=dict(max_epochs=2))
+    run(tmp_path, case, LEGS)
+    actual, expected = (checkpoint_of(tmp_path / name) for name in ("killed", "whole"))
+    for name, value in expected["weights"].items():
+        torch.testing.assert_close(actual["weights"][name], value, rtol=1e-5, atol=1e-6)
