@@ -7,6 +7,7 @@ from torch import nn
 from kinema.errors import ConfigError, PartArgumentError
 from kinema.optim.constructors import DefaultOptimWrapperConstructor
 from kinema.optim.parameter_groups import build_groups, layer_of, scaled_rate
+from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 ADAMW = dict(type="AdamW", lr=0.1, weight_decay=0.5)
@@ -258,6 +259,30 @@ def test_a_constructor_builds_the_wrapper():
     assert config["optimizer"] == ADAMW
 
 
+def test_a_config_may_name_rules_and_their_constructor():
+    config = dict(
+        optimizer=dict(ADAMW), paramwise_cfg=dict(fc=dict(lr_mult=10)), constructor="SwinOptimWrapperConstructor"
+    )
+    wrapper = build_optim_wrapper(Net(), dict(config, accumulative_counts=2, type="AmpOptimWrapper", dtype="bfloat16"))
+    assert wrapper.get_lr() == {"lr": pytest.approx([0.1, 1.0])}
+    assert wrapper.accumulative_counts == 2
+    assert wrapper.precision.name == "bf16"
+
+
+def test_a_constructor_of_the_user_is_called_as_openmmlab_calls_it():
+    class OnlyTheHead:
+        def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+            self.rate = optim_wrapper_cfg["optimizer"]["lr"] * paramwise_cfg["times"]
+
+        def __call__(self, model):
+            return OptimWrapper(torch.optim.SGD(model.fc.parameters(), lr=self.rate))
+
+    wrapper = build_optim_wrapper(
+        Net(), dict(optimizer=dict(ADAMW), constructor=OnlyTheHead, paramwise_cfg=dict(times=2))
+    )
+    assert wrapper.get_lr() == {"lr": [0.2]}
+
+
 def test_a_subclass_may_give_groups_of_its_own():
     class HeadFirst(DefaultOptimWrapperConstructor):
         def add_params(self, params, module, **kwargs):
@@ -325,7 +350,9 @@ def test_layers_that_do_not_suit_the_model_are_refused():
 
 def test_values_that_the_optimizer_does_not_take_are_named():
     constructor = DefaultOptimWrapperConstructor(dict(optimizer=dict(type="SGD", lr=-1.0)))
-    with pytest.raises(ConfigError, match=r"optim_wrapper\.optimizer: Invalid learning rate: -1\.0"):
+    with pytest.raises(
+        ConfigError, match=r"optim_wrapper\.optimizer: SGD takes no such values: Invalid learning rate: -1\.0"
+    ):
         constructor(Net())
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kinema.config.values import naming
 from kinema.errors import ConfigError
 from kinema.optim.parameter_groups import (
     RULES,
@@ -21,6 +20,7 @@ from kinema.optim.parameter_groups import (
     grouped,
     trainable,
 )
+from kinema.optim.wrapper import build_optimizer
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, check_arguments
 from kinema.spelling import nearest
 
@@ -77,8 +77,7 @@ class DefaultOptimWrapperConstructor:
                 check_arguments(optimizer, arguments, f"{RULES}.custom_keys[{key!r}]: {kind}")
 
     def __call__(self, model: nn.Module) -> Any:
-        with naming("optim_wrapper.optimizer"):
-            optimizer = OPTIMIZERS.build(self.optimizer_cfg, default_args={"params": self.groups(model)})
+        optimizer = build_optimizer(self.optimizer_cfg, self.groups(model))
         return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={"optimizer": optimizer})
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:

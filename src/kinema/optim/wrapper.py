@@ -233,14 +233,23 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
     else:
         if isinstance(optimizer, Mapping):
             parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-            keywords["optimizer"] = _build_optimizer(optimizer, parameters)
+            keywords["optimizer"] = build_optimizer(optimizer, parameters)
         wrapper = OPTIM_WRAPPERS.build(keywords)
     if precision is not None and not takes_precision:  # a class of the user's own
         wrapper.precision = precision
     return wrapper
 
 
-def _build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> Any:
+def build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> torch.optim.Optimizer:
+    """The optimizer of a config.
+
+    Args:
+        cfg: `dict(type="SGD", lr=0.01, ...)`.
+        parameters: what to update, or groups of it.
+
+    Raises:
+        ConfigError: a value that it does not take.
+    """
     try:
         return OPTIMIZERS.build(cfg, default_args={"params": parameters})
     except (TypeError, ValueError) as error:
