@@ -85,7 +85,7 @@ class Mpeg4Pictures:
 
     def __init__(self, extradata: bytes | None, *, has_bidirectional: bool = True) -> None:
         self.is_interlaced = False
-        self._time_bits: int | None = None
+        self._coded_bit: int | None = None  # where it is in a picture of the same second as the one before
         self._header: bytes | None = None
         self._take_layer(extradata or b"")
         self._num_references = 0
@@ -119,7 +119,8 @@ class Mpeg4Pictures:
         self._header = header
         layer = _mpeg4_layer(header)
         if layer is not None:
-            self._time_bits, is_interlaced = layer
+            time_bits, is_interlaced = layer
+            self._coded_bit = 2 + 1 + 1 + time_bits + 1
             self.is_interlaced = self.is_interlaced or is_interlaced
 
     def _is_coded(self, packet: bytes, content: int) -> bool:
@@ -128,16 +129,15 @@ class Mpeg4Pictures:
         The type has 2 bits, the seconds are ones that a zero ends, and the fraction of a second
         stands between two markers.
         """
-        if self._time_bits is None:
+        place = self._coded_bit
+        if place is None:
             return True
-        place = 2
         if packet[content] & 0x20:  # a second or more has gone by
             header = int.from_bytes(packet[content : content + 8].ljust(8, b"\0"))
-            while place < 64 and header >> (63 - place) & 1:
-                place += 1
-            if place == 64:
+            zeros = ~header & (1 << 62) - 1  # of the 62 bits behind the type
+            if not zeros:
                 return True  # a minute between two pictures: damage, which is for the decoder to find
-        place += 2 + self._time_bits + 1
+            place += 62 - zeros.bit_length()
         at = content + (place >> 3)
         return at >= len(packet) or bool(packet[at] & 0x80 >> (place & 7))
 
@@ -290,38 +290,24 @@ def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
     """
     if codec not in _SLICE_START:
         return None
-    is_early = _h264_is_bidirectional if codec == "h264" else _hevc_is_unreferenced
     kinds = _H264_SLICE if codec == "h264" else _HEVC_SLICE
     start_code = _SLICE_START[codec]
+    says_so, early = _EARLY[codec]
+    second = length_size + 1
 
-    def find(packet: Packet) -> bool:
+    def find_by_length(packet: Packet) -> bool:
         content = memoryview(packet)
-        if not length_size:
-            match = start_code.search(content)
-            return (
-                match is not None
-                and match.end() < len(content)
-                and is_early(content[match.end() - 1], content[match.end()])
-            )
-        if length_size + 1 < len(content) and content[length_size] in kinds:
-            return is_early(content[length_size], content[length_size + 1])
+        if len(content) > second and content[length_size] in kinds:
+            return content[length_size + says_so] in early
         slices = (unit for unit in nal_units(bytes(content), length_size) if len(unit) > 1 and unit[0] in kinds)
-        return any(is_early(unit[0], unit[1]) for unit in slices)
+        return any(unit[says_so] in early for unit in slices)
 
-    return find
+    def find_by_start_code(packet: Packet) -> bool:
+        content = memoryview(packet)
+        match = start_code.search(content)
+        return match is not None and match.end() < len(content) and content[match.end() - 1 + says_so] in early
 
-
-def _h264_is_bidirectional(_: int, second: int) -> bool:
-    """By the slice's number of its first macroblock, which is 0, and its type, which is 1 or 6.
-
-    Source: 7.3.3, 7.4.3, 9.1.
-    """
-    return second >> 4 == 0b1010 or second >> 2 == 0b100111
-
-
-def _hevc_is_unreferenced(first: int, _: int) -> bool:
-    kind = first >> 1
-    return kind < 16 and kind % 2 == 0
+    return find_by_length if length_size else find_by_start_code
 
 
 # ---- packets that hold no picture, and pictures that no other refers to
@@ -335,6 +321,13 @@ _SLICE_START = {
         rb"\x00\x00\x01[" + bytes(sorted(_H264_SLICE)).replace(b"\\", b"\\\\").replace(b"]", b"\\]") + rb"]"
     ),
     "hevc": re.compile(rb"\x00\x00\x01[\x00-\x3f]"),
+}
+# Which byte of a slice says that its picture comes out early, and with which values. H.264: the
+# number of the first macroblock is 0 and the type 1 or 6 (7.3.3, 7.4.3, 9.1); HEVC: no other
+# picture refers to this one (table 7-1).
+_EARLY = {
+    "h264": (1, frozenset(second for second in range(256) if second >> 4 == 0b1010 or second >> 2 == 0b100111)),
+    "hevc": (0, frozenset(first for first in range(32) if first >> 1 & 1 == 0)),
 }
 
 

@@ -27,11 +27,14 @@ def find_jumps(
         units_per_second: of the times.
         format_name: FFmpeg's name of the container.
     """
+    may_jump_ahead = format_name in _MAY_JUMP_AHEAD
+    if not may_jump_ahead and dts == sorted(dts):
+        return []
     times = np.asarray(dts, np.int64)
     timed = np.flatnonzero(times != NO_TIME)
     steps = np.diff(times[timed])
     is_jump = (steps < 0) & (np.asarray(is_key, bool)[timed[1:]] | (steps < -_BACK_SECONDS * units_per_second))
-    ahead = _AHEAD_SECONDS * units_per_second if format_name in _MAY_JUMP_AHEAD else np.inf
+    ahead = _AHEAD_SECONDS * units_per_second if may_jump_ahead else np.inf
     is_jump |= steps > ahead
     places = []
     for place in np.flatnonzero(is_jump).tolist():

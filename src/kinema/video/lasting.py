@@ -87,8 +87,11 @@ def replaced(packet: Packet, content: bytes) -> Packet:
 def side_data_of(packets: Sequence[Packet]) -> dict[int, list[SideData]]:
     """Place in `packets` -> the side data there that lasts."""
     side_data: dict[int, list[SideData]] = {}
-    for place, packet in enumerate(packets):
-        for data in packet.iter_sidedata():
+    all_data = list(map(tuple, map(Packet.iter_sidedata, packets)))
+    if not any(all_data):
+        return side_data
+    for place, entries in enumerate(all_data):
+        for data in entries:
             if data.data_type in _KINDS:
                 side_data.setdefault(place, []).append((data.data_type, bytes(data)))
     return side_data

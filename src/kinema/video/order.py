@@ -47,10 +47,9 @@ def order_by_time(
         return by_time, Order.DOUBTFUL if reorder_depth else Order.CERTAIN
     if early is None:
         return by_time, Order.CERTAIN
-    is_plausible = _has_even_steps(
-        np.asarray([pts[packet] for packet in by_time if shown[packet]])
-    ) and _suits_pictures(
-        np.asarray(by_time), np.asarray(shown), reorder_depth, np.asarray(early), only_early=only_early
+    packets, is_shown = np.asarray(by_time, np.int64), np.asarray(shown, bool)
+    is_plausible = _has_even_steps(np.asarray(pts)[packets[is_shown[packets]]]) and _suits_pictures(
+        packets, is_shown, reorder_depth, np.asarray(early), only_early=only_early
     )
     return by_time, Order.CERTAIN if is_plausible else Order.DOUBTFUL
 
@@ -82,6 +81,8 @@ def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
 
     A reference waits until the next one arrives, a B picture is shown at once.
     """
+    if Picture.BIDIRECTIONAL not in pictures:
+        return [packet for packet, picture in enumerate(pictures) if picture is Picture.REFERENCE]
     order: list[int] = []
     waiting: int | None = None
     for packet, picture in enumerate(pictures):

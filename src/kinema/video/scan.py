@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import compress, islice
+from operator import add, and_, attrgetter, not_
 from typing import Any
 
 import av
@@ -46,6 +48,11 @@ _BATCH_PACKETS = 1024
 _PACKET_BYTES = 600  # of memory for a packet, besides what it holds
 _MPEG_PICTURES = ("mpeg4", "mpeg1video", "mpeg2video")
 
+# Most of a scan's time goes into reading attributes of packets: C does it faster than Python.
+_size_of = attrgetter("size")
+_is_corrupt = attrgetter("is_corrupt")
+_facts_of = attrgetter("is_keyframe", "pts", "dts", "size", "duration", "is_discard")
+
 
 @dataclass
 class _Walk:
@@ -59,7 +66,9 @@ class _Walk:
     is_shown: list[bool] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)  # of MPEG codecs only
     is_early: list[bool] = field(default_factory=list)  # of H.264 and HEVC only: see order_by_time
-    leading: list[int] = field(default_factory=list)  # packets that may refer to what lies before their key picture
+    leading: list[int] = field(
+        default_factory=list
+    )  # packets that say that they refer to what lies before their key picture
     entries: list[int] = field(default_factory=list)
     is_chained: list[bool] | None = None
     is_cut_off: list[bool] | None = None
@@ -68,18 +77,20 @@ class _Walk:
     gaps: list[int] = field(default_factory=list)
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
-        """Add some packets; attribute by attribute, for this is where the time of a scan goes."""
+        """Add some packets."""
+        if not packets:
+            return
         start = len(self.sizes)
-        keys = [packet.is_keyframe for packet in packets]
+        keys, pts, dts, sizes, durations, discards = zip(*map(_facts_of, packets), strict=True)
         self.is_key += keys
-        self.pts += [NO_TIME if packet.pts is None else packet.pts for packet in packets]
-        self.dts += [NO_TIME if packet.dts is None else packet.dts for packet in packets]
-        self.sizes += [packet.size for packet in packets]
-        self.durations += [packet.duration or 0 for packet in packets]
+        self.pts += [NO_TIME if time is None else time for time in pts]
+        self.dts += [NO_TIME if time is None else time for time in dts]
+        self.sizes += sizes
+        self.durations += [duration or 0 for duration in durations]
         if codec.counts_pieces:
-            self.gaps += [start + place for place, packet in enumerate(packets) if packet.is_corrupt]
+            self.gaps += compress(range(start, start + len(packets)), map(_is_corrupt, packets))
         side_data = side_data_of(packets) if codec.keeps_side_data else {}
-        places = [place for place, is_key in enumerate(keys) if is_key]
+        places = list(compress(range(len(packets)), keys))
         for place in sorted({*places, *side_data}) if side_data else places:
             content = bytes(packets[place]) if keys[place] and codec.has_headers else None
             if content is not None or place in side_data:
@@ -89,17 +100,18 @@ class _Walk:
             if content is not None and isinstance(codec.slices, H264Headers) and not codec.slices.may_hold_fields:
                 codec.slices.look(content)
         if codec.is_early is not None:
-            self.is_early += [codec.is_early(packet) for packet in packets]
-        shown = [not packet.is_discard for packet in packets]
+            self.is_early += map(codec.is_early, packets)
+        shown = list(map(not_, discards))
         if codec.picture is not None:
-            pictures = [codec.picture(bytes(packet)) for packet in packets]
+            pictures = list(map(codec.picture, map(bytes, packets)))
             self.pictures += pictures
-            shown = [flag and picture is not Picture.NONE for flag, picture in zip(shown, pictures, strict=True)]
+            if Picture.NONE in pictures:
+                shown = [flag and picture is not Picture.NONE for flag, picture in zip(shown, pictures, strict=True)]
         self.is_shown += shown
         if codec.is_recovered_at is not None and True in keys and True not in self.is_key[:start]:
             self.starts_right = codec.is_recovered_at(packets[keys.index(True)])
         if codec.is_leading is not None and sum(self.is_key[:start]) < 2:  # asked of the first group of pictures only
-            self.leading += [start + place for place, packet in enumerate(packets) if codec.is_leading(packet)]
+            self.leading += compress(range(start, start + len(packets)), map(codec.is_leading, packets))
 
 
 class _Codec:
@@ -123,13 +135,12 @@ class _Codec:
         if self.name == "mpeg4":
             self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=bool(self.reorder_depth))
         self.picture: Callable[[bytes], Picture] | None = None
-        self.is_leading: Callable[[Packet], bool] | None = None
+        self.is_leading: Callable[[Packet], bool] | None = None  # of H.264 all may be
         self.is_recovered_at: Callable[[Packet], bool] | None = None
         self.can_start_at: Callable[[bytes], bool] = _never
         notes = self.lasting  # new extradata may change the size of lengths
         if self.name == "h264":
             self.can_start_at = lambda content: h264_can_start_at(content, notes.length_size)
-            self.is_leading = _always
             self.is_recovered_at = lambda packet: h264_is_recovered_at(bytes(packet), notes.length_size)
         elif self.name == "hevc":
             self.can_start_at = lambda content: hevc_can_start_at(content, notes.length_size)
@@ -174,13 +185,16 @@ def scan_packets(
     walk = _Walk()
     kept: list[Packet] | None = []
     num_kept_bytes = 0
-    for batch in _batches(container, stream, watch):
+    batches = _batches(container, stream, watch)
+    if not codec.counts_pieces:  # read in pieces of 188 bytes, so that the mark says nothing about the file's end
+        batches = _without_cut_end(batches)
+    for batch in batches:
         walk.note(batch, codec)
         watch.check_frames(len(walk.sizes))
         watch.check_time()
         if kept is not None:
             kept += batch
-            num_kept_bytes += sum(packet.size for packet in batch) + len(batch) * _PACKET_BYTES
+            num_kept_bytes += sum(map(_size_of, batch)) + len(batch) * _PACKET_BYTES
             if num_kept_bytes > keep:
                 kept = None
     num_missing = _missing(stream, len(walk.sizes))
@@ -196,7 +210,7 @@ def scan_packets(
     if codec.mpeg4 is not None:
         _note_what_mpeg4_needs(walk, codec.mpeg4)
     order, how = _output_order(walk, codec)
-    shown = [packet for packet in order if walk.is_shown[packet]]
+    shown = order if all(walk.is_shown) else [packet for packet in order if walk.is_shown[packet]]
     num_packets = len(walk.sizes)
     index = PacketIndex(
         pts=np.asarray(walk.pts, np.int64),
@@ -220,39 +234,48 @@ def scan_packets(
 
 
 def _batches(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[list[Packet]]:
-    """The packets that hold something, up to where the file breaks off.
-
-    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something
-    is wrong before it: a packet of the transport stream is lost, repeated or has another number.
-    How much of it is whole, the decoder says.
-    """
-    batch: list[Packet] = []
-    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
-    num_whole = 0  # of those
-    # A transport stream is read in pieces of 188 bytes, so that the mark says nothing about the
-    # file's end.
-    may_break_off = container.format.name not in _READ_IN_PIECES
+    """The packets that hold something, up to where the file breaks off."""
     packets = packets_of(container, stream)
+    # Empty are the mark that flushes the decoder, and frames that an AVI file dropped.
+    sized = filter(_size_of, over_network(packets, watch) if watch.is_remote else packets)
+    batch: list[Packet] = []
     try:
-        for packet in over_network(packets, watch) if watch.is_remote else packets:
-            if not packet.size:
-                continue  # the mark that flushes the decoder, or a frame that an AVI file dropped
-            if may_break_off and (packet.is_corrupt or doubtful):
-                doubtful.append(packet)
-                num_whole = 0 if packet.is_corrupt else num_whole + 1
-                if num_whole < 2 and len(doubtful) < _BATCH_PACKETS:
-                    continue
-                batch, doubtful = batch + doubtful, []
-            else:
-                batch.append(packet)
-            if len(batch) >= _BATCH_PACKETS:
-                yield batch
-                batch = []
+        for packet in sized:
+            batch = [packet]
+            batch.extend(islice(sized, _BATCH_PACKETS - 1))  # when reading fails, those before stay in it
+            yield batch
+            batch = []
     except av.FFmpegError:
         pass  # the end of what can be read
     finally:
         packets.close()
     yield batch
+
+
+def _without_cut_end(batches: Iterator[list[Packet]]) -> Iterator[list[Packet]]:
+    """`batches` without the packet that the end of the file cuts.
+
+    A packet that the demuxer calls corrupt ends with the file when no others follow. Else something
+    is wrong before it: a packet of the transport stream is lost, repeated or has another number.
+    How much of it is whole, the decoder says.
+    """
+    doubtful: list[Packet] = []  # corrupt ones, and what follows them as long as that may be the rest of the last one
+    num_whole = 0  # of those
+    for batch in batches:
+        if not doubtful and not any(map(_is_corrupt, batch)):
+            yield batch
+            continue
+        certain: list[Packet] = []
+        for packet in batch:
+            if not (packet.is_corrupt or doubtful):
+                certain.append(packet)
+                continue
+            doubtful.append(packet)
+            num_whole = 0 if packet.is_corrupt else num_whole + 1
+            if num_whole == 2 or len(doubtful) == _BATCH_PACKETS:
+                certain += doubtful
+                doubtful = []
+        yield certain
 
 
 def _missing(stream: VideoStream, num_read: int) -> int:
@@ -280,20 +303,22 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
         return False
     hidden = set(range(first))
     may_be_hidden: set[int] = set()
-    start = walk.pts[first]
-    leading = set(walk.leading)
-    for place in range(first + 1, len(walk.pts)):
-        if walk.is_key[place]:
-            break
-        # Frames that follow the key frame in the file but precede it in time refer to what was cut
-        # off (open GOP).
-        if place in leading and NO_TIME < walk.pts[place] < start:
+    # Frames that follow the key frame in the file but precede it in time refer to what was cut off
+    # (open GOP).
+    end = next(compress(range(first + 1, len(walk.pts)), walk.is_key[first + 1 :]), len(walk.pts))
+    may_lead = first not in walk.entries or min(walk.pts[first:end]) < walk.pts[first]
+    leading = walk.leading if codec.is_leading is not None else range(len(walk.pts))
+    for place in leading if may_lead else ():
+        if not first < place < end:
+            continue
+        if NO_TIME < walk.pts[place] < walk.pts[first]:
             hidden.add(place)
-        elif place in leading and walk.pts[place] == NO_TIME and first not in walk.entries:
+        elif walk.pts[place] == NO_TIME and first not in walk.entries:
             may_be_hidden.add(place)
     cut_off = hidden | may_be_hidden
-    walk.is_cut_off = [place in cut_off for place in range(len(walk.pts))]
-    walk.is_shown = [shown and place not in hidden for place, shown in enumerate(walk.is_shown)]
+    if cut_off:
+        walk.is_cut_off = [place in cut_off for place in range(len(walk.pts))]
+        walk.is_shown = [shown and place not in hidden for place, shown in enumerate(walk.is_shown)]
     if first not in walk.entries:
         # What follows may list pictures that lie before it without using them: some must be there.
         walk.entries.insert(0, 0)
@@ -325,11 +350,12 @@ def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], Order]:
 
 
 def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:
-    spans = zip(walk.pts, walk.durations, walk.is_shown, strict=True)
-    times = [(pts, pts + duration) for pts, duration, shown in spans if shown and pts != NO_TIME]
-    if not times or time_base is None:
+    counts = list(map(and_, walk.is_shown, map(NO_TIME.__ne__, walk.pts)))
+    starts = list(compress(walk.pts, counts))
+    if not starts or time_base is None:
         return None
-    return float((max(end for _, end in times) - min(pts for pts, _ in times)) * time_base)
+    ends = map(add, starts, compress(walk.durations, counts))
+    return (max(ends) - min(starts)) * time_base.numerator / time_base.denominator
 
 
 def _flags(values: list[bool] | None, count: int) -> np.ndarray:
