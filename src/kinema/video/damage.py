@@ -49,15 +49,13 @@ class OrderDiffers(Exception):  # noqa: N818 - never leaves this package
 
 
 def tag(packet: Packet, number: int) -> None:
-    """Let the frame that comes of `packet` carry its number."""
-    # PyAV keeps such objects by their identity, which small integers share.
-    packet.opaque = (number,)
+    """Let the frame that comes of `packet` carry its number, in place of a time: decoders only hand it on."""
+    packet.pts = number
 
 
 def tag_of(frame: VideoFrame) -> int | None:
     """Number of the packet that `frame` comes from; None for one that the decoder made up."""
-    opaque = frame.opaque
-    return None if opaque is None else int(opaque[0])  # type: ignore[index]
+    return frame.pts
 
 
 def check(frame: VideoFrame, packet: int, codec: str, coverage: Coverage | None) -> None:
@@ -192,7 +190,7 @@ class DamagedVideo:
     def _new_context(self) -> VideoCodecContext:
         """A decoder that has seen nothing: headers that are damaged must not last from one group to the next."""
         fresh = self._packets.new_context()
-        fresh.options, fresh.copy_opaque = self._like.options, True
+        fresh.options = self._like.options
         fresh.thread_count, fresh.thread_type = 1, "NONE"
         return fresh
 

@@ -94,7 +94,6 @@ class Decoder:
         context.thread_count = self._num_threads
         one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
         context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
-        context.copy_opaque = True  # each frame carries the number of its packet
         # "explode" makes errors of what else is patched up from its neighbours and handed out as if
         # it were right. It does so too when a picture says of one that was cut off that it is
         # needed no more; without it, pictures are marked as damaged.
@@ -245,8 +244,9 @@ class Decoder:
         last_packet, last_frame = table.last_packet_of(max(packets)), group[-1]
         wanted = set(group)
         # Where packets are lost, pictures may be referred to by others that should not: decoding
-        # must not depend on what is asked.
-        may_leave_out = not self._packets.index.has_losses
+        # must not depend on what is asked. Of frames in two fields, one left out would leave the
+        # other alone.
+        may_leave_out = self._can_skip and table.is_second_field is None and not self._packets.index.has_losses
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
             self._waiting.drop_before(group[0])
@@ -317,13 +317,11 @@ class Decoder:
         packet = self._packets.packet(number, starts=number == self._start)
         if packet is None:
             raise PacketFailed(number, "the file breaks off there")
-        # Of frames in two fields, one left out would leave the other alone.
-        leave_out = leave_out and self._can_skip and table.is_second_field is None
         leave_out = leave_out and (self._has_slice is None or self._has_slice(packet))
         if leave_out is not self._leaves_out:
             self._context.skip_frame = "NONREF" if leave_out else "DEFAULT"
             self._leaves_out = leave_out
-        packet.opaque = (number,)  # see tag()
+        tag(packet, number)
         if self._wholeness is not None:
             self._wholeness.check(number)
         try:
