@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
-from kinema.video.source import VideoSource
+from kinema.video.source import VideoSource, stat_of
 
 CACHED_BYTES = 64 * 2**20
 
@@ -20,7 +20,7 @@ def cache_key(source: VideoSource) -> CacheKey | None:
     if not isinstance(source, (str, Path)):
         return None
     try:
-        facts = Path(source).stat()
+        facts = stat_of(source)
     except (OSError, ValueError):
         return None  # a URL
     return str(source), facts.st_size, facts.st_mtime_ns

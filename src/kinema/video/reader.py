@@ -1,6 +1,7 @@
 """VideoReader: frames of a video by number or by time."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from kinema.video.backends.choosing import make_backend, refuse_exact_options
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimitError, VideoLimits, default_limits
-from kinema.video.source import VideoSource, source_name
+from kinema.video.source import VideoSource, source_name, stat_of
 
 # A time that was computed from a frame's number must find that frame.
 _TIME_TOLERANCE_SECONDS = 1e-6
@@ -237,10 +238,10 @@ class VideoReader:
             return self._decode(backend, self._replaced(wanted), stays=False)
 
     def _decode(self, backend: Backend, wanted: np.ndarray, *, stays: bool) -> np.ndarray:
+        if (wanted[1:] > wanted[:-1]).all():
+            return backend.decode(wanted, stays=stays)
         ascending, row_of = np.unique(wanted, return_inverse=True)
         frames = backend.decode(ascending, stays=stays)
-        if np.array_equal(ascending, wanted):
-            return frames
         backend.watch.check_memory(len(wanted), *frames.shape[1:])
         return frames[row_of]
 
@@ -322,7 +323,7 @@ class VideoReader:
 
 def _is_folder(source: VideoSource) -> bool:
     try:
-        return isinstance(source, (str, Path)) and Path(source).is_dir()
+        return isinstance(source, (str, Path)) and stat.S_ISDIR(stat_of(source).st_mode)
     except (OSError, ValueError):
         return False
 
