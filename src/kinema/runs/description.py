@@ -75,11 +75,19 @@ def describe_run(
             "val_clips": hash_of_clips(val),
             "classes": hash_of_names(classes) if classes else None,
         },
-        "num_clips": {name: None if dataset is None else len(dataset) for name, dataset in datasets.items()},
+        "num_clips": {name: _length(dataset) for name, dataset in datasets.items()},
         "versions": versions(),
         "host": host(),
         "git": git_state(folder),
     }
+
+
+def _length(dataset: Any) -> int | None:
+    """The number of samples; None where there is no dataset, or a stream without a length."""
+    try:
+        return None if dataset is None else len(dataset)
+    except TypeError:
+        return None
 
 
 def hash_of_config(config: Mapping[str, Any]) -> str:
