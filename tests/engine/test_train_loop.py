@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from kinema.engine import Progress, TrainLoop, Until
+from kinema.errors import ConfigError
 
 
 def loop_over(count, *, batch_size=2, until, accumulate=1, progress=None, points=None, shuffle=False, seen=None):
@@ -78,3 +79,28 @@ def test_a_loop_that_is_asked_to_stop_ends_at_the_border() -> None:
     assert len(seen) == 2
     assert points[-3:] == ["at_border", "after_train_epoch", "after_train"]
     assert loop.progress.epoch == 0
+
+
+class Stream(IterableDataset):
+    """Five numbers, whose count nobody is told."""
+
+    def __iter__(self):
+        yield from range(5)
+
+
+def test_a_loader_of_unknown_length_trains_but_accumulates_nothing() -> None:
+    seen = []
+    loop = TrainLoop(
+        DataLoader(Stream(), 2), lambda batch, window: seen.append(batch.tolist()), Progress(), Until(epochs=2)
+    )
+    loop.run()
+    assert seen == [[0, 1], [2, 3], [4]] * 2
+    assert (loop.progress.epoch, loop.progress.step, loop.batches_per_epoch) == (2, 6, None)
+    loop = TrainLoop(DataLoader(Stream(), 2), lambda batch, window: {}, Progress(), Until(epochs=1), accumulate=2)
+    with pytest.raises(ConfigError, match="accumulative_counts=2 needs a training loader of known length"):
+        loop.run()
+
+
+def test_a_loader_without_batches_is_named() -> None:
+    with pytest.raises(ConfigError, match="the training loader gives no batches: it has fewer samples than a batch"):
+        loop_over(0, until=Until(steps=3)).run()

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -14,7 +15,7 @@ from kinema.datasets.positions import iterate_from
 from kinema.distributed import get_world_size, is_main_process
 from kinema.engine.progress import Progress, Until
 from kinema.engine.run import Run
-from kinema.errors import VideoError
+from kinema.errors import ConfigError, VideoError
 from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.optim.accumulation import Window
 from kinema.randomness import capture_state, restore_state
@@ -56,6 +57,7 @@ class TrainLoop:
         self.stop_training = False
         self.is_running = False
         self._order: Mapping[str, Any] = {}
+        self._count: float | None = None  # of batches of a pass
 
     def run(self) -> None:
         """Train to the end."""
@@ -70,9 +72,10 @@ class TrainLoop:
     def run_epoch(self) -> None:
         """Train to the end of this pass, or of the training."""
         progress, first = self.progress, self.progress.batch
-        position = self._position()
         self.emit("before_train_epoch")
+        position, self._count = self._position(), None  # a hook may have changed the loader
         last = first + self._batches_left(*position)
+        self._check(last)
         for batch in self._batches(*position):
             end = min(last, progress.batch + (self.until.iterations or math.inf) - progress.iteration)
             self._window = Window.of(progress.batch - first, self.accumulate, end - first)
@@ -104,8 +107,9 @@ class TrainLoop:
     @property
     def batches_per_epoch(self) -> int | None:
         """Batches of a whole pass; None where it has no end, or an unknown one."""
-        count = self._batches_left()
-        return None if math.isinf(count) else int(count)
+        if self._count is None:
+            self._count = self._batches_left()
+        return None if math.isinf(self._count) else int(self._count)
 
     @property
     def epoch_length(self) -> int | None:
@@ -113,10 +117,19 @@ class TrainLoop:
 
         None where it has none.
         """
-        try:
+        with suppress(TypeError):
             return self.batches_per_epoch or len(self.dataloader)
-        except TypeError:
-            return None
+        return None
+
+    def _check(self, last: float) -> None:
+        """Refuse a pass of no batches, and windows whose end nobody knows."""
+        if last == 0:
+            raise ConfigError("the training loader gives no batches: it has fewer samples than a batch, or none")
+        if math.isinf(last) and self.accumulate > 1 and not getattr(self.dataloader, "is_endless", False):
+            raise ConfigError(
+                f"accumulative_counts={self.accumulate} needs a training loader of known length: give its dataset a"
+                " __len__"
+            )
 
     def _position(self) -> tuple[int, int | None]:
         """Where in the pass to start: the batch, and the samples that are done where batches had another size."""
@@ -153,10 +166,9 @@ class TrainLoop:
         """Batches of the pass from a position on; infinite where nobody knows."""
         if isinstance(self.dataloader, ReproducibleLoader):
             return self.dataloader.num_batches(batch, epoch_samples=epoch_samples)
-        try:
+        with suppress(TypeError):  # an IterableDataset without a length
             return max(len(self.dataloader) - batch, 0)
-        except TypeError:  # an IterableDataset without a length
-            return math.inf
+        return math.inf
 
     def _num_samples(self) -> int:
         """Samples of the batch that was given last, of all processes."""
