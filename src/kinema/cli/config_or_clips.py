@@ -38,7 +38,7 @@ def read_config(source: Path, *, model: str | None = None, **settings: Any) -> "
     from kinema.registry import init_default_scope
 
     if not is_config(source):
-        return classification(source, model=model or DEFAULT_MODEL, **settings)
+        return classification(source, model=model, **settings)
     if model is not None:
         raise ConfigError(f"{source}: a config says how clips are read: --model goes with clips only")
     config = Config.fromfile(source)

@@ -16,6 +16,7 @@ from kinema.cli.eval import SpacedWeights, eval_scores
 from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
+from kinema.cli.recipes import recipes
 from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, test, predict, models, runs, demo, doctor):
+for command in (train, test, predict, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.add_typer(bench, name="bench")

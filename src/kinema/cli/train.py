@@ -29,7 +29,7 @@ MAY_CHANGE = (
 
 def train(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help=(
                 "A list of 'path label' lines, a table or an export (CSV, JSON, parquet, ...); a folder with train.txt"
@@ -38,17 +38,34 @@ def train(
                 " .yaml, .json)."
             ),
             metavar="DATA|CONFIG",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    data_option: Annotated[
+        Path | None, typer.Option("--data", help="The same as DATA, by name.", metavar="DATA", show_default=False)
+    ] = None,
     val: Annotated[
         Path | None, typer.Option(help="List or folder of validation clips; default: found beside DATA, else held out.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A name from `kinema models`.", show_default=DEFAULT_MODEL)] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "Train as published, by a name of `kinema recipes`; 'auto': the model's own. Default: what trains in"
+                " minutes on few clips."
+            ),
+            metavar="NAME|auto",
+        ),
+    ] = None,
     pretrained: Annotated[
         str | None,
         typer.Option(
-            help="Start from weights: 'published', those of the model; or a file, folder or address.",
-            metavar="published|WEIGHTS",
+            help=(
+                "Start from weights: 'published', those of the model; 'recipe', those that the recipe starts from; or"
+                " a file, folder or address."
+            ),
+            metavar="published|recipe|WEIGHTS",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training clips.", min=1)] = None,
@@ -117,6 +134,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recognizer and evaluate it on the validation clips after every epoch."""
+    data = _data_of(data, data_option)
     from kinema.config import parse_override
     from kinema.distributed import init_from_environment, is_main_process
     from kinema.engine import Every, Runner
@@ -133,7 +151,8 @@ def train(
             work_dir or Path("work") / _run_name(data),
             {
                 "val": val,
-                "model": model or DEFAULT_MODEL,
+                "model": model,
+                "recipe": recipe,
                 "pretrained": pretrained,
                 "epochs": epochs,
                 "batch_size": batch_size,
@@ -156,10 +175,10 @@ def train(
         if is_config(data):
             if patience is not None:
                 raise ConfigError(f"{data}: a config sets its own patience: --set train_cfg.patience={patience}")
-            if val is not None or model is not None or pretrained is not None:
+            if any(option is not None for option in (val, model, pretrained, recipe)):
                 raise ConfigError(
-                    f"{data}: a config names its own clips, model and weights (load_from): --val, --model and"
-                    " --pretrained go with DATA only"
+                    f"{data}: a config names its own clips, model and weights (load_from): --val, --model,"
+                    " --pretrained and --recipe go with DATA only"
                 )
             config = read_config(data)
             config.setdefault("work_dir", str(Path("work") / data.stem))
@@ -172,6 +191,7 @@ def train(
             config = read_config(
                 data,
                 model=model,
+                recipe=recipe,
                 val=val,
                 pretrained=pretrained,
                 epochs=epochs,
@@ -213,6 +233,18 @@ def train(
         print_json(summary)
     else:
         _print_summary(summary, runner.work_dir)
+
+
+def _data_of(argument: Path | None, option: Path | None) -> Path:
+    """What the user trains on: the first argument, or `--data`.
+
+    Raises:
+        BadParameter: neither is given, or both are.
+    """
+    if (argument is None) == (option is None):
+        what = "it is missing" if argument is None else "it is given twice, as --data too"
+        raise typer.BadParameter(what, param_hint="DATA|CONFIG")
+    return argument or option or Path()
 
 
 def read_patience(text: str | None) -> int | Literal["off"] | None:

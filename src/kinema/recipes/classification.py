@@ -20,17 +20,21 @@ from kinema.datasets.inspection.survey import Problem, problems_of_splits
 from kinema.errors import AnnotationError, ConfigError
 from kinema.models import zoo
 from kinema.models.zoo.creation import published_weights
+from kinema.recipes.published import find_recipe, model_of_recipe
 from kinema.recipes.sampling import (
     choose_frame_interval,
     describe_frame,
     describe_sampling,
     probe_clips,
+    published_interval,
     sampling_warnings,
     takes_whole_frame,
 )
+from kinema.recipes.training import log_recipe, sampled, train_pipeline, training_settings, with_start_weights
 
 logger = logging.getLogger("kinema")
 
+DEFAULT_MODEL = "compact3d"
 SMOOTHED_EPOCHS = 3  # the accuracies of so many validations choose the best one
 MAX_UNNAMED_CLASSES = 100_000  # above it a label is rather an identifier or a time than a class index
 
@@ -39,7 +43,8 @@ def classification(
     data: str | os.PathLike,
     *,
     val: str | os.PathLike | None = None,
-    model: str = "compact3d",
+    model: str | None = None,
+    recipe: str | None = None,
     pretrained: str | os.PathLike | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -57,17 +62,22 @@ def classification(
         data: what `kinema.datasets.annotations.find_splits` takes.
         val: validation clips, when `data` does not lead to them; without any a fifth of each class
             is held out: the datasets' `hold_out` says how.
-        model: a name of the zoo.
-        pretrained: weights to start from: "published", those of the model's card; or a file, folder
-            or address. The classifier starts fresh where their classes are not as many.
-        epochs: passes over the training clips; default: about 500 steps, at least 12 and at most 60
-            epochs.
+        model: a name of the zoo; default: the recipe's, else compact3d.
+        recipe: name of a published recipe, see `kinema.recipes.published`, or "auto", the model's
+            own: optimizer, schedule, crops and frames are as published. None: what trains in
+            minutes, with the distance of frames that suits the clips.
+        pretrained: weights to start from: "published", those of the model's card; "recipe", those
+            that the recipe starts from, such as ImageNet's; or a file, folder or address. The
+            classifier starts fresh where their classes are not as many.
+        epochs: passes over the training clips; default: the recipe's, else about 500 steps, at
+            least 12 and at most 60 epochs.
         batch_size: clips a step; default 16, fewer for small sets.
         work_dir: folder for all files of the run.
         seed: of all random numbers, and of the clips held out.
         workers: processes that read clips; default one a core, at most 8.
         patience: stop when the validation clips have not been recognized better for so many epochs,
-            see `EpochBasedTrainLoop`; "off": never; default: a third of the epochs, at least 10.
+            see `EpochBasedTrainLoop`; "off": never; default: a third of the epochs, at least 10,
+            and never with a published recipe.
         fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and
             train on the others; validation clips that there are as well are left alone.
         resumed: the config of the run that is resumed, as
@@ -81,7 +91,7 @@ def classification(
 
     Raises:
         AnnotationError: the clips or labels are wrong.
-        ConfigError: no such model, or `resumed` holds a damaged hold-out.
+        ConfigError: no such model or recipe, or `resumed` holds a damaged hold-out.
         VideoError: no clip can be read.
     """
     layout = find_layout(data, val, columns)
@@ -91,10 +101,13 @@ def classification(
         logger.warning("%s", note)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
     _require_two_classes(train_split, classes)
+    model = model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL
     card = zoo.card(model)
+    chosen = None if recipe is None else find_recipe(recipe, model)
+    fits_clips = chosen is None or chosen.fits_clips
     zoo.video_pipeline(card)  # it may not take videos
     probed = probe_clips(train_split)
-    frame_interval = choose_frame_interval(card.input, probed)
+    frame_interval = choose_frame_interval(card.input, probed) if fits_clips else published_interval(card.input)
     hooks: list[dict[str, Any]] = []
     if val_split is None or fold is not None:
         train_clips, val_clips, train_data, val_data = _held_out(train_split, Path(work_dir), seed, fold, resumed)
@@ -105,25 +118,33 @@ def classification(
             {"type": split.dataset_type, **split.dataset_config()} for split in (train_split, val_split)
         )
     views: dict[str, Any] = {"frame_interval": frame_interval, "num_clips": 1}
-    whole_frame = views["whole_frame"] = takes_whole_frame(probed, from_weights=pretrained is not None)
+    whole_frame = views["whole_frame"] = fits_clips and takes_whole_frame(probed, from_weights=pretrained is not None)
     count = len(train_clips)
     problems = problems_of_splits(train_clips, val_clips, classes)
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
+    if epochs is None and chosen is not None:
+        epochs = chosen.epochs
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
     loader["persistent_workers"] = loader["num_workers"] > 0
     metainfo = {"classes": classes}
+    train_steps, val_steps = (zoo.video_pipeline(card, **views, train=train) for train in (True, False))
+    training = card.training
+    if chosen is not None:
+        train_steps = train_pipeline(train_steps, chosen, card.input, classes)
+        val_steps = sampled(val_steps, chosen)
+        training = training_settings(chosen, epochs)
     train_set = {
         "type": "VideoDataset",
         **train_data,
         "metainfo": metainfo,
-        "pipeline": zoo.video_pipeline(card, **views, train=True),
+        "pipeline": train_steps,
     }
     val_set = {
         "type": "VideoDataset",
         **val_data,
         "metainfo": metainfo,
-        "pipeline": zoo.video_pipeline(card, **views),
+        "pipeline": val_steps,
     }
     logger.info(
         "%d clips of %d classes to train on; %s sees %s, and of each %s",
@@ -136,12 +157,24 @@ def classification(
     ]
     for sentence in warnings:
         logger.warning("%s", sentence)
+    model_config = zoo.model_config(model, num_classes=len(classes))
+    load_from = None if pretrained is None else os.fspath(pretrained)
+    if load_from == "published":
+        load_from = published_weights(card)
+    if load_from == "recipe" and chosen is None:
+        raise ConfigError("pretrained 'recipe' are the weights that a recipe starts from: name one, or 'auto'")
+    if chosen is not None:
+        log_recipe(chosen, classes, starts_fresh=pretrained is None)
+        if load_from == "recipe":
+            model_config, load_from = with_start_weights(model_config, chosen, card), None
     if patience is None:
-        patience = max(10, epochs // 3)
+        patience = max(10, epochs // 3) if fits_clips else "off"
     facts = {"layout": layout.description, "train_clips": count, "val_clips": len(val_clips), "warnings": warnings}
+    if chosen is not None:
+        facts["recipe"] = chosen.name
     return Config(
         {
-            "model": zoo.model_config(model, num_classes=len(classes)),
+            "model": model_config,
             "train_dataloader": {
                 **loader,
                 "dataset": train_set,
@@ -162,20 +195,16 @@ def classification(
             ],
             "train_cfg": {"max_epochs": epochs, "val_interval": 1, "patience": None if patience == "off" else patience},
             "val_cfg": {},
-            **card.training,
+            **training,
             "default_hooks": {
                 "checkpoint": {"interval": 1, "max_keep_ckpts": 2, "save_best": "acc/top1", "smooth": SMOOTHED_EPOCHS}
             },
             "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"data": facts}}, *hooks],
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
-            **({} if pretrained is None else {"load_from": _weights(card, pretrained)}),
+            **({} if load_from is None else {"load_from": load_from}),
         }
     )
-
-
-def _weights(card: zoo.Card, pretrained: str | os.PathLike) -> str:
-    return published_weights(card) if pretrained == "published" else os.fspath(pretrained)
 
 
 def class_names_of(splits: Sequence[Split]) -> list[str]:

@@ -94,6 +94,11 @@ def choose_frame_interval(spec: InputSpec, clips: ProbedClips) -> int | None:
     return max(1, int(np.median(clips.frames)) // spec.clip_len)
 
 
+def published_interval(spec: InputSpec) -> int | None:
+    """Distance of frames that the model was published with; None for a model of segments."""
+    return None if spec.takes_segments else spec.frame_interval
+
+
 def describe_sampling(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> str:
     """What the model sees of a clip, such as "16 frames, 3 apart: 1.9 s of a clip of 2.1 s"."""
     if frame_interval is None:
@@ -135,9 +140,9 @@ def sampling_warnings(
     tried = f"of {len(clips)} clips tried"
     if not whole_frame and clips.middle_shape >= WIDE:
         yield (
-            "the weights to start from know squares out of the middle of frames, which show"
+            "published weights and recipes know squares out of the middle of frames, which show"
             f" {_share_seen(spec, clips):.0%} of these wide ones: validation and prediction miss what happens at the"
-            " sides; without --pretrained the whole frame is seen"
+            " sides; without --pretrained and --recipe the whole frame is seen"
         )
     short = int((clips.frames < spec.num_frames).sum())
     if short:
