@@ -140,6 +140,14 @@ def test_eval_prints_what_test_printed(clips: MotionDataset, tmp_path: Path) -> 
         assert tested.returncode == 0, tested.stderr
         again = kinema("eval", tmp_path / f"a{suffix}", *as_json)
         assert (again.returncode, again.stdout) == (0, tested.stdout), again.stderr
+    flipped = kinema("test", work, listed, *options, "--tta", "flip", "--json")
+    assert json.loads(flipped.stdout)["predictions"] != json.loads(tested.stdout)["predictions"]
+    video = clips.root / clips.val_list.read_text().split()[0]
+    (prediction,) = json.loads(kinema("predict", work, video, "--tta", "flip", "--json").stdout)
+    assert prediction["scores"][0] == pytest.approx(
+        max(json.loads(flipped.stdout)["predictions"][0]["scores"].values())
+    )
+    assert kinema("predict", work, video, "--tta", "turn").returncode == 2
     error = kinema("test", work, listed, "--out", tmp_path / "a.txt")
     assert (error.returncode, error.stdout) == (1, "")
     assert error.stderr.startswith(f"error: {tmp_path / 'a.txt'}: expected a file of scores")

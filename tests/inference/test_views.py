@@ -4,7 +4,7 @@ import torch
 
 from kinema.errors import ConfigError
 from kinema.inference import VideoRecognizer
-from kinema.inference.views import Looked, Views, Watcher, covered_share, parse_views, with_views
+from kinema.inference.views import Looked, Views, Watcher, covered_share, parse_views, with_augmentation, with_views
 from kinema.models import create_model, zoo
 from kinema.models.zoo.creation import video_pipeline
 from kinema.transforms import Compose
@@ -108,3 +108,29 @@ def test_what_was_looked_at_reads_well():
     assert Looked(100, ((10, 20),)).unseen_seconds == 0
     assert Watcher().looked() is None
     assert covered_share(np.array([[0, 0, 4, 4], [2, 0, 6, 4]]), (4, 8)) == 0.75
+
+
+def test_flips_come_after_the_crop_and_before_views_are_joined() -> None:
+    steps = [{"type": "CenterCrop", "crop_size": 4}, {"type": "FormatShape", "input_format": "NCTHW"}]
+    assert [step["type"] for step in with_augmentation(steps, "flip")] == ["CenterCrop", "MirroredViews", "FormatShape"]
+    assert len(steps) == 2
+    with pytest.raises(ValueError, match="tta must be one of flip, got 'rotate'"):
+        with_augmentation(steps, "rotate")
+    with pytest.raises(ConfigError, match="tta='flip': the pipeline has no FormatShape, which joins the views"):
+        with_augmentation(steps[:1], "flip")
+
+
+@pytest.mark.parametrize("name", ["compact3d", "tsn_r18"])
+@pytest.mark.parametrize("views", [None, "2x3"])
+def test_the_scores_of_a_clip_and_its_mirror_image_are_averaged(name, views):
+    torch.manual_seed(0)
+    recognizer = VideoRecognizer(create_model(name, num_classes=3), (), video_pipeline(zoo.card(name)))
+    frames = np.random.default_rng(0).integers(0, 256, (24, 64, 96, 3), dtype=np.uint8)
+    frames[..., :48, :] //= 4  # both halves differ
+    recognizer.model.cls_head.average_clips = "score"  # probabilities of an untrained network are 0 and 1, or all alike
+    plain, mirrored = (recognizer.scores(video, views=views) for video in (frames, frames[:, :, ::-1].copy()))
+    both = recognizer.scores(frames, views=views, tta="flip")
+    spread = float((plain - mirrored).abs().max())
+    assert spread > 0
+    assert both.numpy() == pytest.approx(((plain + mirrored) / 2).numpy(), abs=0.05 * spread)
+    assert recognizer.predict(frames, 1, views=views, tta="flip").score == pytest.approx(float(both.max()))

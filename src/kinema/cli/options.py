@@ -52,6 +52,34 @@ def parsed_views(text: str | None) -> str | None:
         raise typer.BadParameter(str(error), param_hint="--views") from error
 
 
+TtaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tta",
+        metavar="flip",
+        help=(
+            "Test-time augmentation: look at each view mirrored too, and average the scores. For actions that a mirror"
+            " does not change."
+        ),
+    ),
+]
+
+
+def parsed_tta(text: str | None) -> str | None:
+    """A checked value of `--tta`.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    from kinema.inference.views import TEST_AUGMENTATIONS
+
+    if text not in TEST_AUGMENTATIONS:
+        raise typer.BadParameter(f"expected {' or '.join(TEST_AUGMENTATIONS)}, got {text!r}", param_hint="--tta")
+    return text
+
+
 ColumnsOption = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli.inputs import find_videos, require_checkpoint_first
-from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, ViewsOption, parsed_views
+from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, TtaOption, ViewsOption, parsed_tta, parsed_views
 from kinema.cli.output import print_json, print_note, print_table
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ def predict(
     ],
     top_k: Annotated[int, typer.Option(help="How many classes to name.", min=1)] = 3,
     views: ViewsOption = None,
+    tta: TtaOption = None,
     config: ForeignConfig = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Name the likeliest classes of each video; one that cannot be read is named, and the exit status is 1."""
-    views = parsed_views(views)
+    views, tta = parsed_views(views), parsed_tta(tta)
     require_checkpoint_first(checkpoint, videos, USAGE)
     files = find_videos(videos)
     from kinema.errors import VideoError
@@ -49,7 +50,7 @@ def predict(
     errors: list[str] = []
     for video in files:
         try:
-            prediction = recognizer.predict(video, top_k=top_k, views=views)
+            prediction = recognizer.predict(video, top_k=top_k, views=views, tta=tta)
         except VideoError as error:  # the other videos are not lost
             errors.append(str(error))
             values.append({"path": video, "error": str(error)})

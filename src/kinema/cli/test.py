@@ -13,9 +13,11 @@ from kinema.cli.options import (
     Device,
     ForeignConfig,
     Json,
+    TtaOption,
     ViewsOption,
     Workers,
     parsed_columns,
+    parsed_tta,
     parsed_views,
 )
 from kinema.cli.output import print_note
@@ -37,6 +39,7 @@ def test(
         int | None, typer.Option(help="Clips a step.", min=1, show_default="16, fewer with --views")
     ] = None,
     views: ViewsOption = None,
+    tta: TtaOption = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +84,7 @@ def test(
 
     Shows numbers, classes, confusions and wrong clips.
     """
-    views = parsed_views(views)
+    views, tta = parsed_views(views), parsed_tta(tta)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
     require_no_folder(csv, "--csv")
     require_no_folder(out, "--out")
@@ -97,7 +100,7 @@ def test(
     split = evaluation_clips(data, recognizer.classes, parsed_columns(columns))
     try:
         evaluation = evaluate(
-            recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken, views=views
+            recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken, views=views, tta=tta
         )
     except VideoError as error:
         if allow_broken:

@@ -26,7 +26,7 @@ from kinema.errors import CheckpointError, KinemaError, MissingDependencyError, 
 from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
-from kinema.inference.views import Looked, Watcher, parse_views, with_views
+from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
 from kinema.models import zoo
 from kinema.printable import first_line
 from kinema.registry import MODELS
@@ -109,9 +109,9 @@ class VideoRecognizer:
         self.contract = contract or ModelContract()
         self.name = name
         self._is_from_file = is_from_file
-        self._composed: dict[tuple[str | None, bool], Compose] = {}
+        self._composed: dict[tuple[str | None, str | None, bool], Compose] = {}
         self._lock = threading.Lock()
-        self._compose(None, is_open=False)  # a wrong step is said now
+        self._compose(None, None, is_open=False)  # a wrong step is said now
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -120,39 +120,44 @@ class VideoRecognizer:
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
-    def pipeline_of(self, views: str | None) -> list[dict[str, Any]]:
+    def pipeline_of(self, views: str | None, tta: str | None = None) -> list[dict[str, Any]]:
         """The pipeline that takes these views of a video.
 
         Args:
             views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None:
                 those of the checkpoint.
+            tta: "flip": each view is seen mirrored too (see `with_augmentation` there); None: not.
 
         Raises:
-            ValueError: `views` is no such text.
+            ValueError: `views` or `tta` is no such text.
             ConfigError: the pipeline chooses frames or crops in a way that has no such number.
         """
-        if views is None:
-            return [dict(step) for step in self.pipeline]
-        return with_views(self.pipeline, parse_views(views), joined_frames=self._joined_frames())
+        pipeline = [dict(step) for step in self.pipeline]
+        if views is not None:
+            pipeline = with_views(pipeline, parse_views(views), joined_frames=self._joined_frames())
+        return pipeline if tta is None else with_augmentation(pipeline, tta)
 
-    def scores(self, video: Any, *, views: str | None = None, fps: float | None = None) -> torch.Tensor:
+    def scores(
+        self, video: Any, *, views: str | None = None, tta: str | None = None, fps: float | None = None
+    ) -> torch.Tensor:
         """Scores of all classes for one video, (N,) on the CPU; of a list of videos (videos, N).
 
         Args:
-            video: see `predict`, as `views` and `fps`.
+            video: see `predict`, as `views`, `tta` and `fps`.
             views: see there.
+            tta: see there.
             fps: see there.
 
         Raises:
             TypeError: `video` is nothing that can be a video.
-            ValueError: frames have another shape, or `views` is no such text.
+            ValueError: frames have another shape, or `views` or `tta` is no such text.
             VideoError: the video cannot be read.
             CheckpointError: the model gives scores that are not numbers.
         """
         if isinstance(video, list | tuple):
             _require_videos(video)
-            return torch.stack([self._look(one, views, fps)[1] for one in video])
-        return self._look(video, views, fps)[1]
+            return torch.stack([self._look(one, views, tta, fps)[1] for one in video])
+        return self._look(video, views, tta, fps)[1]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -161,16 +166,34 @@ class VideoRecognizer:
 
     @overload
     def predict(
-        self, video: list[Any] | tuple[Any, ...], top_k: int = 5, *, views: str | None = None, fps: float | None = None
+        self,
+        video: list[Any] | tuple[Any, ...],
+        top_k: int = 5,
+        *,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
     ) -> list[Prediction]: ...
 
     @overload
     def predict(
-        self, video: VideoInput, top_k: int = 5, *, views: str | None = None, fps: float | None = None
+        self,
+        video: VideoInput,
+        top_k: int = 5,
+        *,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
     ) -> Prediction: ...
 
     def predict(
-        self, video: Any, top_k: int = 5, *, views: str | None = None, fps: float | None = None
+        self,
+        video: Any,
+        top_k: int = 5,
+        *,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
     ) -> Prediction | list[Prediction]:
         """The `top_k` likeliest classes of a video; all of them, where there are fewer.
 
@@ -181,6 +204,7 @@ class VideoRecognizer:
             top_k: how many classes.
             views: how many clips of the video to look at, and how many crops of each, such as
                 "10x3"; None: as the checkpoint says.
+            tta: "flip": look at each view mirrored too; the scores of both are averaged.
             fps: frames a second of an array, tensor or folder, which do not tell it. Only samplings
                 at a frame rate of their own depend on it.
 
@@ -189,7 +213,8 @@ class VideoRecognizer:
 
         Raises:
             TypeError: `video` is nothing that can be a video.
-            ValueError: `top_k` is below 1, frames have another shape, or `views` is no such text.
+            ValueError: `top_k` is below 1, frames have another shape, or `views` or `tta` is no such
+                text.
             VideoError: the video cannot be read.
             CheckpointError: the model gives scores that are not numbers.
         """
@@ -197,17 +222,19 @@ class VideoRecognizer:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         if isinstance(video, list | tuple):
             _require_videos(video)
-            return [self._predict_one(one, top_k, views, fps) for one in video]
-        return self._predict_one(video, top_k, views, fps)
+            return [self._predict_one(one, top_k, views, tta, fps) for one in video]
+        return self._predict_one(video, top_k, views, tta, fps)
 
-    def _predict_one(self, video: Any, top_k: int, views: str | None, fps: float | None) -> Prediction:
-        name, all_scores, looked = self._look(video, views, fps)
+    def _predict_one(self, video: Any, top_k: int, views: str | None, tta: str | None, fps: float | None) -> Prediction:
+        name, all_scores, looked = self._look(video, views, tta, fps)
         scores, order = all_scores.sort(descending=True, stable=True)
         best = order[:top_k].tolist()
         names = tuple(self.classes[index] if self.classes else str(index) for index in best)
         return Prediction(name, names, tuple(scores[:top_k].tolist()), looked)
 
-    def _look(self, video: Any, views: str | None, fps: float | None) -> tuple[str, torch.Tensor, Looked | None]:
+    def _look(
+        self, video: Any, views: str | None, tta: str | None, fps: float | None
+    ) -> tuple[str, torch.Tensor, Looked | None]:
         """The video's name, (N,) scores on the CPU, and what the model saw of it."""
         source = video_source(video, fps)
         if not opens_videos(self.pipeline):
@@ -215,7 +242,7 @@ class VideoRecognizer:
         sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
         watcher = Watcher()
         try:
-            packed = watcher.run(self._compose(views, source.is_open).transforms, sample)
+            packed = watcher.run(self._compose(views, tta, source.is_open).transforms, sample)
             if packed is None:
                 raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
             with self._lock, torch.no_grad(), self.views_in_pieces(views):
@@ -252,10 +279,10 @@ class VideoRecognizer:
         finally:
             self.model.max_testing_views = None
 
-    def _compose(self, views: str | None, is_open: bool) -> Compose:
-        key = (views, is_open)
+    def _compose(self, views: str | None, tta: str | None, is_open: bool) -> Compose:
+        key = (views, tta, is_open)
         if key not in self._composed:
-            pipeline = self.pipeline_of(views)
+            pipeline = self.pipeline_of(views, tta)
             self._composed[key] = Compose(pipeline_of_frames(pipeline) if is_open else pipeline)
         return self._composed[key]
 

@@ -12,6 +12,7 @@ from kinema.errors import ConfigError
 Step = dict[str, Any]
 
 NAMED_VIEWS = ("1x1", "5x3", "10x3")
+TEST_AUGMENTATIONS = ("flip",)
 MAX_CLIPS = 1000
 TSN_FRAMES = 25  # the test protocol of TSN, Wang et al. 2016, arXiv:1608.00859, section 5.1
 _CROPS = ("CenterCrop", "ThreeCrop", "TenCrop")
@@ -68,6 +69,27 @@ def with_views(pipeline: Sequence[Mapping[str, Any]], views: Views, *, joined_fr
     is_segments = any(step.get("type") == "FormatShape" and step.get("input_format") == "NCHW" for step in steps)
     change = (lambda step: _more_segments(step, views.clips, joined_frames)) if is_segments else None
     return _with_crops([_with_clips(step, views.clips, change) for step in steps], views.crops)
+
+
+def with_augmentation(pipeline: Sequence[Mapping[str, Any]], name: str) -> list[Step]:
+    """A test pipeline that shows every view in further ways, whose scores are averaged.
+
+    Args:
+        pipeline: configs of transforms.
+        name: of `TEST_AUGMENTATIONS`. "flip": mirrored too, which suits actions that a mirror does
+            not change.
+
+    Raises:
+        ValueError: there is no such augmentation.
+        ConfigError: no step joins views, `FormatShape`.
+    """
+    if name not in TEST_AUGMENTATIONS:
+        raise ValueError(f"tta must be one of {', '.join(TEST_AUGMENTATIONS)}, got {name!r}")
+    steps = [dict(step) for step in pipeline]
+    place = next((place for place, step in enumerate(steps) if step.get("type") == "FormatShape"), None)
+    if place is None:
+        raise ConfigError(f"tta={name!r}: the pipeline has no FormatShape, which joins the views of a video")
+    return [*steps[:place], {"type": "MirroredViews"}, *steps[place:]]
 
 
 def _with_clips(step: Step, clips: int, change: Callable[[Step], Step] | None) -> Step:

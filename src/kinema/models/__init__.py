@@ -45,6 +45,7 @@ from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugme
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
 
@@ -62,6 +63,7 @@ __all__ = [
     "BaseModel",
     "BaseModule",
     "BaseRecognizer",
+    "BaseTTAModel",
     "CBFocalLoss",
     "Checkpoint",
     "CompactNet3D",
@@ -72,6 +74,7 @@ __all__ = [
     "I3DHead",
     "LoadReport",
     "LogitAdjustedLoss",
+    "MeanScoreTTA",
     "MixupBlending",
     "MobileNetV2",
     "MobileNetV2TSM",

@@ -97,6 +97,7 @@ def evaluate(
     change_pipeline: Callable[[list[Any]], list[Any]] | None = None,
     allow_broken: bool = False,
     views: str | None = None,
+    tta: str | None = None,
 ) -> Evaluation:
     """Metrics of a recognizer over labelled clips, sampled and prepared as its checkpoint says.
 
@@ -110,6 +111,7 @@ def evaluate(
         allow_broken: leave clips that cannot be read out of the numbers, and list them; without it
             the first one is an error.
         views: clips of a video and crops of each, such as "10x3"; None: as the checkpoint says.
+        tta: "flip": each view is seen mirrored too; the scores of both are averaged.
 
     Returns:
         The metrics, over how many clips, and what failed. Leaving clips out is how results on
@@ -125,7 +127,7 @@ def evaluate(
     if unlabelled is not None:
         path = split.annotations.paths[unlabelled]
         raise AnnotationError(f"{split.path}: {path!r} has no label: evaluation needs 'path label' lines")
-    pipeline: list[Any] = recognizer.pipeline_of(views)
+    pipeline: list[Any] = recognizer.pipeline_of(views, tta)
     if batch_size is None:
         chosen = None if views is None else parse_views(views)
         batch_size = VIEWS_A_STEP if chosen is None else max(1, VIEWS_A_STEP // (chosen.clips * chosen.crops))

@@ -19,8 +19,9 @@ from kinema.transforms.fuse import Fuse
 from kinema.transforms.geometry import Flip, RandomRescale, Resize
 from kinema.transforms.rand_augment import RandAugment, TrivialAugment
 from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UntrimmedSampleFrames
+from kinema.transforms.test_time import TestTimeAug
 from kinema.transforms.uniform_sampling import UniformSample, UniformSampleFrames
-from kinema.transforms.views import TenCrop, ThreeCrop
+from kinema.transforms.views import MirroredViews, TenCrop, ThreeCrop
 
 __all__ = [
     "ArrayDecode",
@@ -36,6 +37,7 @@ __all__ = [
     "Fuse",
     "ImageDecode",
     "KeyMapper",
+    "MirroredViews",
     "MultiScaleCrop",
     "OpenVideo",
     "PackActionInputs",
@@ -53,6 +55,7 @@ __all__ = [
     "SampleFrames",
     "TenCrop",
     "TensorTransform",
+    "TestTimeAug",
     "ThreeCrop",
     "ToTensor",
     "Transpose",

@@ -8,7 +8,7 @@ from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.cropping import Box, crop_frames, fixed_places, require_inside
-from kinema.transforms.geometry import Size, as_size
+from kinema.transforms.geometry import Size, as_size, mirror_clip
 from kinema.transforms.lazy import begin_step
 
 
@@ -107,3 +107,25 @@ class TenCrop(BaseTransform):
 
     def __repr__(self) -> str:
         return f"TenCrop(crop_size={self.crop_size})"
+
+
+@TRANSFORMS.register_module()
+class MirroredViews(BaseTransform):
+    """Add the mirror image of every view behind all views; of optical flow the x component changes its sign, too.
+
+    It stands between the crop and `FormatShape`, and doubles the views whose scores are averaged.
+
+    Reads `imgs`, `img_shape`, `modality`. Writes `imgs` (all frames, then all frames mirrored).
+    """
+
+    def transform(self, results: Sample) -> Sample:
+        begin_step(results, False, "MirroredViews")
+        for key in ("keypoint", "gt_bboxes"):
+            if key in results:
+                raise SampleValueError(f"MirroredViews: {key!r} belongs to one view only: leave it out")
+        frames = results["imgs"]
+        results["imgs"] = [*frames, *mirror_clip(frames, "horizontal", results.get("modality", "RGB"))]
+        return results
+
+    def __repr__(self) -> str:
+        return "MirroredViews()"

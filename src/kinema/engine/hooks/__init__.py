@@ -9,6 +9,7 @@ from kinema.engine.hooks.notes import SummaryNotesHook
 from kinema.engine.hooks.recording import LoggerHook
 from kinema.engine.hooks.scheduling import ParamSchedulerHook
 from kinema.engine.hooks.stopping import StopSignalHook
+from kinema.engine.hooks.test_augmentation import PrepareTTAHook
 from kinema.engine.hooks.tracking import TrackingHook
 from kinema.engine.hooks.validation import EarlyStoppingHook, PatienceHook, ValidationHook
 
@@ -22,6 +23,7 @@ __all__ = [
     "LoggerHook",
     "ParamSchedulerHook",
     "PatienceHook",
+    "PrepareTTAHook",
     "StopSignalHook",
     "SummaryNotesHook",
     "TrackingHook",
