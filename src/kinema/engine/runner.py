@@ -213,6 +213,7 @@ class Runner(RunnerNames):
                     logger.info("stopped at step %d: %s", self.progress.step, self.stop_reason)
                 self.interrupt.check()
             finally:
+                self.call_hook("close")
                 if log is not None:
                     stop_logging(log)
         model: nn.Module = self.model

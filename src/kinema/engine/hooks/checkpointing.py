@@ -97,6 +97,9 @@ class CheckpointHook(Hook):
     def after_train(self, runner: Run) -> None:
         self._writer.wait()
 
+    def close(self, runner: Run) -> None:
+        self._writer.wait()  # while the work folder belongs to this run
+
     def save_checkpoint(self, runner: Run, *, is_best: bool = False) -> None:
         """Write the state of the run. All processes call it."""
         progress = runner.progress

@@ -24,9 +24,9 @@ class Hook:
     Kinema's own: `at_border(runner)`, where everything can be saved, since the counters are up to
     date and no gradients wait; `before_snapshot(runner)`, where a hook brings together in the main
     process what a checkpoint shall hold of it; `after_record(runner, split, figures)`, when figures
-    were written down; `after_summary(runner, summary)`, the last of all, also of a run that failed,
-    in the main process only; `state_dict()` and `load_state_dict(state)`, what is
-    in every checkpoint.
+    were written down; `after_summary(runner, summary)`, also of a run that failed, in the main
+    process only; `close(runner)`, when a training is over, however it ended; `state_dict()` and
+    `load_state_dict(state)`, what is in every checkpoint.
     """
 
     priority: str | int = "NORMAL"
@@ -50,6 +50,8 @@ class Hook:
     def at_border(self, runner: Run) -> None: ...
 
     def before_snapshot(self, runner: Run) -> None: ...
+
+    def close(self, runner: Run) -> None: ...
 
     def after_record(self, runner: Run, split: str, figures: Mapping[str, float]) -> None: ...
 
