@@ -38,6 +38,18 @@ def test_metrics_file_writes_json_and_forgets_what_a_resumed_run_makes_again(tmp
     assert [line["step"] for line in file.read()] == [2]
 
 
+def test_lines_that_another_start_wrote_are_counted_once(tmp_path):
+    first = MetricsFile(tmp_path / "metrics.jsonl")
+    for step in (1, 2):
+        first.write(step=step, epoch=1, split="train", figures={}, seconds=1)
+    file = MetricsFile(first.path)
+    assert file.state_dict() == {"lines": 2}
+    file.write(step=3, epoch=1, split="train", figures={}, seconds=1)
+    assert file.state_dict() == {"lines": 3}
+    file.load_state_dict({"lines": 1})
+    assert file.state_dict() == MetricsFile(first.path).state_dict() == {"lines": 1}
+
+
 @pytest.mark.parametrize(
     ("figures", "names"),
     [

@@ -24,6 +24,7 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._count: int | None = None  # of its lines; None: not counted yet
 
     def write(self, *, step: int, epoch: int, split: str, figures: Mapping[str, float], seconds: float) -> None:
         """Append one line. Figures that are not finite become null."""
@@ -33,13 +34,18 @@ class MetricsFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        if self._count is not None:
+            self._count += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """How many lines were written."""
-        return {"lines": len(self.read()) if self.path.is_file() else 0}
+        """How many lines were written. Only the first time they are counted in the file."""
+        if self._count is None:
+            self._count = len(self.read()) if self.path.is_file() else 0
+        return {"lines": self._count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remove the lines behind those of `state_dict()`, which a resumed run writes again."""
+        self._count = None
         if is_main_process() and self.path.is_file():
             write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.read()[: state["lines"]]))
 
