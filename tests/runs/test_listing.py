@@ -176,7 +176,7 @@ def test_files_that_are_pipes_are_not_waited_for(tmp_path):
     assert row.best == 0.75
 
 
-@pytest.mark.parametrize("wrong", [None, 3, "x", [], [None], {"a": []}, True, float("nan")])
+@pytest.mark.parametrize("wrong", [None, 3, "x", [], [None], {"a": []}, True, float("nan"), 10**400])
 def test_values_of_another_type_are_unknown(tmp_path, wrong):
     """Files may be written by anybody."""
     config = {"model": wrong, "train_cfg": wrong, "train_dataloader": {"dataset": wrong}}

@@ -6,7 +6,8 @@ import pytest
 
 from kinema.errors import ConfigError, MissingDependencyError, RegistryError
 from kinema.registry import VISBACKENDS
-from kinema.runs.trackers import RunInfo, Tracker, build_trackers, flat, in_split, tracker_configs
+from kinema.runs.settings_file import flat
+from kinema.runs.trackers import RunInfo, Tracker, build_trackers, in_split, tracker_configs
 
 EXTRAS = ("tensorboard", "wandb", "mlflow")
 

@@ -356,12 +356,12 @@ def _known(settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any
 
 def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
     """A run can only be resumed with the classes it began with; other changes are logged."""
-    from kinema.runs.settings_file import as_data, read_settings
+    from kinema.runs.settings_file import as_data, flat, read_settings
 
     settings = read_settings(folder) if config["resume"] else None
     if settings is None:
         return
-    before, now = _flat(settings), _flat(as_data(config))
+    before, now = flat(settings), flat(as_data(config))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     for key in changed:
         if key.endswith("metainfo.classes"):
@@ -374,20 +374,6 @@ def _check_work_dir(folder: Path, config: Mapping[str, Any]) -> None:
         shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         logger.warning("going on with other settings than the run began with: %s%s", shown, more)
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts and lists of dicts -> values by dotted path."""
-    if isinstance(config, Mapping):
-        entries = list(config.items())
-    elif isinstance(config, list) and any(isinstance(entry, Mapping) for entry in config):
-        entries = list(enumerate(config))
-    else:
-        return {prefix: config}
-    values: dict[str, Any] = {}
-    for key, value in entries:
-        values |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return values
 
 
 def _run_name(data: Path) -> str:

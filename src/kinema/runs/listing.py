@@ -24,6 +24,7 @@ except ImportError:  # Windows
 State = Literal["running", "finished", "stopped", "failed", "killed"]
 
 _SIGNS = ("metrics.jsonl", "summary.json", SETTINGS_FILE)  # a folder with one of these is the work folder of a run
+_MOST = 1e300  # a number above is none that a run writes, and may be too large for a float
 _MOST_BYTES = 16 << 20  # of a JSON file
 _TAIL_BYTES = 1 << 20  # of metrics.jsonl that are read
 
@@ -273,8 +274,9 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MOST:
+        return None
+    return float(value) if math.isfinite(value) else None
 
 
 def _whole(value: Any) -> int | None:

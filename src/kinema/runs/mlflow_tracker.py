@@ -9,7 +9,8 @@ from typing import Any
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
-from kinema.runs.trackers import RunInfo, flat, in_split, library
+from kinema.runs.settings_file import flat
+from kinema.runs.trackers import RunInfo, in_split, library
 
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # of a metric or a parameter
 _LONGEST_VALUE = 500  # characters

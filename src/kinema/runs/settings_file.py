@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
@@ -50,6 +50,20 @@ def as_data(value: Any) -> Any:
     if isinstance(value, type | FunctionType | BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists as values by dotted path: `train_cfg.max_epochs`."""
+    if isinstance(config, Mapping):
+        entries: Iterable[tuple[Any, Any]] = config.items()
+    elif isinstance(config, list) and any(isinstance(entry, Mapping | list) for entry in config):
+        entries = enumerate(config)
+    else:
+        return {prefix: config}
+    values: dict[str, Any] = {}
+    for key, value in entries:
+        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
 
 
 def write_settings(work_dir: Path, config: Mapping[str, Any], description: Mapping[str, Any] | None = None) -> None:

@@ -120,20 +120,6 @@ def in_split(figures: Mapping[str, float], split: str) -> dict[str, float]:
     return {f"{split}/{name}": float(value) for name, value in figures.items()}
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts and lists as values by dotted path: `train_cfg.max_epochs`."""
-    if isinstance(config, Mapping):
-        entries: Iterable[tuple[Any, Any]] = config.items()
-    elif isinstance(config, list) and any(isinstance(entry, Mapping | list) for entry in config):
-        entries = enumerate(config)
-    else:
-        return {prefix: config}
-    values: dict[str, Any] = {}
-    for key, value in entries:
-        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return values
-
-
 def _listed(value: Any) -> Sequence[Any]:
     if value is None:
         return ()

@@ -20,7 +20,7 @@ logger = logging.getLogger("kinema")
 class TrackingHook(Hook):
     """Send what a run reports to trackers: TensorBoard, Weights & Biases, MLflow, or others.
 
-    A tracker that fails while the run goes on is named in a warning and left out: what it would
+    A tracker that fails while the run continues is named in a warning and left out: what it would
     have shown is in `metrics.jsonl`.
 
     Args:

@@ -1,0 +1,60 @@
+"""`kinema train --track`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kinema.datasets.synthetic import make_motion_dataset
+
+RECORDER = """
+import json
+from pathlib import Path
+from kinema.registry import VISBACKENDS
+
+@VISBACKENDS.register_module(name="lines")
+class Lines:
+    def __init__(self, prefix="", wrong=None):
+        self.lines, self.prefix = [], prefix
+    def start(self, run):
+        self.file = run.work_dir / f"{self.prefix}lines.json"
+        self.lines.append(["start", run.name])
+    def log(self, figures, step, split):
+        self.lines.append([split, step])
+    def finish(self, summary):
+        self.file.write_text(json.dumps([*self.lines, ["finish", summary["state"]]]))
+    def state_dict(self):
+        return {}
+    def load_state_dict(self, state): ...
+"""
+
+
+def train(*arguments, cwd):
+    code = f"{RECORDER}\nfrom kinema.cli.main import main\nmain()"
+    options = ("--epochs", "1", "--batch-size", "8", "--workers", "0", "--work-dir", "work", "--seed", "0")
+    command = [sys.executable, "-c", code, "train", *map(str, arguments), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    root = tmp_path_factory.mktemp("clips")
+    return make_motion_dataset(root, num_train=16, num_val=8, num_frames=8, size=(32, 32)).train_list
+
+
+def test_a_tracker_gets_the_figures_and_set_reaches_its_arguments(tmp_path, clips):
+    done = train(clips, "--track", "lines", "--set", "trackers.0.prefix=my_", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "work" / "my_lines.json").read_text()) == [
+        *(["start", "work"], ["train", 2], ["val", 2], ["finish", "finished"])
+    ]
+
+
+def test_a_tracker_that_there_is_not_is_one_line_before_anything_is_written(tmp_path, clips):
+    done = train(clips, "--track", "tensorbord", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: tensorbord is not in the tracker registry: did you mean tensor"
+    )
+    assert not (tmp_path / "work").exists()
