@@ -162,6 +162,7 @@ class ReproducibleLoader(WatchedLoader):
         self.on_broken: Callable[[BrokenSample], None] = _FirstOfAFile()
         self._pass = Pass()
         self._next_epoch: int | None = None
+        self._next_start: tuple[int, int | None] = (0, None)
         self._seeds_generator = keywords.get("generator") is None
         if self._seeds_generator:
             keywords["generator"] = torch.Generator()  # else torch draws from the global one
@@ -189,9 +190,9 @@ class ReproducibleLoader(WatchedLoader):
         """How many batches `from_position` gives; infinite where an epoch has no end."""
         return num_batches(self.batch_sampler, batch, epoch_samples)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration epoch `epoch`."""
-        self._next_epoch = epoch
+    def set_epoch(self, epoch: int, batch: int = 0, *, epoch_samples: int | None = None) -> None:
+        """Make the next iteration epoch `epoch`, from batch number `batch` on; see `from_position`."""
+        self._next_epoch, self._next_start = epoch, (batch, epoch_samples)
 
     def for_evaluation(self, *, allow_broken: bool) -> "ReproducibleLoader":
         """A loader of the same samples that never replaces one, whatever the mode of its dataset.
@@ -213,7 +214,8 @@ class ReproducibleLoader(WatchedLoader):
         return "leave out" if self.allow_broken else "stop"
 
     def __iter__(self) -> Any:  # a generator in place of torch's iterator
-        return self.from_position(self._choose_epoch())
+        batch, epoch_samples = self._next_start
+        return self.from_position(self._choose_epoch(), batch, epoch_samples=epoch_samples)
 
     def from_position(self, epoch: int, batch: int = 0, *, epoch_samples: int | None = None) -> Iterator[Any]:
         """Iterate over epoch `epoch` from batch number `batch` on, as if those before it had been read.
@@ -235,7 +237,7 @@ class ReproducibleLoader(WatchedLoader):
         """
         if min(epoch, batch, epoch_samples or 0) < 0:
             raise ValueError(f"a position has no numbers below 0, got {epoch=}, {batch=}, {epoch_samples=}")
-        self._next_epoch = None
+        self._next_epoch, self._next_start = None, (0, None)
         for sampler in self._samplers():
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)

@@ -2,7 +2,8 @@
 
 from kinema.engine.checkpoints import restore, resume, snapshot
 from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
-from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, TrainLoop, ValLoop
+from kinema.engine.loops import TestLoop, TrainLoop, ValLoop
+from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from kinema.engine.plan import RunPlan, plan_of
 from kinema.engine.progress import Every, Progress, Until
 from kinema.engine.run import Run

@@ -177,56 +177,6 @@ class TrainLoop:
         return (self.dataloader.batch_size or 0) * get_world_size()
 
 
-@LOOPS.register_module()
-class EpochBasedTrainLoop(TrainLoop):
-    """A `TrainLoop` for a number of epochs, with OpenMMLab's arguments.
-
-    Args:
-        runner: the run.
-        dataloader: batches.
-        max_epochs: epochs to train.
-        val_begin, val_interval, dynamic_intervals, patience: for the hooks of the run, which the
-            runner builds from the same config.
-    """
-
-    def __init__(
-        self,
-        runner: Run,
-        dataloader: DataLoader,
-        max_epochs: int,
-        val_begin: int = 1,
-        val_interval: int = 1,
-        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
-        patience: int | None = None,
-    ) -> None:
-        _begin(self, runner, dataloader, Until(epochs=max_epochs))
-        self.val_begin, self.val_interval = val_begin, val_interval
-
-
-@LOOPS.register_module()
-class IterBasedTrainLoop(TrainLoop):
-    """A `TrainLoop` for a number of batches, with OpenMMLab's arguments; see `EpochBasedTrainLoop`."""
-
-    def __init__(
-        self,
-        runner: Run,
-        dataloader: DataLoader,
-        max_iters: int,
-        val_begin: int = 1,
-        val_interval: int = 1000,
-        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
-        patience: int | None = None,
-    ) -> None:
-        _begin(self, runner, dataloader, Until(iterations=max_iters))
-        self.val_begin, self.val_interval = val_begin, val_interval
-
-
-def _begin(loop: TrainLoop, runner: Run, dataloader: DataLoader, until: Until) -> None:
-    assert runner.train_step is not None  # the runner builds it first
-    step = runner.train_step
-    TrainLoop.__init__(loop, dataloader, step, runner.progress, until, runner.call_hook, step.accumulate)
-
-
 class _EvaluationLoop:
     """Run the model over a loader and evaluate what it predicts.
 

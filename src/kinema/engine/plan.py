@@ -10,7 +10,7 @@ from kinema.config.values import check_types
 from kinema.datasets import ReproducibleLoader
 from kinema.engine.hooks import CheckpointHook, LoggerHook
 from kinema.engine.hooks.validation import ValidationHook
-from kinema.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from kinema.engine.progress import Until
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
@@ -20,6 +20,7 @@ from kinema.runs.trackers import tracker_configs
 from kinema.spelling import nearest
 
 DEFAULT_HOOKS = {
+    "runtime_info": "RuntimeInfoHook",
     "param_scheduler": "ParamSchedulerHook",
     "logger": "LoggerHook",
     "checkpoint": "CheckpointHook",

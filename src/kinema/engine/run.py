@@ -16,6 +16,7 @@ from kinema.engine.priorities import build_hooks
 from kinema.engine.progress import Progress
 from kinema.engine.step import TrainStep
 from kinema.runs.history import Monitor
+from kinema.runs.message_hub import MessageHub
 from kinema.runs.records import MetricsFile
 
 
@@ -51,6 +52,8 @@ class Run:
         notes: further entries of the summary.
         stop_reason: why training ends before its end; None: it does not.
         interrupt: signals that wait for the next border.
+        message_hub: figures and facts that hooks leave for each other.
+        is_at_border: hooks are being called where everything can be saved.
     """
 
     def __init__(
@@ -83,13 +86,20 @@ class Run:
         self.notes: dict[str, Any] = {}
         self.stop_reason: str | None = None
         self.interrupt = DeferredInterrupt()
+        self.message_hub = MessageHub.begin(self.work_dir.name)
+        self.is_at_border = False
 
     def call_hook(self, point: str, **arguments: Any) -> None:
         """Call `point` of every hook that has it."""
-        for hook in self.hooks:
-            called = getattr(hook, point, None)
-            if called is not None:
-                called(self, **arguments)
+        outer = self.is_at_border
+        self.is_at_border = outer or point == "at_border"
+        try:
+            for hook in self.hooks:
+                called = getattr(hook, point, None)
+                if called is not None:
+                    called(self, **arguments)
+        finally:
+            self.is_at_border = outer
 
     def register_hook(self, hook: Any, priority: str | int | None = None) -> None:
         """Add a hook, an object or its config; `priority` goes before the hook's own."""
@@ -156,7 +166,7 @@ class Run:
         """Everything with a state, by name, but for model and optimizer, which the strategy saves."""
         assert self.train_step is not None  # an evaluation saves nothing
         parts: dict[str, Any] = {"progress": self.progress, "precision": self.train_step.optim_wrapper.precision}
-        parts |= {"metrics_file": self.metrics_file, "train_loop": self.train_loop}
+        parts |= {"metrics_file": self.metrics_file, "train_loop": self.train_loop, "message_hub": self.message_hub}
         parts |= {f"schedule.{place}": part for place, part in enumerate(self.schedules) if hasattr(part, "state_dict")}
         for hook in self.hooks:
             if hasattr(hook, "load_state_dict"):

@@ -18,11 +18,9 @@ from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.config import Config
 from kinema.config.values import naming
-from kinema.datasets import build_dataloader
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import choose_device, init_from_environment, is_main_process
 from kinema.engine.assembly import (
-    build_evaluation_loop,
     build_loader,
     build_model,
     build_step,
@@ -32,7 +30,6 @@ from kinema.engine.assembly import (
 from kinema.engine.checkpoints import find_to_resume, take_up
 from kinema.engine.facade import RunnerNames
 from kinema.engine.hooks.averaging import EMAHook
-from kinema.engine.loops import TestLoop, ValLoop
 from kinema.engine.plan import Phase, plan_of
 from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
@@ -170,8 +167,6 @@ class Runner(RunnerNames):
                 raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
         return cls(**keywords, cfg=cfg)
 
-    build_dataloader = staticmethod(build_dataloader)
-
     # ---- the three calls
 
     def train(self) -> nn.Module:
@@ -222,13 +217,13 @@ class Runner(RunnerNames):
     def val(self) -> dict[str, Any]:
         """Validate the model as it is; returns the metrics."""
         if self.val_loop is None:
-            self.val_loop = self._build_evaluation("val", ValLoop)
+            self.val_loop = self.build_val_loop()
         return self._evaluate(self.val_loop)
 
     def test(self) -> dict[str, Any]:
         """Test the model as it is; returns the metrics."""
         if self.test_loop is None:
-            self.test_loop = self._build_evaluation("test", TestLoop)
+            self.test_loop = self.build_test_loop()
         return self._evaluate(self.test_loop)
 
     def _evaluate(self, loop: Any) -> dict[str, Any]:
@@ -252,7 +247,7 @@ class Runner(RunnerNames):
         if plan.val is not None:
             # Between two epochs broken clips are reported, not fatal: they must not end a run that
             # is well otherwise.
-            self.val_loop = self._build_evaluation("val", ValLoop, allow_broken=True)
+            self.val_loop = self.build_val_loop(allow_broken=True)
         if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
             with only_to_files():  # a line a parameter
                 self.model.init_weights()
@@ -274,11 +269,6 @@ class Runner(RunnerNames):
             self.model.contract = self.contract()
         keep_config(self, self.cfg, plan.experiment_name, self.classes)
         logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
-
-    def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:
-        loop = build_evaluation_loop(self, self.plan, split, default, allow_broken=allow_broken)
-        setattr(self, f"{split}_dataloader", loop.dataloader)
-        return loop
 
     # ---- state
 

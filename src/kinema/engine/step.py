@@ -46,16 +46,19 @@ class TrainStep:
 
     def __call__(self, batch: Any, window: Window) -> dict[str, Any]:
         """Train on a batch as the loader gives it; returns what to log, `loss` among it."""
-        optim = self.optim_wrapper
-        optim.window = window
-        if self.strategy.name == "single":
-            logs: dict[str, Any] = self.model.train_step(batch, optim_wrapper=optim)
-        else:
-            with self.strategy.synchronising(window.is_last):
-                with optim.optim_context(self.model):
-                    losses = self.strategy.losses(batch)
-                loss, logs = self.model.parse_losses(losses)
-                optim.update_params(loss)
+        self.optim_wrapper.window = window
+        train_step = self.model.train_step if self.strategy.name == "single" else self.train_step
+        logs: dict[str, Any] = train_step(batch, optim_wrapper=self.optim_wrapper)
         if window.is_last and self.ema is not None:
             self.ema.update()
         return logs
+
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Any]:
+        """What a model's `train_step` does, on several processes."""
+        window = optim_wrapper.window
+        with self.strategy.synchronising(window is None or window.is_last):
+            with optim_wrapper.optim_context(self.model):
+                losses = self.strategy.losses(data)
+            loss, logs = self.model.parse_losses(losses)
+            optim_wrapper.update_params(loss)
+        return dict(logs)

@@ -7,6 +7,7 @@ from kinema.engine.hooks.clip_lists import ClipListsHook
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.hooks.notes import SummaryNotesHook
 from kinema.engine.hooks.recording import LoggerHook
+from kinema.engine.hooks.runtime import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.engine.hooks.scheduling import ParamSchedulerHook
 from kinema.engine.hooks.stopping import StopSignalHook
 from kinema.engine.hooks.test_augmentation import PrepareTTAHook
@@ -17,15 +18,19 @@ __all__ = [
     "BrokenVideosHook",
     "CheckpointHook",
     "ClipListsHook",
+    "DistSamplerSeedHook",
     "EMAHook",
     "EarlyStoppingHook",
     "Hook",
+    "IterTimerHook",
     "LoggerHook",
     "ParamSchedulerHook",
     "PatienceHook",
     "PrepareTTAHook",
+    "RuntimeInfoHook",
     "StopSignalHook",
     "SummaryNotesHook",
+    "SyncBuffersHook",
     "TrackingHook",
     "ValidationHook",
 ]

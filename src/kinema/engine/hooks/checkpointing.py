@@ -25,7 +25,9 @@ logger = logging.getLogger("kinema")
 class CheckpointHook(Hook):
     """Write checkpoints at an interval, at the best validation, at the end, and when the run is asked to stop.
 
-    What is due when a validation is, is written before it, and again with its figures.
+    What is due when a validation is, is written before it, and again with its figures. A subclass
+    may call `save_checkpoint(runner)` at any point: what cannot be saved exactly there, inside a
+    step, is saved at the next border.
 
     Args:
         interval: epochs, or iterations with `by_epoch=False`, between two checkpoints; or a text
@@ -60,13 +62,16 @@ class CheckpointHook(Hook):
             self.every = Every.parse(interval)
         else:
             self.every = Every(**{"epochs" if by_epoch else "iterations": interval}) if interval > 0 else Every()
+        self.interval, self.by_epoch = interval, by_epoch
         self.keep, self.save_last, self.asynchronous = int(max_keep_ckpts), save_last, asynchronous
         self.monitor = Monitor(save_best, rule, smooth)
         self._mark: Mark = Progress().mark()
         self._saved: int | None = None  # the step of the last checkpoint
+        self._is_asked = False  # for one, where none could be written
         self._writer = Writer()
 
     def before_run(self, runner: Run) -> None:
+        self.out_dir = str(runner.work_dir)
         runner.store.keep, runner.monitor = self.keep, self.monitor
 
     def before_val(self, runner: Run) -> None:
@@ -80,6 +85,7 @@ class CheckpointHook(Hook):
         if is_best:
             progress.best = self._describe(runner)
         is_due = self.every.due(progress, self._mark) or (self.save_last and runner.train_loop.is_done)
+        is_due, self._is_asked = is_due or self._is_asked, False
         is_new = self._saved != progress.step or bool(runner.metrics)
         self._mark = progress.mark()
         if is_new and (is_best or is_due or runner.stop_reason is not None or self._saved == progress.step):
@@ -101,7 +107,10 @@ class CheckpointHook(Hook):
         self._writer.wait()  # while the work folder belongs to this run
 
     def save_checkpoint(self, runner: Run, *, is_best: bool = False) -> None:
-        """Write the state of the run. All processes call it."""
+        """Write the state of the run, here or at the next border. All processes call it."""
+        if not runner.is_at_border:
+            self._is_asked = True
+            return
         progress = runner.progress
         self._saved = progress.step
         runner.call_hook("before_snapshot")
@@ -120,6 +129,10 @@ class CheckpointHook(Hook):
             self._writer.start(write)
         else:
             write()
+
+    def _save_checkpoint(self, runner: Run) -> None:
+        """The name in OpenMMLab's hook."""
+        self.save_checkpoint(runner)
 
     def state_dict(self) -> dict[str, Any]:
         return {"mark": dict(self._mark), "saved": self._saved}

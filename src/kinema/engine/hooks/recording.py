@@ -54,8 +54,9 @@ class LoggerHook(Hook):
         self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         now = time.perf_counter()
-        self.averages.add(outputs or {})
-        self.epoch_averages.add(outputs or {})
+        for figures in (outputs or {}, *runner.message_hub.take_fresh()):
+            self.averages.add(figures)
+            self.epoch_averages.add(figures)
         self._waited += self._got - self._asked
         self._took += now - self._asked
         if is_main_process() and self._bar.is_due:
