@@ -53,6 +53,26 @@ def test_models_are_listed():
     assert "compact3d" in missing.stderr
 
 
+@pytest.mark.slow
+def test_a_dry_run_prints_what_a_training_would_need(clips, tmp_path):
+    shown = kinema("train", clips.root, "--dry-run", "--world-size", 2, "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    run = json.loads(shown.stdout)
+    assert (run["samples"], run["world_size"], run["strategy"], run["model"]) == (16, 2, "ddp", "CompactNet3D")
+    assert run["memory"]["total"] > 12 * run["parameters"]
+    assert list(tmp_path.iterdir()) == []
+    table = kinema("train", clips.root, "--dry-run", cwd=tmp_path).stdout
+    assert "samples an epoch" in table
+    assert "memory of a process" in table
+
+
+def test_a_dry_run_is_asked_for_alone(tmp_path):
+    alone = kinema("train", "x", "--world-size", 2)
+    assert alone.stderr.startswith("error: --world-size goes with --dry-run; to train: torchrun --nproc-per-node N -m")
+    folds = kinema("train", "x", "--dry-run", "--folds", 3)
+    assert folds.stderr.startswith("error: --dry-run tries one training: leave --folds out")
+
+
 def test_of_several_processes_the_first_prints():
     def listed(rank):
         environment = {**os.environ, "RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from kinema.cli.config_or_clips import DEFAULT_MODEL, is_config, read_config
+from kinema.cli.dry_run import print_dry_run
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import ConfigError
@@ -125,6 +126,15 @@ def train(
         str | None,
         typer.Option(help="What started the processes.", metavar="pytorch|slurm|mpi", show_default="torchrun, if any"),
     ] = None,
+    only_try: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Build everything, take one step, say what the training would need, and write nothing."
+        ),
+    ] = False,
+    world_size: Annotated[
+        int | None, typer.Option(help="With --dry-run: processes that would train.", min=1, show_default="1")
+    ] = None,
     workers: Workers = None,
     columns: ColumnsOption = None,
     track: Annotated[
@@ -143,7 +153,15 @@ def train(
     from kinema.runs.trackers import tracker_configs
 
     show_on_console()
-    init_from_environment(launcher=launcher or "none", device=device or "auto")
+    if world_size is not None and not only_try:
+        raise ConfigError(
+            "--world-size goes with --dry-run; to train: torchrun --nproc-per-node N -m kinema train ...,"
+            " or --launcher slurm"
+        )
+    if only_try and folds is not None:
+        raise ConfigError("--dry-run tries one training: leave --folds out")
+    if not only_try:
+        init_from_environment(launcher=launcher or "none", device=device or "auto")
     if folds is not None:
         _cross_validate(
             data,
@@ -217,6 +235,9 @@ def train(
         chosen = {"precision": precision, "strategy": strategy, "launcher": launcher}
         config.merge_from_dict({key: value for key, value in chosen.items() if value is not None})
         config.merge_from_dict(_known(settings, config))
+        if only_try:
+            print_dry_run(config, world_size or 1, as_json=as_json)
+            return
         config["resume"] = resume or bool(config.get("resume"))
         _hold(stack, Path(config["work_dir"]), is_new=not config["resume"], weights=config.get("load_from"))
         _check_work_dir(Path(config["work_dir"]), config)
