@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from kinema.checkpoints.unpickling import load_restricted
+from kinema.datasets.synthetic import make_motion_dataset
 
 HERE = Path(__file__).parent
 ADAM = dict(type="AdamW", lr=0.01)
@@ -171,3 +174,41 @@ def test_two_processes_then_one_then_two_end_with_the_same_weights_to_float_tole
     actual, expected = (checkpoint_of(tmp_path / name) for name in ("killed", "whole"))
     for name, value in expected["weights"].items():
         torch.testing.assert_close(actual["weights"][name], value, rtol=1e-5, atol=1e-6)
+
+
+# ---- the command, on clips
+
+
+def start_command(folder, name):
+    """`kinema train` on the clips of a folder, a checkpoint a step."""
+    command = [
+        *(sys.executable, "-m", "kinema", "train", folder / "clips", "--work-dir", folder / name, "--seed", "3"),
+        *("--epochs", "1", "--batch-size", "4", "--workers", "1", "--save-every", "1steps", "--device", "cpu"),
+        *("--resume", "--set", "default_hooks.logger.interval=1"),
+    ]
+    with (folder / f"{name}.log").open("a") as log:
+        return subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=folder)
+
+
+@pytest.mark.slow
+def test_a_training_on_clips_that_is_killed_thrice_within_its_epoch_ends_as_one_that_is_not(tmp_path):
+    make_motion_dataset(tmp_path / "clips", num_train=40, num_val=8)
+    generator, killed = random.Random(0), tmp_path / "killed"
+    starts = []
+    for _ in range(3):
+        starts.append(newest_step(killed))
+        process = start_command(tmp_path, "killed")
+        while newest_step(killed) == starts[-1] and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.3 * generator.random())
+        process.kill()  # its processes that read clips live a little longer
+        assert process.wait() == -signal.SIGKILL, (tmp_path / "killed.log").read_text()
+    assert len(set(starts)) == 3, starts
+    for name in ("killed", "whole"):
+        assert start_command(tmp_path, name).wait() == 0, (tmp_path / f"{name}.log").read_text()
+    assert_same(killed, tmp_path / "whole")
+
+
+def newest_step(work_dir):
+    """The step of the newest checkpoint; 0: there is none."""
+    return max((int(folder.name[5:]) for folder in (work_dir / "checkpoints").glob("step_*")), default=0)
