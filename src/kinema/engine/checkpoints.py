@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.store import FORMAT, read_training_state
-from kinema.distributed import get_rank, get_world_size, is_main_process
+from kinema.distributed import broadcast_object, get_rank, get_world_size, is_main_process
 from kinema.engine.run import Run
 from kinema.errors import CheckpointError
 from kinema.parallel.shards import spread
@@ -60,7 +60,7 @@ def resume(run: Run) -> bool:
     Raises:
         CheckpointError: there are checkpoints, but none is whole, or it does not fit the run.
     """
-    folder, state = run.store.find_to_resume()
+    folder, state = find_to_resume(run)
     if folder is not None:
         restore(run, folder, state)
     return folder is not None
@@ -82,7 +82,7 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
     weights = read_checkpoint(folder).state if is_main_process() else {}
     try:
         strategy.load_model_state({**weights, **state.get("raw", {})})
-        strategy.load_optimizer_state(run.train_step.optim_wrapper.optimizer, state["optimizer"])
+        strategy.load_optimizer_state(run.train_step.optim_wrapper.optimizer, state.get("optimizer", {}))
         if ema is not None:
             own = {name: weights[name] for name in ema.averages} if is_main_process() else {}
             averages = spread(own, ema.averages.get, run.device)
@@ -105,20 +105,40 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def find_to_resume(run: Run, named: str | os.PathLike | None) -> tuple[Path | None, dict[str, Any]]:
+def find_to_resume(run: Run, named: str | os.PathLike | None = None) -> tuple[Path | None, dict[str, Any]]:
     """The checkpoint to resume, and its training state; None when the work folder has none.
+
+    All processes call it. The first one reads and checks the files; the others get all of the state
+    but tensors of weights and optimizer, which `restore` sends them.
 
     Args:
         run: whose work folder to look into.
         named: the checkpoint's folder; None: the newest that is whole.
+
+    Raises:
+        CheckpointError: there are checkpoints, but none is whole, or the named one is not.
     """
-    if named is not None:
-        return Path(named), read_training_state(Path(named))
-    folder, state = run.store.find_to_resume()
+    folder: Path | None = None
+    state: dict[str, Any] = {}
+    problem: str | None = None
+    if is_main_process():
+        try:
+            folder, state = _find(run, named)
+        except CheckpointError as error:
+            problem = str(error)
+    problem = broadcast_object(problem)
+    if problem is not None:
+        raise CheckpointError(problem)
+    light = {key: value for key, value in state.items() if key not in ("optimizer", "raw")}
+    folder, light = broadcast_object((folder, light))
     if folder is None:
         logger.warning("nothing to resume in %s: starting from the beginning", run.work_dir)
         run.metrics_file.load_state_dict({"lines": 0})  # of a run that was killed before its first checkpoint
-    return folder, state
+    return folder, state if is_main_process() else light
+
+
+def _find(run: Run, named: str | os.PathLike | None) -> tuple[Path | None, dict[str, Any]]:
+    return run.store.find_to_resume() if named is None else (Path(named), read_training_state(Path(named)))
 
 
 def take_up(run: Run, folder: Path, state: dict[str, Any]) -> None:
