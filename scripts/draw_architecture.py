@@ -26,6 +26,7 @@ FLOORS = [
     (("optim",), "parameters and their updates: optimizers, schedules, precision, averages"),
     (("parallel",), "one device or many processes: DDP, FSDP2"),
     (("runs",), "what a run keeps on disk: its folder, settings, figures"),
+    (("diagnosis",), "numbers that are not finite; runs that stand still"),
     (("engine",), "the run: counters, loops, hooks, checkpoints"),
     (("inference",), "a checkpoint → predictions"),
     (("report",), "what people look at: pages, plots"),

@@ -23,6 +23,7 @@ ORDER = [
         "optim",
         "parallel",
         "runs",
+        "diagnosis",
         "engine",
         "inference",
     ),

@@ -65,6 +65,10 @@ class CheckpointError(KinemaError):
     """A checkpoint cannot be read, or does not fit the model."""
 
 
+class TrainingError(KinemaError):
+    """A training cannot continue: its numbers are no longer finite, or it makes no progress."""
+
+
 class DumpError(KinemaError):
     """A file of scores is damaged, or does not go together with another."""
 

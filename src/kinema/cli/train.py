@@ -109,6 +109,14 @@ def train(
         str | None,
         typer.Option(help="fp32, bf16, fp16, or auto: the best that the device computes in.", show_default="fp32"),
     ] = None,
+    hang_timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="End a run that makes no progress for so long, and show where all of its threads and processes are.",
+            metavar="SECONDS",
+            show_default="wait for ever",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(help="Of all random numbers; the same seed gives the same run.", min=0, show_default="0"),
@@ -234,6 +242,8 @@ def train(
             config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
         chosen = {"precision": precision, "strategy": strategy, "launcher": launcher}
         config.merge_from_dict({key: value for key, value in chosen.items() if value is not None})
+        if hang_timeout is not None:
+            config.merge_from_dict({"default_hooks.hang.timeout": hang_timeout})
         config.merge_from_dict(_known(settings, config))
         if only_try:
             print_dry_run(config, world_size or 1, as_json=as_json)

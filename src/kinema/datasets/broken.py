@@ -132,13 +132,13 @@ class SeededDataset(Dataset):
         return Failure(VideoError(f"{broken[0].error} ({rest}: {hint})"), tuple(broken))
 
     def _record(self, index: int, error: VideoError) -> BrokenSample:
-        return BrokenSample(index, _path_of(self.dataset, index), " ".join(str(error).split()))
+        return BrokenSample(index, path_of(self.dataset, index), " ".join(str(error).split()))
 
     def __len__(self) -> int:
         return len(self.dataset)
 
 
-def _path_of(dataset: Any, index: int) -> str:
+def path_of(dataset: Any, index: int) -> str:
     """The file or folder of a sample, where the dataset gives it."""
     info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else {}
     path = next((info[key] for key in ("filename", "frame_dir") if key in info), None)

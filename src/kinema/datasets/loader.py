@@ -246,6 +246,30 @@ class ReproducibleLoader(WatchedLoader):
         self.broken = []
         return self._batches(super().__iter__(), self._pass.done, self._pass.epoch_samples)
 
+    def indices_at(self, epoch: int, batch: int, *, epoch_samples: int | None = None) -> list[int]:
+        """Indices of the batch that `from_position` would give first, without reading it.
+
+        The pass that is under way is not disturbed. The sampler's order must be a function of the
+        epoch.
+        """
+        current, generator = Pass(), self.generator if self._seeds_generator else None
+        kept = None if generator is None else generator.get_state()
+        try:
+            current.begin(self.batch_sampler, epoch, batch, epoch_samples, self.seed, generator)
+            return list(next(current.batches, []))
+        finally:
+            if generator is not None and kept is not None:
+                generator.set_state(kept)
+
+    def read_batch(self, epoch: int, indices: Sequence[int]) -> Any:
+        """The batch of what `indices_at` returned, read by this process: the same one as in the epoch."""
+        samples = SeededDataset(self.dataset, self.seed, self.when_broken)
+        collate = BrokenAwareCollate(self.collate_fn, self.seed)
+        loaded = collate([samples[epoch, index] for index in indices])
+        if isinstance(loaded, Failure):
+            raise loaded.error
+        return loaded.data
+
     def _samplers(self) -> list[Any]:
         return list({id(sampler): sampler for sampler in (self.batch_sampler, sampler_of(self.batch_sampler))}.values())
 

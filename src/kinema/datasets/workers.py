@@ -7,6 +7,7 @@ program just is, or by whatever the broken connection gives; it waits for ever f
 stopped, or whose sending thread failed.
 """
 
+import faulthandler
 import multiprocessing.queues
 import os
 import signal
@@ -14,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
 from torch.utils.data._utils import signal_handling
@@ -25,6 +26,7 @@ from kinema.errors import LoaderError
 
 TIMEOUT_SECONDS = 1800.0  # without a batch
 POLL_SECONDS = 1.0
+STACKS_SIGNAL = getattr(signal, "SIGUSR2", None)  # none on Windows
 CANNOT_SEND = 86  # exit status of a worker that could not send a batch
 
 _WHAT = "a process that reads clips"
@@ -37,16 +39,31 @@ class WorkerStart:
 
     Args:
         then: the user's function, which gets the worker's number.
+        stacks: what a worker writes the stacks of its threads into when it receives
+            `STACKS_SIGNAL`, even where it is stuck in C; None: nothing.
     """
 
-    def __init__(self, then: Callable[[int], None] | None) -> None:
-        self.then = then
+    def __init__(self, then: Callable[[int], None] | None, stacks: Connection | None = None) -> None:
+        self.then, self.stacks = then, stacks
 
     def __call__(self, worker_id: int) -> None:
+        if self.stacks is not None and STACKS_SIGNAL is not None and signal.getsignal(STACKS_SIGNAL) == signal.SIG_DFL:
+            faulthandler.register(STACKS_SIGNAL, file=self.stacks.fileno(), all_threads=True)
         # The main process cannot see a failure in the thread that sends, but it can see an end.
         multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
         if self.then is not None:
             self.then(worker_id)
+
+
+def running_workers() -> list[tuple[int, Connection]]:
+    """Process ids of all workers of this process's loaders, and where each writes its stacks."""
+    return [
+        (worker.pid, iterator.stacks)
+        for iterator in list(_iterators)
+        if not iterator._shutdown
+        for worker in iterator._workers
+        if worker.pid is not None and worker.exitcode is None
+    ]
 
 
 def _end_worker(error: Exception, obj: Any) -> None:
@@ -59,12 +76,19 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
     Args:
         loader: its `timeout` is the longest wait for a batch, in seconds; 0 for `TIMEOUT_SECONDS`.
 
+    Attributes:
+        stacks: end of a pipe from which to read what the workers write, see `WorkerStart`.
+
     Raises:
         LoaderError: the processes cannot be started.
     """
 
     def __init__(self, loader: DataLoader) -> None:
         self._has_given_up = False
+        start = loader.worker_init_fn
+        self.stacks, stacks = Pipe(duplex=False)
+        if isinstance(start, WorkerStart):
+            start.stacks = stacks
         _iterators.add(self)
         is_main_thread = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGCHLD) if is_main_thread and hasattr(signal, "SIGCHLD") else None
@@ -76,6 +100,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
                 f" (num_workers=0), or see to {_shared_memory()}, memory and the limits of the system"
             ) from error
         finally:
+            stacks.close()  # the workers have it
             if handler is not None:
                 signal.signal(
                     signal.SIGCHLD, handler

@@ -1,7 +1,16 @@
 """The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
 from kinema.engine.checkpoints import restore, resume, snapshot
-from kinema.engine.hooks import BrokenVideosHook, CheckpointHook, EMAHook, Hook, LoggerHook, SummaryNotesHook
+from kinema.engine.hooks import (
+    BrokenVideosHook,
+    CheckpointHook,
+    EMAHook,
+    HangHook,
+    Hook,
+    LoggerHook,
+    NonFiniteHook,
+    SummaryNotesHook,
+)
 from kinema.engine.loops import TestLoop, TrainLoop, ValLoop
 from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from kinema.engine.plan import RunPlan, plan_of
@@ -32,12 +41,14 @@ __all__ = [
     "Ema",
     "EpochBasedTrainLoop",
     "Every",
+    "HangHook",
     "Hook",
     "IterBasedTrainLoop",
     "LearningRateDecayOptimizerConstructor",
     "LinearLR",
     "LoggerHook",
     "MultiStepLR",
+    "NonFiniteHook",
     "OptimWrapper",
     "Position",
     "Precision",

@@ -26,6 +26,8 @@ DEFAULT_HOOKS = {
     "checkpoint": "CheckpointHook",
     "stop": "StopSignalHook",
     "broken": "BrokenVideosHook",
+    "nonfinite": "NonFiniteHook",
+    "hang": "HangHook",
 }
 # Keys of train_cfg that say how long to train, when to validate and when to end early.
 _OF_LENGTH = ("max_epochs", "max_iters", "max_steps")

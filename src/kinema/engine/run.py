@@ -54,6 +54,7 @@ class Run:
         interrupt: signals that wait for the next border.
         message_hub: figures and facts that hooks leave for each other.
         is_at_border: hooks are being called where everything can be saved.
+        closing: contexts that hooks enter for the time of a training, however it ends.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Run:
         self.interrupt = DeferredInterrupt()
         self.message_hub = MessageHub.begin(self.work_dir.name)
         self.is_at_border = False
+        self.closing = ExitStack()
 
     def call_hook(self, point: str, **arguments: Any) -> None:
         """Call `point` of every hook that has it."""

@@ -200,7 +200,7 @@ class Runner(RunnerNames):
                     logger.info("the files of the earlier run are in %s now", aside)
                 self._prepare_training(self.plan.train)
                 folder.begin()
-                with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes):
+                with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes), self.closing:
                     self.call_hook("before_run")
                     self.train_loop.run()
                     self.call_hook("after_run")

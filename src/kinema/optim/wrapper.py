@@ -22,11 +22,11 @@ for _name, _optimizer in vars(torch.optim).items():
 class Guard(Protocol):
     """What looks at losses and gradients before they change weights."""
 
-    def check_loss(self, loss: Tensor) -> None:
-        """Before the backward pass; may raise."""
+    def check_loss(self, loss: Tensor) -> Tensor:
+        """The loss to compute gradients of; may raise."""
 
     def check_gradients(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Before the update; may raise, or leave the update out by returning False."""
+        """Before the update, gradients unscaled; may raise, or leave the update out by returning False."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -118,7 +118,7 @@ class OptimWrapper:
     def backward(self, loss: Tensor, **options: Any) -> None:
         """Add the gradients of `loss`, the last part of a batch; `options` go to `Tensor.backward`."""
         if self.guard is not None:
-            self.guard.check_loss(loss)
+            loss = self.guard.check_loss(loss)
         self.precision.backward(loss, **options)
         self._batches += 1
 

@@ -10,5 +10,6 @@ SIGNS_OF_A_RUN = ("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl"
 RUN_FILES = (
     *SIGNS_OF_A_RUN,
     *(SETTINGS_FILE, "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
+    *("nonfinite.jsonl", "hang.txt"),
     *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
 )

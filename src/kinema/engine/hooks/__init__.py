@@ -4,6 +4,7 @@ from kinema.engine.hooks.averaging import EMAHook
 from kinema.engine.hooks.broken import BrokenVideosHook
 from kinema.engine.hooks.checkpointing import CheckpointHook
 from kinema.engine.hooks.clip_lists import ClipListsHook
+from kinema.engine.hooks.diagnosing import HangHook, NonFiniteHook
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.hooks.notes import SummaryNotesHook
 from kinema.engine.hooks.recording import LoggerHook
@@ -21,9 +22,11 @@ __all__ = [
     "DistSamplerSeedHook",
     "EMAHook",
     "EarlyStoppingHook",
+    "HangHook",
     "Hook",
     "IterTimerHook",
     "LoggerHook",
+    "NonFiniteHook",
     "ParamSchedulerHook",
     "PatienceHook",
     "PrepareTTAHook",
