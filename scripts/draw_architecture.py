@@ -13,7 +13,7 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 # do. Imports point down the picture.
 SERVICES = (
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
-    *("distributed", "randomness", "logs", "progress", "real_modules"),
+    *("launching", "peers", "distributed", "randomness", "logs", "progress", "real_modules"),
 )
 FLOORS = [
     (SERVICES, "services: errors, parts by name, configs, data elements, random numbers, OpenMMLab's names"),
