@@ -38,6 +38,30 @@ def copy_packets(source: Path, target: Path, *, first: int = 0, hide: Container[
     return target
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
+def test_sound_beside_the_pictures_changes_nothing(make_video: MakeVideo, tmp_path: Path, suffix: str) -> None:
+    silent = make_video(tmp_path / f"silent.{suffix}", codec="mpeg4", crf=None, fps=25, num_frames=50)
+    path = tmp_path / f"sound.{suffix}"
+    with av.open(str(silent)) as source, av.open(str(path), "w") as out:
+        pictures = source.streams.video[0]
+        video, audio = out.add_stream_from_template(pictures), out.add_stream("mp2", rate=16000, layout="mono")
+        for packet in source.demux(pictures):
+            if packet.size:
+                sound = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.int16), "s16", "mono")
+                sound.rate = 16000
+                packet.stream = video
+                out.mux(packet)
+                out.mux(audio.encode(sound))
+        out.mux(audio.encode())
+    with VideoReader(silent) as expected, VideoReader(path) as reader:
+        assert reader.index.sizes.tolist() == expected.index.sizes.tolist()
+        wanted = [30, 3, 49]
+        np.testing.assert_array_equal(reader.get_batch(wanted), expected.get_batch(wanted))
+        index = reader.index
+    with VideoReader(path, index=index) as again:  # which reads only the packets it needs
+        np.testing.assert_array_equal(again[30], decoded_frames(path)[30])
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

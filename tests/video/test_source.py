@@ -16,7 +16,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.video import VideoLimits, VideoReader, open_backend
-from kinema.video.formats import VIDEO_FORMATS, kind_of_file, without_secrets
+from kinema.video.formats import VIDEO_FORMATS, format_of, kind_of_file, without_secrets
 from kinema.video.limits import Watch
 from kinema.video.source import over_network, reason_of, source_name, why_absent
 
@@ -78,6 +78,26 @@ def test_every_usual_kind_of_video_is_opened(tmp_path: Path, suffix: str, codec:
         reader = VideoReader(source)
         assert len(reader) == 4
         assert reader[1].ndim == 3
+
+
+@pytest.mark.parametrize(("suffix", "codec", "muxer"), WRITTEN, ids=[suffix for suffix, _, _ in WRITTEN])
+def test_a_format_that_the_first_bytes_give_is_the_one_that_ffmpeg_finds(
+    tmp_path: Path, suffix: str, codec: str, muxer: str
+) -> None:
+    try:
+        path = write_file(tmp_path / f"a.{suffix}", codec, muxer)
+    except (ValueError, av.FFmpegError) as error:
+        pytest.skip(f"this FFmpeg does not write it: {error}")
+    name = format_of(path.read_bytes()[:16])
+    with av.open(str(path)) as container:
+        assert name is None or name in container.format.name.split(",")
+    assert name is not None or suffix != "avi"
+
+
+@pytest.mark.parametrize("head", [b"RIFF\x10\0\0\0AVI ", b"\0\0\0\x18ftypisom"])
+def test_what_only_begins_like_a_video_is_none(head: bytes) -> None:
+    with pytest.raises(VideoError, match="is no video that can be read|has no video stream"):
+        VideoReader(head + bytes(range(1, 200)))
 
 
 def test_no_format_that_opens_other_files_or_devices_is_on_the_list() -> None:

@@ -29,6 +29,10 @@ from kinema.video.source import VideoSource, open_video, over_network, packets_o
 # Packets of a video up to this size stay in memory, so that going back needs no seeking in the
 # file.
 _KEPT_BYTES = 32 * 2**20
+# Formats whose packets carry stream and time, so that sound can be left unread: half of a scan's
+# time.
+_CAN_LEAVE_OUT_STREAMS = frozenset({"mov", "matroska", "avi"})
+_DISCARD = getattr(av.stream, "Discard", None)  # PyAV 17 has no such switch and reads all
 _NOTHING = Lasting(0)
 _first_of = attrgetter("first")
 
@@ -199,6 +203,10 @@ class PacketSource:
         if "mov" in formats or ("avi" in formats and not stream.codec_context.has_b_frames):
             # Their tables say all that FFmpeg would look for in every packet.
             container.flags |= cast(int, Flags.no_parse.value)
+        if _DISCARD is not None and not _CAN_LEAVE_OUT_STREAMS.isdisjoint(formats):
+            for other in container.streams:
+                if other is not stream:
+                    other.discard = _DISCARD.all
         return container, stream
 
     def new_context(self) -> VideoCodecContext:

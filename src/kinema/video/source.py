@@ -24,6 +24,7 @@ from kinema.printable import printable
 from kinema.video.formats import (
     HEAD_BYTES,
     REMOTE_SCHEMES,
+    format_of,
     format_whitelist,
     kind_of_file,
     protocol_whitelist,
@@ -83,7 +84,14 @@ def open_video(
     container = stream = failure = None
     try:
         # A title that is no UTF-8 is no reason to fail.
-        container = av.open(target.file, "r", metadata_errors="replace", options=options, timeout=seconds)
+        container = av.open(
+            target.file,
+            "r",
+            format=format_of(target.head),
+            metadata_errors="replace",
+            options=options,
+            timeout=seconds,
+        )
         stream = _first_stream(container, watch)
     except (av.FFmpegError, OSError) as error:
         failure = error
