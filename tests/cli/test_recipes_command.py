@@ -29,6 +29,7 @@ def test_recipes_are_listed_with_their_source() -> None:
 def test_one_recipe_is_shown_in_full() -> None:
     shown = run("recipes", "csn").stdout
     assert "ircsn_ig65m-pretrained-r50-bnfrozen_8xb12-32x2x1-58e_kinetics400-rgb" in shown
+    assert "ircsn_r152: https://download.openmmlab.com/mmaction/recognition/csn/ircsn_from_scratch_r152" in shown
     (facts,) = json.loads(run("recipes", "tsm", "--json").stdout)
     assert (facts["lr"], facts["batch"], facts["drops"]) == (0.02, 128, [25, 45])
     assert "no recipe is called 'tsmm': did you mean tsm" in str(run("recipes", "tsmm").exception)

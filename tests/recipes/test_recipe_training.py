@@ -178,6 +178,11 @@ def test_the_small_network_trains_alike_with_and_without_its_recipe(clips: Motio
     assert named == plain
 
 
+def test_an_unknown_recipe_is_named_before_the_clips_are_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no recipe is called 'tsmm': did you mean tsm"):
+        classification(tmp_path / "absent", recipe="tsmm", work_dir=tmp_path)
+
+
 def test_weights_of_the_recipe_are_taken_when_asked_for(
     clips: MotionDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,12 +30,17 @@ def recipes(
     elif name is not None:
         facts = {key: value for key, value in _facts(chosen[0]).items() if value not in (None, False, "", [], {})}
         for key, value in facts.items():
-            shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
-            print_line(f"{key:<18}{shown}")
+            print_line(f"{key:<18}{_shown(value)}")
     else:
         columns = ["name", "model", "lr", "schedule", "epochs", "crops", "starts from", "source"]
         print_table("", columns, [_row(recipe) for recipe in chosen])
         print_lines(_LEGEND, to_stderr=True)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {entry}" for name, entry in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _row(recipe: "Recipe") -> list[str]:

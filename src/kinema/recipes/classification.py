@@ -94,6 +94,11 @@ def classification(
         ConfigError: no such model or recipe, or `resumed` holds a damaged hold-out.
         VideoError: no clip can be read.
     """
+    model = model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL
+    card = zoo.card(model)
+    chosen = None if recipe is None else find_recipe(recipe, model)
+    fits_clips = chosen is None or chosen.fits_clips
+    zoo.video_pipeline(card)  # it may not take videos
     layout = find_layout(data, val, columns)
     train_split, val_split = layout.train, layout.val
     logger.info("%s", layout.description)
@@ -101,11 +106,6 @@ def classification(
         logger.warning("%s", note)
     classes = class_names_of([split for split in (train_split, val_split) if split is not None])
     _require_two_classes(train_split, classes)
-    model = model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL
-    card = zoo.card(model)
-    chosen = None if recipe is None else find_recipe(recipe, model)
-    fits_clips = chosen is None or chosen.fits_clips
-    zoo.video_pipeline(card)  # it may not take videos
     probed = probe_clips(train_split)
     frame_interval = choose_frame_interval(card.input, probed) if fits_clips else published_interval(card.input)
     hooks: list[dict[str, Any]] = []
