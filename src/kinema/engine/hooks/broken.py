@@ -1,10 +1,7 @@
 """Broken videos of a run: named, counted, written down; too many of them stop it."""
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from kinema.datasets import ReproducibleLoader
@@ -14,32 +11,12 @@ from kinema.distributed import broadcast_object, gather_objects, get_world_size,
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.run import Run
 from kinema.errors import ConfigError, VideoError
-from kinema.files import write_text
 from kinema.registry import HOOKS
+from kinema.runs.broken_list import BrokenList
 
 logger = logging.getLogger("kinema")
 
 FILE_NAME = "broken.jsonl"
-
-
-@dataclass
-class _Video:
-    """What is known of a broken video.
-
-    Attributes:
-        split: "train" or "val".
-        path: of the video.
-        error: what was wrong when it was met first.
-        count: how often it was met.
-    """
-
-    split: str
-    path: str
-    error: str
-    count: int = 0
-
-    def line(self) -> str:
-        return json.dumps({"path": self.path, "error": self.error, "count": self.count, "split": self.split}) + "\n"
 
 
 @HOOKS.register_module()
@@ -49,7 +26,7 @@ class BrokenVideosHook(Hook):
     The file has a line `{"path", "error", "count", "split"}` for each video. The runner adds this
     hook to every training. The main process alone counts; the others send it what they met, at
     fixed steps and at the end of each epoch. A checkpoint holds the counts, so that a resumed run
-    goes on with those of the run that it continues.
+    continues with those of the run before.
 
     Args:
         interval: steps between two exchanges of several processes; a single one counts at once.
@@ -64,17 +41,16 @@ class BrokenVideosHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
-        self._videos: dict[tuple[str, str], _Video] = {}
+        self._list = BrokenList()
         self._samples: set[int] = set()  # broken ones of the training data; several may be of one video
         self._unsent: list[BrokenSample] = []
         self._in_epoch = 0
-        self._file: Path | None = None
 
     def before_train(self, runner: Run) -> None:
         loader = runner.train_loop.dataloader
-        self._file = runner.work_dir / FILE_NAME
+        self._list.file = runner.work_dir / FILE_NAME
         if is_main_process():
-            self._write()
+            self._list.write()
         if not isinstance(loader, ReproducibleLoader):
             return
         if loader.when_broken == "leave out":
@@ -93,47 +69,35 @@ class BrokenVideosHook(Hook):
     def after_train_epoch(self, runner: Run) -> None:
         self._exchange(runner)
         if self._in_epoch and is_main_process():
-            self._write()
+            self._list.write()
             logger.warning(
                 "epoch %d: samples replaced because they are broken: %d; broken videos so far: %d, listed in %s",
-                *(runner.progress.epoch + 1, self._in_epoch, len(self._of("train")), self._file),
+                *(runner.progress.epoch + 1, self._in_epoch, len(self._list.of("train")), self._list.file),
             )
         self._in_epoch = 0
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         broken = getattr(runner.val_loop, "broken", ())
-        if broken and self._file is not None and is_main_process():
-            self._count("val", broken)
-            self._write()
+        if broken and self._list.file is not None and is_main_process():
+            self._list.count("val", broken)
+            self._list.write()
 
     def before_snapshot(self, runner: Run) -> None:
         self._exchange(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        videos = [dict(vars(video)) for video in self._videos.values()]
-        return {"videos": videos, "samples": sorted(self._samples), "in_epoch": self._in_epoch}
+        return {"videos": self._list.state(), "samples": sorted(self._samples), "in_epoch": self._in_epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._videos = {(video["split"], video["path"]): _Video(**video) for video in state["videos"]}
+        self._list.load(state["videos"])
         self._samples, self._in_epoch = set(state["samples"]), state["in_epoch"]
 
     def _count_training(self, record: BrokenSample) -> None:
-        """Count one, in the main process.
-
-        A new video is written down at once: the run may not reach the epoch's end.
-        """
-        if ("train", record.path) not in self._videos and self._file is not None:
+        """Count one, in the main process; written down at once, since the run may not reach the epoch's end."""
+        if self._list.count_at_once("train", record):
             logger.warning("%s", describe_broken(record))
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(_Video("train", record.path, record.error, 1).line())
-        self._count("train", [record])
         self._samples.add(record.index)
         self._in_epoch += 1
-
-    def _count(self, split: str, records: Iterable[BrokenSample]) -> None:
-        for record in records:
-            video = self._videos.setdefault((split, record.path), _Video(split, record.path, record.error))
-            video.count += 1
 
     def _exchange(self, runner: Run) -> None:
         """Bring the other processes' records to the main one; stop all of them when there are too many.
@@ -151,7 +115,7 @@ class BrokenVideosHook(Hook):
         verdict = broadcast_object(self._verdict(loader) if is_main_process() else None)
         if verdict is not None:
             if is_main_process():
-                self._write()
+                self._list.write()
             raise VideoError(verdict)
 
     def _verdict(self, loader: ReproducibleLoader) -> str | None:
@@ -161,17 +125,6 @@ class BrokenVideosHook(Hook):
             return None
         return (
             f"{len(self._samples)} of {count} training samples are broken, more than the share of"
-            f" {loader.max_broken_share:g} that train_dataloader.max_broken_share allows: {self._file} lists them; the"
-            f" last: {self._of('train')[-1].error}"
+            f" {loader.max_broken_share:g} that train_dataloader.max_broken_share allows: {self._list.file} lists"
+            f" them; the last: {self._list.of('train')[-1].error}"
         )
-
-    def _of(self, split: str) -> list[_Video]:
-        return [video for video in self._videos.values() if video.split == split]
-
-    def _write(self) -> None:
-        """Make the file say what was counted; without broken videos there is none."""
-        assert self._file is not None  # before_train set it
-        if not self._videos:
-            self._file.unlink(missing_ok=True)
-            return
-        write_text(self._file, "".join(video.line() for video in self._videos.values()))
