@@ -18,8 +18,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import av
 import numpy as np
 import pytest
+import torch
 
 from kinema.video import write_video
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` need one."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    """The test runs on the CPU, and on a GPU where there is one."""
+    name: str = request.param
+    return name
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,13 +26,23 @@ def test_one_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> 
     distributed.barrier()
 
 
+def test_a_group_of_one_process_exchanges_nothing(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        thing = lambda: None  # noqa: E731 - cannot be pickled
+        assert distributed.gather_objects(thing) == [thing]
+        assert distributed.broadcast_object(thing) is thing
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_a_process_leaves_its_group_before_the_interpreter_ends() -> None:
     script = (
         "import atexit, sys, torch.distributed as dist\natexit.register(lambda: print('in a group' if"
-        " dist.is_initialized() else 'left'))\nfrom kinema.distributed import gather_objects,"
+        " dist.is_initialized() else 'left'))\nfrom kinema.distributed import"
         " init_from_environment\nprint('joined' if init_from_environment('gloo') else"
         " 'alone')\nsys.setswitchinterval(100)  # whoever waits for the interpreter gets it when this thread waits, and"
-        " not before\ngather_objects('the thread of this exchange is still busy')\n"
+        " not before\ndist.all_gather_object([None], 'the thread of this exchange is still busy')\n"
     )
     alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     command = [sys.executable, "-c", script]

@@ -56,7 +56,7 @@ def gather_objects(obj: Any) -> list[Any]:
 
     Objects must be picklable.
     """
-    if not is_distributed():
+    if get_world_size() == 1:  # also within a run: nccl would make the host wait
         return [obj]
     gathered: list[Any] = [None] * get_world_size()
     dist.all_gather_object(gathered, obj)
@@ -65,7 +65,7 @@ def gather_objects(obj: Any) -> list[Any]:
 
 def broadcast_object(obj: Any, source: int = 0) -> Any:
     """The object of process `source`, in every process. It must be picklable."""
-    if not is_distributed():
+    if get_world_size() == 1:
         return obj
     objects = [obj]
     dist.broadcast_object_list(objects, src=source)

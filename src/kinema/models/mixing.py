@@ -3,7 +3,8 @@
 A blending is a callable `(inputs, data_samples) -> (inputs, data_samples)` that
 `ActionDataPreprocessor(blending=...)` calls in training. The labels become soft: (N,) floats. What
 is drawn comes from torch's global generator on the CPU, whose state a checkpoint holds: a resumed
-run blends as the whole one does.
+run blends as the whole one does. Draws are read by `numpy()`, which a tensor on a GPU refuses: no
+batch waits for one.
 """
 
 import math
@@ -16,39 +17,45 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kinema.errors import ConfigError
+from kinema.models.transfers import LabelRange, onto
 from kinema.registry import MODELS
 
 Blending = Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]]
 
 
-def soft_labels(data_samples: Sequence[Any], num_classes: int, who: str) -> Tensor:
+def soft_labels(
+    data_samples: Sequence[Any], num_classes: int, who: str, label_range: LabelRange | None = None
+) -> Tensor:
     """The labels of samples as (B, N) float32: one-hot, or as they are where they are floats already.
 
     Args:
         data_samples: B samples with `gt_label`: a class number, or (N,) floats.
         num_classes: N.
         who: what needs them, for messages.
+        label_range: checks the class numbers.
 
     Raises:
         ConfigError: a label does not fit `num_classes`.
     """
-    rows = []
-    for sample in data_samples:
-        label = sample.gt_label.reshape(-1)
+    labels = [sample.gt_label.reshape(-1) for sample in data_samples]
+    numbers = [label for label in labels if not label.is_floating_point()]
+    for label in labels:
         if label.is_floating_point():
             if len(label) != num_classes:
                 raise ConfigError(f"{who}: a label has {len(label)} values, but {num_classes=}")
-            rows.append(label.float())
-            continue
-        if len(label) != 1:
+        elif len(label) != 1:
             raise ConfigError(
                 f"{who}: a sample has {len(label)} class numbers {label.tolist()}: for several labels a clip set "
                 "multi_class=True and num_classes in the dataset"
             )
-        if not 0 <= int(label) < num_classes:
-            raise ConfigError(f"{who}: label {int(label)} is out of range, {num_classes=}: labels go from 0")
-        rows.append(F.one_hot(label[0].long(), num_classes).float())
-    return torch.stack(rows)
+    if numbers:
+
+        def describe(label: int) -> str:
+            return f"{who}: label {label} is out of range, {num_classes=}: labels go from 0"
+
+        checked = (label_range or LabelRange()).check(torch.cat(numbers).long(), num_classes, describe)
+        rows = iter(F.one_hot(checked, num_classes).float())
+    return torch.stack([label.float() if label.is_floating_point() else next(rows) for label in labels])
 
 
 class _BatchBlending(ABC):
@@ -62,6 +69,7 @@ class _BatchBlending(ABC):
             raise ValueError(f"{who}: alpha must be above 0, got {alpha}")
         self.num_classes = num_classes
         self.alpha = alpha
+        self._label_range = LabelRange()
 
     @abstractmethod
     def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
@@ -83,9 +91,10 @@ class _BatchBlending(ABC):
         Raises:
             ConfigError: a label does not fit `num_classes`.
         """
-        labels = soft_labels(data_samples, self.num_classes, type(self).__name__)
-        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
-        partner = torch.randperm(len(inputs))
+        soft = soft_labels(data_samples, self.num_classes, type(self).__name__, self._label_range)
+        labels = onto(soft, inputs.device)
+        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
+        partner = onto(torch.randperm(len(inputs)), inputs.device)
         inputs, share = self.blend(inputs, partner, share)
         labels = share * labels + (1 - share) * labels[partner]
         return inputs, [sample.new().set_gt_label(label) for sample, label in zip(data_samples, labels, strict=True)]
@@ -140,7 +149,7 @@ class CutmixBlending(_BatchBlending):
 def _random_side(length: int, share: float) -> tuple[int, int]:
     """Begin and end of a box along an axis of `length` pixels, for a box that leaves `share` of the area."""
     half = int(length * math.sqrt(1 - share)) // 2
-    middle = int(torch.randint(length, ()))
+    middle = int(torch.randint(length, ()).numpy())
     return max(middle - half, 0), min(middle + half, length)
 
 
@@ -180,7 +189,7 @@ class RandomBatchAugment:
 
     def __call__(self, inputs: Tensor, data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
         """Blend a batch by the blending that is drawn, or give it back as it is."""
-        drawn = torch.rand((), dtype=torch.float64).item()
+        drawn = float(torch.rand((), dtype=torch.float64).numpy())
         for augment, prob in zip(self.augments, self.probs, strict=True):
             if drawn < prob:
                 return augment(inputs, data_samples)

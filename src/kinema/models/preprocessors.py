@@ -59,8 +59,11 @@ def _differing(shapes: Sequence[tuple[int, ...]]) -> str:
 class BaseDataPreprocessor(nn.Module):
     """Moves a batch to the device of the model.
 
+    The host waits for no copy to a GPU, where it is from pinned memory (`pin_memory=True` of the
+    loader).
+
     Args:
-        non_blocking: copy asynchronously from pinned memory.
+        non_blocking: ask for asynchronous copies to other devices, too.
     """
 
     def __init__(self, non_blocking: bool = False) -> None:
@@ -78,7 +81,7 @@ class BaseDataPreprocessor(nn.Module):
     def cast_data(self, data: Any) -> Any:
         """Move tensors and data elements, in dicts, lists, tuples and named tuples of any depth, to `device`."""
         if isinstance(data, Tensor | BaseDataElement):
-            return data.to(self.device, non_blocking=self._non_blocking)
+            return data.to(self.device, non_blocking=self._non_blocking or self.device.type == "cuda")
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if isinstance(data, tuple) and hasattr(data, "_fields"):

@@ -33,7 +33,7 @@ class Precision:
         if name not in ("auto", *DTYPES):
             raise ConfigError(f"precision must be auto, {', '.join(DTYPES)}, got {name!r}")
         self.device_type = torch.device(device).type
-        self.name = _best_of(self.device_type) if name == "auto" else name
+        self.name = _best_of(torch.device(device)) if name == "auto" else name
         self.dtype = DTYPES[self.name]
         self.scaler = torch.amp.GradScaler(self.device_type, **dict(scaler or {})) if self.name == "fp16" else None
 
@@ -68,7 +68,7 @@ class Precision:
             self.scaler.load_state_dict(dict(state))
 
 
-def _best_of(device_type: str) -> Literal["fp32", "bf16", "fp16"]:
-    if device_type != "cuda":
+def _best_of(device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    if device.type != "cuda":
         return "fp32"
-    return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
+from kinema.models.transfers import LabelRange, onto
 from kinema.registry import MODELS
 
 AverageClips = Literal["prob", "score"] | None
@@ -55,6 +56,7 @@ class BaseHead(BaseModule, ABC):
         self.label_smooth_eps = label_smooth_eps
         self.topk = ks
         self.average_clips = average_clips
+        self._label_range = LabelRange()
 
     @property
     def average_clips(self) -> AverageClips:
@@ -108,13 +110,14 @@ class BaseHead(BaseModule, ABC):
             `top1_acc`, ...; without a k of N or more, which would be 1 always.
 
         Raises:
-            ConfigError: a label does not fit `num_classes`, or the scores are not of B samples.
+            ConfigError: a label does not fit `num_classes` (one of an earlier batch, where labels are on a GPU), or the
+                scores are not of B samples.
         """
         return self.loss_by_feat(self(feats, **options), data_samples)
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """`loss`, from (B * V, N) scores."""
-        labels = self._labels(data_samples).to(cls_scores.device)
+        labels = onto(self._labels(data_samples), cls_scores.device)
         labels = labels.repeat_interleave(self._num_views(cls_scores, len(labels)), dim=0)
         losses: dict[str, Tensor] = {}
         if labels.dim() == 1:
@@ -145,17 +148,19 @@ class BaseHead(BaseModule, ABC):
                 f"a sample has {labels.shape[1]} class numbers {labels[0].tolist()}, but this loss needs one: for"
                 " several labels a clip set multi_class=True and num_classes in the dataset and in cls_head"
             )
-        labels = labels[:, 0]
-        # Worth its synchronisation on a GPU: there a wrong class number ends the process without a
-        # word about labels.
-        low, high = (int(value) for value in labels.aminmax())
-        if low < 0 or high >= self.num_classes:
-            wrong = low if low < 0 else high
-            raise ConfigError(
-                f"label {wrong} is out of range: the head has num_classes={self.num_classes}, so labels go from 0 to "
-                f"{self.num_classes - 1}. Correct the annotations, or set num_classes in cls_head"
-            )
-        return labels
+        return self._label_range.check(labels[:, 0], self.num_classes, self._describe_wrong_label)
+
+    def _describe_wrong_label(self, label: int) -> str:
+        return (
+            f"label {label} is out of range: the head has num_classes={self.num_classes}, so labels go from 0 to "
+            f"{self.num_classes - 1}. Correct the annotations, or set num_classes in cls_head"
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Before an evaluation the labels of all training batches are checked."""
+        if not mode:
+            self._label_range.finish()
+        return super().train(mode)
 
     def _num_views(self, cls_scores: Tensor, num_samples: int) -> int:
         """Rows of scores a sample."""

@@ -21,6 +21,7 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.segments import by_segment, check_spatial_type, pool_frames
+from kinema.models.transfers import onto
 from kinema.registry import MODELS
 
 _MOST_SEGMENTS = 16  # whose largest scale has 12870 subsets
@@ -96,7 +97,7 @@ class RelationModuleMultiScale(nn.Module):
         weight = first.weight.unflatten(1, (scale, self.hidden_dim))  # (256, scale, hidden_dim)
         parts = torch.einsum("bth,osh->bsto", x, weight)  # (B, scale, T, 256)
         hidden = first.bias.expand(len(x), len(relations), -1)
-        for position, frames in enumerate(relations.to(x.device).unbind(1)):
+        for position, frames in enumerate(onto(relations, x.device).unbind(1)):
             hidden = hidden + parts[:, position, frames]  # (B, relations, 256)
         return last(hidden.relu().sum(1)) + (len(relations) - 1) * last.bias
 

@@ -14,6 +14,7 @@ from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
+from kinema.models.transfers import onto
 from kinema.registry import MODELS
 
 Triple = Sequence[int]
@@ -221,7 +222,7 @@ class AuxHead(BaseModule):
 
     def loss(self, x: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """`loss_aux` of B * V views for the labels of B samples."""
-        labels = torch.stack([sample.gt_label for sample in data_samples]).to(x.device)
+        labels = onto(torch.stack([sample.gt_label for sample in data_samples]), x.device)
         labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
         labels = labels.repeat_interleave(len(x) // len(labels), dim=0)
         return {"loss_aux": self.loss_weight * self.loss_cls(self(x), labels)}
