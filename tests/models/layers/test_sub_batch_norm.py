@@ -36,3 +36,20 @@ def test_norms_without_statistics_or_scale_are_possible() -> None:
 def test_a_batch_that_cannot_be_parted_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a batch of 3 clips cannot be parted in num_splits=2"):
         SubBatchNorm3D(4, num_splits=2)(torch.zeros(3, 4, 1, 2, 2))
+
+
+def test_statistics_are_joined_before_an_evaluation_and_in_a_state() -> None:
+    torch.manual_seed(0)
+    norm, clips = SubBatchNorm3D(3, num_splits=2, momentum=1.0), torch.randn(4, 3, 2, 4, 4) + 5
+    norm(clips)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    expected = clips.mean((0, 2, 3, 4))
+    torch.testing.assert_close(state["bn.running_mean"], expected)
+    norm(clips + 1)
+    norm.eval()
+    torch.testing.assert_close(norm.bn.running_mean, expected + 1)
+
+    loaded = SubBatchNorm3D(3, num_splits=2)
+    published = {**state, "bn.running_mean": torch.full((3,), 7.0)}  # a file whose parts say otherwise
+    loaded.load_state_dict(published)
+    assert loaded.eval().bn.running_mean.tolist() == [7.0] * 3

@@ -5,7 +5,7 @@ section 3.3.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from kinema.registry import MODELS
 class SubBatchNorm3D(nn.Module):
     """Normalise each of `num_splits` parts of a batch by itself: (B, C, T, H, W) -> the same.
 
-    In training the statistics of the parts are in `split_bn`; `aggregate_stats` joins them in `bn`,
-    which evaluation uses.
+    In training the statistics of the parts are in `split_bn`. They are joined in `bn`, which
+    evaluation uses, when the module is set to evaluate, and when its state is read.
 
     Args:
         num_features: C.
@@ -54,10 +54,23 @@ class SubBatchNorm3D(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
         self.bn = nn.BatchNorm3d(num_features, **settings)
         self.split_bn = nn.BatchNorm3d(num_features * num_splits, **settings)
+        self._is_new = False  # are there statistics of the parts that `bn` does not have?
+        self.register_state_dict_pre_hook(lambda module, *_: module._join())
+
+    def train(self, mode: bool = True) -> Self:
+        """Join the statistics before an evaluation."""
+        if not mode:
+            self._join()
+        return super().train(mode)
+
+    def _join(self) -> None:
+        if self._is_new:
+            self.aggregate_stats()
+            self._is_new = False
 
     @torch.no_grad()
     def aggregate_stats(self) -> None:
-        """Join the parts' running statistics; to be called before evaluation."""
+        """Join the parts' running statistics."""
         means, variances = self.split_bn.running_mean, self.split_bn.running_var
         if means is None or variances is None or self.bn.running_mean is None or self.bn.running_var is None:
             return
@@ -73,6 +86,7 @@ class SubBatchNorm3D(nn.Module):
             # Part p of the batch becomes channels p * C to (p + 1) * C.
             parts = x.reshape(-1, self.num_splits * self.num_features, *x.shape[2:])
             x = self.split_bn(parts).view_as(x)
+            self._is_new = True
         else:
             x = self.bn(x)
         if self.weight is None or self.bias is None:

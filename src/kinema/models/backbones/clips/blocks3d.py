@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
 from kinema.models.base import Sequential
 from kinema.models.init import constant_init
 from kinema.models.layers import ConvModule, LayerCfg, NonLocal3d, build_activation_layer
+from kinema.models.layers.recomputation import recomputed
 
 Triple = tuple[int, int, int]
 Style = Literal["pytorch", "caffe"]
@@ -133,7 +133,7 @@ class Block3d(nn.Module):
         return out.add_(x if self.downsample is None else self.downsample(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = checkpoint(self._sum, x, use_reentrant=False) if self.with_cp and x.requires_grad else self._sum(x)
+        out = recomputed(self, self._sum, x) if self.with_cp and x.requires_grad else self._sum(x)
         out = self.relu(out)
         return out if self.non_local_block is None else self.non_local_block(out)
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
@@ -22,6 +21,7 @@ from kinema.models.init import InitCfg, constant_init
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer
 from kinema.models.layers.cpu_convolution import Conv3d
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.recomputation import recomputed
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
@@ -124,7 +124,7 @@ class X3DBlock(nn.Module):
         return out.add_(x if self.downsample is None else self.downsample(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = checkpoint(self._sum, x, use_reentrant=False) if self.with_cp and x.requires_grad else self._sum(x)
+        out = recomputed(self, self._sum, x) if self.with_cp and x.requires_grad else self._sum(x)
         return self.relu(out)
 
 

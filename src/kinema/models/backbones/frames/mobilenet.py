@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
 from kinema.models.arguments import keep_arguments, takes_arguments_of
@@ -13,6 +12,7 @@ from kinema.models.backbones.base import StagedNetwork
 from kinema.models.backbones.frames.resnet import CONV, INIT, NORM
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
+from kinema.models.layers.recomputation import recomputed
 from kinema.registry import MODELS
 
 ACT6: LayerCfg = {"type": "ReLU6", "inplace": True}
@@ -72,7 +72,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
-            return checkpoint(self._compute, x, use_reentrant=False)
+            return recomputed(self, self._compute, x)
         return self._compute(x)
 
     def _compute(self, x: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
 from kinema.models.arguments import keep_arguments, takes_arguments_of
 from kinema.models.backbones.base import StagedNetwork
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
+from kinema.models.layers.recomputation import recomputed
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
@@ -101,7 +101,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
-            return self.relu(checkpoint(self._sum, x, use_reentrant=False))
+            return self.relu(recomputed(self, self._sum, x))
         return self.relu(self._sum(x))
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import Bottleneck, FrameResNet, ResNetArguments
 from kinema.models.layers import TAM
+from kinema.models.layers.recomputation import recomputed
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
@@ -42,7 +42,7 @@ class TABlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.block.with_cp and x.requires_grad:
-            return self.block.relu(checkpoint(self._sum, x, use_reentrant=False))
+            return self.block.relu(recomputed(self, self._sum, x))
         return self.block.relu(self._sum(x))
 
     def _sum(self, x: Tensor) -> Tensor:
