@@ -85,6 +85,8 @@ def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
         _ = Config({"model": [{"type": object()}]}).pretty_text
     with pytest.raises(ConfigError, match=r"type is .*<locals>\.Local, which no other program can import: register it"):
         _ = Config({"type": Local}).pretty_text
+    with pytest.raises(ConfigError, match=r"hook is list\.append, which no other program can import"):
+        _ = Config({"hook": [].append}).pretty_text
     with pytest.raises(ConfigError, match="type is a type, which YAML cannot hold"):
         Config({"type": LabelData}).dump(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="type is a type, which JSON cannot hold"):

@@ -112,7 +112,7 @@ def _reference(value: Any, path: str, modules: set[str]) -> _Source:
     """The dotted name of a class or function; its module is added to `modules`."""
     if not isinstance(value, type | FunctionType | BuiltinFunctionType):
         raise ConfigError(f"{path} is a {type(value).__name__}, which a config file cannot hold: {value!r}")
-    if "<" in value.__qualname__ or value.__module__ == "__main__":
+    if "<" in value.__qualname__ or value.__module__ in ("__main__", None):  # None: a method of an object
         raise ConfigError(
             f"{path} is {value.__qualname__}, which no other program can import: register it and use its name"
         )

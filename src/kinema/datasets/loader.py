@@ -194,14 +194,19 @@ class ReproducibleLoader(WatchedLoader):
         """Make the next iteration epoch `epoch`, from batch number `batch` on; see `from_position`."""
         self._next_epoch, self._next_start = epoch, (batch, epoch_samples)
 
+    def twin(self) -> "ReproducibleLoader":
+        """A loader of the same samples with an iteration of its own; both share their sampler."""
+        copied = copy.copy(self)
+        copied._pass, copied._iterator, copied.broken, copied.on_broken = Pass(), None, [], _FirstOfAFile()
+        return copied
+
     def for_evaluation(self, *, allow_broken: bool) -> "ReproducibleLoader":
         """A loader of the same samples that never replaces one, whatever the mode of its dataset.
 
         Args:
             allow_broken: what to do about broken samples where this loader was built without it.
         """
-        copied = copy.copy(self)
-        copied._pass, copied._iterator, copied.broken, copied.on_broken = Pass(), None, [], _FirstOfAFile()
+        copied = self.twin()
         copied.replaces_broken = False
         copied.allow_broken = allow_broken if self.allow_broken is None else self.allow_broken
         return copied

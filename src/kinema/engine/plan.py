@@ -59,6 +59,7 @@ class RunPlan:
         load_from, resume: see `Runner`.
         strategy: arguments of `choose_strategy`.
         base_batch_size: for which the learning rate was chosen; None: it stays as it is.
+        compiled: settings of `compile_model`; False: nothing is compiled.
         cudnn_benchmark: let cuDNN try its algorithms for the sizes that it meets.
         seed: None: one is drawn.
     """
@@ -79,6 +80,7 @@ class RunPlan:
     precision: str = "fp32"
     strategy: Mapping[str, Any] = field(default_factory=dict)
     base_batch_size: int | None = None
+    compiled: bool | Mapping[str, Any] = False
     cudnn_benchmark: bool = False
     seed: int | None = None
     deterministic: bool = False
@@ -123,6 +125,7 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
         precision=config.get("precision") or "fp32",
         strategy=strategy_of(config),
         base_batch_size=base_batch_size_of(config.get("auto_scale_lr") or {}),
+        compiled=_compiled(config.get("compile") or False),
         cudnn_benchmark=cudnn_benchmark_of(config.get("env_cfg") or {}) and not randomness.get("deterministic"),
         seed=randomness.get("seed"),
         deterministic=bool(randomness.get("deterministic")),
@@ -224,6 +227,12 @@ def _randomness(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     unknown = sorted(set(settings) - {"seed", "deterministic", "diff_rank_seed"})
     if unknown:
         raise ConfigError(f"randomness has no {unknown[0]!r}: it takes seed and deterministic")
+    return settings
+
+
+def _compiled(settings: Any) -> bool | Mapping[str, Any]:
+    if not isinstance(settings, bool | Mapping):
+        raise ConfigError(f"compile must be True, False or a dict of torch.compile's keywords, got {settings!r}")
     return settings
 
 

@@ -35,6 +35,7 @@ from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
+from kinema.models.compiling import compile_errors_explained, compile_model
 from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
@@ -82,6 +83,7 @@ class Runner(RunnerNames):
         cfg: the resolved config that the work folder keeps.
         device: "auto", "cpu", "cuda", ...
         precision: "fp32", "bf16", "fp16" or "auto", see `kinema.optim.precision`.
+        compile: True, or keywords of `torch.compile`, see `kinema.models.compiling`.
         strategy: "auto", "single", "ddp" or "fsdp2", or `dict(type=..., ...)` with options, see
             `kinema.parallel.strategies`; `sync_bn`, `find_unused_parameters` and `model_wrapper_cfg`
             are OpenMMLab's words for these.
@@ -123,6 +125,7 @@ class Runner(RunnerNames):
         *,
         device: str = "auto",
         precision: str = "fp32",
+        compile: bool | Mapping[str, Any] = False,
         strategy: str | Mapping[str, Any] = "auto",
         sync_bn: str | bool | None = None,
         find_unused_parameters: bool = False,
@@ -142,6 +145,8 @@ class Runner(RunnerNames):
             torch.backends.cudnn.benchmark = True
         super().__init__(build_model(plan).to(chosen), plan.work_dir, hooks=plan.hooks, seed=seed)
         self.device = chosen
+        if plan.compiled:
+            compile_model(self.model, plan.compiled)
         self.cfg = Config(dict(cfg or {}))
         self.logger = logger
         self._load_from = plan.load_from
@@ -180,7 +185,8 @@ class Runner(RunnerNames):
             KinemaError: see the data's and the checkpoints' errors.
         """
         try:
-            return self._train()
+            with compile_errors_explained():
+                return self._train()
         except (OSError, RuntimeError, SafetensorError) as error:
             if not lacks_room(error):
                 raise
@@ -229,7 +235,8 @@ class Runner(RunnerNames):
     def _evaluate(self, loop: Any) -> dict[str, Any]:
         self._load_weights()
         self.call_hook("before_run")
-        metrics: dict[str, Any] = loop.run()
+        with compile_errors_explained():
+            metrics: dict[str, Any] = loop.run()
         self.call_hook("after_run")
         return metrics
 
@@ -253,6 +260,7 @@ class Runner(RunnerNames):
                 self.model.init_weights()
         if folder is None:
             self._load_weights()
+        self.call_hook("before_optimizer")
         self.train_step = build_step(plan, self.model, self.device)
         if plan.base_batch_size is not None:
             scale_rates(self.train_step.optim_wrapper, self.train_dataloader, plan.base_batch_size)

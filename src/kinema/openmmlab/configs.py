@@ -15,7 +15,7 @@ TOP_LEVEL_KEYS = (
     *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg"),
     *("auto_scale_lr", "optim_wrapper", "param_scheduler", "val_evaluator", "test_evaluator", "default_hooks"),
     *("custom_hooks", "data_preprocessor", "load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level"),
-    *("visualizer", "default_scope", "randomness", "experiment_name", "device", "precision", "strategy"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "device", "precision", "strategy", "compile"),
     *("sync_bn", "find_unused_parameters", "model_wrapper_cfg", "trackers"),
     *("custom_imports", "train_pipeline", "val_pipeline", "test_pipeline", "vis_backends", "runner_type"),
 )

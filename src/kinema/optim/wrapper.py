@@ -44,6 +44,7 @@ class OptimWrapper:
         window: the place of the present batch in its window, which the training step sets; None:
             batches are counted, `accumulative_counts` to an update.
         clip_norm: computes and clips the norm of gradients, which several processes may share.
+        frozen: parameters that updates leave alone for now, whatever their gradients.
         guard: looks at losses and gradients; None: nothing does.
 
     Raises:
@@ -75,6 +76,7 @@ class OptimWrapper:
         self.window: Window | None = None
         self.clip_norm: Callable[..., Any] = nn.utils.clip_grad_norm_
         self.guard: Guard | None = None
+        self.frozen: Sequence[nn.Parameter] = ()
         self._batches = 0
 
     @property
@@ -128,6 +130,8 @@ class OptimWrapper:
 
     def step(self) -> None:
         """Clip, update, clear the gradients."""
+        for parameter in self.frozen:
+            parameter.grad = None
         parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         if self.clip_grad is not None or (self.guard is not None and self.precision.scaler is not None):
             self.precision.unscale(self.optimizer)

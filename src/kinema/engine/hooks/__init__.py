@@ -5,8 +5,12 @@ from kinema.engine.hooks.broken import BrokenVideosHook
 from kinema.engine.hooks.checkpointing import CheckpointHook
 from kinema.engine.hooks.clip_lists import ClipListsHook
 from kinema.engine.hooks.diagnosing import HangHook, NonFiniteHook
+from kinema.engine.hooks.freezing import FreezeHook
 from kinema.engine.hooks.hook import Hook
+from kinema.engine.hooks.memory import EmptyCacheHook
 from kinema.engine.hooks.notes import SummaryNotesHook
+from kinema.engine.hooks.precise_bn import PreciseBNHook
+from kinema.engine.hooks.profiling import ProfilerHook
 from kinema.engine.hooks.recording import LoggerHook
 from kinema.engine.hooks.runtime import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.engine.hooks.scheduling import ParamSchedulerHook
@@ -22,6 +26,8 @@ __all__ = [
     "DistSamplerSeedHook",
     "EMAHook",
     "EarlyStoppingHook",
+    "EmptyCacheHook",
+    "FreezeHook",
     "HangHook",
     "Hook",
     "IterTimerHook",
@@ -29,7 +35,9 @@ __all__ = [
     "NonFiniteHook",
     "ParamSchedulerHook",
     "PatienceHook",
+    "PreciseBNHook",
     "PrepareTTAHook",
+    "ProfilerHook",
     "RuntimeInfoHook",
     "StopSignalHook",
     "SummaryNotesHook",

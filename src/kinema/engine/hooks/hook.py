@@ -21,7 +21,8 @@ class Hook:
     write once, in `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`, which get the
     `mode`.
 
-    Kinema's own: `at_border(runner)`, where everything can be saved, since the counters are up to
+    Kinema's own: `before_optimizer(runner)`, where the model has its weights and the optimizer is
+    about to be built; `at_border(runner)`, where everything can be saved, since the counters are up to
     date and no gradients wait; `before_snapshot(runner)`, where a hook brings together in the main
     process what a checkpoint shall hold of it; `after_record(runner, split, figures)`, when figures
     were written down; `after_summary(runner, summary)`, also of a run that failed, in the main
@@ -46,6 +47,8 @@ class Hook:
     def before_test(self, runner: Run) -> None: ...
 
     def after_test(self, runner: Run) -> None: ...
+
+    def before_optimizer(self, runner: Run) -> None: ...
 
     def at_border(self, runner: Run) -> None: ...
 

@@ -55,7 +55,7 @@ class SubBatchNorm3D(nn.Module):
         self.bn = nn.BatchNorm3d(num_features, **settings)
         self.split_bn = nn.BatchNorm3d(num_features * num_splits, **settings)
         self._is_new = False  # are there statistics of the parts that `bn` does not have?
-        self.register_state_dict_pre_hook(lambda module, *_: module._join())
+        self.register_state_dict_pre_hook(_join_before_state)
 
     def train(self, mode: bool = True) -> Self:
         """Join the statistics before an evaluation."""
@@ -93,3 +93,7 @@ class SubBatchNorm3D(nn.Module):
             return x
         shape = (-1, 1, 1, 1)
         return x * self.weight.view(shape) + self.bias.view(shape)
+
+
+def _join_before_state(module: nn.Module, *_: Any) -> None:  # no lambda: modules are pickled
+    module._join()  # type: ignore[operator]
