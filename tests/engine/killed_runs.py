@@ -1,11 +1,12 @@
 """Train a toy run of some kind, be killed at given places, resume each time, until it is done.
 
-Usage: killed_runs.py FOLDER CASE KILLS. CASE is a JSON object, see `config_of`; KILLS a JSON list of
-`[process, point, count]`: that process kills itself (SIGKILL) when it reaches the point for the
-count-th time since it started. Points are those of hooks, and "file": an operation on a file of the
-checkpoints, or on `metrics.jsonl`. A fourth entry may hold what differs from CASE until then. The
-runs work in FOLDER/killed; one that nobody kills works in FOLDER/whole. Prints, as JSON, the step
-after which each killed run started, and whether the kill came before the run was done.
+Usage: killed_runs.py FOLDER JOBS. JOBS is a JSON object, from a name to a pair `[case, kills]`. A
+case is an object, see `config_of`; kills are a list of `[process, point, count]`: that process kills
+itself (SIGKILL) when it reaches the point for the count-th time since it started. Points are those
+of hooks, and "file": an operation on a file of the checkpoints, or on `metrics.jsonl`. A fourth
+entry may hold what differs from the case until then. The runs work in FOLDER/NAME/killed; one that
+nobody kills works in FOLDER/NAME/whole. Prints a JSON object: by name, for each kill, the step after
+which the run started, and whether the kill came before the run was done; or a text: what failed.
 
 Each run is forked from this process, which has imported everything but done nothing yet.
 """
@@ -205,7 +206,7 @@ def run(work_dir, case, kill=None):
         if os.WEXITSTATUS(status):
             for other in left:
                 os.kill(other, signal.SIGKILL)
-            sys.exit(f"a run of {case} failed with {os.WEXITSTATUS(status)}, to be killed at {kill}")
+            raise RuntimeError(f"a run failed with {os.WEXITSTATUS(status)}, to be killed at {kill}")
     return True
 
 
@@ -214,17 +215,26 @@ def newest_step(work_dir):
     return max((int(folder.name[5:]) for folder in (work_dir / "checkpoints").glob("step_*")), default=0)
 
 
-def main():
-    folder, case, kills = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    work_dir = folder / "killed"
+def do(folder, case, kills):
+    """One of the jobs."""
     report = []
     for rank, point, count, *changes in kills:
-        before = newest_step(work_dir)
-        is_done = run(work_dir, case | (changes[0] if changes else {}), (rank, point, count))
+        before = newest_step(folder / "killed")
+        is_done = run(folder / "killed", case | (changes[0] if changes else {}), (rank, point, count))
         report.append([before, not is_done])
-    if not (run(work_dir, case) and run(folder / "whole", case)):
-        sys.exit("a run was killed by somebody else")
-    print(json.dumps(report))
+    if not (run(folder / "killed", case) and run(folder / "whole", case)):
+        raise RuntimeError("a run was killed by somebody else")
+    return report
+
+
+def main():
+    reports = {}
+    for name, (case, kills) in json.loads(sys.argv[2]).items():
+        try:
+            reports[name] = do(Path(sys.argv[1]) / name, case, kills)
+        except RuntimeError as error:
+            reports[name] = str(error)
+    print(json.dumps(reports))
 
 
 if __name__ == "__main__":

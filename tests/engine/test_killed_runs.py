@@ -37,16 +37,16 @@ CASES = {
 }
 
 
-def run(folder, case, kills):
-    """Train in folder/killed, killed at `kills`, and in folder/whole; returns what `killed_runs.py` prints."""
-    case = {"batch_size": 4 // case.get("processes", 1), **case}
-    command = [sys.executable, HERE / "killed_runs.py", folder, json.dumps(case), json.dumps(kills)]
+def run(folder, jobs):
+    """Train, be killed and resume; returns the reports of `killed_runs.py` by the names of the jobs."""
+    command = [sys.executable, HERE / "killed_runs.py", folder, json.dumps(jobs)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, timeout=600, env=environment
+        list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800, env=environment
     )
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr, result.stderr
+    print(result.stderr)  # what failed, where a report is a text
     return json.loads(result.stdout)
 
 
@@ -97,7 +97,8 @@ def differences(actual, expected, where=""):
     return [] if actual == expected else [f"{where}: {actual} for {expected}"]
 
 
-def assert_same(killed, whole):
+def assert_same(folder):
+    killed, whole = folder / "killed", folder / "whole"
     assert differences(checkpoint_of(killed), checkpoint_of(whole)) == []
     assert figures(killed) == figures(whole)
     steps = [line["step"] for line in figures(killed) if line["split"] == "train"]
@@ -107,51 +108,78 @@ def assert_same(killed, whole):
 
 def test_a_run_that_is_killed_thrice_within_an_epoch_ends_as_one_that_is_not(tmp_path):
     case = dict(length=dict(max_epochs=1), ema={}, accumulate=3, save="1steps")
-    report = run(tmp_path, case, [[0, "after_train_iter", 5], [0, "after_train_iter", 4], [0, "before_train_iter", 6]])
-    assert report == [[0, True], [1, True], [2, True]]
-    assert_same(tmp_path / "killed", tmp_path / "whole")
+    kills = [[0, "after_train_iter", 5], [0, "after_train_iter", 4], [0, "before_train_iter", 6]]
+    assert run(tmp_path, {"job": [case, kills]}) == {"job": [[0, True], [1, True], [2, True]]}
+    assert_same(tmp_path / "job")
+
+
+def jobs():
+    """All that is killed in the slow tests; one process does it, for to start takes longer than a job."""
+    files = dict(ema={}, save="1steps", length=dict(max_epochs=5))
+    all_files = [[0, "file", count] for count in range(1, 45)]
+    moved = dict(processes=2, batch_size=2, save="1steps", length=dict(max_epochs=2), model="plain", ema={})
+    legs = [
+        [0, "before_train_iter", 3, dict(processes=2, batch_size=2)],
+        [0, "before_train_iter", 2, dict(processes=1, batch_size=4)],
+        [1, "before_train_iter", 2, dict(processes=2, batch_size=2)],
+    ]
+    return {
+        **{
+            name: [dict(batch_size=4 // case.get("processes", 1)) | case, kills_of(case, seed)]
+            for seed, (name, case) in enumerate(CASES.items())
+        },
+        **{f"files, in a thread {flag}": [files | dict(asynchronous=flag), all_files] for flag in (False, True)},
+        **{f"moved, {samples}": [moved | dict(samples=samples), legs] for samples in (23, 24)},
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder in which all jobs were done, and their reports."""
+    folder = tmp_path_factory.mktemp("killed")
+    return folder, run(folder, jobs())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_a_run_that_is_killed_anywhere_ends_as_one_that_is_not(tmp_path, name):
-    case, kills = CASES[name], kills_of(CASES[name], list(CASES).index(name))
-    report = run(tmp_path, case, kills)
-    assert sum(was_killed for _, was_killed in report) >= len(kills) - 2, (kills, report)
-    within = [before for before, was_killed in report[1:4] if was_killed]
+def test_a_run_that_is_killed_anywhere_ends_as_one_that_is_not(done, name):
+    (folder, reports), case = done, CASES[name]
+    report = reports[name]
+    assert sum(was_killed for _, was_killed in report) >= len(report) - 2, report
     if not case.get("asynchronous"):
-        assert len(set(within)) == 3, "each from another checkpoint"
-        assert max(within) < 12 / case.get("accumulate", 1), "all within the first epoch"
-    assert_same(tmp_path / "killed", tmp_path / "whole")
+        starts = [start for start, _ in report[1:4]]
+        assert len(set(starts)) == 3, "each from another checkpoint"
+        assert max(starts) < 12 / case.get("accumulate", 1), "all within the first epoch"
+    assert_same(folder / name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_run_that_is_killed_between_any_two_operations_on_its_files_ends_as_one_that_is_not(tmp_path, asynchronous):
-    case = dict(ema={}, save="1steps", length=dict(max_epochs=5), asynchronous=asynchronous)
-    report = run(tmp_path, case, [[0, "file", count] for count in range(1, 45)])
-    assert sum(was_killed for _, was_killed in report) > 40
-    assert_same(tmp_path / "killed", tmp_path / "whole")
-
-
-LEGS = [
-    [0, "before_train_iter", 3, dict(processes=2, batch_size=2)],
-    [0, "before_train_iter", 2, dict(processes=1, batch_size=4)],
-    [1, "before_train_iter", 2, dict(processes=2, batch_size=2)],
-]
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_run_that_is_killed_between_any_two_operations_on_its_files_ends_as_one_that_is_not(done, in_thread):
+    folder, reports = done
+    name = f"files, in a thread {in_thread}"
+    assert sum(was_killed for _, was_killed in reports[name]) > 40, reports[name]
+    assert_same(folder / name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("samples", [23, 24])
-def test_two_processes_then_one_then_two_see_the_same_samples_in_the_same_order_each_once(tmp_path, samples):
-    case = dict(samples=samples, processes=2, batch_size=2, save="1steps", length=dict(max_epochs=2), model="plain")
-    assert [before for before, _ in run(tmp_path, case, LEGS)] == [0, 2, 3]
-    actual, expected = (steps_of(tmp_path, name) for name in ("killed", "whole"))
+def test_two_processes_then_one_then_two_see_the_same_samples_in_the_same_order_each_once(done, samples):
+    folder, reports = done
+    assert [start for start, _ in reports[f"moved, {samples}"]] == [0, 2, 3]
+    actual, expected = (steps_of(folder / f"moved, {samples}", name) for name in ("killed", "whole"))
     assert actual == expected
     for epoch in (0, 1):
         indices = [index for of, batch in expected for index in batch if of == epoch]
         assert sorted(indices[:samples]) == list(range(samples))
         assert len(indices) == samples + samples % 2
+
+
+@pytest.mark.slow
+def test_two_processes_then_one_then_two_end_with_the_same_weights_to_float_tolerance(done):
+    actual, expected = (checkpoint_of(done[0] / "moved, 24" / name) for name in ("killed", "whole"))
+    for name, value in expected["weights"].items():
+        torch.testing.assert_close(actual["weights"][name], value, rtol=1e-5, atol=1e-6)
 
 
 def steps_of(folder, name):
@@ -165,15 +193,6 @@ def steps_of(folder, name):
         shares = [indices, *([notes[1][iteration][1]] if len(indices) < 4 and iteration in notes[1] else [])]
         steps.append([epoch, [index for share in zip(*shares, strict=True) for index in share]])
     return steps
-
-
-@pytest.mark.slow
-def test_two_processes_then_one_then_two_end_with_the_same_weights_to_float_tolerance(tmp_path):
-    case = dict(samples=24, processes=2, batch_size=2, save="1steps", model="plain", ema={}, length=dict(max_epochs=2))
-    run(tmp_path, case, LEGS)
-    actual, expected = (checkpoint_of(tmp_path / name) for name in ("killed", "whole"))
-    for name, value in expected["weights"].items():
-        torch.testing.assert_close(actual["weights"][name], value, rtol=1e-5, atol=1e-6)
 
 
 # ---- the command, on clips
@@ -206,7 +225,7 @@ def test_a_training_on_clips_that_is_killed_thrice_within_its_epoch_ends_as_one_
     assert len(set(starts)) == 3, starts
     for name in ("killed", "whole"):
         assert start_command(tmp_path, name).wait() == 0, (tmp_path / f"{name}.log").read_text()
-    assert_same(killed, tmp_path / "whole")
+    assert_same(tmp_path)
 
 
 def newest_step(work_dir):
