@@ -203,11 +203,15 @@ def _last_lines(file: Path, row: RunRow) -> tuple[dict[str, Any], dict[str, Any]
     except OSError as error:
         row.problems.append(f"{file}: cannot be read: {error}")
         return {}, {}
-    for text in lines:
+    for text in reversed(lines):
+        if all(last.values()):
+            break
+        if last["train"] and b'"val"' not in text:  # most lines are of the training
+            continue
         with suppress(ValueError, RecursionError):  # the first may be cut by the tail, the last by a kill
             line = json.loads(text)
-            if isinstance(line, dict) and line.get("split") in last:
-                last[line["split"]] = line
+            if isinstance(line, dict) and (split := line.get("split")) in ("train", "val"):
+                last[split] = last[split] or line
     if lines and not any(last.values()):
         row.problems.append(f"{file}: has no line of figures")
     return last["train"], last["val"]
