@@ -67,7 +67,17 @@ def test_a_process_that_left_is_not_lost(watches: list[PeerWatch]) -> None:
     watches[1]._look()
     watches[1].leave()
     assert not any(watches[0]._look() for _ in range(2 * SILENT_INTERVALS))
-    assert watches[0].store.add("left", 0) == 1
+
+
+def test_the_process_that_keeps_the_store_waits_until_the_others_know(watches: list[PeerWatch]) -> None:
+    assert not watches[0]._others_know()
+    watches[0].claim()
+    watches[1]._look()  # sees the failure
+    watches[1].store = None  # which is gone soon
+    assert not watches[1].claim()
+    assert not watches[0]._others_know()
+    watches[2].leave()
+    assert watches[0]._others_know()
 
 
 def test_an_error_of_one_process_is_shown_as_it_is() -> None:

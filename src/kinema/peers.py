@@ -76,17 +76,21 @@ class PeerWatch:
 
     def leave(self) -> None:
         """This process ends as it should, or after an error."""
-        watches = not self._ended.is_set()
-        self._ended.set()
-        if not watches or self._devnull is not None:
+        if self._ended.is_set():
             return
+        self._ended.set()
         with suppress(Exception):  # the store may be gone
-            self.store.set(f"left/{self.rank}", "")
-            self.store.add("left", 1)
-            if self.keeps_store:  # the others learn it before the store is gone
-                deadline = time.monotonic() + 2 * INTERVAL_SECONDS
-                while self.store.add("left", 0) < self.world_size and time.monotonic() < deadline:
-                    time.sleep(0.05)
+            if self._devnull is None:
+                self.store.set(f"left/{self.rank}", "")
+            self.store.set(f"knows/{self.rank}", "")
+            deadline = time.monotonic() + 2 * INTERVAL_SECONDS
+            # The others learn that the run is over, and how it ended, before the store is gone.
+            while self.keeps_store and not self._others_know() and time.monotonic() < deadline:
+                time.sleep(0.1)
+
+    def _others_know(self) -> bool:
+        others = (rank for rank in range(self.world_size) if rank != self.rank)
+        return all(self.store.check([f"knows/{rank}"]) or self._is_gone(rank) for rank in others)
 
     def claim(self) -> bool:
         """Is this the first failure? Who gets True shows it; all others end in silence."""
@@ -138,10 +142,12 @@ class PeerWatch:
         """One look at the store; True: a process has failed."""
         self.store.add(f"alive/{self.rank}", 1)
         if self.store.check(["failure"]):
+            self.claim()  # in vain; the store need not be there any more when this process ends
+            self.store.set(f"knows/{self.rank}", "")
             return True
         if self.rank and self.store.check(["left/0"]):  # the run is over, and the store may be gone soon
             self._ended.set()
-            self.store.add("left", 1)
+            self.store.set(f"knows/{self.rank}", "")
             return False
         neighbour = (self.rank + 1) % self.world_size
         if not self._is_gone(neighbour) and not self._is_silent(neighbour):

@@ -4,14 +4,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torchrun_runs import config_of
 from toy_run import same
 
 from kinema.checkpoints.store import read_training_state
 from kinema.engine import Runner
+from kinema.parallel.shards import can_shard
 
 HERE = Path(__file__).parent
+needs_sharding = pytest.mark.skipif(not can_shard(torch.device("cpu")), reason="torch 2.6 shards models on GPUs only")
 
 
 def on_two_processes(script: str, *arguments: object) -> None:
@@ -25,7 +28,7 @@ def last_checkpoint(run: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=needs_sharding)])
 def test_two_processes_resume_exactly_and_evaluate_as_one(tmp_path: Path, strategy: str) -> None:
     """Dropout, accumulation that does not divide an epoch, averages, and an odd number of validation clips."""
     on_two_processes("torchrun_runs.py", tmp_path, strategy)
@@ -42,6 +45,7 @@ def test_two_processes_resume_exactly_and_evaluate_as_one(tmp_path: Path, strate
     assert [alone.val()] * 2 == seen["metrics"]
 
 
+@needs_sharding
 @pytest.mark.slow
 def test_a_run_of_two_processes_resumes_on_one(tmp_path: Path) -> None:
     on_two_processes("torchrun_runs.py", tmp_path, "fsdp2")

@@ -10,10 +10,13 @@ from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, s
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
-from kinema.parallel.shards import units_of
+from kinema.parallel.shards import can_shard, units_of
 from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 
 HERE = Path(__file__).parent
+needs_sharding = pytest.mark.skipif(not can_shard(torch.device("cpu")), reason="torch 2.6 shards models on GPUs only")
+FSDP2 = pytest.param("fsdp2", marks=needs_sharding)
+FROZEN_FSDP2 = pytest.param("frozen fsdp2", marks=needs_sharding)
 
 
 def test_a_state_of_one_process_comes_back_exactly(tmp_path: Path) -> None:
@@ -95,13 +98,17 @@ def process_group(tmp_path):
     torch.distributed.destroy_process_group()
 
 
-def test_a_strategy_is_chosen_by_name(process_group) -> None:
+@needs_sharding
+def test_a_strategy_is_chosen_by_name(process_group, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(choose_strategy("auto", 1), SingleDevice)
     assert isinstance(choose_strategy("auto", 2), DataParallel)
     assert isinstance(choose_strategy("fsdp2", 2), FullyShard)
     chosen = choose_strategy("ddp", 2, find_unused_parameters=True, static_graph=True, broadcast_buffers=False)
     assert isinstance(chosen, DataParallel)
     assert chosen.options == Options(broadcast_buffers=False, find_unused_parameters=True, static_graph=True)
+    monkeypatch.delattr(torch.cpu.Stream, "record_event", raising=False)
+    with pytest.raises(ConfigError, match="strategy='fsdp2' on a CPU needs a newer torch than .*: use 'ddp'"):
+        choose_strategy("fsdp2", 2)
     with pytest.raises(ConfigError, match="strategy must be one of auto, single, ddp, fsdp2, got 'fsdp'"):
         choose_strategy("fsdp", 2)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="strategy='single' trains in one process, but there are 2: use 'ddp' or"):
@@ -148,7 +155,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
 @pytest.mark.slow
 @pytest.mark.parametrize("length", [8, 10])
 @pytest.mark.parametrize("counts", [1, 3, 4])
-@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("name", ["ddp", FSDP2])
 def test_two_processes_train_as_one_with_the_large_batch(
     reports: list[dict], name: str, counts: int, length: int
 ) -> None:
@@ -160,8 +167,8 @@ def test_two_processes_train_as_one_with_the_large_batch(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loader", ["ddp", "fsdp2", "single"])
-@pytest.mark.parametrize("saver", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("loader", ["ddp", FSDP2, "single"])
+@pytest.mark.parametrize("saver", ["ddp", FSDP2])
 def test_each_strategy_loads_what_each_saved(reports: list[dict], saver: str, loader: str) -> None:
     seen = reports[0][f"{saver} to {loader}"]
     assert seen["same state"]
@@ -169,7 +176,7 @@ def test_each_strategy_loads_what_each_saved(reports: list[dict], saver: str, lo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["unused", "static", "frozen ddp", "frozen fsdp2"])
+@pytest.mark.parametrize("kind", ["unused", "static", "frozen ddp", FROZEN_FSDP2])
 def test_two_processes_stay_equal_whatever_is_trained(reports: list[dict], kind: str) -> None:
     assert all(report[kind]["equal on both"] for report in reports)
     moved = reports[0][kind]["moved"]
@@ -178,20 +185,21 @@ def test_two_processes_stay_equal_whatever_is_trained(reports: list[dict], kind:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("name", ["ddp", FSDP2])
 def test_synchronised_batch_norms_are_those_of_one_process_with_the_large_batch(reports: list[dict], name: str) -> None:
     assert reports[0][f"sync {name}"] < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broadcast", [True, False])
-@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("name", ["ddp", FSDP2])
 def test_aligned_buffers_are_those_of_the_first_process_or_the_mean(
     reports: list[dict], name: str, broadcast: bool
 ) -> None:
     assert max(report[f"buffers {name} {broadcast}"] for report in reports) < 1e-6
 
 
+@needs_sharding
 @pytest.mark.slow
 def test_an_evaluation_leaves_a_sharded_model_sharded(reports: list[dict]) -> None:
     for report in reports:

@@ -13,6 +13,11 @@ from kinema.distributed import broadcast_object, get_rank, is_distributed
 UNIT_PARAMETERS = 2**18  # fewer are not worth an exchange of their own
 
 
+def can_shard(device: torch.device) -> bool:
+    """Does this torch shard models on such a device? That of 2.6 does on GPUs only."""
+    return device.type != "cpu" or hasattr(torch.cpu.current_stream(), "record_event")
+
+
 def is_sharded(value: Any) -> bool:
     """Is this a tensor of which each process may hold a share?"""
     return hasattr(value, "full_tensor")  # importing DTensor would take a second

@@ -22,7 +22,7 @@ from kinema.distributed import get_world_size, is_distributed
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import synchronise_batch_norms
 from kinema.optim.optimizer_state import by_index, by_name, listed, nested
-from kinema.parallel.shards import copy_from_first, gather, is_sharded, spread, units_of
+from kinema.parallel.shards import can_shard, copy_from_first, gather, is_sharded, spread, units_of
 
 logger = logging.getLogger("kinema")
 
@@ -261,7 +261,7 @@ class FullyShard(Strategy):
         """The model is whole meanwhile: processes may have different numbers of batches."""
         self.align_buffers()
         model: Any = self.model
-        if not hasattr(model, "set_reshard_after_forward"):  # before torch 2.7: whole for each batch
+        if not hasattr(model, "set_reshard_after_forward"):  # torch 2.6: whole for each batch
             yield
             return
         model.set_reshard_after_forward(False)
@@ -326,5 +326,7 @@ def choose_strategy(
     of_ddp = [key for key in ("find_unused_parameters", "static_graph") if options.get(key)]
     if name == "fsdp2" and of_ddp:
         raise ConfigError(f"{of_ddp[0]} is an option of strategy='ddp': 'fsdp2' needs nothing like it, leave it out")
+    if name == "fsdp2" and not can_shard(torch.device(device)):
+        raise ConfigError(f"strategy='fsdp2' on a CPU needs a newer torch than {torch.__version__}: use 'ddp'")
     kind = {"single": SingleDevice, "ddp": DataParallel, "fsdp2": FullyShard}[name]
     return kind(device, Options(sync_bn=bool(sync_bn) and name != "single", **options))
