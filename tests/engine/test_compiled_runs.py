@@ -51,6 +51,7 @@ BACKENDS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's own, of what inductor imports
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_compiled_run_learns_the_same_and_resumes_exactly(tmp_path, backend):
     calls = dict(compile=dict(backend=backend), default_hooks=dict(checkpoint=dict(interval="1steps")))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WINDOW = 10_000  # values of a figure that are kept
+WINDOW = 1_000  # values of a figure that are kept
 
 
 class HistoryBuffer:
@@ -35,7 +35,7 @@ class HistoryBuffer:
 
     def update(self, log_val: float | Tensor, count: int = 1) -> None:
         """Append a value."""
-        self._values.append(log_val.detach() if isinstance(log_val, Tensor) else log_val)
+        self._values.append(log_val.detach() if isinstance(log_val, Tensor) and log_val.requires_grad else log_val)
         self._counts.append(count)
 
     @property
@@ -149,7 +149,10 @@ class MessageHub:
     def note(self, key: str, value: Any, count: int = 1, resumed: bool = True) -> None:
         """Add a value to a figure that is logged in any case."""
         self._resumed[key] = resumed
-        self.log_scalars.setdefault(key, HistoryBuffer()).update(value, count)
+        buffer = self.log_scalars.get(key)
+        if buffer is None:
+            buffer = self.log_scalars[key] = HistoryBuffer()
+        buffer.update(value, count)
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
         """Add values by name; each is one, or a dict of `value` and `count`."""
