@@ -217,6 +217,11 @@ def watch(store: Store, rank: int, world_size: int, *, keeps_store: bool = False
     return _watch
 
 
+def is_ending() -> bool:
+    """Has another process failed, so that this one ends in a few seconds by faulthandler's timer?"""
+    return _watch is not None and _watch._devnull is not None
+
+
 def first_cause(error: BaseException) -> BaseException | None:
     """What to show of an error that ends this process; the other processes then end, too.
 

@@ -4,6 +4,7 @@ Usage: hanging_run.py WORK_DIR data|worker|stopped|checkpoint|validation|gil|slo
 """
 
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from toy_run import Pack, run_config
 
-from kinema.distributed import get_rank, init_from_environment
+from kinema.distributed import get_rank, get_world_size, init_from_environment
 from kinema.engine import Hook, Runner
 
 
@@ -23,9 +24,11 @@ class Stuck(Pack):
     def __init__(self, how="sleep", jitter=0.1):
         super().__init__(jitter)
         self.how = how
+        self.counter = itertools.count()
 
     def transform(self, results):
-        if results["sample_idx"] == 9 and get_rank() == int(os.environ.get("WORLD_SIZE", 1)) - 1:
+        is_stuck = results["sample_idx"] == 9 if get_world_size() == 1 else get_rank() == 1 and next(self.counter) == 5
+        if is_stuck:
             if self.how == "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
             stand_still()

@@ -8,12 +8,15 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from kinema.datasets.workers import running_workers
 from kinema.diagnosis.stacks import ANSWER_SECONDS, stacks_of_this_process
 from kinema.distributed import get_rank, get_world_size
+from kinema.errors import TrainingError
+from kinema.peers import first_cause, is_ending
 
 POLLS = 10  # of the progress in a timeout
 MOST_SECONDS = 5.0  # between two of them
@@ -51,7 +54,6 @@ class Watchdog:
         self._count += 1
 
     def __enter__(self) -> "Watchdog":
-        self._file = self.path.open("a", encoding="utf-8")
         self._arm()
         self._thread.start()
         return self
@@ -61,15 +63,14 @@ class Watchdog:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        faulthandler.cancel_dump_traceback_later()
-        self._file.close()
-        if self.path.stat().st_size == 0:
-            self.path.unlink()
+        if not is_ending():
+            faulthandler.cancel_dump_traceback_later()
 
     def _arm(self) -> None:
-        # The original stream: one that replaces it, as in a notebook, may be no file.
-        stream = self._file if sys.__stderr__ is None else sys.__stderr__
-        faulthandler.dump_traceback_later(2 * self.timeout + 4 * self.poll_seconds, exit=True, file=stream)
+        # There is only one such timer; and a stream that replaces stderr, as in a notebook, may be no file.
+        if not is_ending() and sys.__stderr__ is not None:
+            seconds = 2 * self.timeout + 4 * self.poll_seconds
+            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
 
     def _watch(self) -> None:
         seen, polls = self._progress(), 0
@@ -91,23 +92,27 @@ class Watchdog:
         which = f"process {rank} of {size}, " if size > 1 else ""
         title = f"{which}pid {os.getpid()} on {socket.gethostname()}, {self._doing}"
         text = f"==== {time.strftime('%Y-%m-%d %H:%M:%S')} {title}\n{stacks_of_this_process()}\n"
-        self._file.write(text)
-        self._file.flush()
         for handler in logging.getLogger("kinema").handlers:
             handler.flush()
         sys.stderr.write(text)
         sys.stderr.flush()
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as file:  # the disk may be what is stuck
+            file.write(text)
         if size > 1:
             time.sleep(2 * self.poll_seconds + ANSWER_SECONDS)
-        if rank == 0:
-            sys.stderr.write(
-                f"error: no progress for {self.timeout:g} seconds ({self._doing}): the stacks of all threads and of the"
+        cause = first_cause(
+            TrainingError(
+                f"no progress for {self.timeout:g} seconds ({self._doing}): the stacks of all threads and of the"
                 f" processes that read clips are above and in {self.path}; a larger --hang-timeout waits longer, and"
-                " --resume continues from the last checkpoint\n"
+                " --resume continues from the last checkpoint"
             )
+        )
+        if cause is not None:  # no other process has said it
+            sys.stderr.write(f"error: {cause}\n")
             sys.stderr.flush()
         for pid, _ in running_workers():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         os._exit(1)
 
 

@@ -15,6 +15,7 @@ from kinema.engine.interrupt import DeferredInterrupt
 from kinema.engine.priorities import build_hooks
 from kinema.engine.progress import Progress
 from kinema.engine.step import TrainStep
+from kinema.evaluation import Evaluator
 from kinema.runs.history import Monitor
 from kinema.runs.message_hub import MessageHub
 from kinema.runs.records import MetricsFile
@@ -135,6 +136,12 @@ class Run:
     def is_training(self) -> bool:
         """Is a training under way, and not only an evaluation?"""
         return self.train_loop is not None and self.train_loop.is_running
+
+    @property
+    def known_figures(self) -> list[str] | None:
+        """The figures that a validation can have; None: the metrics, or a loop of the user's own, do not say."""
+        evaluator = getattr(self.val_loop, "evaluator", None)
+        return evaluator.names() if isinstance(evaluator, Evaluator) else None
 
     @property
     def max_epochs(self) -> int:

@@ -205,9 +205,9 @@ class Runner(RunnerNames):
                 if aside is not None:
                     logger.info("the files of the earlier run are in %s now", aside)
                 self._prepare_training(self.plan.train)
-                folder.begin()
                 with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes), self.closing:
                     self.call_hook("before_run")
+                    folder.begin()
                     self.train_loop.run()
                     self.call_hook("after_run")
                 if self.stop_reason is not None:

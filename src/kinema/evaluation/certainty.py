@@ -60,6 +60,9 @@ class Top1Interval(ClipOutcomes):
         group_of: from a clip's path to its source; default: `source_video_of`.
     """
 
+    def names(self) -> list[str]:
+        return ["acc/top1_low", "acc/top1_high", "loss", "num_clips", "num_sources"]
+
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         outcomes = super().compute_metrics(results)
         interval = accuracy_interval(outcomes["hits"], outcomes["sources"])

@@ -45,6 +45,9 @@ class DumpResults(BaseMetric):
         self.out_file_path = str(out_file_path)
         self._is_pickle = dump_suffix(self.out_file_path) in PICKLES
 
+    def names(self) -> list[str]:
+        return []
+
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
         if self._is_pickle:
             self.results.extend(dict(sample.items()) for sample in data_samples)

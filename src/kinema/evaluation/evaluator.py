@@ -36,6 +36,11 @@ class Evaluator:
         for metric in self.metrics:
             metric.dataset_meta = dataset_meta
 
+    def names(self) -> list[str] | None:
+        """Names of the single numbers that the metrics can give; None: a metric does not say."""
+        names = [metric.names() for metric in self.metrics]
+        return None if None in names else [name for part in names for name in part or ()]
+
     def process(self, data_samples: Iterable[Any], data_batch: Any = None) -> None:
         """Give a batch to every metric; data elements become dicts.
 

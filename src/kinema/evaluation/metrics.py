@@ -75,6 +75,10 @@ class BaseMetric(ABC):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """The results of all samples, in the order of the dataset -> named numbers."""
 
+    def names(self) -> list[str] | None:
+        """Names of the single numbers that it can give, with the prefix; None: it does not say."""
+        return None
+
     def evaluate(self, size: int) -> dict[str, Any]:
         """Gather the results of all processes, compute the numbers, and clear the results.
 
@@ -244,6 +248,13 @@ class AccMetric(BaseMetric):
             )
             self.results.append({"pred": pred, "label": _label(_read(data_sample, "gt_label"))})
 
+    def names(self) -> list[str]:
+        numbers: list[str] = []
+        for metric in self.metrics:
+            is_top_k = metric == "top_k_accuracy"
+            numbers += [f"top{k}" for k in self.topk] if is_top_k else [_NUMBER_NAMES.get(metric, metric)]
+        return list(self._prefixed(dict.fromkeys(numbers)))
+
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         preds = [result["pred"] for result in results]
         labels = [result["label"] for result in results]
@@ -289,6 +300,9 @@ class ConfusionMatrix(BaseMetric):
     def __init__(self, num_classes: int | None = None, *, prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         self.num_classes = num_classes
+
+    def names(self) -> list[str]:
+        return []
 
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
         for data_sample in data_samples:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kinema.diagnosis.beforehand import check_figure, check_room
 from kinema.distributed import is_main_process
 from kinema.engine.checkpoints import snapshot
 from kinema.engine.hooks.hook import Hook
@@ -42,7 +43,8 @@ class CheckpointHook(Hook):
         asynchronous: copy the state, and write the copy while training goes on.
 
     Raises:
-        ConfigError: a value is none of these.
+        ConfigError: a value is none of these, or the metrics give no such figure.
+        StorageError: there is no room for a checkpoint.
     """
 
     priority = "VERY_LOW"
@@ -73,6 +75,9 @@ class CheckpointHook(Hook):
     def before_run(self, runner: Run) -> None:
         self.out_dir = str(runner.work_dir)
         runner.store.keep, runner.monitor = self.keep, self.monitor
+        if runner.train_loop is not None:
+            check_room(runner.work_dir, runner.model)
+            check_figure(self.monitor.metric, runner.known_figures, "save_best")
 
     def before_val(self, runner: Run) -> None:
         if runner.is_training and self.every.due(runner.progress, self._mark):

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kinema.diagnosis.beforehand import check_figure
 from kinema.engine.hooks.checkpointing import save_now
 from kinema.engine.hooks.hook import Hook
 from kinema.engine.progress import Every, Mark, Progress
@@ -158,6 +159,10 @@ class EarlyStoppingHook(Hook):
         self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
         self.stopping_threshold = stopping_threshold
         self.best, self.waited = -math.inf, 0
+
+    def before_run(self, runner: Run) -> None:
+        if self.strict:
+            check_figure(self.monitor, runner.known_figures, "EarlyStoppingHook: monitor")
 
     def at_border(self, runner: Run) -> None:
         if not runner.metrics:
