@@ -81,8 +81,8 @@ def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
 
     A reference waits until the next one arrives, a B picture is shown at once.
     """
-    if Picture.BIDIRECTIONAL not in pictures:
-        return [packet for packet, picture in enumerate(pictures) if picture is Picture.REFERENCE]
+    if pictures.count(Picture.REFERENCE) == len(pictures):
+        return list(range(len(pictures)))
     order: list[int] = []
     waiting: int | None = None
     for packet, picture in enumerate(pictures):

@@ -327,10 +327,9 @@ def _hide_what_has_no_key_frame(walk: _Walk, codec: _Codec) -> bool:
 
 
 def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
-    has_bidirectional = Picture.BIDIRECTIONAL in walk.pictures
     if mpeg4.is_packed:
         walk.is_chained = [picture is Picture.BIDIRECTIONAL for picture in walk.pictures]
-    if mpeg4.is_interlaced and has_bidirectional:
+    if mpeg4.is_interlaced and Picture.BIDIRECTIONAL in walk.pictures:
         # FFmpeg learns the time between fields from the first B picture that it sees, and takes it
         # for all others.
         walk.entries = [0]
