@@ -81,7 +81,7 @@ def test_all_processes_show_their_stacks(tmp_path):
     for rank in (0, 1):
         assert f"process {rank} of 2, pid " in written
     assert "stand_still" in written.partition("process 1 of 2")[2]
-    assert len(re.findall(LINE.format("[^)]*"), text)) == 1
+    assert len(re.findall(LINE.format(".*"), text)) == 1
 
 
 @pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
