@@ -189,7 +189,7 @@ def train(
                 "patience": read_patience(patience),
                 "columns": parsed_columns(columns),
             },
-            overrides or [],
+            [*(overrides or []), *([] if hang_timeout is None else [f"default_hooks.hang.timeout={hang_timeout}"])],
             device=device or "auto",
             resume=resume,
             track=track or [],
