@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Up to four processes, one thread each; whoever is done takes over tests of the others.
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
 
-.PHONY: help venv demo test test-slow test-torch check bench clean
+.PHONY: help venv demo test test-slow test-gpu test-torch check bench clean
 
 help:
 	@echo "make demo       make clips, train on them, evaluate, write work/demo/report.html"
 	@echo "make test       the tests (make test-slow: those that take longer)"
+	@echo "make test-gpu   the tests that need a GPU, with the torch of PYTHON where it has one"
 	@echo "make test-torch TORCH=2.6.0   the tests with another version of torch (an environment of its own, gigabytes)"
 	@echo "make check      formatting, lint, types, commit messages, and the built wheel in a fresh environment"
 	@echo "make bench      the benchmarks"
@@ -33,6 +34,13 @@ test: venv
 test-slow: venv
 	$(PYTEST) -m slow
 
+# The machine's own torch, where PYTHON has one, knows its GPU; everything else is installed beside it.
+test-gpu:
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	grep -v '^torch==' constraints.txt > .venv-gpu/constraints.txt
+	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-gpu/constraints.txt -e '.[dev]'
+	.venv-gpu/bin/python -m pytest -q -m gpu
+
 # Of each release: with the oldest version of torch that pyproject.toml allows, and with the newest.
 test-torch:
 	@test -n "$(TORCH)" || { echo "which version? make test-torch TORCH=2.6.0" >&2; exit 2; }
@@ -53,5 +61,5 @@ bench: venv
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-torch-* work build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-gpu .venv-torch-* work build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
