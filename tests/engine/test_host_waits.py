@@ -57,6 +57,7 @@ class Enter(Hook):
         self.make, self.stack, self.entered = make, contextlib.ExitStack(), 0
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
+        runner.train_step.optim_wrapper.guard.is_deferred = True  # as on every device but the CPU
         if runner.progress.iteration >= 2:
             self.stack.enter_context(self.make())
             self.entered += 1
