@@ -118,13 +118,14 @@ def test_a_config_sets_its_own_patience(tmp_path):
 @pytest.mark.slow
 def test_folds_are_shown_with_their_spread_and_the_interval_over_all(clips, tmp_path):
     work = tmp_path / "work"
-    shown = kinema("train", clips.root, "--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0)
+    options = ["--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0, "--save-every", "1steps"]
+    shown = kinema("train", clips.root, *options, "--precision", "bf16")
     assert shown.returncode == 0, shown.stderr
+    config = json.loads((work / "fold_2" / "run.json").read_text())["config"]
+    assert (config["default_hooks"]["checkpoint"]["interval"], config["precision"]) == ("1steps", "bf16")
     for text in ("fold", "spread", "all clips together, last epoch:", "of 16 clips, 95 % sure:"):
         assert text in shown.stdout
-    again = kinema(
-        "train", clips.root, "--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0, "--resume", "--json"
-    )
+    again = kinema("train", clips.root, *options, "--precision", "bf16", "--resume", "--json")
     assert json.loads(again.stdout) == json.loads((work / "folds.json").read_text())
 
 

@@ -13,7 +13,10 @@ def kinds(plan):
     return [hook["type"] if isinstance(hook, dict) else type(hook).__name__ for hook in plan.hooks]
 
 
-USUAL = ["ParamSchedulerHook", "LoggerHook", "CheckpointHook", "StopSignalHook", "BrokenVideosHook", "ValidationHook"]
+USUAL = [
+    *("RuntimeInfoHook", "ParamSchedulerHook", "LoggerHook", "CheckpointHook", "StopSignalHook", "BrokenVideosHook"),
+    *("NonFiniteHook", "HangHook", "ValidationHook"),
+]
 
 
 def test_a_plan_is_pure_and_typed(tmp_path) -> None:
@@ -49,10 +52,10 @@ def test_default_hooks_are_changed_replaced_removed_and_added() -> None:
         ema=dict(type="EMAHook"),
     )
     plan = plan_of(run_config("work", default_hooks=entries, custom_hooks=[dict(type="SummaryNotesHook", notes={})]))
-    expected = ["ParamSchedulerHook", "LoggerHook", "CheckpointHook", "StopSignalHook", "EMAHook"]
-    assert kinds(plan) == [*expected, "ValidationHook", "SummaryNotesHook"]
-    assert plan.hooks[1] == {"type": "LoggerHook", "interval": 3}
-    assert plan.hooks[2] is own
+    expected = [name for name in USUAL if name not in ("BrokenVideosHook", "ValidationHook")]
+    assert kinds(plan) == [*expected, "EMAHook", "ValidationHook", "SummaryNotesHook"]
+    assert plan.hooks[2] == {"type": "LoggerHook", "interval": 3}
+    assert plan.hooks[3] is own
 
 
 def test_patience_is_a_hook() -> None:

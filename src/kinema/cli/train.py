@@ -170,6 +170,17 @@ def train(
         raise ConfigError("--dry-run tries one training: leave --folds out")
     if not only_try:
         init_from_environment(launcher=launcher or "none", device=device or "auto")
+    if save_every is not None:
+        Every.parse(save_every, "--save-every")
+    chosen = {
+        "precision": precision,
+        "strategy": strategy,
+        "launcher": launcher,
+        "default_hooks.checkpoint.interval": save_every,
+        "default_hooks.hang.timeout": hang_timeout,
+    }
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    settings = dict(map(parse_override, overrides or []))
     if folds is not None:
         _cross_validate(
             data,
@@ -189,14 +200,13 @@ def train(
                 "patience": read_patience(patience),
                 "columns": parsed_columns(columns),
             },
-            [*(overrides or []), *([] if hang_timeout is None else [f"default_hooks.hang.timeout={hang_timeout}"])],
+            {**chosen, **settings},
             device=device or "auto",
             resume=resume,
             track=track or [],
             as_json=as_json,
         )
         return
-    settings = dict(map(parse_override, overrides or []))
     with ExitStack() as stack:
         if is_config(data):
             if patience is not None:
@@ -235,15 +245,9 @@ def train(
             config["device"] = device or "auto"
         if seed is not None or "randomness" not in config:
             config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
-        if save_every is not None:
-            Every.parse(save_every, "--save-every")
-            config.merge_from_dict({"default_hooks.checkpoint.interval": save_every})
         if track:
             config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
-        chosen = {"precision": precision, "strategy": strategy, "launcher": launcher}
-        config.merge_from_dict({key: value for key, value in chosen.items() if value is not None})
-        if hang_timeout is not None:
-            config.merge_from_dict({"default_hooks.hang.timeout": hang_timeout})
+        config.merge_from_dict(chosen)
         config.merge_from_dict(_known(settings, config))
         if only_try:
             print_dry_run(config, world_size or 1, as_json=as_json)
@@ -298,14 +302,13 @@ def _cross_validate(
     folds: int,
     folder: Path,
     settings: dict[str, Any],
-    overrides: list[str],
+    overrides: dict[str, Any],
     *,
     device: str,
     resume: bool,
     track: list[str],
     as_json: bool,
 ) -> None:
-    from kinema.config import parse_override
     from kinema.distributed import is_main_process
     from kinema.recipes import cross_validate
     from kinema.runs.trackers import tracker_configs
@@ -316,13 +319,11 @@ def _cross_validate(
             " clips"
         )
 
-    settings_by_key = dict(map(parse_override, overrides))
-
     def change(config: Any) -> None:
         config["device"] = device
         if track:
             config["trackers"] = tracker_configs(track)
-        config.merge_from_dict(_known(settings_by_key, config))
+        config.merge_from_dict(_known(overrides, config))
 
     try:
         results = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
