@@ -24,6 +24,8 @@ ORDER = [
         "parallel",
         "runs",
         "diagnosis",
+        "training",
+        "hooks",
         "engine",
         "inference",
     ),

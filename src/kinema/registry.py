@@ -389,7 +389,7 @@ def _build_model(cfg: Any, registry: Registry, default_args: Mapping[str, Any] |
 RUNNERS = Registry("runner", locations=["kinema.engine"])
 RUNNER_CONSTRUCTORS = Registry("runner constructor")
 LOOPS = Registry("loop", locations=["kinema.engine"])
-HOOKS = Registry("hook", locations=["kinema.engine"])
+HOOKS = Registry("hook", locations=["kinema.hooks"])
 LOG_PROCESSORS = Registry("log processor")
 STRATEGIES = Registry("strategy")
 OPTIMIZERS = Registry("optimizer", locations=["kinema.optim"])

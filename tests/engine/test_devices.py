@@ -19,7 +19,7 @@ from kinema.datasets import build_dataloader
 from kinema.datasets.synthetic import make_motion_dataset
 from kinema.distributed import choose_device
 from kinema.engine import Runner, TrainStep, Window, build_optim_wrapper
-from kinema.engine.hooks.checkpointing import copied
+from kinema.hooks.checkpointing import copied
 from kinema.models.layers.cpu_convolution import best_layout
 from kinema.optim import Precision
 from kinema.structures import ActionDataSample

@@ -8,8 +8,8 @@ import torch
 from toy_run import run_config
 
 from kinema.engine import CheckpointHook, EMAHook, EpochBasedTrainLoop, Hook, IterBasedTrainLoop, LoggerHook, Runner
-from kinema.engine.hooks import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.errors import ConfigError
+from kinema.hooks import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.registry import HOOKS, LOOPS
 from kinema.runs.message_hub import MessageHub
 

@@ -6,9 +6,9 @@ import pytest
 
 from kinema.datasets.synthetic import MotionDataset, make_motion_dataset
 from kinema.engine import Runner
-from kinema.engine.hooks.test_augmentation import with_test_augmentation
 from kinema.errors import ConfigError
 from kinema.evaluation import read_dump
+from kinema.hooks.test_augmentation import with_test_augmentation
 from kinema.inference import load
 from kinema.recipes import classification, evaluate, evaluation_clips
 

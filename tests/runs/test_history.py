@@ -6,9 +6,9 @@ import pytest
 from toy_run import run_config
 
 from kinema.engine import Runner, SummaryNotesHook
-from kinema.engine.hooks import PatienceHook
 from kinema.errors import ConfigError
 from kinema.evaluation import BaseMetric
+from kinema.hooks import PatienceHook
 from kinema.runs.history import (
     Monitor,
     rank_of_last,

@@ -231,7 +231,7 @@ def test_the_settings_of_a_run_are_data(tmp_path):
         **{"flag": True, "none": None},
     }
     assert as_data(value) == {
-        **{"1": [1, 2.5], "path": str(tmp_path), "inf": "inf", "type": "kinema.engine.hooks.hook.Hook"},
+        **{"1": [1, 2.5], "path": str(tmp_path), "inf": "inf", "type": "kinema.hooks.hook.Hook"},
         **{"object": f"<{Stop.__module__}.Stop>", "set": ["a", "b"], "flag": True, "none": None},
     }
     json.dumps(as_data(value), allow_nan=False)

@@ -185,7 +185,7 @@ FORMAT = 2
 
 
 def read_training_state(folder: Path) -> dict[str, Any]:
-    """The training state of a checkpoint, see `kinema.engine.checkpoints.snapshot`.
+    """The training state of a checkpoint, see `kinema.training.checkpoints.snapshot`.
 
     Reading it executes nothing.
 

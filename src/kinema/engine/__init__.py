@@ -1,7 +1,9 @@
 """The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
-from kinema.engine.checkpoints import restore, resume, snapshot
-from kinema.engine.hooks import (
+from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from kinema.engine.plan import RunPlan, plan_of
+from kinema.engine.runner import Runner
+from kinema.hooks import (
     BrokenVideosHook,
     CheckpointHook,
     EMAHook,
@@ -11,13 +13,6 @@ from kinema.engine.hooks import (
     NonFiniteHook,
     SummaryNotesHook,
 )
-from kinema.engine.loops import TestLoop, TrainLoop, ValLoop
-from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from kinema.engine.plan import RunPlan, plan_of
-from kinema.engine.progress import Every, Progress, Until
-from kinema.engine.run import Run
-from kinema.engine.runner import Runner
-from kinema.engine.step import TrainStep
 from kinema.optim.accumulation import Window
 from kinema.optim.constructors import (
     DefaultOptimWrapperConstructor,
@@ -30,6 +25,11 @@ from kinema.optim.parameter_groups import build_groups
 from kinema.optim.precision import Precision
 from kinema.optim.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
+from kinema.training.checkpoints import restore, resume, snapshot
+from kinema.training.loops import TestLoop, TrainLoop, ValLoop
+from kinema.training.progress import Every, Progress, Until
+from kinema.training.run import Run
+from kinema.training.step import TrainStep
 
 __all__ = [
     "BrokenVideosHook",

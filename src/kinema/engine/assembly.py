@@ -14,11 +14,7 @@ from kinema.checkpoints.contract import ModelContract, portable_config
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.distributed import get_world_size
-from kinema.engine.loops import TrainLoop
 from kinema.engine.plan import Phase, RunPlan, is_plain
-from kinema.engine.progress import Until
-from kinema.engine.run import Run
-from kinema.engine.step import TrainStep
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.optim.parameter_groups import scaled_rate
@@ -26,6 +22,10 @@ from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
+from kinema.training.loops import TrainLoop
+from kinema.training.progress import Until
+from kinema.training.run import Run
+from kinema.training.step import TrainStep
 from kinema.transforms import Compose
 from kinema.transforms.contract import split_pipeline
 

@@ -16,19 +16,19 @@ from kinema.config import Config
 from kinema.datasets import build_dataloader
 from kinema.distributed import get_rank, get_world_size, is_distributed, is_main_process
 from kinema.engine.assembly import build_evaluation_loop, build_evaluator, build_train_loop, contract_of
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.loops import TestLoop, ValLoop
 from kinema.engine.openmmlab_files import write_pth
 from kinema.engine.plan import Phase, RunPlan
-from kinema.engine.priorities import build_hooks
-from kinema.engine.run import Run
 from kinema.engine.visualizer import RunVisualizer
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
+from kinema.hooks.hook import Hook
 from kinema.optim.schedules import build_schedules
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
 from kinema.registry import MODELS
 from kinema.runs.message_hub import MessageHub
+from kinema.training.loops import TestLoop, ValLoop
+from kinema.training.priorities import build_hooks
+from kinema.training.run import Run
 
 
 class RunnerNames(Run):

@@ -9,9 +9,9 @@ import torch
 
 from kinema import __version__
 from kinema.distributed import is_main_process
-from kinema.engine.checkpoints import snapshot
-from kinema.engine.run import Run
 from kinema.files import written_whole
+from kinema.training.checkpoints import snapshot
+from kinema.training.run import Run
 
 
 def write_pth(

@@ -9,11 +9,11 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from kinema.datasets.loader import ReproducibleLoader
-from kinema.engine.loops import TrainLoop
-from kinema.engine.progress import Until
-from kinema.engine.run import Run
 from kinema.optim.accumulation import Window
 from kinema.registry import LOOPS
+from kinema.training.loops import TrainLoop
+from kinema.training.progress import Until
+from kinema.training.run import Run
 
 
 class _NamedLoop(TrainLoop):

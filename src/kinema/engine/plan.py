@@ -8,16 +8,16 @@ from typing import Any
 
 from kinema.config.values import check_types
 from kinema.datasets import ReproducibleLoader
-from kinema.engine.hooks import CheckpointHook, LoggerHook
-from kinema.engine.hooks.validation import ValidationHook
 from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from kinema.engine.progress import Until
 from kinema.errors import ConfigError
+from kinema.hooks import CheckpointHook, LoggerHook
+from kinema.hooks.validation import ValidationHook
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
 from kinema.runs.trackers import tracker_configs
 from kinema.spelling import nearest
+from kinema.training.progress import Until
 
 DEFAULT_HOOKS = {
     "runtime_info": "RuntimeInfoHook",

@@ -27,13 +27,12 @@ from kinema.engine.assembly import (
     build_train_loop,
     scale_rates,
 )
-from kinema.engine.checkpoints import find_to_resume, take_up
 from kinema.engine.facade import RunnerNames
-from kinema.engine.hooks.averaging import EMAHook
 from kinema.engine.plan import Phase, plan_of
 from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
+from kinema.hooks.averaging import EMAHook
 from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
 from kinema.models.compiling import compile_errors_explained, compile_model
 from kinema.models.recognition import BaseRecognizer
@@ -43,6 +42,7 @@ from kinema.optim.schedules import build_schedules, check_schedule_config
 from kinema.randomness import seed_everything
 from kinema.registry import RUNNERS, init_default_scope
 from kinema.runs.work_folder import hold
+from kinema.training.checkpoints import find_to_resume, take_up
 
 logger = logging.getLogger("kinema")
 

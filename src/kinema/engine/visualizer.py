@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinema.distributed import is_main_process
-from kinema.engine.run import Run
+from kinema.training.run import Run
 
 
 class RunVisualizer:

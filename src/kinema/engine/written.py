@@ -9,13 +9,13 @@ from typing import Any
 from kinema import __version__
 from kinema.config import Config
 from kinema.distributed import get_world_size, is_main_process
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
 from kinema.files import write_text
 from kinema.printable import first_line
 from kinema.runs.description import changed_hashes, describe_run
 from kinema.runs.history import summary_of
 from kinema.runs.settings_file import read_run, write_settings
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -13,14 +13,14 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from kinema.engine import Runner
 from kinema.engine.assembly import build_evaluation_loop, build_loader, build_step, build_train_loop
-from kinema.engine.hooks.averaging import EMAHook
-from kinema.engine.loops import ValLoop
-from kinema.engine.step import TrainStep
 from kinema.errors import ConfigError
+from kinema.hooks.averaging import EMAHook
 from kinema.logs import only_to_files
 from kinema.optim.accumulation import Window
 from kinema.optim.schedules import build_schedules, check_schedule_config
 from kinema.parallel.shards import units_of
+from kinema.training.loops import ValLoop
+from kinema.training.step import TrainStep
 
 PROBE_SAMPLES = 2  # one is too few for a batch norm over a vector
 MOST_SECONDS = 8.0  # of the step with the whole batch; a longer one is computed from that of the probe

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

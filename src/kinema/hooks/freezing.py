@@ -5,10 +5,10 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

@@ -11,14 +11,14 @@ from torch import nn
 from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.store import CheckpointStore
 from kinema.distributed import is_main_process
-from kinema.engine.interrupt import DeferredInterrupt
-from kinema.engine.priorities import build_hooks
-from kinema.engine.progress import Progress
-from kinema.engine.step import TrainStep
 from kinema.evaluation import Evaluator
 from kinema.runs.history import Monitor
 from kinema.runs.message_hub import MessageHub
 from kinema.runs.records import MetricsFile
+from kinema.training.interrupt import DeferredInterrupt
+from kinema.training.priorities import build_hooks
+from kinema.training.progress import Progress
+from kinema.training.step import TrainStep
 
 
 class Stateful(Protocol):

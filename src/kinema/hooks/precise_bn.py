@@ -10,12 +10,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kinema.datasets.loader import ReproducibleLoader
 from kinema.distributed import get_world_size
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.progress import Every, Mark, Progress
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.randomness import capture_state, restore_state, seeded
 from kinema.registry import HOOKS
+from kinema.training.progress import Every, Mark, Progress
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

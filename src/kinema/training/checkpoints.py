@@ -11,11 +11,11 @@ from torch import Tensor
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.store import FORMAT, read_training_state
 from kinema.distributed import broadcast_object, get_rank, get_world_size, is_main_process
-from kinema.engine.run import Run
 from kinema.errors import CheckpointError
 from kinema.parallel.shards import spread
 from kinema.printable import first_line
 from kinema.randomness import gather_states, restore_rank_state
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

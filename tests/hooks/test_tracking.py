@@ -6,8 +6,8 @@ import pytest
 from toy_run import run_config
 
 from kinema.engine import Hook, Runner
-from kinema.engine.hooks import TrackingHook
 from kinema.errors import ConfigError, StorageError
+from kinema.hooks import TrackingHook
 from kinema.registry import VISBACKENDS
 
 

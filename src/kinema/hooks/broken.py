@@ -8,11 +8,11 @@ from kinema.datasets import ReproducibleLoader
 from kinema.datasets.broken import BrokenSample, num_allowed
 from kinema.datasets.loader import describe_broken
 from kinema.distributed import broadcast_object, gather_objects, get_world_size, is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError, VideoError
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
 from kinema.runs.broken_list import BrokenList
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -2,12 +2,12 @@
 
 from typing import Any, Literal
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.optim.ema import Ema
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 KINDS: dict[str, Literal["exponential", "annealed", "mean"]] = {
     "ExponentialMovingAverage": "exponential",

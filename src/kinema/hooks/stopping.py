@@ -6,9 +6,9 @@ import torch
 import torch.distributed as dist
 
 from kinema.distributed import get_world_size, is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

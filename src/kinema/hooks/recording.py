@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinema.distributed import is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.progress import Mark, Progress
-from kinema.engine.run import Run
+from kinema.hooks.hook import Hook
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import HOOKS
 from kinema.runs.console import PassBar, format_pace, pace_of, peak_memory
 from kinema.runs.records import Averages, format_figures, without_repetition
+from kinema.training.progress import Mark, Progress
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -13,13 +13,13 @@ from kinema.datasets.broken import BrokenSample, num_allowed
 from kinema.datasets.loader import ReproducibleLoader
 from kinema.datasets.positions import iterate_from
 from kinema.distributed import get_world_size, is_main_process
-from kinema.engine.progress import Progress, Until
-from kinema.engine.run import Run
 from kinema.errors import ConfigError, VideoError
 from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.optim.accumulation import Window
 from kinema.randomness import capture_state, restore_state
 from kinema.registry import LOOPS
+from kinema.training.progress import Progress, Until
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

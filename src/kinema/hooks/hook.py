@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
-from kinema.engine.run import Run
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

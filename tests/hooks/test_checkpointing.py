@@ -10,7 +10,7 @@ from toy_run import run_config
 
 from kinema.checkpoints.saving import check_mark
 from kinema.engine import Hook, Runner
-from kinema.engine.hooks.checkpointing import Writer, copied
+from kinema.hooks.checkpointing import Writer, copied
 
 
 def train(work_dir, **changes):

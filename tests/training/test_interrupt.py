@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kinema.engine.interrupt import DeferredInterrupt
+from kinema.training.interrupt import DeferredInterrupt
 
 
 def test_an_interrupt_waits_for_the_next_check():

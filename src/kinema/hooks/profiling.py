@@ -10,10 +10,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile, schedule, tensorboard_trace_handler
 
 from kinema.distributed import get_rank
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.optim.schedules import Position, apply_schedules
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

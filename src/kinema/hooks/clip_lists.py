@@ -1,11 +1,11 @@
 """A record of the clips that a run trains and validates on."""
 
 from kinema.distributed import broadcast_object, is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
 from kinema.runs.clip_lists import clip_rows, moved_clips, write_clip_lists
+from kinema.training.run import Run
 
 
 @HOOKS.register_module()

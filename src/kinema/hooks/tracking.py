@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kinema.distributed import is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.files import lacks_room
+from kinema.hooks.hook import Hook
 from kinema.printable import first_line
 from kinema.registry import HOOKS
 from kinema.runs.settings_file import read_run
 from kinema.runs.trackers import RunInfo, Tracker, build_trackers, tracker_configs
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

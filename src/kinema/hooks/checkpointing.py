@@ -10,13 +10,13 @@ from torch import Tensor
 
 from kinema.diagnosis.beforehand import check_figure, check_room
 from kinema.distributed import is_main_process
-from kinema.engine.checkpoints import snapshot
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.progress import Every, Mark, Progress
-from kinema.engine.run import Run
+from kinema.hooks.hook import Hook
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import HOOKS
 from kinema.runs.history import Monitor, trailing_mean
+from kinema.training.checkpoints import snapshot
+from kinema.training.progress import Every, Mark, Progress
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

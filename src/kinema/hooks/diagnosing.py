@@ -10,11 +10,11 @@ from kinema.diagnosis import Finding, FiniteGuard, Watchdog, bad_gradients, bad_
 from kinema.diagnosis.culprits import random_states, set_random_states
 from kinema.diagnosis.reports import CURE, FILE_NAME, Batch, Report, as_data, describe, samples_in, samples_of
 from kinema.distributed import gather_objects, get_rank, is_main_process
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.hooks.recording import LoggerHook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError, TrainingError
+from kinema.hooks.hook import Hook
+from kinema.hooks.recording import LoggerHook
 from kinema.registry import HOOKS
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 

@@ -4,10 +4,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.run import Run
 from kinema.errors import ConfigError
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS, MODELS
+from kinema.training.run import Run
 
 KEYS = ("tta_model", "tta_pipeline")
 

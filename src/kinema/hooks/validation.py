@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kinema.diagnosis.beforehand import check_figure
-from kinema.engine.hooks.checkpointing import save_now
-from kinema.engine.hooks.hook import Hook
-from kinema.engine.progress import Every, Mark, Progress
-from kinema.engine.run import Run
 from kinema.errors import ConfigError, KinemaError
 from kinema.evaluation.scalars import scalars
+from kinema.hooks.checkpointing import save_now
+from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
 from kinema.runs.records import format_validation
+from kinema.training.progress import Every, Mark, Progress
+from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 
