@@ -46,8 +46,11 @@ from kinema.errors import ConfigError
         ("val_dataloader.batch_size=abc", r"val_dataloader\.batch_size must be a number, got 'abc'"),
         ("val_dataloader.allow_broken=perhaps", r"val_dataloader\.allow_broken must be True or False, got 'perhaps'"),
         ("train_cfg.max_epochs=abc", r"train_cfg\.max_epochs must be a number, got 'abc'"),
-        ("train_cfg.max_epochs=0", r"train_cfg: max_epochs and val_interval must be at least 1"),
-        ("default_hooks.checkpoint.interval=x", r"default_hooks\.checkpoint\.interval must be a number, got 'x'"),
+        ("train_cfg.max_epochs=0", r"train_cfg: max_epochs must be at least 1, got max_epochs=0"),
+        (
+            "default_hooks.checkpoint.interval=x",
+            r"default_hooks\.checkpoint\.interval: expected .* got 'x'",
+        ),
         ("default_hooks.logger.interval=x", r"default_hooks\.logger\.interval must be a number, got 'x'"),
         ("randomness.seed=abc", r"randomness\.seed must be a number, got 'abc'"),
         ("randomness.deterministic=abc", r"randomness\.deterministic must be True or False, got 'abc'"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinema.config.values import check_types
+from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader
 from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from kinema.errors import ConfigError
@@ -15,6 +15,7 @@ from kinema.hooks.validation import ValidationHook
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
+from kinema.randomness import seed_everything
 from kinema.runs.trackers import tracker_configs
 from kinema.spelling import nearest
 from kinema.training.progress import Until
@@ -158,7 +159,8 @@ def _until(train_cfg: Mapping[str, Any]) -> Until:
     unit = {"max_epochs": "epochs", "max_iters": "iterations", "max_steps": "steps"}[name]
     if train_cfg.get("by_epoch", unit == "epochs") != (unit == "epochs"):
         raise ConfigError(f"train_cfg: by_epoch={train_cfg['by_epoch']} does not go with {name}")
-    return Until(**{unit: value})
+    with naming("train_cfg"):
+        return Until(**{unit: value})
 
 
 def is_plain(train_cfg: Mapping[str, Any]) -> bool:
@@ -184,9 +186,10 @@ def _hooks_of_loop(train_cfg: Mapping[str, Any]) -> list[Any]:
         return []
     by_epoch = train_cfg.get("max_epochs") is not None
     interval = train_cfg.get("val_interval", 1 if by_epoch else 1000)
-    validation = ValidationHook(
-        interval, train_cfg.get("val_begin", 1), by_epoch, train_cfg.get("dynamic_intervals") or ()
-    )
+    with naming("train_cfg"):
+        validation = ValidationHook(
+            interval, train_cfg.get("val_begin", 1), by_epoch, train_cfg.get("dynamic_intervals") or ()
+        )
     patience = train_cfg.get("patience")
     return [validation, *([] if patience is None else [{"type": "PatienceHook", "patience": patience}])]
 
@@ -227,6 +230,7 @@ def _randomness(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     unknown = sorted(set(settings) - {"seed", "deterministic", "diff_rank_seed"})
     if unknown:
         raise ConfigError(f"randomness has no {unknown[0]!r}: it takes seed and deterministic")
+    check_types(seed_everything, settings, "randomness")
     return settings
 
 

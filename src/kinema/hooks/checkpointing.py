@@ -61,7 +61,7 @@ class CheckpointHook(Hook):
         asynchronous: bool = False,
     ) -> None:
         if isinstance(interval, str):
-            self.every = Every.parse(interval)
+            self.every = Every.parse(interval, "default_hooks.checkpoint.interval")
         else:
             self.every = Every(**{"epochs" if by_epoch else "iterations": interval}) if interval > 0 else Every()
         self.interval, self.by_epoch = interval, by_epoch
