@@ -187,7 +187,7 @@ def test_a_stopped_run_says_how_to_go_on(clips, tmp_path, number):
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Traceback" not in rest
-    assert rest.splitlines()[-1].startswith("stopped; the same command with --resume goes on")
+    assert rest.splitlines()[-1].startswith("stopped; the same command with --resume continues where it stopped")
 
 
 @pytest.mark.slow

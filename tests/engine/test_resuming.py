@@ -15,6 +15,8 @@ from kinema.datasets import DefaultSampler, InfiniteSampler, build_dataloader, p
 from kinema.engine import Hook, Runner
 from kinema.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # trains many small networks
+
 SAMPLES, BATCH_SIZE = 23, 4
 BATCHES = 6  # an epoch
 

@@ -9,6 +9,8 @@ from toy_run import run_config
 
 from kinema.engine import Hook, Runner
 
+pytestmark = pytest.mark.slow  # trains many small networks
+
 BATCHES = 4  # an epoch
 
 

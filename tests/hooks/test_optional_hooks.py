@@ -10,6 +10,8 @@ from kinema.engine import Hook, Runner
 from kinema.errors import ConfigError
 from kinema.registry import HOOKS
 
+pytestmark = pytest.mark.slow  # trains many small networks
+
 
 def trained(work_dir, *hooks, **changes):
     runner = Runner.from_cfg(run_config(work_dir, custom_hooks=list(hooks), **changes))
