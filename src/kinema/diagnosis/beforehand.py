@@ -18,6 +18,7 @@ def check_room(work_dir: Path, model: nn.Module) -> None:
     """
     needed, free = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values()), None
     if is_main_process():
+        work_dir.mkdir(parents=True, exist_ok=True)  # in a script without a runner nobody has
         free = shutil.disk_usage(work_dir).free
     free = broadcast_object(free)
     if free < needed:
