@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from kinema.files import (
     read_bytes,
     read_text,
     rename_complete,
+    sha256_of,
     sync_file,
     sync_folder,
     write_text,
@@ -117,3 +119,8 @@ def test_pipes_and_devices_are_never_read(tmp_path: Path) -> None:
     for path, kind in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device")):
         with pytest.raises(OSError, match=f"is {kind}, expected a regular file"):
             read_bytes(path)
+
+
+def test_the_sha256_of_a_file_is_that_of_its_bytes(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

@@ -1,6 +1,7 @@
 """Read regular files alone; write files that are there whole or not at all, also after a crash or a power cut."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -151,3 +152,9 @@ def lacks_room(error: BaseException) -> bool:
             return True
         current = current.__cause__ or current.__context__
     return False
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -36,6 +36,7 @@ from filelock import FileLock, Timeout
 from kinema import __version__
 from kinema.checkpoints.connections import open_address, said, shown_address
 from kinema.errors import CheckpointError
+from kinema.files import sha256_of
 from kinema.openmmlab.addresses import PUBLISHED, published_url
 from kinema.progress import ProgressBar
 
@@ -181,7 +182,7 @@ def _is_usable(item: _Item) -> bool:
         return True
     version = _version(item.path)
     if _verified.get(item.path) != version:
-        if not _sha256(item.path).startswith(item.digest):
+        if not sha256_of(item.path).startswith(item.digest):
             return False
         _verified[item.path] = version
     return True
@@ -190,11 +191,6 @@ def _is_usable(item: _Item) -> bool:
 def _version(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(item: _Item) -> None:
@@ -222,11 +218,11 @@ def _receive_right(item: _Item) -> None:
     """Complete `item.part`. Raises CheckpointError: it cannot be done now, or its hash is another."""
     was_begun = _size(item.part) > 0
     _receive_whole(item)
-    wrong = _wrong_sha256(item)
+    wrong = _wrongsha256_of(item)
     if wrong and was_begun:  # what an earlier process left may have been spoiled
         _discard_part(item)
         _receive_whole(item)
-        wrong = _wrong_sha256(item)
+        wrong = _wrongsha256_of(item)
     if wrong:
         _discard_part(item)
         raise CheckpointError(
@@ -236,9 +232,9 @@ def _receive_right(item: _Item) -> None:
         )
 
 
-def _wrong_sha256(item: _Item) -> str:
+def _wrongsha256_of(item: _Item) -> str:
     """The sha256 of what came; empty when it is right, or no hash is known."""
-    actual = _sha256(item.part) if item.digest else ""
+    actual = sha256_of(item.part) if item.digest else ""
     return "" if item.digest and actual.startswith(item.digest) else actual
 
 

@@ -4,7 +4,6 @@ A saved model is a folder: `model.safetensors` (the weights) and `config.json` (
 as model hubs name them.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from kinema.checkpoints.card import CARD_FILE, model_card
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, config_text
 from kinema.errors import CheckpointError
-from kinema.files import partial_path, sync_file, sync_folder, write_text
+from kinema.files import partial_path, sha256_of, sync_file, sync_folder, write_text
 
 WEIGHTS_FILE = "model.safetensors"
 TRAINING_FILE = "training.pt"
@@ -122,7 +121,7 @@ def _write_model(folder: Path, weights: Mapping[str, Tensor], config: str) -> No
 def write_mark(folder: Path) -> None:
     """Write `complete.json`: size and SHA-256 of every other file, as the last file of a checkpoint."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MARK_FILE)
-    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)} for name in names}
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in names}
     write_text(folder / MARK_FILE, json.dumps({"files": files}, indent=1) + "\n")
 
 
@@ -143,13 +142,8 @@ def check_mark(folder: Path) -> None:
         file = folder / name
         if name != Path(name).name or not file.is_file():
             raise CheckpointError(f"{folder}: is damaged: has no {name}")
-        if file.stat().st_size != size or _sha256(file) != sha256:
+        if file.stat().st_size != size or sha256_of(file) != sha256:
             raise CheckpointError(f"{file}: is damaged: is not what was saved, by its size or checksum")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

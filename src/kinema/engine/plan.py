@@ -12,6 +12,7 @@ from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoo
 from kinema.errors import ConfigError
 from kinema.hooks import CheckpointHook, LoggerHook
 from kinema.hooks.validation import ValidationHook
+from kinema.launching import LAUNCHERS
 from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
@@ -34,7 +35,6 @@ DEFAULT_HOOKS = {
 _OF_LENGTH = ("max_epochs", "max_iters", "max_steps")
 _OF_VALIDATION = ("val_begin", "val_interval", "dynamic_intervals")
 _PLAIN_LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop", EpochBasedTrainLoop, IterBasedTrainLoop)
-LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
 @dataclass(frozen=True)
