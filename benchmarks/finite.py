@@ -14,38 +14,15 @@ import time
 from typing import Any
 
 import torch
+from contenders.trained import model_of
 
-import kinema
 from kinema.diagnosis import FiniteGuard
 from kinema.diagnosis.culprits import random_states
-from kinema.models import Recognizer3D
 from kinema.optim import OptimWrapper
 from kinema.structures import ActionDataSample
 
 MODELS = ("tiny3d", "compact3d", "slowonly_r50", "tsm_r50")
 CPU = torch.device("cpu")
-
-
-class Tiny3D(torch.nn.Module):
-    """The size of the guide's network: a stem and one more convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = torch.nn.Sequential(torch.nn.Conv3d(3, 64, (3, 7, 7), (1, 2, 2), (1, 3, 3)), torch.nn.ReLU())
-        self.conv = torch.nn.Conv3d(64, 128, 3, 2, 1)
-        self.out_channels = 128
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(torch.nn.functional.max_pool3d(self.stem(x), 3, 2, 1))
-
-
-def model_of(name: str) -> Any:
-    """A network with its preprocessor."""
-    if name != "tiny3d":
-        return kinema.create_model(name, num_classes=8)
-    head = dict(type="I3DHead", num_classes=8, in_channels=128)
-    preprocessor = dict(type="ActionDataPreprocessor", format_shape="NCTHW", mean=[114.0] * 3, std=[58.0] * 3)
-    return Recognizer3D(backbone=Tiny3D(), cls_head=head, data_preprocessor=preprocessor)
 
 
 def batch_of(name: str, size: int) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def test_mlflow_continues_the_same_run_in_a_data_base_of_the_work_folder(tmp_pat
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     state = run_twice({"type": "mlflow", "tags": {"who": "ada"}}, tmp_path / "work")
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/work/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'work' / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("kinema").experiment_id])
     assert run.info.run_id == state["id"]
     assert (run.info.status, run.info.run_name) == ("FINISHED", "toy")

@@ -1,11 +1,13 @@
 """Where numbers stop being finite: the first module of a forward pass, weights, gradients."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from kinema.diagnosis.nested import leaves_of
 
 
 def first_bad_module(model: nn.Module, forward: Callable[[], Any]) -> str:
@@ -55,14 +57,8 @@ def are_finite(value: Any) -> bool:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value.to_local() if hasattr(value, "to_local") else value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _tensors(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _tensors(entry)
+    """The tensors of a batch, of sharded ones the share of this process."""
+    return (tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in leaves_of(value, Tensor))
 
 
 def bad_gradients(named: Iterable[tuple[str, Tensor]]) -> list[str]:

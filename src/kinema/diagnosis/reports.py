@@ -1,10 +1,11 @@
 """What is said, and written down, of an update that is not finite."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kinema.datasets.broken import BrokenSample, path_of
+from kinema.diagnosis.nested import leaves_of
 from kinema.structures import BaseDataElement
 
 FILE_NAME = "nonfinite.jsonl"
@@ -48,20 +49,9 @@ def samples_in(batch: Any) -> list[Sample]:
     """What the data samples in a batch say of themselves, for loaders that do not know their indices."""
     named = [
         next((str(element.metainfo[key]) for key in _NAMES if key in element.metainfo), None)
-        for element in _elements(batch)
+        for element in leaves_of(batch, BaseDataElement)
     ]
     return [Sample(None, name) for name in named if name is not None]
-
-
-def _elements(value: Any) -> Iterator[BaseDataElement]:
-    if isinstance(value, BaseDataElement):
-        yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _elements(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _elements(entry)
 
 
 @dataclass(frozen=True)
