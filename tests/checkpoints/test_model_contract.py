@@ -93,3 +93,27 @@ def test_a_contract_that_cannot_be_built_from_says_what_it_lacks(missing: str) -
 def test_what_json_cannot_hold_is_refused() -> None:
     with pytest.raises(TypeError, match="the config of a checkpoint must be plain dicts, lists, texts and numbers: "):
         config_text({"model": object()})
+
+
+def test_what_was_tuned_travels_with_the_weights() -> None:
+    contract = ModelContract(clip_seconds=2.1, thresholds={"run": 0.4}, temperature=1.5)
+    assert ModelContract.from_config(contract.to_config(), "config.json") == contract
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"clip_seconds": 0}, r"c\.json: 'clip_seconds' must be above 0 and at most 86400, got 0"),
+        ({"clip_seconds": True}, r"c\.json: 'clip_seconds' must be above 0"),
+        ({"clip_seconds": "2"}, r"c\.json: expected a number for 'clip_seconds', got a str"),
+        ({"temperature": float("nan")}, r"c\.json: 'temperature' must be above 0 and at most 1000, got nan"),
+        ({"thresholds": [0.5]}, r"c\.json: expected an object for 'thresholds', got a list"),
+        (
+            {"thresholds": {"run": 1.5}},
+            r"'thresholds' must hold a number from 0 to 1 for a class name, got 1.5 for 'run'",
+        ),
+    ],
+)
+def test_a_number_of_the_contract_that_is_out_of_range_is_refused(entry: dict, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        ModelContract.from_config(entry, "c.json")

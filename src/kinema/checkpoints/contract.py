@@ -28,10 +28,14 @@ Steps = list[dict[str, Any]]
 _NEEDED = {"model": "the model", "sampling": "how frames are sampled", "preprocessing": "preprocessing"}
 _OF_THE_FILE = ("format", "kinema_version")
 _TYPES: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(("model", "metrics", "best"), (Mapping, "an object")),
+    **dict.fromkeys(("model", "metrics", "best", "thresholds"), (Mapping, "an object")),
     **dict.fromkeys(("sampling", "preprocessing"), (list | tuple, "a list of transforms")),
     "zoo_name": (str, "a name"),
+    **dict.fromkeys(("clip_seconds", "temperature"), (int | float, "a number")),
 }
+_COPIED = (Mapping, list | tuple)
+LONGEST_CLIP = 86_400.0  # seconds
+HIGHEST_TEMPERATURE = 1_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,10 @@ class ModelContract:
         metrics: values of the last validation by name; None: there was none.
         best: the best validation of the run so far (`metric`, `value`, `epoch`, `checkpoint`).
         zoo_name: the name by which `kinema.create_model` made the model.
+        clip_seconds: how much of a video the model saw at a time in training; None: unknown.
+        thresholds: from which score on a class is said to be there, by class name; None: untuned.
+        temperature: what logits are divided by to make the scores calibrated probabilities; None:
+            uncalibrated.
         further: what else the file says; it is kept when the model is saved again.
     """
 
@@ -56,6 +64,9 @@ class ModelContract:
     metrics: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     zoo_name: str | None = None
+    clip_seconds: float | None = None
+    thresholds: dict[str, float] | None = None
+    temperature: float | None = None
     further: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -86,8 +97,9 @@ class ModelContract:
             value = entries.get(name)
             if not isinstance(value, kinds | None):
                 raise CheckpointError(f"{where}: expected {expected} for {name!r}, got a {type(value).__name__}")
-            if value is not None and name != "zoo_name":
+            if value is not None and kinds in _COPIED:
                 entries[name] = dict(value) if isinstance(value, Mapping) else list(value)
+        _check_numbers(entries, where)
         entries["classes"] = class_names(entries.get("classes"), where)
         known = {entry.name for entry in fields(cls)} - {"further"}
         return cls(
@@ -97,7 +109,8 @@ class ModelContract:
 
     def to_config(self) -> dict[str, Any]:
         """What `config.json` holds of it, see `config_text`."""
-        optional = {"metrics": self.metrics, "best": self.best, "zoo_name": self.zoo_name}
+        names = ("metrics", "best", "zoo_name", "clip_seconds", "thresholds", "temperature")
+        optional = {name: getattr(self, name) for name in names}
         return {
             **self.further,
             "model": self.model,
@@ -150,6 +163,20 @@ def class_names(classes: Any, where: str) -> tuple[str, ...]:
     if any(len(name) > MOST_NAME for name in names):
         raise CheckpointError(f"{where}: one of its classes has a name of more than {MOST_NAME} characters")
     return names
+
+
+def _check_numbers(entries: Mapping[str, Any], where: str) -> None:
+    """Raises CheckpointError: a number of the contract is out of its range."""
+    for name, most in (("clip_seconds", LONGEST_CLIP), ("temperature", HIGHEST_TEMPERATURE)):
+        value = entries.get(name)
+        if value is not None and not (type(value) in (int, float) and 0 < value <= most):
+            raise CheckpointError(f"{where}: {name!r} must be above 0 and at most {most:g}, got {value!r:.80}")
+    for label, value in (entries.get("thresholds") or {}).items():
+        if not (isinstance(label, str) and type(value) in (int, float) and 0 <= value <= 1):
+            raise CheckpointError(
+                f"{where}: 'thresholds' must hold a number from 0 to 1 for a class name, got {value!r:.80} for"
+                f" {label!r:.80}"
+            )
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -9,5 +9,6 @@ from kinema.structures.action import ActionDataSample
 from kinema.structures.base import BaseDataElement
 from kinema.structures.instances import InstanceData
 from kinema.structures.label import LabelData
+from kinema.structures.segment import Segment
 
-__all__ = ["ActionDataSample", "BaseDataElement", "InstanceData", "LabelData"]
+__all__ = ["ActionDataSample", "BaseDataElement", "InstanceData", "LabelData", "Segment"]

@@ -1,0 +1,5 @@
+"""One window engine: long videos and streams, a window of time after another."""
+
+from kinema.inference.windows.score import WindowScore
+
+__all__ = ["WindowScore"]
