@@ -241,25 +241,56 @@ class VideoRecognizer:
             source = open_source(source, fps)
         sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
         watcher = Watcher()
-        try:
+        with self.errors_of_checkpoint(source.name):
             packed = watcher.run(self._compose(views, tta, source.is_open).transforms, sample)
             if packed is None:
                 raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
+        (scores,) = self.scores_of_samples([packed], source.name, views=views)
+        return source.name, scores, watcher.looked()
+
+    def scores_of_samples(
+        self, samples: Sequence[Mapping[str, Any]], video: str, *, views: str | None = None
+    ) -> torch.Tensor:
+        """Scores of all classes for samples that went through the pipeline, (samples, N) on the CPU.
+
+        Args:
+            samples: as the last step of the pipeline gives them, all of one shape; they go through
+                the model together.
+            video: what messages call what they are of.
+            views: those that the samples were prepared for, see `predict`.
+
+        Raises:
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        with self.errors_of_checkpoint(video):
             with self._lock, torch.no_grad(), self.views_in_pieces(views):
-                (data_sample,) = self.model.test_step(pseudo_collate([packed]))
-        except (
-            Exception
-        ) as error:  # of steps that do not fit the model or one another, where nobody who could mend them wrote them
+                data_samples = self.model.test_step(pseudo_collate(samples))
+            scores = torch.stack([one.pred_score for one in data_samples]).cpu()
+            if scores.dim() > 2:  # of a head that does not average its views
+                scores = scores.mean(dim=1)
+        check_scores(scores, self.name, video)
+        return scores
+
+    @contextmanager
+    def errors_of_checkpoint(self, video: str) -> Iterator[None]:
+        """Errors inside the block are the checkpoint's where its steps and its model came with it.
+
+        Whoever could mend steps that do not fit the model or one another did not write them.
+
+        Args:
+            video: what messages call the video.
+
+        Raises:
+            CheckpointError: in the place of an error that is none of Kinema's.
+        """
+        try:
+            yield
+        except Exception as error:
             if not self._is_from_file or isinstance(error, KinemaError):
                 raise
             raise CheckpointError(
-                f"{self.name}: its config does not suit its model, or the video {source.name}: {first_line(error)}"
+                f"{self.name}: its config does not suit its model, or the video {video}: {first_line(error)}"
             ) from error
-        scores: torch.Tensor = data_sample.pred_score.cpu()
-        if scores.dim() > 1:  # of a head that does not average its views
-            scores = scores.mean(dim=0)
-        check_scores(scores, self.name, source.name)
-        return source.name, scores, watcher.looked()
 
     @contextmanager
     def views_in_pieces(self, views: str | None) -> Iterator[None]:
