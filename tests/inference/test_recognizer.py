@@ -192,3 +192,25 @@ def test_what_is_no_checkpoint_says_what_it_is(tmp_path, saved, make_video):
             CheckpointError, match=r"model\.safetensors lacks the config\.json|there is no config\.json beside"
         ):
             load(path)
+
+
+def test_scores_are_calibrated_where_the_checkpoint_has_a_temperature(saved, make_video):
+    video = make_video()
+    plain = load(saved)
+    assert (plain.temperature, plain.thresholds, plain.is_multi_label) == (None, {}, False)
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "temperature": 0.25, "thresholds": {"run": 0.5}}))
+    tuned = load(saved)
+    assert (tuned.temperature, tuned.thresholds) == (0.25, {"run": 0.5})
+    expected = (plain.scores(video).log() / 0.25).softmax(-1)
+    torch.testing.assert_close(tuned.scores(video), expected, rtol=0, atol=1e-6)
+    assert tuned.predict(video).score == pytest.approx(expected.max().item(), abs=1e-6)
+    views = (plain.scores(video, views="5x1").log() / 0.25).softmax(-1)
+    torch.testing.assert_close(tuned.scores(video, views="5x1"), views, rtol=0, atol=1e-6)
+    tuned.model.cls_head.average_clips = None
+    torch.testing.assert_close(tuned.scores(video), expected, rtol=0, atol=1e-6)
+    tuned.model.cls_head.average_clips, tuned.model.cls_head.multi_class = "prob", True
+    plain.model.cls_head.multi_class = True
+    assert tuned.is_multi_label
+    expected = (plain.scores(video).logit() / 0.25).sigmoid()
+    torch.testing.assert_close(tuned.scores(video), expected, rtol=0, atol=1e-6)

@@ -23,6 +23,7 @@ from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.distributed import choose_device
 from kinema.errors import CheckpointError, KinemaError, MissingDependencyError, VideoError
+from kinema.evaluation.calibration import calibrated
 from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
@@ -263,11 +264,9 @@ class VideoRecognizer:
             CheckpointError: the model gives scores that are not numbers.
         """
         with self.errors_of_checkpoint(video):
-            with self._lock, torch.no_grad(), self.views_in_pieces(views):
-                data_samples = self.model.test_step(pseudo_collate(samples))
-            scores = torch.stack([one.pred_score for one in data_samples]).cpu()
-            if scores.dim() > 2:  # of a head that does not average its views
-                scores = scores.mean(dim=1)
+            with self._lock, self.views_in_pieces(views):
+                data_samples = self.test_step(pseudo_collate(samples))
+            scores = torch.stack([_of_all_views(one.pred_score) for one in data_samples]).cpu()
         check_scores(scores, self.name, video)
         return scores
 
@@ -309,6 +308,52 @@ class VideoRecognizer:
             yield
         finally:
             self.model.max_testing_views = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """May a clip have several labels? Each class is then there or not by itself (`multi_class` of the head)."""
+        return bool(getattr(getattr(self.model, "cls_head", None), "multi_class", False))
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """From which score on a class is there, by its name; of classes that were tuned only (`kinema tune`)."""
+        return dict(self.contract.thresholds or {})
+
+    @property
+    def temperature(self) -> float | None:
+        """What logits are divided by, so that scores are calibrated; None: they are as the head gives them."""
+        return self.contract.temperature
+
+    @torch.no_grad()
+    def test_step(self, batch: Any) -> Any:
+        """The model's `test_step`, with calibrated scores where the checkpoint has a temperature.
+
+        All scores of a recognizer come from here. For one thread at a time.
+
+        Args:
+            batch: packed samples, collated.
+
+        Returns:
+            The data samples with `pred_score`.
+        """
+        samples = self.model.test_step(batch)
+        if self.temperature is not None:
+            for sample in samples:
+                sample.set_pred_score(self.calibrated(_of_all_views(sample.pred_score)))
+        return samples
+
+    def calibrated(self, scores: torch.Tensor) -> torch.Tensor:
+        """(..., N) scores of the head -> the same with the checkpoint's temperature; without one as they are."""
+        if self.temperature is None:
+            return scores
+        head = getattr(self.model, "cls_head", None)
+        values = calibrated(
+            scores.detach().float().cpu().numpy(),
+            self.temperature,
+            multi_label=self.is_multi_label,
+            from_logits=None if head is None else getattr(head, "average_clips", "prob") != "prob",
+        )
+        return torch.from_numpy(values).to(scores.device)
 
     def _compose(self, views: str | None, tta: str | None, is_open: bool) -> Compose:
         key = (views, tta, is_open)
@@ -363,6 +408,11 @@ def check_scores(scores: torch.Tensor, model: str, video: str) -> None:
             f"{model}: gives scores that are not numbers (NaN or infinite) for {video}: its weights or its"
             " normalisation are damaged, or its training diverged; use another checkpoint"
         )
+
+
+def _of_all_views(scores: torch.Tensor) -> torch.Tensor:
+    """(N,) scores of a sample; those of a head that does not average its views are (V, N)."""
+    return scores.mean(dim=0) if scores.dim() > 1 else scores
 
 
 def _require_videos(videos: Sequence[Any]) -> None:

@@ -166,7 +166,7 @@ def evaluate(
 
     with recognizer.views_in_pieces(views):
         numbers, broken = evaluate_loader(
-            recognizer.model.test_step,
+            recognizer.test_step,
             loader,
             evaluator,
             after_step=keep_scores,

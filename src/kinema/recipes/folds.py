@@ -120,7 +120,7 @@ def _outcomes(folder: Path, choice: str, workers: int | None) -> tuple[list[bool
     assert isinstance(loader, ReproducibleLoader)
     loader = loader.for_evaluation(allow_broken=True)
     evaluator = Evaluator(ClipOutcomes())
-    metrics, _ = evaluate_loader(recognizer.model.test_step, loader, evaluator)
+    metrics, _ = evaluate_loader(recognizer.test_step, loader, evaluator)
     return metrics["hits"], metrics["sources"]
 
 
