@@ -4,14 +4,23 @@ import torch
 
 from kinema.errors import ConfigError
 from kinema.inference import VideoRecognizer
-from kinema.inference.views import Looked, Views, Watcher, covered_share, parse_views, with_augmentation, with_views
+from kinema.inference.views import (
+    Looked,
+    Views,
+    Watcher,
+    boxes_within,
+    covered_share,
+    parse_views,
+    with_augmentation,
+    with_views,
+)
 from kinema.models import create_model, zoo
 from kinema.models.zoo.creation import video_pipeline
 from kinema.transforms import Compose
 
 
 def frames_of(pipeline, video):
-    watcher = Watcher()
+    watcher = Watcher(with_times=True)
     watcher.run(Compose(pipeline).transforms, dict(filename=str(video), label=-1, start_index=0, modality="RGB"))
     return watcher
 
@@ -134,3 +143,31 @@ def test_the_scores_of_a_clip_and_its_mirror_image_are_averaged(name, views):
     assert spread > 0
     assert both.numpy() == pytest.approx(((plain + mirrored) / 2).numpy(), abs=0.05 * spread)
     assert recognizer.predict(frames, 1, views=views, tta="flip").score == pytest.approx(float(both.max()))
+
+
+def test_what_crops_leave_is_known_in_pixels_of_the_video(make_video) -> None:
+    pipeline = [
+        dict(type="OpenVideo"),
+        dict(type="SampleFrames", clip_len=2, frame_interval=3, test_mode=True),
+        dict(type="DecodeVideo"),
+        dict(type="Resize", scale=(-1, 32)),
+    ]
+    video = make_video(size=(128, 64), fps=10)
+    assert frames_of(pipeline, video).boxes is None
+    watcher = frames_of([*pipeline, dict(type="CenterCrop", crop_size=16), dict(type="Resize", scale=(8, 8))], video)
+    assert watcher.original_shape == (64, 128)
+    assert watcher.boxes.tolist() == [[48, 16, 80, 48]]
+    assert watcher.times_seconds == pytest.approx(watcher.facts["frame_inds"] / 10)
+    three = frames_of([*pipeline, dict(type="ThreeCrop", crop_size=32)], video)
+    assert three.boxes.tolist() == [[0, 0, 64, 64]] * 2 + [[64, 0, 128, 64]] * 2 + [[32, 0, 96, 64]] * 2
+    twice = [*pipeline, dict(type="CenterCrop", crop_size=32), dict(type="TenCrop", crop_size=16)]
+    assert frames_of(twice, video).boxes[-1].tolist() == [48, 16, 80, 48]
+    assert boxes_within(three.boxes, (32, 32), np.array([[8, 0, 16, 16]]))[-1].tolist() == [48, 0, 64, 32]
+
+
+def test_frames_without_a_file_are_timed_by_their_rate_alone() -> None:
+    sample = dict(frame_inds=np.array([3, 5]), clip_len=2, total_frames=9, avg_fps=0.0, start_index=1)
+    for fps, times in ((0.0, None), (4.0, [0.5, 1.0])):
+        watcher = Watcher(with_times=True)
+        watcher.run([lambda step: step], sample | {"avg_fps": fps})
+        assert times == (None if watcher.times_seconds is None else watcher.times_seconds.tolist())

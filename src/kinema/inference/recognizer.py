@@ -76,6 +76,21 @@ class Prediction:
         return f"Prediction({self.path!r}: {', '.join(f'{label} {score:.3f}' for label, score in shown)}{more})"
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A video as a model takes it.
+
+    Attributes:
+        name: of the video.
+        packed: what the pipeline packed: `inputs`, and `data_samples`.
+        watcher: what its steps chose.
+    """
+
+    name: str
+    packed: Any
+    watcher: Watcher
+
+
 class VideoRecognizer:
     """A trained model with its class names and its way from a video to the model's input.
 
@@ -237,17 +252,57 @@ class VideoRecognizer:
         self, video: Any, views: str | None, tta: str | None, fps: float | None
     ) -> tuple[str, torch.Tensor, Looked | None]:
         """The video's name, (N,) scores on the CPU, and what the model saw of it."""
+        prepared = self.prepare(video, views=views, tta=tta, fps=fps)
+        (scores,) = self.scores_of_samples([prepared.packed], prepared.name, views=views)
+        return prepared.name, scores, prepared.watcher.looked()
+
+    def prepare(
+        self,
+        video: Any,
+        *,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
+        with_times: bool = False,
+    ) -> Prepared:
+        """Bring a video into the form that the model takes, without running the model.
+
+        Args:
+            video: one video, see `predict`, as `views`, `tta` and `fps`.
+            views: see there.
+            tta: see there.
+            fps: see there.
+            with_times: note when the chosen frames are shown.
+
+        Raises:
+            TypeError: `video` is nothing that can be a video.
+            ValueError: frames have another shape, or `views` or `tta` is no such text.
+            VideoError: the video cannot be read.
+        """
         source = video_source(video, fps)
         if not opens_videos(self.pipeline):
             source = open_source(source, fps)
         sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
-        watcher = Watcher()
+        watcher = Watcher(with_times=with_times)
         with self.errors_of_checkpoint(source.name):
             packed = watcher.run(self._compose(views, tta, source.is_open).transforms, sample)
-            if packed is None:
-                raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
-        (scores,) = self.scores_of_samples([packed], source.name, views=views)
-        return source.name, scores, watcher.looked()
+        if packed is None:
+            raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
+        return Prepared(source.name, packed, watcher)
+
+    @contextmanager
+    def turn_at_model(self, video: str, views: str | None = None) -> Iterator[None]:
+        """Have the model alone inside the block, without gradients; other threads wait.
+
+        Args:
+            video: what messages call the video that it computes on.
+            views: see `views_in_pieces`.
+
+        Raises:
+            CheckpointError: what came with the weights does not suit the model.
+        """
+        with self.errors_of_checkpoint(video), self._lock, torch.no_grad(), self.views_in_pieces(views):
+            yield
 
     def scores_of_samples(
         self, samples: Sequence[Mapping[str, Any]], video: str, *, views: str | None = None

@@ -182,11 +182,30 @@ class Looked:
 
 
 class Watcher:
-    """Notes what the steps of a pipeline choose; call it around each of them."""
+    """Notes what the steps of a pipeline choose; call it around each of them.
 
-    def __init__(self) -> None:
+    Args:
+        with_times: ask the video when the chosen frames are shown, which can mean to read all of
+            it.
+
+    Attributes:
+        facts: `frame_inds`, `clip_len`, `total_frames`, `avg_fps` and `start_index` of the sample,
+            once frames are chosen.
+        times_seconds: with `with_times`, when the chosen frames are shown, on the clock of the
+            video; None where neither the file nor a frame rate says it.
+        frame_share: share of a frame's area that lies in a crop, 0 to 1.
+        boxes: (1 or frames, 4) left, top, right, bottom of what crops left of each frame, in pixels
+            of the frames as they were decoded; None until a step crops.
+        original_shape: (H, W) of the frames as they were decoded, once they are.
+    """
+
+    def __init__(self, *, with_times: bool = False) -> None:
+        self.with_times = with_times
         self.facts: dict[str, Any] = {}
+        self.times_seconds: np.ndarray | None = None
         self.frame_share = 1.0
+        self.boxes: np.ndarray | None = None
+        self.original_shape: tuple[int, int] | None = None
 
     def run(self, steps: Sequence[Callable[[Any], Any]], sample: Any) -> Any:
         """The sample behind all steps; None when one rejects it."""
@@ -198,8 +217,13 @@ class Watcher:
             if "frame_inds" in sample and not self.facts:
                 keys = ("frame_inds", "clip_len", "total_frames", "avg_fps", "start_index")
                 self.facts = {key: sample.get(key) for key in keys}
+                self.times_seconds = _times_of(sample) if self.with_times else None
+            self.original_shape = sample.get("original_shape", self.original_shape)
             if shape is not None and sample.get("crop_bbox", boxes) is not boxes:
-                self.frame_share *= covered_share(np.asarray(sample["crop_bbox"]).reshape(-1, 4), shape)
+                crops = np.asarray(sample["crop_bbox"]).reshape(-1, 4)
+                self.frame_share *= covered_share(crops, shape)
+                whole = (0, 0, *reversed(self.original_shape or shape))
+                self.boxes = boxes_within(np.array([whole]) if self.boxes is None else self.boxes, shape, crops)
         return sample
 
     def looked(self) -> Looked | None:
@@ -222,6 +246,35 @@ def _joined(firsts: np.ndarray, stops: np.ndarray) -> tuple[tuple[int, int], ...
         else:
             spans.append((first, stop))
     return tuple(spans)
+
+
+def _times_of(sample: Mapping[str, Any]) -> np.ndarray | None:
+    """When the chosen frames of a sample are shown."""
+    frames = np.asarray(sample["frame_inds"]).astype(np.int64).reshape(-1)
+    times = getattr(sample.get("video_reader"), "timestamps_seconds", None)
+    if times is not None and len(frames) and frames.min() >= 0 and frames.max() < len(times):
+        return np.asarray(times, np.float64)[frames]
+    fps = float(sample.get("avg_fps") or 0)
+    return (frames - int(sample.get("start_index") or 0)) / fps if fps > 0 else None
+
+
+def boxes_within(boxes: np.ndarray, shape: tuple[int, int], crops: np.ndarray) -> np.ndarray:
+    """What a crop leaves of pictures that show boxes of others.
+
+    Args:
+        boxes: (1 or n, 4) left, top, right, bottom: what the pictures show, scaled.
+        shape: (H, W) of the pictures.
+        crops: (1 or n, 4) boxes within them.
+
+    Returns:
+        (1 or n, 4) float64, in the coordinates of `boxes`. A crop into more pictures than there
+        were shows the first box in each.
+    """
+    if len(boxes) > 1 and len(crops) not in (1, len(boxes)):
+        boxes = boxes[:1]
+    scale = (boxes[:, 2:] - boxes[:, :2]) / np.array([shape[1], shape[0]], np.float64)
+    corner = boxes[:, :2]
+    return np.concatenate([corner + crops[:, :2] * scale, corner + crops[:, 2:] * scale], axis=1)
 
 
 def covered_share(boxes: np.ndarray, shape: tuple[int, int]) -> float:
