@@ -16,6 +16,8 @@ _UNSHOWN = (
     "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff"
 )
+# With these a spreadsheet takes the text of a cell for a formula, which may run programs.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - their wide forms too
 _UNSHOWN_CHARACTER = re.compile(f"[{_UNSHOWN}]")
 
 
@@ -50,6 +52,11 @@ def _escape(character: str) -> str:
 def breaks_lines(name: str) -> bool:
     """Does a name hold a character that ends a line for some program? No list of names can hold it."""
     return name.splitlines() not in ([name], [])
+
+
+def is_formula(text: str) -> bool:
+    """Would a spreadsheet take a cell with this text for a formula?"""
+    return text.lstrip(" ").startswith(_FORMULA_STARTS)
 
 
 class PrintableFormatter(logging.Formatter):

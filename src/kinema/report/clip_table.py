@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from kinema.files import written_whole
-
-# With these a spreadsheet takes the text of a cell for a formula, which may run programs.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - their wide forms too
+from kinema.printable import is_formula
 
 
 def safe_cell(value: Any) -> Any:
     """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 
 
 def write_clip_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.headings import read_heading, seconds_of_clock
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
+from kinema.printable import is_formula
 from kinema.video.suffixes import has_video_suffix
 
 # What columns are called, the likeliest first.
@@ -262,6 +263,8 @@ def _labels(value: Any, multi_label: bool) -> list[Any]:
     if isinstance(value, float) and value.is_integer():
         return [int(value)]  # a column of whole numbers with gaps is read as one of floats
     text = str(value).strip()
+    if text.startswith("'") and is_formula(text[1:]):  # as tables for spreadsheets guard such texts
+        text = text[1:]
     if multi_label:
         return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
     return [text] if text else []
