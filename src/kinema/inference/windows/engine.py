@@ -1,0 +1,256 @@
+"""Score a long video or a stream, window by window; each frame is decoded and prepared once."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kinema.inference.windows.opening import OpenedVideo, open_video
+from kinema.inference.windows.planning import Span, WindowPlanner, check_lengths, plan_windows
+from kinema.inference.windows.preparation import WindowPreparation
+from kinema.inference.windows.score import WindowScore
+from kinema.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from kinema.inference.recognizer import VideoRecognizer
+
+DEFAULT_BATCH_SIZE = 8
+_DECODED_BYTES = 32 << 20  # frames that are decoded before they are prepared, about
+_MOST_DECODED = 64  # of them
+_BATCH_NUMBERS = 40_000_000  # pixels of all windows that go through the model together, at most
+_STREAM = "the stream"
+
+
+class WindowEngine:
+    """Windows of a stream, frame by frame, or of a file.
+
+    A window is a stretch of time; its scores are those that `recognizer.scores` gives for its
+    frames as a video of their own. See `WindowPlanner` for where windows lie. Use one engine for
+    one stream at a time; any number of them may share a recognizer.
+
+    Args:
+        recognizer: the model.
+        length_seconds: of a window; None: as long as what the model saw of a video in training
+            (`clip_seconds` of its contract), else as what its sampling spans at the frame rate of
+            the video, 25 a second where that is unknown, as in a stream.
+        stride_seconds: from the start of a window to the start of the next; None: half the length.
+        batch_size: how many windows go through the model together, at most; fewer of large ones.
+        views: clips x crops of a window, such as "1x3"; None: as the checkpoint says.
+
+    Attributes:
+        length_seconds: of a window of a stream.
+        stride_seconds: likewise.
+
+    Raises:
+        ValueError: a number is out of its range, or `views` is no such text.
+        ConfigError: the pipeline takes no frames, or has no such views.
+    """
+
+    def __init__(
+        self,
+        recognizer: "VideoRecognizer",
+        *,
+        length_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        views: str | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self._recognizer = recognizer
+        self._views = views
+        self._batch_size = batch_size
+        self._given = length_seconds, stride_seconds
+        self._pipeline = recognizer.pipeline_of(views)
+        self._preparation = WindowPreparation(self._pipeline)
+        self.length_seconds, self.stride_seconds = self._lengths(0.0)
+        self._planner = WindowPlanner(self.length_seconds, self.stride_seconds)
+        self._frames: dict[int, np.ndarray] = {}  # prepared ones by number, of the windows to come
+        self._facts: dict[str, Any] = {}
+        self._shape: tuple[int, ...] | None = None
+
+    def _lengths(self, fps: float) -> tuple[float, float]:
+        """Length and stride of the windows of a video at `fps`."""
+        length, stride = self._given
+        if length is None:
+            length = self._recognizer.contract.clip_seconds or self._preparation.clip_seconds(fps)
+        stride = length / 2 if stride is None else stride
+        check_lengths(length, stride)
+        return length, stride
+
+    # ---- a stream
+
+    def push(self, frame: np.ndarray, time_seconds: float) -> list[WindowScore]:
+        """Take the next frame of a stream.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB; it may be changed afterwards.
+            time_seconds: when it was taken, by a clock of the caller that never runs backwards.
+
+        Returns:
+            The windows that end before this frame; mostly none.
+
+        Raises:
+            TypeError: the frame is no array of bytes.
+            ValueError: it has another shape, or another size than the frames before, or its time is
+                no number or before that of the last frame; `cut` lets other ones begin.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        self._check_frame(frame)
+        spans = self._planner.add(time_seconds)
+        with self._recognizer.errors_of_checkpoint(_STREAM):
+            prepared, self._facts = self._preparation.prepare(frame[None], _STREAM)
+        is_view = np.may_share_memory(prepared, frame)
+        self._frames[self._planner.next_frame - 1] = prepared[0].copy() if is_view else prepared[0]
+        self._shape = frame.shape
+        scores = self._score_pushed(spans)
+        self._forget(self._frames, self._planner.first_needed)
+        return scores
+
+    def cut(self) -> list[WindowScore]:
+        """End a recording: no window spans this place, and the frames that wait are scored.
+
+        The next frame may have another size and any time; frames are counted on.
+        """
+        scores = self._score_pushed(self._planner.cut())
+        self._frames.clear()
+        self._shape = None
+        return scores
+
+    def finish(self) -> list[WindowScore]:
+        """Score the rest at the end of a stream. Afterwards the engine is as new."""
+        scores = self.cut()
+        self._planner = WindowPlanner(self.length_seconds, self.stride_seconds)
+        return scores
+
+    def _check_frame(self, frame: np.ndarray) -> None:
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+            kind = f"{frame.dtype} array" if isinstance(frame, np.ndarray) else type(frame).__name__
+            raise TypeError(f"a frame must be a uint8 array (H, W, 3) of RGB, got a {kind}")
+        if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            raise ValueError(f"a frame must have the shape (H, W, 3), got {frame.shape}")
+        if self._shape is not None and frame.shape != self._shape:
+            raise ValueError(
+                f"the frame is {frame.shape[1]}x{frame.shape[0]}, those before it {self._shape[1]}x{self._shape[0]}:"
+                " call cut() where the size of the frames changes"
+            )
+
+    def _score_pushed(self, spans: Sequence[Span]) -> list[WindowScore]:
+        return list(self._batches((self._packed(span, self._frames, self._facts, _STREAM) for span in spans), _STREAM))
+
+    # ---- a file
+
+    def scan(self, video: Any, *, fps: float | None = None, progress: bool = False) -> Iterator[WindowScore]:
+        """Score all windows of a video, in the order of their times.
+
+        Only frames that the model sees are decoded, each once, and as few as possible are in
+        memory. What was pushed before stays as it is.
+
+        Args:
+            video: see `VideoRecognizer.predict`.
+            fps: frames a second of an array, a tensor or a folder of frames, which do not tell it.
+            progress: show the progress on standard error.
+
+        Yields:
+            A window after the other.
+
+        Raises:
+            TypeError: `video` is nothing that can be a video.
+            ValueError: frames without a rate, or of another shape.
+            VideoError: the video cannot be read.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        opened = open_video(video, self._pipeline, fps)
+        return self.scan_opened(opened, progress=progress)
+
+    def lengths_of(self, opened: OpenedVideo) -> tuple[float, float]:
+        """Length and stride, in seconds, of the windows of a video."""
+        return self._lengths(opened.fps)
+
+    def scan_opened(self, opened: OpenedVideo, *, progress: bool = False) -> Iterator[WindowScore]:
+        """As `scan`, of a video that `open_video` opened; it is closed at the end."""
+        bar = None
+        try:
+            spans = plan_windows(opened.times.tolist(), *self.lengths_of(opened))
+            bar = ProgressBar(len(spans)) if progress else None
+            for score in self._batches(self._packed_spans(opened, spans), opened.name):
+                yield score
+                if bar is not None:
+                    bar.update()
+        finally:
+            opened.reader.close()
+            if bar is not None:
+                bar.close()
+
+    def _packed_spans(self, opened: OpenedVideo, spans: Sequence[Span]) -> Iterator[tuple[Span, Any]]:
+        """Windows with the model's inputs, from frames that are decoded in ascending order."""
+        name = opened.name
+        is_seen = np.zeros(len(opened.times), dtype=bool)
+        last_seen = []
+        with self._recognizer.errors_of_checkpoint(name):
+            for span in spans:
+                numbers = span.first_frame + self._preparation.frames_of(len(span), span.fps, name)
+                is_seen[numbers] = True
+                last_seen.append(int(numbers[-1]))
+        frames: dict[int, np.ndarray] = {}
+        facts: dict[str, Any] = {}
+        decoded = self._decoded(opened, np.flatnonzero(is_seen))
+        newest = -1
+        for span, last in zip(spans, last_seen, strict=True):
+            self._forget(frames, span.first_frame)
+            while newest < last:
+                numbers, images = next(decoded)
+                with self._recognizer.errors_of_checkpoint(name):
+                    prepared, facts = self._preparation.prepare(images, name)
+                frames.update(zip(numbers.tolist(), prepared, strict=True))
+                newest = int(numbers[-1])
+            yield self._packed(span, frames, facts, name)
+
+    @staticmethod
+    def _decoded(opened: OpenedVideo, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Some frames after the other: their numbers, and (n, H, W, 3) pixels."""
+        place, count = 0, 1
+        while place < len(numbers):
+            chunk = numbers[place : place + count]
+            images = opened.reader.get_batch(chunk)
+            yield chunk, images
+            place += len(chunk)
+            count = max(1, min(_MOST_DECODED, _DECODED_BYTES // images[0].nbytes))
+
+    @staticmethod
+    def _forget(frames: dict[int, np.ndarray], first: int) -> None:
+        """Drop the frames before number `first`; they came in order."""
+        while frames and (oldest := next(iter(frames))) < first:
+            del frames[oldest]
+
+    # ---- the model
+
+    def _packed(self, span: Span, frames: dict[int, np.ndarray], facts: dict[str, Any], name: str) -> tuple[Span, Any]:
+        with self._recognizer.errors_of_checkpoint(name):
+            numbers = self._preparation.frames_of(len(span), span.fps, name).tolist()
+            inside = {number: frames[span.first_frame + number] for number in numbers}
+            return span, self._preparation.pack(len(span), span.fps, inside, facts, name)
+
+    def _batches(self, packed: Iterator[tuple[Span, Any]], name: str) -> Iterator[WindowScore]:
+        """Scores of windows, of which some go through the model together."""
+        waiting: list[tuple[Span, Any]] = []
+        for span, sample in packed:
+            if waiting and not self._fits(waiting, sample):
+                yield from self._scored(waiting, name)
+                waiting = []
+            waiting.append((span, sample))
+        if waiting:
+            yield from self._scored(waiting, name)
+
+    def _fits(self, waiting: Sequence[tuple[Span, Any]], sample: Any) -> bool:
+        first, further = waiting[0][1].get("inputs"), sample.get("inputs")
+        if not (isinstance(first, torch.Tensor) and isinstance(further, torch.Tensor)) or first.shape != further.shape:
+            return False
+        return len(waiting) < self._batch_size and (len(waiting) + 1) * first.numel() <= _BATCH_NUMBERS
+
+    def _scored(self, windows: Sequence[tuple[Span, Any]], name: str) -> Iterator[WindowScore]:
+        samples = [sample for _, sample in windows]
+        scores = self._recognizer.scores_of_samples(samples, name, views=self._views).numpy()
+        for (span, _), row in zip(windows, scores, strict=True):
+            yield WindowScore(span.start_seconds, span.end_seconds, span.first_frame, span.stop_frame, row.copy())
