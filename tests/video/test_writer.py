@@ -301,3 +301,32 @@ def test_closing_without_frames_is_refused(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "clip.mp4", 10),
     ):
         pass
+
+
+@pytest.mark.parametrize(("suffix", "tick"), [("mp4", 1 / 90_000), ("mkv", 1e-3), ("webm", 1e-3)])
+def test_frames_keep_times_of_their_own(tmp_path: Path, suffix: str, tick: float) -> None:
+    times = [0.0, 0.1, 0.15, 0.4, 0.41, 1.0, 1.5, 1.533]
+    frames = moving_waves(len(times))
+    with VideoWriter(tmp_path / f"clip.{suffix}", 10) as writer:
+        for frame, time in zip(frames, times, strict=True):
+            writer.write(frame, time)
+    reader = VideoReader(writer.path)
+    np.testing.assert_allclose(reader.timestamps_seconds, times, atol=tick / 2 + 1e-9)
+    assert signal_to_noise(reader[:], frames) > 28
+
+
+def test_times_that_a_file_cannot_hold_are_refused(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "clip.mp4", 10)
+    with pytest.raises(ValueError, match=r"clip\.mp4: the time of a frame must be 0 or later, got -1"):
+        writer.write(GREY[0], -1)
+    writer.write(GREY[0], 2)
+    with pytest.raises(ValueError, match="the times of frames must ascend, got 2 s after 2 s"):
+        writer.write(GREY[0], 2)
+    with pytest.raises(ValueError, match="give all frames a time or none"):
+        writer.write(GREY[0])
+    untimed = VideoWriter(tmp_path / "clip.avi", 10)
+    with pytest.raises(ValueError, match=r"a \.avi file has one frame rate: leave out the times, or write \.mp4"):
+        untimed.write(GREY[0], 0)
+    untimed.write(GREY[0])
+    with pytest.raises(ValueError, match="give all frames a time or none"):
+        untimed.write(GREY[0], 1)

@@ -40,6 +40,8 @@ _DEFAULT_QUALITY = 75
 # frame.
 _NEEDED_OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4"}}
 _NTSC_BASES = (24, 30, 48, 60, 120)
+_TIMED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # hold a time for each frame
+_TICKS_PER_SECOND = 90_000  # of such times
 _MAX_GIF_FPS = 50  # browsers show delays under 2/100 s as 10/100 s
 
 # What forked processes inherited: freeing it would write into the parent's file.
@@ -123,32 +125,41 @@ class VideoWriter:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._palette: PaletteGraph | None = None
+        self._is_timed = False  # do the frames have times? as the first one
+        self._last_tick = -1
         self._owner = os.getpid()
         self._closed = False
 
-    def write(self, frame: np.ndarray) -> None:
+    def write(self, frame: np.ndarray, time_seconds: float | None = None) -> None:
         """Append a frame.
 
         Args:
             frame: (H, W, 3) uint8 RGB, of the size of the first.
+            time_seconds: when it is shown, for a variable rate: 0 or later, above that of the frame
+                before, kept to 1/90,000 s (.mp4, .mov) or 1/1,000 s (.mkv, .webm); None: by `fps`.
+                Either all frames have a time or none has.
 
         Raises:
-            ValueError: wrong shape, type or size, or the writer is closed.
+            ValueError: wrong shape, type or size, a time that does not ascend or that the file
+                cannot hold, or the writer is closed.
             VideoError: the encoder refuses or the file cannot be written.
         """
         if self._closed:
             raise ValueError(f"{self.path}: this VideoWriter is closed")
         pixels = np.asarray(frame)
         self._check(pixels)
+        tick = self._tick_of(time_seconds)
         try:
             if self._shape is None:
                 self._shape = pixels.shape
+                self._is_timed = time_seconds is not None
                 self._open(*pixels.shape[:2])
-            self._encode(pixels)
+            self._encode(pixels, tick)
         except (av.FFmpegError, OSError) as error:
             self._discard()
             raise self._refusal(error) from error
         self.num_frames += 1
+        self._last_tick = tick
 
     def write_batch(self, frames: Iterable[np.ndarray]) -> None:
         """Append frames: an (N, H, W, 3) array, or any iterable of frames. Raises as `write`."""
@@ -219,6 +230,8 @@ class VideoWriter:
         self._stream = stream
         stream.thread_count = 1
         stream.pix_fmt = self._pixel_format
+        if self._is_timed:
+            stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
         across, down = _colour_steps(self._pixel_format)
         stream.height, stream.width = -height % down + height, -width % across + width
         if self._pixel_format.startswith("yuv"):
@@ -228,14 +241,38 @@ class VideoWriter:
         if self._pixel_format == "pal8":
             self._palette = PaletteGraph(width, height, self._rate, _gif_colours(self._quality))
 
-    def _encode(self, pixels: np.ndarray) -> None:
+    def _tick_of(self, time_seconds: float | None) -> int:
+        """The time of the next frame, in units of the file.
+
+        Raises:
+            ValueError: it does not ascend, or the file cannot hold it.
+        """
+        if self._shape is not None and self._is_timed is (time_seconds is None):
+            raise ValueError(f"{self.path}: give all frames a time or none")
+        if time_seconds is None:
+            return self.num_frames
+        if self.path.suffix.lower() not in _TIMED:
+            raise ValueError(
+                f"{self.path}: a {self.path.suffix} file has one frame rate: leave out the times, or write .mp4"
+            )
+        if not 0 <= time_seconds < float("inf"):
+            raise ValueError(f"{self.path}: the time of a frame must be 0 or later, got {time_seconds}")
+        tick = round(time_seconds * _TICKS_PER_SECOND)
+        if tick <= self._last_tick:
+            raise ValueError(
+                f"{self.path}: the times of frames must ascend, got {time_seconds:g} s after"
+                f" {self._last_tick / _TICKS_PER_SECOND:g} s"
+            )
+        return tick
+
+    def _encode(self, pixels: np.ndarray, tick: int) -> None:
         assert self._container is not None
         assert self._stream is not None
         missing = (self._stream.height - pixels.shape[0], self._stream.width - pixels.shape[1])
         if any(missing):
             pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame.pts, frame.time_base = self.num_frames, 1 / self._rate
+        frame.pts, frame.time_base = tick, Fraction(1, _TICKS_PER_SECOND) if self._is_timed else 1 / self._rate
         if self._palette is not None:
             self._palette.push(frame)
         else:
