@@ -32,8 +32,16 @@ def test_a_video_without_length_is_refused():
 
 
 def test_the_table_is_read_back_and_holds_no_formula(tmp_path):
-    statistics = bout_statistics([Segment(0.5, 1, "=cmd()")], duration_seconds=3, classes=["=cmd()", "sit"], video="v,1")
+    statistics = bout_statistics(
+        [Segment(0.5, 1, "=cmd()")], duration_seconds=3, classes=["=cmd()", "sit"], video="v,1"
+    )
     write_bouts(tmp_path / "bouts.csv", statistics)
-    first, second = csv.DictReader((tmp_path / "bouts.csv").open(newline=""))
-    assert (first["video"], first["label"], first["total_seconds"], first["share"]) == ("v,1", "'=cmd()", "0.500", "0.167")
+    with (tmp_path / "bouts.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["video"], first["label"], first["total_seconds"], first["share"]) == (
+        "v,1",
+        "'=cmd()",
+        "0.500",
+        "0.167",
+    )
     assert (second["count"], second["latency_seconds"]) == ("0", "")
