@@ -28,6 +28,8 @@ from kinema.inference.contract import foreign_contract, given_contract, read_con
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.untrusted import build_checked, check_class_count
 from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
+from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
+from kinema.inference.windows.scores import WindowScores
 from kinema.models import zoo
 from kinema.printable import first_line
 from kinema.registry import MODELS
@@ -324,6 +326,40 @@ class VideoRecognizer:
             scores = torch.stack([_of_all_views(one.pred_score) for one in data_samples]).cpu()
         check_scores(scores, self.name, video)
         return scores
+
+    def windows(
+        self,
+        video: Any,
+        *,
+        length_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        views: str | None = None,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        fps: float | None = None,
+        progress: bool = False,
+    ) -> WindowScores:
+        """Scores over time of a long video: of windows that overlap and together hold every frame.
+
+        Args:
+            video: one video, see `predict`.
+            length_seconds: of a window; None: as long as what the model saw of a video in training.
+            stride_seconds: from the start of a window to the start of the next; None: half the
+                length.
+            views: clips x crops of a window, see `predict`.
+            batch_size: how many windows go through the model together, at most.
+            fps: frames a second of an array, tensor or folder, which do not tell it.
+            progress: show the progress on standard error.
+
+        Raises:
+            TypeError: `video` is nothing that can be a video.
+            ValueError: a number is out of its range, or frames have no rate or another shape.
+            VideoError: the video cannot be read.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        engine = WindowEngine(
+            self, length_seconds=length_seconds, stride_seconds=stride_seconds, batch_size=batch_size, views=views
+        )
+        return engine.score_all(video, fps=fps, progress=progress)
 
     @contextmanager
     def errors_of_checkpoint(self, video: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from kinema.inference.windows.opening import OpenedVideo, open_video
 from kinema.inference.windows.planning import Span, WindowPlanner, check_lengths, plan_windows
 from kinema.inference.windows.preparation import WindowPreparation
 from kinema.inference.windows.score import WindowScore
+from kinema.inference.windows.scores import VideoFacts, WindowScores
 from kinema.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -161,18 +162,37 @@ class WindowEngine:
             VideoError: the video cannot be read.
             CheckpointError: the model gives scores that are not numbers.
         """
+        return self._scan(open_video(video, self._pipeline, fps), progress=progress)
+
+    def score_all(self, video: Any, *, fps: float | None = None, progress: bool = False) -> WindowScores:
+        """The scores of all windows of a video, as `scan` gives them one after another.
+
+        Args:
+            video: see `scan`, as `fps` and `progress`, and what it raises.
+            fps: see there.
+            progress: see there.
+        """
         opened = open_video(video, self._pipeline, fps)
-        return self.scan_opened(opened, progress=progress)
+        length, stride = self._lengths(opened.fps)
+        rows = list(self._scan(opened, progress=progress))
+        facts = VideoFacts(
+            video=opened.name,
+            model=self._recognizer.name,
+            classes=self._recognizer.classes or tuple(map(str, range(len(rows[0].scores)))),
+            is_multi_label=self._recognizer.is_multi_label,
+            thresholds=self._recognizer.thresholds,
+            num_frames=len(opened.times),
+            fps=opened.fps,
+            length_seconds=length,
+            stride_seconds=stride,
+            views=self._views,
+        )
+        return WindowScores.of(rows, facts)
 
-    def lengths_of(self, opened: OpenedVideo) -> tuple[float, float]:
-        """Length and stride, in seconds, of the windows of a video."""
-        return self._lengths(opened.fps)
-
-    def scan_opened(self, opened: OpenedVideo, *, progress: bool = False) -> Iterator[WindowScore]:
-        """As `scan`, of a video that `open_video` opened; it is closed at the end."""
+    def _scan(self, opened: OpenedVideo, *, progress: bool) -> Iterator[WindowScore]:
         bar = None
         try:
-            spans = plan_windows(opened.times.tolist(), *self.lengths_of(opened))
+            spans = plan_windows(opened.times.tolist(), *self._lengths(opened.fps))
             bar = ProgressBar(len(spans)) if progress else None
             for score in self._batches(self._packed_spans(opened, spans), opened.name):
                 yield score
