@@ -9,7 +9,7 @@ from torch import nn
 from kinema import __version__
 from kinema.checkpoints import load_checkpoint, read_checkpoint, save_pretrained
 from kinema.checkpoints.contract import ModelContract
-from kinema.checkpoints.saving import check_mark, remove_leftovers, save_checkpoint
+from kinema.checkpoints.saving import check_mark, remove_leftovers, rewrite_contract, save_checkpoint
 from kinema.errors import CheckpointError
 
 
@@ -119,3 +119,44 @@ def test_a_save_removes_old_leftovers_of_its_own_name(tmp_path: Path) -> None:
     (tmp_path / ".a.ffffffff.part").mkdir()  # of a process that saves now
     save_pretrained(net(), tmp_path / "a", config={})
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".a.ffffffff.part", ".b.0123abcd.part", "a"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_contract_is_rewritten_in_a_folder_that_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:  # as a file system without them
+
+        def refuse(source: str, target: str) -> None:
+            raise OSError("no links here")
+
+        monkeypatch.setattr("os.link", refuse)
+    folder = tmp_path / "step_00000001"
+    save_checkpoint(folder, {"a": torch.ones(2)}, config=ModelContract(classes=("a",)), training={"b": 1})
+    (tmp_path / "link").symlink_to(folder)
+    before = (folder / "model.safetensors").read_bytes()
+    rewrite_contract(tmp_path / "link", ModelContract(classes=("a",), thresholds={"a": 0.5}))
+    check_mark(folder)
+    assert ModelContract.read(folder).thresholds == {"a": 0.5}
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link", "step_00000001"]
+    # Damage of other files is not hidden by a new mark.
+    (folder / "training.pt").unlink()
+    (folder / "training.pt").write_bytes(b"damaged")
+    rewrite_contract(folder, ModelContract(classes=("a",)))
+    with pytest.raises(CheckpointError, match=r"training\.pt: is damaged: is not what was saved"):
+        check_mark(folder)
+
+
+def test_only_a_checkpoint_of_kinema_has_a_contract_to_rewrite(tmp_path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"has no config\.json to change: expected a checkpoint that Kinema wrote"
+    ):
+        rewrite_contract(tmp_path, ModelContract())
+    (tmp_path / "config.json").write_text("{}")
+    rewrite_contract(tmp_path, ModelContract(classes=("b",)))
+    assert ModelContract.read(tmp_path).classes == ("b",)
+    (tmp_path / "complete.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"complete\.json: is damaged"):
+        rewrite_contract(tmp_path, ModelContract())

@@ -91,6 +91,45 @@ def save_checkpoint(
     return Path(folder)
 
 
+def rewrite_contract(folder: str | os.PathLike[str], contract: ModelContract) -> Path:
+    """Put another contract beside the weights of a checkpoint folder, which is always whole.
+
+    The other files stay, as further names of the same bytes where the file system can; a mark
+    is changed for the contract alone, so that it still shows damage of the others.
+
+    Args:
+        folder: of a checkpoint that Kinema wrote; of a link the folder that it leads to.
+        contract: what its `config.json` then says.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: it holds no contract, or its mark is damaged.
+        TypeError: the contract holds something that JSON cannot.
+    """
+    target = Path(folder).resolve()
+    text = config_text(contract.to_config())
+    if not (target / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{folder}: has no {CONFIG_FILE} to change: expected a checkpoint that Kinema wrote")
+    mark = _read_mark(target) if (target / MARK_FILE).is_file() else None
+    with _whole_folder(target) as partial:
+        shutil.copytree(target, partial, copy_function=_link_or_copy, dirs_exist_ok=True)
+        write_text(partial / CONFIG_FILE, text)
+        if mark is not None:
+            mark[CONFIG_FILE] = _marked(partial / CONFIG_FILE)
+            _write_mark_of(partial, mark)
+    return target
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
+        sync_file(target)
+
+
 @contextmanager
 def _whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder to write into, which then takes the place of `folder`."""
@@ -121,8 +160,30 @@ def _write_model(folder: Path, weights: Mapping[str, Tensor], config: str) -> No
 def write_mark(folder: Path) -> None:
     """Write `complete.json`: size and SHA-256 of every other file, as the last file of a checkpoint."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != MARK_FILE)
-    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in names}
-    write_text(folder / MARK_FILE, json.dumps({"files": files}, indent=1) + "\n")
+    _write_mark_of(folder, {name: _marked(folder / name) for name in names})
+
+
+_Marked = tuple[int, str]  # bytes and SHA-256 of a file
+
+
+def _marked(file: Path) -> _Marked:
+    return file.stat().st_size, sha256_of(file)
+
+
+def _write_mark_of(folder: Path, files: Mapping[str, _Marked]) -> None:
+    entries = {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in files.items()}
+    write_text(folder / MARK_FILE, json.dumps({"files": entries}, indent=1) + "\n")
+
+
+def _read_mark(folder: Path) -> dict[str, _Marked]:
+    """Size and SHA-256 of every file, as the mark says; raises CheckpointError as `check_mark` does."""
+    try:
+        files = json.loads((folder / MARK_FILE).read_text(encoding="utf-8"))["files"]
+        return {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: is not complete: has no {MARK_FILE}, which is written last") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / MARK_FILE}: is damaged: {error}") from None
 
 
 def check_mark(folder: Path) -> None:
@@ -131,18 +192,12 @@ def check_mark(folder: Path) -> None:
     Raises:
         CheckpointError: there is no mark, or a file is missing or another one.
     """
-    try:
-        files = json.loads((folder / MARK_FILE).read_text(encoding="utf-8"))["files"]
-        expected = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder}: is not complete: has no {MARK_FILE}, which is written last") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{folder / MARK_FILE}: is damaged: {error}") from None
-    for name, (size, sha256) in expected.items():
+    expected = _read_mark(folder)
+    for name, marked in expected.items():
         file = folder / name
         if name != Path(name).name or not file.is_file():
             raise CheckpointError(f"{folder}: is damaged: has no {name}")
-        if file.stat().st_size != size or sha256_of(file) != sha256:
+        if file.stat().st_size != marked[0] or _marked(file) != marked:
             raise CheckpointError(f"{file}: is damaged: is not what was saved, by its size or checksum")
 
 

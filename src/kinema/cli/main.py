@@ -20,6 +20,7 @@ from kinema.cli.recipes import recipes
 from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
+from kinema.cli.tune import tune
 from kinema.errors import KinemaError
 from kinema.peers import first_cause
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, test, predict, models, recipes, runs, demo, doctor):
+for command in (train, test, tune, predict, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.add_typer(bench, name="bench")

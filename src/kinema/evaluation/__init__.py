@@ -36,6 +36,13 @@ from kinema.evaluation.intervals import (
 )
 from kinema.evaluation.loop import evaluate_loader
 from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
+from kinema.evaluation.thresholds import (
+    ClassThreshold,
+    PrecisionRecall,
+    choose_threshold,
+    class_thresholds,
+    precision_recall_curve,
+)
 
 __all__ = [
     "AccMetric",
@@ -43,6 +50,7 @@ __all__ = [
     "BaseMetric",
     "Calibration",
     "ClassResult",
+    "ClassThreshold",
     "ClipId",
     "ClipOutcomes",
     "ClipScores",
@@ -51,6 +59,7 @@ __all__ = [
     "DumpResults",
     "Evaluator",
     "FailedClip",
+    "PrecisionRecall",
     "ReliabilityBin",
     "ScoreDump",
     "Temperature",
@@ -60,7 +69,9 @@ __all__ = [
     "calibrate",
     "calibrated",
     "check_dump",
+    "choose_threshold",
     "class_results",
+    "class_thresholds",
     "confusion_matrix",
     "dump_suffix",
     "evaluate_loader",
@@ -71,6 +82,7 @@ __all__ = [
     "mean_average_precision",
     "mean_class_accuracy",
     "mmit_mean_average_precision",
+    "precision_recall_curve",
     "read_dump",
     "reliability_bins",
     "softmax",

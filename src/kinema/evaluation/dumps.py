@@ -35,11 +35,13 @@ class ScoreDump:
         clips: the clips that were measured.
         failed: those that could not be read; they are in no number.
         source: what was measured, for people: the file or folder of the annotations.
+        temperature: of the checkpoint, which is in the scores; None: they are uncalibrated.
     """
 
     clips: ClipScores
     failed: tuple[FailedClip, ...] = ()
     source: str = ""
+    temperature: float | None = None
 
 
 def dump_suffix(path: str | os.PathLike) -> str:
@@ -125,6 +127,7 @@ def _header(dump: ScoreDump) -> dict[str, Any]:
         "unit": clips.unit,
         "classes": list(clips.classes),
         "failed": [failed._asdict() for failed in dump.failed],
+        **({} if dump.temperature is None else {"temperature": dump.temperature}),
     }
 
 
@@ -154,7 +157,11 @@ def _joined(header: Any, columns: Mapping[str, Any]) -> ScoreDump:
         ends,
         header["unit"],
     )
-    return ScoreDump(clips, tuple(FailedClip(**failed) for failed in header["failed"]), str(header["source"]))
+    failed = tuple(FailedClip(**failed) for failed in header["failed"])
+    temperature = header.get("temperature")
+    if temperature is not None and not (type(temperature) in (int, float) and temperature > 0):
+        raise ValueError(f"its temperature is {temperature!r}")
+    return ScoreDump(clips, failed, str(header["source"]), temperature)
 
 
 # ---- npz: `header`, a JSON text, and one array a column
@@ -248,7 +255,8 @@ def _of_parquet(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
 def _pickle(dump: ScoreDump, path: Path) -> bytes:
     clips = dump.clips
     # One object for all rows is in the file once.
-    shared = {"root": clips.root, "classes": list(clips.classes), "unit": clips.unit, "source": dump.source}
+    shared: dict[str, Any] = {"root": clips.root, "classes": list(clips.classes), "unit": clips.unit}
+    shared |= {"source": dump.source, **({} if dump.temperature is None else {"temperature": dump.temperature})}
     rows = zip(clips.ids, torch.from_numpy(clips.labels), torch.tensor(clips.scores), strict=True)
     samples = [
         {

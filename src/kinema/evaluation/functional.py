@@ -5,6 +5,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from kinema.evaluation.thresholds import precision_recall_curve
+
 Rows: TypeAlias = np.ndarray | Sequence[np.ndarray] | Sequence[Sequence[float]]
 Labels: TypeAlias = np.ndarray | Sequence[int] | Sequence[np.integer]
 Normalize: TypeAlias = Literal["true", "pred", "all"]
@@ -154,19 +156,6 @@ def top_k_classes(
     return [(int(classes[place]), float(rates[place])) for place in order]
 
 
-def _average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """(M,) scores, (M,) bool -> area under the precision-recall steps; NaN without positives."""
-    if not positive.any():
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(positive[order])
-    # Equal scores are one threshold: only the last entry of each run counts.
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    precision = hits[last] / (last + 1)
-    recall_steps = np.diff(hits[last], prepend=0) / hits[-1]
-    return float((precision * recall_steps).sum())
-
-
 def _multi_label(scores: Rows, labels: Rows) -> tuple[np.ndarray, np.ndarray]:
     score_rows, label_rows = np.asarray(scores), np.asarray(labels)
     if score_rows.ndim != 2 or score_rows.size == 0 or score_rows.shape != label_rows.shape:
@@ -177,6 +166,11 @@ def _multi_label(scores: Rows, labels: Rows) -> tuple[np.ndarray, np.ndarray]:
     if not np.isin(label_rows, (0, 1)).all():
         raise ValueError("multi-hot labels must be 0 or 1")
     return score_rows, label_rows.astype(bool)
+
+
+def _average_precisions(scores: np.ndarray, positive: np.ndarray) -> list[float]:
+    """Of each row; NaN of a row without positives."""
+    return [precision_recall_curve(*row).average_precision for row in zip(scores, positive, strict=True)]
 
 
 def _mean_defined(values: list[float]) -> float:
@@ -195,7 +189,7 @@ def mean_average_precision(scores: Rows, labels: Rows) -> float:
         NaN when no label is 1.
     """
     score_rows, label_rows = _multi_label(scores, labels)
-    return _mean_defined([_average_precision(*column) for column in zip(score_rows.T, label_rows.T, strict=True)])
+    return _mean_defined(_average_precisions(score_rows.T, label_rows.T))
 
 
 def mmit_mean_average_precision(scores: Rows, labels: Rows) -> float:
@@ -205,7 +199,7 @@ def mmit_mean_average_precision(scores: Rows, labels: Rows) -> float:
     Arguments as in `mean_average_precision`.
     """
     score_rows, label_rows = _multi_label(scores, labels)
-    return _mean_defined([_average_precision(*row) for row in zip(score_rows, label_rows, strict=True)])
+    return _mean_defined(_average_precisions(score_rows, label_rows))
 
 
 def get_weighted_score(score_list: Sequence[Rows], coeff_list: Sequence[float]) -> list[np.ndarray]:

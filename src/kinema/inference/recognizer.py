@@ -415,6 +415,16 @@ class VideoRecognizer:
         """What logits are divided by, so that scores are calibrated; None: they are as the head gives them."""
         return self.contract.temperature
 
+    @contextmanager
+    def uncalibrated(self) -> Iterator[None]:
+        """Give scores as the head does inside the block, without the checkpoint's temperature."""
+        contract = self.contract
+        self.contract = replace(contract, temperature=None)
+        try:
+            yield
+        finally:
+            self.contract = contract
+
     @torch.no_grad()
     def test_step(self, batch: Any) -> Any:
         """The model's `test_step`, with calibrated scores where the checkpoint has a temperature.

@@ -36,6 +36,7 @@ class Evaluation:
         clips: the scores of each; None where clips have several labels or several scores.
         intervals: for `top1`, ... the 95 % interval, by source video.
         source: what was measured, for people: the file or folder of the annotations.
+        temperature: of the checkpoint, by which scores are calibrated; None: they are not.
     """
 
     metrics: dict[str, Any]
@@ -44,6 +45,7 @@ class Evaluation:
     clips: ClipScores | None = None
     intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
     source: str = ""
+    temperature: float | None = None
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -58,7 +60,7 @@ class Evaluation:
         """
         if self.clips is None:
             raise DumpError(f"{self.source}: the clips have several labels or scores, of which there is no dump")
-        return ScoreDump(self.clips, self.failed, self.source)
+        return ScoreDump(self.clips, self.failed, self.source, self.temperature)
 
 
 def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None) -> Split:
@@ -178,9 +180,9 @@ def evaluate(
     failed = tuple(
         FailedClip(record.path, record.error, next(iter(labels.of(record.index)), None)) for record in broken
     )
-    return Evaluation(
-        numbers, len(dataset) - len(broken), failed, clips, {} if clips is None else clips.intervals(), _source(split)
-    )
+    intervals = {} if clips is None else clips.intervals()
+    count = len(dataset) - len(broken)
+    return Evaluation(numbers, count, failed, clips, intervals, _source(split), recognizer.temperature)
 
 
 def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:

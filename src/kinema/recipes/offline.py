@@ -77,7 +77,10 @@ def _of_samples(content: Any, file: Path) -> ScoreDump:
         times.get("end"),
         unit="frames" if shared.get("unit") == "frames" else "seconds",
     )
-    return ScoreDump(clips, source=str(shared.get("source") or file))
+    temperature = shared.get("temperature")
+    if temperature is not None and not (isinstance(temperature, float) and temperature > 0):
+        raise DumpError(f"{file}: its temperature is {temperature!r}: it is damaged")
+    return ScoreDump(clips, source=str(shared.get("source") or file), temperature=temperature)
 
 
 def _value(sample: Any, key: str, older_key: str) -> np.ndarray | None:
@@ -110,7 +113,7 @@ def evaluate_scores(dump: ScoreDump, metrics: Sequence[Any] = ({"type": "AccMetr
         for label, scores, path in zip(clips.labels, clips.scores, clips.full_paths, strict=True)
     ]
     numbers = evaluator.offline_evaluate(samples)
-    return Evaluation(numbers, len(clips), dump.failed, clips, clips.intervals(), dump.source)
+    return Evaluation(numbers, len(clips), dump.failed, clips, clips.intervals(), dump.source, dump.temperature)
 
 
 def fuse_dumps(
