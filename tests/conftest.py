@@ -1,5 +1,6 @@
 """Videos whose frames are known, for every test."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -94,3 +95,49 @@ def shared_clips() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of shared clips")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work folder of a run on 16 made clips, whose network was not trained; 16 more are to validate on."""
+    from kinema.checkpoints.contract import ModelContract
+    from kinema.datasets.synthetic import make_motion_dataset
+    from kinema.inference import VideoRecognizer
+    from kinema.recipes import classification
+    from kinema.registry import MODELS
+    from kinema.runs.description import describe_run
+    from kinema.runs.settings_file import write_settings
+
+    folder = tmp_path_factory.mktemp("small_run")
+    clips = make_motion_dataset(folder / "data", num_train=16, num_val=16, num_frames=8, size=(32, 32))
+    work_dir = folder / "run"
+    torch.manual_seed(0)
+    config = classification(clips.root, work_dir=work_dir, seed=0, epochs=2)
+    contract = ModelContract(model=config["model"], classes=tuple(clips.class_names))
+    recognizer = VideoRecognizer(
+        MODELS.build(config["model"]),
+        clips.class_names,
+        config["val_dataloader"]["dataset"]["pipeline"],
+        contract=contract,
+    )
+    recognizer.save_pretrained(work_dir / "checkpoints" / "step_00000004")
+    (work_dir / "checkpoints" / "best").write_text("step_00000004\n")
+    description = describe_run(config, seed=0, classes=clips.class_names)
+    write_settings(
+        work_dir, config, {**description, "command": ["kinema", "train", "data", "--set", "train_cfg.max_epochs=2"]}
+    )
+    lines = [
+        {
+            "step": 2 * epoch,
+            "epoch": epoch,
+            "split": split,
+            "loss": 2.1 - 0.1 * epoch,
+            name: 0.1 * epoch,
+            "lr": 0.01,
+            "seconds": 1,
+        }
+        for epoch in (1, 2)
+        for split, name in (("train", "top1_acc"), ("val", "acc/top1"))
+    ]
+    (work_dir / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return work_dir

@@ -17,6 +17,7 @@ from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
 from kinema.cli.recipes import recipes
+from kinema.cli.report import report
 from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, test, tune, predict, models, recipes, runs, demo, doctor):
+for command in (train, test, tune, predict, report, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.add_typer(bench, name="bench")

@@ -18,7 +18,9 @@ from kinema.engine import Runner
 from kinema.inference import Prediction, VideoRecognizer, load
 from kinema.recipes.classification import classification
 from kinema.recipes.evaluation import evaluate
-from kinema.report import ShownClip, write_report
+from kinema.recipes.reporting.run_files import run_files
+from kinema.recipes.reporting.writing import write_model_report
+from kinema.report import Tile
 from kinema.runs.work_folder import hold
 from kinema.transforms import BaseTransform
 
@@ -89,32 +91,21 @@ def _demo(folder: Path, seed: int) -> DemoResult:
 
     recognizer = load(folder)
     split = read_split(dataset.val_list)
-    metrics = evaluate(recognizer, split, metrics=[{"type": "AccMetric"}, {"type": "ConfusionMatrix"}]).metrics
-    static = evaluate(recognizer, split, change_pipeline=hold_one_frame).metrics
-    predictions = _predict_some(recognizer, split, seed)
+    static = evaluate(recognizer, split, change_pipeline=hold_one_frame).metrics["acc/top1"]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    top1, top1_static, chance = metrics["acc/top1"], static["acc/top1"], 1 / len(dataset.class_names)
-    report = write_report(
+    seconds = summary["train_seconds"]
+    report = write_model_report(
         folder / "report.html",
-        title="Kinema demo",
-        note=f"{len(dataset.class_names)} kinds of motion, {summary['parameters']:,} parameters, "
-        f"{summary['epochs']} epochs on made clips; seed {seed}.",
-        numbers={
-            "top-1 on unseen clips": f"{top1:.1%}",
-            "top-1 with one frame repeated": f"{top1_static:.1%}",
-            "chance": f"{chance:.1%}",
-            "training": f"{summary['train_seconds']:.0f} s",
-        },
-        history=[json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()],
-        metric="acc/top1",
-        confusion=np.asarray(metrics["confusion_matrix/result"]),
-        class_names=recognizer.classes,
-        clips=[
-            ShownClip(Path(prediction.path), truth, prediction.label, prediction.score)
-            for truth, prediction in predictions
-        ],
+        recognizer,
+        split,
+        run_files(recognizer.name),
+        title=f"Kinema demo: {len(dataset.class_names)} kinds of motion",
+        tiles=[Tile("top-1 with one frame repeated", f"{static:.1%}", "the same clips without motion")],
+        shown_clips=SHOWN_CLIPS,
     )
-    return DemoResult(top1, top1_static, chance, summary["train_seconds"], report, tuple(predictions))
+    figures = report.figures
+    predictions = tuple(_predict_some(recognizer, split, seed))
+    return DemoResult(figures["acc/top1"], static, figures["chance"], seconds, report.path, predictions)
 
 
 def _predict_some(recognizer: VideoRecognizer, split: Split, seed: int) -> list[tuple[str, Prediction]]:

@@ -37,6 +37,7 @@ class Evaluation:
         intervals: for `top1`, ... the 95 % interval, by source video.
         source: what was measured, for people: the file or folder of the annotations.
         temperature: of the checkpoint, by which scores are calibrated; None: they are not.
+        places: (num_clips,) which clips of the split are in the numbers.
     """
 
     metrics: dict[str, Any]
@@ -46,6 +47,7 @@ class Evaluation:
     intervals: dict[str, AccuracyInterval] = field(default_factory=dict)
     source: str = ""
     temperature: float | None = None
+    places: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -139,6 +141,7 @@ def evaluate(
             **split.dataset_config(),
             "pipeline": change_pipeline(pipeline) if change_pipeline else pipeline,
             "metainfo": {"classes": list(recognizer.classes)} if recognizer.classes else None,
+            **_several_labels(recognizer),
             "test_mode": True,
         }
     )
@@ -175,14 +178,23 @@ def evaluate(
             check_broken=require_some,
             shown=track_iter_progress,
         )
-    clips = _joined_scores(seen, split, {record.index for record in broken}, recognizer.classes)
+    left_out = {record.index for record in broken}
+    places = np.array([place for place in range(len(split.annotations)) if place not in left_out])
+    clips = _joined_scores(seen, split, places, recognizer.classes)
     labels = split.annotations.labels
     failed = tuple(
         FailedClip(record.path, record.error, next(iter(labels.of(record.index)), None)) for record in broken
     )
     intervals = {} if clips is None else clips.intervals()
     count = len(dataset) - len(broken)
-    return Evaluation(numbers, count, failed, clips, intervals, _source(split), recognizer.temperature)
+    return Evaluation(numbers, count, failed, clips, intervals, _source(split), recognizer.temperature, places)
+
+
+def _several_labels(recognizer: VideoRecognizer) -> dict[str, Any]:
+    """Keywords of the dataset for a recognizer of several classes a clip."""
+    if not recognizer.is_multi_label:
+        return {}
+    return {"multi_class": True, "num_classes": recognizer.model.cls_head.num_classes}
 
 
 def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
@@ -196,12 +208,11 @@ def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
 
 
 def _joined_scores(
-    seen: Sequence[tuple[Any, Any]], split: Split, failed: set[int], classes: Sequence[str]
+    seen: Sequence[tuple[Any, Any]], split: Split, places: np.ndarray, classes: Sequence[str]
 ) -> ClipScores | None:
     if not seen or any(label is None for label, _ in seen):
         return None
     annotations = split.annotations
-    places = np.array([place for place in range(len(annotations)) if place not in failed])
     assert len(places) == len(seen)
     starts, ends = (
         None if times is None else times[places] for times in (annotations.clip_starts, annotations.clip_ends)

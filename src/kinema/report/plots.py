@@ -1,75 +1,227 @@
-"""Plots as SVG text, to be put into a page.
+"""Plots as SVG text, to be put into a page whose style sheet colours them.
 
-Names of others are drawn as they are: a `$` begins no formula.
+Names of others never are in a plot: they stand in the page beside it, where they are escaped.
 """
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kinema.printable import printable
+WIDTH, HEIGHT = 4.6, 2.9  # inches; narrow, so that the text can be read on a telephone
+SERIES = 6  # colours for lines; a page has no more of them
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it is small, can be searched, and takes the page's font
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+}
+# What matplotlib draws in these colours, the page's style sheet colours.
+_VARIABLES = {"#010101": "--ink", "#020202": "--line", **{f"#0{n}0300": f"--s{n}" for n in range(1, SERIES + 1)}}
+_INKED = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
+_INK, _GRID = "#010101", "#020202"
+_NAMED_PLACES = re.compile(r'<g id="[^"]*"')
+_NAMESPACES = re.compile(r' xmlns(?::xlink)?="[^"]*"')
+_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
+_FONT = re.compile(r"(font: [^;\"]*?)'DejaVu Sans'[^;\"]*")
 
-_BLUE, _ORANGE = "#2563eb", "#ea580c"
+
+class Series(NamedTuple):
+    """A line of a plot.
+
+    Attributes:
+        name: what it shows; of others, too.
+        x: (P,) places.
+        y: (P,) values.
+        colour: which of the page's colours, from 1 to `SERIES`.
+        dashed: drawn with gaps.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: int = 1
+    dashed: bool = False
 
 
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+@dataclass(frozen=True)
+class Plot:
+    """A plot of a page.
+
+    Attributes:
+        title: what it shows.
+        svg: an SVG element, without names of others.
+        summary: the plot in words, for those who cannot see it.
+        series: the lines, for the key below it; empty: it needs none.
+        note: how to read it.
+    """
+
+    title: str
+    svg: str
+    summary: str
+    series: tuple[Series, ...] = ()
+    note: str = ""
 
 
-def curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """Training loss and one validation metric over the epochs.
+def colour_of(number: int) -> str:
+    """The colour in which a plot draws line `number`, counted from 1; lines beyond `SERIES` begin again."""
+    return f"#0{(number - 1) % SERIES + 1}0300"
+
+
+def draw(name: str, drawn: Callable[[Axes], None], *, size: tuple[float, float] = (WIDTH, HEIGHT)) -> str:
+    """An SVG element.
 
     Args:
-        history: lines of `metrics.jsonl`.
-        metric: e.g. `acc/top1`.
-
-    Returns:
-        An SVG element.
+        name: of the plot, which no other of its page has; its parts are named after it.
+        drawn: draws into the axes that it gets.
+        size: width and height in inches.
     """
-    train = [line for line in history if line["split"] == "train" and line.get("loss") is not None]
-    val = [line for line in history if line["split"] == "val" and line.get(metric) is not None]
-    steps_per_epoch = max((line["step"] / line["epoch"] for line in history), default=1)
-    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot([line["step"] / steps_per_epoch for line in train], [line["loss"] for line in train], color=_BLUE)
-    left.set(title="Training loss", xlabel="epoch", ylim=(0, None))
-    right.plot([line["epoch"] for line in val], [line[metric] for line in val], color=_ORANGE, marker="o", markersize=3)
-    right.set(xlabel="epoch", ylim=(0, 1.02))
-    right.set_title(printable(f"Validation {metric}"), parse_math=False)
-    for axes in (left, right):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+    with rc_context(_STYLE | {"svg.hashsalt": name} | dict.fromkeys(_INKED, _INK)):
+        figure = Figure(figsize=size, layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0)
+        axes.spines[:].set_color(_GRID)
+        axes.grid(color=_GRID)
+        axes.set_axisbelow(True)
+        drawn(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return _for_a_page(buffer.getvalue())
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
-    """A confusion matrix, coloured by the share of each true class.
+def _for_a_page(text: str) -> str:
+    """Only the element, in the page's colours and font, without what a page has once or not at all."""
+    svg = _METADATA.sub("", text[text.index("<svg") :])
+    svg = _NAMED_PLACES.sub("<g", _NAMESPACES.sub("", svg))
+    svg = _FONT.sub(r"\1var(--font)", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def line_plot(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str = "",
+    y_range: tuple[float | None, float | None] = (None, None),
+    x_range: tuple[float | None, float | None] = (None, None),
+    band: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
+    diagonal: bool = False,
+    note: str = "",
+    key: bool = True,
+) -> Plot:
+    """Lines over one axis.
 
     Args:
-        matrix: (N, N) counts, rows are true classes, columns predicted ones.
-        class_names: N names.
+        title: of the plot.
+        series: the lines; values that are no numbers leave gaps.
+        x: what the horizontal axis counts.
+        y: what the vertical axis counts.
+        y_range: limits of the vertical axis; None: those of the values.
+        x_range: of the horizontal one.
+        band: places, lower and upper ends of an area in the colour of the first line.
+        diagonal: draw the line x = y.
+        note: how to read it.
+        key: name the lines below the plot.
+    """
+
+    def drawn(axes: Axes) -> None:
+        if band is not None:
+            axes.fill_between(list(band[0]), list(band[1]), list(band[2]), color=colour_of(1), alpha=0.15, linewidth=0)
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=_INK, alpha=0.4, linewidth=1, linestyle=(0, (4, 3)))
+        for line in series:
+            few = len(line.x) <= 30
+            axes.plot(
+                *(list(line.x), list(line.y)),
+                color=colour_of(line.colour),
+                marker="o" if few else None,
+                markersize=3,
+                linestyle=(0, (4, 2)) if line.dashed else "-",
+            )
+        axes.set(xlabel=x, ylabel=y, ylim=y_range, xlim=x_range)
+
+    return Plot(title, draw(title, drawn), _in_words(series, x), tuple(series) if key else (), note)
+
+
+def _in_words(series: Sequence[Series], x: str) -> str:
+    """What a line plot shows, in a sentence a line."""
+    sentences = []
+    for line in series:
+        values = np.asarray(line.y, dtype=np.float64)
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known):
+            continue
+        first, last = known[0], known[-1]
+        sentences.append(
+            f"{line.name}: from {values[first]:.3g} at {x} {line.x[first]:.3g} to {values[last]:.3g} at {x}"
+            f" {line.x[last]:.3g}; lowest {values[known].min():.3g}, highest {values[known].max():.3g}."
+        )
+    return " ".join(sentences) or "No values."
+
+
+# ---- the course of a training
+
+
+def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Plot]:
+    """Loss, accuracy and learning rate over the epochs.
+
+    Args:
+        runs: for each run's name the lines of its `metrics.jsonl`. Of several runs the validations
+            lie over each other; of one run training and validation do.
 
     Returns:
-        An SVG element.
+        The plots that there are figures for.
     """
-    count = len(class_names)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.42 * count
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = list(map(printable, class_names))
-    axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
-    axes.set_yticks(range(count), names, parse_math=False)
-    axes.set(xlabel="predicted", ylabel="true")
-    if count <= 30:  # numbers would not be legible in more cells
-        for row, column in np.argwhere(matrix > 0):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(int(matrix[row, column])), ha="center", va="center", color=colour, fontsize=9)
-    return _svg(figure)
+    several = len(runs) > 1
+    plots = []
+    for title, train_name, val_name, y_range in (
+        ("Loss", "loss", "loss", (0, None)),
+        ("Accuracy, top-1", "top1_acc", "acc/top1", (0, 1.02)),
+        ("Mean average precision", "", "acc/mean_average_precision", (0, 1.02)),
+    ):
+        series: list[Series] = []
+        for number, (run, history) in enumerate(runs.items(), start=1):
+            val = _course(history, "val", val_name, run if several else "validation", 2 if not several else number)
+            train = _course(history, "train", train_name, "training", 1)
+            series += [line for line in ([val] if several else [train, val]) if line.x]
+        if series:
+            suffix = " on validation clips" if several else ""
+            plots.append(line_plot(title + suffix, series, x="epoch", y_range=y_range))
+    rates = [
+        _course(history, "train", "lr", run if several else "learning rate", number)
+        for number, (run, history) in enumerate(runs.items(), start=1)
+    ]
+    if any(line.x for line in rates):
+        plots.append(
+            line_plot("Learning rate", [line for line in rates if line.x], x="epoch", y_range=(0, None), key=several)
+        )
+    return plots
+
+
+def _course(history: Sequence[Mapping[str, Any]], split: str, name: str, shown: str, colour: int) -> Series:
+    """A figure over the epochs, in parts of these where it was written within one."""
+    lines = [line for line in history if _is_number(line.get("epoch")) and line["epoch"] > 0]
+    steps = max((line["step"] / line["epoch"] for line in lines), default=1) or 1
+    points = [
+        (line["step"] / steps, line[name])
+        for line in lines
+        if line.get("split") == split and _is_number(line.get(name))
+    ]
+    return Series(shown, [x for x, _ in points], [y for _, y in points], colour)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))

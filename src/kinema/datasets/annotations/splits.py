@@ -4,7 +4,7 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ class Split:
         part: the part taken of a file or folder that holds several, such as "train".
         columns: the columns of its table that the user named.
         shards: where the videos lie in tar files, of a folder of these.
+        options: further keywords of the dataset that reads these clips, such as `hold_out`.
     """
 
     annotations: Annotations
@@ -53,6 +54,7 @@ class Split:
     part: str | None = None
     columns: Mapping[str, str] | None = None
     shards: "ShardIndex | None" = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -101,7 +103,7 @@ class Split:
     def dataset_config(self) -> dict[str, Any]:
         """Keywords of the dataset that reads these clips, see `dataset_type`."""
         if self.shards is not None:
-            return {"folder": os.fspath(self.path)}
+            return {"folder": os.fspath(self.path), **self.options}
         config: dict[str, Any] = {
             "ann_file": os.fspath(self.path),
             "data_prefix": {"video": os.fspath(self.video_root)},
@@ -110,7 +112,7 @@ class Split:
             config["ann_format"] = self.annotations.format
         if self.columns:
             config["columns"] = dict(self.columns)
-        return config if self.part is None else {**config, "split": self.part}
+        return {**config, **({} if self.part is None else {"split": self.part}), **self.options}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""`kinema report`: everything there is to know of a trained model, as one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinema.cli.inputs import require_checkpoint_first, require_no_folder
+from kinema.cli.options import Checkpoint, ColumnsOption, Device, ForeignConfig, Json, Workers, parsed_columns
+from kinema.cli.output import print_json, print_line
+
+USAGE = "kinema report CHECKPOINT [DATA]"
+
+
+def report(
+    checkpoint: Checkpoint,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Labelled clips of any format; of a data set the validation clips.",
+            metavar="[DATA]",
+            show_default="the clips that the run validated on",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page to write.", metavar="HTML", show_default="report.html in the work folder"),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="Clips to show of each kind: most wrong, least sure.", min=0)] = 12,
+    batch_size: Annotated[int | None, typer.Option(help="Clips a step.", min=1, show_default="16")] = None,
+    columns: ColumnsOption = None,
+    config: ForeignConfig = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML file that shows what a model can do, where it fails, and what it was made of.
+
+    It needs no network and nothing beside it. Clips that cannot be read are in no number; the page lists them.
+
+    Examples:
+      kinema report work/clips
+
+      kinema report work/clips other_clips/ --out other.html
+    """
+    require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
+    require_no_folder(out, "--out")
+    from kinema.logs import show_on_console
+    from kinema.recipes.reporting import report_models
+
+    show_on_console()
+    written = report_models(
+        checkpoint,
+        data,
+        out=out,
+        columns=parsed_columns(columns),
+        config=config,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        shown_clips=clips,
+    )
+    size = written.path.stat().st_size
+    if as_json:
+        print_json({"report": str(written.path), "bytes": size, **written.figures})
+    else:
+        print_line(f"{written.path}: {written.figures['clips']} clips ({size / 1e6:.1f} MB)")

@@ -1,0 +1,212 @@
+"""The sections of a report that one model fills."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kinema.datasets.annotations import Split
+from kinema.datasets.inspection.survey import Problem, problems_of_splits
+from kinema.evaluation.class_intervals import class_intervals, mean_recall_interval
+from kinema.evaluation.functional import confusion_matrix, in_top_k
+from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
+from kinema.progress import format_seconds
+from kinema.recipes.reporting.clips import clip_groups
+from kinema.recipes.reporting.measuring import Measured
+from kinema.recipes.reporting.run_files import RunFiles, settings_with_origins, shown_command
+from kinema.report.class_table import class_rows
+from kinema.report.confusion import TABLE_CLASSES, confusion_view
+from kinema.report.page import Section, Tile
+from kinema.report.plots import learning_curves
+
+
+def accuracies(measured: Measured) -> dict[str, AccuracyInterval]:
+    """For `top1`, and `top5` of more than five classes, the 95 % interval, by source video."""
+    ks = [k for k in (1, 5) if k == 1 or k < len(measured.classes)]
+    return {f"top{k}": accuracy_interval(in_top_k(measured.scores, measured.labels, k), measured.sources) for k in ks}
+
+
+def baselines(measured: Measured, train: Split | None) -> dict[str, float]:
+    """Top-1 of guessing: any class (`chance`), and always the commonest class of the training (`majority`)."""
+    count = len(measured.classes)
+    clips = np.bincount(measured.labels, minlength=count)
+    known = clips if train is None else np.bincount(train.annotations.labels.values, minlength=count)[:count]
+    return {"chance": 1 / count, "majority": float(clips[int(known.argmax())] / clips.sum())}
+
+
+def figures_of(measured: Measured, train: Split | None) -> dict[str, Any]:
+    """The figures of a model with one label a clip, as JSON holds them."""
+    found = accuracies(measured)
+    mean, low, high = mean_recall_interval(measured.predicted, measured.labels, measured.sources, len(measured.classes))
+    return {
+        **{f"acc/{name}": interval.value for name, interval in found.items()},
+        "acc/mean1": mean,
+        "intervals": {
+            **{f"acc/{name}": [interval.low, interval.high] for name, interval in found.items()},
+            "acc/mean1": [low, high],
+        },
+        **baselines(measured, train),
+        "clips": len(measured.places),
+        "sources": found["top1"].num_sources,
+        "failed": len(measured.failed),
+    }
+
+
+def summary_section(
+    measured: Measured, run: RunFiles, figures: Mapping[str, Any], *, tiles: Sequence[Tile] = (), model: str = ""
+) -> Section:
+    """What the model reaches, in figures and in words."""
+
+    def tile(name: str, key: str) -> Tile:
+        low, high = figures["intervals"][key]
+        return Tile(name, f"{figures[key]:.1%}", f"95 % interval {low:.0%} to {high:.0%}")
+
+    shown = [tile("top-1 accuracy", "acc/top1")]
+    if "acc/top5" in figures:
+        shown.append(tile("top-5 accuracy", "acc/top5"))
+    shown.append(tile("mean accuracy of the classes", "acc/mean1"))
+    majority = Tile("always the commonest class", f"{figures['majority']:.1%}", "what guessing so would reach")
+    chance = Tile("chance", f"{figures['chance']:.1%}", f"one of {len(measured.classes)} classes")
+    right = round(figures["acc/top1"] * len(measured.places))
+    facts = {
+        "model": model,
+        "clips": f"{len(measured.places)} of {measured.split.path}, from {figures['sources']} source videos",
+        "classes": str(len(measured.classes)),
+        **training_facts(run),
+    }
+    return Section(
+        "summary",
+        "Summary",
+        "summary",
+        {"tiles": [*shown, *tiles, majority, chance], "notices": _notices(figures), "facts": facts},
+        f"{right} of {len(measured.places)} clips are recognized.",
+    )
+
+
+def _notices(figures: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of the figures."""
+    notices = []
+    low, high = figures["intervals"]["acc/top1"]
+    if figures["majority"] >= low:
+        notices.append(
+            f"The model is not surely better than always saying the commonest class: that reaches"
+            f" {figures['majority']:.0%}, which lies within or above the interval of the accuracy."
+        )
+    if high - low > 0.2:
+        notices.append(
+            f"The accuracy is known to {round(50 * (high - low))} points up or down only: {figures['clips']} clips from"
+            f" {figures['sources']} source videos are few."
+        )
+    if figures["failed"]:
+        notices.append(f"{figures['failed']} clips cannot be read and are in no number: see Data.")
+    return notices
+
+
+def training_facts(run: RunFiles) -> dict[str, str]:
+    """How long and on what a run trained, as far as its files say."""
+    last = next((line for line in reversed(run.history) if line.get("split") == "train"), None)
+    facts = {}
+    if isinstance(run.settings.get("num_clips"), Mapping) and run.settings["num_clips"].get("train"):
+        facts["trained on"] = f"{run.settings['num_clips']['train']} clips"
+    if last is not None:
+        seconds = last.get("seconds")
+        time = f", {format_seconds(seconds)}" if isinstance(seconds, int | float) else ""
+        facts["training"] = f"{last.get('epoch')} epochs, {last['step']} steps{time}"
+    return facts
+
+
+def curves_section(runs: Mapping[str, RunFiles]) -> Section | None:
+    """The course of the training; None where nothing is known of it."""
+    plots = learning_curves({name: run.history for name, run in runs.items() if run.history})
+    return Section("training", "Training", "plots", {"plots": plots}) if plots else None
+
+
+def class_section(measured: Measured) -> Section:
+    """Precision, recall and F1 of each class."""
+    matrix = confusion_matrix(measured.predicted, measured.labels, num_classes=len(measured.classes))
+    ends = class_intervals(measured.predicted, measured.labels, measured.sources, len(measured.classes))
+    return Section(
+        "classes",
+        "Classes",
+        "classes",
+        {
+            "rows": class_rows(matrix, measured.classes, ends),
+            "columns": ("precision", "recall", "F1"),
+            "has_mistakes": True,
+            "caption": f"{len(measured.classes)} classes, each figure with its 95 % interval",
+        },
+        "Precision: of the clips that are taken for the class, those that are of it. Recall: of the clips of the class,"
+        " those that are recognized. F1 joins the two. The dark line is the interval.",
+    )
+
+
+def confusion_section(measured: Measured) -> Section:
+    """Which classes are taken for which."""
+    matrix = confusion_matrix(measured.predicted, measured.labels, num_classes=len(measured.classes))
+    note = "Classes that are confused stand beside each other."
+    if len(measured.classes) > TABLE_CLASSES:
+        note += " Point at a cell, or choose two classes, to read its number."
+    return Section("confusion", "Confusions", "confusion", {"view": confusion_view(matrix, measured.classes)}, note)
+
+
+def clips_section(measured: Measured, count: int) -> Section | None:
+    """The clips that say most."""
+    groups = clip_groups(measured, count)
+    return (
+        Section("clips", "Clips", "clips", {"groups": groups, "root": str(measured.split.video_root)})
+        if groups
+        else None
+    )
+
+
+def data_section(measured: Measured, train: Split | None) -> Section:
+    """What is wrong with the clips."""
+    problems: list[Problem] = []
+    if measured.failed:
+        examples = tuple(failed.error for failed in measured.failed[:10])
+        problems.append(
+            Problem("broken", len(measured.failed), f"{len(measured.failed)} clips cannot be read.", examples)
+        )
+    if train is not None:
+        problems += problems_of_splits(train.annotations, measured.split.annotations, measured.classes)
+    known = "their annotations show" if train is not None else "of the measured clips alone"
+    return Section(
+        "data",
+        "Data",
+        "problems",
+        {"problems": problems},
+        f"What is wrong with the clips, as far as {known}; `kinema data check` decodes every frame of every video.",
+    )
+
+
+def settings_section(run: RunFiles) -> Section | None:
+    """Versions, machine, command and config of the training; None where nothing is known."""
+    settings = run.settings
+    if not settings:
+        return None
+    versions, host, git = (_mapping(settings.get(key)) for key in ("versions", "host", "git"))
+    facts = {
+        "started": settings.get("started"),
+        "seed": settings.get("seed"),
+        "device": settings.get("device"),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
+        "machine": ", ".join(
+            filter(None, [str(host.get("os", "")), str(host.get("cpu", "")), f"{host.get('cores', '?')} cores"])
+        ),
+        "git": f"{git.get('commit')}{', with changes' if git.get('dirty') else ''}" if git else None,
+        "hash of the config": _mapping(settings.get("hashes")).get("config"),
+    }
+    return Section(
+        "settings",
+        "Settings",
+        "settings",
+        {
+            "facts": {name: str(value) for name, value in facts.items() if value is not None and value != ""},
+            "command": shown_command(run),
+            "config": settings_with_origins(run),
+        },
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,83 @@
+"""`kinema report`: a model on one page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from kinema.cli.main import app
+from kinema.errors import AnnotationError, KinemaError
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(app, ["report", *map(str, arguments), "--workers", "0"], env={"COLUMNS": "200"})
+
+
+def test_a_work_folder_is_reported_on_the_clips_that_it_validated_on(small_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "page.html"
+    result = run(small_run, "--out", out, "--clips", 2, "--json")
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert (value["report"], value["bytes"]) == (str(out), out.stat().st_size)
+    assert (value["clips"], value["sources"], value["failed"], value["chance"]) == (16, 16, 0, 1 / 8)
+    low, high = value["intervals"]["acc/top1"]
+    assert low <= value["acc/top1"] <= high
+    page = out.read_text()
+    for title in ("Summary", "Training", "Classes", "Confusions", "Clips", "Data", "Settings"):
+        assert f'-title">{title}</h2>' in page
+    assert "kinema train data --set train_cfg.max_epochs=2" in page
+    assert "<code>train_cfg.max_epochs</code></th><td><code>2</code></td><td>command line</td>" in page
+    assert page.count("data:image/jpeg;base64,") == len(list(_cards(page)))
+
+
+def _cards(page: str) -> list[str]:
+    return page.split('<span class="film"')[1:]
+
+
+def test_a_report_without_out_lies_in_the_work_folder_and_is_named(small_run: Path) -> None:
+    result = run(small_run, small_run.parent / "data" / "val.txt", "--clips", 0)
+    assert result.exit_code == 0
+    page = small_run / "report.html"
+    assert result.stdout.startswith(f"{page}: 16 clips (")
+    page.unlink()
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_in_no_number(small_run: Path, tmp_path: Path) -> None:
+    clips = small_run.parent / "data"
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    rows = (clips / "val.txt").read_text().splitlines()[:4]
+    lines = [f"{clips}/{row}" for row in rows] + [f"{tmp_path / 'broken.mp4'} 0"]
+    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
+    result = run(small_run, tmp_path / "list.txt", "--out", tmp_path / "a.html", "--json")
+    value = json.loads(result.stdout)
+    assert (value["clips"], value["failed"]) == (4, 1)
+    page = (tmp_path / "a.html").read_text()
+    assert "1 clips cannot be read" in page
+    assert "broken.mp4" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{data}/val.txt", "{run}"], "is a list of clips, and .* is a checkpoint: the order is kinema report"),
+        (["{run}/checkpoints/step_00000004", "{data}/none.txt"], "none.txt"),
+    ],
+)
+def test_wrong_arguments_are_named(small_run: Path, arguments: list[str], message: str) -> None:
+    given = [argument.format(data=small_run.parent / "data", run=small_run) for argument in arguments]
+    result = run(*given)
+    assert isinstance(result.exception, KinemaError)
+    with pytest.raises(KinemaError, match=message):
+        raise result.exception
+
+
+def test_a_checkpoint_without_a_run_needs_clips(small_run: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for file in (small_run / "checkpoints" / "step_00000004").iterdir():
+        (alone / file.name).write_bytes(file.read_bytes())
+    result = run(alone)
+    assert isinstance(result.exception, AnnotationError)
+    assert "names no validation clips that can be found again: name labelled clips (DATA)" in str(result.exception)
