@@ -8,14 +8,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kinema.inference.recognizer import Prediction, VideoRecognizer, check_scores, find_checkpoint, load
+    from kinema.inference.loading import find_checkpoint, load
+    from kinema.inference.prediction import FailedInput, Prediction
+    from kinema.inference.recognizer import VideoRecognizer, check_scores
     from kinema.inference.views import Looked
 
-__all__ = ["Looked", "Prediction", "VideoRecognizer", "check_scores", "find_checkpoint", "load"]
+_MODULES = {
+    "FailedInput": "prediction",
+    "Looked": "views",
+    "Prediction": "prediction",
+    "VideoRecognizer": "recognizer",
+    "check_scores": "recognizer",
+    "find_checkpoint": "loading",
+    "load": "loading",
+}
+
+__all__ = ["FailedInput", "Looked", "Prediction", "VideoRecognizer", "check_scores", "find_checkpoint", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "views" if name == "Looked" else "recognizer"
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

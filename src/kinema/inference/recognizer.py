@@ -1,4 +1,4 @@
-"""From a checkpoint to predictions: the checkpoint carries all that is needed."""
+"""A trained model with its class names and its way from a video to scores."""
 
 import os
 import threading
@@ -12,70 +12,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from kinema.checkpoints.connections import shown_address
-from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, Steps
-from kinema.checkpoints.downloads import is_address
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.reading import Checkpoint, read_checkpoint
-from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, save_pretrained
-from kinema.checkpoints.store import CheckpointStore
-from kinema.config import Config
+from kinema.checkpoints.contract import ModelContract
+from kinema.checkpoints.saving import save_pretrained
 from kinema.datasets import pseudo_collate
-from kinema.distributed import choose_device
-from kinema.errors import CheckpointError, KinemaError, MissingDependencyError, VideoError
+from kinema.errors import CheckpointError, KinemaError, VideoError
 from kinema.evaluation.calibration import calibrated
-from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
-from kinema.inference.untrusted import build_checked, check_class_count
+from kinema.inference.prediction import Prediction, make_prediction
 from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
 from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
 from kinema.inference.windows.scores import WindowScores
-from kinema.models import zoo
 from kinema.printable import first_line
-from kinema.registry import MODELS
 from kinema.transforms import Compose
-from kinema.video.suffixes import has_video_suffix
 
-# Files of a checkpoint folder; each names it.
-CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE)
-EXPECTED = (
-    f"a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, a work folder of `kinema train` with checkpoints/, or a .pth file"
-    " of MMAction2"
-)
 VIEWS_AT_ONCE = 8
-SHOWN_CLASSES = 3  # of a prediction, as Python shows it
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a recognizer says of one video.
-
-    Attributes:
-        path: the video; of frames and file objects what they are.
-        labels: class names, the likeliest first.
-        scores: their probabilities (or what the head's `average_clips` gives), in the same order.
-        looked: which part of the video the model saw; None where the pipeline does not say.
-    """
-
-    path: str
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
-    looked: Looked | None = None
-
-    @property
-    def label(self) -> str:
-        """The likeliest class."""
-        return self.labels[0]
-
-    @property
-    def score(self) -> float:
-        """The score of the likeliest class."""
-        return self.scores[0]
-
-    def __repr__(self) -> str:
-        shown = zip(self.labels[:SHOWN_CLASSES], self.scores[:SHOWN_CLASSES], strict=True)
-        more = f", {len(self.labels) - SHOWN_CLASSES} more" if len(self.labels) > SHOWN_CLASSES else ""
-        return f"Prediction({self.path!r}: {', '.join(f'{label} {score:.3f}' for label, score in shown)}{more})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,11 +194,10 @@ class VideoRecognizer:
         return self._predict_one(video, top_k, views, tta, fps)
 
     def _predict_one(self, video: Any, top_k: int, views: str | None, tta: str | None, fps: float | None) -> Prediction:
-        name, all_scores, looked = self._look(video, views, tta, fps)
-        scores, order = all_scores.sort(descending=True, stable=True)
-        best = order[:top_k].tolist()
-        names = tuple(self.classes[index] if self.classes else str(index) for index in best)
-        return Prediction(name, names, tuple(scores[:top_k].tolist()), looked)
+        name, scores, looked = self._look(video, views, tta, fps)
+        classes = self.classes or tuple(str(index) for index in range(len(scores)))
+        thresholds = self.thresholds if self.is_multi_label else None
+        return make_prediction(name, scores.numpy(), classes, top_k=top_k, looked=looked, thresholds=thresholds)
 
     def _look(
         self, video: Any, views: str | None, tta: str | None, fps: float | None
@@ -524,125 +473,3 @@ def _require_videos(videos: Sequence[Any]) -> None:
             f"a list holds several videos, this one {len(videos)} single frames of shape {tuple(videos[0].shape)}: "
             "put them together as one array (T, H, W, 3), by np.stack(frames)"
         )
-
-
-def find_checkpoint(path: str | os.PathLike) -> Path:
-    """The checkpoint folder that `path` names.
-
-    Args:
-        path: the folder itself or a file of it; a work folder, which gives its best (else last)
-            checkpoint, or the `checkpoints` in it, or the file `best` or `last` there.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    given = Path(path).expanduser()
-    folder = given.parent if given.name in CHECKPOINT_FILES and given.is_file() else given
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    pointer = "best"
-    if folder.parent.name == "checkpoints" and folder.name in ("best", "last") and folder.is_file():
-        folder, pointer = folder.parent.parent, folder.name
-    elif folder.name == "checkpoints" and folder.is_dir():
-        folder = folder.parent
-    found = CheckpointStore(folder).find(pointer)
-    if found is None:
-        raise CheckpointError(f"{given}: {_why_none(given)}: expected {EXPECTED}")
-    return found
-
-
-def _why_none(path: Path) -> str:
-    if not path.exists():
-        if str(path) in zoo.names():
-            return "is a model of the zoo, of which there is no checkpoint here (kinema train --model makes one)"
-        return "there is no such file or folder"
-    if has_video_suffix(path.name):
-        return "is a video, not a checkpoint"
-    if path.is_file():
-        return f"is no file of weights, and there is no {CONFIG_FILE} beside it"
-    if (path / WEIGHTS_FILE).is_file():
-        return f"no checkpoint here: its {WEIGHTS_FILE} lacks the {CONFIG_FILE} that says what it is for"
-    if any((path / name).exists() for name in ("config.py", "train.log", "checkpoints")):
-        return "no checkpoint here: the training in this work folder has finished no epoch yet"
-    return "no checkpoint here"
-
-
-def load(
-    path: str | os.PathLike, *, config: str | os.PathLike | Mapping[str, Any] | None = None, device: str = "auto"
-) -> VideoRecognizer:
-    """Load a trained recognizer.
-
-    Args:
-        path: a checkpoint folder; a work folder (its best checkpoint, else its last); or a file of
-            MMAction2, or the address of one.
-        config: a config that you trust, in place of the one that came with the weights: a path, or
-            dicts. For a file of MMAction2 the one that it was trained with; for a folder that, or
-            what its `config.json` holds. A config that came with the weights may name Kinema's
-            parts and those that your program registered, and nothing else.
-        device: "auto", "cpu", "cuda", ...
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it does not tell what is needed.
-        ConfigError: there is no such device, or the config is wrong.
-    """
-    chosen = choose_device(device)
-    file = Path(path).expanduser()
-    if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
-        return _load_foreign(os.fspath(path), config, chosen)
-    folder = find_checkpoint(path)
-    is_from_file = config is None
-    if config is None:
-        contract = read_contract(folder)
-        pipeline = contract.pipeline
-    else:
-        contract, pipeline = given_contract(_config(config), str(folder))
-    return _recognizer(contract, pipeline, read_checkpoint(folder), str(folder), chosen, is_from_file)
-
-
-def _is_part_of_checkpoint(file: Path) -> bool:
-    """Is a file no checkpoint by itself: part of one that Kinema wrote, or none at all?"""
-    if file.name in CHECKPOINT_FILES or (file.parent.name == "checkpoints" and file.name in ("best", "last")):
-        return True
-    return has_video_suffix(file.name)
-
-
-def _load_foreign(
-    path: str, config: str | os.PathLike | Mapping[str, Any] | None, device: torch.device
-) -> VideoRecognizer:
-    read = read_checkpoint(path)
-    name = shown_address(path)
-    contract, pipeline = foreign_contract(read, None if config is None else _config(config), name)
-    return _recognizer(contract, pipeline, read, name, device, is_from_file=config is None)
-
-
-def _config(config: str | os.PathLike | Mapping[str, Any]) -> Mapping[str, Any]:
-    return config if isinstance(config, Mapping) else Config.fromfile(config)
-
-
-def _recognizer(
-    contract: ModelContract,
-    pipeline: Steps,
-    read: Checkpoint,
-    name: str,
-    device: torch.device,
-    is_from_file: bool,
-) -> VideoRecognizer:
-    config = contract.model or {}
-    model = build_checked(config, read, name) if is_from_file else MODELS.build(config)
-    load_checkpoint(model, read, strict=True)
-    check_class_count(model, contract.classes, name)
-    model.contract = contract
-    try:
-        return VideoRecognizer(
-            model,
-            contract.classes,
-            pipeline,
-            device=device,
-            contract=contract,
-            name=name,
-            is_from_file=is_from_file,
-        )
-    except Exception as error:  # whatever odd values make of a transform's constructor
-        if not is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
-            raise
-        raise CheckpointError(f"{name}: its pipeline cannot be built: {first_line(error)}") from error
