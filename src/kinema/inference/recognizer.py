@@ -17,8 +17,10 @@ from kinema.checkpoints.saving import save_pretrained
 from kinema.datasets import pseudo_collate
 from kinema.errors import CheckpointError, KinemaError, VideoError
 from kinema.evaluation.calibration import calibrated
+from kinema.inference.decisions.settings import DecisionSettings
 from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.prediction import Prediction, make_prediction
+from kinema.inference.timeline import Timeline
 from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
 from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
 from kinema.inference.windows.scores import WindowScores
@@ -309,6 +311,49 @@ class VideoRecognizer:
             self, length_seconds=length_seconds, stride_seconds=stride_seconds, batch_size=batch_size, views=views
         )
         return engine.score_all(video, fps=fps, progress=progress)
+
+    def timeline(
+        self,
+        video: Any,
+        settings: DecisionSettings | None = None,
+        *,
+        length_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        views: str | None = None,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        fps: float | None = None,
+        progress: bool = False,
+    ) -> Timeline:
+        """What happens in a long video, and when: segments of classes.
+
+        Args:
+            video: one video, see `predict`.
+            settings: what it takes for a class to be there; None: the tuned thresholds of the
+                checkpoint; without them the class with the highest score, or each class from 0.5 on
+                of a model of several labels. `Timeline.decide` changes them afterwards.
+            length_seconds: of a window, see `windows`, as all that follows.
+            stride_seconds: see there.
+            views: see there.
+            batch_size: see there.
+            fps: see there.
+            progress: see there.
+
+        Raises:
+            ValueError: the settings name a class that is not there, or as of `windows`.
+            TypeError: as `windows`, like VideoError and CheckpointError.
+        """
+        if settings is not None and self.classes:
+            settings.check(self.classes)  # a wrong class is said now
+        scores = self.windows(
+            video,
+            length_seconds=length_seconds,
+            stride_seconds=stride_seconds,
+            views=views,
+            batch_size=batch_size,
+            fps=fps,
+            progress=progress,
+        )
+        return Timeline.of(scores, settings)
 
     @contextmanager
     def errors_of_checkpoint(self, video: str) -> Iterator[None]:

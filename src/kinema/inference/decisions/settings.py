@@ -59,6 +59,11 @@ class DecisionSettings:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more seconds, got {getattr(self, name)}")
 
+    def check(self, classes: Sequence[str]) -> None:
+        """Raises ValueError: the settings name a class that is not among these."""
+        self.levels(classes)
+        self.reported(classes)
+
     def levels(self, classes: Sequence[str]) -> np.ndarray:
         """(N,) float64: the threshold of each class.
 

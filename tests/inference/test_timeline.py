@@ -1,0 +1,124 @@
+"""Timelines of videos and of stored scores."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kinema.checkpoints.contract import ModelContract
+from kinema.inference.decisions import DecisionSettings
+from kinema.inference.timeline import Timeline, default_settings, save_segments
+from kinema.inference.windows import VideoFacts, WindowScore, WindowScores
+from kinema.video import VideoWriter
+
+FACTS = VideoFacts(
+    video="game.mp4", model="work/run", classes=("jump", "run", "sit"), length_seconds=1.0, stride_seconds=1.0
+)
+
+
+def scores_of(rows, *, start=0.0, **facts):
+    """Windows of a second each, without overlap."""
+    windows = [
+        WindowScore(start + k, start + k + 1.0, 25 * k, 25 * k + 25, np.float32(row)) for k, row in enumerate(rows)
+    ]
+    return WindowScores.of(windows, replace(FACTS, **facts))
+
+
+ROWS = [[0.7, 0.2, 0.1]] * 3 + [[0.1, 0.6, 0.3]] * 2 + [[0.3, 0.3, 0.4]]
+
+
+def test_the_best_class_of_each_moment_makes_the_segments_of_a_model_that_chooses_one():
+    timeline = Timeline.of(scores_of(ROWS, start=7.5))
+    shown = [(s.start_seconds, s.end_seconds, s.label, round(s.score, 3), s.video) for s in timeline.segments]
+    assert shown == [
+        (0, 3, "jump", 0.7, "game.mp4"),
+        (3, 5, "run", 0.6, "game.mp4"),
+        (5, 6, "sit", 0.4, "game.mp4"),
+    ], "seconds from the first frame, whatever the clock of the file says"
+    assert repr(timeline) == "Timeline('game.mp4', 6.0 s, 3 segments: jump 1 (3.0 s), run 1 (2.0 s), sit 1 (1.0 s))"
+    assert [bout.total_seconds for bout in timeline.bouts()] == [3, 2, 1]
+
+
+def test_other_settings_need_no_network():
+    timeline = Timeline.of(scores_of(ROWS))
+    assert [s.label for s in timeline.decide(threshold=0.5).segments] == ["jump", "run"]
+    several = timeline.decide(best_only=False, thresholds={"sit": 0.3}, threshold=0.25)
+    assert [(s.start_seconds, s.label) for s in several.segments] == [(0, "jump"), (3, "run"), (3, "sit"), (5, "jump")]
+    only = timeline.decide(background=("run",), classes=("run", "sit"))
+    assert [s.label for s in only.segments] == ["sit"]
+    assert [bout.label for bout in only.bouts()] == ["sit"]
+    assert only.decide(min_seconds=2).segments == ()
+    assert repr(only.decide(min_seconds=2)) == "Timeline('game.mp4', 6.0 s, 0 segments)"
+    with pytest.raises(TypeError, match="min_second"):
+        timeline.decide(min_second=2)
+    with pytest.raises(ValueError, match="classes: there is no class 'runs', but run"):
+        timeline.decide(classes=("runs",))
+
+
+def test_scores_over_time_are_those_that_decisions_see():
+    times, scores = Timeline.of(scores_of(ROWS)).over_time()
+    np.testing.assert_allclose(times, np.arange(12) / 2)
+    np.testing.assert_allclose(scores, np.repeat(ROWS, 2, axis=0), atol=1e-7)
+
+
+def test_tuned_thresholds_and_several_labels_decide_each_class_by_itself():
+    assert default_settings(scores_of(ROWS)).best_only
+    assert default_settings(scores_of(ROWS, is_multi_label=True)) == DecisionSettings()
+    tuned = default_settings(scores_of(ROWS, thresholds={"sit": 0.25}))
+    assert (tuned.best_only, dict(tuned.thresholds)) == (False, {"sit": 0.25})
+
+
+def test_segments_are_written_in_other_programs_formats(tmp_path):
+    timeline = Timeline.of(scores_of(ROWS))
+    timeline.save(tmp_path / "game.srt")
+    assert "00:00:03,000 --> 00:00:05,000" in (tmp_path / "game.srt").read_text()
+    other = Timeline.of(scores_of(ROWS[:1], video="b.mp4"))
+    save_segments(tmp_path / "all.csv", [timeline, other])
+    with (tmp_path / "all.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    with pytest.raises(ValueError, match=r"game\.xyz: no format has the suffix"):
+        timeline.save(tmp_path / "game.xyz")
+
+
+def test_a_recognizer_gives_the_timeline_of_a_video(make_recognizer, make_video, tmp_path):
+    recognizer = make_recognizer(contract=ModelContract(clip_seconds=1.0))
+    video = make_video(num_frames=60)
+    timeline = recognizer.timeline(video, stride_seconds=0.5)
+    assert (timeline.duration_seconds, timeline.scores.facts.length_seconds) == (6, 1)
+    assert {s.label for s in timeline.segments} <= set(recognizer.classes)
+    assert sum(s.seconds for s in timeline.segments) == pytest.approx(6), "at every moment a class is the best"
+    assert timeline.segments[0].video == str(video)
+    timeline.save(tmp_path / "tasks.json", "label-studio")
+    assert '"jump"' in (tmp_path / "tasks.json").read_text() or '"run"' in (tmp_path / "tasks.json").read_text()
+    timeline.scores.save(tmp_path / "video.npz")
+    assert Timeline.of(WindowScores.load(tmp_path / "video.npz")).segments == timeline.segments
+    with pytest.raises(ValueError, match="classes: there is no class 'walk'"):
+        recognizer.timeline("absent.mp4", DecisionSettings(classes=("walk",)))
+
+
+def test_of_a_variable_rate_the_times_are_those_of_the_frames(make_recognizer, tmp_path):
+    times = np.concatenate([np.arange(0, 2, 0.05), np.arange(2, 4, 0.2)])  # 20 frames a second, then 5
+    with VideoWriter(tmp_path / "video.mp4", 10) as writer:
+        for place, time in enumerate(times):
+            writer.write(np.full((48, 64, 3), 10 + 4 * place, np.uint8), time)
+    timeline = make_recognizer(contract=ModelContract(clip_seconds=1.0)).timeline(tmp_path / "video.mp4")
+    assert 3.8 < timeline.duration_seconds <= 4.0, "the last frame is shown at 3.8 s"
+    assert timeline.segments[-1].end_seconds == timeline.duration_seconds
+    begins, _ = timeline.over_time()
+    for begin in np.arange(0, 3.0, 0.5):  # windows start with the first frame in them
+        first = times[np.searchsorted(times, begin - 1e-6)]
+        assert np.abs(begins - first).min() < 1e-3
+
+
+def test_stored_scores_need_no_torch(tmp_path):
+    scores_of(ROWS).save(tmp_path / "game.npz")
+    script = (
+        "import sys; from kinema.inference.windows import WindowScores; from kinema.inference.timeline import Timeline;"
+        f" print(len(Timeline.of(WindowScores.load({str(tmp_path / 'game.npz')!r})).segments));"
+        " sys.exit('torch' in sys.modules)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "3\n"), process.stderr
