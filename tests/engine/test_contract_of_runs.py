@@ -1,6 +1,7 @@
 """A model that a run trained is saved with what it was trained with, whoever writes the checkpoint."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_a_created_model_takes_the_pipeline_and_the_classes_of_its_training(clip
     assert interval_of(recognizer.save_pretrained(tmp_path / "again")) == 5
     assert interval_of(recognizer.model.save_pretrained(tmp_path / "model")) == 5
     assert json.loads((tmp_path / "model" / "config.json").read_text())["format"] == 1
+
+
+def test_a_training_forgets_what_was_measured_on_other_weights(clips, tmp_path) -> None:
+    model = kinema.create_model("compact3d", num_classes=8)
+    model.contract = replace(model.contract, clip_seconds=5.0, thresholds={"0": 0.3}, temperature=2.0)
+    runner = Runner(**settings(clips, tmp_path, model=model))
+    runner.train()
+    contract = runner.contract()
+    assert (contract.clip_seconds, contract.thresholds, contract.temperature) == (None, None, None)
 
 
 def test_loaders_that_were_built_before_say_it_too(clips, tmp_path) -> None:

@@ -27,6 +27,8 @@ def test_the_config_follows_the_clips(clips, tmp_path):
     assert config.train_dataloader.dataset.metainfo.classes == list(clips.class_names)
     sampling = config.val_dataloader.dataset.pipeline[1]
     assert (sampling.clip_len, sampling.frame_interval, sampling.test_mode) == (8, 3, True)
+    whole = classification(clips.root, model="tsn_r18", work_dir=tmp_path, workers=0).val_dataloader.dataset.metainfo
+    assert config.val_dataloader.dataset.metainfo.clip_seconds == whole.clip_seconds == 2.4
     types = [step.type for step in config.train_dataloader.dataset.pipeline]
     assert "RandomCrop" in types
     assert "Flip" not in types  # it would swap left and right
@@ -136,6 +138,7 @@ def test_a_trained_recognizer_is_measured_as_in_training(clips, tmp_path):
     runner = Runner.from_cfg(classification(clips.root, work_dir=tmp_path, epochs=1, workers=0))
     runner.train()
     recognizer = load(tmp_path)
+    assert recognizer.contract.clip_seconds == 2.4
     split = evaluation_clips(clips.root, recognizer.classes)
     assert split.path == clips.val_list
     evaluation = evaluate(recognizer, split, metrics=[dict(type="AccMetric"), dict(type="ConfusionMatrix")], workers=0)

@@ -127,11 +127,19 @@ def build_evaluation_loop(run: Run, plan: RunPlan, split: str, default: type, *,
     return LOOPS.build({"type": default, **phase.loop}, default_args=parts)
 
 
-def contract_of(plan: RunPlan, model: nn.Module, classes: Sequence[str]) -> ModelContract:
+def contract_of(
+    plan: RunPlan, model: nn.Module, classes: Sequence[str], *, clip_seconds: float | None = None
+) -> ModelContract:
     """The contract of a run's checkpoints: model, classes, and how a clip becomes the model's input.
 
     The input is what the evaluation's pipeline says, not what the model's card said when it was
     created; None, where that cannot be told.
+
+    Args:
+        plan: of the run.
+        model: of the run.
+        classes: names of the classes of its data.
+        clip_seconds: how much of a clip of its data the model sees at a time; None: unknown.
     """
     known = getattr(model, "contract", None)
     if not isinstance(known, ModelContract):
@@ -144,6 +152,8 @@ def contract_of(plan: RunPlan, model: nn.Module, classes: Sequence[str]) -> Mode
         metrics=None,  # of the checkpoint that the model is from
         best=None,
     )
+    if plan.train is not None:  # what was measured on other weights does not hold any more
+        contract = replace(contract, clip_seconds=clip_seconds, thresholds=None, temperature=None)
     phase = plan.val or plan.test
     evaluation = None if phase is None else configs_of_pipeline(phase.loader)
     training = None if plan.train is None else configs_of_pipeline(plan.train.loader)

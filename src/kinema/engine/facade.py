@@ -43,7 +43,8 @@ class RunnerNames(Run):
     def contract(self) -> ModelContract:
         """What the checkpoints of the run say of the model: its config, classes, sampling."""
         if self._contract is None:
-            self._contract = contract_of(self.plan, self.model, self.classes)
+            clip_seconds = self._metainfo.get("clip_seconds")
+            self._contract = contract_of(self.plan, self.model, self.classes, clip_seconds=clip_seconds)
         return self._contract
 
     @property
@@ -90,9 +91,13 @@ class RunnerNames(Run):
     @property
     def classes(self) -> list[str]:
         """Class names of the training data, or of what is evaluated; empty when unknown."""
+        return list(self._metainfo.get("classes") or [])
+
+    @property
+    def _metainfo(self) -> Mapping[str, Any]:
+        """What is known of the training data as a whole, or of what is evaluated."""
         loop = self.train_loop or self.val_loop or self.test_loop
-        metainfo = getattr(loop.dataloader.dataset, "metainfo", None) or {}
-        return list(metainfo.get("classes") or [])
+        return getattr(loop.dataloader.dataset, "metainfo", None) or {}
 
     # ---- facts
 

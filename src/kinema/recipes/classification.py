@@ -23,6 +23,7 @@ from kinema.models.zoo.creation import published_weights
 from kinema.recipes.published import find_recipe, model_of_recipe
 from kinema.recipes.sampling import (
     choose_frame_interval,
+    clip_seconds,
     describe_frame,
     describe_sampling,
     probe_clips,
@@ -127,7 +128,7 @@ def classification(
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
     loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
     loader["persistent_workers"] = loader["num_workers"] > 0
-    metainfo = {"classes": classes}
+    metainfo = {"classes": classes, "clip_seconds": clip_seconds(card.input, frame_interval, probed)}
     train_steps, val_steps = (zoo.video_pipeline(card, **views, train=train) for train in (True, False))
     training = card.training
     if chosen is not None:

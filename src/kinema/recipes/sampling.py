@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema.checkpoints.contract import LONGEST_CLIP
 from kinema.datasets.annotations import Annotations, Split
 from kinema.errors import VideoError
 from kinema.models.zoo import InputSpec
@@ -103,12 +104,19 @@ def describe_sampling(spec: InputSpec, frame_interval: int | None, clips: Probed
     """What the model sees of a clip, such as "16 frames, 3 apart: 1.9 s of a clip of 2.1 s"."""
     if frame_interval is None:
         return f"{spec.num_clips} segments over the whole clip, one frame of each"
-    seen, whole = _seconds_seen(spec, frame_interval, clips), clips.middle_seconds
-    return f"{spec.clip_len} frames, {frame_interval} apart: {min(seen, whole):.1f} s of a clip of {whole:.1f} s"
+    seen, whole = clip_seconds(spec, frame_interval, clips), clips.middle_seconds
+    return f"{spec.clip_len} frames, {frame_interval} apart: {seen:.1f} s of a clip of {whole:.1f} s"
 
 
 def _seconds_seen(spec: InputSpec, frame_interval: int, clips: ProbedClips) -> float:
     return float(spec.clip_len * frame_interval / np.median(clips.fps))
+
+
+def clip_seconds(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> float:
+    """How much of a clip the model sees at a time, in seconds; a model of segments sees all of it."""
+    whole = clips.middle_seconds
+    seen = whole if frame_interval is None else min(_seconds_seen(spec, frame_interval, clips), whole)
+    return float(np.clip(round(seen, 3), 1e-3, LONGEST_CLIP))
 
 
 def takes_whole_frame(clips: ProbedClips, *, from_weights: bool) -> bool:
