@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from command_line import kinema
 from kinema.datasets.synthetic import make_motion_dataset
 
 
@@ -13,10 +14,6 @@ def run(*command, **options):
     return subprocess.run(
         [sys.executable, *map(str, command)], capture_output=True, text=True, check=False, timeout=300, **options
     )
-
-
-def kinema(*arguments):
-    return run("-m", "kinema.cli", *arguments)
 
 
 def paths_of(listed):

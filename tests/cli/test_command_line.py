@@ -1,39 +1,19 @@
-"""The command line as a user runs it: real processes, their output and exit status."""
+"""The command line as a user types it: output and exit status."""
 
 import importlib.util
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import pytest
 
+from command_line import kinema
 from kinema.cli.output import print_table
 from kinema.datasets.synthetic import make_motion_dataset
-
-
-def kinema(*arguments, cwd=None):
-    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     root = tmp_path_factory.mktemp("clips")
     return make_motion_dataset(root, num_train=16, num_val=8, num_frames=8, size=(32, 32))
-
-
-def test_import_and_help_do_not_import_torch():
-    script = "import sys, kinema; from kinema.cli import main; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-def test_help_names_the_commands():
-    shown = kinema("--help")
-    assert shown.returncode == 0
-    for command in ("train", "test", "eval", "predict", "models", "runs", "demo", "doctor"):
-        assert command in shown.stdout
 
 
 def test_wrong_usage_exits_with_2():
@@ -75,12 +55,10 @@ def test_a_dry_run_is_asked_for_alone(tmp_path):
 
 def test_of_several_processes_the_first_prints():
     def listed(rank):
-        environment = {**os.environ, "RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}
-        command = [sys.executable, "-m", "kinema.cli", "models", "--json"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment).stdout
+        return kinema("models", "--json", env={"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank})
 
-    assert json.loads(listed("0"))
-    assert listed("1") == ""
+    assert json.loads(listed("0").stdout)
+    assert (listed("1").returncode, listed("1").stdout) == (0, "")
 
 
 def test_doctor_tells_versions_devices_and_decoders():
@@ -163,31 +141,6 @@ def test_clips_become_a_recognizer(clips, tmp_path):
     assert good == prediction
     assert "absent.mp4: no such file" in failed["error"]
     assert (some.returncode, some.stderr) == (1, f"error: {failed['error']}\n")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_how_to_go_on(clips, tmp_path, number):
-    command = [
-        sys.executable,
-        "-m",
-        "kinema.cli",
-        "train",
-        clips.root,
-        "--epochs",
-        "1000",
-        "--work-dir",
-        tmp_path / "work",
-    ]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if "validation" in line:
-            process.send_signal(number)
-            break
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert "Traceback" not in rest
-    assert rest.splitlines()[-1].startswith("stopped; the same command with --resume continues where it stopped")
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from command_line import kinema
 from kinema.cli.main import app
 from kinema.datasets.synthetic import MotionDataset, make_motion_dataset
 from kinema.evaluation import ClipScores, FailedClip, ScoreDump, read_dump, write_dump
@@ -121,11 +120,6 @@ def test_weights_of_a_single_file_are_refused(files: list[str]) -> None:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> MotionDataset:
     return make_motion_dataset(tmp_path_factory.mktemp("clips"), num_train=16, num_val=8, num_frames=8, size=(32, 32))
-
-
-def kinema(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.slow

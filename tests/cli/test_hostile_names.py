@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import kinema.cli
+import kinema.cli as commands
+from command_line import kinema
 from kinema.cli.output import can_show, print_line, print_lines, print_note, print_table
 
 ESCAPES = "\x1b]0;PWNED\x07\x1b[31mred"
@@ -41,7 +42,7 @@ def test_python_runs_the_package_itself():
 
 def test_only_one_file_prints():
     """Others print through `cli/output.py`, where names are made printable."""
-    folder = Path(kinema.cli.__file__).parent
+    folder = Path(commands.__file__).parent
     assert "print(" in (folder / "output.py").read_text(encoding="utf-8")
     for file in sorted(folder.rglob("*.py")):
         if file.name == "output.py":
@@ -67,31 +68,31 @@ def test_lines_and_tables_show_escapes(capsys):
 
 
 def test_errors_show_escapes(tmp_path):
-    shown = kinema_bytes("data", "info", tmp_path / ESCAPES)
+    shown = kinema("data", "info", tmp_path / ESCAPES)
     assert shown.returncode == 1
-    assert b"\x1b" not in shown.stderr
-    assert rb"\x1b]0;PWNED\x07\x1b[31mred" in shown.stderr
-    traced = kinema_bytes("data", "info", tmp_path / ESCAPES, "--traceback")
-    assert b"\x1b" not in traced.stderr
-    assert b"Traceback" in traced.stderr
+    assert "\x1b" not in shown.stderr
+    assert r"\x1b]0;PWNED\x07\x1b[31mred" in shown.stderr
+    traced = kinema("data", "info", tmp_path / ESCAPES, "--traceback")
+    assert "\x1b" not in traced.stderr
+    assert "Traceback" in traced.stderr
 
 
 def test_an_error_is_never_as_long_as_a_file(tmp_path):
     (tmp_path / "train.txt").write_text("x" * 100_000)
-    shown = kinema_bytes("data", "split", tmp_path / "train.txt", tmp_path / "out")
+    shown = kinema("data", "split", tmp_path / "train.txt", tmp_path / "out")
     assert shown.returncode == 1
     assert 3000 < len(shown.stderr) < 6000
-    assert shown.stderr.count(b"\n") == 1
+    assert shown.stderr.count("\n") == 1
 
 
 def test_a_terminal_without_the_characters_ends_no_command(clips):
     root = clips("wave", "動作")
-    shown = kinema_bytes("data", "info", root, encoding="cp1252")
+    shown = kinema("data", "info", root, encoding="cp1252")
     assert shown.returncode == 0, shown.stderr
-    assert rb"\u52d5\u4f5c" in shown.stdout
-    assert b"###" in shown.stdout  # bars of characters that it has
-    value = kinema_bytes("data", "info", root, "--json", encoding="cp1252")
-    assert json.loads(value.stdout.decode("ascii"))["classes"] == ["wave", "動作"]
+    assert r"\u52d5\u4f5c" in shown.stdout
+    assert "###" in shown.stdout  # bars of characters that it has
+    value = kinema("data", "info", root, "--json", encoding="cp1252")
+    assert json.loads(value.stdout.encode("ascii"))["classes"] == ["wave", "動作"]
     missing = kinema_bytes("data", "info", root / "動", encoding="ascii")
     assert missing.returncode == 1
     assert b"\\u52d5" in missing.stderr

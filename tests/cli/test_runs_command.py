@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from command_line import kinema
+
 RUN = {
     "config": {
         "train_cfg": {"max_steps": 90},
@@ -16,11 +18,6 @@ RUN = {
 }
 BEST = {"metric": "acc/top1", "value": 0.75, "interval": [0.5, 0.9], "metrics": {"acc/top1": 0.75, "loss": 0.4}}
 SUMMARY = {"state": "stopped", "epochs": 3, "steps": 60, "train_seconds": 61, "best": BEST, "final": {"value": 0.5}}
-
-
-def kinema(*arguments, cwd=None):
-    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
 
 
 @pytest.fixture

@@ -9,14 +9,10 @@ import sys
 import pytest
 
 import kinema as library
+from command_line import kinema
 from kinema.errors import CheckpointError
 
 PLANTED = "import os\nos.system('touch {0}')\nopen('{0}', 'w')\n"
-
-
-def kinema(*arguments, cwd=None):
-    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
 
 
 def error_line(result):

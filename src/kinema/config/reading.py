@@ -46,7 +46,7 @@ def read_config(path: Path, chain: tuple[Path, ...] = ()) -> ConfigDict:
     """
     path = path.resolve()
     if path in chain:
-        raise ConfigError(f"{path} inherits from itself: {' -> '.join(one.name for one in (*chain, path))}")
+        raise ConfigError(f"{path} inherits from itself: {' -> '.join(file.name for file in (*chain, path))}")
     if path.suffix not in _READERS:
         raise ConfigError(f"{path}: a config is a file of {', '.join(_READERS)}")
     if not path.is_file():

@@ -225,8 +225,8 @@ class BaseModel(BaseModule, ABC):
         for name, value in losses.items():
             if isinstance(value, Tensor):
                 scalars[name] = value.mean()
-            elif isinstance(value, list | tuple) and value and all(isinstance(one, Tensor) for one in value):
-                scalars[name] = torch.stack([one.mean() for one in value]).sum()
+            elif isinstance(value, list | tuple) and value and all(isinstance(part, Tensor) for part in value):
+                scalars[name] = torch.stack([part.mean() for part in value]).sum()
             else:
                 raise TypeError(f"{name!r} of the losses must be a tensor or a list of tensors, got {value!r}")
         parts = [value for name, value in scalars.items() if "loss" in name]

@@ -116,7 +116,7 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
     if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"input_shape must be whole numbers from 1, got {input_shape!r}")
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    kind = next((one.dtype for one in tensors.values() if one.is_floating_point()), torch.float32)
+    kind = next((tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.float32)
     inputs = torch.empty(shape, dtype=kind, device="meta")
     options = {"mode": "predict"} if isinstance(model, BaseRecognizer) and model.cls_head is not None else {}
     counter = FlopCounterMode(display=False, custom_mapping=_ELEMENT_OPS)
@@ -157,8 +157,8 @@ def _layers(
             LayerCount(
                 path=paths[0],
                 type=type(module).__name__,
-                parameters=sum(one.numel() for one in module.parameters()),
-                own_parameters=sum(one.numel() for one in module.parameters(recurse=False)),
+                parameters=sum(parameter.numel() for parameter in module.parameters()),
+                own_parameters=sum(parameter.numel() for parameter in module.parameters(recurse=False)),
                 output_shapes=shapes.get(module, ()),
                 multiply_adds=multiply_adds,
                 element_ops=element_ops,
@@ -196,7 +196,7 @@ def _recorded_shapes(model: nn.Module) -> Iterator[dict[nn.Module, tuple[Shape, 
 
     def record(module: nn.Module, args: Any, output: Any) -> None:
         outputs = output if isinstance(output, tuple | list) else (output,)
-        shapes[module] = tuple(tuple(one.shape) for one in outputs if isinstance(one, Tensor))
+        shapes[module] = tuple(tuple(output.shape) for output in outputs if isinstance(output, Tensor))
 
     hooks = [module.register_forward_hook(record) for module in model.modules()]
     try:

@@ -142,7 +142,7 @@ class BaseInit:
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | Sequence[str] | None = None
     ) -> None:
         layers = [layer] if isinstance(layer, str) else layer
-        if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(one, str) for one in layers)):
+        if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, str) for layer in layers)):
             raise TypeError(f"layer must be a class name or a list of them, got {layer!r}")
         self.bias = bias if bias_prob is None else bias_init_with_prob(bias_prob)
         self.layers = None if layers is None else frozenset(layers)
@@ -396,8 +396,8 @@ def initialize(module: nn.Module, init_cfg: InitCfg) -> None:
                 f"init_cfg {settings} of {type(module).__name__} initialises nothing: give 'layer' or 'override'"
             )
         settings.pop("layer", None)
-        for one in [override] if isinstance(override, Mapping) else override or []:
-            _apply_override(module, one, settings)
+        for entry in [override] if isinstance(override, Mapping) else override or []:
+            _apply_override(module, entry, settings)
 
 
 def _apply(module: nn.Module, cfg: Mapping[str, Any]) -> None:

@@ -172,7 +172,9 @@ class RandomBatchAugment:
         probs: float | Sequence[float] | None = None,
     ) -> None:
         listed: list[Any] = list(augments) if isinstance(augments, list | tuple) else [augments]
-        self.augments: list[Blending] = [MODELS.build(one) if isinstance(one, Mapping) else one for one in listed]
+        self.augments: list[Blending] = [
+            MODELS.build(augment) if isinstance(augment, Mapping) else augment for augment in listed
+        ]
         for one in self.augments:
             if not callable(one):
                 raise TypeError(f"RandomBatchAugment: a blending must be callable or a config, got {one!r}")

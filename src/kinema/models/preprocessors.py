@@ -28,9 +28,9 @@ def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value:
     Raises:
         ValueError: there is no tensor, or numbers of dimensions or first dimensions differ.
     """
-    if isinstance(tensors, Tensor) or not all(isinstance(one, Tensor) for one in tensors):
+    if isinstance(tensors, Tensor) or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise TypeError(f"stack_batch takes a list of tensors, got {type(tensors).__name__}")
-    shapes = [tuple(one.shape) for one in tensors]
+    shapes = [tuple(tensor.shape) for tensor in tensors]
     if not shapes:
         raise ValueError("stack_batch needs at least one tensor")
     if len({len(shape) for shape in shapes}) > 1:
@@ -154,7 +154,7 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
             ConfigError: a label does not fit the classes of the blending.
         """
         if isinstance(data, tuple | list):
-            return type(data)(self.forward(one, training) for one in data)
+            return type(data)(self.forward(part, training) for part in data)
         data = self.cast_data(data)
         inputs = data["inputs"]
         inputs = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))

@@ -93,7 +93,7 @@ _TORCH_ACTIVATIONS = (
     nn.SiLU,
 )
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    **{one.__name__: one for one in _TORCH_ACTIVATIONS},
+    **{activation.__name__: activation for activation in _TORCH_ACTIVATIONS},
     "HSwish": nn.Hardswish,
 }
 for _name, _class in {**CONVS, **NORMS, **ACTIVATIONS}.items():
@@ -198,7 +198,7 @@ def _layer(what: str, cfg: LayerCfg, known: Mapping[str, type[nn.Module]]) -> tu
 
 def _check_keywords(what: str, layer: type[nn.Module], names: Sequence[str]) -> None:
     parameters = inspect.signature(layer).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     for name in names:
         if name not in parameters:

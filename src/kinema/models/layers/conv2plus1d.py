@@ -52,7 +52,7 @@ class Conv2plus1d(PreparedConv):
         super().__init__()
         if groups != 1:
             raise ValueError(f"Conv2plus1d has no groups, got groups={groups}")
-        kernel, step, pad, spacing = (_triple(one) for one in (kernel_size, stride, padding, dilation))
+        kernel, step, pad, spacing = (_triple(size) for size in (kernel_size, stride, padding, dilation))
         area = kernel[1] * kernel[2]
         mid_channels = 3 * in_channels * out_channels * area // (in_channels * area + 3 * out_channels)
         self.in_channels = in_channels

@@ -1,0 +1,58 @@
+"""What a command does with its process: imports, exit status, streams, signals."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kinema.datasets.synthetic import make_motion_dataset
+
+
+def kinema_process(*arguments):
+    command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_import_and_help_do_not_import_torch():
+    script = "import sys, kinema; from kinema.cli import main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_help_names_the_commands():
+    shown = kinema_process("--help")
+    assert shown.returncode == 0
+    for command in ("train", "test", "eval", "predict", "models", "runs", "demo", "doctor"):
+        assert command in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(tmp_path, number):
+    clips = make_motion_dataset(tmp_path / "clips", num_train=16, num_val=8, num_frames=8, size=(32, 32))
+    command = [
+        sys.executable,
+        "-m",
+        "kinema.cli",
+        "train",
+        clips.root,
+        "--epochs",
+        "1000",
+        "--work-dir",
+        tmp_path / "work",
+    ]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "validation" in line:
+            process.send_signal(number)
+            break
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1].startswith("stopped; the same command with --resume continues where it stopped")
+
+
+def test_an_error_is_one_line_and_exit_status_1(tmp_path):
+    result = kinema_process("predict", tmp_path, "a.mp4")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f"error: {tmp_path}: no checkpoint here")
