@@ -11,6 +11,7 @@ import numpy as np
 
 FEW_SOURCES = 10  # of fewer, a bootstrap would draw the same ones again and again
 DRAWS = 2000
+NUMBERS_AT_ONCE = 1 << 20  # drawn groups in memory
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,10 @@ def bootstrap_interval(
     sizes, sums = np.bincount(members).astype(np.float64), np.bincount(members, weights=right)
     generator = np.random.default_rng(seed)
     shares = np.empty(draws)
-    for draw in range(draws):  # a matrix of all draws would not fit for a large set
-        drawn = generator.integers(len(sizes), size=len(sizes))
-        shares[draw] = sums[drawn].sum() / sizes[drawn].sum()
+    at_once = max(1, NUMBERS_AT_ONCE // len(sizes))  # a matrix of all draws would not fit for a large set
+    for first in range(0, draws, at_once):
+        drawn = generator.integers(len(sizes), size=(min(at_once, draws - first), len(sizes)))
+        shares[first : first + at_once] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(shares, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
 

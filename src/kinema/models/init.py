@@ -142,7 +142,9 @@ class BaseInit:
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | Sequence[str] | None = None
     ) -> None:
         layers = [layer] if isinstance(layer, str) else layer
-        if layers is not None and not (isinstance(layers, Sequence) and all(isinstance(layer, str) for layer in layers)):
+        if layers is not None and not (
+            isinstance(layers, Sequence) and all(isinstance(layer, str) for layer in layers)
+        ):
             raise TypeError(f"layer must be a class name or a list of them, got {layer!r}")
         self.bias = bias if bias_prob is None else bias_init_with_prob(bias_prob)
         self.layers = None if layers is None else frozenset(layers)
