@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Up to four processes, one thread each; whoever is done takes over tests of the others.
-PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
+# Compiled files are kept, whatever the shell says: every process that a test starts would compile the package anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal
 
 .PHONY: help venv demo test test-slow test-gpu test-torch check bench clean
 

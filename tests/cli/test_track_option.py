@@ -1,40 +1,38 @@
 """`kinema train --track`."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from command_line import kinema
 from kinema.datasets.synthetic import make_motion_dataset
-
-RECORDER = """
-import json
-from pathlib import Path
 from kinema.registry import VISBACKENDS
+
 
 @VISBACKENDS.register_module(name="lines")
 class Lines:
     def __init__(self, prefix="", wrong=None):
         self.lines, self.prefix = [], prefix
+
     def start(self, run):
         self.file = run.work_dir / f"{self.prefix}lines.json"
         self.lines.append(["start", run.name])
+
     def log(self, figures, step, split):
         self.lines.append([split, step])
+
     def finish(self, summary):
         self.file.write_text(json.dumps([*self.lines, ["finish", summary["state"]]]))
+
     def state_dict(self):
         return {}
+
     def load_state_dict(self, state): ...
-"""
 
 
 def train(*arguments, cwd):
-    code = f"{RECORDER}\nfrom kinema.cli.main import main\nmain()"
     options = ("--epochs", "1", "--batch-size", "8", "--workers", "0", "--work-dir", "work", "--seed", "0")
-    command = [sys.executable, "-c", code, "train", *map(str, arguments), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
+    return kinema("train", *arguments, *options, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

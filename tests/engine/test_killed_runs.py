@@ -106,6 +106,7 @@ def assert_same(folder):
     assert names(killed) == names(whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_thrice_within_an_epoch_ends_as_one_that_is_not(tmp_path):
     case = dict(length=dict(max_epochs=1), ema={}, accumulate=3, save="1steps")
     kills = [[0, "after_train_iter", 5], [0, "after_train_iter", 4], [0, "before_train_iter", 6]]

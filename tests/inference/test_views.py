@@ -129,8 +129,15 @@ def test_flips_come_after_the_crop_and_before_views_are_joined() -> None:
         with_augmentation(steps[:1], "flip")
 
 
-@pytest.mark.parametrize("name", ["compact3d", "tsn_r18"])
-@pytest.mark.parametrize("views", [None, "2x3"])
+@pytest.mark.parametrize(
+    ("name", "views"),
+    [
+        ("compact3d", None),
+        ("compact3d", "2x3"),
+        ("tsn_r18", None),
+        pytest.param("tsn_r18", "2x3", marks=pytest.mark.slow),
+    ],
+)
 def test_the_scores_of_a_clip_and_its_mirror_image_are_averaged(name, views):
     torch.manual_seed(0)
     recognizer = VideoRecognizer(create_model(name, num_classes=3), (), video_pipeline(zoo.card(name)))
