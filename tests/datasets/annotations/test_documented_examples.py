@@ -18,7 +18,7 @@ EXAMPLES = {
 
 def test_every_format_is_documented_and_most_by_a_file():
     assert set(SECTIONS) == set(FORMATS)
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 13
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

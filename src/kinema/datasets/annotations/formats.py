@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinema.datasets.annotations.boris import is_boris, read_boris
 from kinema.datasets.annotations.cvat import read_cvat
 from kinema.datasets.annotations.delimited import csv_header, has_columns, read_csv
+from kinema.datasets.annotations.elan import read_elan
 from kinema.datasets.annotations.folders import read_class_folders
 from kinema.datasets.annotations.headerless import find_layout, has_header, lists_frame_folders, read_headerless
 from kinema.datasets.annotations.json_files import load_json, read_json, read_jsonl
@@ -21,6 +23,8 @@ from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, re
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.something_something import read_something_something
+from kinema.datasets.annotations.subtitles import read_subtitles
+from kinema.datasets.annotations.via import is_via, read_via
 from kinema.datasets.annotations.walking import holds_videos
 from kinema.errors import AnnotationError, KinemaError
 
@@ -55,8 +59,12 @@ FORMATS: dict[str, Format] = {
     "something-something": _format("a list of ids and templates", read_something_something, "video_root"),
     "ucf101": _format("trainlist01.txt, testlist01.txt, classInd.txt", read_ucf101, "fold", "video_root"),
     "hmdb51": _format("brush_hair_test_split1.txt, ...", read_hmdb51, "fold", "video_root"),
-    "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root"),
-    "cvat": _format("CVAT's annotations.xml", read_cvat),
+    "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root", "frame_rate"),
+    "cvat": _format("CVAT's annotations.xml", read_cvat, "video_root"),
+    "elan": _format("ELAN's annotation document", read_elan),
+    "boris": _format("a project of BORIS", read_boris),
+    "via": _format("a project of VIA 3 (video)", read_via, "multi_label"),
+    "subtitles": _format("subtitles of the video beside them", read_subtitles),
     "shards": _format("tar files of videos", lambda path, **known: _read_shards(path, **known)),
 }
 USUAL_FORMATS = ("list", "rawframes", "class-folders")
@@ -76,6 +84,7 @@ def read_annotations(
     columns: Mapping[str, str] | None = None,
     class_names: Sequence[str] | None = None,
     video_root: str | os.PathLike | None = None,
+    frame_rate: float | None = None,
 ) -> Annotations:
     """Read annotations of any format.
 
@@ -93,6 +102,7 @@ def read_annotations(
             `dict(path="clip", label="verb")`.
         class_names: names by class index, when known (from the training split).
         video_root: folder of the videos, for formats whose files do not hold their full names.
+        frame_rate: at which Label Studio counted frames, where its export does not say.
 
     Returns:
         The clips, with columns rather than a Python object a clip.
@@ -122,6 +132,7 @@ def read_annotations(
         **({"multi_label": multi_label} if multi_label else {}),
         **({"with_offset": with_offset} if with_offset else {}),
         **({"columns": columns} if columns else {}),
+        **({"frame_rate": frame_rate} if frame_rate is not None else {}),
     }
     taken = FORMATS[format].options
     unfit = sorted(set(given) - taken)
@@ -184,6 +195,7 @@ def find_format(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     if suffix == ".json":
         return _find_json_format(path)
     by_suffix = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".xml": "cvat"}
+    by_suffix |= {".eaf": "elan", ".boris": "boris", ".srt": "subtitles", ".vtt": "subtitles"}
     if suffix in (".zip", ".gz", ".tar"):
         raise AnnotationError(f"{path}: is packed: unpack it and name the file or folder inside")
     if suffix in by_suffix:
@@ -223,6 +235,10 @@ def _find_json_format(path: Path) -> str:
     content = load_json(path)
     if is_label_studio(content):
         return "label-studio"
+    if is_boris(content):
+        return "boris"
+    if is_via(content):
+        return "via"
     first = content[0] if isinstance(content, list) and content else None
     if isinstance(first, Mapping) and "id" in first and (set(first) == {"id"} or "template" in first):
         return "something-something"

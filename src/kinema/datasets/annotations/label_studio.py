@@ -3,18 +3,36 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.json_files import load_json
+from kinema.datasets.annotations.program_clips import ProgramClips
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.video_timing import Counting
 from kinema.errors import AnnotationError
 from kinema.video.suffixes import has_video_suffix
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
-_Stretch = tuple[list[str], float | None, float | None, str]  # labels, start, end, unit
+DEFAULT_RATE = 24.0  # frames a second, of its tag `Video` without `frameRate`
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Labels with the part of the video that they are about; without a start the whole of it.
+
+    Attributes:
+        labels: names of classes.
+        start, end: in seconds, or in frames where `counting` says how these are counted.
+        counting: None: seconds.
+    """
+
+    labels: list[str]
+    start: float | None = None
+    end: float = 0.0
+    counting: Counting | None = None
 
 
 def read_label_studio(
@@ -23,78 +41,126 @@ def read_label_studio(
     multi_label: bool = False,
     class_names: Sequence[str] | None = None,
     video_root: str | os.PathLike | None = None,
+    frame_rate: float | None = None,
 ) -> Annotations:
-    """Read the JSON export (not JSON-MIN, which `read_json` reads).
+    """Read the JSON export (not JSON-MIN, which `read_json` reads), or pre-annotations.
 
-    Of each task the first annotation that was not cancelled counts. Choices label the whole video;
-    time-line labels and segments label their parts, in frames or in seconds. Uploaded files are
-    named as in the export (`1a2b3c4d-clip.mp4`), or without what Label Studio put before the name
-    where only that file is there.
+    Of each task the first annotation that was not cancelled counts; of a file without annotations
+    the first prediction. Choices label the whole video; time-line labels and segments label their
+    parts, in frames or in seconds. Label Studio counts frames by multiplying the time by a rate: by
+    the task's `fps`, by `framesCount` and `duration` of a label, or by `frame_rate`. Where it says
+    none, the file's rate is taken. Uploaded files are named as in the export
+    (`1a2b3c4d-clip.mp4`), or without what Label Studio put before the name where only that file is
+    there.
 
     Args:
         path: the export.
         multi_label: a video may have several choices; else the first counts.
         class_names: names by class index; default: the labels in alphabetical order.
         video_root: folder of the videos; default: that of the export.
+        frame_rate: `frameRate` of the tag `Video` of the labelling interface; default: what the
+            export says.
+
+    Returns:
+        The clips, in seconds; in frames where a video is not there and no rate is known.
 
     Raises:
         AnnotationError: the file is no such export, no task is labelled, or some labels count
-            frames and others seconds. Names file and task.
+            frames and others seconds and the videos are not there. Names file and task.
+        ValueError: `frame_rate` is not positive.
     """
+    if frame_rate is not None and not 0 < frame_rate < float("inf"):
+        raise ValueError(f"frame_rate must be positive, got {frame_rate}")
     source = Path(path)
     tasks = load_json(source)
     if not is_label_studio(tasks):
         raise AnnotationError(
             f"{source}: expected Label Studio's JSON export: a list of tasks with 'data' and 'annotations'"
         )
-    root = source.parent if video_root is None else Path(video_root)
-    clips = ClipCollector(source, "label-studio")
-    skipped = 0
-    units: set[str] = set()
+    given = None if video_root is None else Path(video_root)
+    root = source.parent if given is None else given
+    clips = ProgramClips(source, "label-studio", "Label Studio", given)
+    key = "annotations" if any(map(_annotations_of, tasks)) else "predictions"
+    skipped = without_rate = 0
     for number, task in enumerate(tasks, start=1):
         place = f"{source}: task {task.get('id', number)}"
         video = _video_of(task["data"], place, root)
-        stretches = list(_stretches(task))
+        entries = _annotations_of(task) if key == "annotations" else task.get(key) or []
+        stretches = list(_stretches(entries[0] if entries else {}, task["data"], frame_rate))
         skipped += not stretches
-        for labels, start, end, unit in stretches:
-            clips.add(video, labels if multi_label else labels[:1], start=start, end=end, line=number)
-            units.update([unit] if start is not None else [])
+        for stretch in stretches:
+            labels = stretch.labels if multi_label else stretch.labels[:1]
+            if stretch.start is None:
+                clips.add(video, labels, line=number)
+            elif stretch.counting is None:
+                clips.add_seconds(video, labels, stretch.start, stretch.end, line=number)
+            else:
+                without_rate += stretch.counting == Counting("rate")
+                clips.add_frames(video, labels, stretch.start, stretch.end, stretch.counting, line=number)
     if not len(clips):
         raise AnnotationError(f"{source}: none of its {len(tasks)} tasks is labelled")
-    if len(units) > 1:
-        raise AnnotationError(
-            f"{source}: some labels count frames, others seconds: export the time-line labels and the segments apart"
+    notes = [f"{skipped} of {len(tasks)} tasks are not labelled and were left out"] if skipped else []
+    if key == "predictions":
+        notes.append("no task has annotations: its predictions were read")
+    if without_rate:
+        notes.append(
+            f"{without_rate} labels do not say at what rate their frames were counted: they are read as frames of the"
+            f" files; Label Studio counts {DEFAULT_RATE:g} a second unless its labelling interface has frameRate=...,"
+            " which frame_rate (--frame-rate) gives"
         )
-    notes = (f"{skipped} of {len(tasks)} tasks are not labelled and were left out",) if skipped else ()
-    unit = "frames" if "frames" in units else "seconds"
-    return clips.finish(class_names, labels_are_names=True, clip_unit=unit, video_root=video_root and root, notes=notes)  # type: ignore[arg-type]
+    return clips.finish(class_names, video_root=given, notes=notes)
 
 
 def is_label_studio(content: Any) -> bool:
-    """Is this the content of a JSON export?"""
+    """Is this the content of a JSON export, or of pre-annotations?"""
     return (
         isinstance(content, list)
         and bool(content)
         and all(isinstance(task, Mapping) and isinstance(task.get("data"), Mapping) for task in content)
-        and any("annotations" in task or "completions" in task for task in content)
+        and any(key in task for task in content for key in ("annotations", "completions", "predictions"))
     )
 
 
-def _stretches(task: Mapping[str, Any]) -> Iterator[_Stretch]:
-    """Labels of a task with the part of the video that they are about."""
-    annotations = [
-        entry for entry in task.get("annotations") or task.get("completions") or [] if not entry.get("was_cancelled")
-    ]
-    for result in annotations[0].get("result", []) if annotations else []:
+def _annotations_of(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Annotations of a task that were not cancelled."""
+    entries = task.get("annotations") or task.get("completions") or []
+    return [entry for entry in entries if not entry.get("was_cancelled")]
+
+
+def _stretches(entry: Mapping[str, Any], data: Mapping[str, Any], frame_rate: float | None) -> Iterator[_Stretch]:
+    """Labels of an annotation with the part of the video that they are about."""
+    for result in entry.get("result") or []:
         value = result.get("value", {})
         kind = result.get("type", "")
         if kind == "choices" and value.get("choices"):
-            yield list(value["choices"]), None, None, "seconds"
+            yield _Stretch(list(value["choices"]))
         elif kind == "timelinelabels":
+            counting = _counting(value, result, data, frame_rate)
             for span in value.get("ranges", []):  # frames from 1, both ends belong to it
-                yield list(value["timelinelabels"]), _number(span["start"]) - 1, _number(span["end"]), "frames"
+                labels = list(value["timelinelabels"])
+                yield _Stretch(labels, _number(span["start"]) - 1, _number(span["end"]), counting)
         elif value.get("labels") and "start" in value and "end" in value:
-            yield list(value["labels"]), _number(value["start"]), _number(value["end"]), "seconds"
+            yield _Stretch(list(value["labels"]), _number(value["start"]), _number(value["end"]))
+
+
+def _counting(
+    value: Mapping[str, Any], result: Mapping[str, Any], data: Mapping[str, Any], frame_rate: float | None
+) -> Counting:
+    """How frames of a label were counted, by what stands in it or in its task."""
+    if frame_rate is not None:
+        return Counting("rate", fps=frame_rate)
+    frames, duration, length = (
+        next((_number(own[key]) for own in (value, result) if own.get(key)), None)
+        for key in ("framesCount", "duration", "original_length")
+    )
+    rate = next((_number(data[key]) for key in ("fps", "frame_rate", "frameRate", "framerate") if data.get(key)), None)
+    return Counting(
+        "rate", num_frames=_positive(frames), fps=_positive(rate), duration_seconds=_positive(duration or length)
+    )
+
+
+def _positive(number: float | None) -> float | None:
+    return number if number is not None and 0 < number < float("inf") else None
 
 
 def _number(value: Any) -> float:

@@ -28,7 +28,12 @@ TEXT_SUFFIXES = (
     ".lst",
     ".list",
 )  # of which one may list the training and another the validation clips
-LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".lst", ".list")
+_PROGRAM_SUFFIXES = (".xml", ".eaf", ".boris", ".srt", ".vtt")  # of programs of annotation
+LIST_SUFFIXES = (
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"),
+    *(".lst", ".list"),
+    *_PROGRAM_SUFFIXES,
+)
 _TRAIN_IN_STEM = re.compile(r"(?<![a-z])(?:training|train)(?![a-z])", re.IGNORECASE)
 
 

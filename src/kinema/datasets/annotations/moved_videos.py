@@ -6,6 +6,7 @@ With folders of another machine, under a name without suffix, or with no name at
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -50,6 +51,19 @@ def finder_of_moved(source: Path, paths: Sequence[str]) -> Callable[[str], str] 
         return by_name.get(name) or by_name.get(stem) or path
 
     return find if any(find(path) != path for path in sample) else None
+
+
+def path_of_address(address: str) -> str:
+    """`file:///C:/a%20b.mp4` -> `C:/a b.mp4`; other addresses stay."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    if parts.scheme not in ("file", ""):
+        return address
+    path = unquote(parts.path, errors="surrogateescape")
+    is_drive = len(path) > 2 and path[0] == "/" and path[2] == ":"
+    return path[1:] if is_drive else path.removeprefix("./")
 
 
 def _exists(folders: Sequence[Path], path: str) -> bool:

@@ -80,6 +80,19 @@ class VideoTiming:
         """Frames a second, on average."""
         return self.num_frames / self.duration_seconds
 
+    @property
+    def even_rate(self) -> float:
+        """Frames a second of a program that has frames of one length alone, so that it can name each of these.
+
+        The average rate of a video of constant rate; of another the rate of its shortest frames, up
+        to 240.
+        """
+        strays = np.abs(self.borders - np.arange(len(self.borders)) / self.fps).max()
+        if strays < 0.25 / self.fps:
+            return self.fps
+        lasting = np.diff(self.borders)
+        return float(min(1 / lasting[lasting > 0].min(), 240.0))
+
     def seconds_of(self, positions: np.ndarray) -> np.ndarray:
         """Places counted in frames, (K,), to seconds; N is the end, and 1.5 the middle of the second frame."""
         return np.interp(positions, np.arange(len(self.borders)), self.borders)
@@ -113,13 +126,18 @@ class Counting:
     fps: float | None = None
     duration_seconds: float | None = None
 
+    @property
+    def declared_rate(self) -> float | None:
+        """Frames a second by what the program says alone; None: it does not say enough."""
+        if self.num_frames and self.duration_seconds:
+            return self.num_frames / self.duration_seconds
+        return self.fps or None
+
     def rate(self, timing: VideoTiming) -> float:
         """Its frames in a second, where it counts by a rate: what it says, else what its count means for this file."""
-        if self.fps:
-            return self.fps
-        if self.num_frames:
-            return self.num_frames / (self.duration_seconds or timing.duration_seconds)
-        return timing.fps
+        if self.num_frames and not self.duration_seconds:
+            return self.num_frames / timing.duration_seconds
+        return self.declared_rate or timing.fps
 
 
 def seconds_of_positions(positions: np.ndarray, counting: Counting, timing: VideoTiming) -> np.ndarray:

@@ -27,6 +27,7 @@ class SegmentWriter:
 
     Attributes:
         suffix: of its files; a suffix that two formats share stands for the first.
+        read_as: the format of `kinema.datasets.annotations.FORMATS` that reads it back.
         text: the content of the file.
         has_one_video: a file has room for one video alone.
         needs_timing: it counts frames, so the timing of every video must be known.
@@ -34,6 +35,7 @@ class SegmentWriter:
     """
 
     suffix: str
+    read_as: str
     text: Callable[[WriteRequest], str]
     has_one_video: bool = False
     needs_timing: bool = False
@@ -41,14 +43,14 @@ class SegmentWriter:
 
 
 WRITERS: dict[str, SegmentWriter] = {
-    "csv": SegmentWriter(".csv", csv_file, has_scores=True),
-    "json": SegmentWriter(".json", json_file, has_scores=True),
-    "srt": SegmentWriter(".srt", srt_file, has_one_video=True),
-    "vtt": SegmentWriter(".vtt", vtt_file, has_one_video=True),
-    "elan": SegmentWriter(".eaf", elan_file, has_one_video=True),
-    "boris": SegmentWriter(".boris", boris_file),
-    "label-studio": SegmentWriter(".json", label_studio_file, needs_timing=True, has_scores=True),
-    "via": SegmentWriter(".json", via_file),
+    "csv": SegmentWriter(".csv", "csv", csv_file, has_scores=True),
+    "json": SegmentWriter(".json", "json", json_file, has_scores=True),
+    "srt": SegmentWriter(".srt", "subtitles", srt_file, has_one_video=True),
+    "vtt": SegmentWriter(".vtt", "subtitles", vtt_file, has_one_video=True),
+    "elan": SegmentWriter(".eaf", "elan", elan_file, has_one_video=True),
+    "boris": SegmentWriter(".boris", "boris", boris_file),
+    "label-studio": SegmentWriter(".json", "label-studio", label_studio_file, needs_timing=True, has_scores=True),
+    "via": SegmentWriter(".json", "via", via_file),
 }
 
 

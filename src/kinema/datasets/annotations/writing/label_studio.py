@@ -18,8 +18,9 @@ def label_studio_file(request: WriteRequest) -> str:
     """A task for each video with one prediction, whose regions are frame ranges of `TimelineLabels`.
 
     Label Studio counts frames by multiplying the time by `frameRate` of the tag `Video`. The task
-    holds the file's rate as `fps`: the labelling interface must say `frameRate="$fps"`. Its first
-    frame is 1, and both ends of a range belong to it.
+    holds that rate as `fps`, so the labelling interface must say `frameRate="$fps"`: the file's
+    rate, or that of its shortest frames where it varies. The first frame is 1, and both ends of a
+    range belong to it.
     """
     return json_text([_task(request, video, number) for number, video in enumerate(request.videos, start=1)])
 
@@ -47,7 +48,7 @@ def _task(request: WriteRequest, video: str, number: int) -> dict[str, Any]:
     }
     data = {
         "video": video if has_scheme(video) else f"/data/local-files/?d={quote(video, errors='surrogateescape')}",
-        "fps": timing.fps,
+        "fps": timing.even_rate,
         "frames": timing.num_frames,
         "duration_seconds": decimal_seconds(timing.duration_seconds),
     }
@@ -56,7 +57,7 @@ def _task(request: WriteRequest, video: str, number: int) -> dict[str, Any]:
 
 def _region(segment: Segment, timing: VideoTiming, place: int) -> dict[str, Any]:
     span = np.array([segment.start_seconds, segment.end_seconds])
-    start, end = positions_of_seconds(span, Counting("rate", fps=timing.fps), timing).tolist()
+    start, end = positions_of_seconds(span, Counting("rate", fps=timing.even_rate), timing).tolist()
     return {
         "id": f"segment-{place}",
         "from_name": "label",
