@@ -14,7 +14,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 4.6, 2.9  # inches; narrow, so that the text can be read on a telephone
+from kinema.evaluation.calibration import ReliabilityBin
+
+WIDTH, HEIGHT = 4.0, 2.6  # inches; narrow, so that the text can be read on a telephone
+_MARGINS = {"left": 0.145, "right": 0.975, "top": 0.97, "bottom": 0.175}  # a layout that measures text takes 0.1 s
 SERIES = 6  # colours for lines; a page has no more of them
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it is small, can be searched, and takes the page's font
@@ -86,9 +89,9 @@ def draw(name: str, drawn: Callable[[Axes], None], *, size: tuple[float, float] 
         size: width and height in inches.
     """
     with rc_context(_STYLE | {"svg.hashsalt": name} | dict.fromkeys(_INKED, _INK)):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         figure.patch.set_alpha(0)
-        axes = figure.subplots()
+        axes = figure.subplots(gridspec_kw=_MARGINS)
         axes.patch.set_alpha(0)
         axes.spines[:].set_color(_GRID)
         axes.grid(color=_GRID)
@@ -225,3 +228,66 @@ def _course(history: Sequence[Mapping[str, Any]], split: str, name: str, shown: 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+# ---- how far scores can be believed
+
+
+def reliability_plot(title: str, bins: Mapping[str, Sequence[ReliabilityBin]], note: str = "") -> Plot:
+    """A reliability diagram: how often scores of each range are right; on the diagonal they are probabilities.
+
+    Args:
+        title: of the plot.
+        bins: by the name of a line.
+        note: how to read it.
+    """
+    series = []
+    for number, (name, row) in enumerate(bins.items(), start=1):
+        known = [one for one in row if one.count]
+        series.append(Series(name, [one.confidence for one in known], [one.accuracy for one in known], number))
+    return line_plot(
+        title,
+        series,
+        x="score",
+        y="share that is right",
+        y_range=(0, 1.02),
+        x_range=(0, 1.02),
+        diagonal=True,
+        note=note,
+    )
+
+
+def score_histogram(confidences: np.ndarray, hits: np.ndarray, num_bins: int = 20) -> Plot:
+    """How many clips have which score, right ones and wrong ones above each other.
+
+    Args:
+        confidences: (M,) scores from 0 to 1.
+        hits: (M,) bool: was it right?
+        num_bins: of equal width.
+    """
+    edges = np.linspace(0, 1, num_bins + 1)
+    right, wrong = (np.histogram(confidences[chosen], edges)[0] for chosen in (hits, ~hits))
+
+    def drawn(axes: Axes) -> None:
+        axes.bar(edges[:-1], right, width=0.9 / num_bins, align="edge", color=colour_of(1))
+        axes.bar(edges[:-1], wrong, width=0.9 / num_bins, align="edge", bottom=right, color=colour_of(2))
+        axes.set(xlabel="score of the predicted class", ylabel="clips", xlim=(0, 1))
+        axes.grid(visible=False, axis="x")
+
+    title = "Scores of right and wrong clips"
+    summary = (
+        f"{int(hits.sum())} right clips with a mean score of {_mean(confidences[hits])}, {int((~hits).sum())} wrong"
+        f" ones with one of {_mean(confidences[~hits])}."
+    )
+    key = (Series("right", (), (), 1), Series("wrong", (), (), 2))
+    return Plot(title, draw(title, drawn), summary, key, "Wrong clips with high scores are mistakes that look sure.")
+
+
+def _mean(values: np.ndarray) -> str:
+    return f"{values.mean():.2f}" if len(values) else "none"
+
+
+def thinned(x: np.ndarray, y: np.ndarray, most: int = 150) -> tuple[list[float], list[float]]:
+    """At most so many points of a line, evenly spread over its own, the last one too."""
+    chosen = np.unique(np.linspace(0, max(len(x) - 1, 0), min(most, len(x))).round().astype(int))
+    return x[chosen].tolist(), y[chosen].tolist()

@@ -11,6 +11,7 @@ from kinema.evaluation.class_intervals import class_intervals, mean_recall_inter
 from kinema.evaluation.functional import confusion_matrix, in_top_k
 from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
 from kinema.progress import format_seconds
+from kinema.recipes.reporting import several_labels
 from kinema.recipes.reporting.clips import clip_groups
 from kinema.recipes.reporting.measuring import Measured
 from kinema.recipes.reporting.run_files import RunFiles, settings_with_origins, shown_command
@@ -52,42 +53,43 @@ def figures_of(measured: Measured, train: Split | None) -> dict[str, Any]:
     }
 
 
-def summary_section(
-    measured: Measured, run: RunFiles, figures: Mapping[str, Any], *, tiles: Sequence[Tile] = (), model: str = ""
-) -> Section:
-    """What the model reaches, in figures and in words."""
+def tiles_of(measured: Measured, figures: Mapping[str, Any]) -> list[Tile]:
+    """The figures on top, for one label a clip."""
 
     def tile(name: str, key: str) -> Tile:
         low, high = figures["intervals"][key]
         return Tile(name, f"{figures[key]:.1%}", f"95 % interval {low:.0%} to {high:.0%}")
 
-    shown = [tile("top-1 accuracy", "acc/top1")]
-    if "acc/top5" in figures:
-        shown.append(tile("top-5 accuracy", "acc/top5"))
-    shown.append(tile("mean accuracy of the classes", "acc/mean1"))
-    majority = Tile("always the commonest class", f"{figures['majority']:.1%}", "what guessing so would reach")
-    chance = Tile("chance", f"{figures['chance']:.1%}", f"one of {len(measured.classes)} classes")
-    right = round(figures["acc/top1"] * len(measured.places))
+    return [
+        tile("top-1 accuracy", "acc/top1"),
+        *([tile("top-5 accuracy", "acc/top5")] if "acc/top5" in figures else []),
+        tile("mean accuracy of the classes", "acc/mean1"),
+        Tile("always the commonest class", f"{figures['majority']:.1%}", "what guessing so would reach"),
+        Tile("chance", f"{figures['chance']:.1%}", f"one of {len(measured.classes)} classes"),
+    ]
+
+
+def summary_section(
+    measured: Measured, run: RunFiles, figures: Mapping[str, Any], tiles: Sequence[Tile], *, model: str = ""
+) -> Section:
+    """What the model reaches, in figures and in words."""
     facts = {
         "model": model,
         "clips": f"{len(measured.places)} of {measured.split.path}, from {figures['sources']} source videos",
         "classes": str(len(measured.classes)),
         **training_facts(run),
     }
-    return Section(
-        "summary",
-        "Summary",
-        "summary",
-        {"tiles": [*shown, *tiles, majority, chance], "notices": _notices(figures), "facts": facts},
-        f"{right} of {len(measured.places)} clips are recognized.",
-    )
+    right = "" if measured.is_multi_label else f"{int((measured.predicted == measured.labels).sum())} of "
+    said = f"{right}{len(measured.places)} clips are {'recognized' if right else 'measured'}."
+    values = {"tiles": tiles, "notices": _notices(figures), "facts": facts}
+    return Section("summary", "Summary", "summary", values, said)
 
 
 def _notices(figures: Mapping[str, Any]) -> list[str]:
     """What a reader must know of the figures."""
     notices = []
-    low, high = figures["intervals"]["acc/top1"]
-    if figures["majority"] >= low:
+    low, high = figures["intervals"].get("acc/top1", (1.0, 1.0))
+    if figures.get("majority", 0.0) >= low:
         notices.append(
             f"The model is not surely better than always saying the commonest class: that reaches"
             f" {figures['majority']:.0%}, which lies within or above the interval of the accuracy."
@@ -151,7 +153,8 @@ def confusion_section(measured: Measured) -> Section:
 
 def clips_section(measured: Measured, count: int) -> Section | None:
     """The clips that say most."""
-    groups = clip_groups(measured, count)
+    choose = several_labels.clip_groups if measured.is_multi_label else clip_groups
+    groups = choose(measured, count) if count else []
     return (
         Section("clips", "Clips", "clips", {"groups": groups, "root": str(measured.split.video_root)})
         if groups

@@ -10,7 +10,7 @@ from typing import Any
 from kinema.datasets.annotations import Split
 from kinema.inference import VideoRecognizer, load
 from kinema.recipes.evaluation import evaluation_clips
-from kinema.recipes.reporting import sections
+from kinema.recipes.reporting import scores, sections, several_labels
 from kinema.recipes.reporting.clips import SHOWN_CLIPS
 from kinema.recipes.reporting.measuring import measure
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, training_clips
@@ -99,20 +99,27 @@ def write_model_report(
     logger.info("measuring %s on %d clips of %s", name, len(split.annotations), split.path)
     measured = measure(recognizer, split, name=name, **settings)
     train = training_clips(run)
-    figures = sections.figures_of(measured, train)
+    several = measured.is_multi_label
+    figures = several_labels.figures_of(measured) if several else sections.figures_of(measured, train)
+    shown = several_labels.tiles_of(measured, figures) if several else sections.tiles_of(measured, figures)
+    found = scores.reliability(measured, recognizer.temperature)
+    figures |= scores.calibration_figures(found)
     logger.info("writing %s", path)
+    thresholds = recognizer.thresholds
     parts = [
-        sections.summary_section(measured, run, figures, tiles=tiles, model=_described(recognizer)),
+        sections.summary_section(measured, run, figures, [shown[0], *tiles, *shown[1:]], model=_described(recognizer)),
         sections.curves_section({name: run}),
-        sections.class_section(measured),
-        sections.confusion_section(measured),
+        several_labels.class_section(measured, thresholds) if several else sections.class_section(measured),
+        None if several else sections.confusion_section(measured),
+        scores.calibration_section(measured, found),
+        scores.threshold_section(measured, thresholds),
         sections.clips_section(measured, shown_clips),
         sections.data_section(measured, train),
         sections.settings_section(run),
     ]
     write_report(
         path,
-        title=title or f"{name}: {figures['acc/top1']:.0%} of {len(measured.places)} clips",
+        title=title or f"{name}: {shown[0].name} {shown[0].value}",
         note=f"{recognizer.name}, measured on {split.path}",
         sections=[part for part in parts if isinstance(part, Section)],
     )
