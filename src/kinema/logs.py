@@ -12,6 +12,7 @@ from kinema.printable import PrintableFormatter
 
 _FORMAT = PrintableFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt="%m/%d %H:%M:%S")
 _logger = logging.getLogger("kinema")
+_quiet: list[bool] = []  # an entry for each `only_to_files` that has not ended
 
 
 class _ConsoleHandler(logging.StreamHandler):
@@ -26,6 +27,8 @@ class _ConsoleHandler(logging.StreamHandler):
 
     def filter(self, record: logging.LogRecord) -> Any:
         """Is this record for the console?"""
+        if _quiet:
+            return False
         is_first = os.environ.get("RANK", "0") == "0"  # which torchrun sets, or joining the run
         return (is_first or record.levelno >= logging.ERROR) and super().filter(record)
 
@@ -58,14 +61,11 @@ class _FileHandler(logging.FileHandler):
 @contextmanager
 def only_to_files() -> Iterator[None]:
     """Keep records from the console for a while: details that a file may hold, but nobody wants to scroll past."""
-    handlers = [handler for handler in _logger.handlers if isinstance(handler, _ConsoleHandler)]
-    for handler in handlers:
-        _logger.removeHandler(handler)
+    _quiet.append(True)
     try:
         yield
     finally:
-        for handler in handlers:
-            _logger.addHandler(handler)
+        _quiet.pop()
 
 
 def log_to_file(path: Path) -> logging.Handler:

@@ -13,9 +13,8 @@ def clips(tmp_path, make_video):
     """Two classes of four source videos with two clips each."""
     for label, name in enumerate(("run", "walk")):
         for index in range(8):
-            make_video(
-                tmp_path / "clips" / name / f"v_{name}_g{index // 2:02}_c{index % 2:02}.mp4", num_frames=3 + label
-            )
+            path = tmp_path / "clips" / name / f"v_{name}_g{index // 2:02}_c{index % 2:02}.mp4"
+            make_video(path, num_frames=3 + index, size=(64 + 2 * ((index + label) % 2), 48))  # no two are the same
     return tmp_path / "clips"
 
 
@@ -38,7 +37,7 @@ def test_info_describes_a_data_set_and_draws_its_classes(clips, tmp_path):
 def test_info_names_the_problems(clips):
     (clips / "run" / "v_run_g00_c00.mp4").write_bytes(b"junk")
     text = call("info", clips)
-    assert "1 of 16 probed videos cannot be opened" in text
+    assert "1 of 16 probed videos cannot be read" in text
 
 
 def test_split_keeps_source_videos_on_one_side(clips, tmp_path):

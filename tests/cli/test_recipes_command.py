@@ -43,7 +43,7 @@ def test_data_is_given_once() -> None:
 
 def test_a_recipe_goes_with_clips_only(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("train_cfg = dict(max_epochs=3)\n")
-    message = "--val, --model, --pretrained and --recipe go with DATA only"
+    message = "loss and blending: --recipe goes with DATA only"
     assert message in str(run("train", tmp_path / "config.py", "--recipe", "tsn").exception)
 
 

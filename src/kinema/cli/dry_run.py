@@ -37,22 +37,27 @@ def print_dry_run(config: Mapping[str, Any], world_size: int, *, as_json: bool) 
         ["loss of the step", f"{run.loss:.4f}"],
     ]
     sizes = asdict(run.memory)
-    rows += [[f"memory: {name}", _size(sizes[key])] for key, name in _MEMORY.items() if sizes[key]]
+    rows += [[f"memory: {name}", size_in_words(sizes[key])] for key, name in _MEMORY.items() if sizes[key]]
     rows += [
-        ["memory of a process", _size(run.memory.total)],
+        ["memory of a process", size_in_words(run.memory.total)],
         ["a batch", f"{run.step_seconds:.2f} s to compute, {run.load_seconds:.2f} s to read (one process){measured}"],
-        ["an epoch", f"{_duration(run.epoch_seconds)} without validation, at the speed of this machine ({run.device})"],
+        [
+            "an epoch",
+            f"{duration_in_words(run.epoch_seconds)} without validation, at the speed of this machine ({run.device})",
+        ],
     ]
     print_table("Dry run: everything was built, one step taken, nothing written", ["", ""], rows)
     if run.world_size > 1:
         print_line("for each process with a device and reading workers like those here; exchanges cost time on top")
 
 
-def _size(num_bytes: int) -> str:
+def size_in_words(num_bytes: int) -> str:
+    """Such as "1.50 GiB"."""
     return f"{num_bytes / 2**30:.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.1f} MiB"
 
 
-def _duration(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
+    """Such as "2 min 05 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"

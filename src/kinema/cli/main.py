@@ -22,6 +22,7 @@ from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
 from kinema.cli.tune import tune
+from kinema.cli.validate import validate
 from kinema.errors import KinemaError
 from kinema.peers import first_cause
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, test, tune, predict, report, models, recipes, runs, demo, doctor):
+for command in (train, validate, test, tune, predict, report, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.add_typer(bench, name="bench")

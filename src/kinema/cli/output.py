@@ -19,6 +19,8 @@ from rich.text import Text
 
 from kinema.printable import PrintableFormatter, printable
 
+WIDE = 10_000  # columns, where no terminal has a width
+
 
 def prepare_streams() -> None:
     """Let no character end a command: what the encoding of stdout or stderr lacks is shown as an escape."""
@@ -58,8 +60,10 @@ def print_lines(text: str, *, to_stderr: bool = False) -> None:
     print(printable(text, keep="\n"), file=sys.stderr if to_stderr else sys.stdout)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table on stdout.
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, to_stderr: bool = False
+) -> None:
+    """A table on stdout, or on stderr.
 
     Columns of numbers are right-aligned, empty column names leave the head out; a `Text` has a
     style.
@@ -79,12 +83,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else escape(printable(cell)) for cell in row))
     # A program that reads the output wants a row a line, however long its paths.
-    Console(highlight=False, width=None if sys.stdout.isatty() else terminal_width()).print(table)
+    is_terminal = (sys.stderr if to_stderr else sys.stdout).isatty()
+    Console(highlight=False, stderr=to_stderr, width=None if is_terminal else WIDE).print(table)
 
 
 def terminal_width() -> int:
     """Columns of the terminal on stdout; many where there is none."""
-    return Console().width if sys.stdout.isatty() else 10_000
+    return Console().width if sys.stdout.isatty() else WIDE
 
 
 def _is_number(text: str) -> bool:

@@ -11,7 +11,7 @@ from kinema.evaluation.calibration import (
     reliability_bins,
     top_label,
 )
-from kinema.evaluation.certainty import ClipOutcomes, Top1Interval
+from kinema.evaluation.certainty import ClipOutcomes, MAPInterval, Top1Interval
 from kinema.evaluation.classes import ClassResult, Confusion, class_results, worst_confusions
 from kinema.evaluation.clip_scores import ClipId, ClipScores, FailedClip
 from kinema.evaluation.dump_results import DumpResults
@@ -59,6 +59,7 @@ __all__ = [
     "DumpResults",
     "Evaluator",
     "FailedClip",
+    "MAPInterval",
     "PrecisionRecall",
     "ReliabilityBin",
     "ScoreDump",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinema.datasets.annotations.grouping import source_video_of
-from kinema.evaluation.intervals import accuracy_interval
+from kinema.evaluation.intervals import accuracy_interval, precision_interval
 from kinema.evaluation.metrics import BaseMetric, DataSample, read_array, read_class
 from kinema.registry import METRICS
 
@@ -71,3 +71,52 @@ class Top1Interval(ClipOutcomes):
         if all(probability is not None for probability in probabilities):
             numbers["loss"] = float(-np.log(np.maximum(probabilities, LEAST_PROBABILITY)).mean())
         return {**numbers, "num_clips": interval.num_clips, "num_sources": interval.num_sources}
+
+
+@METRICS.register_module()
+class MAPInterval(BaseMetric):
+    """Where the mean average precision of other clips of this kind may lie, by source video; and the loss.
+
+    Reads `pred_score`, multi-hot `gt_label` and `filename` of each data sample; without a name each
+    clip is its own source. Gives `acc/mean_average_precision_low` and
+    `acc/mean_average_precision_high`, the ends of the 95 % interval of `precision_interval`; `loss`,
+    the mean binary cross entropy; `num_clips` and `num_sources`.
+
+    Args:
+        group_of: from a clip's path to its source; default: `source_video_of`.
+    """
+
+    def __init__(self, group_of: Callable[[str], str] = source_video_of) -> None:
+        super().__init__()
+        self.group_of = group_of
+
+    def names(self) -> list[str]:
+        name = "acc/mean_average_precision"
+        return [f"{name}_low", f"{name}_high", "loss", "num_clips", "num_sources"]
+
+    def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
+        for sample in data_samples:
+            name = sample.get("filename")
+            self.results.append(
+                {
+                    "scores": read_array(sample, "pred_score"),
+                    "labels": read_array(sample, "gt_label"),
+                    "source": None if name is None else self.group_of(str(name)),
+                }
+            )
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        scores = np.stack([result["scores"] for result in results])
+        labels = np.stack([result["labels"] for result in results])
+        sources = [
+            ("clip", place) if result["source"] is None else result["source"] for place, result in enumerate(results)
+        ]
+        low, high = precision_interval(scores, labels, sources)
+        right = np.where(labels > 0, scores, 1 - scores)
+        return {
+            "acc/mean_average_precision_low": low,
+            "acc/mean_average_precision_high": high,
+            "loss": float(-np.log(np.maximum(right, LEAST_PROBABILITY)).mean()),
+            "num_clips": len(results),
+            "num_sources": len(set(sources)),
+        }

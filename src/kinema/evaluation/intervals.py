@@ -106,6 +106,55 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def precision_interval(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[Hashable],
+    confidence: float = 0.95,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of the mean average precision when whole groups are drawn again, with replacement.
+
+    Args:
+        scores: (B, N).
+        labels: (B, N) of 0 and 1.
+        groups: (B,) which group each clip belongs to, such as its source video.
+        confidence: share of draws within the interval.
+        draws: how often as many groups as there are are drawn.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper end; NaN where no label is 1.
+
+    Raises:
+        ValueError: there are no clips, or not one group a clip.
+    """
+    hot = np.asarray(labels, dtype=bool)
+    if hot.ndim != 2 or not hot.size or len(groups) != len(hot):
+        raise ValueError(f"need one group a clip and at least one clip, got {len(hot)} clips, {len(groups)} groups")
+    codes: dict[Hashable, int] = {}
+    members = np.array([codes.setdefault(group, len(codes)) for group in groups])
+    generator = np.random.default_rng(seed)
+    order = np.argsort(-np.asarray(scores), axis=0, kind="stable")  # (B, N)
+    ranked = np.take_along_axis(hot, order, axis=0)
+    values = []
+    for _ in range(draws):
+        drawn = np.bincount(generator.integers(len(codes), size=len(codes)), minlength=len(codes))
+        times = drawn[members][order]  # (B, N) how often the clip at each rank was drawn
+        hits, seen = np.cumsum(times * ranked, axis=0), np.cumsum(times, axis=0)
+        precision = hits / np.maximum(seen, 1)
+        found = hits[-1]
+        if found.any():
+            average = (precision * times * ranked).sum(axis=0)[found > 0] / found[found > 0]
+            values.append(float(average.mean()))
+    if not values:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
+
+
 def accuracy_interval(
     hits: np.ndarray | Sequence[bool], sources: Sequence[Hashable] | None = None, confidence: float = 0.95
 ) -> AccuracyInterval:

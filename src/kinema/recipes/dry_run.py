@@ -97,12 +97,13 @@ class DryRun:
     epoch_seconds: float
 
 
-def dry_run(config: Mapping[str, Any], *, world_size: int = 1) -> DryRun:
+def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: float | None = None) -> DryRun:
     """Build all parts of a training, read a batch, take one step; the work folder stays as it is.
 
     Args:
         config: of a run.
         world_size: processes that would train; this one stands for each of them.
+        most_seconds: take no step with the whole batch that lasts longer; default: `MOST_SECONDS`.
 
     Raises:
         ConfigError: a value of the config is wrong, or there is no training in it.
@@ -133,9 +134,13 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1) -> DryRun:
     check_schedule_config(plan.param_scheduler)
     build_schedules(plan.param_scheduler)
 
-    probe = _probe(step, _probe_loader(plan.train.loader, loader, min(PROBE_SAMPLES, loader.batch_size)))
-    if probe.seconds_of(loader.batch_size) <= MOST_SECONDS and len(loader.dataset) >= loader.batch_size:
-        # Also where the probe was the whole batch: the first step of a process is slow.
+    most_seconds = MOST_SECONDS if most_seconds is None else most_seconds
+    few = min(PROBE_SAMPLES, loader.batch_size)
+    probe = _probe(step, _probe_loader(plan.train.loader, loader, few))
+    # The first step of a process is slow, so that there is a second one, unless it would take long.
+    if probe.seconds_of(few) <= most_seconds:
+        probe = _probe(step, _probe_loader(plan.train.loader, loader, few))
+    if few < loader.batch_size <= len(loader.dataset) and probe.seconds_of(loader.batch_size) <= most_seconds:
         probe = _probe(step, _probe_loader(plan.train.loader, loader, loader.batch_size))
     factor = loader.batch_size / probe.samples
     step_seconds, load_seconds = probe.step_seconds * factor, probe.load_seconds * factor

@@ -19,7 +19,8 @@ from kinema.evaluation.scalars import scalars
 from kinema.inference import VideoRecognizer, check_scores
 from kinema.inference.views import parse_views
 from kinema.progress import track_iter_progress
-from kinema.recipes.classification import default_workers, require_same_classes
+from kinema.recipes.classification import default_workers
+from kinema.recipes.clips import require_same_classes
 from kinema.registry import DATASETS
 
 VIEWS_A_STEP = 16  # of a batch by default

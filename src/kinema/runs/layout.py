@@ -3,13 +3,14 @@
 SETTINGS_FILE = "run.json"
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.holder"
+GUIDE_FILE = "guide.json"  # what was seen of the data before the training
 
 # A run was here when one of these is.
 SIGNS_OF_A_RUN = ("checkpoints", "metrics.jsonl", "summary.json", "broken.jsonl")
 # What a run writes into its work folder.
 RUN_FILES = (
     *SIGNS_OF_A_RUN,
-    *(SETTINGS_FILE, "config.py", "train.log", "train_clips.csv", "val_clips.csv"),
+    *(SETTINGS_FILE, "config.py", "train.log", "train_clips.csv", "val_clips.csv", GUIDE_FILE),
     *("nonfinite.jsonl", "hang.txt"),
     *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
 )

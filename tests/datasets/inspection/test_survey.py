@@ -9,7 +9,7 @@ def healthy(tmp_path, make_video):
     for part, count in (("train", 4), ("val", 2)):
         for index in range(count):
             path = tmp_path / part / ("run", "walk")[index % 2] / f"{part}{index}.mp4"
-            make_video(path, num_frames=10 + 10 * (index % 2), fps=10)
+            make_video(path, num_frames=10 + 10 * (index % 2), fps=10, size=(64 + 2 * index + 8 * count, 48))
     return tmp_path
 
 
@@ -92,10 +92,13 @@ def test_unreadable_videos_missing_labels_and_uneven_classes_are_told(tmp_path, 
     (tmp_path / "all.txt").write_text(
         "".join(f"{index}.mp4 {int(index == 0)}\n" for index in range(22)) + "bad.mp4 0\n"
     )
-    assert kinds(survey_dataset(tmp_path / "all.txt")) == {"unreadable video": 1, "imbalance": 1}
-    assert kinds(survey_dataset(tmp_path / "all.txt", num_probed=0)) == {"imbalance": 1}
+    assert kinds(survey_dataset(tmp_path / "all.txt")) == {
+        **{"unreadable video": 1, "imbalance": 1, "small class": 1},
+        **{"copy": 1, "contradicting copy": 1},  # all good files are one
+    }
+    assert "unreadable video" not in kinds(survey_dataset(tmp_path / "all.txt", num_probed=0))
     (tmp_path / "none.txt").write_text("0.mp4\n1.mp4\n")
-    assert kinds(survey_dataset(tmp_path / "none.txt")) == {"no label": 2}
+    assert kinds(survey_dataset(tmp_path / "none.txt")) == {"no label": 2, "copy": 1}
 
 
 def test_a_label_that_is_no_index_does_not_fill_memory(tmp_path, make_video):

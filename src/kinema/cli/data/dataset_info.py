@@ -21,12 +21,13 @@ def show_dataset(
     plot: Path | None,
     num_probed: int,
     as_json: bool,
+    pictures: bool,
     columns: Mapping[str, str] | None = None,
 ) -> None:
     """Survey a data set, print what was found, and draw its classes into `plot`."""
     from kinema.datasets.inspection.survey import survey_dataset
 
-    survey = survey_dataset(path, val, num_probed=num_probed, columns=columns)
+    survey = survey_dataset(path, val, num_probed=num_probed, columns=columns, pictures=pictures)
     if plot is not None and survey.classes:
         from kinema.report.class_histogram import draw_class_histogram
 

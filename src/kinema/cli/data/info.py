@@ -23,7 +23,14 @@ def info(
         ),
     ],
     fast: Annotated[
-        bool, typer.Option("--fast", help="Of a video: do not decode every frame to look for damage.")
+        bool,
+        typer.Option(
+            "--fast",
+            help=(
+                "Decode nothing: of a video no look for damage, of a data set none for clips that show the same in"
+                " both parts."
+            ),
+        ),
     ] = False,
     val: Annotated[
         Path | None, typer.Option(help="Of a data set: its validation clips; default: found beside PATH.")
@@ -42,7 +49,15 @@ def info(
     from kinema.video.probe import advice, probe_video
 
     if path.is_dir() or path.suffix.lower() in LIST_SUFFIXES:
-        show_dataset(path, val, plot=plot, num_probed=probe, as_json=as_json, columns=parsed_columns(columns))
+        show_dataset(
+            path,
+            val,
+            plot=plot,
+            num_probed=probe,
+            as_json=as_json,
+            pictures=not fast,
+            columns=parsed_columns(columns),
+        )
         return
     facts = probe_video(path, decode=not fast)
     sentences = advice(facts)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinema.datasets.annotations.folders import holds_videos, root_of_classes
-from kinema.datasets.annotations.formats import LABELLED_BY_INDEX, find_format, read_annotations
+from kinema.datasets.annotations.formats import FORMATS, LABELLED_BY_INDEX, find_format, read_annotations
 from kinema.datasets.annotations.layout import (
     VAL_NAMES,
     find_video_root,
@@ -24,6 +24,7 @@ from kinema.datasets.annotations.layout import (
     visible_folders,
 )
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.several_labels import lists_numbers_behind_videos, says_several_labels
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
 from kinema.printable import breaks_lines
@@ -47,6 +48,7 @@ class Split:
         columns: the columns of its table that the user named.
         shards: where the videos lie in tar files, of a folder of these.
         options: further keywords of the dataset that reads these clips, such as `hold_out`.
+        multi_label: a clip may have several labels.
     """
 
     annotations: Annotations
@@ -55,6 +57,7 @@ class Split:
     columns: Mapping[str, str] | None = None
     shards: "ShardIndex | None" = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    multi_label: bool = False
 
     @property
     def path(self) -> Path:
@@ -103,15 +106,19 @@ class Split:
     def dataset_config(self) -> dict[str, Any]:
         """Keywords of the dataset that reads these clips, see `dataset_type`."""
         if self.shards is not None:
-            return {"folder": os.fspath(self.path), **self.options}
+            several = {"multi_class": True} if self.multi_label else {}
+            return {"folder": os.fspath(self.path), **several, **self.options}
         config: dict[str, Any] = {
             "ann_file": os.fspath(self.path),
             "data_prefix": {"video": os.fspath(self.video_root)},
         }
-        if self.annotations.format not in ("list", "class-folders"):
+        # A list of several labels a clip looks like one of folders of frames.
+        if self.multi_label or self.annotations.format not in ("list", "class-folders"):
             config["ann_format"] = self.annotations.format
         if self.columns:
             config["columns"] = dict(self.columns)
+        if self.multi_label:
+            config["multi_class"] = True
         return {**config, **({} if self.part is None else {"split": self.part}), **self.options}
 
 
@@ -160,11 +167,16 @@ def find_splits(
 
 
 def find_layout(
-    data: str | os.PathLike, val: str | os.PathLike | None = None, columns: Mapping[str, str] | None = None
+    data: str | os.PathLike,
+    val: str | os.PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    multi_label: bool | None = False,
 ) -> DataLayout:
     """Find the training and the validation clips, and put into words how they lie.
 
-    Arguments and errors of `find_splits`.
+    Arguments and errors of `find_splits`; `multi_label` of `read_split`, for the training clips:
+    the validation clips follow them.
     """
     path = Path(data)
     if not path.exists():
@@ -179,15 +191,19 @@ def find_layout(
         path = root_of_classes(path) if find_format(path) == "class-folders" else path
         train_part = training_part(path)
         train, beside = (path, None) if train_part is None else (train_part, path)
-    train_split, val_split = _read_both(train, beside, None if val is None else Path(val), columns)
+    train_split, val_split = _read_both(train, beside, None if val is None else Path(val), columns, multi_label)
     notes = () if val is not None else tuple(_notes_on_parts(train_split, val_split, beside))
     return DataLayout(train_split, val_split, describe_splits(train_split, val_split), notes)
 
 
 def _read_both(
-    train: Path, beside: Path | None, val: Path | None, columns: Mapping[str, str] | None
+    train: Path,
+    beside: Path | None,
+    val: Path | None,
+    columns: Mapping[str, str] | None,
+    multi_label: bool | None,
 ) -> tuple[Split, Split | None]:
-    whole = read_split(train, columns=columns)
+    whole = read_split(train, columns=columns, multi_label=multi_label)
     parts = whole.annotations.split_names
     if "train" in parts:
         own_val = whole.validation_name
@@ -200,7 +216,8 @@ def _read_both(
         val = validation_part(beside, train)
     if val is None:
         return train_split, None
-    return train_split, read_split(val, class_names=train_split.annotations.class_names, columns=columns)
+    names = train_split.annotations.class_names
+    return train_split, read_split(val, class_names=names, columns=columns, multi_label=train_split.multi_label)
 
 
 def _notes_on_parts(train: Split, val: Split | None, beside: Path | None) -> Iterator[str]:
@@ -274,27 +291,55 @@ def _shape_in_folder(split: Split) -> str:
     return f"CLASS/{deeper}*" + (suffixes[0] if len(suffixes) == 1 else "")
 
 
-def read_split(path: Path, *, class_names: Sequence[str] = (), columns: Mapping[str, str] | None = None) -> Split:
+def read_split(
+    path: Path,
+    *,
+    class_names: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    multi_label: bool | None = False,
+) -> Split:
     """Read annotations of any format and find the folder of their videos.
 
     Args:
         path: the file or folder.
         class_names: the training split's, for formats that label by name.
         columns: names of a table's columns where they cannot be found out.
+        multi_label: a clip may have several labels; None: as `says_several_labels` finds.
 
     Raises:
         AnnotationError: the annotations are wrong, or the clips are not where they say.
     """
     format = find_format(path, columns)
+    if format == "rawframes" and multi_label is not False and lists_numbers_behind_videos(path):
+        format = "list"  # several labels look like a number of frames and a label
     if format == "shards":
         from kinema.datasets.storage.shard_index import load_index  # which reads annotations itself
 
         index = load_index(path)
-        return Split(index.annotations, path, shards=index)
-    names = None if format in LABELLED_BY_INDEX else class_names or None
-    annotations = read_annotations(path, format, class_names=names, columns=columns)
+        several = bool(multi_label) or (multi_label is None and bool((index.annotations.labels.counts() > 1).any()))
+        return Split(index.annotations, path, shards=index, multi_label=several)
+    options: dict[str, Any] = {
+        "class_names": None if format in LABELLED_BY_INDEX else class_names or None,
+        "columns": columns,
+    }
+    separated = "multi_label" in FORMATS[format].options
+    if multi_label and not separated:
+        raise AnnotationError(
+            f"{path}: {FORMATS[format].looks_like} gives each clip one label: for several write a list of 'path label"
+            " label ...' lines, or a table"
+        )
+    annotations = read_annotations(path, format, **options, multi_label=bool(multi_label))
+    if multi_label is None:
+        multi_label = separated and says_several_labels(annotations)
+        if multi_label:
+            annotations = read_annotations(path, format, **options, multi_label=True)
     root = annotations.video_root
-    return Split(annotations, find_video_root(annotations) if root is None else root, columns=columns)
+    return Split(
+        annotations,
+        find_video_root(annotations) if root is None else root,
+        columns=columns,
+        multi_label=multi_label,
+    )
 
 
 def write_list(path: Path, annotations: Annotations, video_root: Path) -> Path:

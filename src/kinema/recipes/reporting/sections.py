@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinema.datasets.annotations import Split
-from kinema.datasets.inspection.survey import Problem, problems_of_splits
+from kinema.datasets.inspection.problems import Problem, problems_of_splits
 from kinema.evaluation.class_intervals import class_intervals, mean_recall_interval
 from kinema.evaluation.functional import confusion_matrix, in_top_k
 from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval

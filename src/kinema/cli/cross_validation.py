@@ -1,0 +1,71 @@
+"""`kinema train --folds N`: several trainings, and what they say together."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kinema.cli.config_or_clips import is_config
+from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.training_config import known_settings
+from kinema.cli.training_results import with_interval
+from kinema.errors import ConfigError
+
+
+def cross_validate_clips(
+    data: Path,
+    folds: int,
+    folder: Path,
+    settings: dict[str, Any],
+    overrides: dict[str, Any],
+    *,
+    device: str,
+    resume: bool,
+    track: list[str],
+    as_json: bool,
+) -> None:
+    """Cross-validate and print the folds, as a table or as JSON.
+
+    Raises:
+        ConfigError: there is a config, or validation clips are named.
+    """
+    from kinema.distributed import is_main_process
+    from kinema.recipes import cross_validate
+    from kinema.runs.trackers import tracker_configs
+
+    if is_config(data) or settings.pop("val") is not None:
+        raise ConfigError(
+            "--folds splits the clips of DATA itself, so it takes no config and no --val: name a list or a folder of"
+            " clips"
+        )
+
+    def change(config: Any) -> None:
+        config["device"] = device
+        if track:
+            config["trackers"] = tracker_configs(track)
+        config.merge_from_dict(known_settings(overrides, config))
+
+    try:
+        results = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
+    except KeyboardInterrupt as stop:
+        print_note("stopped; the same command with --resume continues where it stopped")
+        raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
+    if not is_main_process():
+        return
+    if as_json:
+        print_json(results)
+        return
+    rows = [
+        [str(row["fold"]), str(row["clips"]), str(row["epochs"]), f"{row['last']:.1%}", f"{row['best']:.1%}"]
+        for row in results["folds"]
+    ]
+    last, best = results["last"], results["best"]
+    rows.append(["mean", "", "", f"{last['mean']:.1%}", f"{best['mean']:.1%}"])
+    rows.append(["spread", "", "", f"{100 * last['std']:.1f} points", f"{100 * best['std']:.1f} points"])
+    print_table(f"Cross-validated in {folder}", ["fold", "clips", "epochs", "last epoch", "best epoch"], rows)
+    print_line(f"all clips together, last epoch: {with_interval(last)}")
+    print_line(
+        "the best epoch was chosen by the clips that it is measured on; the last one was not, so it tells what new"
+        " clips will give"
+    )

@@ -1,0 +1,68 @@
+"""`kinema validate`: what `kinema train` would say before it trains, without training."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinema.cli import training_options as options
+from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
+from kinema.cli.output import print_json, print_line, print_note
+from kinema.cli.training_config import run_name
+from kinema.cli.training_guide import guided_config, try_and_warn
+
+
+def validate(
+    data: Annotated[Path, typer.Argument(help=f"{options.DATA_HELP}.", metavar="DATA", show_default=False)],
+    val: options.Val = None,
+    model: options.Model = None,
+    recipe: options.Recipe = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    multi_label: options.MultiLabel = None,
+    no_trial: options.NoTrial = False,
+    seed: options.OptionalSeed = None,
+    device: options.OptionalDevice = None,
+    workers: Workers = None,
+    columns: ColumnsOption = None,
+    as_json: Json = False,
+) -> None:
+    """Look over labelled clips as `kinema train` would, without training: what they hold, what is wrong, what it takes.
+
+    Shows classes, lengths, sizes and the split; copies, the same scene in
+    both parts, facts such as the length that tell the class, clips that cannot
+    be read; the model and frames that training would choose, and its time and
+    memory. Exit status 1 when something would stop the training.
+
+    Examples: kinema validate clips    kinema validate clips --json --no-trial
+    """
+    from kinema.logs import show_on_console
+
+    show_on_console("ERROR")
+    try:
+        config, guide = guided_config(
+            data,
+            work_dir=Path("work") / run_name(data),
+            val=val,
+            model=model,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            multi_label=multi_label,
+            seed=seed or 0,
+            workers=workers,
+            columns=parsed_columns(columns),
+        )
+        config["device"] = device or "auto"
+        is_tried = not no_trial and guide.stops is None
+        guide = try_and_warn(guide, config, is_tried=is_tried, is_shown=not as_json, to_stderr=False)
+    except KeyboardInterrupt:
+        print_note("stopped")
+        raise typer.Exit(128 + signal.SIGINT) from None
+    if as_json:
+        print_json(guide.as_dict())
+    elif guide.stops is not None:
+        print_line(f"this would stop a training: {guide.stops}")
+    if guide.stops is not None:
+        raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""`kinema validate`, and what `kinema train` says before it trains."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from kinema.cli.main import app
+from kinema.video import write_video
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Sixteen clips of two classes, whose lengths tell the class."""
+    root = tmp_path_factory.mktemp("validated") / "clips"
+    for label, name in enumerate(("clap", "wave")):
+        (root / name).mkdir(parents=True)
+        for number in range(10):
+            frames = np.random.default_rng(10 * label + number).integers(0, 256, (8 + 8 * label, 32, 48, 3), np.uint8)
+            write_video(root / name / f"{number}.mp4", frames, 10)
+    return root
+
+
+def test_the_same_look_as_before_a_training_on_stdout(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = run("validate", folder, "--no-trial", "--seed", 5)
+    assert shown.exit_code == 0, shown.output
+    for text in (
+        "2: clap 10, wave 10",
+        "0.8 to 1.6",
+        "16 (train) + 4 (val): whole source videos held out at random, seed 5",
+        "compact3d: 8 frames",
+        "of a clip alone tells its class in ",
+        "the duration",
+    ):
+        assert text in shown.stdout
+    assert "looking over 20 clips" in shown.stderr
+    assert "estimate" not in shown.stdout
+    value = json.loads(run("validate", folder, "--no-trial", "--json").stdout)
+    assert (value["trial"], value["stops"], value["plan"]["train_clips"]) == (None, None, 16)
+    assert [problem["kind"] for problem in value["survey"]["problems"]] == ["telling fact"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_would_stop_a_training_is_exit_status_1(folder, tmp_path):
+    bad = tmp_path / "clips"
+    for name in ("clap", "wave"):
+        (bad / name).mkdir(parents=True)
+        for number in range(10):
+            (bad / name / f"{number}.mp4").write_bytes((folder / name / f"{number}.mp4").read_bytes())
+    for number in range(5):
+        (bad / "clap" / f"{number}.mp4").write_bytes(b"junk")
+    shown = run("validate", bad)
+    assert (shown.exit_code, "this would stop a training: " in shown.stdout) == (1, True)
+    assert "probed videos cannot be read" in shown.stdout
+    (tmp_path / "one" / "class").mkdir(parents=True)
+    assert "found no videos below it" in str(run("validate", tmp_path / "one").exception)
+
+
+def test_options_that_do_not_go_together_are_one_line(folder, tmp_path):
+    assert "expected auto or none, got 'yes'" in str(run("train", folder, "--class-weights", "yes").exception)
+    message = "gives each clip one label: for several write a list"
+    assert message in str(run("train", folder, "--multi-label").exception)
+    assert "expected a share from 0 to below 1" in str(run("train", folder, "--label-smoothing", 2).exception)
+
+
+@pytest.mark.slow
+def test_a_guide_stays_in_the_summary_also_of_a_resumed_run(folder, tmp_path):
+    work = tmp_path / "work"
+    options = ("--work-dir", work, "--workers", 0, "--device", "cpu", "--json")
+    trained = run("train", folder, "--epochs", 1, *options, "--class-weights", "auto", "--mixup", 0.2)
+    assert trained.exit_code == 0, trained.output
+    summary = json.loads(trained.stdout)
+    assert summary["guide"]["trial"]["limited_by"] in ("reading", "computing")
+    assert summary["guide"]["plan"]["options"] == ["small classes count more", "mixup 0.2"]
+    assert "estimate" in trained.stderr
+    assert trained.stderr.count("of a clip alone tells its class") == 1
+    resumed = run("train", folder, "--epochs", 2, *options, "--class-weights", "auto", "--mixup", 0.2, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert "looking over" not in resumed.stderr
+    assert json.loads(resumed.stdout)["guide"] == summary["guide"]
+    again = run("train", folder, "--epochs", 1, *options, "--no-trial")
+    assert json.loads(again.stdout)["guide"]["trial"] is None
+    assert (Path(work) / "earlier_1" / "guide.json").is_file()
