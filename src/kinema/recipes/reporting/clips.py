@@ -4,9 +4,12 @@ import numpy as np
 
 from kinema.errors import VideoError
 from kinema.recipes.reporting.measuring import Measured
-from kinema.report.clip_cards import CardGroup, ClipCard, Film, Line, film_of
+from kinema.report.animation import ClipAnimation, clip_animation
+from kinema.report.clip_cards import CardGroup, ClipCard, Line
 
 SHOWN_CLIPS = 12  # of a group
+FILM_FRAMES = 20
+FILM_BYTES = 20_000
 
 
 def clip_groups(measured: Measured, count: int = SHOWN_CLIPS) -> list[CardGroup]:
@@ -59,22 +62,29 @@ def card(measured: Measured, place: int) -> ClipCard:
         lines = [Line(said, "good"), *further]
     else:
         lines = [Line(said, "bad"), Line(f"is {measured.classes[truth]} {scores[truth]:.2f}")]
-    return ClipCard(shown_path(measured, place), measured.classes[truth], film(measured, place), tuple(lines))
+    alt = f"{measured.paths[place]}, a clip of {measured.classes[truth]}"
+    return ClipCard(shown_path(measured, place), alt, animation(measured, place), tuple(lines))
 
 
-def film(measured: Measured, place: int) -> Film | None:
-    """A film of a clip, only of its part of the video."""
+def animation(measured: Measured, place: int) -> ClipAnimation:
+    """A clip as a small moving picture, only its part of the video."""
     split, index = measured.split, int(measured.places[place])
     clips = split.annotations
     try:
-        with split.open_video(index) as reader:
-            if clips.clip_starts is None or clips.clip_ends is None:
-                return film_of(reader)
-            rate = reader.fps if clips.clip_unit == "seconds" else 1.0
-            start, end = (times[index] * rate for times in (clips.clip_starts, clips.clip_ends))
-            return film_of(reader, 0 if np.isnan(start) else int(start), None if np.isnan(end) else int(np.ceil(end)))
-    except (VideoError, OSError):
-        return None
+        with split.open_video(index, errors="keep-good") as reader:
+            first, stop = 0, len(reader)
+            if clips.clip_starts is not None and clips.clip_ends is not None:
+                ends = np.array([clips.clip_starts[index], clips.clip_ends[index]], np.float64)
+                if clips.clip_unit == "seconds":
+                    ends = np.where(np.isnan(ends), np.nan, np.searchsorted(reader.timestamps_seconds, ends))
+                first, stop = np.clip(np.where(np.isnan(ends), [0, stop], ends), 0, stop).astype(int).tolist()
+            count = min(FILM_FRAMES, max(stop - first, 1))
+            chosen = np.linspace(min(first, len(reader) - 1), max(stop - 1, 0), count).round().astype(int)
+            seconds = max(stop - first, 1) / max(reader.fps, 1e-3)
+            frames = reader.get_batch(chosen)
+    except (VideoError, OSError) as error:
+        return ClipAnimation(error=str(error))
+    return clip_animation(frames, fps=len(frames) / seconds, max_bytes=FILM_BYTES)
 
 
 def shown_path(measured: Measured, place: int) -> str:

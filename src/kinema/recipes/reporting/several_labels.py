@@ -7,7 +7,7 @@ import numpy as np
 from kinema.evaluation.functional import mean_average_precision
 from kinema.evaluation.intervals import FEW_SOURCES, wilson_interval
 from kinema.evaluation.thresholds import precision_recall_curve
-from kinema.recipes.reporting.clips import film, shown_path
+from kinema.recipes.reporting.clips import animation, shown_path
 from kinema.recipes.reporting.measuring import Measured
 from kinema.report.class_table import ClassRow, Share
 from kinema.report.clip_cards import CardGroup, ClipCard, Line
@@ -146,4 +146,5 @@ def _card(measured: Measured, place: int) -> ClipCard:
         for index in np.argsort(-scores)[:_SHOWN_CLASSES].tolist()
     ]
     lines.append(Line(f"is {measured.names_of(place)}"))
-    return ClipCard(shown_path(measured, place), measured.names_of(place), film(measured, place), tuple(lines))
+    alt = f"{measured.paths[place]}, a clip of {measured.names_of(place)}"
+    return ClipCard(shown_path(measured, place), alt, animation(measured, place), tuple(lines))
