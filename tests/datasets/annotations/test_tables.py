@@ -132,6 +132,22 @@ def test_frames_may_bound_the_parts(tmp_path):
     assert (info["start_frame"], info["end_frame"]) == (10, 20)
 
 
+def test_seconds_and_frames_in_one_table_are_not_mixed(tmp_path):
+    def read(header):
+        (tmp_path / "x.csv").write_text(f"path,label,{header}\na.mp4,0,1,2,10,20\n")
+        return read_csv(tmp_path / "x.csv")
+
+    both = read("start,end,start_frame,end_frame")
+    assert (both.clip_unit, both.clip_starts[0], both.clip_ends[0]) == ("seconds", 1, 2)
+    assert both.notes[1] == "the columns 'start_frame', 'end_frame' are not used: seconds count"
+    assert "start_frame" not in both.notes[0]
+    frames = read("start,x,start_frame,end_frame")
+    assert (frames.clip_unit, frames.clip_starts[0], frames.clip_ends[0]) == ("frames", 10, 20)
+    assert (read("x,y,z,end_frame").clip_unit, read("x,y,z,end_frame").clip_ends[0]) == ("frames", 20)
+    with pytest.raises(AnnotationError, match=r"the column 'start' counts seconds, 'end_frame' frames: give start and"):
+        read("start,y,z,end_frame")
+
+
 def test_json_of_mmengine_is_understood(tmp_path):
     content = {"metainfo": {"classes": ["b", "a"]}, "data_list": [{"filename": "x.mp4", "label": 1}]}
     (tmp_path / "x.json").write_text(json.dumps(content))

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +53,23 @@ class ProgramClips:
         format: name of its format.
         program: name of the program, for notes.
         video_root: folder of the videos; None: it is looked for as commands do.
+        timing_of: gives the frames of a video in place of opening it there; None: it has none.
     """
 
-    def __init__(self, source: Path, format: str, program: str, video_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: Path,
+        format: str,
+        program: str,
+        video_root: Path | None = None,
+        *,
+        timing_of: Callable[[str], VideoTiming | None] | None = None,
+    ) -> None:
         self.source = source
         self.format = format
         self.program = program
         self._roots = root_candidates(source) if video_root is None else [video_root]
+        self._timing_of = self._open if timing_of is None else timing_of
         self._clips: list[_Clip] = []
         self._lengths: dict[str, float] = {}
         self._timings: dict[str, VideoTiming | None] = {}
@@ -100,7 +110,9 @@ class ProgramClips:
     def timing(self, video: str) -> VideoTiming | None:
         """The frames of a video; None where it is not there or cannot be read, which the notes then say."""
         if video not in self._timings:
-            self._timings[video] = self._open(video)
+            self._timings[video] = self._timing_of(video)
+            if self._timings[video] is None and self._timing_of != self._open:
+                self._absent.append(video)
         return self._timings[video]
 
     def finish(
@@ -263,9 +275,7 @@ class ProgramClips:
                 most = max(shift.seconds for shift in rest)
                 notes.append(f"{len(rest)} more videos likewise ({kind}{f', by up to {most:.1f} s' if most else ''})")
         if self._absent:
-            notes.append(
-                f"{_listed(self._absent)} not there: {self.program}'s times could not be compared with the file"
-            )
+            notes.append(f"{_listed(self._absent)} not there, so nothing could be compared")
         if self._broken:
             notes.append(f"{len(self._broken)} videos cannot be read and were not compared: {self._broken[0]}")
         return notes

@@ -220,12 +220,11 @@ def collect_rows(
         notes: asked behind the last row for what a user should know.
 
     Raises:
-        AnnotationError: a row has no path, or a number is none. Names file and line.
+        AnnotationError: a row has no path, a number is none, or a part starts in seconds and ends in
+            frames. Names file and line.
     """
     names = dict(columns.names)
-    unit: Literal["seconds", "frames"] = (
-        "frames" if "start_frame" in names and "start_seconds" not in names else "seconds"
-    )
+    unit, unused = _clip_unit(names, str(source))
     start_role, end_role = ("start_frame", "end_frame") if unit == "frames" else ("start_seconds", "end_seconds")
     clips = ClipCollector(source, format)
     for line, row in rows:
@@ -252,7 +251,27 @@ def collect_rows(
         )
     if class_names is None and format == "csv" and clips.has_numbers_alone:
         class_names = read_class_names(source.parent / "classes.txt") or None
-    return clips.finish(class_names, clip_unit=unit, notes=(str(columns), *notes()))
+    used = TableColumns({role: name for role, name in names.items() if role not in unused})
+    left = (
+        [f"the columns {', '.join(repr(names[role]) for role in unused)} are not used: {unit} count"] if unused else []
+    )
+    return clips.finish(class_names, clip_unit=unit, notes=(str(used), *left, *notes()))
+
+
+def _clip_unit(names: Mapping[str, str], source: str) -> tuple[Literal["seconds", "frames"], list[str]]:
+    """What the parts of videos are counted in, and the roles of columns that this leaves unused."""
+    seconds = [role for role in ("start_seconds", "end_seconds") if role in names]
+    frames = [role for role in ("start_frame", "end_frame") if role in names]
+    if not seconds or not frames:
+        return ("frames" if frames else "seconds"), []
+    if len(seconds) == 2 or (seconds == ["start_seconds"] and "duration_seconds" in names):
+        return "seconds", frames
+    if len(frames) == 2:
+        return "frames", seconds
+    raise AnnotationError(
+        f"{source}: the column {names[seconds[0]]!r} counts seconds, {names[frames[0]]!r} frames: give start and end in"
+        " one unit"
+    )
 
 
 def _labels(value: Any, multi_label: bool) -> list[Any]:

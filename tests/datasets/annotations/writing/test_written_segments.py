@@ -4,8 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations.writing import WRITERS, VideoTiming, write_segments
-from kinema.datasets.annotations.writing.label_studio import labelling_interface
+from kinema.datasets.annotations.writing import WRITERS, VideoTiming, labelling_interface, write_segments
 from kinema.errors import AnnotationError
 from kinema.structures.segment import Segment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kinema.datasets.annotations.video_timing import VideoTiming
 from kinema.datasets.annotations.writing.boris import boris_file
 from kinema.datasets.annotations.writing.elan import elan_file
-from kinema.datasets.annotations.writing.label_studio import label_studio_file
+from kinema.datasets.annotations.writing.label_studio import label_studio_file, labelling_interface
 from kinema.datasets.annotations.writing.request import WriteRequest
 from kinema.datasets.annotations.writing.subtitles import srt_file, vtt_file
 from kinema.datasets.annotations.writing.tables import csv_file, json_file
@@ -18,7 +18,7 @@ from kinema.files import write_text
 from kinema.printable import breaks_lines
 from kinema.structures.segment import Segment
 
-__all__ = ["WRITERS", "SegmentWriter", "VideoTiming", "write_segments", "writer_of"]
+__all__ = ["WRITERS", "SegmentWriter", "VideoTiming", "labelling_interface", "write_segments", "writer_of"]
 
 
 @dataclass(frozen=True)

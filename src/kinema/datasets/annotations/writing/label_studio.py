@@ -3,8 +3,10 @@
 Source: Label Studio's documentation, "Import pre-annotated data" and the tag `TimelineLabels`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -25,10 +27,8 @@ def label_studio_file(request: WriteRequest) -> str:
     return json_text([_task(request, video, number) for number, video in enumerate(request.videos, start=1)])
 
 
-def labelling_interface(labels: list[str]) -> str:
+def labelling_interface(labels: Sequence[str]) -> str:
     """The labelling interface (XML) for a project that takes these pre-annotations."""
-    from xml.sax.saxutils import quoteattr
-
     values = "".join(f"\n    <Label value={quoteattr(label_text(label))}/>" for label in labels)
     return (
         '<View>\n  <TimelineLabels name="label" toName="video">'
