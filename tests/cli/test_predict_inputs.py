@@ -1,8 +1,8 @@
 import pytest
 
-from kinema.cli.inputs import find_videos, has_frames, looks_like_checkpoint, require_checkpoint_first
+from kinema.cli.inputs import looks_like_checkpoint, require_checkpoint_first
 from kinema.cli.predict import hint_of
-from kinema.errors import KinemaError, VideoError
+from kinema.errors import KinemaError
 from kinema.inference import Looked, Prediction
 
 
@@ -17,24 +17,6 @@ def tree(tmp_path, monkeypatch):
     (tmp_path / "list.txt").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def test_folders_patterns_and_addresses_are_videos(tree):
-    assert find_videos(["clips"]) == ["clips/b.mp4", "clips/deep/a.avi"]
-    assert find_videos(["clips/*.mp4", "frames"]) == ["clips/b.mp4", "frames"]
-    assert find_videos(["clips/**/*.avi"]) == ["clips/deep/a.avi"]
-    assert find_videos(["absent.mp4", "https://a.b/c.mp4"]) == ["absent.mp4", "https://a.b/c.mp4"]
-    assert has_frames(tree / "frames")
-    assert not has_frames(tree / "clips")
-
-
-def test_what_holds_no_video_is_named(tree):
-    with pytest.raises(VideoError, match="empty: is a folder without videos, and without numbered images"):
-        find_videos(["empty"])
-    with pytest.raises(VideoError, match=r"clips/\*\.mov: no file matches this pattern"):
-        find_videos(["clips/*.mov"])
-    with pytest.raises(VideoError, match=r"there is clips/b\.mp4: leave the quotes and spaces around it out"):
-        find_videos(["'clips/b.mp4'"])
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ def test_a_folder_and_a_missing_file_are_named_as_given(saved, tmp_path):
     with pytest.raises(
         VideoError, match=f"^{folder}: is a folder of videos, not of frames: give the videos themselves"
     ):
+        recognizer.scores(folder)
+    with pytest.raises(VideoError, match=f"^{folder / 'b.mp4'}: is empty"):
         recognizer.predict(folder)
     with pytest.raises(VideoError, match=f"^{tmp_path / 'absent'}: no such file$"):
         recognizer.predict(tmp_path / "absent")

@@ -1,70 +1,13 @@
-"""What the commands that use a trained recognizer are given: videos, checkpoints, and these in the wrong place."""
+"""What the commands that use a trained recognizer are given: checkpoints, and other things in their place."""
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
-from kinema.errors import KinemaError, VideoError
+from kinema.errors import KinemaError
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
-
-
-def find_videos(names: Sequence[str]) -> list[str]:
-    """The videos that a user names.
-
-    Files, addresses, patterns such as `clips/*.mp4`, folders with all videos below them.
-
-    A folder of numbered images is one video.
-
-    Raises:
-        VideoError: a pattern matches nothing, or a folder holds no videos and no frames.
-    """
-    paths: list[str] = []
-    for name in names:
-        paths += _videos_of(name)
-    return paths
-
-
-def _videos_of(name: str) -> list[str]:
-    from kinema.datasets.annotations.walking import videos_below
-
-    path = Path(name)
-    if "://" in name or path.is_file():
-        return [name]
-    if path.is_dir():
-        videos = [str(path / name) for name in videos_below(path)]
-        if not videos and not has_frames(path):
-            raise VideoError(
-                f"{path}: is a folder without videos, and without numbered images that could be frames of one"
-            )
-        return videos or [name]
-    if not path.exists() and glob.has_magic(name):
-        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - of absolute patterns too
-        if not matches:
-            raise VideoError(f"{name}: no file matches this pattern")
-        return [video for match in matches for video in _videos_of(match)]
-    plain = name.strip().strip("'\"")
-    if plain != name and Path(plain).exists():
-        raise VideoError(f"{name}: no such file; there is {plain}: leave the quotes and spaces around it out")
-    return [name]  # the reader says that it is not there, and the other videos are not lost
-
-
-def has_frames(folder: Path) -> bool:
-    """Does a folder hold numbered images, which can be the frames of a video?"""
-    from kinema.video.backends.frame_folder import find_template
-
-    names = [entry.name for entry in folder.iterdir() if entry.is_file()]
-    for modality in ("RGB", "Flow"):
-        try:
-            find_template(names, modality)
-        except ValueError as error:
-            if "several kinds" in str(error):
-                return True
-            continue
-        return True
-    return False
 
 
 def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str) -> None:

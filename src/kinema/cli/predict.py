@@ -1,17 +1,17 @@
 """`kinema predict`: what do these videos show?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinema.cli.inputs import find_videos, require_checkpoint_first
+from kinema.cli.inputs import require_checkpoint_first, require_no_folder
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, TtaOption, ViewsOption, parsed_tta, parsed_views
-from kinema.cli.output import print_json, print_note, print_table
+from kinema.cli.output import print_json, print_lines, print_note, print_table
 
 if TYPE_CHECKING:
-    from kinema.inference import Looked, Prediction
+    from kinema.inference import FailedInput, Prediction, VideoRecognizer
 
 USAGE = "kinema predict CHECKPOINT VIDEO..."
 UNSEEN_SECONDS = 1.0  # a video of which more is not looked at, and over a third, is worth a word
@@ -24,72 +24,158 @@ def predict(
     videos: Annotated[
         list[str],
         typer.Argument(
-            help="Video files; a folder stands for all videos in it, or for one video where it holds numbered images.",
+            help=(
+                "Video files, addresses, patterns; a folder stands for all videos in it, or for one video where it"
+                " holds numbered images."
+            ),
             metavar="VIDEO",
         ),
     ],
     top_k: Annotated[int, typer.Option(help="How many classes to name.", min=1)] = 3,
     views: ViewsOption = None,
     tta: TtaOption = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "Of a model of several labels a clip: from which score on a class is there, for all classes or for one;"
+                " may be given again. Default: as the checkpoint says (`kinema tune`), else 0.5."
+            ),
+            metavar="NUMBER|CLASS=NUMBER",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Videos a step.", min=1, show_default="8, fewer with --views")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also write the predictions: .csv, .json, or .jsonl (an object a line).", metavar="FILE"),
+    ] = None,
     config: ForeignConfig = None,
     device: Device = "auto",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table that programs read.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Name the likeliest classes of each video; one that cannot be read is named, and the exit status is 1."""
-    views, tta = parsed_views(views), parsed_tta(tta)
-    require_checkpoint_first(checkpoint, videos, USAGE)
-    files = find_videos(videos)
-    from kinema.errors import VideoError
-    from kinema.inference import load
-    from kinema.logs import show_on_console
+    """Name the likeliest classes of each video; one that cannot be read is named, and the exit status is 1.
 
+    Examples:
+    kinema predict work/clips new.mp4 --top-k 5
+
+    kinema predict work/clips folder/ 'more/*.mp4' --views 10x3 --out predictions.csv
+    """
+    views, tta = parsed_views(views), parsed_tta(tta)
+    if as_csv and as_json:
+        raise typer.BadParameter("give one of --csv and --json", param_hint="--csv")
+    require_checkpoint_first(checkpoint, videos, USAGE)
+    require_no_folder(out, "--out")
+    from kinema.inference import FailedInput, Prediction, load
+    from kinema.logs import show_on_console
+    from kinema.progress import track_iter_progress
+    from kinema.report.prediction_table import csv_text, require_suffix, write_predictions
+
+    if out is not None:
+        try:
+            require_suffix(out)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--out") from error
+    files, missing = _find(videos)
     show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
-    predictions: list[Prediction] = []
-    values: list[dict[str, Any]] = []
-    errors: list[str] = []
-    for video in files:
-        try:
-            prediction = recognizer.predict(video, top_k=top_k, views=views, tta=tta)
-        except VideoError as error:  # the other videos are not lost
-            errors.append(str(error))
-            values.append({"path": video, "error": str(error)})
-            continue
-        predictions.append(prediction)
-        scores = [round(score, 6) for score in prediction.scores]
-        values.append({"path": prediction.path, "labels": list(prediction.labels), "scores": scores})
-        if prediction.looked is not None:
-            values[-1]["looked"] = _json_value(prediction.looked)
+    limits = _thresholds(threshold, recognizer)
+    results: Iterable[Prediction | FailedInput] = recognizer.predict_many(
+        files, top_k, on_error="report", batch_size=batch_size, views=views, tta=tta, thresholds=limits
+    )
+    if len(files) > 1:
+        results = track_iter_progress((results, len(files)))
+    everything = [*results, *missing]
+    if out is not None:
+        write_predictions(out, everything)
+        print_note(f"predictions: {out}")
+    predictions = [one for one in everything if isinstance(one, Prediction)]
     if as_json:
-        print_json(values)
+        print_json([one.to_dict() for one in everything])
+    elif as_csv:
+        print_lines(csv_text(everything).replace("\r\n", "\n").rstrip("\n"))
     elif predictions:
-        print_table(
-            "", ["video", "class", "score", "next", "looked at"], [_row(prediction) for prediction in predictions]
-        )
+        _show(predictions)
     hint = hint_of(predictions, is_default=views is None)
     if hint:
         print_note(hint)
-    for text in errors:
-        print_note(f"error: {text}")
-    if errors:
+    failed = [one for one in everything if isinstance(one, FailedInput)]
+    for one in failed:
+        print_note(f"error: {one.error}")
+    if failed:
         raise typer.Exit(1)
 
 
+def _find(names: Sequence[str]) -> "tuple[list[str], list[FailedInput]]":
+    """The videos that names stand for, and the names that stand for none.
+
+    Raises:
+        VideoError: no name stands for a video.
+    """
+    from kinema.errors import VideoError
+    from kinema.inference import FailedInput
+    from kinema.inference.finding import find_videos
+
+    files: list[str] = []
+    missing: list[FailedInput] = []
+    for name in names:
+        try:
+            files += find_videos([name])
+        except VideoError as error:  # the other videos are not lost
+            missing.append(FailedInput(name, str(error)))
+    if not files:
+        raise VideoError(missing[0].error)
+    return files, missing
+
+
+def _thresholds(texts: list[str] | None, recognizer: "VideoRecognizer") -> dict[str, float] | float | None:
+    """The values of `--threshold`.
+
+    Raises:
+        BadParameter: one is none, names no class, or the model has one label a clip.
+    """
+    hint = "--threshold"
+    by_name: dict[str, float] = {}
+    for text in texts or ():
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise typer.BadParameter(
+                f"expected a number from 0 to 1, or CLASS=NUMBER, such as 0.4 or waving=0.4; got {text!r}",
+                param_hint=hint,
+            )
+        if name and name not in recognizer.classes:
+            raise typer.BadParameter(f"there is no class {name!r}: {', '.join(recognizer.classes)}", param_hint=hint)
+        by_name |= {name: value} if name else dict.fromkeys(recognizer.classes, value)
+    if texts and not recognizer.is_multi_label:
+        raise typer.BadParameter(
+            "is for models of several labels a clip; of this one the likeliest class is named", param_hint=hint
+        )
+    if texts and not any("=" in text for text in texts):
+        return value  # also of a model whose classes have no names
+    return by_name or None
+
+
+def _show(predictions: "Sequence[Prediction]") -> None:
+    """Print predictions for people."""
+    if predictions[0].present is None:
+        print_table("", ["video", "class", "score", "next", "looked at"], [_row(one) for one in predictions])
+    else:
+        print_table("", ["video", "present", "likeliest", "looked at"], [_row(one) for one in predictions])
+
+
 def _row(prediction: "Prediction") -> list[str]:
-    nexts = zip(prediction.labels[1:], prediction.scores[1:], strict=True)
-    others = ", ".join(f"{label} {score:.2f}" for label, score in nexts)
     looked = "" if prediction.looked is None else str(prediction.looked)
-    return [prediction.path, prediction.label, f"{prediction.score:.2f}", others, looked]
-
-
-def _json_value(looked: "Looked") -> dict[str, Any]:
-    return {
-        "frames": looked.total_frames,
-        "spans": [list(span) for span in looked.spans],
-        "fps": round(looked.fps, 6),
-        "time_share": round(looked.time_share, 4),
-        "frame_share": round(looked.frame_share, 4),
-    }
+    ranked = [f"{label} {score:.2f}" for label, score in zip(prediction.labels, prediction.scores, strict=True)]
+    if prediction.present is None:
+        return [prediction.source, prediction.label, f"{prediction.score:.2f}", ", ".join(ranked[1:]), looked]
+    present = [f"{label} {prediction.probability_of(label):.2f}" for label in prediction.present]
+    return [prediction.source, ", ".join(present) or "-", ", ".join(ranked), looked]
 
 
 def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
@@ -99,7 +185,7 @@ def hint_of(predictions: Sequence["Prediction"], *, is_default: bool) -> str:
         predictions: of some videos.
         is_default: the views are those of the checkpoint.
     """
-    seen = [(prediction.path, prediction.looked) for prediction in predictions if prediction.looked is not None]
+    seen = [(prediction.source, prediction.looked) for prediction in predictions if prediction.looked is not None]
     short = [pair for pair in seen if pair[1].time_share < SEEN_SHARE and pair[1].unseen_seconds > UNSEEN_SECONDS]
     narrow = [pair for pair in seen if pair[1].frame_share < FRAME_SHARE]
     parts = []

@@ -102,14 +102,39 @@ def video_source(video: Any, fps: float | None = None) -> VideoSource:
     if isinstance(video, str | os.PathLike):
         return _from_path(os.fspath(video), fps)
     if isinstance(video, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(video), f"{len(video)} bytes of a video")
+        return _from_bytes(bytes(video), name_of(video))
     if isinstance(video, np.ndarray | torch.Tensor):
-        return _opened(FramesInMemory(_rgb_frames(video), fps or 0.0), f"frames of shape {tuple(video.shape)}")
+        return _opened(FramesInMemory(_rgb_frames(video), fps or 0.0), name_of(video))
     if hasattr(video, "read"):
-        name = getattr(video, "name", None)
-        name = name if isinstance(name, str) else f"a {type(video).__name__} object"
-        return _from_bytes(_read_whole(video, name), name)
+        return _from_bytes(_read_whole(video, name_of(video)), name_of(video))
     raise TypeError(f"a video must be {_EXPECTED}; got {type(video).__name__}")
+
+
+def name_of(video: Any) -> str:
+    """What messages call a video: its path, or what it is."""
+    if isinstance(video, str | os.PathLike):
+        return os.fspath(video)
+    if isinstance(video, bytes | bytearray | memoryview):
+        return f"{len(video)} bytes of a video"
+    if isinstance(video, np.ndarray | torch.Tensor):
+        return f"frames of shape {tuple(video.shape)}"
+    name = getattr(video, "name", None)
+    return name if isinstance(name, str) else f"a {type(video).__name__} object"
+
+
+def require_videos(videos: Sequence[Any]) -> None:
+    """Require of a list that it holds videos.
+
+    Raises:
+        ValueError: it is empty, or holds the single frames of a video.
+    """
+    if not videos:
+        raise ValueError("no videos were given: the list is empty")
+    if all(isinstance(one, np.ndarray | torch.Tensor) and one.ndim == 3 for one in videos):
+        raise ValueError(
+            f"a list holds several videos, this one {len(videos)} single frames of shape {tuple(videos[0].shape)}: "
+            "put them together as one array (T, H, W, 3), by np.stack(frames)"
+        )
 
 
 def _from_path(path: str, fps: float | None) -> VideoSource:

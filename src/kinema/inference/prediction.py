@@ -128,24 +128,26 @@ def make_prediction(
     *,
     top_k: int,
     looked: Looked | None = None,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: float | Mapping[str, float] | None = None,
 ) -> Prediction:
     """The prediction that scores of all classes are.
 
     Args:
         source: of the video.
         scores: (N,) float32.
-        classes: (N,) names.
+        classes: (N,) names; empty: the indices are the names.
         top_k: how many classes to name; of equal scores the class of the lower index first.
         looked: see `Prediction`.
-        thresholds: of classes by name, `DEFAULT_THRESHOLD` for the others; None: a model of one
-            label a clip.
+        thresholds: of classes by name, `DEFAULT_THRESHOLD` for the others; or one for all; None: a
+            model of one label a clip.
     """
+    classes = classes or tuple(str(index) for index in range(len(scores)))
     order = np.argsort(-scores, kind="stable")
     best = order[:top_k]
     present = None
     if thresholds is not None:
-        limits = [thresholds.get(name, DEFAULT_THRESHOLD) for name in classes]
+        by_name = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(classes, thresholds)
+        limits = [by_name.get(name, DEFAULT_THRESHOLD) for name in classes]
         present = tuple(classes[index] for index in order.tolist() if scores[index] >= limits[index])
     end_seconds = looked.total_frames / looked.fps if looked is not None and looked.fps > 0 else None
     return Prediction(

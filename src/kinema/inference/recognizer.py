@@ -2,11 +2,11 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -17,9 +17,19 @@ from kinema.checkpoints.saving import save_pretrained
 from kinema.datasets import pseudo_collate
 from kinema.errors import CheckpointError, KinemaError, VideoError
 from kinema.evaluation.calibration import calibrated
+from kinema.inference.batches import BatchOptions, predict_videos
 from kinema.inference.decisions.settings import DecisionSettings
-from kinema.inference.inputs import VideoInput, open_source, opens_videos, pipeline_of_frames, video_source
-from kinema.inference.prediction import Prediction, make_prediction
+from kinema.inference.finding import stands_for_several
+from kinema.inference.inputs import (
+    VideoInput,
+    VideoSource,
+    open_source,
+    opens_videos,
+    pipeline_of_frames,
+    require_videos,
+    video_source,
+)
+from kinema.inference.prediction import FailedInput, Prediction, make_prediction
 from kinema.inference.timeline import Timeline
 from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
 from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
@@ -28,6 +38,8 @@ from kinema.printable import first_line
 from kinema.transforms import Compose
 
 VIEWS_AT_ONCE = 8
+BLACK_FRAMES = (64, 240, 320, 3)  # of a video that warms up
+BLACK_FPS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +137,7 @@ class VideoRecognizer:
             CheckpointError: the model gives scores that are not numbers.
         """
         if isinstance(video, list | tuple):
-            _require_videos(video)
+            require_videos(video)
             return torch.stack([self._look(one, views, tta, fps)[1] for one in video])
         return self._look(video, views, tta, fps)[1]
 
@@ -169,8 +181,8 @@ class VideoRecognizer:
 
         Args:
             video: a path or address; a folder of numbered images; the bytes of a video file; a file
-                opened with "rb"; uint8 RGB frames (T, H, W, 3), as an array or a tensor; or a list
-                of these.
+                opened with "rb"; uint8 RGB frames (T, H, W, 3), as an array or a tensor; or
+                several: a list of these, a folder of videos, a pattern such as "clips/*.mp4".
             top_k: how many classes.
             views: how many clips of the video to look at, and how many crops of each, such as
                 "10x3"; None: as the checkpoint says.
@@ -179,27 +191,112 @@ class VideoRecognizer:
                 at a frame rate of their own depend on it.
 
         Returns:
-            The prediction; of a list a list of them.
+            The prediction; of several videos a list of them, which type checkers know of lists
+            only. `predict_many` gives them one by one, and can leave out what cannot be read.
 
         Raises:
             TypeError: `video` is nothing that can be a video.
             ValueError: `top_k` is below 1, frames have another shape, or `views` or `tta` is no such
                 text.
-            VideoError: the video cannot be read.
+            VideoError: a video cannot be read.
             CheckpointError: the model gives scores that are not numbers.
         """
+        if isinstance(video, list | tuple) or stands_for_several(video):
+            return list(self.predict_many(video, top_k, views=views, tta=tta, fps=fps))
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        if isinstance(video, list | tuple):
-            _require_videos(video)
-            return [self._predict_one(one, top_k, views, tta, fps) for one in video]
-        return self._predict_one(video, top_k, views, tta, fps)
-
-    def _predict_one(self, video: Any, top_k: int, views: str | None, tta: str | None, fps: float | None) -> Prediction:
         name, scores, looked = self._look(video, views, tta, fps)
-        classes = self.classes or tuple(str(index) for index in range(len(scores)))
         thresholds = self.thresholds if self.is_multi_label else None
-        return make_prediction(name, scores.numpy(), classes, top_k=top_k, looked=looked, thresholds=thresholds)
+        return make_prediction(name, scores.numpy(), self.classes, top_k=top_k, looked=looked, thresholds=thresholds)
+
+    @overload
+    def predict_many(
+        self,
+        videos: Iterable[Any] | str | os.PathLike[str],
+        top_k: int = 5,
+        *,
+        on_error: Literal["raise"] = "raise",
+        batch_size: int | None = None,
+        readers: int | None = None,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
+        thresholds: float | Mapping[str, float] | None = None,
+    ) -> Iterator[Prediction]: ...
+
+    @overload
+    def predict_many(
+        self,
+        videos: Iterable[Any] | str | os.PathLike[str],
+        top_k: int = 5,
+        *,
+        on_error: Literal["report"],
+        batch_size: int | None = None,
+        readers: int | None = None,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
+        thresholds: float | Mapping[str, float] | None = None,
+    ) -> Iterator[Prediction | FailedInput]: ...
+
+    def predict_many(
+        self,
+        videos: Iterable[Any] | str | os.PathLike[str],
+        top_k: int = 5,
+        *,
+        on_error: Literal["raise", "report"] = "raise",
+        batch_size: int | None = None,
+        readers: int | None = None,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
+        thresholds: float | Mapping[str, float] | None = None,
+    ) -> Iterator[Prediction | FailedInput]:
+        """Predictions of many videos, in their order, while the next ones are read by threads.
+
+        Args:
+            videos: videos, see `predict`, from any iterable; a folder of videos; or a pattern.
+            top_k: how many classes of each to name.
+            on_error: "raise": a video that cannot be read ends it; "report": it gives a
+                `FailedInput` in its place.
+            batch_size: videos that go through the model together; default 8, fewer with `views`.
+                Those of different shapes go one after the other.
+            readers: threads that read; default one a core, at most 8.
+            views: see `predict`.
+            tta: see `predict`.
+            fps: see `predict`.
+            thresholds: of a model of several labels a clip, for `Prediction.present`: one for all
+                classes, or by name; default those of the checkpoint, else 0.5.
+
+        Raises:
+            TypeError: an input is nothing that can be a video.
+            ValueError: no videos, a number or text that is none of those above, or thresholds for a
+                model of one label a clip, or for a class that it does not have.
+            VideoError: a video cannot be read (`on_error="raise"`); a folder or pattern holds none.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        options = BatchOptions(top_k, on_error, batch_size, readers, views, tta, fps, thresholds)
+        return predict_videos(self, videos, options)
+
+    def warm_up(self, *, views: str | None = None, tta: str | None = None, batch_size: int = 1) -> None:
+        """Pay now what the first prediction would cost more than others, on frames that are all black.
+
+        Kernels are chosen and compiled, memory is taken, the pipeline is built.
+
+        Args:
+            views: see `predict`.
+            tta: see `predict`.
+            batch_size: videos that will go through the model together.
+
+        Raises:
+            ValueError: `batch_size` is below 1, or `views` or `tta` is no such text.
+            ConfigError: the pipeline takes no frames.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        frames = np.zeros(BLACK_FRAMES, np.uint8)
+        prepared = self.prepare(frames, views=views, tta=tta, fps=BLACK_FPS)
+        self.scores_of_samples([prepared.packed] * batch_size, "black frames", views=views)
 
     def _look(
         self, video: Any, views: str | None, tta: str | None, fps: float | None
@@ -232,7 +329,7 @@ class VideoRecognizer:
             ValueError: frames have another shape, or `views` or `tta` is no such text.
             VideoError: the video cannot be read.
         """
-        source = video_source(video, fps)
+        source = video if isinstance(video, VideoSource) else video_source(video, fps)
         if not opens_videos(self.pipeline):
             source = open_source(source, fps)
         sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
@@ -258,24 +355,26 @@ class VideoRecognizer:
             yield
 
     def scores_of_samples(
-        self, samples: Sequence[Mapping[str, Any]], video: str, *, views: str | None = None
+        self, samples: Sequence[Mapping[str, Any]], video: str | Sequence[str], *, views: str | None = None
     ) -> torch.Tensor:
         """Scores of all classes for samples that went through the pipeline, (samples, N) on the CPU.
 
         Args:
             samples: as the last step of the pipeline gives them, all of one shape; they go through
                 the model together.
-            video: what messages call what they are of.
+            video: what messages call what they are of: one name, or one a sample.
             views: those that the samples were prepared for, see `predict`.
 
         Raises:
             CheckpointError: the model gives scores that are not numbers.
         """
-        with self.errors_of_checkpoint(video):
+        names = [video] * len(samples) if isinstance(video, str) else list(video)
+        with self.errors_of_checkpoint(names[0]):
             with self._lock, self.views_in_pieces(views):
                 data_samples = self.test_step(pseudo_collate(samples))
             scores = torch.stack([_of_all_views(one.pred_score) for one in data_samples]).cpu()
-        check_scores(scores, self.name, video)
+        for row, name in zip(scores, names, strict=True):
+            check_scores(row, self.name, name)
         return scores
 
     def windows(
@@ -508,13 +607,3 @@ def check_scores(scores: torch.Tensor, model: str, video: str) -> None:
 def _of_all_views(scores: torch.Tensor) -> torch.Tensor:
     """(N,) scores of a sample; those of a head that does not average its views are (V, N)."""
     return scores.mean(dim=0) if scores.dim() > 1 else scores
-
-
-def _require_videos(videos: Sequence[Any]) -> None:
-    if not videos:
-        raise ValueError("no videos were given: the list is empty")
-    if all(isinstance(one, np.ndarray | torch.Tensor) and one.ndim == 3 for one in videos):
-        raise ValueError(
-            f"a list holds several videos, this one {len(videos)} single frames of shape {tuple(videos[0].shape)}: "
-            "put them together as one array (T, H, W, 3), by np.stack(frames)"
-        )

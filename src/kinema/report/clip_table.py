@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kinema.files import written_whole
 from kinema.printable import is_formula
@@ -26,6 +26,11 @@ def write_clip_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path, newline="", errors="surrogateescape") as file:
-        table = csv.writer(file)
-        table.writerow([safe_cell(name) for name in columns])
-        table.writerows([safe_cell(row.get(name, "")) for name in columns] for row in rows)
+        write_rows(file, columns, rows)
+
+
+def write_rows(file: IO[str], columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV into an open file; see `write_clip_table`."""
+    table = csv.writer(file)
+    table.writerow([safe_cell(name) for name in columns])
+    table.writerows([safe_cell(row.get(name, "")) for name in columns] for row in rows)
