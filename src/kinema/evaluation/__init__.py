@@ -36,6 +36,7 @@ from kinema.evaluation.intervals import (
 )
 from kinema.evaluation.loop import evaluate_loader
 from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
+from kinema.evaluation.paired import ChangedClip, PairedComparison, compare_clips, compare_hits, mcnemar_exact
 from kinema.evaluation.thresholds import (
     ClassThreshold,
     PrecisionRecall,
@@ -49,6 +50,7 @@ __all__ = [
     "AccuracyInterval",
     "BaseMetric",
     "Calibration",
+    "ChangedClip",
     "ClassResult",
     "ClassThreshold",
     "ClipId",
@@ -60,6 +62,7 @@ __all__ = [
     "Evaluator",
     "FailedClip",
     "MAPInterval",
+    "PairedComparison",
     "PrecisionRecall",
     "ReliabilityBin",
     "ScoreDump",
@@ -73,6 +76,8 @@ __all__ = [
     "choose_threshold",
     "class_results",
     "class_thresholds",
+    "compare_clips",
+    "compare_hits",
     "confusion_matrix",
     "dump_suffix",
     "evaluate_loader",
@@ -80,6 +85,7 @@ __all__ = [
     "fit_temperature",
     "get_weighted_score",
     "in_top_k",
+    "mcnemar_exact",
     "mean_average_precision",
     "mean_class_accuracy",
     "mmit_mean_average_precision",

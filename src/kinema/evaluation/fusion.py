@@ -63,6 +63,34 @@ def fuse(
     shares = _shares(weights, len(models))
     if how not in WAYS:
         raise ValueError(f"how to fuse must be one of {', '.join(WAYS)}, got {how!r}")
+    first, rows = models[0], matched_rows(models, called, common=common)
+    stacked = np.stack([model.scores[own].astype(np.float64) for model, own in zip(models, rows, strict=True)])
+    own = rows[0]
+    return replace(
+        first,
+        paths=tuple(first.paths[place] for place in own.tolist()),
+        labels=first.labels[own],
+        scores=WAYS[how](stacked, shares).astype(np.float32),
+        classes=next((model.classes for model in models if model.classes), ()),
+        starts=None if first.starts is None else first.starts[own],
+        ends=None if first.ends is None else first.ends[own],
+    )
+
+
+def matched_rows(models: Sequence[ClipScores], called: Sequence[str], *, common: bool = False) -> list[np.ndarray]:
+    """Which rows of each model are of the same clips, by what names a clip, whatever the order.
+
+    Args:
+        models: what each said of the clips.
+        called: what messages call the models.
+        common: leave out clips that not all models have; without it they are an error.
+
+    Returns:
+        For each model (M,) int64, in the order of the first.
+
+    Raises:
+        DumpError: a clip is there twice or not everywhere, has another label, or classes differ.
+    """
     first = models[0]
     for other, name in zip(models[1:], called[1:], strict=True):
         _require_same_classes(first, other, called[0], name)
@@ -82,17 +110,7 @@ def fuse(
                 f"{name}: {kept[place]} has the label {labels[1]} ({model.names[labels[1]]}), but {labels[0]} in"
                 f" {called[0]} ({first.names[labels[0]]}): they were measured with other annotations"
             )
-    stacked = np.stack([model.scores[own].astype(np.float64) for model, own in zip(models, rows, strict=True)])
-    own = rows[0]
-    return replace(
-        first,
-        paths=tuple(first.paths[place] for place in own.tolist()),
-        labels=first.labels[own],
-        scores=WAYS[how](stacked, shares).astype(np.float32),
-        classes=next((model.classes for model in models if model.classes), ()),
-        starts=None if first.starts is None else first.starts[own],
-        ends=None if first.ends is None else first.ends[own],
-    )
+    return rows
 
 
 def _shares(weights: Sequence[float] | None, count: int) -> np.ndarray:
