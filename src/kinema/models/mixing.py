@@ -175,9 +175,9 @@ class RandomBatchAugment:
         self.augments: list[Blending] = [
             MODELS.build(augment) if isinstance(augment, Mapping) else augment for augment in listed
         ]
-        for one in self.augments:
-            if not callable(one):
-                raise TypeError(f"RandomBatchAugment: a blending must be callable or a config, got {one!r}")
+        for augment in self.augments:
+            if not callable(augment):
+                raise TypeError(f"RandomBatchAugment: a blending must be callable or a config, got {augment!r}")
         if not self.augments:
             raise ValueError("RandomBatchAugment needs at least one blending")
         count = len(self.augments)

@@ -36,7 +36,7 @@ class _Pool(nn.MaxPool3d):
 
     def __init__(self, scale: Triple) -> None:
         super().__init__(tuple(scale), tuple(scale), 0, ceil_mode=True)
-        self.is_identity = all(one == 1 for one in scale)
+        self.is_identity = all(side == 1 for side in scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.is_identity else super().forward(x)
@@ -319,9 +319,9 @@ class TPN(BaseModule):
         return self.pyramid_fusion(torch.cat([top_down, bottom_up], 1)), losses
 
     def _check_levels(self, x: Sequence[Tensor]) -> None:
-        found = None if isinstance(x, Tensor) else tuple(level.shape[1] for level in x)
-        if found != self.in_channels:
-            what = f"levels of {found} channels" if found else "one level"
+        channels = None if isinstance(x, Tensor) else tuple(level.shape[1] for level in x)
+        if channels != self.in_channels:
+            what = f"levels of {channels} channels" if channels else "one level"
             raise ConfigError(
                 f"TPN was built with in_channels={self.in_channels}, but the backbone gives {what}: set out_indices of"
                 " the backbone and in_channels of the neck so that they agree"
@@ -357,5 +357,5 @@ def _upsample(cfg: Mapping[str, Any]) -> nn.Module:
     """`torch.nn.Upsample`, which takes tuples only; nothing where it would only copy."""
     settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in cfg.items()}
     scale = settings.get("scale_factor")
-    one = all(part == 1 for part in scale) if isinstance(scale, tuple) else scale == 1
-    return nn.Identity() if one else nn.Upsample(**settings)
+    copies = all(part == 1 for part in scale) if isinstance(scale, tuple) else scale == 1
+    return nn.Identity() if copies else nn.Upsample(**settings)
