@@ -65,8 +65,8 @@ def test_what_would_stop_a_training_is_exit_status_1(folder, tmp_path):
 
 def test_options_that_do_not_go_together_are_one_line(folder, tmp_path):
     assert "expected auto or none, got 'yes'" in str(run("train", folder, "--class-weights", "yes").exception)
-    message = "gives each clip one label: for several write a list"
-    assert message in str(run("train", folder, "--multi-label").exception)
+    both = run("train", folder, "--multi-label", "--label-smoothing", 0.1)
+    assert "clips here have several labels: leave it out" in str(both.exception)
     assert "expected a share from 0 to below 1" in str(run("train", folder, "--label-smoothing", 2).exception)
 
 

@@ -5,11 +5,12 @@ import pytest
 
 from kinema.datasets.annotations import read_split
 from kinema.engine import Runner
-from kinema.errors import AnnotationError
 from kinema.evaluation.functional import mean_average_precision
 from kinema.evaluation.intervals import precision_interval
-from kinema.recipes import classification
+from kinema.inference import load
+from kinema.recipes import classification, evaluate, evaluation_clips
 from kinema.recipes.clips import read_clips
+from kinema.recipes.results import results_of
 from kinema.registry import DATASETS
 from kinema.video import write_video
 
@@ -65,8 +66,7 @@ def test_a_comma_in_a_name_and_numbers_in_file_names_are_no_several_labels(folde
     (folder / "classes").mkdir()
     (folder / "classes" / "wave").mkdir()
     (folder / "classes" / "wave" / "a.mp4").hardlink_to(folder / "clip 0.mp4")
-    with pytest.raises(AnnotationError, match="gives each clip one label: for several write a list of"):
-        read_split(folder / "classes", multi_label=True)
+    assert read_split(folder / "classes", multi_label=True).multi_label  # each clip has one of several
 
 
 def test_the_interval_of_a_mean_average_precision_holds_it():
@@ -88,6 +88,23 @@ def test_several_labels_train_and_are_measured(folder, tmp_path):
     runner.train()
     summary = json.loads((tmp_path / "summary.json").read_text())
     best = summary["best"]
+    held = [
+        LABELS[int(line.split("clip ")[1].split(".")[0])]
+        for line in (tmp_path / "val_clips.csv").read_text().splitlines()[1:]
+    ]
     assert best["metric"] == "acc/mean_average_precision"
     assert best["interval"][0] <= best["value"] <= best["interval"][1] <= 1
     assert best["metrics"]["loss"] > 0
+
+    results = results_of(tmp_path, workers=0)
+    assert results is not None
+    assert (results.metric, results.value) == (best["metric"], pytest.approx(best["value"]))
+    assert [one.clips for one in results.classes] == [sum(n in ns for ns in held) for n in range(3)]
+    assert all(one.threshold is not None for one in results.classes if one.clips)
+    recognizer = load(tmp_path)
+    assert recognizer.is_multi_label
+    split = evaluation_clips(folder / "train.txt", recognizer.classes, multi_label=True)
+    evaluation = evaluate(recognizer, split, workers=0)
+    assert 0 < evaluation.numbers["acc/mean_average_precision"] <= 1
+    prediction = recognizer.predict(folder / "clip 0.mp4")
+    assert 0 <= prediction.score <= 1

@@ -97,7 +97,7 @@ def test(
         dump_suffix(out)  # a wrong name is said before the clips are read
     show_on_console()
     recognizer = load(checkpoint, config=config, device=device)
-    split = evaluation_clips(data, recognizer.classes, parsed_columns(columns))
+    split = evaluation_clips(data, recognizer.classes, parsed_columns(columns), multi_label=recognizer.is_multi_label)
     try:
         evaluation = evaluate(
             recognizer, split, batch_size=batch_size, workers=workers, allow_broken=allow_broken, views=views, tta=tta

@@ -67,6 +67,7 @@ def train(
     from kinema.distributed import get_world_size, init_from_environment, is_main_process
     from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
+    from kinema.recipes.results import results_of
     from kinema.runs.settings_file import read_settings
     from kinema.runs.trackers import tracker_configs
 
@@ -155,13 +156,15 @@ def train(
         except KeyboardInterrupt as stop:
             print_note("stopped; the same command with --resume continues where it stopped")
             raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
+        # Of all processes, which share the clips; the folder is still held.
+        results = results_of(runner.work_dir, workers=workers, device=str(config["device"]))
     if not is_main_process():  # which alone writes the summary
         return
     summary = json.loads((runner.work_dir / "summary.json").read_text(encoding="utf-8"))
     if as_json:
         print_json(summary)
     else:
-        print_summary(summary, runner.work_dir)
+        print_summary(summary, runner.work_dir, results)
 
 
 def _check_combinations(world_size: int | None, folds: int | None, *, only_try: bool) -> None:

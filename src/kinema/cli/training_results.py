@@ -1,11 +1,15 @@
 """What `kinema train` prints when it has ended."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinema.cli.output import print_line, print_table
+
+if TYPE_CHECKING:
+    from kinema.recipes.results import ClassFigures, Results
+
+MOST_CLASSES = 20  # of more, the least recognized are shown
 
 
 def with_interval(figure: Mapping[str, Any]) -> str:
@@ -21,15 +25,8 @@ def with_interval(figure: Mapping[str, Any]) -> str:
     return text
 
 
-def _figure_row(which: str, figure: Mapping[str, Any]) -> list[str]:
-    epoch = f"epoch {figure['epoch']}"
-    if "interval" not in figure:
-        return [f"{which} {figure['metric']}", f"{figure['value']:.4f} ({epoch})"]
-    return [f"{which} {figure['metric']}", f"{with_interval(figure)} ({epoch})"]
-
-
-def print_summary(summary: dict[str, Any], work_dir: Path) -> None:
-    """Print the figures of a run, from its `summary.json`."""
+def print_summary(summary: Mapping[str, Any], work_dir: Path, results: "Results | None") -> None:
+    """Print the figures of a run, from its `summary.json`, and what its best checkpoint reaches."""
     rows = [["epochs", str(summary["epochs"])], ["training time", f"{summary['train_seconds']:.0f} s"]]
     best, final = summary["best"], summary.get("final")
     if best:
@@ -42,4 +39,59 @@ def print_summary(summary: dict[str, Any], work_dir: Path) -> None:
     if listed.is_file():
         rows.append(["broken videos", f"{len(listed.read_text(encoding='utf-8').splitlines())} ({listed})"])
     print_table(f"Trained in {work_dir}", ["", ""], rows)
-    print_line(f"try it:  kinema predict {shlex.quote(str(work_dir))} VIDEO...")
+    if results is None:
+        return
+    _print_classes(results)
+    for pair in results.confusions:
+        print_line(f"{pair.label} taken for {pair.predicted}: {pair.clips} of {pair.of}")
+    if results.calibration_error is not None:
+        before, after = results.calibration_error
+        print_line(
+            f"calibrated: the scores are off by {before:.1%} on average before, {after:.1%} after (temperature"
+            f" {results.temperature:.2f}, in the checkpoint)"
+        )
+    print_line("next:")
+    for command in results.commands:
+        print_line(f"  {command}")
+
+
+def _figure_row(which: str, figure: Mapping[str, Any]) -> list[str]:
+    epoch = f"epoch {figure['epoch']}"
+    if "interval" not in figure:
+        return [f"{which} {figure['metric']}", f"{figure['value']:.4f} ({epoch})"]
+    return [f"{which} {figure['metric']}", f"{with_interval(figure)} ({epoch})"]
+
+
+def _print_classes(results: "Results") -> None:
+    classes = list(results.classes)
+    title = f"Classes on the validation clips, by the best checkpoint, {results.checkpoint}"
+    if len(classes) > MOST_CLASSES:
+        classes = sorted((one for one in classes if one.clips), key=_how_well)[:MOST_CLASSES]
+        title += f": the {MOST_CLASSES} least recognized of {len(results.classes)}"
+    several = results.metric != "acc/top1"
+    rows = [
+        [
+            one.name,
+            str(one.clips),
+            str(one.right),
+            _share(one.recall),
+            *([_share(one.average_precision)] if several else [_ends(one.recall_interval)]),
+            _share(one.precision),
+            "-" if one.threshold is None else f"{one.threshold:.2f}",
+        ]
+        for one in classes
+    ]
+    third = "average precision" if several else "95 % sure"
+    print_table(title, ["class", "clips", "right", "recall", third, "precision", "threshold"], rows)
+
+
+def _how_well(one: "ClassFigures") -> float:
+    return one.average_precision if one.average_precision is not None else one.recall or 0.0
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _ends(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"

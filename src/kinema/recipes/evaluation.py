@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from kinema.datasets import ReproducibleLoader, build_dataloader
-from kinema.datasets.annotations import Split, find_splits, read_split
+from kinema.datasets.annotations import Split, read_split
 from kinema.datasets.annotations.folders import has_splits
+from kinema.datasets.annotations.splits import find_layout
 from kinema.datasets.broken import BrokenSample
 from kinema.errors import AnnotationError, DumpError, VideoError
 from kinema.evaluation import AccuracyInterval, ClipScores, Evaluator, FailedClip, ScoreDump, evaluate_loader
@@ -66,18 +67,27 @@ class Evaluation:
         return ScoreDump(self.clips, self.failed, self.source, self.temperature)
 
 
-def evaluation_clips(data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None) -> Split:
+def evaluation_clips(
+    data: Path, classes: Sequence[str], columns: Mapping[str, str] | None = None, *, multi_label: bool = False
+) -> Split:
     """The clips to evaluate on: of a whole data set its validation clips, else what `data` names.
+
+    Args:
+        data: labelled clips.
+        classes: the recognizer's.
+        columns: names of a table's columns where they cannot be found out.
+        multi_label: a clip may have several labels.
 
     Raises:
         AnnotationError: the clips are missing or wrong.
     """
     if data.is_file():
-        split: Split | None = read_split(data, class_names=() if _are_indices(classes) else classes, columns=columns)
+        names = () if _are_indices(classes) else classes
+        split: Split | None = read_split(data, class_names=names, columns=columns, multi_label=multi_label)
     elif data.is_dir() and not has_splits(data):
-        split = read_split(data, class_names=classes)
+        split = read_split(data, class_names=classes, multi_label=multi_label)
     else:
-        _, split = find_splits(data, None, columns)
+        split = find_layout(data, None, columns, multi_label=multi_label).val
     if split is None:
         raise AnnotationError(f"{data}: holds training clips but no validation clips: name the clips to test on")
     if split.part is None and split.validation_name is not None:
@@ -96,7 +106,7 @@ def evaluate(
     recognizer: VideoRecognizer,
     split: Split,
     *,
-    metrics: Sequence[Any] = ({"type": "AccMetric"},),
+    metrics: Sequence[Any] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     change_pipeline: Callable[[list[Any]], list[Any]] | None = None,
@@ -109,7 +119,8 @@ def evaluate(
     Args:
         recognizer: as `kinema.load` gives it.
         split: labelled clips.
-        metrics: metrics, or their configs.
+        metrics: metrics, or their configs; default: accuracies, or of a recognizer of several labels
+            a clip the mean average precision with its interval.
         batch_size: clips a step; default 16, fewer with `views`.
         workers: processes that read clips; default one a core, at most 8.
         change_pipeline: gets the list of transforms and returns the one to use.
@@ -157,7 +168,7 @@ def evaluate(
         seed=0,
     )
     assert isinstance(loader, ReproducibleLoader)
-    evaluator = Evaluator(list(metrics))
+    evaluator = Evaluator(list(_usual_metrics(recognizer) if metrics is None else metrics))
     evaluator.dataset_meta = dataset.metainfo
     seen: list[tuple[Any, Any]] = []
 
@@ -189,6 +200,12 @@ def evaluate(
     intervals = {} if clips is None else clips.intervals()
     count = len(dataset) - len(broken)
     return Evaluation(numbers, count, failed, clips, intervals, _source(split), recognizer.temperature, places)
+
+
+def _usual_metrics(recognizer: VideoRecognizer) -> list[dict[str, Any]]:
+    if not recognizer.is_multi_label:
+        return [{"type": "AccMetric"}]
+    return [{"type": "AccMetric", "metric_list": ("mean_average_precision",)}, {"type": "MAPInterval"}]
 
 
 def _several_labels(recognizer: VideoRecognizer) -> dict[str, Any]:

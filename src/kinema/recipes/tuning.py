@@ -320,7 +320,7 @@ def measured_scores(
     metric = _KeptScores(multi_label=recognizer.is_multi_label)
     with recognizer.uncalibrated():
         if data is not None:
-            split = evaluation_clips(Path(data), recognizer.classes, columns)
+            split = evaluation_clips(Path(data), recognizer.classes, columns, multi_label=recognizer.is_multi_label)
             result = evaluate(
                 recognizer, split, metrics=[metric], batch_size=batch_size, workers=workers, allow_broken=True
             )

@@ -96,7 +96,7 @@ def read_annotations(
         fold: which of the official splits, of UCF101 and HMDB51.
         delimiter: between the fields of a list or table; default: white space for lists, what the
             header shows for tables.
-        multi_label: a clip may have several labels.
+        multi_label: a clip may have several labels; no difference to formats that give it one.
         with_offset: lists of folders of frames have the column `offset`.
         columns: names of a table's columns where they cannot be found out, e.g.
             `dict(path="clip", label="verb")`.
@@ -129,7 +129,7 @@ def read_annotations(
     given = {
         **({"fold": fold} if fold != 1 else {}),
         **({"delimiter": delimiter} if delimiter is not None else {}),
-        **({"multi_label": multi_label} if multi_label else {}),
+        **({"multi_label": True} if multi_label and "multi_label" in FORMATS[format].options else {}),
         **({"with_offset": with_offset} if with_offset else {}),
         **({"columns": columns} if columns else {}),
         **({"frame_rate": frame_rate} if frame_rate is not None else {}),

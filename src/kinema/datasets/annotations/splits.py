@@ -323,11 +323,6 @@ def read_split(
         "columns": columns,
     }
     separated = "multi_label" in FORMATS[format].options
-    if multi_label and not separated:
-        raise AnnotationError(
-            f"{path}: {FORMATS[format].looks_like} gives each clip one label: for several write a list of 'path label"
-            " label ...' lines, or a table"
-        )
     annotations = read_annotations(path, format, **options, multi_label=bool(multi_label))
     if multi_label is None:
         multi_label = separated and says_several_labels(annotations)
