@@ -77,3 +77,17 @@ def test_a_checkpoint_without_a_run_needs_clips(small_run: Path, tmp_path: Path)
     result = run(alone)
     assert isinstance(result.exception, AnnotationError)
     assert "names no validation clips that can be found again: name labelled clips (DATA)" in str(result.exception)
+
+
+def test_further_models_are_set_beside_the_first(small_run: Path, tmp_path: Path) -> None:
+    checkpoint = small_run / "checkpoints" / "step_00000004"
+    out = tmp_path / "a.html"
+    result = run(small_run, "--compare", small_run, checkpoint, "--out", out, "--clips", 1, "--json")
+    value = json.loads(result.stdout)
+    assert [model["acc/top1"] for model in value["compared"]] == [value["acc/top1"]] * 2
+    page = out.read_text()
+    assert "3 models on the same 16 clips" in page
+    assert all(f'<th scope="row">{name}</th>' in page for name in ("run", "run (2)", "run (3)"))
+    refused = run(small_run, "--compare")
+    assert refused.exit_code == 2
+    assert "expected one model or more behind it" in refused.stderr

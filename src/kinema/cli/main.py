@@ -17,7 +17,7 @@ from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
 from kinema.cli.recipes import recipes
-from kinema.cli.report import report
+from kinema.cli.report import SpacedModels, report
 from kinema.cli.runs import runs
 from kinema.cli.test import test
 from kinema.cli.train import train
@@ -37,9 +37,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, validate, test, tune, predict, report, models, recipes, runs, demo, doctor):
+for command in (train, validate, test, tune, predict, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command("eval", cls=SpacedWeights)(eval_scores)
+app.command("report", cls=SpacedModels)(report)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
 

@@ -1,15 +1,34 @@
 """`kinema report`: everything there is to know of a trained model, as one page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from kinema.cli.inputs import require_checkpoint_first, require_no_folder
 from kinema.cli.options import Checkpoint, ColumnsOption, Device, ForeignConfig, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line
 
 USAGE = "kinema report CHECKPOINT [DATA]"
+
+
+class SpacedModels(TyperCommand):
+    """A command whose `--compare A B` means `--compare A --compare B`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments with the option before each of its values."""
+        parsed: list[str] = []
+        taking = False
+        for word, following in zip(args, [*args[1:], "-"], strict=True):
+            if word == "--compare":
+                if following.startswith("-"):
+                    raise typer.BadParameter("expected one model or more behind it", param_hint="--compare")
+                taking = True
+                continue
+            taking = taking and not word.startswith("-")
+            parsed += ["--compare", word] if taking else [word]
+        return super().parse_args(ctx, parsed)
 
 
 def report(
@@ -21,6 +40,10 @@ def report(
             metavar="[DATA]",
             show_default="the clips that the run validated on",
         ),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(help="Further models to set beside it, on the same clips.", metavar="OTHER..."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -42,6 +65,8 @@ def report(
       kinema report work/clips
 
       kinema report work/clips other_clips/ --out other.html
+
+      kinema report work/new --compare work/old work/older
     """
     require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
     require_no_folder(out, "--out")
@@ -52,6 +77,7 @@ def report(
     written = report_models(
         checkpoint,
         data,
+        compare=compare or (),
         out=out,
         columns=parsed_columns(columns),
         config=config,

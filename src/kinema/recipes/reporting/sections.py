@@ -162,17 +162,25 @@ def clips_section(measured: Measured, count: int) -> Section | None:
     )
 
 
-def data_section(measured: Measured, train: Split | None) -> Section:
-    """What is wrong with the clips."""
+def data_section(measured: Measured, trains: Mapping[str, Split | None]) -> Section:
+    """What is wrong with the clips.
+
+    Args:
+        measured: the scores of the model that the page is of.
+        trains: by the name of each model the clips that it was trained on, that one's first.
+    """
     problems: list[Problem] = []
     if measured.failed:
         examples = tuple(failed.error for failed in measured.failed[:10])
         problems.append(
             Problem("broken", len(measured.failed), f"{len(measured.failed)} clips cannot be read.", examples)
         )
-    if train is not None:
-        problems += problems_of_splits(train.annotations, measured.split.annotations, measured.classes)
-    known = "their annotations show" if train is not None else "of the measured clips alone"
+    first = next(iter(trains.values()))
+    if first is not None:
+        problems += problems_of_splits(first.annotations, measured.split.annotations, measured.classes)
+    for name, split in trains.items():
+        problems += [] if split is None else _trained_on(name, split, measured)
+    known = "the annotations show" if first is not None else "is known without the clips of the training"
     return Section(
         "data",
         "Data",
@@ -180,6 +188,17 @@ def data_section(measured: Measured, train: Split | None) -> Section:
         {"problems": problems},
         f"What is wrong with the clips, as far as {known}; `kinema data check` decodes every frame of every video.",
     )
+
+
+def _trained_on(name: str, train: Split, measured: Measured) -> list[Problem]:
+    """Measured clips whose videos a model was trained on."""
+    seen = {str(train.video_root / path) for path in train.annotations.paths}
+    paths = (str(measured.split.video_root / path) for path in measured.paths)
+    both = sorted(path for path in paths if path in seen)
+    if not both:
+        return []
+    message = f"{name} was trained on {len(both)} of the measured clips: its figures are too good."
+    return [Problem("trained on", len(both), message, tuple(both[:5]))]
 
 
 def settings_section(run: RunFiles) -> Section | None:

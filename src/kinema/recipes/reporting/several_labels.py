@@ -1,5 +1,6 @@
 """What a report says of a model of several labels a clip in place of accuracies and confusions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def mean_precision_interval(measured: Measured, seed: int = 0) -> tuple[float, f
     return float(low), float(high)
 
 
-def tiles_of(measured: Measured, figures: dict[str, Any]) -> list[Tile]:
+def tiles_of(measured: Measured, figures: Mapping[str, Any]) -> list[Tile]:
     """The figures on top."""
     name = "acc/mean_average_precision"
     ends = figures["intervals"].get(name)
@@ -66,7 +67,7 @@ def tiles_of(measured: Measured, figures: dict[str, Any]) -> list[Tile]:
     ]
 
 
-def class_section(measured: Measured, thresholds: dict[str, float]) -> Section:
+def class_section(measured: Measured, thresholds: Mapping[str, float]) -> Section:
     """Average precision of each class, and what its threshold does.
 
     Args:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from kinema.inference import VideoRecognizer, load
 from kinema.recipes.evaluation import evaluation_clips
 from kinema.recipes.reporting import scores, sections, several_labels
 from kinema.recipes.reporting.clips import SHOWN_CLIPS
-from kinema.recipes.reporting.measuring import measure
+from kinema.recipes.reporting.comparing import Rated, comparison_section, with_classes_of
+from kinema.recipes.reporting.measuring import Measured, measure
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, training_clips
 from kinema.report.page import Section, Tile, write_report
 
@@ -36,6 +37,7 @@ def report_models(
     model: str | os.PathLike,
     data: str | os.PathLike | None = None,
     *,
+    compare: Sequence[str | os.PathLike] = (),
     out: str | os.PathLike | None = None,
     columns: Mapping[str, str] | None = None,
     config: str | os.PathLike | Mapping[str, Any] | None = None,
@@ -50,6 +52,7 @@ def report_models(
         model: what `kinema.load` takes.
         data: labelled clips, as `kinema test` takes them; default: those that the model's run
             validated on.
+        compare: further models, which are measured on the same clips and set beside the first.
         out: the file; default: `report.html` in the work folder, or here where there is none.
         columns: names of a table's columns where they cannot be found out.
         config: the config of a checkpoint that does not tell its own.
@@ -61,14 +64,16 @@ def report_models(
     Raises:
         AnnotationError: the clips are missing or wrong.
         CheckpointError: there is no such model.
+        ConfigError: a model to compare knows other classes.
         VideoError: none of the clips can be read.
     """
     recognizer = load(model, config=config, device=device)
     run = run_files(recognizer.name)
     split = clips_of_run(run, "val") if data is None else evaluation_clips(Path(data), recognizer.classes, columns)
     path = Path(out) if out is not None else (run.folder or Path()) / "report.html"
+    others = (load(other, device=device) for other in compare)
     return write_model_report(
-        path, recognizer, split, run, batch_size=batch_size, workers=workers, shown_clips=shown_clips
+        path, recognizer, split, run, others=others, batch_size=batch_size, workers=workers, shown_clips=shown_clips
     )
 
 
@@ -78,6 +83,7 @@ def write_model_report(
     split: Split,
     run: RunFiles,
     *,
+    others: Iterable[VideoRecognizer] = (),
     title: str = "",
     tiles: Sequence[Tile] = (),
     shown_clips: int = SHOWN_CLIPS,
@@ -90,40 +96,70 @@ def write_model_report(
         recognizer: the model.
         split: labelled clips.
         run: the files of its run.
+        others: models to compare; one at a time is taken.
         title: heading; default: the name of the work folder.
         tiles: further figures for the top of the page.
         shown_clips: see `report_models`.
         settings: of `measure`.
     """
-    name = run.folder.resolve().name if run.folder is not None else Path(recognizer.name).name
-    logger.info("measuring %s on %d clips of %s", name, len(split.annotations), split.path)
-    measured = measure(recognizer, split, name=name, **settings)
     train = training_clips(run)
-    several = measured.is_multi_label
-    figures = several_labels.figures_of(measured) if several else sections.figures_of(measured, train)
+    first, found = _rated(recognizer, split, run, train, (), settings)
+    rated = [first]
+    for other in others:
+        its_run = run_files(other.name)
+        names = [model.name for model in rated]
+        rated.append(_rated(other, split, its_run, training_clips(its_run), names, settings, like=first.measured)[0])
+    measured, figures, several = first.measured, first.figures, first.measured.is_multi_label
     shown = several_labels.tiles_of(measured, figures) if several else sections.tiles_of(measured, figures)
-    found = scores.reliability(measured, recognizer.temperature)
-    figures |= scores.calibration_figures(found)
     logger.info("writing %s", path)
     thresholds = recognizer.thresholds
+    summary = [shown[0], *tiles, *shown[1:]]
     parts = [
-        sections.summary_section(measured, run, figures, [shown[0], *tiles, *shown[1:]], model=_described(recognizer)),
-        sections.curves_section({name: run}),
+        sections.summary_section(measured, run, figures, summary, model=_described(recognizer)),
+        comparison_section(rated, shown_clips) if len(rated) > 1 else None,
+        sections.curves_section({model.name: model.run for model in rated}),
         several_labels.class_section(measured, thresholds) if several else sections.class_section(measured),
         None if several else sections.confusion_section(measured),
         scores.calibration_section(measured, found),
         scores.threshold_section(measured, thresholds),
         sections.clips_section(measured, shown_clips),
-        sections.data_section(measured, train),
+        sections.data_section(measured, {model.name: training_clips(model.run) for model in rated}),
         sections.settings_section(run),
     ]
     write_report(
         path,
-        title=title or f"{name}: {shown[0].name} {shown[0].value}",
+        title=title or f"{first.name}: {shown[0].name} {shown[0].value}",
         note=f"{recognizer.name}, measured on {split.path}",
         sections=[part for part in parts if isinstance(part, Section)],
     )
-    return ModelReport(path, {"model": recognizer.name, "data": str(split.path), **figures})
+    value = {"model": recognizer.name, "data": str(split.path), **figures}
+    if len(rated) > 1:
+        value["compared"] = [{"model": model.name, **model.figures} for model in rated[1:]]
+    return ModelReport(path, value)
+
+
+def _rated(
+    recognizer: VideoRecognizer,
+    split: Split,
+    run: RunFiles,
+    train: Split | None,
+    taken: Sequence[str],
+    settings: Mapping[str, Any],
+    like: Measured | None = None,
+) -> tuple[Rated, scores.Reliability]:
+    """Measure a model; `taken` are names of others, `like` is the model whose classes it is to have."""
+    name = run.folder.resolve().name if run.folder is not None else Path(recognizer.name).name
+    if name in taken:
+        name = f"{name} ({len(taken) + 1})"
+    logger.info("measuring %s on %d clips of %s", name, len(split.annotations), split.path)
+    measured = measure(recognizer, split, name=name, **settings)
+    if like is not None:
+        measured = with_classes_of(like, measured)
+    found = scores.reliability(measured, recognizer.temperature)
+    several = measured.is_multi_label
+    figures = several_labels.figures_of(measured) if several else sections.figures_of(measured, train)
+    size = sum(parameter.numel() for parameter in recognizer.model.parameters())
+    return Rated(name, measured, {**figures, **scores.calibration_figures(found)}, run, size), found
 
 
 def _described(recognizer: VideoRecognizer) -> str:
