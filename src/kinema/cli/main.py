@@ -20,6 +20,8 @@ from kinema.cli.recipes import recipes
 from kinema.cli.report import SpacedModels, report
 from kinema.cli.runs import runs
 from kinema.cli.test import test
+from kinema.cli.timeline import EPILOG as TIMELINE_EXAMPLES
+from kinema.cli.timeline import timeline
 from kinema.cli.train import train
 from kinema.cli.tune import tune
 from kinema.cli.validate import validate
@@ -39,6 +41,7 @@ app = typer.Typer(
 )
 for command in (train, validate, test, tune, predict, models, recipes, runs, demo, doctor):
     app.command()(command)
+app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.command("report", cls=SpacedModels)(report)
 app.add_typer(bench, name="bench")

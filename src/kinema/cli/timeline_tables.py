@@ -1,0 +1,120 @@
+"""What `kinema timeline` prints of a timeline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.cli.output import print_line, print_table
+
+if TYPE_CHECKING:
+    from kinema.inference.bouts import BoutStatistics
+    from kinema.inference.timeline import Timeline
+
+MOST_SEGMENTS = 60  # of a video in the table
+MOST_BOUTS = 100  # rows in the table of all videos
+
+
+def print_segments(timeline: "Timeline") -> None:
+    """The segments of a video as a table, after a line that names it."""
+    facts = timeline.scores.facts
+    print_line(
+        f"{timeline.video}: {clock(timeline.duration_seconds)}, {len(timeline.scores)} window"
+        f"{'' if len(timeline.scores) == 1 else 's'} of"
+        f" {facts.length_seconds:.3g} s, every {facts.stride_seconds:.3g} s"
+    )
+    if not timeline.segments:
+        print_line("  no class is there at any time")
+        print_line()
+        return
+    rows = [
+        [
+            clock(segment.start_seconds),
+            clock(segment.end_seconds),
+            f"{segment.seconds:.1f}",
+            segment.label,
+            f"{segment.score:.2f}",
+            f"{segment.peak:.2f}",
+        ]
+        for segment in timeline.segments[:MOST_SEGMENTS]
+    ]
+    print_table("", ["start", "end", "seconds", "class", "mean score", "peak"], rows)
+    if len(timeline.segments) > len(rows):
+        print_line(f"  ... and {len(timeline.segments) - len(rows)} more (all: --json, --to csv)")
+        print_line()
+
+
+def print_bouts(timelines: Sequence["Timeline"]) -> None:
+    """The bouts of all classes that are there, as a table."""
+    bouts = [bout for timeline in timelines for bout in timeline.bouts() if bout.count]
+    several = len(timelines) > 1
+    if not bouts:
+        return
+    columns = ["class", "bouts", "total s", "share", "mean s", "median s", "longest s", "first at"]
+    rows = [_row(bout) for bout in bouts[:MOST_BOUTS]]
+    if several:
+        columns.insert(0, "video")
+        rows = [[Path(bout.video).name, *row] for bout, row in zip(bouts, rows, strict=False)]
+    print_table("bouts", columns, rows)
+    if len(bouts) > len(rows):
+        print_line(f"  ... and {len(bouts) - len(rows)} more (all: --json)")
+        print_line()
+
+
+def _row(bout: "BoutStatistics") -> list[str]:
+    seconds = (bout.mean_seconds, bout.median_seconds, bout.longest_seconds)
+    return [
+        bout.label,
+        str(bout.count),
+        f"{bout.total_seconds:.1f}",
+        f"{bout.share:.0%}",
+        *("" if value is None else f"{value:.1f}" for value in seconds),
+        "" if bout.latency_seconds is None else clock(bout.latency_seconds),
+    ]
+
+
+def json_of(timeline: "Timeline", files: Sequence[Path]) -> dict[str, Any]:
+    """A timeline as JSON: segments and bouts, times in seconds from the first frame."""
+    facts, settings = timeline.scores.facts, timeline.settings
+    return {
+        "video": timeline.video,
+        "model": facts.model,
+        "duration_seconds": round(timeline.duration_seconds, 6),
+        "windows": len(timeline.scores),
+        "window_seconds": facts.length_seconds,
+        "stride_seconds": facts.stride_seconds,
+        "settings": {
+            "best_only": settings.best_only,
+            "thresholds": {
+                label: float(level)
+                for label, level in zip(timeline.classes, settings.levels(timeline.classes), strict=True)
+            },
+            "hysteresis": settings.hysteresis,
+            "smoothing_seconds": settings.smoothing_seconds,
+            "min_seconds": settings.min_seconds,
+            "merge_seconds": settings.merge_seconds,
+            "reported_classes": list(timeline.reported_classes),
+        },
+        "segments": [
+            {
+                "start_seconds": round(segment.start_seconds, 6),
+                "end_seconds": round(segment.end_seconds, 6),
+                "label": segment.label,
+                "score": None if segment.score is None else round(segment.score, 6),
+                "peak": None if segment.peak is None else round(segment.peak, 6),
+            }
+            for segment in timeline.segments
+        ],
+        "bouts": [
+            {name: value for name, value in bout.to_dict().items() if name != "video"} for bout in timeline.bouts()
+        ],
+        "files": [str(path) for path in files],
+    }
+
+
+def clock(seconds: float) -> str:
+    """83.25 -> "1:23.2"; 3723.4 -> "1:02:03.4"."""
+    tenths = int(seconds * 10 + 0.5)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest // 10:02}.{rest % 10}"
+    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
