@@ -1,0 +1,235 @@
+"""Grad-CAM of video networks: feature maps, weighted by how much the score of a class depends on them.
+
+Source: Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, section 3, with time as a third axis of
+the maps. Departures: the weight of a channel is the sum of its gradients, not the mean, so that the
+maps of several pathways (SlowFast) or levels (TPN) can be added; of one map both give the same
+picture. Where a linear classifier follows an average over all places, the map is exact: its mean is
+the score without the bias.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.features import features_of
+from kinema.report.explanation.explainer import Saliency
+from kinema.spelling import nearest
+
+
+class GradCam:
+    """Grad-CAM of a recognizer: a model with `backbone` and `cls_head` that predicts by `forward(mode="predict")`.
+
+    Nothing is left behind: no hook, no gradient, no changed mode. Only what follows the layer is
+    kept for the backward pass, so it needs little more memory than a prediction.
+
+    Args:
+        model: the recognizer, such as `kinema.load(...).model`.
+        layer: name of the module whose output is weighted, such as "backbone.layer3"; None: the
+            last one of the backbone that gives feature maps with height and width.
+
+    Raises:
+        ConfigError: the model has no backbone with a head, or no such layer.
+    """
+
+    def __init__(self, model: nn.Module, layer: str | None = None) -> None:
+        for part in ("backbone", "cls_head"):
+            if not isinstance(getattr(model, part, None), nn.Module):
+                raise ConfigError(
+                    f"Grad-CAM explains recognizers with backbone and cls_head; {type(model).__name__} has no {part}"
+                )
+        names = [name for name, _ in model.named_modules() if name]
+        if layer is not None and layer not in names:
+            near = nearest(layer, names)
+            hint = f": did you mean {' or '.join(near)}?" if near else ", whose layers model.named_modules() lists"
+            raise ConfigError(f"no layer {layer!r} in {type(model).__name__}{hint}")
+        self.model: Any = model
+        self.layer = layer
+
+    def explain(self, inputs: Tensor, target: int) -> Saliency:
+        """Explain the score of one class.
+
+        Args:
+            inputs: one sample, see `Explainer.explain`.
+            target: index of the class.
+
+        Raises:
+            ValueError: not one sample, or there is no such class.
+            ConfigError: the layer gives no maps over height and width, does not run once for each
+                clip, or the score does not depend on it.
+        """
+        if inputs.dim() not in (5, 6) or len(inputs) != 1:
+            raise ValueError(
+                "expected one sample, (1, views, channels, frames, height, width) or (1, frames, channels, height,"
+                f" width), got {tuple(inputs.shape)}"
+            )
+        with _evaluating(self.model):
+            pieces = inputs.split(1 if inputs.dim() == 6 else self._frames_together(inputs.shape[1]), dim=1)
+            layer = self.layer or _last_map(self.model, pieces[0])
+            explained = [self._explain_piece(piece, target, layer) for piece in pieces]
+        shape = (inputs.shape[1] if inputs.dim() == 6 else 1, -1, *inputs.shape[-2:])
+        relevance = torch.cat([maps for maps, _ in explained]).reshape(shape).clamp(min=0)
+        peak = relevance.max()
+        maps = relevance / peak if peak > 0 else relevance
+        score = float(np.mean([score for _, score in explained]))
+        return Saliency(maps.numpy(), score, layer)
+
+    def _frames_together(self, num_frames: int) -> int:
+        """Of a model of single frames: how many it joins to one row of scores."""
+        joined = [features_of(part).frames_per_row for part in (self.model.backbone, self.model.cls_head)]
+        return max(filter(None, [*joined, getattr(self.model, "num_segs", None)]), default=num_frames)
+
+    def _explain_piece(self, inputs: Tensor, target: int, layer: str) -> tuple[Tensor, float]:
+        """(frames, H, W) relevance on the CPU, not normalised, and the mean score."""
+        maps, scores = _run(self.model, inputs, layer)
+        if not 0 <= target < scores.shape[-1]:
+            raise ValueError(f"there is no class {target}: the model has {scores.shape[-1]}")
+        wanted = scores[:, target]
+        outputs = [values for _, values in maps]
+        gradients = torch.autograd.grad(wanted.sum(), outputs, allow_unused=True) if wanted.requires_grad else ()
+        if all(gradient is None for gradient in gradients):
+            raise ConfigError(f"the scores do not depend on the layer {layer!r}: name one that leads to the classifier")
+        num_frames = inputs.shape[3] if inputs.dim() == 6 else inputs.shape[1]
+        grid = (num_frames, *inputs.shape[-2:])
+        by_output: dict[int, list[Tensor]] = {}
+        for (place, values), gradient in zip(maps, gradients, strict=True):
+            if gradient is not None:
+                by_output.setdefault(place, []).append(weighted_maps(values.detach().float(), gradient.float()))
+        # A layer that ran on some of the rows at a time gave parts, which follow one another in time.
+        total = sum(onto_frames(torch.cat(parts), grid) for parts in by_output.values())
+        assert isinstance(total, Tensor)
+        return total.cpu(), float(wanted.detach().mean())
+
+
+def weighted_maps(values: Tensor, gradients: Tensor) -> Tensor:
+    """Sum of the channels, each weighted by the sum of its gradients.
+
+    Args:
+        values: (R, C, T', H', W') of clips, or (R, C, H', W') of single frames.
+        gradients: of the score, of the same shape.
+
+    Returns:
+        (R, T', H', W'), with T' = 1 of single frames; below 0 where it speaks against the class.
+    """
+    if values.dim() == 4:
+        values, gradients = values[:, :, None], gradients[:, :, None]
+    return (gradients.sum(dim=(2, 3, 4), keepdim=True) * values).sum(dim=1)
+
+
+def onto_frames(maps: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """(R, T', H', W') maps that follow one another in time -> (T, H, W) = grid, linearly interpolated."""
+    volume = maps.flatten(0, 1)[None, None]
+    return F.interpolate(volume, size=grid, mode="trilinear", align_corners=False)[0, 0]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout and batch statistics inside the block; each module's own mode behind it."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _run(model: Any, inputs: Tensor, layer: str) -> tuple[list[tuple[int, Tensor]], Tensor]:
+    """Predict, with gradients from a layer on.
+
+    Returns:
+        The layer's maps, each with its place among the layer's outputs, and (rows, N) scores.
+    """
+    maps: list[tuple[int, Tensor]] = []
+    scores: list[Any] = []
+    calls = {"layer": 0, "backbone": 0}
+
+    def begin(place: int, output: Any) -> Any:
+        if not isinstance(output, Tensor) or output.dim() not in (4, 5):
+            return output
+        values = output.detach().requires_grad_()
+        maps.append((place, values))
+        return values.clone()  # a step that works in place may follow
+
+    def begin_gradients(_module: nn.Module, _args: Any, output: Any) -> Any:
+        calls["layer"] += 1
+        torch.set_grad_enabled(True)  # until the block around the prediction ends
+        if isinstance(output, tuple | list):
+            return type(output)(begin(place, one) for place, one in enumerate(output))
+        return begin(0, output)
+
+    def enter_backbone(*_: Any) -> None:
+        calls["backbone"] += 1
+        torch.set_grad_enabled(False)
+
+    handles = [
+        model.backbone.register_forward_pre_hook(enter_backbone),
+        model.get_submodule(layer).register_forward_hook(begin_gradients),
+        model.cls_head.register_forward_hook(lambda _module, _args, output: scores.append(output)),
+    ]
+    try:
+        with torch.no_grad():
+            model(inputs, mode="predict")
+    finally:
+        for handle in handles:
+            handle.remove()
+    if calls["layer"] > max(calls["backbone"], 1):
+        raise ConfigError(f"the layer {layer!r} runs {calls['layer']} times in a prediction: name one that runs once")
+    if not maps:
+        raise ConfigError(f"the layer {layer!r} gives no maps over height and width: name another")
+    if not scores or not all(isinstance(one, Tensor) and one.dim() == 2 for one in scores):
+        raise ConfigError(f"{type(model.cls_head).__name__} gives no scores (clips, classes), which Grad-CAM explains")
+    return maps, torch.cat(scores)
+
+
+def _last_map(model: Any, inputs: Tensor) -> str:
+    """Name of the last module of the backbone that gives maps over height and width.
+
+    Raises:
+        ConfigError: there is none, or it stands so far in front that it tells little of the network.
+    """
+    calls: list[tuple[str, Any]] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def note(module: nn.Module, _args: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, tuple | list) and output else output
+        calls.append((names[module], tuple(first.shape) if isinstance(first, Tensor) else ()))
+
+    handles = [module.register_forward_hook(note) for module in model.backbone.modules()]
+    try:
+        with torch.no_grad():
+            model(inputs, mode="predict")
+    finally:
+        for handle in handles:
+            handle.remove()
+    order = [name for name, _ in calls]
+    fewest = min((order.count(name) for name in set(order)), default=0)
+    fitting = [
+        place
+        for place, (name, shape) in enumerate(calls)
+        if _has_space(shape, (inputs.shape[-2], inputs.shape[-1])) and order.count(name) == fewest
+    ]
+    late = [place for place in fitting if place >= len(calls) // 2]
+    if not late:
+        what = f"only at its beginning ({order[fitting[-1]]})" if fitting else "nowhere"
+        raise ConfigError(
+            f"Grad-CAM needs feature maps over height and width, which {type(model.backbone).__name__} has {what}:"
+            " name a layer that gives (rows, channels, [frames,] height, width)"
+        )
+    # Within a block, a layer sees one of the branches only: the outermost modules come first.
+    outermost = min(order[place].count(".") for place in late)
+    return [order[place] for place in late if order[place].count(".") == outermost][-1]
+
+
+def _has_space(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Is an output of this shape (rows, channels, [frames,] height, width), of pictures of this size?"""
+    if len(shape) not in (4, 5) or min(shape[-2:]) < 2 or shape[-2] > size[0] or shape[-1] > size[1]:
+        return False
+    ratio = (size[0] / shape[-2]) / (size[1] / shape[-1])  # of the distances of places, down and across
+    return 0.5 < ratio < 2
