@@ -77,6 +77,8 @@ def test_what_cannot_be_labelled_is_named():
         fill_background([RUN], {"a.mp4": 5.0}, label="run")
     with pytest.raises(ValueError, match=r"need a positive length and stride, .* got seconds=0"):
         label_windows([RUN], {"a.mp4": 5.0}, seconds=0)
+    with pytest.raises(ValueError, match=r"gives a video of 5 s more than 10,000,000 windows: take a longer one"):
+        label_windows([RUN], {"a.mp4": 5.0}, seconds=1, stride_seconds=1e-9)
 
 
 def test_a_list_of_windows_trains_with_whole_videos_held_out(tmp_path, make_video):

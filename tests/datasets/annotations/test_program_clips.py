@@ -166,6 +166,44 @@ def test_predictions_are_read_where_nothing_is_annotated(beside):
     assert annotations.notes == ("no task has annotations: its predictions were read",)
 
 
+def test_a_box_of_label_studio_is_a_clip_while_it_is_to_be_seen(beside):
+    sequence = [{"frame": n, "enabled": on, "x": 1} for n, on in [(1, True), (6, True), (10, False), (41, True)]]
+    value = {"sequence": sequence, "framesCount": 128, "duration": 6.4, "labels": ["run"]}
+    task = {"data": {"video": "a.mp4"}, "annotations": [{"result": [{"type": "videorectangle", "value": value}]}]}
+    (beside / "export.json").write_text(json.dumps([task]))
+    annotations = read_annotations(beside / "export.json")
+    assert spans(annotations) == [(0.0, 0.5), (2.0, 6.4)]
+    assert "Label Studio counted 128 frames, the file has 64" in annotations.notes[0]
+
+
+@pytest.mark.parametrize(("start", "end"), [("NaN", "2"), ("3", "2"), ("-1", "2"), ("0", "1e400")])
+def test_times_that_are_none_are_named(beside, start, end):
+    text = '[{{"data": {{"video": "a.mp4"}}, "annotations": [{{"result": [{{"value": {{"labels": ["x"], {}}}}}]}}]}}]'
+    (beside / "export.json").write_text(text.format(f'"start": {start}, "end": {end}'))
+    with pytest.raises(
+        AnnotationError, match=r"export\.json:1: a clip of 'a\.mp4' goes from \S+ to \S+: expected a start"
+    ):
+        read_annotations(beside / "export.json")
+
+
+def test_the_videos_may_lie_in_another_folder(beside, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports")
+    texts = {
+        "a.srt": "1\n00:00:01,000 --> 00:00:09,000\nx\n",
+        "a.boris": boris(folder, [[1, "", "run"], [9, "", "run"]], media=["C:\\data\\a.mp4"]).read_text(),
+        "via.json": via(folder, [{"z": [1, 9], "av": {"1": "0"}}], src="file:///data/a.mp4").read_text(),
+        "a.eaf": eaf(folder, tier("t", ("ts0", "ts1", "x")), slots=(1000, 9000)).read_text(),
+        "cvat.xml": cvat(folder, range(10, 90)).read_text(),
+        "export.json": label_studio(folder, [{"start": 11, "end": 90}]).read_text(),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+        annotations = read_annotations(folder / name, video_root=beside)
+        assert spans(annotations) == [(1.0, 6.4)]
+        assert any("2.60 s behind its end" in note for note in annotations.notes)
+        assert annotations.video_root == beside
+
+
 # ---- CVAT
 
 
@@ -227,8 +265,16 @@ def test_an_elan_document_gives_its_annotations_with_times(beside):
     assert (annotations.format, annotations.class_names) == ("elan", ("clap", "run"))
     assert spans(annotations) == [(0.0, 0.5), (0.5, 1.5)]
     assert annotations.paths[0] == str(beside / "a.mp4")
-    assert annotations.notes[1:] == ("1 annotations have no times of their own: they are left out",)
+    assert annotations.notes[1:] == (
+        "the annotations of 2 tiers were read: hands (1), run (1); tiers=[...] (--tier) chooses",
+        "1 annotations have no times of their own: they are left out",
+    )
     assert "was found as" in annotations.notes[0]
+    assert read_annotations(path, tiers=["run"]).class_names == ("run",)
+    with pytest.raises(AnnotationError, match=r"there is no tier 'feet': it has hands, run"):
+        read_elan(path, tiers=["feet"])
+    with pytest.raises(ValueError, match="the format boris takes no tiers"):
+        read_annotations(path, "boris", tiers=["run"])
 
 
 def test_an_elan_document_may_shift_its_media_and_count_frames(beside):
@@ -301,6 +347,18 @@ def test_events_of_media_one_after_another_belong_to_the_medium_that_they_fall_i
         annotations = read_annotations(boris(beside, events, media=["a.mp4", "b.mp4"], lengths=lengths))
         assert [path for path, _ in annotations] == ["a.mp4", "b.mp4"]
         assert spans(annotations) == [(5.4, 6.4), (0.0, 2.0)]
+
+
+def test_observations_without_a_video_and_further_players_are_counted(beside):
+    path = boris(beside, [[1, "", "run"], [2, "", "run"]])
+    project = json.loads(path.read_text())
+    project["observations"]["first"]["file"]["2"] = ["b.mp4"]
+    project["observations"]["live"] = {"type": "LIVE", "file": {}, "events": [[1, "", "run"], [2, "", "run"]]}
+    path.write_text(json.dumps(project))
+    assert read_annotations(path).notes == (
+        "1 observations are of no video file: they are left out",
+        "observation 'first': has 2 players: its events are read as of the first",
+    )
 
 
 def test_bad_boris_projects_are_named(tmp_path):

@@ -45,6 +45,12 @@ def import_annotations(
         float | None,
         typer.Option(help="At which Label Studio counted frames, where its export does not say; its default is 24."),
     ] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of ELAN's documents: a tier to read; may be given several times. Default: all.", metavar="NAME"
+        ),
+    ] = None,
     background: Annotated[
         str | None,
         typer.Option(help="Add a class of this name for all that has no label.", metavar="NAME"),
@@ -81,7 +87,9 @@ def import_annotations(
         raise typer.BadParameter("needs --windows", param_hint="--stride")
     if (to != "auto" or background is not None or windows is not None) and out is None:
         raise typer.BadParameter("say where the result goes", param_hint="--out")
-    imported = import_segments(export, video_root=videos, columns=parsed_columns(columns), frame_rate=frame_rate)
+    imported = import_segments(
+        export, video_root=videos, columns=parsed_columns(columns), frame_rate=frame_rate, tiers=tier
+    )
     segments = _dense(imported, background, windows, stride)
     written = [] if out is None else _write(out, to, segments, imported)
     totals = _totals(segments)
@@ -160,9 +168,11 @@ def _write(out: Path, to: str, segments: Sequence["Segment"], imported: "Importe
     if doubled is not None:
         raise AnnotationError(f"{doubled[0]} and {doubled[1]} would be written to files of one name: rename a video")
     out.mkdir(parents=True, exist_ok=True)
+    by_video: dict[str, list[Segment]] = defaultdict(list)
+    for segment in segments:
+        by_video[segment.video].append(segment)
     for path, (video,) in by_path.items():
-        own = [segment for segment in segments if segment.video == video]
-        write_segments(path, own, to, videos={video: imported.timings[video]})
+        write_segments(path, by_video[video], to, videos={video: imported.timings[video]})
     return list(by_path)
 
 

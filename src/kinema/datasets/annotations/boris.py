@@ -18,7 +18,12 @@ from kinema.errors import AnnotationError
 _FORM = "[time, subject, behaviour, ...]"
 
 
-def read_boris(path: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
+def read_boris(
+    path: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    video_root: str | os.PathLike | None = None,
+) -> Annotations:
     """Read a project; the tables that BORIS exports are read by `read_csv`.
 
     The events of a behaviour are starts and stops in turn, for each subject and modifier. Those of
@@ -28,12 +33,14 @@ def read_boris(path: str | os.PathLike, *, class_names: Sequence[str] | None = N
     Args:
         path: the project.
         class_names: names by class index; default: the labels in alphabetical order.
+        video_root: folder of the videos; default: looked for beside the file.
 
     Raises:
         AnnotationError: the file is no such project, has no state event, an event is wrong, or
             media follow one another whose lengths nothing says. Names file and observation.
     """
     source = Path(path)
+    folder = None if video_root is None else Path(video_root)
     project = load_json(source)
     if not is_boris(project):
         raise AnnotationError(f"{source}: expected a project of BORIS: an object with 'behaviors_conf', 'observations'")
@@ -43,9 +50,11 @@ def read_boris(path: str | os.PathLike, *, class_names: Sequence[str] | None = N
         if not str(behaviour.get("type", "State")).lower().startswith("state")
     }
     observations = {str(name): entry for name, entry in project["observations"].items() if _media(entry)}
-    clips = ProgramClips(source, "boris", "BORIS")
-    find = finder_of_moved(source, [video for entry in observations.values() for video in _media(entry)])
+    clips = ProgramClips(source, "boris", "BORIS", folder)
+    find = finder_of_moved(source, [video for entry in observations.values() for video in _media(entry)], folder)
     notes = [] if find is None else ["the videos do not lie where the project says: they were found by their names"]
+    if without := len(project["observations"]) - len(observations):
+        notes.append(f"{without} observations are of no video file: they are left out")
     counts = {"point": 0, "open": 0}
     for name, entry in observations.items():
         media = _media(entry)
@@ -65,7 +74,7 @@ def read_boris(path: str | os.PathLike, *, class_names: Sequence[str] | None = N
         notes.append(f"{counts['open']} events start and never stop: they are left out")
     if not len(clips):
         raise AnnotationError(f"{source}: holds no state event of a video" + "".join(f"; {note}" for note in notes))
-    return clips.finish(class_names, notes=notes)
+    return clips.finish(class_names, video_root=folder, notes=notes)
 
 
 def is_boris(content: Any) -> bool:

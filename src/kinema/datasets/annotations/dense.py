@@ -9,6 +9,7 @@ from kinema.datasets.annotations.video_timing import VideoTiming
 from kinema.structures.segment import Segment
 
 BACKGROUND = "background"
+MOST_WINDOWS = 10_000_000  # of a video
 
 
 def fill_background(
@@ -69,14 +70,19 @@ def label_windows(
         counts.
 
     Raises:
-        ValueError: a length or the share is out of its range, a video has no duration, or a class
-            has the name of the background.
+        ValueError: a length or the share is out of its range, a video would have very many windows
+            or has no duration, or a class has the name of the background.
     """
     stride = seconds if stride_seconds is None else stride_seconds
+    longest = max(durations.values(), default=0.0)
     if not (0 < seconds < float("inf") and 0 < stride < float("inf") and 0 < share <= 1):
         raise ValueError(
             f"windows need a positive length and stride, and a share above 0 and up to 1: got {seconds=},"
             f" {stride_seconds=}, {share=}"
+        )
+    if longest / stride > MOST_WINDOWS:
+        raise ValueError(
+            f"{stride=} s gives a video of {longest:.0f} s more than {MOST_WINDOWS:,} windows: take a longer one"
         )
     windows = []
     for video, own in _by_video(segments, durations, background):

@@ -16,10 +16,17 @@ from kinema.errors import AnnotationError
 from kinema.video.suffixes import has_video_suffix
 
 _UNIT_SECONDS = {"milliseconds": 1e-3, "NTSC-frames": 1001 / 30000, "PAL-frames": 1 / 25}
+_MOST_TIERS = 10  # in a note
 
 
-def read_elan(path: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
-    """Read the aligned annotations of a document; one without a text has the name of its tier as its label.
+def read_elan(
+    path: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    video_root: str | os.PathLike | None = None,
+    tiers: Sequence[str] | None = None,
+) -> Annotations:
+    """Read the annotations of a document that have times; one without a text is labelled by its tier's name.
 
     Annotations without times of their own (subdivisions, references to others) are left out and
     counted. The video is the first linked medium that is one, by its relative address, its own, or
@@ -28,10 +35,13 @@ def read_elan(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
     Args:
         path: the document.
         class_names: names by class index; default: the labels in alphabetical order.
+        video_root: folder of the videos; default: looked for beside the file.
+        tiers: names of the tiers to read; default: all.
 
     Raises:
         AnnotationError: the file is no such document, links no video and has none beside it, a time
-            is wrong, or no annotation has times. Names the file, and the line of broken XML.
+            is wrong, there is no tier of a name, or no annotation has times. Names the file, and the
+            line of broken XML.
     """
     source = Path(path)
     root = parse_xml(source, "ELAN")
@@ -41,28 +51,46 @@ def read_elan(path: str | os.PathLike, *, class_names: Sequence[str] | None = No
     unit = "milliseconds" if header is None else header.get("TIME_UNITS", "milliseconds")
     if unit not in _UNIT_SECONDS:
         raise AnnotationError(f"{source}: TIME_UNITS is {unit[:200]!r}: expected {', '.join(_UNIT_SECONDS)}")
-    video, origin, notes = _video_of(root, source)
+    folder = None if video_root is None else Path(video_root)
+    video, origin, notes = _video_of(root, source, folder)
     slots = {
         slot.get("TIME_SLOT_ID", ""): _time(slot.get("TIME_VALUE", ""), source) * _UNIT_SECONDS[unit]
         for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
         if slot.get("TIME_VALUE") is not None
     }
-    clips = ProgramClips(source, "elan", "ELAN")
+    clips = ProgramClips(source, "elan", "ELAN", folder)
     without_times = 0
-    for tier in root.iterfind("TIER"):
+    counts: dict[str, int] = {}
+    for tier in _tiers(root, tiers, source):
+        name = tier.get("TIER_ID", "")
         for annotation in tier.iterfind("ANNOTATION/*"):
             start = slots.get(annotation.get("TIME_SLOT_REF1", ""))
             end = slots.get(annotation.get("TIME_SLOT_REF2", ""))
-            if start is None or end is None:
+            if start is None or end is None or end <= start:
                 without_times += 1
                 continue
-            label = (annotation.findtext("ANNOTATION_VALUE") or "").strip() or tier.get("TIER_ID", "")
+            label = (annotation.findtext("ANNOTATION_VALUE") or "").strip() or name
             clips.add_seconds(video, [" ".join(label.split())], start + origin, end + origin)
+            counts[name] = counts.get(name, 0) + 1
     if not len(clips):
         raise AnnotationError(f"{source}: holds no annotation with times")
+    if len(counts) > 1 and any(clip_label not in counts for clip_label in clips.labels):
+        shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:_MOST_TIERS])
+        notes.append(f"the annotations of {len(counts)} tiers were read: {shown}; tiers=[...] (--tier) chooses")
     if without_times:
         notes.append(f"{without_times} annotations have no times of their own: they are left out")
-    return clips.finish(class_names, notes=notes)
+    return clips.finish(class_names, video_root=folder, notes=notes)
+
+
+def _tiers(root: ElementTree.Element, names: Sequence[str] | None, source: Path) -> list[ElementTree.Element]:
+    """The tiers of these names, or all."""
+    tiers = root.findall("TIER")
+    there = [tier.get("TIER_ID", "") for tier in tiers]
+    missing = next((name for name in names or () if name not in there), None)
+    if missing is not None:
+        shown = ", ".join(there[:_MOST_TIERS]) + (", ..." if len(there) > _MOST_TIERS else "")
+        raise AnnotationError(f"{source}: there is no tier {missing!r}: it has {shown or 'none'}")
+    return [tier for tier in tiers if names is None or tier.get("TIER_ID", "") in names]
 
 
 def _time(text: str, source: Path) -> int:
@@ -71,7 +99,7 @@ def _time(text: str, source: Path) -> int:
     return int(text)
 
 
-def _video_of(root: ElementTree.Element, source: Path) -> tuple[str, float, list[str]]:
+def _video_of(root: ElementTree.Element, source: Path, folder: Path | None) -> tuple[str, float, list[str]]:
     """The path of the video, where its second 0 lies in the time of the document, and notes."""
     linked = [
         media
@@ -80,7 +108,7 @@ def _video_of(root: ElementTree.Element, source: Path) -> tuple[str, float, list
         or any(has_video_suffix(media.get(name, "")) for name in ("MEDIA_URL", "RELATIVE_MEDIA_URL"))
     ]
     if not linked:
-        beside = own_video(source)
+        beside = own_video(source, folder)
         if beside is None:
             raise AnnotationError(f"{source}: links no video, and none of its name lies beside it")
         return beside, 0.0, [f"it links no video: all clips are of {beside}"]
@@ -90,10 +118,10 @@ def _video_of(root: ElementTree.Element, source: Path) -> tuple[str, float, list
         path_of_address(media.get("MEDIA_URL", "")),
     )
     candidates = [path for path in (relative, address) if path]
-    video = next((path for path in candidates if _is_file(source.parent, path)), None)
+    video = next((path for path in candidates if _is_file(folder or source.parent, path)), None)
     notes = []
     if video is None and candidates:
-        find = finder_of_moved(source, [candidates[0]])
+        find = finder_of_moved(source, [candidates[0]], folder)
         video = candidates[0] if find is None else find(candidates[0])
         notes += [] if find is None else [f"{candidates[0]} was found as {video}, by its name"]
     if not video:

@@ -61,10 +61,10 @@ FORMATS: dict[str, Format] = {
     "hmdb51": _format("brush_hair_test_split1.txt, ...", read_hmdb51, "fold", "video_root"),
     "label-studio": _format("Label Studio's JSON export", read_label_studio, "multi_label", "video_root", "frame_rate"),
     "cvat": _format("CVAT's annotations.xml", read_cvat, "video_root"),
-    "elan": _format("ELAN's annotation document", read_elan),
-    "boris": _format("a project of BORIS", read_boris),
-    "via": _format("a project of VIA 3 (video)", read_via, "multi_label"),
-    "subtitles": _format("subtitles of the video beside them", read_subtitles),
+    "elan": _format("ELAN's annotation document", read_elan, "video_root", "tiers"),
+    "boris": _format("a project of BORIS", read_boris, "video_root"),
+    "via": _format("a project of VIA 3 (video)", read_via, "multi_label", "video_root"),
+    "subtitles": _format("subtitles of the video beside them", read_subtitles, "video_root"),
     "shards": _format("tar files of videos", lambda path, **known: _read_shards(path, **known)),
 }
 USUAL_FORMATS = ("list", "rawframes", "class-folders")
@@ -85,6 +85,7 @@ def read_annotations(
     class_names: Sequence[str] | None = None,
     video_root: str | os.PathLike | None = None,
     frame_rate: float | None = None,
+    tiers: Sequence[str] | None = None,
 ) -> Annotations:
     """Read annotations of any format.
 
@@ -103,6 +104,7 @@ def read_annotations(
         class_names: names by class index, when known (from the training split).
         video_root: folder of the videos, for formats whose files do not hold their full names.
         frame_rate: at which Label Studio counted frames, where its export does not say.
+        tiers: names of the tiers to read of ELAN's documents; default: all.
 
     Returns:
         The clips, with columns rather than a Python object a clip.
@@ -133,6 +135,7 @@ def read_annotations(
         **({"with_offset": with_offset} if with_offset else {}),
         **({"columns": columns} if columns else {}),
         **({"frame_rate": frame_rate} if frame_rate is not None else {}),
+        **({"tiers": tiers} if tiers else {}),
     }
     taken = FORMATS[format].options
     unfit = sorted(set(given) - taken)

@@ -1,7 +1,7 @@
 """Annotations of any format as segments of video files, checked against these."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def import_segments(
     video_root: str | os.PathLike | None = None,
     columns: Mapping[str, str] | None = None,
     frame_rate: float | None = None,
+    tiers: Sequence[str] | None = None,
 ) -> ImportedSegments:
     """Read annotations of any format and set them against the video files.
 
@@ -65,14 +66,18 @@ def import_segments(
         video_root: folder of the videos; default: looked for beside the export.
         columns: see `read_annotations`.
         frame_rate: see `read_annotations`.
+        tiers: see `read_annotations`.
 
     Raises:
         AnnotationError: the export is wrong, or frames of a video that is not there would have to
             become times. Names file and line.
+        ValueError: the format does not take one of the options.
     """
     source = Path(path)
     format = find_format(source, columns) if format == "auto" else format
-    annotations = read_annotations(source, format, columns=columns, video_root=video_root, frame_rate=frame_rate)
+    annotations = read_annotations(
+        source, format, columns=columns, video_root=video_root, frame_rate=frame_rate, tiers=tiers
+    )
     files = _Files(source, video_root if annotations.video_root is None else annotations.video_root)
     if format not in COMPARED_FORMATS:
         annotations = _compared(annotations, files)

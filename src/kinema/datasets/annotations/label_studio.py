@@ -46,12 +46,14 @@ def read_label_studio(
     """Read the JSON export (not JSON-MIN, which `read_json` reads), or pre-annotations.
 
     Of each task the first annotation that was not cancelled counts; of a file without annotations
-    the first prediction. Choices label the whole video; time-line labels and segments label their
-    parts, in frames or in seconds. Label Studio counts frames by multiplying the time by a rate: by
-    the task's `fps`, by `framesCount` and `duration` of a label, or by `frame_rate`. Where it says
-    none, the file's rate is taken. Uploaded files are named as in the export
-    (`1a2b3c4d-clip.mp4`), or without what Label Studio put before the name where only that file is
-    there.
+    the first prediction. Choices label the whole video; time-line labels, segments and the frames
+    in which a box is to be seen label parts, in frames or in seconds. Uploaded files are named as
+    in the export (`1a2b3c4d-clip.mp4`), or without what Label Studio put before the name where only
+    that file is there.
+
+    Label Studio counts frames by multiplying the time by a rate: by the task's `fps`, by
+    `framesCount` and `duration` of a label, or by `frame_rate`. Where it says none, the file's rate
+    is taken.
 
     Args:
         path: the export.
@@ -138,9 +140,27 @@ def _stretches(entry: Mapping[str, Any], data: Mapping[str, Any], frame_rate: fl
             counting = _counting(value, result, data, frame_rate)
             for span in value.get("ranges", []):  # frames from 1, both ends belong to it
                 labels = list(value["timelinelabels"])
-                yield _Stretch(labels, _number(span["start"]) - 1, _number(span["end"]), counting)
+                yield _Stretch(labels, max(_number(span["start"]) - 1, 0), _number(span["end"]), counting)
+        elif kind == "videorectangle" and value.get("labels"):
+            counting = _counting(value, result, data, frame_rate)
+            for start, end in _seen(value.get("sequence") or [], counting.num_frames):
+                yield _Stretch(list(value["labels"]), start, end, counting)
         elif value.get("labels") and "start" in value and "end" in value:
             yield _Stretch(list(value["labels"]), _number(value["start"]), _number(value["end"]))
+
+
+def _seen(sequence: Sequence[Mapping[str, Any]], num_frames: float | None) -> Iterator[tuple[float, float]]:
+    """Stretches of frames in which a box is to be seen: from a key frame to the next that is not `enabled`."""
+    keys = sorted((_number(key["frame"]), bool(key.get("enabled", True))) for key in sequence)
+    start = None
+    for frame, enabled in keys:
+        if start is None and enabled:
+            start = max(frame - 1, 0)
+        elif start is not None and not enabled:
+            yield start, frame
+            start = None
+    if start is not None:  # to the end of the video
+        yield start, max(num_frames or 0, keys[-1][0])
 
 
 def _counting(

@@ -14,26 +14,31 @@ from kinema.datasets.annotations.layout import LOOKED_FOR, root_candidates
 from kinema.video.suffixes import has_video_suffix
 
 
-def own_video(source: Path) -> str | None:
-    """The video that a table without a column for it speaks of.
+def own_video(source: Path, folder: Path | None = None) -> str | None:
+    """The video that a file which names none speaks of: the one with its name, else the only one there.
 
-    The one beside it with its name, else the only one there.
+    Args:
+        source: the file.
+        folder: of the videos; default: that of the file.
     """
-    beside = sorted(entry.name for entry in source.parent.iterdir() if has_video_suffix(entry.name) and entry.is_file())
+    around = source.parent if folder is None else folder
+    beside = sorted(entry.name for entry in around.iterdir() if has_video_suffix(entry.name) and entry.is_file())
     same = [name for name in beside if Path(name).stem == source.stem]
     if not same and len(beside) == 1:
         same = beside
     return same[0] if len(same) == 1 else None
 
 
-def finder_of_moved(source: Path, paths: Sequence[str]) -> Callable[[str], str] | None:
+def finder_of_moved(source: Path, paths: Sequence[str], folder: Path | None = None) -> Callable[[str], str] | None:
     """A function from a path in a table to where that video is; None where the paths are right, or nothing is found.
 
     Args:
         source: the table.
         paths: of its rows.
+        folder: of the videos, where it is known; it comes before the usual ones.
     """
-    folders = [folder for folder in root_candidates(source) if folder.is_dir()]
+    candidates = [*([] if folder is None else [folder]), *root_candidates(source)]
+    folders = [candidate for candidate in candidates if candidate.is_dir()]
     places = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_FOR)).astype(int).tolist()
     sample = {paths[place] for place in places}
     if not sample or any(_exists(folders, path) for path in sample):

@@ -11,6 +11,7 @@ import numpy as np
 from kinema.datasets.annotations.collecting import ClipCollector
 from kinema.datasets.annotations.layout import root_candidates
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.tables import MAX_NUMBER
 from kinema.datasets.annotations.video_timing import Counting, VideoTiming, seconds_of_positions
 from kinema.errors import AnnotationError, VideoError
 
@@ -80,6 +81,11 @@ class ProgramClips:
     def __len__(self) -> int:
         return len(self._clips)
 
+    @property
+    def labels(self) -> set[str]:
+        """All labels so far."""
+        return {label for clip in self._clips for label in clip.labels}
+
     def add(self, video: str, labels: Sequence[str], *, line: int | None = None) -> None:
         """A whole video."""
         self._clips.append(_Clip(video, tuple(labels), line, None, None, None))
@@ -87,7 +93,8 @@ class ProgramClips:
     def add_seconds(
         self, video: str, labels: Sequence[str], start: float, end: float, *, line: int | None = None
     ) -> None:
-        """A part of a video, in seconds from its first frame."""
+        """A part of a video, in seconds from its first frame; raises `AnnotationError` where it is none."""
+        self._require_part(video, start, end, line)
         self._clips.append(_Clip(video, tuple(labels), line, start, end, None))
 
     def add_frames(
@@ -100,8 +107,17 @@ class ProgramClips:
         *,
         line: int | None = None,
     ) -> None:
-        """A part of a video: its frames [start, end) as the program counts them, from 0."""
+        """A part of a video: its frames [start, end) as the program counts them, from 0; raises likewise."""
+        self._require_part(video, start, end, line)
         self._clips.append(_Clip(video, tuple(labels), line, start, end, counting))
+
+    def _require_part(self, video: str, start: float, end: float, line: int | None) -> None:
+        if not 0 <= start < end < MAX_NUMBER:
+            place = self.source if line is None else f"{self.source}:{line}"
+            raise AnnotationError(
+                f"{place}: a clip of {video!r} goes from {start:g} to {end:g}: expected a start of 0 or above, and an"
+                " end above it"
+            )
 
     def expect_length(self, video: str, seconds: float) -> None:
         """What the program believes to be the length of a video whose parts are in seconds."""
@@ -153,7 +169,7 @@ class ProgramClips:
             if clip.start is not None and np.isnan(start):
                 continue  # behind the end of the video
             if in_frames and clip.start is not None and place not in unknown:
-                start, end = self._as_frames(clip.video, start, end)
+                start, end = self._as_frames(clip, start, end)
             collector.add(
                 clip.video,
                 clip.labels,
@@ -245,11 +261,10 @@ class ProgramClips:
         own[outside] = np.nan
         spans[places] = own
 
-    def _as_frames(self, video: str, start: float, end: float) -> tuple[float, float]:
-        timing = self.timing(video)
+    def _as_frames(self, clip: _Clip, start: float, end: float) -> tuple[float, float]:
+        timing = self.timing(clip.video)
         if timing is None:  # the rate alone was known: these frames cannot be checked either
-            counting = next(clip.counting for clip in self._clips if clip.video == video and clip.counting is not None)
-            return round(start * (counting.declared_rate or 1.0)), round(end * (counting.declared_rate or 1.0))
+            return clip.start or 0.0, clip.end or 0.0
         first, stop = np.rint(timing.positions_of(np.array([start, end]))).tolist()
         return first, max(stop, first + 1)
 

@@ -17,18 +17,25 @@ _TIMES = re.compile(r"\s*([\d:.,]{1,20})[ \t]+-->[ \t]+([\d:.,]{1,20})(?:[ \t].*
 _EXPECTED = "subtitles"
 
 
-def read_subtitles(path: str | os.PathLike, *, class_names: Sequence[str] | None = None) -> Annotations:
+def read_subtitles(
+    path: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    video_root: str | os.PathLike | None = None,
+) -> Annotations:
     """Read subtitles of the video beside them that has their name, or is the only one there.
 
     Args:
         path: the file, UTF-8.
         class_names: names by class index; default: the labels in alphabetical order.
+        video_root: folder of the videos; default: looked for beside the file.
 
     Raises:
         AnnotationError: the file cannot be read, there is no such video, a time is none, or nothing
             has a time. Names file and line.
     """
     source = Path(path)
+    folder = None if video_root is None else Path(video_root)
     content = read_text_bytes(source, _EXPECTED)
     check_utf8(content, source, _EXPECTED)
     is_vtt = source.suffix.lower() == ".vtt"
@@ -38,15 +45,15 @@ def read_subtitles(path: str | os.PathLike, *, class_names: Sequence[str] | None
         raise AnnotationError(
             f"{source}: holds no subtitles: expected 'HH:MM:SS,mmm --> HH:MM:SS,mmm' and a text below"
         )
-    video = own_video(source)
+    video = own_video(source, folder)
     if video is None:
         raise AnnotationError(f"{source}: subtitles name no video: put the video beside them, as {source.stem}.mp4")
-    clips = ProgramClips(source, "subtitles", "the file")
+    clips = ProgramClips(source, "subtitles", "the file", folder)
     for line, start, end, text in cues:
         label = " ".join((html.unescape(text) if is_vtt else text).split())
         if label and end > start:
             clips.add_seconds(video, [label], start, end, line=line)
-    return clips.finish(class_names)
+    return clips.finish(class_names, video_root=folder)
 
 
 def _cues(lines: Sequence[str], source: Path) -> "list[tuple[int, float, float, str]]":

@@ -19,7 +19,11 @@ _CHECKBOX, _RADIO, _SELECT = 2, 3, 4  # its numbers for attributes whose values 
 
 
 def read_via(
-    path: str | os.PathLike, *, multi_label: bool = False, class_names: Sequence[str] | None = None
+    path: str | os.PathLike,
+    *,
+    multi_label: bool = False,
+    class_names: Sequence[str] | None = None,
+    video_root: str | os.PathLike | None = None,
 ) -> Annotations:
     """Read the temporal segments of a project; regions of single frames are left out and counted.
 
@@ -27,21 +31,23 @@ def read_via(
         path: the project, JSON.
         multi_label: a segment has the values of all attributes; else its first counts.
         class_names: names by class index; default: the labels in alphabetical order.
+        video_root: folder of the videos; default: looked for beside the file.
 
     Raises:
         AnnotationError: the file is no such project, or has no temporal segment with a value. Names
             the file.
     """
     source = Path(path)
+    folder = None if video_root is None else Path(video_root)
     project = load_json(source)
     if isinstance(project, Mapping) and "_via_img_metadata" in project:
         raise AnnotationError(f"{source}: is a project of VIA 2, which annotates images: expected one of VIA 3 (video)")
     if not is_via(project):
         raise AnnotationError(f"{source}: expected a project of VIA 3: an object with 'file', 'view' and 'metadata'")
     files = {str(number): _video(entry) for number, entry in project["file"].items()}
-    find = finder_of_moved(source, list(files.values()))
+    find = finder_of_moved(source, list(files.values()), folder)
     notes = [] if find is None else ["the videos do not lie where the project says: they were found by their names"]
-    clips = ProgramClips(source, "via", "VIA")
+    clips = ProgramClips(source, "via", "VIA", folder)
     regions = without_value = 0
     for entry in project["metadata"].values():
         span = entry.get("z") or []
@@ -65,7 +71,7 @@ def read_via(
         notes.append(f"{without_value} segments have no value: left out")
     if not len(clips):
         raise AnnotationError(f"{source}: holds no temporal segment" + "".join(f"; {note}" for note in notes))
-    return clips.finish(class_names, notes=notes)
+    return clips.finish(class_names, video_root=folder, notes=notes)
 
 
 def is_via(content: Any) -> bool:
