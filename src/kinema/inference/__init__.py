@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kinema.inference.loading import find_checkpoint, load
     from kinema.inference.prediction import FailedInput, Prediction
-    from kinema.inference.recognizer import VideoRecognizer, check_scores
+    from kinema.inference.recognizer import VideoRecognizer
+    from kinema.inference.scoring import check_scores
     from kinema.inference.views import Looked
 
 _MODULES = {
@@ -18,7 +19,7 @@ _MODULES = {
     "Looked": "views",
     "Prediction": "prediction",
     "VideoRecognizer": "recognizer",
-    "check_scores": "recognizer",
+    "check_scores": "scoring",
     "find_checkpoint": "loading",
     "load": "loading",
 }

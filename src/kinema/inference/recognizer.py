@@ -1,9 +1,7 @@
-"""A trained model with its class names and its way from a video to scores."""
+"""A trained model with its way from a video to its input: predictions, windows and timelines of videos."""
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -14,9 +12,7 @@ from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.saving import save_pretrained
-from kinema.datasets import pseudo_collate
-from kinema.errors import CheckpointError, KinemaError, VideoError
-from kinema.evaluation.calibration import calibrated
+from kinema.errors import CheckpointError, VideoError
 from kinema.inference.batches import BatchOptions, predict_videos
 from kinema.inference.decisions.settings import DecisionSettings
 from kinema.inference.finding import stands_for_several
@@ -30,14 +26,13 @@ from kinema.inference.inputs import (
     video_source,
 )
 from kinema.inference.prediction import FailedInput, Prediction, make_prediction
+from kinema.inference.scoring import ScoringModel
 from kinema.inference.timeline import Timeline
 from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
 from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
 from kinema.inference.windows.scores import WindowScores
-from kinema.printable import first_line
 from kinema.transforms import Compose
 
-VIEWS_AT_ONCE = 8
 BLACK_FRAMES = (64, 240, 320, 3)  # of a video that warms up
 BLACK_FPS = 30.0
 
@@ -57,7 +52,7 @@ class Prepared:
     watcher: Watcher
 
 
-class VideoRecognizer:
+class VideoRecognizer(ScoringModel):
     """A trained model with its class names and its way from a video to the model's input.
 
     Several threads may use one recognizer: they read videos side by side and take turns at the
@@ -85,22 +80,10 @@ class VideoRecognizer:
         name: str = "the model",
         is_from_file: bool = False,
     ) -> None:
-        self.model: Any = model.to(device).eval()
-        self.classes = tuple(classes)
+        super().__init__(model, classes, device=device, contract=contract, name=name, is_from_file=is_from_file)
         self.pipeline = [dict(step) for step in pipeline]
-        self.contract = contract or ModelContract()
-        self.name = name
-        self._is_from_file = is_from_file
         self._composed: dict[tuple[str | None, str | None, bool], Compose] = {}
-        self._lock = threading.Lock()
         self._compose(None, None, is_open=False)  # a wrong step is said now
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def pipeline_of(self, views: str | None, tta: str | None = None) -> list[dict[str, Any]]:
         """The pipeline that takes these views of a video.
@@ -140,11 +123,6 @@ class VideoRecognizer:
             require_videos(video)
             return torch.stack([self._look(one, views, tta, fps)[1] for one in video])
         return self._look(video, views, tta, fps)[1]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The contract, as a checkpoint's `config.json` holds it."""
-        return self.contract.to_config()
 
     @overload
     def predict(
@@ -340,43 +318,6 @@ class VideoRecognizer:
             raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
         return Prepared(source.name, packed, watcher)
 
-    @contextmanager
-    def turn_at_model(self, video: str, views: str | None = None) -> Iterator[None]:
-        """Have the model alone inside the block, without gradients; other threads wait.
-
-        Args:
-            video: what messages call the video that it computes on.
-            views: see `views_in_pieces`.
-
-        Raises:
-            CheckpointError: what came with the weights does not suit the model.
-        """
-        with self.errors_of_checkpoint(video), self._lock, torch.no_grad(), self.views_in_pieces(views):
-            yield
-
-    def scores_of_samples(
-        self, samples: Sequence[Mapping[str, Any]], video: str | Sequence[str], *, views: str | None = None
-    ) -> torch.Tensor:
-        """Scores of all classes for samples that went through the pipeline, (samples, N) on the CPU.
-
-        Args:
-            samples: as the last step of the pipeline gives them, all of one shape; they go through
-                the model together.
-            video: what messages call what they are of: one name, or one a sample.
-            views: those that the samples were prepared for, see `predict`.
-
-        Raises:
-            CheckpointError: the model gives scores that are not numbers.
-        """
-        names = [video] * len(samples) if isinstance(video, str) else list(video)
-        with self.errors_of_checkpoint(names[0]):
-            with self._lock, self.views_in_pieces(views):
-                data_samples = self.test_step(pseudo_collate(samples))
-            scores = torch.stack([_of_all_views(one.pred_score) for one in data_samples]).cpu()
-        for row, name in zip(scores, names, strict=True):
-            check_scores(row, self.name, name)
-        return scores
-
     def windows(
         self,
         video: Any,
@@ -454,115 +395,12 @@ class VideoRecognizer:
         )
         return Timeline.of(scores, settings)
 
-    @contextmanager
-    def errors_of_checkpoint(self, video: str) -> Iterator[None]:
-        """Errors inside the block are the checkpoint's where its steps and its model came with it.
-
-        Whoever could mend steps that do not fit the model or one another did not write them.
-
-        Args:
-            video: what messages call the video.
-
-        Raises:
-            CheckpointError: in the place of an error that is none of Kinema's.
-        """
-        try:
-            yield
-        except Exception as error:
-            if not self._is_from_file or isinstance(error, KinemaError):
-                raise
-            raise CheckpointError(
-                f"{self.name}: its config does not suit its model, or the video {video}: {first_line(error)}"
-            ) from error
-
-    @contextmanager
-    def views_in_pieces(self, views: str | None) -> Iterator[None]:
-        """Let the model compute some views at a time inside the block.
-
-        Many of them then need no more memory than few.
-
-        Args:
-            views: as in `predict`; None changes nothing.
-        """
-        if views is None or getattr(self.model, "max_testing_views", 0) is not None:
-            yield
-            return
-        self.model.max_testing_views = self._joined_frames() or VIEWS_AT_ONCE
-        try:
-            yield
-        finally:
-            self.model.max_testing_views = None
-
-    @property
-    def is_multi_label(self) -> bool:
-        """May a clip have several labels? Each class is then there or not by itself (`multi_class` of the head)."""
-        return bool(getattr(getattr(self.model, "cls_head", None), "multi_class", False))
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """From which score on a class is there, by its name; of classes that were tuned only (`kinema tune`)."""
-        return dict(self.contract.thresholds or {})
-
-    @property
-    def temperature(self) -> float | None:
-        """What logits are divided by, so that scores are calibrated; None: they are as the head gives them."""
-        return self.contract.temperature
-
-    @contextmanager
-    def uncalibrated(self) -> Iterator[None]:
-        """Give scores as the head does inside the block, without the checkpoint's temperature."""
-        contract = self.contract
-        self.contract = replace(contract, temperature=None)
-        try:
-            yield
-        finally:
-            self.contract = contract
-
-    @torch.no_grad()
-    def test_step(self, batch: Any) -> Any:
-        """The model's `test_step`, with calibrated scores where the checkpoint has a temperature.
-
-        All scores of a recognizer come from here. For one thread at a time.
-
-        Args:
-            batch: packed samples, collated.
-
-        Returns:
-            The data samples with `pred_score`.
-        """
-        samples = self.model.test_step(batch)
-        if self.temperature is not None:
-            for sample in samples:
-                sample.set_pred_score(self.calibrated(_of_all_views(sample.pred_score)))
-        return samples
-
-    def calibrated(self, scores: torch.Tensor) -> torch.Tensor:
-        """(..., N) scores of the head -> the same with the checkpoint's temperature; without one as they are."""
-        if self.temperature is None:
-            return scores
-        head = getattr(self.model, "cls_head", None)
-        values = calibrated(
-            scores.detach().float().cpu().numpy(),
-            self.temperature,
-            multi_label=self.is_multi_label,
-            from_logits=None if head is None else getattr(head, "average_clips", "prob") != "prob",
-        )
-        return torch.from_numpy(values).to(scores.device)
-
     def _compose(self, views: str | None, tta: str | None, is_open: bool) -> Compose:
         key = (views, tta, is_open)
         if key not in self._composed:
             pipeline = self.pipeline_of(views, tta)
             self._composed[key] = Compose(pipeline_of_frames(pipeline) if is_open else pipeline)
         return self._composed[key]
-
-    def _joined_frames(self) -> int | None:
-        """Frames that the layers of the model join; None: it joins none, or any number."""
-        parts = [getattr(self.model, name, None) for name in ("backbone", "cls_head", "neck")]
-        joined = [getattr(part, "num_segments", None) for part in parts]
-        if joined == [None, None, None] and parts[2] is not None:
-            return int(getattr(self.model, "num_segs", None) or 1)
-        return next((int(number) for number in joined if number), None)
 
     def save_pretrained(self, folder: str | os.PathLike) -> Path:
         """Write weights, contract and a model card into `folder`, from which `kinema.load` takes them.
@@ -584,26 +422,3 @@ class VideoRecognizer:
             )
             raise CheckpointError(f"{folder}: not saved: the recognizer lacks {lacks}, so it could not be loaded again")
         return save_pretrained(self.model, folder, config=contract, card=True)
-
-
-def check_scores(scores: torch.Tensor, model: str, video: str) -> None:
-    """Require scores to be numbers: weights that training spoilt, or inputs divided by zero, give NaN for every class.
-
-    Args:
-        scores: of any shape.
-        model: what the message calls the model.
-        video: and the video.
-
-    Raises:
-        CheckpointError: one is NaN or infinite.
-    """
-    if not bool(torch.isfinite(scores).all()):
-        raise CheckpointError(
-            f"{model}: gives scores that are not numbers (NaN or infinite) for {video}: its weights or its"
-            " normalisation are damaged, or its training diverged; use another checkpoint"
-        )
-
-
-def _of_all_views(scores: torch.Tensor) -> torch.Tensor:
-    """(N,) scores of a sample; those of a head that does not average its views are (V, N)."""
-    return scores.mean(dim=0) if scores.dim() > 1 else scores
