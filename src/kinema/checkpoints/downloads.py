@@ -105,6 +105,15 @@ def fetch(address: str) -> Path:
         raise CheckpointError(f"{shown_address(address)}: {error}") from None
 
 
+def find_cached(address: str) -> Path | None:
+    """The file at an `http(s)://` address where it is in the cache already; None: it would have to be downloaded."""
+    item = _item(address)
+    try:
+        return item.path if _is_usable(item) else None
+    except OSError:
+        return None
+
+
 # ---- the cache
 
 

@@ -27,6 +27,7 @@ def train(
     data: options.DataArgument = None,
     data_option: options.DataOption = None,
     val: options.Val = None,
+    preset: options.Preset = None,
     model: options.Model = None,
     recipe: options.Recipe = None,
     pretrained: options.Pretrained = None,
@@ -89,6 +90,7 @@ def train(
     of_config = {"epochs": epochs, "batch_size": batch_size, "workers": workers}
     of_clips: dict[str, Any] = {
         "--val": val,
+        "--preset": preset,
         "--model": model,
         "--recipe": recipe,
         "--pretrained": pretrained,
@@ -102,6 +104,7 @@ def train(
         name.removeprefix("--").replace("-", "_"): value for name, value in of_clips.items()
     }
     recipe_settings |= {**of_config, "seed": seed or 0, "columns": parsed_columns(columns)}
+    recipe_settings["device"] = device or "auto"
     if folds is not None:
         cross_validate_clips(
             data,

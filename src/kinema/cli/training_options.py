@@ -25,6 +25,17 @@ Val = Annotated[
     Path | None, typer.Option(help="List or folder of validation clips; default: found beside DATA, else held out.")
 ]
 Model = Annotated[str | None, typer.Option(help="A name from `kinema models`.", show_default=DEFAULT_MODEL)]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "Model, epochs and batch that suit the clips and this machine: 'fast' trains in minutes; 'balanced' and"
+            " 'best' are larger networks."
+        ),
+        metavar="fast|balanced|best",
+        show_default="fast",
+    ),
+]
 Recipe = Annotated[
     str | None,
     typer.Option(

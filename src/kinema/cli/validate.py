@@ -16,6 +16,7 @@ from kinema.cli.training_guide import guided_config, try_and_warn
 def validate(
     data: Annotated[Path, typer.Argument(help=f"{options.DATA_HELP}.", metavar="DATA", show_default=False)],
     val: options.Val = None,
+    preset: options.Preset = None,
     model: options.Model = None,
     recipe: options.Recipe = None,
     epochs: options.Epochs = None,
@@ -45,6 +46,8 @@ def validate(
             data,
             work_dir=Path("work") / run_name(data),
             val=val,
+            preset=preset,
+            device=device or "auto",
             model=model,
             recipe=recipe,
             epochs=epochs,

@@ -15,6 +15,7 @@ from kinema.models import zoo
 from kinema.models.zoo.creation import published_weights
 from kinema.recipes.clips import TrainingClips, read_clips
 from kinema.recipes.loss_options import describe_loss_options, with_loss_options
+from kinema.recipes.presets import PRESETS, ClipSetFacts, choose, this_machine
 from kinema.recipes.published import find_recipe, model_of_recipe
 from kinema.recipes.sampling import (
     choose_frame_interval,
@@ -40,6 +41,8 @@ def classification(
     val: str | os.PathLike | None = None,
     model: str | None = None,
     recipe: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
     pretrained: str | os.PathLike | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -66,6 +69,10 @@ def classification(
         recipe: name of a published recipe, see `kinema.recipes.published`, or "auto", the model's
             own: optimizer, schedule, crops and frames are as published. None: what trains in
             minutes, with the distance of frames that suits the clips.
+        preset: "fast", "balanced" or "best": model, epochs, batch size and weights that suit the clips
+            and the machine, see `kinema.recipes.presets`; what is given beside it stays. None: as
+            "fast".
+        device: that the preset chooses for, such as "cpu"; "auto": a GPU, where there is one.
         pretrained: weights to start from: "published", those of the model's card; "recipe", those
             that the recipe starts from, such as ImageNet's; or a file, folder or address. The
             classifier starts fresh where their classes are not as many.
@@ -100,15 +107,26 @@ def classification(
         ConfigError: no such model or recipe, or `resumed` holds a damaged hold-out.
         VideoError: no clip can be read.
     """
+    if preset is not None and (model is not None or recipe is not None):
+        given = "--model" if model is not None else "--recipe"
+        raise ConfigError(f"--preset chooses the model and how it is trained: leave {given} or --preset out")
+    if preset is not None and preset not in PRESETS:
+        raise ConfigError(f"--preset: expected {', '.join(PRESETS)}, got {preset!r}")
+    if not isinstance(data, TrainingClips):
+        data = read_clips(
+            data, val, columns, work_dir=work_dir, seed=seed, fold=fold, resumed=resumed, multi_label=multi_label
+        )
+    why: tuple[str, ...] = ()
+    if preset is not None:
+        choice = choose(preset, ClipSetFacts(len(data.train), len(data.classes)), this_machine(device))
+        model, why = choice.model, choice.why
+        epochs, batch_size = epochs or choice.epochs, batch_size or choice.batch_size
+        pretrained = pretrained or choice.pretrained
     model = model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL
     card = zoo.card(model)
     chosen = None if recipe is None else find_recipe(recipe, model)
     fits_clips = chosen is None or chosen.fits_clips
     zoo.video_pipeline(card)  # it may not take videos
-    if not isinstance(data, TrainingClips):
-        data = read_clips(
-            data, val, columns, work_dir=work_dir, seed=seed, fold=fold, resumed=resumed, multi_label=multi_label
-        )
     classes, train_clips, val_clips = list(data.classes), data.train, data.val
     probed = probe_clips(data.layout.train)
     frame_interval = choose_frame_interval(card.input, probed) if fits_clips else published_interval(card.input)
@@ -159,6 +177,7 @@ def classification(
         "split": data.how,
         "model": model,
         "sees": describe_sampling(card.input, frame_interval, probed),
+        "why": why,
         "frame": describe_frame(card.input, probed, whole_frame=whole_frame),
         "epochs": epochs,
         "batch_size": batch_size,
