@@ -1,11 +1,13 @@
 """Score a long video or a stream, window by window; each frame is decoded and prepared once."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from kinema.inference.windows.ahead import computed_ahead
 from kinema.inference.windows.opening import OpenedVideo, open_video
 from kinema.inference.windows.planning import Span, WindowPlanner, check_lengths, plan_windows
 from kinema.inference.windows.preparation import WindowPreparation
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from kinema.inference.recognizer import VideoRecognizer
 
 DEFAULT_BATCH_SIZE = 8
-_DECODED_BYTES = 32 << 20  # frames that are decoded before they are prepared, about
-_MOST_DECODED = 64  # of them
+_DECODED_BYTES = 16 << 20  # of a chunk: frames that are decoded before they are prepared, about
+_MOST_DECODED = 32  # frames of a chunk
+_CHUNKS_AHEAD = 2
 _BATCH_NUMBERS = 40_000_000  # pixels of all windows that go through the model together, at most
 _STREAM = "the stream"
 
@@ -215,28 +218,30 @@ class WindowEngine:
                 last_seen.append(int(numbers[-1]))
         frames: dict[int, np.ndarray] = {}
         facts: dict[str, Any] = {}
-        decoded = self._decoded(opened, np.flatnonzero(is_seen))
         newest = -1
-        for span, last in zip(spans, last_seen, strict=True):
-            self._forget(frames, span.first_frame)
-            while newest < last:
-                numbers, images = next(decoded)
-                with self._recognizer.errors_of_checkpoint(name):
-                    prepared, facts = self._preparation.prepare(images, name)
-                frames.update(zip(numbers.tolist(), prepared, strict=True))
-                newest = int(numbers[-1])
-            yield self._packed(span, frames, facts, name)
+        with closing(computed_ahead(self._prepared(opened, np.flatnonzero(is_seen)), _CHUNKS_AHEAD)) as chunks:
+            for span, last in zip(spans, last_seen, strict=True):
+                self._forget(frames, span.first_frame)
+                while newest < last:
+                    numbers, prepared, facts = next(chunks)
+                    frames.update(zip(numbers.tolist(), prepared, strict=True))
+                    newest = int(numbers[-1])
+                yield self._packed(span, frames, facts, name)
 
-    @staticmethod
-    def _decoded(opened: OpenedVideo, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Some frames after the other: their numbers, and (n, H, W, 3) pixels."""
+    def _prepared(
+        self, opened: OpenedVideo, numbers: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
+        """Some frames after the other: their numbers, (n, h, w, 3) pixels, and what preparing wrote beside them."""
         place, count = 0, 1
         while place < len(numbers):
             chunk = numbers[place : place + count]
             images = opened.reader.get_batch(chunk)
-            yield chunk, images
             place += len(chunk)
             count = max(1, min(_MOST_DECODED, _DECODED_BYTES // images[0].nbytes))
+            with self._recognizer.errors_of_checkpoint(opened.name):
+                prepared, facts = self._preparation.prepare(images, opened.name)
+            del images  # full frames: the next are decoded into other memory
+            yield chunk, prepared, facts
 
     @staticmethod
     def _forget(frames: dict[int, np.ndarray], first: int) -> None:
