@@ -25,7 +25,7 @@ def test_a_work_folder_is_reported_on_the_clips_that_it_validated_on(small_run: 
     low, high = value["intervals"]["acc/top1"]
     assert low <= value["acc/top1"] <= high
     page = out.read_text()
-    for title in ("Summary", "Training", "Classes", "Confusions", "Clips", "Data", "Settings"):
+    for title in ("Summary", "Training", "Classes", "Confusions", "Clips", "Attention", "Data", "Settings"):
         assert f'-title">{title}</h2>' in page
     assert "kinema train data --set train_cfg.max_epochs=2" in page
     assert "<code>train_cfg.max_epochs</code></th><td><code>2</code></td><td>command line</td>" in page

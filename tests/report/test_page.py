@@ -60,7 +60,12 @@ def sections(names: list[str], clips: int) -> list[Section]:
             },
         ),
         Section("confusion", "Confusions", "confusion", {"view": confusion_view(matrix, names)}),
-        Section("clips", "Clips", "clips", {"groups": [CardGroup("Wrong", "", [card] * 36)], "root": names[0]}),
+        Section(
+            "clips",
+            "Clips",
+            "clips",
+            {"groups": [CardGroup("Wrong", "", [card] * 36)], "root": names[0], "wide": False},
+        ),
         Section("data", "Data", "problems", {"problems": []}),
         Section("settings", "Settings", "settings", {"facts": {"seed": "0"}, "command": names[0], "config": []}),
     ]

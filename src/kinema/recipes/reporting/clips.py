@@ -6,6 +6,7 @@ from kinema.errors import VideoError
 from kinema.recipes.reporting.measuring import Measured
 from kinema.report.animation import ClipAnimation, clip_animation
 from kinema.report.clip_cards import CardGroup, ClipCard, Line
+from kinema.video import VideoReader
 
 SHOWN_CLIPS = 12  # of a group
 FILM_FRAMES = 20
@@ -24,8 +25,7 @@ def clip_groups(measured: Measured, count: int = SHOWN_CLIPS) -> list[CardGroup]
     right = predicted == measured.labels
     best = scores[rows, predicted]
     margin = best - np.partition(scores, -2, axis=1)[:, -2] if scores.shape[1] > 1 else best
-    wrong = np.flatnonzero(~right)
-    most_wrong = wrong[np.argsort(-(best - scores[rows, measured.labels])[wrong], kind="stable")]
+    most_wrong = ranked_wrong(measured)
     unsure = np.argsort(margin, kind="stable")
     unsure = unsure[~np.isin(unsure, most_wrong[:count])]
     sure = np.flatnonzero(right)
@@ -33,7 +33,7 @@ def clip_groups(measured: Measured, count: int = SHOWN_CLIPS) -> list[CardGroup]
     groups = [
         ("Most wrong", "Taken for another class, the surest first: look for wrong labels here.", most_wrong),
         ("Least sure", "The two likeliest classes are nearly as likely: more such clips teach most.", unsure),
-        ("Right and sure", "One clip of each class.", _one_a_class(sure, measured.labels)),
+        ("Right and sure", "One clip of each class.", one_a_class(sure, measured.labels)),
     ]
     return [
         CardGroup(
@@ -46,7 +46,16 @@ def clip_groups(measured: Measured, count: int = SHOWN_CLIPS) -> list[CardGroup]
     ]
 
 
-def _one_a_class(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def ranked_wrong(measured: Measured) -> np.ndarray:
+    """Places of the clips that are taken for another class, the surest first; one label a clip."""
+    rows = np.arange(len(measured.labels))
+    excess = measured.scores.max(axis=1) - measured.scores[rows, measured.labels]
+    wrong = np.flatnonzero(measured.predicted != measured.labels)
+    return wrong[np.argsort(-excess[wrong], kind="stable")]
+
+
+def one_a_class(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The first of the clips of each class, in their order."""
     _, first = np.unique(labels[places], return_index=True)
     return places[np.sort(first)]
 
@@ -69,22 +78,27 @@ def card(measured: Measured, place: int) -> ClipCard:
 def animation(measured: Measured, place: int) -> ClipAnimation:
     """A clip as a small moving picture, only its part of the video."""
     split, index = measured.split, int(measured.places[place])
-    clips = split.annotations
     try:
         with split.open_video(index, errors="keep-good") as reader:
-            first, stop = 0, len(reader)
-            if clips.clip_starts is not None and clips.clip_ends is not None:
-                ends = np.array([clips.clip_starts[index], clips.clip_ends[index]], np.float64)
-                if clips.clip_unit == "seconds":
-                    ends = np.where(np.isnan(ends), np.nan, np.searchsorted(reader.timestamps_seconds, ends))
-                first, stop = np.clip(np.where(np.isnan(ends), [0, stop], ends), 0, stop).astype(int).tolist()
-            count = min(FILM_FRAMES, max(stop - first, 1))
-            chosen = np.linspace(min(first, len(reader) - 1), max(stop - 1, 0), count).round().astype(int)
-            seconds = max(stop - first, 1) / max(reader.fps, 1e-3)
+            first, stop = span_of(measured, place, reader)
+            chosen = np.linspace(first, stop - 1, min(FILM_FRAMES, stop - first)).round().astype(int)
+            seconds = (stop - first) / max(reader.fps, 1e-3)
             frames = reader.get_batch(chosen)
     except (VideoError, OSError) as error:
         return ClipAnimation(error=str(error))
     return clip_animation(frames, fps=len(frames) / seconds, max_bytes=FILM_BYTES)
+
+
+def span_of(measured: Measured, place: int, reader: VideoReader) -> tuple[int, int]:
+    """First frame of a clip in its video, and the frame behind its last; at least one frame."""
+    clips, index = measured.split.annotations, int(measured.places[place])
+    ends = np.array([0.0, len(reader)])
+    for side, times in enumerate((clips.clip_starts, clips.clip_ends)):
+        if times is not None and not np.isnan(times[index]):
+            in_seconds = clips.clip_unit == "seconds"
+            ends[side] = np.searchsorted(reader.timestamps_seconds, times[index]) if in_seconds else times[index]
+    first = int(np.clip(ends[0], 0, len(reader) - 1))
+    return first, int(np.clip(ends[1], first + 1, len(reader)))
 
 
 def shown_path(measured: Measured, place: int) -> str:

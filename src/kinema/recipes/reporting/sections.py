@@ -156,7 +156,7 @@ def clips_section(measured: Measured, count: int) -> Section | None:
     choose = several_labels.clip_groups if measured.is_multi_label else clip_groups
     groups = choose(measured, count) if count else []
     return (
-        Section("clips", "Clips", "clips", {"groups": groups, "root": str(measured.split.video_root)})
+        Section("clips", "Clips", "clips", {"groups": groups, "root": str(measured.split.video_root), "wide": False})
         if groups
         else None
     )

@@ -13,6 +13,7 @@ from kinema.recipes.evaluation import evaluation_clips
 from kinema.recipes.reporting import scores, sections, several_labels
 from kinema.recipes.reporting.clips import SHOWN_CLIPS
 from kinema.recipes.reporting.comparing import Rated, comparison_section, with_classes_of
+from kinema.recipes.reporting.looking import SHOWN_LOOKS, looked_section
 from kinema.recipes.reporting.measuring import Measured, measure
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, training_clips
 from kinema.report.page import Section, Tile, write_report
@@ -123,6 +124,7 @@ def write_model_report(
         scores.calibration_section(measured, found),
         scores.threshold_section(measured, thresholds),
         sections.clips_section(measured, shown_clips),
+        looked_section(recognizer, measured, min(shown_clips, SHOWN_LOOKS)),
         sections.data_section(measured, {model.name: training_clips(model.run) for model in rated}),
         sections.settings_section(run),
     ]
