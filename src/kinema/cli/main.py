@@ -13,6 +13,7 @@ from kinema.cli.data import data
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
 from kinema.cli.eval import SpacedWeights, eval_scores
+from kinema.cli.explain import explain
 from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import predict
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, validate, test, tune, predict, models, recipes, runs, demo, doctor):
+for command in (train, validate, test, tune, predict, explain, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command("eval", cls=SpacedWeights)(eval_scores)
