@@ -157,6 +157,8 @@ class _Runs:
         self._is_on = np.zeros(count, dtype=bool)  # there now
         self._is_open = np.zeros(count, dtype=bool)  # there now, or away for less than `merge_seconds`
         self._has_entered = np.zeros(count, dtype=bool)  # long enough
+        self._has_away = False  # is a class open that is not there now?
+        self._has_waiting = False  # is a class there that has not entered?
         self._start = np.zeros(count)
         self._stop = np.zeros(count)  # end of what is on
         self._sum, self._gap_sum = np.zeros(count), np.zeros(count)  # integrals of scores over time
@@ -168,17 +170,30 @@ class _Runs:
     def advance(self, time_seconds: float) -> list[Event]:
         """Let the present scores hold until a time."""
         step = time_seconds - self._now
-        on, away = self._is_on, self._is_open & ~self._is_on
-        self._sum[on] += step * self._scores[on]
-        self._stop[on] = time_seconds
-        self._gap_sum[away] += step * self._scores[away]
         self._now = time_seconds
+        if not self._is_open.any():
+            return []
+        seen = step * self._scores
+        np.add(self._sum, seen, out=self._sum, where=self._is_on)
+        np.copyto(self._stop, time_seconds, where=self._is_on)
+        if self._has_away:
+            np.add(self._gap_sum, seen, out=self._gap_sum, where=self._is_open & ~self._is_on)
         return self._changes()
 
     def begin(self, time_seconds: float, scores: np.ndarray) -> list[Event]:
         """Other scores from now on; `advance` went up to this time."""
         self._now, self._scores = time_seconds, scores
         on = self._decide(scores) & self._reported
+        has_changed = bool((on != self._is_on).any())
+        if has_changed:
+            self._switch(time_seconds, on)
+        np.maximum(self._peak, scores, out=self._peak, where=on)
+        if self._has_away:
+            np.maximum(self._gap_peak, scores, out=self._gap_peak, where=self._is_open & ~on)
+        return self._changes() if has_changed else []
+
+    def _switch(self, time_seconds: float, on: np.ndarray) -> None:
+        """Other classes are there from now on."""
         opened, resumed = on & ~self._is_open, on & self._is_open & ~self._is_on
         left = self._is_on & ~on
         self._start[opened] = time_seconds
@@ -188,14 +203,13 @@ class _Runs:
         self._gap_sum[left], self._gap_peak[left] = 0.0, -float("inf")
         self._stop[on] = time_seconds
         self._is_on, self._is_open = on, self._is_open | on
-        away = self._is_open & ~on
-        self._peak[on] = np.maximum(self._peak[on], scores[on])
-        self._gap_peak[away] = np.maximum(self._gap_peak[away], scores[away])
-        return self._changes()
+        self._has_away = bool((self._is_open & ~on).any())
+        self._has_waiting = bool((on & ~self._has_entered).any())
 
     def end(self) -> list[Event]:
         """Nothing is known from now on."""
-        self._is_on[:] = False
+        self._is_on = np.zeros_like(self._is_on)
+        self._has_waiting = False
         self._best = -1
         return self._close(self._is_open)
 
@@ -215,13 +229,17 @@ class _Runs:
         return on
 
     def _changes(self) -> list[Event]:
-        away = self._is_open & ~self._is_on
-        if away.any():
-            away &= self._now - self._stop >= self._settings.merge_seconds - TOLERANCE_SECONDS
-        events = self._close(away)
+        events: list[Event] = []
+        if self._has_away:
+            gap = self._now - self._stop
+            over = self._is_open & ~self._is_on & (gap >= self._settings.merge_seconds - TOLERANCE_SECONDS)
+            events = self._close(over)
+        if not self._has_waiting:
+            return events
         enough = self._stop - self._start >= self._settings.min_seconds - TOLERANCE_SECONDS
         entered = self._is_on & ~self._has_entered & enough
         self._has_entered |= entered
+        self._has_waiting = bool((self._is_on & ~self._has_entered).any())
         for index in np.flatnonzero(entered):
             start, stop = float(self._start[index]), float(self._stop[index])
             score = self._sum[index] / (stop - start) if stop > start else self._scores[index]
@@ -229,7 +247,9 @@ class _Runs:
         return events
 
     def _close(self, which: np.ndarray) -> list[Event]:
-        events = []
+        events: list[Event] = []
+        if not which.any():
+            return events
         for index in np.flatnonzero(which & self._has_entered):
             start, stop, label = float(self._start[index]), float(self._stop[index]), self._classes[index]
             peak = float(self._peak[index])
@@ -238,4 +258,5 @@ class _Runs:
         closed = which.copy()
         self._is_open[closed] = False
         self._has_entered[closed] = False
+        self._has_away = bool((self._is_open & ~self._is_on).any())
         return events
