@@ -92,7 +92,7 @@ def open_video(
             options=options,
             timeout=seconds,
         )
-        stream = _first_stream(container, watch)
+        stream = first_stream(container, watch)
     except (av.FFmpegError, OSError) as error:
         failure = error
     except VideoError:
@@ -295,7 +295,12 @@ def decoder_limits(limits: VideoLimits) -> dict[str, str]:
     return {"max_pixels": str(int(min(limits.pixels, _INT_MAX)))}
 
 
-def _first_stream(container: InputContainer, watch: Watch) -> VideoStream:
+def first_stream(container: InputContainer, watch: Watch) -> VideoStream:
+    """The first video stream of an open container, cover pictures aside.
+
+    Raises:
+        VideoError: there is none, no decoder for it, or it is above a limit.
+    """
     name = watch.name
     watch.check_streams(len(container.streams), len(container.streams.video))
     # An audio file's cover picture counts as a video stream.

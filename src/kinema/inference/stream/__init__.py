@@ -1,0 +1,1 @@
+"""Streams: frames of cameras, addresses and programs in, events out."""
