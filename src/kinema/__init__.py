@@ -12,6 +12,7 @@ _PUBLIC = {
     "Config": "kinema.config",
     "KinemaError": "kinema.errors",
     "Runner": "kinema.engine",
+    "Stream": "kinema.inference.stream",
     "VideoReader": "kinema.video",
     "VideoRecognizer": "kinema.inference",
     "create_model": "kinema.models",

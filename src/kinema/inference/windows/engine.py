@@ -41,6 +41,7 @@ class WindowEngine:
         stride_seconds: from the start of a window to the start of the next; None: half the length.
         batch_size: how many windows go through the model together, at most; fewer of large ones.
         views: clips x crops of a window, such as "1x3"; None: as the checkpoint says.
+        fps: frames a second of a stream, where that is known; see `length_seconds`.
 
     Attributes:
         length_seconds: of a window of a stream.
@@ -59,6 +60,7 @@ class WindowEngine:
         stride_seconds: float | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         views: str | None = None,
+        fps: float = 0.0,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -68,7 +70,7 @@ class WindowEngine:
         self._given = length_seconds, stride_seconds
         self._pipeline = recognizer.pipeline_of(views)
         self._preparation = WindowPreparation(self._pipeline)
-        self.length_seconds, self.stride_seconds = self._lengths(0.0)
+        self.length_seconds, self.stride_seconds = self._lengths(fps)
         self._planner = WindowPlanner(self.length_seconds, self.stride_seconds)
         self._frames: dict[int, np.ndarray] = {}  # prepared ones by number, of the windows to come
         self._facts: dict[str, Any] = {}

@@ -1,0 +1,121 @@
+"""`Stream`: frames in, one by one; scores of windows and events out."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kinema.inference.decisions import DecisionSettings, WindowTracker
+from kinema.inference.loading import load
+from kinema.inference.recognizer import VideoRecognizer
+from kinema.inference.stream.updates import StreamUpdate, StreamWindow
+from kinema.inference.windows import WindowEngine, WindowScore
+
+
+class Stream:
+    """A recognizer for frames that come one by one, from a camera or a program of your own.
+
+        stream = kinema.Stream("work/mine")
+        for frame, seconds in my_camera():
+            update = stream.push(frame, seconds)
+            for event in update.events:
+                print(event.time_seconds, event.kind, event.label)
+        stream.finish()
+
+    Memory is constant: it keeps the frames of one window. Scores are those of `kinema timeline` for
+    a file of these frames. One stream is for one thread; several may share a recognizer.
+
+    Args:
+        model: what `kinema.load` takes, or a recognizer.
+        length_seconds: of a window; None: as the checkpoint says.
+        stride_seconds: from the start of a window to the start of the next; None: half the length.
+        views: clips x crops of a window, such as "1x3"; None: as the checkpoint says.
+        decisions: what it takes for a class to be there; None: what suits the model, with the
+            thresholds of its checkpoint.
+        fps: frames a second of the stream, where that is known: a model that was trained on so many
+            frames, and not on so many seconds, has windows of that length.
+        device: where to compute, of a model that is loaded here.
+        config: of a .pth file that lacks its own; likewise.
+
+    Attributes:
+        recognizer: the model.
+        length_seconds: of a window.
+        stride_seconds: likewise.
+        decisions: what it takes for a class to be there.
+
+    Raises:
+        CheckpointError: the model cannot be loaded.
+        ValueError: a number is out of its range, or `decisions` names a class that is not there.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | VideoRecognizer,
+        *,
+        length_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        views: str | None = None,
+        decisions: DecisionSettings | None = None,
+        fps: float = 0.0,
+        device: str = "auto",
+        config: Mapping[str, Any] | str | os.PathLike | None = None,
+    ) -> None:
+        if isinstance(model, VideoRecognizer):
+            self.recognizer = model
+        else:
+            self.recognizer = load(model, config=config, device=device)
+        self._engine = WindowEngine(
+            self.recognizer,
+            length_seconds=length_seconds,
+            stride_seconds=stride_seconds,
+            batch_size=1,
+            views=views,
+            fps=fps,
+        )
+        self.length_seconds, self.stride_seconds = self._engine.length_seconds, self._engine.stride_seconds
+        self.decisions = decisions or DecisionSettings.of_model(
+            thresholds=self.recognizer.thresholds, is_multi_label=self.recognizer.is_multi_label
+        )
+        self._tracker = self._new_tracker(self.recognizer.classes) if self.recognizer.classes else None
+
+    def _new_tracker(self, classes: Sequence[str]) -> WindowTracker:
+        return WindowTracker(classes, self.stride_seconds, self.decisions)
+
+    def push(self, frame: np.ndarray, time_seconds: float) -> StreamUpdate:
+        """Take the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB; it may be changed afterwards.
+            time_seconds: when it was taken, by a clock of yours that never runs backwards, from 0 on.
+
+        Raises:
+            TypeError: the frame is no array of bytes.
+            ValueError: it has another shape, or another size than the frames before; or its time is
+                no number, or before that of the last frame. After `cut` other sizes may come.
+            CheckpointError: the model gives scores that are not numbers.
+        """
+        return self._update(self._engine.push(frame, time_seconds))
+
+    def cut(self) -> StreamUpdate:
+        """Frames are missing here: no window spans this place; what waits is scored, and every class leaves."""
+        return self._update(self._engine.cut(), is_cut=True)
+
+    def finish(self) -> StreamUpdate:
+        """The end: as `cut`. Afterwards the stream is as new."""
+        return self._update(self._engine.finish(), is_cut=True)
+
+    def _update(self, windows: list[WindowScore], *, is_cut: bool = False) -> StreamUpdate:
+        if self._tracker is None:
+            if not windows:
+                return StreamUpdate()
+            self._tracker = self._new_tracker(tuple(map(str, range(len(windows[0].scores)))))
+        events = [event for window in windows for event in self._tracker.push(window)]
+        if is_cut:
+            events += self._tracker.cut()
+        return StreamUpdate(tuple(map(self._window, windows)), tuple(events), self._tracker.present)
+
+    def _window(self, window: WindowScore) -> StreamWindow:
+        best = int(window.scores.argmax())
+        label = self.recognizer.classes[best] if self.recognizer.classes else str(best)
+        return StreamWindow(window.start_seconds, window.end_seconds, label, float(window.scores[best]), window.scores)
