@@ -1,0 +1,232 @@
+"""`Stream`, and a file through it: the same scores and events as a scan."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import kinema
+from kinema.inference import VideoRecognizer
+from kinema.inference.decisions import DecisionSettings
+from kinema.inference.stream import Stream, StreamGap, StreamUpdate
+from kinema.inference.stream.frame_queue import FrameQueue, StreamFrame
+from kinema.inference.stream.live_source import SourceOptions
+from kinema.inference.stream.watching import Watching, frame_rate_of, open_source
+from kinema.inference.windows import WindowEngine
+from kinema.models import create_model
+from kinema.video import VideoReader, write_video
+
+CLASSES = ("jump", "run", "sit")
+PIPELINE = [
+    dict(type="OpenVideo"),
+    dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True),
+    dict(type="DecodeVideo"),
+    dict(type="Resize", scale=(-1, 36)),
+    dict(type="CenterCrop", crop_size=32),
+    dict(type="FormatShape", input_format="NCTHW"),
+    dict(type="PackActionInputs"),
+]
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    torch.manual_seed(0)
+    model = create_model("compact3d", num_classes=3)
+    with torch.no_grad():  # scores that differ from window to window
+        for parameter in model.cls_head.parameters():
+            parameter.mul_(30)
+    return VideoRecognizer(model, CLASSES, PIPELINE)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    generator = np.random.default_rng(0)
+    scenes = generator.integers(0, 255, (5, 6, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    frames = [np.roll(scenes[number // 12], 3 * number, 1) for number in range(55)]
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", frames, 10)
+
+
+def watched(stream, source):
+    watching = Watching(stream, source)
+    return watching, [*watching, watching.finish()]
+
+
+@pytest.mark.parametrize("length", [None, 1.0])
+def test_a_file_has_the_scores_and_events_of_a_scan(recognizer, clip, length):
+    expected = list(WindowEngine(recognizer, length_seconds=length).scan(clip))
+    medians = np.median([scan.scores for scan in expected], axis=0).tolist()
+    settings = DecisionSettings(thresholds=dict(zip(CLASSES, medians, strict=True)), hysteresis=0.01)
+    stream = Stream(recognizer, length_seconds=length, decisions=settings, fps=frame_rate_of(str(clip)))
+    watching, updates = watched(stream, open_source(str(clip), 1.0))
+    windows = [window for update in updates for window in update.windows]
+    assert len(windows) == len(expected) > 5
+    for window, scan in zip(windows, expected, strict=True):
+        assert window.start_seconds == pytest.approx(scan.start_seconds, abs=1e-6)
+        assert window.end_seconds == pytest.approx(scan.end_seconds, abs=1e-6)
+        np.testing.assert_allclose(window.scores, scan.scores, atol=1e-6)
+        assert (window.label, window.score) == (CLASSES[scan.scores.argmax()], pytest.approx(scan.scores.max()))
+        assert window.latency_seconds is None, "a file does not happen now"
+    events = [event for update in updates for event in update.events]
+    segments = sorted(event.segment for event in events if event.kind == "left")
+    timeline = recognizer.timeline(clip, settings, length_seconds=length)
+    assert [segment.label for segment in segments] == [segment.label for segment in timeline.segments]
+    for segment, other in zip(segments, timeline.segments, strict=True):
+        numbers = [(one.start_seconds, one.end_seconds, one.score, one.peak) for one in (segment, other)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=1e-6)
+    assert {event.label for event in events if event.kind == "entered"} == set(CLASSES)
+    assert len(segments) > 5
+    figures = watching.figures
+    assert (figures.num_frames, figures.num_dropped, figures.num_windows) == (55, 0, len(windows))
+    assert figures.stream_seconds == pytest.approx(5.5)
+
+
+def test_frames_of_a_camera_of_your_own(recognizer, clip):
+    stream = kinema.Stream(recognizer, length_seconds=1.0, stride_seconds=0.5)
+    assert (stream.length_seconds, stream.stride_seconds) == (1.0, 0.5)
+    with VideoReader(clip) as reader:
+        updates = [stream.push(frame, 100.0 + number / 10) for number, frame in enumerate(reader)]
+    assert [bool(update.windows) for update in updates[:16]] == [False] * 10 + [True] + [False] * 4 + [True]
+    assert any(update.present for update in updates)
+    assert not updates[0]
+    cut = stream.cut()
+    assert cut.windows[-1].end_seconds == pytest.approx(105.5)
+    assert cut.present == ()
+    assert cut.events[-1].kind == "left"
+    assert not stream.cut()
+    last = stream.push(np.zeros((20, 20, 3), np.uint8), 107.0)
+    assert not last, "after a cut other sizes may come"
+    assert stream.finish().windows[0].start_seconds == 107.0
+
+
+def test_a_path_is_loaded_and_classes_without_names_are_numbers(tmp_path, recognizer):
+    unnamed = Stream(VideoRecognizer(recognizer.model, (), PIPELINE))
+    assert not unnamed.cut()
+    unnamed.push(np.zeros((20, 20, 3), np.uint8), 0.0)
+    update = unnamed.finish()
+    assert update.windows[0].label in {"0", "1", "2"}
+    with pytest.raises(kinema.KinemaError, match="absent"):
+        Stream(tmp_path / "absent")
+    with pytest.raises(ValueError, match="there is no class 'fly'"):
+        Stream(recognizer, decisions=DecisionSettings(classes=("fly",)))
+
+
+class GivenSource:
+    """Frames that are there already, as a live source gives them."""
+
+    def __init__(self, frames, *, is_live=True):
+        self.frames = FrameQueue(1e9, most_bytes=10**9, drops=False)
+        self.is_live, self.is_connected = is_live, True
+        self.options = SourceOptions(stall_seconds=0.3)
+        self.num_dropped = self.num_skipped = self.num_late = self.num_reconnects = 0
+        for frame in frames:
+            self.frames.put(frame)
+
+    def start(self):
+        pass
+
+    def close(self):
+        self.frames.end()
+
+
+def given(seconds, *, reason="", dropped=0):
+    pixels = np.full((36, 36, 3), int(seconds * 10) % 200, np.uint8)
+    return StreamFrame(pixels, np.asarray, pixels.nbytes, seconds, seconds + 0.1, 0.0, reason, dropped)
+
+
+def gaps_and_windows(recognizer, frames, *, is_live=True):
+    source = GivenSource(frames, is_live=is_live)
+    source.frames.end()
+    _, items = watched(Stream(recognizer, length_seconds=1.0), source)
+    gaps = [item for item in items if isinstance(item, StreamGap)]
+    windows = [window for item in items if isinstance(item, StreamUpdate) for window in item.windows]
+    for gap in gaps:
+        for window in windows:
+            assert window.end_seconds <= gap.start_seconds + 1e-6 or window.start_seconds >= gap.end_seconds - 1e-6
+    return gaps, windows
+
+
+def test_no_window_spans_a_gap(recognizer):
+    before, behind = [given(n / 10) for n in range(17)], [given(5 + n / 10) for n in range(17)]
+    gaps, windows = gaps_and_windows(recognizer, [*before, given(4.9, reason="the stream ended"), *behind])
+    assert gaps == [StreamGap(pytest.approx(1.7), 4.9, "the stream ended")]
+    assert windows[-1].end_seconds == pytest.approx(6.7)
+    gaps, _ = gaps_and_windows(recognizer, [*before, given(4.9, dropped=30), *behind])
+    assert [gap.reason for gap in gaps] == ["frames gave way to newer ones"]
+    gaps, _ = gaps_and_windows(recognizer, before + behind)
+    assert [gap.reason for gap in gaps] == ["the stream paused"]
+
+
+def test_single_frames_that_gave_way_and_still_pictures_of_a_file_are_no_gaps(recognizer):
+    frames = [given(n / 10, dropped=1) for n in range(0, 40, 2)]
+    assert gaps_and_windows(recognizer, frames)[0] == []
+    still = [given(n / 10) for n in range(17)] + [given(9.0)]
+    assert gaps_and_windows(recognizer, still, is_live=False)[0] == []
+
+
+def test_a_silent_source_lets_what_waits_be_scored(recognizer):
+    source = GivenSource([given(n / 10) for n in range(8)])
+    items = []
+    watching = Watching(Stream(recognizer, length_seconds=1.0), source)
+    for item in watching:
+        items.append(item)
+        if len(items) == 1:
+            source.frames.put(given(9.0))
+            source.frames.end()
+    assert items[0].windows[0].end_seconds == pytest.approx(0.8)
+    assert items[0].events[-1].kind == "left"
+    assert items[1] == StreamGap(pytest.approx(0.8), 9.0, "no frame for 0.3 s")
+    assert items[0].windows[0].latency_seconds > 0
+    assert watching.figures.latency.num_values == 1
+
+
+def test_it_ends_after_some_seconds_or_when_asked(recognizer, clip):
+    stream = Stream(recognizer, length_seconds=1.0)
+    watching = Watching(stream, open_source(str(clip), 1.0), most_seconds=2.0)
+    list(watching)
+    watching.finish()
+    assert watching.figures.num_frames == 20
+    watching = Watching(stream, open_source(str(clip), 1.0), is_stopped=lambda: watching.figures.num_frames >= 7)
+    list(watching)
+    assert watching.figures.num_frames == 7
+    assert watching.clock_time(1.0) is None, "a file does not happen now"
+
+
+def test_a_file_at_its_own_pace_lets_frames_give_way(recognizer, make_video):
+    class Slow(Stream):
+        is_first = True
+
+        def push(self, frame, time_seconds):
+            if self.is_first:
+                self.is_first = False
+                time.sleep(0.4)
+            return super().push(frame, time_seconds)
+
+    source = open_source(str(make_video(fps=40)), 0.1, is_realtime=True)
+    watching, items = watched(Slow(recognizer, length_seconds=0.1), source)
+    figures = watching.figures
+    assert figures.num_dropped >= 1
+    assert figures.num_frames + figures.num_dropped == 20
+    assert any(isinstance(item, StreamGap) for item in items)
+    assert figures.latency.num_values == figures.num_windows
+    assert watching.clock_time(1.0) is not None
+
+
+def test_only_files_have_a_pace(recognizer):
+    with pytest.raises(ValueError, match="only files have a pace of their own to be read at, standard input is none"):
+        open_source("-", 1.0, is_realtime=True)
+    assert frame_rate_of("-") == 0.0
+
+
+def test_a_file_that_breaks_off_is_an_error_after_what_came_before(recognizer, damaged_video):
+    watching = Watching(Stream(recognizer, length_seconds=0.5), open_source(str(damaged_video), 1.0))
+    with pytest.raises(kinema.KinemaError, match=r"damaged\.mp4: frame 12 cannot be decoded"):
+        list(watching)
+    assert watching.figures.num_frames == 12
+
+
+def test_importing_kinema_does_not_import_torch():
+    code = "import sys, kinema; assert 'Stream' in dir(kinema); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
