@@ -20,6 +20,8 @@ from kinema.cli.predict import predict
 from kinema.cli.recipes import recipes
 from kinema.cli.report import SpacedModels, report
 from kinema.cli.runs import runs
+from kinema.cli.stream import EPILOG as STREAM_EXAMPLES
+from kinema.cli.stream import stream
 from kinema.cli.test import test
 from kinema.cli.timeline import EPILOG as TIMELINE_EXAMPLES
 from kinema.cli.timeline import timeline
@@ -43,6 +45,7 @@ app = typer.Typer(
 for command in (train, validate, test, tune, predict, explain, models, recipes, runs, demo, doctor):
     app.command()(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
+app.command(epilog=STREAM_EXAMPLES)(stream)
 app.command("eval", cls=SpacedWeights)(eval_scores)
 app.command("report", cls=SpacedModels)(report)
 app.add_typer(bench, name="bench")
