@@ -8,6 +8,7 @@ import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.evaluation.functional import confusion_matrix
+from kinema.evaluation.paired import PairedComparison, compare_hits
 from kinema.recipes.reporting.clips import animation, shown_path
 from kinema.recipes.reporting.measuring import Measured, in_order_of, same_clips
 from kinema.recipes.reporting.run_files import RunFiles
@@ -75,6 +76,10 @@ def with_classes_of(first: Measured, other: Measured) -> Measured:
         raise ConfigError(f"{error}: models can be compared that tell the same classes apart") from error
 
 
+_PAIRED = (
+    " The p-value is that of McNemar's exact test: how likely so uneven a split of the clips on which two models differ"
+    " is if both are equally good."
+)
 _COLUMNS = (
     ("acc/mean_average_precision", "mean average precision"),
     ("acc/top1", "top-1"),
@@ -92,12 +97,14 @@ def comparison_section(rated: Sequence[Rated], shown_clips: int) -> Section:
     """
     first = rated[0]
     columns = [(key, title) for key, title in _COLUMNS if key in first.figures]
+    several = first.measured.is_multi_label
     rows = []
     for model in rated:
         cells = [_cell(model.figures, key) for key, _ in columns]
+        cells += [] if several else _difference(first, model)
         cells += [Cell(f"{model.figures['ece_before']:.3f}"), Cell(f"{model.size:,}")]
         rows.append(ModelRow(model.name, tuple(cells)))
-    several = first.measured.is_multi_label
+    tested = [] if several else [f"top-1 against {first.name}", "p-value"]
     groups = [] if several else [group for other in rated[1:] for group in _changed(first, other, shown_clips)]
     return Section(
         "comparison",
@@ -105,14 +112,37 @@ def comparison_section(rated: Sequence[Rated], shown_clips: int) -> Section:
         "comparison",
         {
             "rows": rows,
-            "columns": [title for _, title in columns] + ["calibration error", "parameters"],
+            "columns": [title for _, title in columns] + [*tested, "calibration error", "parameters"],
             "classes": [] if several else _classes(rated),
             "models": [model.name for model in rated],
             "num_classes": len(first.measured.classes),
             "groups": groups,
         },
-        f"{len(rated)} models on the same {len(first.measured.places)} clips; the rest of the page is of {first.name}.",
+        f"{len(rated)} models on the same {len(first.measured.places)} clips; the rest of the page is of {first.name}."
+        + ("" if several else _PAIRED),
     )
+
+
+def paired(first: Rated, other: Rated) -> PairedComparison:
+    """Two models on the clips that both measured; one label a clip.
+
+    Raises:
+        ConfigError: there are no such clips.
+    """
+    left, right = same_clips(first.measured, other.measured)
+    if not len(left):
+        raise ConfigError(f"{first.name} and {other.name} have no clip in common that both could read")
+    truth = first.measured.labels[left]
+    sources = [first.measured.sources[place] for place in left.tolist()]
+    return compare_hits(first.measured.predicted[left] == truth, other.measured.predicted[right] == truth, sources)
+
+
+def _difference(first: Rated, other: Rated) -> list[Cell]:
+    if other is first:
+        return [Cell("–"), Cell("–")]  # noqa: RUF001
+    pair = paired(first, other)
+    ends = "" if pair.low is None else f"{100 * pair.low:+.0f} to {100 * (pair.high or 0.0):+.0f}"
+    return [Cell(f"{100 * pair.difference:+.1f} points", ends), Cell(f"{pair.p_value:.2g}")]
 
 
 def _cell(figures: Mapping[str, Any], key: str) -> Cell:

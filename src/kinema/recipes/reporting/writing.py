@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from kinema.inference import VideoRecognizer, load
 from kinema.recipes.evaluation import evaluation_clips
 from kinema.recipes.reporting import scores, sections, several_labels
 from kinema.recipes.reporting.clips import SHOWN_CLIPS
-from kinema.recipes.reporting.comparing import Rated, comparison_section, with_classes_of
+from kinema.recipes.reporting.comparing import Rated, comparison_section, paired, with_classes_of
 from kinema.recipes.reporting.looking import SHOWN_LOOKS, looked_section
 from kinema.recipes.reporting.measuring import Measured, measure
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, training_clips
@@ -136,7 +136,10 @@ def write_model_report(
     )
     value = {"model": recognizer.name, "data": str(split.path), **figures}
     if len(rated) > 1:
-        value["compared"] = [{"model": model.name, **model.figures} for model in rated[1:]]
+        value["compared"] = [
+            {"model": model.name, **model.figures, **({} if several else {"paired": asdict(paired(first, model))})}
+            for model in rated[1:]
+        ]
     return ModelReport(path, value)
 
 
