@@ -25,6 +25,7 @@ from typing import Any
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import OWN_SCOPES
+from kinema.openmmlab.overrides import uncalled_override
 from kinema.spelling import nearest
 
 logger = logging.getLogger("kinema")
@@ -145,6 +146,8 @@ class Registry:
         if not (inspect.isclass(part) or inspect.isroutine(part)):
             raise TypeError(f"module must be a class or a function, but got {type(part)}")
         entry = _Entry(part, *place)
+        if not entry.is_own and inspect.isclass(part):
+            self._require_called_overrides(part, entry)
         for name in names or [part.__name__]:
             table, other_table = (self._own, self._users) if entry.is_own else (self._users, self._own)
             present = table.get(name)
@@ -157,6 +160,16 @@ class Registry:
             if present is None and name in other_table:
                 user = self._users[name]
                 logger.info("%s %r: using %s instead of the built-in one", self.name, name, user.where)
+
+    def _require_called_overrides(self, part: type, entry: _Entry) -> None:
+        """A subclass that would run without the method that it overrides is refused."""
+        override = uncalled_override(part)
+        if override is not None:
+            base, method = override
+            raise RegistryError(
+                f"{part.__name__} ({entry.where}) overrides {base}.{method}, which OpenMMLab's part calls and"
+                f" Kinema's does not: override a public method that calls it, or derive from {base}'s base class"
+            )
 
     # ---- looking up
 

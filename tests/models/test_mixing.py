@@ -231,3 +231,13 @@ def test_labels_that_do_not_fit_are_named(label, message):
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_blending_of_users_overrides_do_blending() -> None:
+    class Halves(MixupBlending):
+        def do_blending(self, imgs, label):
+            return imgs / 2, label / 2
+
+    inputs, samples = Halves(num_classes=2)(torch.ones(1, 3), [ActionDataSample().set_gt_label(1)])
+    assert inputs.tolist() == [[0.5, 0.5, 0.5]]
+    assert samples[0].gt_label.tolist() == [0.0, 0.5]

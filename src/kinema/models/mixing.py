@@ -92,12 +92,23 @@ class _BatchBlending(ABC):
             ConfigError: a label does not fit `num_classes`.
         """
         soft = soft_labels(data_samples, self.num_classes, type(self).__name__, self._label_range)
-        labels = onto(soft, inputs.device)
-        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
-        partner = onto(torch.randperm(len(inputs)), inputs.device)
-        inputs, share = self.blend(inputs, partner, share)
-        labels = share * labels + (1 - share) * labels[partner]
+        inputs, labels = self.do_blending(inputs, onto(soft, inputs.device))
         return inputs, [sample.new().set_gt_label(label) for sample, label in zip(data_samples, labels, strict=True)]
+
+    def do_blending(self, imgs: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Blend each sample with another of the batch; OpenMMLab's name, which blendings of users' own override.
+
+        Args:
+            imgs: (B, ...), preprocessed.
+            label: (B, N) floats.
+
+        Returns:
+            Both, blended by the same shares.
+        """
+        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
+        partner = onto(torch.randperm(len(imgs)), imgs.device)
+        imgs, share = self.blend(imgs, partner, share)
+        return imgs, share * label + (1 - share) * label[partner]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(num_classes={self.num_classes}, alpha={self.alpha})"

@@ -178,16 +178,8 @@ class SampleFrames(BaseTransform):
     def transform(self, results: Sample) -> Sample:
         num_frames = count_frames(results, "SampleFrames")
         fps = results.get("avg_fps")
-        span: float
-        if self.target_fps:
-            ratio = fps / self.target_fps if fps else 1.0
-            span = max(1.0, self.clip_len * self.frame_interval * ratio)
-        elif self.test_mode:
-            span = (self.clip_len - 1) * self.frame_interval + 1
-        else:
-            span = self.clip_len * self.frame_interval
-
-        offsets = self._offsets(num_frames, span)
+        span = self._get_ori_clip_len(fps / self.target_fps if self.target_fps and fps else 1.0)
+        offsets = np.asarray(self._sample_clips(num_frames, span))
         within: np.ndarray
         if self.target_fps:
             within = np.linspace(0, span - 1, self.clip_len).astype(np.int32)
@@ -202,17 +194,33 @@ class SampleFrames(BaseTransform):
         frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
         return write_clips(results, frames, self.frame_interval, self.num_clips)
 
-    def _offsets(self, num_frames: int, span: float) -> np.ndarray:
-        if self.test_mode:
-            return even_clip_offsets(
-                num_frames,
-                self.clip_len,
-                span,
-                self.num_clips,
-                twice=self.twice_sample,
-                whole_steps=bool(self.target_fps),
-            )
-        return random_clip_offsets(num_frames, span, self.num_clips, keep_tail_frames=self.keep_tail_frames)
+    # The names and arguments of these four are those of OpenMMLab: samplings of users' own override them.
+
+    def _get_ori_clip_len(self, fps_scale_ratio: float) -> float:
+        """Frames that one clip covers.
+
+        Args:
+            fps_scale_ratio: frame rate of the video over `target_fps`; 1 without one.
+        """
+        if self.target_fps:
+            return max(1.0, self.clip_len * self.frame_interval * fps_scale_ratio)
+        return (self.clip_len - 1) * self.frame_interval + 1 if self.test_mode else self.clip_len * self.frame_interval
+
+    def _sample_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
+        """(clips,) first frames of the clips, in training or test mode."""
+        draw = self._get_test_clips if self.test_mode else self._get_train_clips
+        return draw(num_frames, ori_clip_len)
+
+    def _get_train_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
+        """(clips,) first frames, see `random_clip_offsets`."""
+        return random_clip_offsets(num_frames, ori_clip_len, self.num_clips, keep_tail_frames=self.keep_tail_frames)
+
+    def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
+        """(clips,) first frames, see `even_clip_offsets`."""
+        is_resampled = bool(self.target_fps)
+        return even_clip_offsets(
+            num_frames, self.clip_len, ori_clip_len, self.num_clips, twice=self.twice_sample, whole_steps=is_resampled
+        )
 
     def __repr__(self) -> str:
         return (
@@ -276,18 +284,33 @@ class DenseSampleFrames(BaseTransform):
 
     def transform(self, results: Sample) -> Sample:
         num_frames = count_frames(results, "DenseSampleFrames")
-        positions = max(1, 1 + num_frames - self.sample_range)
-        if self.test_mode:
-            starts = np.linspace(0, positions - 1, self.num_sample_positions).astype(np.int64)
-        else:  # the last position is never drawn, as in what was published
-            starts = np.array([0 if positions == 1 else np.random.randint(0, positions - 1)])
-        steps = np.arange(self.num_clips) * (self.sample_range // self.num_clips)
-        offsets = (starts[:, None] + steps[None, :]).reshape(-1) % num_frames
+        offsets = np.asarray(self._sample_clips(num_frames))
         frames = offsets[:, None] + np.arange(self.clip_len) * self.frame_interval
         if self.temporal_jitter:
             frames = frames + np.random.randint(self.frame_interval, size=frames.shape)
         frames = keep_in_video(frames, num_frames, self.out_of_bound_opt)
         return write_clips(results, frames, self.frame_interval, self.num_clips)
+
+    # The names and arguments of these three are those of OpenMMLab: samplings of users' own override them.
+
+    def _sample_clips(self, num_frames: int) -> np.ndarray:
+        """(clips,) first frames of the clips, in training or test mode."""
+        return self._get_test_clips(num_frames) if self.test_mode else self._get_train_clips(num_frames)
+
+    def _get_train_clips(self, num_frames: int) -> np.ndarray:
+        """(N,) first frames in one stretch; the last place for it is never drawn, as in what was published."""
+        positions = max(1, 1 + num_frames - self.sample_range)
+        return self._clips_of(np.array([0 if positions == 1 else np.random.randint(0, positions - 1)]), num_frames)
+
+    def _get_test_clips(self, num_frames: int) -> np.ndarray:
+        """(N * num_sample_positions,) first frames in stretches that are spread over the video."""
+        positions = max(1, 1 + num_frames - self.sample_range)
+        starts = np.linspace(0, positions - 1, self.num_sample_positions).astype(np.int64)
+        return self._clips_of(starts, num_frames)
+
+    def _clips_of(self, starts: np.ndarray, num_frames: int) -> np.ndarray:
+        steps = np.arange(self.num_clips) * (self.sample_range // self.num_clips)
+        return (starts[:, None] + steps[None, :]).reshape(-1) % num_frames
 
     def __repr__(self) -> str:
         return (

@@ -57,14 +57,18 @@ class UniformSample(BaseTransform):
         self.test_mode = test_mode
 
     def transform(self, results: Sample) -> Sample:
-        part = (count_frames(results, "UniformSample") - 1) / self.clip_len
+        frames = self._get_sample_clips(count_frames(results, "UniformSample"))
+        return write_clips(results, np.reshape(frames, (-1, self.clip_len)), None, self.num_clips)
+
+    # Named as in OpenMMLab: samplings of users' own override it.
+    def _get_sample_clips(self, num_frames: int) -> np.ndarray:
+        """(N * T,) indices, clip after clip."""
+        part = (num_frames - 1) / self.clip_len
         edges = np.around(part * np.arange(self.clip_len + 1)).astype(np.int64)
         if self.test_mode:
             shifts = (part / (self.num_clips + 1) * np.arange(1, self.num_clips + 1)).astype(np.int64)
-            frames = edges[None, :-1] + shifts[:, None]  # (N, T)
-        else:
-            frames = np.array([[np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)]])
-        return write_clips(results, frames, None, self.num_clips)
+            return (edges[None, :-1] + shifts[:, None]).reshape(-1)
+        return np.array([np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)])
 
     def __repr__(self) -> str:
         return f"UniformSample(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
@@ -108,21 +112,35 @@ class UniformSampleFrames(BaseTransform):
                 f"UniformSampleFrames: total_frames is {num_frames}, but the joints are those of "
                 f"{results['keypoint'].shape[1]} frames ({name_of(results)})"
             )
-        generator = np.random.RandomState(self.seed) if self.test_mode else np.random
-        clips = [self._clip(num_frames, number, generator) for number in range(self.num_clips)]
-        return write_clips(results, np.mod(np.stack(clips), num_frames), None, self.num_clips)
+        draw = self._get_test_clips if self.test_mode else self._get_train_clips
+        frames = np.reshape(draw(num_frames, self.clip_len), (-1, self.clip_len))
+        return write_clips(results, np.mod(frames, num_frames), None, self.num_clips)
 
-    def _clip(self, num_frames: int, number: int, generator: Any) -> np.ndarray:
+    # The names and arguments of these two are those of OpenMMLab: samplings of users' own override them.
+
+    def _get_train_clips(self, num_frames: int, clip_len: int) -> np.ndarray:
+        """(N * T,) indices, not yet looped, by numpy's global generator."""
+        return self._clips(num_frames, clip_len, np.random)
+
+    def _get_test_clips(self, num_frames: int, clip_len: int) -> np.ndarray:
+        """(N * T,) indices, not yet looped, the same at each call."""
+        return self._clips(num_frames, clip_len, np.random.RandomState(self.seed))
+
+    def _clips(self, num_frames: int, clip_len: int, generator: Any) -> np.ndarray:
+        clips = [self._clip(num_frames, clip_len, number, generator) for number in range(self.num_clips)]
+        return np.concatenate(clips)
+
+    def _clip(self, num_frames: int, clip_len: int, number: int, generator: Any) -> np.ndarray:
         """(T,) indices of clip `number`, not yet looped."""
-        if num_frames >= self.clip_len:
-            return spread_frames(num_frames, self.clip_len, generator)
+        if num_frames >= clip_len:
+            return spread_frames(num_frames, clip_len, generator)
         if not self.test_mode:
             start = generator.randint(0, num_frames)
         elif num_frames < self.num_clips:
             start = number
         else:
             start = number * num_frames // self.num_clips
-        return start + np.arange(self.clip_len)
+        return start + np.arange(clip_len)
 
     def __repr__(self) -> str:
         return (
