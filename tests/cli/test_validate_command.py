@@ -1,6 +1,7 @@
 """`kinema validate`, and what `kinema train` says before it trains."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,35 @@ def test_a_guide_stays_in_the_summary_also_of_a_resumed_run(folder, tmp_path):
     again = run("train", folder, "--epochs", 1, *options, "--no-trial")
     assert json.loads(again.stdout)["guide"]["trial"] is None
     assert (Path(work) / "earlier_1" / "guide.json").is_file()
+
+
+@pytest.mark.slow
+def test_prepared_clips_are_trained_from_and_named_by_their_originals(folder, tmp_path, make_video):
+    clips = tmp_path / "clips"
+    shutil.copytree(folder, clips)
+    (clips / "clap" / "9.mp4").write_bytes(b"junk")
+    work = tmp_path / "work"
+    options = ("--work-dir", work, "--workers", 0, "--device", "cpu", "--no-trial", "--prepare")
+    trained = run("train", clips, "--epochs", 1, *options)
+    assert trained.exit_code == 0, trained.output
+    assert "prepared 19, 0 were there; 1 cannot be prepared, and are read as they are: " in trained.stderr
+    prepared = tmp_path / "work_prepared"
+    assert len(list(prepared.rglob("*.mp4"))) == 19
+    config = json.loads((work / "run.json").read_text())["config"]
+    assert config["train_dataloader"]["dataset"]["pipeline"][0] == {"type": "OpenVideo", "prepared": str(prepared)}
+    assert config["train_dataloader"]["dataset"]["ann_file"] == str(clips)
+    (checkpoint,) = (work / "checkpoints").glob("step_*")
+    assert str(prepared) not in (checkpoint / "config.json").read_text()
+    broken = [json.loads(line)["path"] for line in (work / "broken.jsonl").read_text().splitlines()]
+    assert broken == [str(clips / "clap" / "9.mp4")]
+
+    make_video(clips / "clap" / "0.mp4", num_frames=8, size=(48, 32), fps=10)
+    resumed = run("train", clips, "--epochs", 2, *options[:-1], "--resume")  # it stays with the prepared clips
+    assert resumed.exit_code == 0, resumed.output
+    assert "prepared 1, 18 were there" in resumed.stderr
+    assert "going on with other settings" not in resumed.stderr
+
+
+def test_what_preparing_does_not_go_with_is_one_line(folder):
+    for options in (("--dry-run",), ("--folds", 2)):
+        assert "--prepare goes with a training on clips" in str(run("train", folder, "--prepare", *options).exception)

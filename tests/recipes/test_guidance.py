@@ -76,7 +76,8 @@ def test_reading_limits_where_the_workers_cannot_keep_up():
     empty = Guide(None, "as given", {}, ())
     said = with_trial(empty, slow).warnings
     assert len(said) == 1
-    assert "take 3.0 times as long to read as to compute; `--prepare` re-encodes them once" in said[0]
+    assert "take 3.0 times as long to read as to compute (`--prepare` re-encodes them once" in said[0]
+    assert "--prepare" not in with_trial(Guide(None, "as given", {"prepared": "folder"}, ()), slow).warnings[0]
     tight = replace(quick, available_bytes=1050)
     assert "`--batch-size 5` needs about half" in with_trial(empty, tight).warnings[0]
 

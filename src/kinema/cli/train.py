@@ -15,7 +15,7 @@ from kinema.cli.dry_run import print_dry_run
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_note
 from kinema.cli.training_config import check_resumed, known_settings, read_patience, run_name
-from kinema.cli.training_guide import guided_config, read_guide, try_and_warn, write_guide
+from kinema.cli.training_guide import config_of_clips, read_guide, try_and_warn, write_guide
 from kinema.cli.training_results import print_summary
 from kinema.errors import ConfigError
 
@@ -37,6 +37,7 @@ def train(
     label_smoothing: options.LabelSmoothing = None,
     mixup: options.Mixup = None,
     multi_label: options.MultiLabel = None,
+    prepare: options.Prepare = False,
     no_trial: options.NoTrial = False,
     work_dir: options.WorkDir = None,
     patience: options.Patience = None,
@@ -73,7 +74,7 @@ def train(
     from kinema.runs.trackers import tracker_configs
 
     show_on_console()
-    _check_combinations(world_size, folds, only_try=only_try)
+    _check_combinations(data, world_size, folds, only_try=only_try, prepare=prepare)
     if not only_try:
         init_from_environment(launcher=launcher or "none", device=device or "auto")
     if save_every is not None:
@@ -124,11 +125,14 @@ def train(
             config = _changed_config(data, of_clips, **of_config)
         else:
             folder = Path(settings.get("work_dir") or work_dir or Path("work") / run_name(data))
-            if resume or only_try or not is_main_process():
-                resumed = (read_settings(folder) or {}) if resume else None
-                config = read_config(data, work_dir=folder, resumed=resumed, **recipe_settings)
-            else:
-                config, guide = guided_config(data, work_dir=folder, **recipe_settings)
+            config, guide = config_of_clips(
+                data,
+                work_dir=folder,
+                is_guided=not resume and not only_try and is_main_process(),
+                is_prepared=prepare,
+                resumed=(read_settings(folder) or {}) if resume else None,
+                **recipe_settings,
+            )
         if work_dir is not None:
             config["work_dir"] = str(work_dir)
         if device is not None or "device" not in config:
@@ -170,7 +174,9 @@ def train(
         print_summary(summary, runner.work_dir, results)
 
 
-def _check_combinations(world_size: int | None, folds: int | None, *, only_try: bool) -> None:
+def _check_combinations(
+    data: Path, world_size: int | None, folds: int | None, *, only_try: bool, prepare: bool
+) -> None:
     if world_size is not None and not only_try:
         raise ConfigError(
             "--world-size goes with --dry-run; to train: torchrun --nproc-per-node N -m kinema train ...,"
@@ -178,6 +184,11 @@ def _check_combinations(world_size: int | None, folds: int | None, *, only_try: 
         )
     if only_try and folds is not None:
         raise ConfigError("--dry-run tries one training: leave --folds out")
+    if prepare and (only_try or folds is not None or is_config(data)):
+        raise ConfigError(
+            "--prepare goes with a training on clips, without --dry-run and --folds: for those `kinema data prepare`"
+            " makes a new data set"
+        )
 
 
 def _changed_config(

@@ -60,7 +60,8 @@ def check_resumed(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder}: the run began with the classes {before.get(key)}, the data now has {now.get(key)}: "
                 "resume with the same data, or choose another --work-dir"
             )
-    changed = [key for key in changed if not key.endswith(MAY_CHANGE) and not key.startswith("trackers")]
+    no_settings = ("trackers", "custom_hooks.0.notes")  # the recipe's notes say again what other keys set
+    changed = [key for key in changed if not key.endswith(MAY_CHANGE) and not key.startswith(no_settings)]
     if changed:
         shown = ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

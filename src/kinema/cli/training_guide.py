@@ -1,41 +1,69 @@
 """`kinema train` before its first step: look over the clips, take a trial, say what was seen and keep it."""
 
 import json
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinema.cli.config_or_clips import DEFAULT_MODEL
 from kinema.cli.guide import show_guide
 from kinema.cli.output import print_note
+from kinema.cli.training_preparation import SHORT_SIDE, prepare_clips, prepared_folder, prepared_of
 from kinema.runs.layout import GUIDE_FILE
 
 if TYPE_CHECKING:
     from kinema.config import Config
+    from kinema.recipes.clips import TrainingClips
     from kinema.recipes.guidance import Guide
 
 
-def guided_config(data: Path, *, work_dir: Path, **settings: Any) -> "tuple[Config, Guide]":
+def config_of_clips(
+    data: Path,
+    *,
+    work_dir: Path,
+    is_guided: bool = True,
+    is_prepared: bool = False,
+    resumed: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> "tuple[Config, Guide | None]":
     """The config of training on clips, and what was seen of them; progress goes to stderr.
 
     Args:
         data: clips as `classification` takes them.
         work_dir: of the run.
+        is_guided: look over the clips; else the log says what they are.
+        is_prepared: re-encode them and read the new files; those of a run that did so, always.
+        resumed: config of the run that is resumed.
         settings: further keywords of `classification`.
     """
     from kinema.logs import only_to_files
-    from kinema.progress import ProgressBar
+    from kinema.models import zoo
     from kinema.recipes import classification
     from kinema.recipes.clips import read_clips
-    from kinema.recipes.guidance import clips_to_look_at, guide
 
     named = {name: settings[name] for name in ("val", "columns", "multi_label") if name in settings}
-    with only_to_files():  # the guide says it
-        clips = read_clips(data, **named, work_dir=work_dir, seed=settings.get("seed", 0))
-        config = classification(clips, work_dir=work_dir, **settings)
+    with only_to_files() if is_guided else nullcontext():  # the guide says it
+        clips = read_clips(data, **named, work_dir=work_dir, seed=settings.get("seed", 0), resumed=resumed)
+    before = prepared_of(resumed)
+    prepared = None
+    if is_prepared or before is not None:
+        side = zoo.card(settings.get("model") or DEFAULT_MODEL).input.short_side
+        prepared = prepare_clips(clips, before or prepared_folder(work_dir), short_side=max(side, SHORT_SIDE))
+    with only_to_files() if is_guided else nullcontext():
+        config = classification(clips, work_dir=work_dir, prepared=prepared, **settings)
+    return config, _looked_over(clips, config) if is_guided else None
+
+
+def _looked_over(clips: "TrainingClips", config: "Config") -> "Guide":
+    from kinema.progress import ProgressBar
+    from kinema.recipes.guidance import clips_to_look_at, guide
+
     count = clips_to_look_at(clips)
     print_note(f"looking over {count} clips ...")
     bar = ProgressBar(count, start=bool(count))
     try:
-        return config, guide(clips, config, seen=bar.update)
+        return guide(clips, config, seen=bar.update)
     finally:
         bar.close()
 

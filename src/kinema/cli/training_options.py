@@ -90,6 +90,16 @@ MultiLabel = Annotated[
         show_default="as the labels say",
     ),
 ]
+Prepare = Annotated[
+    bool,
+    typer.Option(
+        "--prepare",
+        help=(
+            "Re-encode the clips once, into WORK_DIR_prepared, small and quick to read, and train from there; what is"
+            " there already is not done again."
+        ),
+    ),
+]
 NoTrial = Annotated[
     bool, typer.Option("--no-trial", help="Take no steps before the training to estimate its time and memory.")
 ]

@@ -10,7 +10,7 @@ from kinema.cli import training_options as options
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note
 from kinema.cli.training_config import run_name
-from kinema.cli.training_guide import guided_config, try_and_warn
+from kinema.cli.training_guide import config_of_clips, try_and_warn
 
 
 def validate(
@@ -42,7 +42,7 @@ def validate(
 
     show_on_console("ERROR")
     try:
-        config, guide = guided_config(
+        config, guide = config_of_clips(
             data,
             work_dir=Path("work") / run_name(data),
             val=val,
@@ -57,6 +57,7 @@ def validate(
             workers=workers,
             columns=parsed_columns(columns),
         )
+        assert guide is not None
         config["device"] = device or "auto"
         is_tried = not no_trial and guide.stops is None
         guide = try_and_warn(guide, config, is_tried=is_tried, is_shown=not as_json, to_stderr=False)

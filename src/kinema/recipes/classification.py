@@ -54,6 +54,7 @@ def classification(
     label_smoothing: float | None = None,
     mixup: float | None = None,
     multi_label: bool | None = None,
+    prepared: str | os.PathLike | None = None,
     fold: tuple[int, int] | None = None,
     resumed: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
@@ -91,6 +92,8 @@ def classification(
         mixup: alpha of blending pairs of clips and their labels, such as 0.2; None: none.
         multi_label: clips may have several labels, of which each is learned by itself and measured
             by mean average precision; None: as the labels say.
+        prepared: folder of `kinema data prepare`, whose videos are read in place of their originals;
+            annotations, hold-out and messages name the originals.
         fold: `(k, K)`: validate on part k, counted from 1, of K parts of the training clips, and
             train on the others; validation clips that there are as well are left alone.
         resumed: the config of the run that is resumed, as
@@ -154,6 +157,9 @@ def classification(
         train_steps = train_pipeline(train_steps, chosen, card.input, classes)
         val_steps = sampled(val_steps, chosen)
         training = training_settings(chosen, epochs)
+    if prepared is not None:
+        opening = {"type": "OpenVideo", "prepared": os.fspath(prepared)}
+        train_steps, val_steps = ([opening, *steps[1:]] for steps in (train_steps, val_steps))
     train_set = {
         "type": "VideoDataset",
         **data.train_data,
@@ -181,6 +187,7 @@ def classification(
         "frame": describe_frame(card.input, probed, whole_frame=whole_frame),
         "epochs": epochs,
         "batch_size": batch_size,
+        "prepared": None if prepared is None else os.fspath(prepared),
         "options": describe_loss_options(multi_label=data.multi_label, **of_loss),
         "warnings": warnings,
     }

@@ -72,10 +72,11 @@ def with_trial(guide: Guide, trial: Trial) -> Guide:
     """A guide with the figures of a trial, and what they warn of."""
     warnings = list(guide.warnings)
     if trial.limited_by == "reading":
+        advice = "" if guide.plan.get("prepared") else "`--prepare` re-encodes them once, small and quick to read; "
         times = trial.read_seconds / max(trial.step_seconds, 1e-9)
         warnings.append(
-            f"reading limits this training: the clips of a step take {times:.1f} times as long to read as to compute;"
-            " `--prepare` re-encodes them once, small and quick to read (`kinema bench data` shows where the time goes)"
+            f"reading limits this training: the clips of a step take {times:.1f} times as long to read as to compute"
+            f" ({advice}`kinema bench data` shows where the time goes)"
         )
     if trial.is_tight:
         warnings.append(

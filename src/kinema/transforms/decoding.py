@@ -13,6 +13,7 @@ from kinema.openmmlab.names import all_names
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
+from kinema.transforms.prepared_files import PreparedFiles
 from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoLimits, VideoReader
 from kinema.video.images import read_image
@@ -69,6 +70,8 @@ class OpenVideo(BaseTransform):
             faster on large videos, but not the pixels that `Resize` makes of full frames.
         limits: what a video may ask for, as `VideoLimits` or a dict of its fields; None for
             `default_limits()`.
+        prepared: folder of `kinema data prepare`; the files that it has of a video are read in its
+            place. `filename` stays.
 
     Raises:
         ValueError: `io_backend` or `errors` is another, or the backend has no such option.
@@ -84,6 +87,7 @@ class OpenVideo(BaseTransform):
         backend: str = "auto",
         short_side: int | None = None,
         limits: VideoLimits | dict[str, Any] | None = None,
+        prepared: str | os.PathLike | None = None,
     ) -> None:
         if io_backend not in ("disk", "local"):
             raise ValueError(f"OpenVideo reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
@@ -94,6 +98,7 @@ class OpenVideo(BaseTransform):
         self.backend = backend
         self.short_side = short_side
         self.limits = VideoLimits(**limits) if isinstance(limits, dict) else limits
+        self.prepared = None if prepared is None else PreparedFiles(prepared)
 
     def transform(self, results: Sample) -> Sample:
         reader = VideoReader(
@@ -114,12 +119,12 @@ class OpenVideo(BaseTransform):
         results["avg_fps"] = reader.fps
         return results
 
-    @staticmethod
-    def _source(results: Sample) -> str | Path | NamedBytes:
+    def _source(self, results: Sample) -> str | Path | NamedBytes:
         if "video_bytes" in results:
             content = results.pop("video_bytes")
             return NamedBytes(content.read() if isinstance(content, FileSlice) else content, results["filename"])
-        return _with_suffix(results["filename"])
+        path = _with_suffix(results["filename"])
+        return path if self.prepared is None else self.prepared.path_of(path)
 
     def __repr__(self) -> str:
         options = f"errors={self.errors!r}, backend={self.backend!r}, short_side={self.short_side}"

@@ -93,11 +93,13 @@ def prepare(
 
     settings = TranscodeSettings(short_side or None, keyframe_interval, fps, crf, keep_good)
     sources = find_sources(source)
-    _check_places(source, target, sources)
+    check_places(source, target, sources)
     _check_parts(sources, fps)
     try:
         with Ledger(target) as ledger:
-            done, failed, num_skipped = _run(sources, ledger, settings, workers or available_cores(), timeout)
+            done, failed, num_skipped = prepare_sources(
+                sources, ledger, settings, workers or available_cores(), timeout
+            )
             lists = _write_lists(_lists_of(source, target, sources), target, done)
     except KeyboardInterrupt:
         print_note("stopped; the same command goes on from here")
@@ -114,8 +116,12 @@ def prepare(
 # ---- the work
 
 
-def _check_places(source: Path, target: Path, sources: Sources) -> None:
-    """New files must not come to lie among the originals, where the next run would take them for some."""
+def check_places(source: Path, target: Path, sources: Sources) -> None:
+    """New files must not come to lie among the originals, where the next run would take them for some.
+
+    Raises:
+        ConfigError: they would.
+    """
     folder = target.resolve()
     if source.is_dir() and folder.is_relative_to(source.resolve()):
         raise ConfigError(f"{target}: lies in the folder of the originals, {source}: choose a folder outside of it")
@@ -134,10 +140,21 @@ def _check_parts(sources: Sources, fps: float | None) -> None:
         )
 
 
-def _run(
+def prepare_sources(
     sources: Sources, ledger: Ledger, settings: "TranscodeSettings", num_workers: int, timeout_seconds: float | None
 ) -> tuple[dict[Path, Entry], list[Failed], int]:
-    """Prepare what is not done yet: entries by path of the source, failures, and how many were done before."""
+    """Prepare what is not done yet.
+
+    Args:
+        sources: the videos.
+        ledger: of the folder for the new ones, entered.
+        settings: how to encode.
+        num_workers: processes.
+        timeout_seconds: limit for one video; None: by its size.
+
+    Returns:
+        Entries by path of the source, failures, and how many were done before.
+    """
     keep_good = settings.keep_good
     key = {name: value for name, value in asdict(settings).items() if name != "keep_good"} | {"encoding": _ENCODING}
     done: dict[Path, Entry] = {}
