@@ -83,7 +83,7 @@ def test_videos_give_tables_and_files_and_a_broken_one_is_named(checkpoint, plac
     assert len(VideoReader(place / "timeline" / "game.annotated.mp4")) == 30
     with (place / "timeline" / "segments.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["video"] for row in rows} == {"game.mp4", str(second)}
+    assert {row["video"] for row in rows} == {"../game.mp4", str(second)}, "from the folder of the table"
     scores = WindowScores.load(place / "timeline" / "game.npz")
     assert (scores.video, scores.facts.length_seconds, len(scores)) == ("game.mp4", 0.8, 7)
 

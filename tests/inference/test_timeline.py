@@ -1,6 +1,7 @@
 """Timelines of videos and of stored scores."""
 
 import csv
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -79,6 +80,8 @@ def test_segments_are_written_in_other_programs_formats(tmp_path):
     save_segments(tmp_path / "all.csv", [timeline, other])
     with (tmp_path / "all.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 4
+    save_segments(tmp_path / "all.boris", [timeline, other])
+    assert '"length": {}' in (tmp_path / "all.boris").read_text(), "the videos are not there any more"
     with pytest.raises(ValueError, match=r"game\.xyz: no format has the suffix"):
         timeline.save(tmp_path / "game.xyz")
 
@@ -93,6 +96,9 @@ def test_a_recognizer_gives_the_timeline_of_a_video(make_recognizer, make_video,
     assert timeline.segments[0].video == str(video)
     timeline.save(tmp_path / "tasks.json", "label-studio")
     assert '"jump"' in (tmp_path / "tasks.json").read_text() or '"run"' in (tmp_path / "tasks.json").read_text()
+    timeline.save(tmp_path / "project.boris")
+    (observation,) = json.loads((tmp_path / "project.boris").read_text())["observations"].values()
+    assert list(observation["media_info"]["length"].values()) == [6.0]
     timeline.scores.save(tmp_path / "video.npz")
     assert Timeline.of(WindowScores.load(tmp_path / "video.npz")).segments == timeline.segments
     with pytest.raises(ValueError, match="classes: there is no class 'walk'"):

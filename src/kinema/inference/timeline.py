@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema.errors import VideoError
 from kinema.inference.bouts import BoutStatistics, bout_statistics
 from kinema.inference.decisions.settings import DecisionSettings
 from kinema.inference.decisions.windows import OverlapMean, WindowTracker
@@ -163,8 +164,14 @@ def save_segments(path: str | os.PathLike, timelines: Sequence[Timeline], format
     # Reading annotations needs torch, deciding over stored scores does not.
     from kinema.datasets.annotations.writing import VideoTiming, write_segments, writer_of
 
-    needs_timing = writer_of(path, format).needs_timing
-    videos = {timeline.video: VideoTiming.of_file(timeline.video) if needs_timing else None for timeline in timelines}
+    writer = writer_of(path, format)
+    videos: dict[str, VideoTiming | None] = {timeline.video: None for timeline in timelines}
+    for video in videos if writer.needs_timing or writer.notes_timing else ():
+        try:
+            videos[video] = VideoTiming.of_file(video)
+        except VideoError:
+            if writer.needs_timing:
+                raise
     segments = [segment for timeline in timelines for segment in timeline.segments]
     model = timelines[0].scores.facts.model if timelines else ""
     write_segments(path, segments, format, videos=videos, model_version=f"kinema {model}".strip())

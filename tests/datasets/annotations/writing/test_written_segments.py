@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from kinema.datasets.annotations import read_annotations
 from kinema.datasets.annotations.writing import WRITERS, VideoTiming, labelling_interface, write_segments
 from kinema.errors import AnnotationError
 from kinema.structures.segment import Segment
@@ -59,6 +60,20 @@ def test_overlapping_segments_of_a_class_are_on_further_tiers_and_subjects(tmp_p
     ]
     assert observation["media_info"]["fps"] == {"a b.mp4": pytest.approx(24000 / 1001)}
     assert [subject["name"] for subject in project["subjects_conf"].values()] == ["overlap 2"]
+
+
+def test_files_name_relative_videos_from_their_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("clips", "out"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "clips" / "a.mp4").touch()
+    segments = [Segment(0, 1, "run", video=video) for video in ("clips/a.mp4", "gone/b.mp4", "https://x.org/c.mp4")]
+    for format in ("csv", "json", "boris"):
+        text = written(tmp_path / "out", format, *segments)
+        before = "\n" if format == "csv" else '"'
+        assert all(f"{before}{name}" in text for name in ("gone/b.mp4", "https://x.org/c.mp4", "../clips/a.mp4"))
+    annotations = read_annotations(tmp_path / "out" / "out.csv")
+    assert (tmp_path / "out" / annotations.paths[0]).is_file()
 
 
 def test_label_studio_gets_frame_ranges_scores_and_the_rate(tmp_path):

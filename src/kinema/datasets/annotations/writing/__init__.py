@@ -31,6 +31,7 @@ class SegmentWriter:
         text: the content of the file.
         has_one_video: a file has room for one video alone.
         needs_timing: it counts frames, so the timing of every video must be known.
+        notes_timing: it notes the lengths and rates of videos, where they are known.
         has_scores: it keeps the scores.
     """
 
@@ -39,16 +40,17 @@ class SegmentWriter:
     text: Callable[[WriteRequest], str]
     has_one_video: bool = False
     needs_timing: bool = False
+    notes_timing: bool = False
     has_scores: bool = False
 
 
 WRITERS: dict[str, SegmentWriter] = {
     "csv": SegmentWriter(".csv", "csv", csv_file, has_scores=True),
-    "json": SegmentWriter(".json", "json", json_file, has_scores=True),
+    "json": SegmentWriter(".json", "json", json_file, notes_timing=True, has_scores=True),
     "srt": SegmentWriter(".srt", "subtitles", srt_file, has_one_video=True),
     "vtt": SegmentWriter(".vtt", "subtitles", vtt_file, has_one_video=True),
     "elan": SegmentWriter(".eaf", "elan", elan_file, has_one_video=True),
-    "boris": SegmentWriter(".boris", "boris", boris_file),
+    "boris": SegmentWriter(".boris", "boris", boris_file, notes_timing=True),
     "label-studio": SegmentWriter(".json", "label-studio", label_studio_file, needs_timing=True, has_scores=True),
     "via": SegmentWriter(".json", "via", via_file),
 }

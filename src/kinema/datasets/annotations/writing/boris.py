@@ -72,8 +72,9 @@ def _observation(request: WriteRequest, video: str) -> dict[str, Any]:
             end = max(whole_milliseconds(segment.end_seconds), start + 1)
             events += [[time / 1000, subject, label_text(label), "", ""] for time in (start, end)]
     timing = request.timings.get(video)
+    medium = request.paths[video]  # BORIS looks in the folder of the project
     return {
-        "file": {str(player): [video] if player == 1 else [] for player in range(1, _PLAYERS + 1)},
+        "file": {str(player): [medium] if player == 1 else [] for player in range(1, _PLAYERS + 1)},
         "type": "MEDIA",
         "date": "1970-01-01T00:00:00",
         "description": "",
@@ -85,10 +86,10 @@ def _observation(request: WriteRequest, video: str) -> dict[str, Any]:
         "visualize_waveform": False,
         "close_behaviors_between_videos": False,
         "media_info": {
-            "length": {} if timing is None else {video: timing.duration_seconds},
-            "fps": {} if timing is None else {video: timing.fps},
-            "hasVideo": {} if timing is None else {video: True},
-            "hasAudio": {} if timing is None else {video: False},
+            "length": {} if timing is None else {medium: timing.duration_seconds},
+            "fps": {} if timing is None else {medium: timing.fps},
+            "hasVideo": {} if timing is None else {medium: True},
+            "hasAudio": {} if timing is None else {medium: False},
             "offset": {"1": 0.0},
         },
     }

@@ -1,11 +1,14 @@
 """What every writer of segments gets."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from kinema.datasets.annotations.video_timing import VideoTiming
+from kinema.datasets.annotations.writing.texts import has_scheme
 from kinema.structures.segment import Segment
 
 
@@ -37,6 +40,22 @@ class WriteRequest:
 
     def __iter__(self) -> Iterator[tuple[str, Segment]]:
         return ((video, segment) for video, own in self.segments.items() for segment in own)
+
+    @cached_property
+    def paths(self) -> dict[str, str]:
+        """The videos as the file names them: relative paths of files from the folder of the file.
+
+        Readers look there first, and whoever moves both takes the videos along.
+        """
+        return {video: self._path(video) for video in self.segments}
+
+    def _path(self, video: str) -> str:
+        if has_scheme(video) or Path(video).is_absolute() or not Path(video).is_file():
+            return video
+        try:
+            return os.path.relpath(video, self.path.parent)
+        except ValueError:  # on another drive of Windows
+            return os.path.abspath(video)  # noqa: PTH100 - links stay as they are
 
     def only_video(self, program: str) -> tuple[str, Sequence[Segment]]:
         """The one video of a format that has no room for more.

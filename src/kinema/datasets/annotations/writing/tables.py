@@ -26,8 +26,8 @@ def csv_file(request: WriteRequest) -> str:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(columns)
     for video, segment in request:
-        row = _row(video, segment)
-        row["video"] = f"./{video}" if is_formula(video) else video
+        row = _row(request, video, segment)
+        row["video"] = f"./{row['video']}" if is_formula(row["video"]) else row["video"]
         if is_formula(row["label"]) and not _NUMBER.fullmatch(row["label"]):
             row["label"] = f"'{row['label']}"
         table.writerow(["" if row[name] is None else row[name] for name in columns])
@@ -38,7 +38,8 @@ def json_file(request: WriteRequest) -> str:
     """`{"videos": [...], "clips": [{"video", "start", "end", "label"}, ...]}`; scores where there are some."""
     columns = _columns(request)
     clips = [
-        {name: value for name, value in _row(video, segment).items() if name in columns} for video, segment in request
+        {name: value for name, value in _row(request, video, segment).items() if name in columns}
+        for video, segment in request
     ]
     return json_text({"clips": clips, "videos": list(_videos(request))})
 
@@ -55,7 +56,7 @@ def _videos(request: WriteRequest) -> Iterator[dict[str, Any]]:
                 "duration_seconds": decimal_seconds(timing.duration_seconds),
             }
         )
-        yield {"video": video, **facts}
+        yield {"video": request.paths[video], **facts}
 
 
 def _columns(request: WriteRequest) -> list[str]:
@@ -63,9 +64,9 @@ def _columns(request: WriteRequest) -> list[str]:
     return ["video", "start", "end", "label", *scores]
 
 
-def _row(video: str, segment: Segment) -> dict[str, Any]:
+def _row(request: WriteRequest, video: str, segment: Segment) -> dict[str, Any]:
     return {
-        "video": video,
+        "video": request.paths[video],
         "start": decimal_seconds(segment.start_seconds),
         "end": decimal_seconds(segment.end_seconds),
         "label": label_text(segment.label),
