@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from kinema.checkpoints.contract import ModelContract
-from kinema.inference.decisions import DecisionSettings
+from kinema.inference.decisions import DecisionSettings, WindowTracker
 from kinema.inference.timeline import Timeline, default_settings, save_segments
-from kinema.inference.windows import VideoFacts, WindowScore, WindowScores
-from kinema.video import VideoWriter
+from kinema.inference.windows import VideoFacts, WindowEngine, WindowScore, WindowScores
+from kinema.video import VideoReader, VideoWriter
 
 FACTS = VideoFacts(
     video="game.mp4", model="work/run", classes=("jump", "run", "sit"), length_seconds=1.0, stride_seconds=1.0
@@ -128,3 +128,36 @@ def test_stored_scores_need_no_torch(tmp_path):
     )
     process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (process.returncode, process.stdout) == (0, "3\n"), process.stderr
+
+
+def test_a_stream_of_the_same_frames_gives_the_same_segments(make_recognizer, tmp_path):
+    """At a variable rate, pushed frame by frame as a camera would."""
+    random = np.random.default_rng(3)
+    times = np.cumsum(random.uniform(0.02, 0.2, 90)) - 0.02
+    times -= times[0]
+    greys = 120 + 110 * np.sin(np.arange(90) / 9)
+    with VideoWriter(tmp_path / "video.mkv", 10) as writer:
+        for time, grey in zip(times, greys, strict=True):
+            writer.write(np.full((48, 64, 3), round(grey), np.uint8), time)
+    recognizer = make_recognizer(contract=ModelContract(clip_seconds=1.0))
+    timeline = recognizer.timeline(tmp_path / "video.mkv", stride_seconds=0.4)
+    levels = dict(zip(recognizer.classes, np.median(timeline.scores.scores, axis=0).tolist(), strict=True))
+    timeline = timeline.decide(
+        best_only=False, thresholds=levels, smoothing_seconds=0.6, merge_seconds=0.5, min_seconds=0.3
+    )
+    expected = timeline.segments
+    engine = WindowEngine(recognizer, stride_seconds=0.4)
+    tracker = WindowTracker(recognizer.classes, engine.stride_seconds, timeline.settings)
+    with VideoReader(tmp_path / "video.mkv") as reader:
+        windows = [
+            window
+            for frame, time in zip(reader, reader.timestamps_seconds, strict=True)
+            for window in engine.push(frame, time)
+        ]
+    events = [event for window in [*windows, *engine.finish()] for event in tracker.push(window)] + tracker.finish()
+    segments = sorted(event.segment for event in events if event.segment is not None)
+    assert len(segments) >= 3
+    assert [(s.start_seconds, s.end_seconds, s.label) for s in segments] == [
+        (s.start_seconds, s.end_seconds, s.label) for s in expected
+    ]
+    np.testing.assert_allclose([s.score for s in segments], [s.score for s in expected], atol=1e-5)
