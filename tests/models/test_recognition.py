@@ -48,7 +48,42 @@ CLIPS = torch.rand(2, 5, 3, 4, 6, 6)
 def test_tensor_mode_gives_the_features_of_all_views() -> None:
     model = Recognizer3D(CountingBackbone(), head())
     assert torch.equal(model(CLIPS), 2 * CLIPS.flatten(0, 1))
-    assert torch.equal(model.extract_feat(CLIPS), model(CLIPS))
+    features, options = model.extract_feat(CLIPS)
+    assert torch.equal(features, model(CLIPS))
+    assert options == {}
+
+
+def test_features_are_given_of_each_stage_with_what_the_head_gets() -> None:
+    model = Recognizer3D(TwoLevels(), head(), neck=SumNeck()).eval()
+    levels, options = model.extract_feat(CLIPS, stage="backbone")
+    assert (len(levels), options) == (2, {})
+    joined, options = model.extract_feat(CLIPS, data_samples=labelled(0, 3))
+    assert list(options) == ["loss_aux"]
+    assert torch.equal(joined, model(CLIPS))
+    scores, _ = model.extract_feat(CLIPS, stage="head", test_mode=True)
+    assert torch.equal(scores, model.cls_head(joined))
+    assert (model.with_neck, model.with_cls_head) == (True, True)
+    with pytest.raises(ValueError, match="stage must be one of backbone, neck, head, got 'tail'"):
+        model.extract_feat(CLIPS, stage="tail")
+
+
+def test_an_own_extraction_may_give_a_pair_or_the_features_alone() -> None:
+    class Pair(Recognizer3D):
+        def extract_feat(self, inputs: torch.Tensor, **keywords: object) -> tuple:
+            features, options = super().extract_feat(inputs, **keywords)
+            return 2 * features, options
+
+    class Alone(Recognizer3D):
+        def extract_feat(self, inputs: torch.Tensor, **keywords: object) -> torch.Tensor:
+            return 2 * super().extract_feat(inputs, **keywords)[0]
+
+    parts = CountingBackbone(), head()
+    expected = Recognizer3D(*parts)(2 * CLIPS, mode="predict")
+    for kind in (Pair, Alone):
+        model = kind(*parts)
+        assert torch.equal(model(CLIPS), 4 * CLIPS.flatten(0, 1))
+        torch.testing.assert_close(model(CLIPS, mode="predict")[0].pred_score, expected[0].pred_score)
+        assert "loss_cls" in model(CLIPS, labelled(0, 3), mode="loss")
 
 
 def test_loss_mode_trains_head_and_neck() -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
 Part = nn.Module | Mapping[str, Any]
+Stage = Literal["backbone", "neck", "head"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class BaseRecognizer(BaseModel):
             ConfigError: there is no head, or it does not fit the backbone, the clips or the labels.
         """
         if mode == "tensor":
-            return self.extract_feat(inputs)
+            return features_and_options(self.extract_feat(inputs))[0]
         if mode == "loss":
             return self.loss(inputs, data_samples)
         if mode == "predict":
@@ -136,34 +137,72 @@ class BaseRecognizer(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define fold, or extract_feat, loss and predict")
 
-    def extract_feat(self, inputs: Tensor) -> Any:
-        """Inputs -> features of all rows, or what the neck makes of them."""
+    def extract_feat(
+        self,
+        inputs: Tensor,
+        stage: Stage = "neck",
+        data_samples: Sequence[Any] | None = None,
+        test_mode: bool = False,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Features of all rows, and what the head gets beside them.
+
+        Args:
+            inputs: see `forward`.
+            stage: "backbone": its features; "neck": those after it, where there is one; "head": the
+                scores.
+            data_samples: B samples of a training, for a neck with losses of its own.
+            test_mode: as in prediction: some views at a time, and the options of prediction.
+
+        Returns:
+            The features, and keywords for the head; among them, of a neck, `loss_aux`: its losses,
+            which are no keyword of the head.
+
+        Raises:
+            ValueError: there is no such stage, or the inputs have another shape.
+            ConfigError: there is no head for "head", or parts do not fit one another.
+        """
+        if stage not in get_args(Stage):
+            raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {stage!r}")
         folded = self.fold(inputs)
-        feats = self._backbone(folded.rows)
-        return feats if self.neck is None else self._join(feats, folded, None)[0]
+        rows = (self.max_testing_views if test_mode else None) or len(folded.rows)
+        feats = in_chunks(self._backbone, folded.rows, rows)
+        options: dict[str, Any] = dict(folded.options)
+        if stage != "backbone" and self.neck is not None:
+            feats, joined, losses = self._join(feats, folded, data_samples)
+            options |= {**joined, "loss_aux": losses}
+        if test_mode:
+            options |= self.predict_options
+        if stage == "head":
+            keywords = {key: value for key, value in options.items() if key != "loss_aux"}
+            feats = self._head()(feats, **keywords)
+        return feats, options
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
         """Losses of the head and of the neck, and the head's accuracies."""
         head = self._head()
         if data_samples is None:
             raise ValueError("mode 'loss' needs data_samples with gt_label")
-        folded = self.fold(inputs)
-        feats, options = self._backbone(folded.rows), folded.options
-        losses: dict[str, Tensor] = {}
-        if self.neck is not None:
-            feats, options, losses = self._join(feats, folded, data_samples)
+        feats, options = features_and_options(self.extract_feat(inputs, data_samples=data_samples))
+        losses = options.pop("loss_aux", {})
         return {**head.loss(feats, data_samples, **options), **losses}
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
         """The samples, or new ones, with `pred_score` and `pred_label`."""
         head = self._head()
-        folded = self.fold(inputs)
-        feats = in_chunks(self._backbone, folded.rows, self.max_testing_views or len(folded.rows))
-        options = folded.options
-        if self.neck is not None:
-            feats, options, _ = self._join(feats, folded, None)
+        feats, options = features_and_options(self.extract_feat(inputs, test_mode=True))
+        options.pop("loss_aux", None)
         samples = [ActionDataSample() for _ in inputs] if data_samples is None else data_samples
-        return head.predict(feats, samples, **options, **self.predict_options)
+        return head.predict(feats, samples, **options)
+
+    @property
+    def with_neck(self) -> bool:
+        """Is there a neck?"""
+        return self.neck is not None
+
+    @property
+    def with_cls_head(self) -> bool:
+        """Is there a head?"""
+        return self.cls_head is not None
 
     def save_pretrained(
         self,
@@ -386,6 +425,13 @@ class Recognizer3D(BaseRecognizer):
 def build_part(part: Part) -> nn.Module:
     """The module itself, or the one that a config describes."""
     return part if isinstance(part, nn.Module) else MODELS.build(part)
+
+
+def features_and_options(extracted: Any) -> tuple[Any, dict[str, Any]]:
+    """What `extract_feat` gives, also of a recognizer whose own one gives the features alone."""
+    if isinstance(extracted, tuple) and len(extracted) == 2 and isinstance(extracted[1], Mapping):
+        return extracted[0], dict(extracted[1])
+    return extracted, {}
 
 
 def in_chunks(backbone: Callable[[Tensor], Any], views: Tensor, size: int) -> Any:
