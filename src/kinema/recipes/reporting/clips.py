@@ -106,6 +106,8 @@ def shown_path(measured: Measured, place: int) -> str:
     clips, index = measured.split.annotations, int(measured.places[place])
     path = measured.paths[place]
     ends = [None if times is None else float(times[index]) for times in (clips.clip_starts, clips.clip_ends)]
-    known = ["" if end is None or np.isnan(end) else f"{end:g}" for end in ends]
-    unit = " s" if clips.clip_unit == "seconds" else " frames"
-    return path + (f" [{known[0]} to {known[1]}{unit}]" if any(known) else "")
+    known = [None if end is None or np.isnan(end) else f"{end:g}" for end in ends]
+    if known == [None, None]:
+        return path
+    unit = "s" if clips.clip_unit == "seconds" else "frames"
+    return f"{path} [{known[0] or 0} to {'its end' if known[1] is None else f'{known[1]} {unit}'}]"
