@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kinema.checkpoints.contract import ModelContract
-from kinema.errors import VideoError
+from kinema.errors import SampleValueError, VideoError
 from kinema.inference import VideoRecognizer
 from kinema.inference.windows import WindowEngine, WindowScore
 from kinema.inference.windows.planning import WindowPlanner, frame_rate, plan_windows
@@ -240,6 +240,19 @@ def test_a_stream_keeps_no_more_frames_than_a_window_holds(make_recognizer: Make
     assert len(engine._frames) == 0
 
 
+def test_windows_that_would_fill_the_memory_are_named(make_recognizer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kinema.inference.windows.engine._MOST_KEPT_BYTES", 10 * 32 * 32 * 3)
+    frames = _frames(12)
+    engine = WindowEngine(make_recognizer(contract=ModelContract(clip_seconds=86_400)))
+    for number in range(10):
+        engine.push(frames[number], number / 10)
+    with pytest.raises(
+        ValueError, match=r"a window of 86400 s take more than 30720 bytes: choose a shorter length_sec"
+    ):
+        engine.push(frames[10], 1.0)
+    assert engine.finish()[0].stop_frame == 10
+
+
 def test_a_pushed_frame_may_be_changed_afterwards(make_recognizer: Make) -> None:
     recognizer = make_recognizer(preprocessing=[dict(type="CenterCrop", crop_size=32)])
     frames, times = _frames(20), np.arange(20) / 10
@@ -280,6 +293,8 @@ def test_frames_that_do_not_fit_are_named(make_recognizer: Make) -> None:
     with pytest.raises(ValueError, match=r"a frame must have the shape \(H, W, 3\), got \(48, 64\)"):
         engine.push(frame[..., 0], 0)
     engine.push(frame, 5.0)
+    with pytest.raises(SampleValueError, match="CenterCrop: a crop of 32x32 .* does not fit frames of 64x20"):
+        WindowEngine(make_recognizer(preprocessing=[dict(type="CenterCrop", crop_size=32)])).push(frame[:20], 0)
     with pytest.raises(ValueError, match=r"the frame is 64x24, those before it 64x48: call cut\(\)"):
         engine.push(frame[:24], 5.1)
     with pytest.raises(ValueError, match=r"in the order of their times, got 4 s after 5 s: call cut\(\)"):

@@ -22,6 +22,7 @@ DEFAULT_BATCH_SIZE = 8
 _DECODED_BYTES = 16 << 20  # of a chunk: frames that are decoded before they are prepared, about
 _MOST_DECODED = 32  # frames of a chunk
 _CHUNKS_AHEAD = 2
+_MOST_KEPT_BYTES = 4 << 30  # frames of a stream; how long windows are may come from the file of somebody else
 _BATCH_NUMBERS = 40_000_000  # pixels of all windows that go through the model together, at most
 _STREAM = "the stream"
 
@@ -100,16 +101,18 @@ class WindowEngine:
         Raises:
             TypeError: the frame is no array of bytes.
             ValueError: it has another shape, or another size than the frames before, or its time is
-                no number or before that of the last frame; `cut` lets other ones begin.
+                no number or before that of the last frame; `cut` lets other ones begin. Or windows
+                are so long that their frames take more than 4 GiB.
             CheckpointError: the model gives scores that are not numbers.
         """
         self._check_frame(frame)
-        spans = self._planner.add(time_seconds)
         with self._recognizer.errors_of_checkpoint(_STREAM):
-            prepared, self._facts = self._preparation.prepare(frame[None], _STREAM)
+            prepared, facts = self._preparation.prepare(frame[None], _STREAM)
+        self._check_memory(prepared.nbytes)
+        spans = self._planner.add(time_seconds)
         is_view = np.may_share_memory(prepared, frame)
         self._frames[self._planner.next_frame - 1] = prepared[0].copy() if is_view else prepared[0]
-        self._shape = frame.shape
+        self._facts, self._shape = facts, frame.shape
         scores = self._score_pushed(spans)
         self._forget(self._frames, self._planner.first_needed)
         return scores
@@ -140,6 +143,13 @@ class WindowEngine:
             raise ValueError(
                 f"the frame is {frame.shape[1]}x{frame.shape[0]}, those before it {self._shape[1]}x{self._shape[0]}:"
                 " call cut() where the size of the frames changes"
+            )
+
+    def _check_memory(self, frame_bytes: int) -> None:
+        if (len(self._frames) + 1) * frame_bytes > _MOST_KEPT_BYTES:
+            raise ValueError(
+                f"the frames of a window of {self.length_seconds:g} s take more than {_MOST_KEPT_BYTES} bytes: choose a"
+                " shorter length_seconds"
             )
 
     def _score_pushed(self, spans: Sequence[Span]) -> list[WindowScore]:
