@@ -11,7 +11,7 @@ from kinema.errors import AnnotationError, ConfigError
 from kinema.inference import load
 from kinema.models import zoo
 from kinema.recipes import classification, cross_validate, evaluate, evaluation_clips
-from kinema.recipes.demo import hold_one_frame
+from kinema.recipes.motion import frames_in_order
 from kinema.registry import DATASETS, MODELS
 from kinema.runs.settings_file import as_data
 
@@ -146,7 +146,8 @@ def test_a_trained_recognizer_is_measured_as_in_training(clips, tmp_path):
     metrics = evaluation.metrics
     assert metrics["acc/top1"] == pytest.approx(runner.best["value"])
     assert int(metrics["confusion_matrix/result"].sum()) == 8
-    static = evaluate(recognizer, split, change_pipeline=hold_one_frame, workers=0).metrics
+    one_frame = frames_in_order(recognizer, "one_frame")
+    static = evaluate(recognizer, split, change_pipeline=one_frame, workers=0).metrics
     assert set(static) == {"acc/top1", "acc/top5", "acc/mean1"}
 
 

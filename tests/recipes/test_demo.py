@@ -1,23 +1,9 @@
 import json
 
-import numpy as np
 import pytest
 
 from kinema.recipes import demo as demo_module
-from kinema.recipes.demo import HoldFrame, demo, hold_one_frame
-
-
-def test_one_frame_is_held_in_each_clip():
-    sample = {"frame_inds": np.array([0, 2, 4, 6, 10, 12, 14, 16]), "clip_len": 4}
-    assert HoldFrame()(sample)["frame_inds"].tolist() == [4, 4, 4, 4, 14, 14, 14, 14]
-
-
-def test_the_frame_is_held_between_sampling_and_decoding():
-    steps = hold_one_frame(
-        [dict(type="OpenVideo"), dict(type="SampleFrames"), dict(type="DecodeVideo"), dict(type="Resize")]
-    )
-    names = [type(step).__name__ if isinstance(step, HoldFrame) else step["type"] for step in steps]
-    assert names == ["OpenVideo", "SampleFrames", "HoldFrame", "DecodeVideo", "Resize"]
+from kinema.recipes.demo import demo
 
 
 @pytest.mark.slow

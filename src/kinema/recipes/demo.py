@@ -8,7 +8,6 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,11 @@ from kinema.engine import Runner
 from kinema.inference import Prediction, VideoRecognizer, load
 from kinema.recipes.classification import classification
 from kinema.recipes.evaluation import evaluate
+from kinema.recipes.motion import frames_in_order
 from kinema.recipes.reporting.run_files import run_files
 from kinema.recipes.reporting.writing import write_model_report
 from kinema.report import Tile
 from kinema.runs.work_folder import hold
-from kinema.transforms import BaseTransform
 
 logger = logging.getLogger("kinema")
 
@@ -51,22 +50,6 @@ class DemoResult:
     predictions: tuple[tuple[str, Prediction], ...]
 
 
-class HoldFrame(BaseTransform):
-    """Replace all frames of each clip by its middle one. Reads and writes `frame_inds`."""
-
-    def transform(self, results: Any) -> Any:
-        clips = results["frame_inds"].reshape(-1, results["clip_len"])
-        middle = clips[:, results["clip_len"] // 2]
-        results["frame_inds"] = np.repeat(middle, results["clip_len"])
-        return results
-
-
-def hold_one_frame(pipeline: list[Any]) -> list[Any]:
-    """The pipeline with `HoldFrame` before decoding: what the model sees without motion."""
-    place = next(i for i, step in enumerate(pipeline) if step["type"] == "DecodeVideo")
-    return [*pipeline[:place], HoldFrame(), *pipeline[place:]]
-
-
 def demo(work_dir: str | os.PathLike = "work/demo", *, seed: int = 0) -> DemoResult:
     """Make the motion data set, train, evaluate and report, all in `work_dir`.
 
@@ -91,7 +74,7 @@ def _demo(folder: Path, seed: int) -> DemoResult:
 
     recognizer = load(folder)
     split = read_split(dataset.val_list)
-    static = evaluate(recognizer, split, change_pipeline=hold_one_frame).metrics["acc/top1"]
+    static = evaluate(recognizer, split, change_pipeline=frames_in_order(recognizer, "one_frame")).metrics["acc/top1"]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     seconds = summary["train_seconds"]
     report = write_model_report(
