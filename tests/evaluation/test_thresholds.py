@@ -1,4 +1,5 @@
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -80,6 +81,33 @@ def test_classes_are_named_and_may_lack_clips_or_reach_no_goal():
     assert (fall.threshold, fall.note) == (None, "no clip of this class: no threshold")
     several = class_thresholds(scores, np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]]), ("a", "b", "c"))
     assert [one.clips for one in several] == [2, 1, 1]
+
+
+def test_held_out_clips_are_judged_by_the_thresholds_of_the_others():
+    generator = np.random.default_rng(3)
+    scores = generator.random((60, 2)).astype(np.float32)
+    labels = (generator.random((60, 2)) < scores).astype(int)
+    folds = np.arange(60) % 4
+    for goal in (None, 0.9):
+        chosen = class_thresholds(scores, labels, ("a", "b"), least_precision=goal, folds=folds)
+        for index, one in enumerate(chosen):
+            taken = hits = 0
+            for number in range(4):
+                others = [place for place in range(60) if folds[place] != number]
+                threshold = choose_threshold(
+                    scores[others, index], labels[others, index], least_precision=goal
+                ).threshold
+                held = [place for place in range(60) if folds[place] == number and scores[place, index] >= threshold]
+                taken, hits = taken + len(held), hits + sum(labels[place, index] for place in held)
+            clips = labels[:, index].sum()
+            assert astuple(one.held_out) == pytest.approx((hits / taken, hits / clips, 2 * hits / (taken + clips)))
+        assert sum(one.held_out.f1 for one in chosen) < sum(one.f1 for one in chosen)
+    assert class_thresholds(scores, labels, ("a", "b"), folds=np.zeros(60, int))[0].held_out is None
+    rare = np.zeros((60, 2), int)
+    rare[0, 0] = 1  # of the only fold with a clip of the class the others know no threshold
+    only, without = class_thresholds(scores, rare, ("a", "b"), folds=folds)
+    assert (only.held_out.recall, only.held_out.f1 < 0.5) == (0, True)
+    assert math.isnan(without.held_out.f1)
 
 
 def test_wrong_arguments_of_thresholds_are_named():

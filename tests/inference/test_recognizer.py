@@ -216,3 +216,10 @@ def test_scores_are_calibrated_where_the_checkpoint_has_a_temperature(saved, mak
     assert tuned.is_multi_label
     expected = (plain.scores(video).logit() / 0.25).sigmoid()
     torch.testing.assert_close(tuned.scores(video), expected, rtol=0, atol=1e-6)
+
+
+def test_a_threshold_of_a_class_that_there_is_not_is_named(saved):
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "thresholds": {"fly": 0.5}}))
+    with pytest.raises(CheckpointError, match="'thresholds' name a class that it does not have, 'fly'"):
+        load(saved)

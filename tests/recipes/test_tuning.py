@@ -130,6 +130,7 @@ def test_the_command_tunes_on_the_validation_clips_of_the_run(tmp_path, clips, m
     value = json.loads(result.stdout)
     assert [one["clips"] for one in value["classes"]] == [7, 7, 14 if multi_label else 7]
     assert value["failed"] == 1
+    assert set(value["classes"][0]["held_out"]) == {"precision", "recall", "f1"}
     assert tune_after_training(tmp_path, workers=0).thresholds == load(folder).thresholds
 
 

@@ -108,16 +108,21 @@ def show(tuning: "Tuning") -> None:
             str(one.clips),
             "-" if one.threshold is None else f"{one.threshold:.3f}",
             str(one.taken),
-            *map(_share, (one.precision, one.recall, one.f1, one.average_precision)),
+            *map(_share, (one.precision, one.recall, one.f1)),
+            "-" if one.held_out is None else _share(one.held_out.f1),
+            _share(one.average_precision),
             one.note,
         ]
         for one in tuning.classes
     ]
-    columns = ["class", "clips", "threshold", "taken", "precision", "recall", "F1", "average precision"]
+    columns = ["class", "clips", "threshold", "taken", "precision", "recall", "F1", "F1 held out", "average precision"]
     if any(one.note for one in tuning.classes):
         columns.append("note")
     print_table(f"Thresholds for {tuning.goal}", columns, [row[: len(columns)] for row in rows])
-    print_line("These numbers are of the clips that the thresholds were chosen on: on others expect lower ones.")
+    print_line(
+        "Precision, recall and F1 are of the clips that the thresholds were chosen on, so too good; 'held out' is of"
+        " thresholds that were chosen without a clip's source video."
+    )
     few = [one.name for one in tuning.classes if 0 < one.clips < FEW_CLIPS]
     if few:
         shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")

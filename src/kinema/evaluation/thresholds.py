@@ -5,7 +5,7 @@ Pure numpy, usable alone.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,6 +89,8 @@ class ClassThreshold:
         f1: harmonic mean of the two.
         average_precision: over all thresholds; NaN without clips.
         note: why there is no threshold, or why the goal is not reached; else empty.
+        held_out: what thresholds do on clips that they were not chosen on, see `class_thresholds`;
+            None where nothing was held out.
     """
 
     name: str
@@ -100,6 +102,16 @@ class ClassThreshold:
     f1: float
     average_precision: float
     note: str = ""
+    held_out: "HeldOut | None" = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Precision, recall and F1 on clips that no threshold was chosen on; NaN where one is not defined."""
+
+    precision: float
+    recall: float
+    f1: float
 
 
 def choose_threshold(
@@ -162,14 +174,21 @@ def class_thresholds(
     names: Sequence[str],
     *,
     least_precision: float | None = None,
+    folds: np.ndarray | None = None,
 ) -> tuple[ClassThreshold, ...]:
     """The thresholds of all classes.
+
+    The figures of a threshold on the clips that it was chosen on are too good. With `folds` each
+    part is also judged by the threshold that the other parts give, and these judgements together
+    are `held_out`.
 
     Args:
         scores: (B, N) from 0 to 1.
         labels: (B,) classes, or (B, N) of 0 and 1.
         names: (N,) of the classes.
         least_precision: see `choose_threshold`.
+        folds: (B,) which part each clip is of, such as `kinema.evaluation.calibration.fold_of`
+            gives; None, or all of one part: nothing is held out.
 
     Raises:
         ValueError: shapes do not fit.
@@ -181,7 +200,28 @@ def class_thresholds(
             f" {labels.shape} and {len(names)} names"
         )
     positive = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.arange(scores.shape[1])
-    return tuple(
+    chosen = [
         choose_threshold(scores[:, index], positive[:, index], least_precision=least_precision, name=name)
         for index, name in enumerate(names)
+    ]
+    if folds is None or len(np.unique(folds)) < 2:
+        return tuple(chosen)
+    return tuple(
+        replace(one, held_out=_held_out(scores[:, index], positive[:, index], folds, least_precision))
+        for index, one in enumerate(chosen)
+    )
+
+
+def _held_out(scores: np.ndarray, positive: np.ndarray, folds: np.ndarray, least_precision: float | None) -> HeldOut:
+    taken = np.zeros(len(scores), dtype=bool)
+    for number in np.unique(folds).tolist():
+        held = folds == number
+        threshold = choose_threshold(scores[~held], positive[~held], least_precision=least_precision).threshold
+        if threshold is not None:
+            taken[held] = scores[held] >= threshold
+    hits, count, clips = int((taken & positive).sum()), int(taken.sum()), int(positive.sum())
+    return HeldOut(
+        hits / count if count else math.nan,
+        hits / clips if clips else math.nan,
+        2 * hits / (count + clips) if clips else math.nan,
     )

@@ -138,6 +138,7 @@ def _recognizer(
     model = build_checked(config, read, name) if is_from_file else MODELS.build(config)
     load_checkpoint(model, read, strict=True)
     check_class_count(model, contract.classes, name)
+    _check_thresholds(contract, name)
     model.contract = contract
     try:
         return VideoRecognizer(
@@ -153,3 +154,13 @@ def _recognizer(
         if not is_from_file or isinstance(error, CheckpointError | MissingDependencyError):
             raise
         raise CheckpointError(f"{name}: its pipeline cannot be built: {first_line(error)}") from error
+
+
+def _check_thresholds(contract: ModelContract, name: str) -> None:
+    """Raises CheckpointError: a threshold is of a class that there is not."""
+    unknown = [label for label in contract.thresholds or {} if contract.classes and label not in contract.classes]
+    if unknown:
+        raise CheckpointError(
+            f"{name}: its 'thresholds' name a class that it does not have, {unknown[0]!r:.80}: the names are those of"
+            " its 'classes'; `kinema tune` writes them anew"
+        )

@@ -17,7 +17,7 @@ from kinema.datasets.annotations.grouping import source_video_of
 from kinema.distributed import is_main_process
 from kinema.errors import CheckpointError, DumpError, KinemaError
 from kinema.evaluation import Evaluator, ScoreDump, evaluate_loader
-from kinema.evaluation.calibration import FOLDS, Calibration, are_probabilities, calibrate, calibrated
+from kinema.evaluation.calibration import FOLDS, Calibration, are_probabilities, calibrate, calibrated, fold_of
 from kinema.evaluation.metrics import BaseMetric, DataSample, read_array
 from kinema.evaluation.thresholds import ClassThreshold, class_thresholds
 from kinema.inference import VideoRecognizer, find_checkpoint, load
@@ -243,7 +243,9 @@ def choose(
     return Tuning(
         folder,
         goal,
-        class_thresholds(used, scores.labels, names, least_precision=parse_goal(goal)),
+        class_thresholds(
+            used, scores.labels, names, least_precision=parse_goal(goal), folds=fold_of(scores.sources, FOLDS)
+        ),
         temperature,
         fit,
         note,
