@@ -95,3 +95,13 @@ def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
         Config({"names": [{1: "a"}]}).dump(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"a\.txt: a config is written as \.py, \.yaml, \.yml, \.json, not \.txt"):
         Config().dump(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.json", '{\n  "a": {\n    "b": 1\n  }\n}\n'), ("a.yaml", "a:\n  b: 1\n"), ("a.py", "a = dict(b=1)\n")],
+)
+def test_the_text_of_a_config_is_in_the_language_that_it_was_read_from(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert Config.fromfile(tmp_path / name).dump() == text
+    assert Config({"a": {"b": 1}}).dump() == "a = dict(b=1)\n"

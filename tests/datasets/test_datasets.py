@@ -192,3 +192,8 @@ def test_the_arguments_of_a_video_dataset_have_the_order_of_mmaction(tmp_path) -
     sample = dataset[0]
     assert (sample["filename"], sample["label"].tolist()) == ("clips/a.mp4", [1, 0, 1])
     assert (sample["start_index"], sample["modality"], dataset.test_mode) == (1, "Flow", True)
+
+
+def test_no_annotation_file_stays_none_whatever_the_root() -> None:
+    assert Numbers(ann_file="", data_root="clips").ann_file == ""
+    assert Numbers(ann_file="train.txt", data_root="clips").ann_file == "clips/train.txt"

@@ -145,7 +145,7 @@ def test_mean_class_accuracy_averages_over_classes_that_occur() -> None:
 
 def test_top_k_classes_gives_the_extremes_first() -> None:
     assert top_k_classes(SCORES, LABELS, 1) == [(3, 1.0)]
-    assert top_k_classes(SCORES, LABELS, 3) == [(3, 1.0), (2, 0.5), (0, 0.0)]
+    assert top_k_classes(SCORES, LABELS, 3) == [(3, 1.0), (2, 0.5), (1, 0.0)]
     assert top_k_classes(SCORES, LABELS, 3, mode="inaccurate") == [(0, 0.0), (1, 0.0), (2, 0.5)]
     assert len(top_k_classes(SCORES, LABELS)) == 4
     with pytest.raises(ValueError, match="mode must be 'accurate' or 'inaccurate', got 'best'"):
@@ -206,3 +206,9 @@ def test_weighted_scores_must_fit() -> None:
         get_weighted_score([[[1.0]]], [1, 2])
     with pytest.raises(ValueError, match=r"same samples and classes, got shapes \[\(1, 1\), \(1, 2\)\]"):
         get_weighted_score([[[1.0]], [[1.0, 2.0]]], [1, 2])
+
+
+def test_of_equal_accuracies_the_higher_class_comes_first_and_the_lower_of_the_worst() -> None:
+    scores, labels = np.array([[0.9, 0.1], [0.1, 0.9]]), [0, 1]
+    assert top_k_classes(scores, labels, 2) == [(1, 1.0), (0, 1.0)]
+    assert top_k_classes(scores, labels, 2, mode="inaccurate") == [(0, 1.0), (1, 1.0)]

@@ -100,3 +100,27 @@ def test_cat_needs_equal_fields() -> None:
         InstanceData.cat([])
     with pytest.raises(TypeError, match="the field a of type dict cannot be joined"):
         InstanceData.cat([InstanceData(a={1: 2}), InstanceData(a={1: 2})])
+
+
+class Boxes:
+    """Entries that only slices and its own `cat` take apart and join, as in detection libraries."""
+
+    def __init__(self, rows: list[int]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: slice) -> "Boxes":
+        return Boxes(self.rows[index])
+
+    @staticmethod
+    def cat(parts: list["Boxes"]) -> "Boxes":
+        return Boxes([row for part in parts for row in part.rows])
+
+
+def test_fields_that_join_themselves_are_taken_apart_and_joined_by_their_own_cat() -> None:
+    data = InstanceData(boxes=Boxes([1, 2, 3]), scores=torch.arange(3))
+    assert data[torch.tensor([True, False, True])].boxes.rows == [1, 3]
+    assert data[[]].boxes.rows == []
+    assert InstanceData.cat([data, data]).boxes.rows == [1, 2, 3, 1, 2, 3]

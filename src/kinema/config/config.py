@@ -4,13 +4,13 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from kinema.config.dictionary import ConfigDict, plain_dicts
 from kinema.config.overrides import apply_override
 from kinema.config.reading import RESERVED_KEYS, read_config
-from kinema.config.writing import python_text, write
+from kinema.config.writing import python_text, text_of, write
 from kinema.errors import ConfigError
 
 logger = logging.getLogger("kinema")
@@ -133,13 +133,14 @@ class Config(MutableMapping[str, Any]):
         """Write the entries to a .py, .yaml, .yml or .json file that reads back equal (in JSON tuples become lists).
 
         Args:
-            path: the file; default: return Python source instead.
+            path: the file; default: return the text instead, in the language of the file that the
+                config was read from, else Python.
 
         Raises:
             ConfigError: another suffix, or a value that the language cannot hold.
         """
         if path is None:
-            return self.pretty_text
+            return text_of(self._values, PurePath(self.filename or "config.py"))
         write(self._values, Path(path))
         return None
 

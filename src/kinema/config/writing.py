@@ -69,9 +69,18 @@ def write(config: Mapping[Any, Any], path: Path) -> None:
     Raises:
         ConfigError: another suffix, or a value that the language cannot hold.
     """
+    write_text(path, text_of(config, path))
+
+
+def text_of(config: Mapping[Any, Any], path: PurePath) -> str:
+    """A config in the language that the suffix of `path` names.
+
+    Raises:
+        ConfigError: another suffix, or a value that the language cannot hold.
+    """
     if path.suffix not in WRITERS:
         raise ConfigError(f"{path}: a config is written as {', '.join(WRITERS)}, not {path.suffix or 'without suffix'}")
-    write_text(path, WRITERS[path.suffix](config))
+    return WRITERS[path.suffix](config)
 
 
 class _Source(str):

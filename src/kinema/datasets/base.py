@@ -65,7 +65,7 @@ class BaseDataset(Dataset):
         if isinstance(self._metainfo.get("classes"), str | os.PathLike):
             self._metainfo["classes"] = _read_names(self._metainfo["classes"])
         self.data_root = os.fspath(data_root or "")
-        self.ann_file = join_path(self.data_root, os.fspath(ann_file or ""))
+        self.ann_file = join_path(self.data_root, os.fspath(ann_file)) if ann_file else ""
         prefix = {"img_path": ""} if data_prefix is None else dict(data_prefix)
         self.data_prefix = {kind: join_path(self.data_root, folder) for kind, folder in prefix.items()}
         self.filter_cfg = copy.deepcopy(filter_cfg)

@@ -99,7 +99,7 @@ class RawframeDataset(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
         """The clips. A subclass that calls this gets a list of dicts, which it may change."""
         annotations = read_annotations(
-            self.ann_file,
+            self.ann_file or self.data_root,
             self.ann_format,
             delimiter=self.delimiter,
             multi_label=self.multi_class,

@@ -128,7 +128,7 @@ class VideoDataset(BaseDataset):
 
     def _read(self) -> Annotations:
         annotations = read_annotations(
-            self.ann_file,
+            self.ann_file or self.data_root,
             self.ann_format,
             split=self.split,
             fold=self.fold,

@@ -146,13 +146,17 @@ def top_k_classes(
 ) -> list[tuple[int, float]]:
     """The k classes that are recognized best, or worst, as (class, accuracy), the most extreme first.
 
+    Of equal accuracies the class with the higher number comes first for "accurate", with the lower
+    one for "inaccurate", as in MMAction2.
+
     Raises:
         ValueError: `mode` is neither.
     """
     if mode not in ("accurate", "inaccurate"):
         raise ValueError(f"mode must be 'accurate' or 'inaccurate', got {mode!r}")
     classes, rates = _class_hit_rates(scores, labels)
-    order = np.argsort(-rates if mode == "accurate" else rates, kind="stable")[:k]
+    order = np.argsort(rates, kind="stable")
+    order = order[::-1][:k] if mode == "accurate" else order[:k]
     return [(int(classes[place]), float(rates[place])) for place in order]
 
 

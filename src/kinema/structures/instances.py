@@ -101,8 +101,15 @@ def _take(value: Any, positions: np.ndarray) -> Any:
         return value[positions]
     if isinstance(value, InstanceData):
         return value[positions]
+    if _joins_itself(value):  # masks, boxes: `value[place]` has no entries of its own, `value[place : place + 1]` has
+        return value.cat([value[place : place + 1] for place in positions.tolist()]) if len(positions) else value[:0]
     taken = [value[int(position)] for position in positions]
     return "".join(taken) if isinstance(value, str) else type(value)(taken)
+
+
+def _joins_itself(value: Any) -> bool:
+    """Is it of a class that joins its own objects, by a function `cat`?"""
+    return callable(getattr(value, "cat", None))
 
 
 def _join(name: str, values: list[Any]) -> Any:
@@ -117,4 +124,6 @@ def _join(name: str, values: list[Any]) -> Any:
         return "".join(values)
     if isinstance(values[0], list | tuple):
         return kind(entry for value in values for entry in value)
+    if _joins_itself(values[0]):
+        return values[0].cat(values)
     raise TypeError(f"the field {name} of type {kind.__name__} cannot be joined")

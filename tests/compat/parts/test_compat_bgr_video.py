@@ -59,3 +59,9 @@ def test_frame_extract_writes_and_returns_bgr_frames(blue_video: Path, tmp_path:
     assert frames[0][..., 0].min() > 200
     np.testing.assert_allclose(imread(paths[-1]), frames[-1], atol=6)
     assert frame_extract(blue_video, out_dir=tmp_path / "full")[1][0].shape == (48, 64, 3)
+
+
+def test_a_reader_is_open_until_it_is_left(blue_video: Path) -> None:
+    with VideoReader(blue_video) as reader:
+        assert reader.opened
+    assert not reader.opened

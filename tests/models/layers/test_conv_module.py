@@ -20,7 +20,8 @@ def test_a_block_is_its_convolution_norm_and_activation() -> None:
 def test_a_bias_is_there_only_where_no_norm_takes_it_away() -> None:
     assert ConvModule(3, 4, 1).conv.bias is not None
     assert ConvModule(3, 4, 1, norm_cfg={"type": "BN"}).conv.bias is None
-    assert ConvModule(3, 4, 1, norm_cfg={"type": "BN"}, bias=True).conv.bias is not None
+    with pytest.warns(UserWarning, match="ConvModule has norm and bias at the same time"):
+        assert ConvModule(3, 4, 1, norm_cfg={"type": "BN"}, bias=True).conv.bias is not None
     assert ConvModule(3, 4, 1).norm is None
 
 
@@ -98,3 +99,9 @@ def test_wrong_layer_configs_name_the_way_out() -> None:
         build_norm_layer({"type": "BN3d", "epsilon": 1}, 4)
     with pytest.raises(ConfigError, match=r"order of ConvModule must hold 'conv', 'norm' and 'act' once each"):
         ConvModule(3, 4, 1, order=("conv", "norm"))
+
+
+def test_a_block_knows_the_numbers_of_its_convolution() -> None:
+    block = ConvModule(4, 4, 3, stride=2, padding=1, dilation=2, groups=2)
+    assert (block.kernel_size, block.stride, block.dilation) == ((3, 3), (2, 2), (2, 2))
+    assert (block.padding, block.groups, block.transposed) == (1, 2, False)

@@ -27,13 +27,14 @@ class VideoReader:
 
     def __init__(self, filename: str | Path, cache_capacity: int = 10) -> None:
         self._reader = _VideoReader(filename)
+        self._is_open = True
         self.position = 0
         self._current: np.ndarray | None = None
 
     @property
     def opened(self) -> bool:
-        """True: a reader that cannot be opened is an error."""
-        return True
+        """True until the reader is left by `with`; one that cannot be opened is an error."""
+        return self._is_open
 
     @property
     def width(self) -> int:
@@ -105,6 +106,7 @@ class VideoReader:
 
     def __exit__(self, *error: object) -> None:
         self._reader.close()
+        self._is_open = False
 
     def cvt2frames(
         self,

@@ -1,63 +1,72 @@
 """`MMLogger` and `print_log` over Python's logging.
 
-Every logger here is below "kinema", so it shows where Kinema's do.
+Every logger here passes its records on to "kinema", so it shows where Kinema's do.
 """
 
 import logging
 import sys
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from kinema.printable import PrintableFormatter
 
 
-class MMLogger:
-    """Named loggers, the one that was asked for last being the current one.
+class MMLogger(logging.Logger):
+    """A logger with a name of its own, the one that was asked for last being the current one.
 
-    The instances are `logging.Logger`s.
+    Args:
+        name: by which `get_instance` knows it.
+        logger_name: shown in its records.
+        log_file: file that it writes to as well.
+        log_level: its lowest level.
+        file_mode: `"w"` replaces the file, `"a"` appends.
     """
 
-    _names: dict[str, str] = {}  # noqa: RUF012 - one table for the process, as in the original
+    _instances: ClassVar[dict[str, "MMLogger"]] = {}
 
-    @classmethod
-    def get_instance(
-        cls,
+    def __init__(
+        self,
         name: str,
         logger_name: str = "mmengine",
         log_file: str | Path | None = None,
         log_level: int | str = "INFO",
         file_mode: str = "w",
-    ) -> logging.Logger:
+    ) -> None:
+        super().__init__(logger_name, log_level)
+        self.parent = logging.getLogger("kinema")
+        self._instance_name = name
+        if log_file is not None:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(log_file, mode=file_mode, encoding="utf-8")
+            handler.setFormatter(PrintableFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+            self.addHandler(handler)
+
+    @property
+    def instance_name(self) -> str:
+        """The name by which `get_instance` knows it."""
+        return self._instance_name
+
+    @classmethod
+    def get_instance(cls, name: str, **settings: Any) -> "Self | MMLogger":
         """The logger called `name`, made at the first call.
 
         Args:
             name: of the logger.
-            logger_name: shown in its records, for a new one.
-            log_file: file that a new one writes to as well.
-            log_level: lowest level of a new one.
-            file_mode: `"w"` replaces the file, `"a"` appends.
+            **settings: of a new one, see `MMLogger`.
         """
-        is_new = name not in cls._names
-        shown = cls._names.pop(name, logger_name)
-        cls._names[name] = shown  # last in order: the current one
-        logger = logging.getLogger(f"kinema.{name}")
-        if is_new:
-            logger.setLevel(log_level)
-            if log_file is not None:
-                Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-                handler = logging.FileHandler(log_file, mode=file_mode, encoding="utf-8")
-                handler.setFormatter(PrintableFormatter(f"%(asctime)s - {shown} - %(levelname)s - %(message)s"))
-                logger.addHandler(handler)
+        logger = MMLogger._instances.pop(name, None) or cls(name, **settings)
+        MMLogger._instances[name] = logger  # last in order: the current one
         return logger
 
     @classmethod
     def check_instance_created(cls, name: str) -> bool:
         """Whether there is a logger of that name."""
-        return name in cls._names
+        return name in MMLogger._instances
 
     @classmethod
-    def get_current_instance(cls) -> logging.Logger:
+    def get_current_instance(cls) -> "Self | MMLogger":
         """The logger that was made or asked for last; one called "mmengine" when there is none."""
-        return cls.get_instance(next(reversed(cls._names), "mmengine"))
+        return cls.get_instance(next(reversed(MMLogger._instances), "mmengine"))
 
 
 def print_log(msg: object, logger: logging.Logger | str | None = None, level: int = logging.INFO) -> None:
@@ -86,4 +95,4 @@ def print_log(msg: object, logger: logging.Logger | str | None = None, level: in
 
 def get_root_logger(log_file: str | Path | None = None, log_level: int | str = logging.INFO) -> logging.Logger:
     """The logger of `mmaction`, also into `log_file`."""
-    return MMLogger.get_instance("mmaction", "mmaction", log_file=log_file, log_level=log_level)
+    return MMLogger.get_instance("mmaction", logger_name="mmaction", log_file=log_file, log_level=log_level)

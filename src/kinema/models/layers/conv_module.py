@@ -1,5 +1,6 @@
 """ConvModule: convolution, norm and activation as one block, of which nearly every published network is made."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -76,6 +77,8 @@ class ConvModule(nn.Module):
         self.with_norm = norm_cfg is not None
         self.with_activation = act_cfg is not None
         self.with_bias = not self.with_norm if bias == "auto" else bias
+        if self.with_norm and self.with_bias:
+            warnings.warn("ConvModule has norm and bias at the same time: the norm takes the bias away", stacklevel=2)
         self.order = tuple(order)
         extra = {} if padding_mode == "zeros" else {"padding_mode": padding_mode}
         self.conv = build_conv_layer(
@@ -100,6 +103,11 @@ class ConvModule(nn.Module):
             self.add_module(self.norm_name, norm)
         if act_cfg is not None:
             self.activate = build_activation_layer(act_cfg, inplace=inplace)
+        # What OpenMMLab's module has of the convolution.
+        given = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation, "groups": groups}
+        for name, value in {**given, "transposed": False, "output_padding": 0}.items():
+            setattr(self, name, getattr(self.conv, name, value))
+        self.padding = padding
 
     @property
     def norm(self) -> nn.Module | None:
