@@ -46,7 +46,9 @@ def test_windows_have_the_class_that_fills_half_of_them():
     overlapping = label_windows(
         [RUN, RUN, CLAP], {"a.mp4": 4.0}, seconds=2.0, stride_seconds=1.0, background=None, share=0.6
     )
-    assert shown(overlapping) == [("a.mp4", 1.0, 3.0, "clap"), ("a.mp4", 2.0, 4.0, "clap")][-len(overlapping) :]
+    assert shown(overlapping) == [("a.mp4", 1.0, 3.0, "clap"), ("a.mp4", 2.0, 4.0, "clap")]
+    inside = [Segment(0.0, 1.2, "run", video="a.mp4"), Segment(0.2, 0.3, "run", video="a.mp4")]
+    assert [part.label for part in label_windows(inside, {"a.mp4": 2.0}, seconds=2.0)] == ["run"]
 
 
 def test_windows_equal_a_count_of_frames():
@@ -60,6 +62,14 @@ def test_windows_equal_a_count_of_frames():
         first = round(window.start_seconds * 100)
         counts = np.bincount(labels[first : first + 20], minlength=4)[:3]
         assert window.label == ("abc"[counts.argmax()] if counts.max() >= 10 else "background")
+
+
+def test_hours_of_words_take_no_table_of_words_and_windows():
+    segments = [Segment(4.0 * number, 4.0 * number + 3, f"word {number}") for number in range(2_000)]
+    windows = label_windows(segments, {"": 8_640.0}, seconds=2.0, stride_seconds=1.0)
+    assert len(windows) == 8_639
+    assert [window.label for window in windows[4:8]] == ["word 1", "word 1", "word 1", "word 2"]
+    assert windows[-1].label == "background"
 
 
 def test_every_frame_has_a_class():

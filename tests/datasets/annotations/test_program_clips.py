@@ -367,6 +367,11 @@ def test_bad_boris_projects_are_named(tmp_path):
         ([[1.0, ""]], {}, r"observation 'first': expected events as \[time, subject, behaviour, \.\.\.\]"),
         ([["x", "", "run", ""]], {}, r"expected the time of 'run' in seconds, got 'x'"),
         ([[1, "", "run"], [2, "", "run"]], {"media": ["a.mp4", "b.mp4"]}, r"'a\.mp4' is followed by another video"),
+        (
+            [],
+            {"media": ["a.mp4"] * 1001},
+            r"observation 'first' has 1,001 media one after another: expected at most 1,000",
+        ),
     ]:
         with pytest.raises(AnnotationError, match=message):
             read_boris(boris(tmp_path, events, **options))

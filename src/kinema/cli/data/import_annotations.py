@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kinema.cli.options import ColumnsOption, Json, parsed_columns
-from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -117,10 +117,12 @@ def import_annotations(
         ["class", "segments", "seconds"],
         [[name, str(count), f"{seconds:.2f}"] for name, (count, seconds) in totals.items()],
     )
-    for path in written[:1] if len(written) == 1 else []:
-        print_line(f"written: {path}")
-    if len(written) > 1:
-        print_line(f"written: {len(written)} files in {out}")
+    if written:
+        print_line(f"written: {written[0] if len(written) == 1 else f'{len(written)} files in {out}'}")
+    if written and to == "label-studio":
+        print_note(
+            'the labelling interface needs <Video name="video" value="$video" frameRate="$fps"/>, else frames shift'
+        )
 
 
 def _dense(

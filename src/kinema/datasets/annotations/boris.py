@@ -15,6 +15,7 @@ from kinema.datasets.annotations.program_clips import ProgramClips
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
+MOST_MEDIA = 1000  # one after another
 _FORM = "[time, subject, behaviour, ...]"
 
 
@@ -58,6 +59,11 @@ def read_boris(
     counts = {"point": 0, "open": 0}
     for name, entry in observations.items():
         media = _media(entry)
+        if len(media) > MOST_MEDIA:
+            raise AnnotationError(
+                f"{source}: observation {name!r} has {len(media):,} media one after another: expected at most"
+                f" {MOST_MEDIA:,}"
+            )
         lengths = [_length(entry, video) for video in media]
         queue = [video if find is None else find(video) for video in media]
         for video, length in zip(queue, lengths, strict=True):

@@ -88,14 +88,9 @@ def label_windows(
     for video, own in _by_video(segments, durations, background):
         starts = _window_starts(durations[video], seconds, stride)
         ends = np.minimum(starts + seconds, durations[video])
-        labels = sorted({segment.label for segment in own})
-        filled = (
-            np.stack([_filled(own, label, starts, ends) for label in labels]) if labels else np.zeros((1, len(starts)))
-        )
-        best = filled.argmax(axis=0)
-        enough = filled.max(axis=0) >= share * (ends - starts) * (1 - 1e-9)
+        best = _best_classes(own, starts, ends, share)
         for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            name = labels[best[place]] if labels and enough[place] else background
+            name = best.get(place, background)
             if name is not None:
                 windows.append(Segment(start, end, name, video=video))
     return windows
@@ -149,14 +144,33 @@ def _window_starts(duration: float, seconds: float, stride: float) -> np.ndarray
     return starts if last - starts[-1] < stride / 2 else np.append(starts, last)
 
 
-def _filled(segments: Sequence[Segment], label: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(W,) seconds of each window in which a class is."""
-    filled = np.zeros(len(starts))
-    reached = 0.0
+def _best_classes(segments: Sequence[Segment], starts: np.ndarray, ends: np.ndarray, share: float) -> dict[int, str]:
+    """The class that fills most of a window, for windows of which one fills enough.
+
+    Args:
+        segments: of one video, by their starts.
+        starts: (W,) of the windows, ascending.
+        ends: (W,) likewise.
+        share: of a window that is enough.
+    """
+    labels = sorted({segment.label for segment in segments})
+    index = {label: number for number, label in enumerate(labels)}
+    reached = dict.fromkeys(labels, 0.0)
+    places, classes, lengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
     for segment in segments:
-        if segment.label != label:
+        start = max(segment.start_seconds, reached[segment.label])  # what overlaps counts once
+        if segment.end_seconds <= start:
             continue
-        start = max(segment.start_seconds, reached)  # what overlaps counts once
-        reached = max(reached, segment.end_seconds)
-        filled += np.clip(np.minimum(segment.end_seconds, ends) - np.maximum(start, starts), 0, None)
-    return filled
+        reached[segment.label] = segment.end_seconds
+        met = np.arange(np.searchsorted(ends, start, "right"), np.searchsorted(starts, segment.end_seconds))
+        places.append(met)
+        classes.append(np.full(len(met), index[segment.label]))
+        lengths.append(np.minimum(segment.end_seconds, ends[met]) - np.maximum(start, starts[met]))
+    keys, owner = np.unique(np.concatenate(places) * max(len(labels), 1) + np.concatenate(classes), return_inverse=True)
+    filled = np.bincount(owner, np.concatenate(lengths), minlength=len(keys))
+    window, label = np.divmod(keys, max(len(labels), 1))
+    enough = filled >= share * (ends - starts)[window] * (1 - 1e-9)
+    window, label, filled = window[enough], label[enough], filled[enough]
+    order = np.lexsort((label, -filled, window))
+    first = order[np.flatnonzero(np.diff(window[order], prepend=-1))]
+    return {int(place): labels[number] for place, number in zip(window[first], label[first], strict=True)}

@@ -94,9 +94,15 @@ class _Files:
 
     def __init__(self, source: Path, video_root: str | os.PathLike | None) -> None:
         self.folders = root_candidates(source) if video_root is None else [Path(video_root)]
+        self._paths: dict[str, str] = {}
         self._timings: dict[str, VideoTiming | None] = {}
 
     def path_of(self, video: str) -> str:
+        if video not in self._paths:
+            self._paths[video] = self._find(video)
+        return self._paths[video]
+
+    def _find(self, video: str) -> str:
         for folder in self.folders:
             path = os.path.join(folder, video)  # noqa: PTH118 - a Path refuses some names
             try:

@@ -47,6 +47,8 @@ def read_via(
     files = {str(number): _video(entry) for number, entry in project["file"].items()}
     find = finder_of_moved(source, list(files.values()), folder)
     notes = [] if find is None else ["the videos do not lie where the project says: they were found by their names"]
+    attributes = project.get("attribute") or {}
+    order = {name: place for place, name in enumerate(attributes)}
     clips = ProgramClips(source, "via", "VIA", folder)
     regions = without_value = 0
     for entry in project["metadata"].values():
@@ -54,7 +56,7 @@ def read_via(
         if len(span) != 2:
             regions += 1
             continue
-        labels = _labels(entry.get("av") or {}, project.get("attribute") or {})
+        labels = _labels(entry.get("av") or {}, attributes, order)
         if not labels:
             without_value += 1
             continue
@@ -89,10 +91,10 @@ def _video(entry: Mapping[str, Any]) -> str:
     return path if has_video_suffix(path) and not address.startswith("data:") else str(entry.get("fname") or path)
 
 
-def _labels(values: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[str]:
+def _labels(values: Mapping[str, Any], attributes: Mapping[str, Any], order: Mapping[str, int]) -> list[str]:
     """The values of a segment as words, in the order of the attributes."""
     labels: list[str] = []
-    for name in (*attributes, *(name for name in values if name not in attributes)):
+    for name in sorted(values, key=lambda name: order.get(name, len(order))):
         value = str(values.get(name) or "").strip()
         attribute = attributes.get(name) or {}
         options = attribute.get("options") or {}

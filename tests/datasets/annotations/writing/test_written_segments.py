@@ -62,6 +62,11 @@ def test_overlapping_segments_of_a_class_are_on_further_tiers_and_subjects(tmp_p
     assert [subject["name"] for subject in project["subjects_conf"].values()] == ["overlap 2"]
 
 
+def test_many_overlapping_segments_take_no_long_time(tmp_path):
+    segments = [Segment(0, 1 + place, "run", video="a.mp4") for place in range(5_000)]
+    assert len(json.loads(written(tmp_path, "boris", *segments))["subjects_conf"]) == 4_999
+
+
 def test_files_name_relative_videos_from_their_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("clips", "out"):

@@ -1,5 +1,6 @@
 """What every writer of segments gets."""
 
+import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,10 +90,15 @@ def layers_by_label(segments: Sequence[Segment]) -> Iterator[tuple[str, int, lis
     by_label = sorted(segments, key=lambda segment: (segment.label, segment.start_seconds, segment.end_seconds))
     for label, own in groupby(by_label, key=lambda segment: segment.label):
         layers: list[list[Segment]] = []
+        busy: list[tuple[float, int]] = []  # ends of the layers' last segments
+        free: list[int] = []
         for segment in own:
-            free = next((layer for layer in layers if layer[-1].end_seconds <= segment.start_seconds), None)
-            if free is None:
-                layers.append([segment])
-            else:
-                free.append(segment)
+            while busy and busy[0][0] <= segment.start_seconds:
+                heapq.heappush(free, heapq.heappop(busy)[1])
+            if not free:
+                layers.append([])
+                free.append(len(layers) - 1)
+            number = heapq.heappop(free)
+            layers[number].append(segment)
+            heapq.heappush(busy, (segment.end_seconds, number))
         yield from ((label, number, layer) for number, layer in enumerate(layers))
