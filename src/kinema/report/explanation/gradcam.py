@@ -9,6 +9,7 @@ the score without the bias.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,11 @@ class GradCam:
             )
         with _evaluating(self.model):
             pieces = inputs.split(1 if inputs.dim() == 6 else self._frames_together(inputs.shape[1]), dim=1)
-            layer = self.layer or _last_map(self.model, pieces[0])
-            explained = [self._explain_piece(piece, target, layer) for piece in pieces]
+            layer, first = (self.layer, None) if self.layer else self._choose(pieces[0])
+            explained = [
+                self._explain_piece(piece, target, layer, first if place == 0 else None)
+                for place, piece in enumerate(pieces)
+            ]
         shape = (inputs.shape[1] if inputs.dim() == 6 else 1, -1, *inputs.shape[-2:])
         relevance = torch.cat([maps for maps, _ in explained]).reshape(shape).clamp(min=0)
         peak = relevance.max()
@@ -84,9 +88,19 @@ class GradCam:
         joined = [features_of(part).frames_per_row for part in (self.model.backbone, self.model.cls_head)]
         return max(filter(None, [*joined, getattr(self.model, "num_segs", None)]), default=num_frames)
 
-    def _explain_piece(self, inputs: Tensor, target: int, layer: str) -> tuple[Tensor, float]:
+    def _choose(self, inputs: Tensor) -> tuple[str, "_Run | None"]:
+        """The layer to look into, and what a prediction gave if that is the backbone, as it mostly is."""
+        run = _run(self.model, inputs, "backbone")
+        size = (inputs.shape[-2], inputs.shape[-1])
+        if run.maps and all(_has_space(tuple(values.shape), size) for _, values in run.maps):
+            return "backbone", run
+        return _last_map(self.model, inputs), None
+
+    def _explain_piece(self, inputs: Tensor, target: int, layer: str, run: "_Run | None") -> tuple[Tensor, float]:
         """(frames, H, W) relevance on the CPU, not normalised, and the mean score."""
-        maps, scores = _run(self.model, inputs, layer)
+        run = run or _run(self.model, inputs, layer)
+        run.check(self.model, layer)
+        maps, scores = run.maps, torch.cat(run.scores)
         if not 0 <= target < scores.shape[-1]:
             raise ValueError(f"there is no class {target}: the model has {scores.shape[-1]}")
         wanted = scores[:, target]
@@ -140,38 +154,62 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _run(model: Any, inputs: Tensor, layer: str) -> tuple[list[tuple[int, Tensor]], Tensor]:
-    """Predict, with gradients from a layer on.
+@dataclass
+class _Run:
+    """What a prediction showed.
 
-    Returns:
-        The layer's maps, each with its place among the layer's outputs, and (rows, N) scores.
+    Attributes:
+        maps: of the layer, each with its place among the layer's outputs.
+        scores: (rows, N) of the head, of each of its calls.
+        layer_calls: how often the layer ran.
+        backbone_calls: how often the backbone ran, each time on some of the rows.
     """
-    maps: list[tuple[int, Tensor]] = []
-    scores: list[Any] = []
-    calls = {"layer": 0, "backbone": 0}
+
+    maps: list[tuple[int, Tensor]] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
+    layer_calls: int = 0
+    backbone_calls: int = 0
+
+    def check(self, model: Any, layer: str) -> None:
+        """Raise `ConfigError` where it cannot be explained."""
+        if self.layer_calls > max(self.backbone_calls, 1):
+            raise ConfigError(
+                f"the layer {layer!r} runs {self.layer_calls} times in a prediction: name one that runs once"
+            )
+        if not self.maps:
+            raise ConfigError(f"the layer {layer!r} gives no maps over height and width: name another")
+        if not self.scores or not all(isinstance(one, Tensor) and one.dim() == 2 for one in self.scores):
+            raise ConfigError(
+                f"{type(model.cls_head).__name__} gives no scores (clips, classes), which Grad-CAM explains"
+            )
+
+
+def _run(model: Any, inputs: Tensor, layer: str) -> _Run:
+    """Predict, with gradients from a layer on."""
+    run = _Run()
 
     def begin(place: int, output: Any) -> Any:
         if not isinstance(output, Tensor) or output.dim() not in (4, 5):
             return output
         values = output.detach().requires_grad_()
-        maps.append((place, values))
+        run.maps.append((place, values))
         return values.clone()  # a step that works in place may follow
 
     def begin_gradients(_module: nn.Module, _args: Any, output: Any) -> Any:
-        calls["layer"] += 1
+        run.layer_calls += 1
         torch.set_grad_enabled(True)  # until the block around the prediction ends
         if isinstance(output, tuple | list):
             return type(output)(begin(place, one) for place, one in enumerate(output))
         return begin(0, output)
 
     def enter_backbone(*_: Any) -> None:
-        calls["backbone"] += 1
+        run.backbone_calls += 1
         torch.set_grad_enabled(False)
 
     handles = [
         model.backbone.register_forward_pre_hook(enter_backbone),
         model.get_submodule(layer).register_forward_hook(begin_gradients),
-        model.cls_head.register_forward_hook(lambda _module, _args, output: scores.append(output)),
+        model.cls_head.register_forward_hook(lambda _module, _args, output: run.scores.append(output)),
     ]
     try:
         with torch.no_grad():
@@ -179,13 +217,7 @@ def _run(model: Any, inputs: Tensor, layer: str) -> tuple[list[tuple[int, Tensor
     finally:
         for handle in handles:
             handle.remove()
-    if calls["layer"] > max(calls["backbone"], 1):
-        raise ConfigError(f"the layer {layer!r} runs {calls['layer']} times in a prediction: name one that runs once")
-    if not maps:
-        raise ConfigError(f"the layer {layer!r} gives no maps over height and width: name another")
-    if not scores or not all(isinstance(one, Tensor) and one.dim() == 2 for one in scores):
-        raise ConfigError(f"{type(model.cls_head).__name__} gives no scores (clips, classes), which Grad-CAM explains")
-    return maps, torch.cat(scores)
+    return run
 
 
 def _last_map(model: Any, inputs: Tensor) -> str:
