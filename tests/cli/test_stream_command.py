@@ -78,7 +78,7 @@ def test_lines_for_people_say_when_a_class_entered_and_left(stream):
 def test_json_lines_hold_one_value_each(stream):
     score = threshold_between(stream)
     status, lines, notes = stream(
-        "--window", "0.5", "--json", "--threshold", f"light\x1b[31m={score}", "--classes", "light\x1b[31m"
+        "--window", "0.5", "--json", "--each", "--threshold", f"light\x1b[31m={score}", "--classes", "light\x1b[31m"
     )
     start, *events, end = map(json.loads, lines)
     assert status == 0

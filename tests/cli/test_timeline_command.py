@@ -120,10 +120,11 @@ def test_stored_scores_are_decided_anew(place):
     assert [path.name for path in place.iterdir()] == ["a.npz"]
     labels = {
         "--threshold 0.65": ["jump"],
-        "--threshold sit=0.25": ["jump", "run", "sit"],
-        "--threshold 0.25 --merge-gap 3": ["jump", "run", "sit"],
+        "--threshold sit=0.45": ["jump", "run"],
+        "--threshold sit=0.25 --each": ["jump", "run", "sit"],
+        "--threshold 0.25 --each --merge-gap 3": ["jump", "run", "sit"],
         "--threshold 0.5 --threshold run=0.7": ["jump"],
-        "--threshold 0.25 --best": ["jump", "run", "sit"],
+        "--threshold 0.25": ["jump", "run", "sit"],
         "--each": ["jump", "run"],
         "--background run": ["jump", "sit"],
         "--classes sit,run --min-duration 2": ["run"],

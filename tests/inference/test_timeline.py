@@ -65,11 +65,13 @@ def test_scores_over_time_are_those_that_decisions_see():
     np.testing.assert_allclose(scores, np.repeat(ROWS, 2, axis=0), atol=1e-7)
 
 
-def test_tuned_thresholds_and_several_labels_decide_each_class_by_itself():
-    assert default_settings(scores_of(ROWS)).best_only
+def test_tuned_thresholds_are_used_and_classes_that_exclude_each_other_stay_apart():
+    assert default_settings(scores_of(ROWS)) == DecisionSettings(best_only=True)
     assert default_settings(scores_of(ROWS, is_multi_label=True)) == DecisionSettings()
-    tuned = default_settings(scores_of(ROWS, thresholds={"sit": 0.25}))
-    assert (tuned.best_only, dict(tuned.thresholds)) == (False, {"sit": 0.25})
+    tuned = Timeline.of(scores_of(ROWS, thresholds={"run": 0.65, "jump": 0.2}))
+    assert [s.label for s in tuned.segments] == ["jump", "sit"], "0.6 is not enough for run, and nothing else is best"
+    several = Timeline.of(scores_of(ROWS, thresholds={"sit": 0.25}, is_multi_label=True))
+    assert [(s.start_seconds, s.label) for s in several.segments] == [(0, "jump"), (3, "run"), (3, "sit")]
 
 
 def test_segments_are_written_in_other_programs_formats(tmp_path):

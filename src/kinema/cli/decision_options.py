@@ -16,8 +16,7 @@ Threshold = Annotated[
         metavar="X | CLASS=X",
         help=(
             "Score from which a class is there: of all classes, or of one; may be repeated. Default: the tuned"
-            " thresholds of the checkpoint (`kinema tune`); without them the best class of each moment, or 0.5 where"
-            " a model gives several labels."
+            " thresholds of the checkpoint (`kinema train`, `kinema tune`)."
         ),
     ),
 ]
@@ -27,7 +26,8 @@ Best = Annotated[
         "--best/--each",
         help=(
             "--best: at each moment the class with the highest score, if it reaches its threshold. --each: every class"
-            " that does. Default: as the checkpoint says, and --each with --threshold."
+            " that reaches its threshold, also when another has a higher score. Default: --best for a model that"
+            " chooses one class, --each for one of several labels."
         ),
     ),
 ]
@@ -138,13 +138,12 @@ class DecisionOptions:
             "background": _names(self.background, classes) or None,
         }
         settings = replace(model, **{name: value for name, value in changes.items() if value is not None})
-        has_threshold = self.threshold is not None or bool(self.thresholds)
         if self.threshold is not None:
             settings = replace(settings, threshold=self.threshold, thresholds={})
         if self.thresholds:
             settings = replace(settings, thresholds={**settings.thresholds, **self.thresholds})
-        best = not has_threshold and settings.best_only if self.best is None else self.best
-        settings = replace(settings, best_only=best)
+        if self.best is not None:
+            settings = replace(settings, best_only=self.best)
         try:
             settings.check(classes)
         except ValueError as error:

@@ -164,7 +164,9 @@ def test_what_suits_a_model_follows_from_its_thresholds_and_labels():
     assert DecisionSettings.of_model() == DecisionSettings(best_only=True)
     assert DecisionSettings.of_model(is_multi_label=True) == DecisionSettings()
     tuned = DecisionSettings.of_model(thresholds={"run": 0.25})
-    assert (tuned.best_only, tuned.levels(CLASSES).tolist()) == (False, [0.25, 0.5, 0.5])
+    assert (tuned.best_only, tuned.levels(CLASSES).tolist()) == (True, [0.25, 0.0, 0.0])
+    several = DecisionSettings.of_model(thresholds={"run": 0.25}, is_multi_label=True)
+    assert (several.best_only, several.levels(CLASSES).tolist()) == (False, [0.25, 0.5, 0.5])
 
 
 @pytest.mark.parametrize(

@@ -97,18 +97,17 @@ class DecisionSettings:
     def of_model(
         cls, *, thresholds: Mapping[str, float] | None = None, is_multi_label: bool = False
     ) -> "DecisionSettings":
-        """What suits a model when nobody says more.
+        """What suits a model when nobody says more: its tuned thresholds, and as many labels as it gives.
 
-        Tuned thresholds are used, each class for itself. Without them a model that chooses one class
-        is followed in its choice, and one of several labels counts each class from 0.5 on.
+        Of a model that chooses one class, at each moment the class with the highest score is there,
+        if it reaches its threshold; a class without a tuned one always does. Of a model of several
+        labels every class is that reaches its threshold; without a tuned one, 0.5.
 
         Args:
             thresholds: those of its checkpoint, by class name.
             is_multi_label: are its scores of each class independent of the others?
         """
-        if thresholds:
-            return cls(thresholds=thresholds)
-        return cls(best_only=not is_multi_label)
+        return cls(thresholds=thresholds or {}, best_only=not is_multi_label)
 
 
 def _require_known(names: Iterable[str], classes: Sequence[str], what: str) -> None:
