@@ -16,6 +16,7 @@ from kinema.cli.eval import SpacedWeights, eval_scores
 from kinema.cli.explain import explain
 from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
+from kinema.cli.predict import EPILOG as PREDICT_EXAMPLES
 from kinema.cli.predict import predict
 from kinema.cli.recipes import recipes
 from kinema.cli.report import SpacedModels, report
@@ -26,6 +27,7 @@ from kinema.cli.test import test
 from kinema.cli.timeline import EPILOG as TIMELINE_EXAMPLES
 from kinema.cli.timeline import timeline
 from kinema.cli.train import train
+from kinema.cli.tune import EPILOG as TUNE_EXAMPLES
 from kinema.cli.tune import tune
 from kinema.cli.validate import validate
 from kinema.errors import KinemaError
@@ -42,8 +44,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+EXAMPLES = {tune: TUNE_EXAMPLES, predict: PREDICT_EXAMPLES}
 for command in (train, validate, test, tune, predict, explain, models, recipes, runs, demo, doctor):
-    app.command()(command)
+    app.command(epilog=EXAMPLES.get(command))(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command(epilog=STREAM_EXAMPLES)(stream)
 app.command("eval", cls=SpacedWeights)(eval_scores)

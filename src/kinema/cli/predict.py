@@ -17,6 +17,12 @@ USAGE = "kinema predict CHECKPOINT VIDEO..."
 UNSEEN_SECONDS = 1.0  # a video of which more is not looked at, and over a third, is worth a word
 SEEN_SHARE = 2 / 3
 FRAME_SHARE = 0.6  # of its area; the usual crop of a square picture shows 0.77, of 4:3 0.57, of 16:9 0.43
+EPILOG = """Examples:
+
+kinema predict work/clips new.mp4 --top-k 5
+
+kinema predict work/clips folder/ 'more/*.mp4' --views 10x3 --out predictions.csv
+"""
 
 
 def predict(
@@ -56,13 +62,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table that programs read.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Name the likeliest classes of each video; one that cannot be read is named, and the exit status is 1.
-
-    Examples:
-    kinema predict work/clips new.mp4 --top-k 5
-
-    kinema predict work/clips folder/ 'more/*.mp4' --views 10x3 --out predictions.csv
-    """
+    """Name the likeliest classes of each video; one that cannot be read is named, and the exit status is 1."""
     views, tta = parsed_views(views), parsed_tta(tta)
     if as_csv and as_json:
         raise typer.BadParameter("give one of --csv and --json", param_hint="--csv")

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 USAGE = "kinema tune CHECKPOINT [DATA]"
 FEW_CLIPS = 10
+EPILOG = """Examples:
+
+kinema tune work/fight
+
+kinema tune work/fight clips/val --for precision=0.9
+
+kinema test work/fight clips --out scores.npz; kinema tune work/fight scores.npz
+"""
 
 
 def tune(
@@ -63,13 +71,6 @@ def tune(
     """Choose from which score on each class is there, and calibrate the scores; both go into the checkpoint.
 
     `kinema predict`, `timeline` and `stream` use them. The training can still be resumed.
-
-    Examples:
-    kinema tune work/fight
-
-    kinema tune work/fight clips/val --for precision=0.9
-
-    kinema test work/fight clips --out scores.npz; kinema tune work/fight scores.npz
     """
     require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
     from kinema.logs import show_on_console
