@@ -57,6 +57,10 @@ def print_summary(summary: Mapping[str, Any], work_dir: Path, results: "Results 
 
 def _figure_row(which: str, figure: Mapping[str, Any]) -> list[str]:
     epoch = f"epoch {figure['epoch']}"
+    if figure["metric"] == "acc/mean_average_precision" and "interval" in figure:
+        low, high = figure["interval"]
+        on = f"on {figure['num_clips']} clips, 95 % sure: {low:.2f} to {high:.2f}"
+        return [f"{which} {figure['metric']}", f"{figure['value']:.3f} {on} ({epoch})"]
     if "interval" not in figure:
         return [f"{which} {figure['metric']}", f"{figure['value']:.4f} ({epoch})"]
     return [f"{which} {figure['metric']}", f"{with_interval(figure)} ({epoch})"]

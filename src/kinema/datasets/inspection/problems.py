@@ -56,7 +56,7 @@ def problems_of_splits(
     return [
         *(problem for name, clips in parts.items() for problem in listed_again(name, clips)),
         *class_problems(counts, classes),
-        *few_validation_clips(counts, classes),
+        *few_validation_clips(counts, classes, len(val)),
         *leaks(train, val, group_of),
     ]
 
@@ -167,12 +167,14 @@ def _small_classes(part: tuple[str, np.ndarray], classes: Sequence[str]) -> Iter
     yield Problem("small class", len(small), message.replace("1 class with", "a class with"))
 
 
-def few_validation_clips(counts: dict[str, np.ndarray], classes: Sequence[str]) -> Iterator[Problem]:
-    """So few validation clips that an accuracy on them says little."""
+def few_validation_clips(
+    counts: dict[str, np.ndarray], classes: Sequence[str], total: int | None = None
+) -> Iterator[Problem]:
+    """So few validation clips, `total` in all, that an accuracy on them says little; None: each has one label."""
     numbers = counts.get("val")
     if numbers is None or not numbers.any():
         return
-    total = int(numbers.sum())
+    total = int(numbers.sum()) if total is None else total
     smallest = int(np.where(numbers > 0, numbers, total + 1).argmin())
     if total >= FEW_VALIDATION_CLIPS and numbers[smallest] >= FEW_CLIPS_A_CLASS:
         return

@@ -178,7 +178,8 @@ def survey_splits(
     if "val" in splits:
         problems += leaks(splits["train"].annotations, splits["val"].annotations, group_of)
     problems += content_problems(splits, facts, classes, group_of)
-    few = (problem.message for problem in few_validation_clips(counts, classes))
+    num_val = len(splits["val"].annotations) if "val" in splits else None
+    few = (problem.message for problem in few_validation_clips(counts, classes, num_val))
     shown = {name: numbers.tolist() for name, numbers in counts.items()}
     return DatasetSurvey(layout, tuple(parts), classes, shown, tuple(problems), (*notes, *few))
 
