@@ -76,6 +76,9 @@ def test_the_interval_of_a_mean_average_precision_holds_it():
     low, high = precision_interval(scores, labels, range(60))
     assert low < mean_average_precision(scores, labels) < high < 1
     assert high - low < 0.4
+    rounded, chosen = scores.round(1), np.random.default_rng(0).integers(60, size=60)  # with ties, drawn by hand
+    by_hand = mean_average_precision(rounded[chosen], labels[chosen])
+    assert precision_interval(rounded, labels, range(60), draws=1) == pytest.approx((by_hand, by_hand))
     assert np.isnan(precision_interval(scores, np.zeros((60, 3)), range(60))[0])
     with pytest.raises(ValueError, match="need one group a clip and at least one clip, got 60 clips, 2 groups"):
         precision_interval(scores, labels, ["a", "b"])

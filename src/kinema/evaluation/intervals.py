@@ -139,12 +139,13 @@ def precision_interval(
     generator = np.random.default_rng(seed)
     order = np.argsort(-np.asarray(scores), axis=0, kind="stable")  # (B, N)
     ranked = np.take_along_axis(hot, order, axis=0)
+    ends = _ends_of_ties(np.take_along_axis(np.asarray(scores), order, axis=0))
     values = []
     for _ in range(draws):
         drawn = np.bincount(generator.integers(len(codes), size=len(codes)), minlength=len(codes))
         times = drawn[members][order]  # (B, N) how often the clip at each rank was drawn
         hits, seen = np.cumsum(times * ranked, axis=0), np.cumsum(times, axis=0)
-        precision = hits / np.maximum(seen, 1)
+        precision = np.take_along_axis(hits / np.maximum(seen, 1), ends, axis=0)
         found = hits[-1]
         if found.any():
             average = (precision * times * ranked).sum(axis=0)[found > 0] / found[found > 0]
@@ -153,6 +154,14 @@ def precision_interval(
         return float("nan"), float("nan")
     low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
+
+
+def _ends_of_ties(ordered: np.ndarray) -> np.ndarray:
+    """(B, N) scores, descending -> (B, N) rows of the last entry that is equal to each: one threshold takes all."""
+    rows = np.arange(len(ordered))[:, None]
+    is_last = np.vstack([ordered[:-1] != ordered[1:], np.ones((1, ordered.shape[1]), dtype=bool)])
+    ends: np.ndarray = np.minimum.accumulate(np.where(is_last, rows, len(ordered))[::-1], axis=0)[::-1]
+    return ends
 
 
 def accuracy_interval(

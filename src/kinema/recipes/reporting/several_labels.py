@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinema.evaluation.functional import mean_average_precision
-from kinema.evaluation.intervals import FEW_SOURCES, wilson_interval
+from kinema.evaluation.intervals import FEW_SOURCES, precision_interval, wilson_interval
 from kinema.evaluation.thresholds import precision_recall_curve
 from kinema.recipes.reporting.clips import animation, shown_path
 from kinema.recipes.reporting.measuring import Measured
@@ -40,19 +40,10 @@ def mean_precision_interval(measured: Measured, seed: int = 0) -> tuple[float, f
     Returns:
         None where there are fewer than 10 sources, or so many scores that it would take long.
     """
-    codes: dict[str, int] = {}
-    members = np.array([codes.setdefault(source, len(codes)) for source in measured.sources])
     draws = min(_MOST_DRAWS, _MOST_WORK // measured.scores.size)
-    if len(codes) < FEW_SOURCES or draws < _LEAST_DRAWS:
+    if len(set(measured.sources)) < FEW_SOURCES or draws < _LEAST_DRAWS:
         return None
-    clips = [np.flatnonzero(members == code) for code in range(len(codes))]
-    generator = np.random.default_rng(seed)
-    values = []
-    for _ in range(draws):
-        chosen = np.concatenate([clips[code] for code in generator.integers(len(codes), size=len(codes))])
-        values.append(mean_average_precision(measured.scores[chosen], measured.labels[chosen]))
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    return precision_interval(measured.scores, measured.labels, measured.sources, draws=draws, seed=seed)
 
 
 def tiles_of(measured: Measured, figures: Mapping[str, Any]) -> list[Tile]:
