@@ -366,6 +366,8 @@ def test_bad_boris_projects_are_named(tmp_path):
         ([], {}, r"project\.boris: holds no state event of a video"),
         ([[1.0, ""]], {}, r"observation 'first': expected events as \[time, subject, behaviour, \.\.\.\]"),
         ([["x", "", "run", ""]], {}, r"expected the time of 'run' in seconds, got 'x'"),
+        ([], {"time offset": "x"}, r"observation 'first': expected the time offset in seconds, got 'x'"),
+        ([], {"lengths": {"a.mp4": "x"}}, r"observation 'first': expected the length of 'a\.mp4' in seconds, got 'x'"),
         ([[1, "", "run"], [2, "", "run"]], {"media": ["a.mp4", "b.mp4"]}, r"'a\.mp4' is followed by another video"),
         (
             [],
@@ -413,6 +415,8 @@ def test_a_via_project_gives_its_temporal_segments(beside):
 def test_bad_via_projects_are_named(tmp_path):
     with pytest.raises(AnnotationError, match=r"via\.json: holds no temporal segment"):
         read_via(via(tmp_path, []))
+    with pytest.raises(AnnotationError, match=r"via\.json: expected the times of a segment in seconds, got 'x'"):
+        read_via(via(tmp_path, [{"z": [0, "x"], "av": {"1": "0"}}]))
     with pytest.raises(AnnotationError, match="a segment is of the view '7', which has no file"):
         read_via(via(tmp_path, [{"z": [0, 1], "av": {"1": "0"}, "vid": "7"}]))
     (tmp_path / "via2.json").write_text('{"_via_img_metadata": {}, "_via_settings": {}}')

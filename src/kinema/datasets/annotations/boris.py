@@ -11,7 +11,7 @@ from typing import Any
 
 from kinema.datasets.annotations.json_files import load_json
 from kinema.datasets.annotations.moved_videos import finder_of_moved
-from kinema.datasets.annotations.program_clips import ProgramClips
+from kinema.datasets.annotations.program_clips import ProgramClips, number_of
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 
@@ -58,19 +58,18 @@ def read_boris(
         notes.append(f"{without} observations are of no video file: they are left out")
     counts = {"point": 0, "open": 0}
     for name, entry in observations.items():
+        place = f"{source}: observation {name!r}"
         media = _media(entry)
         if len(media) > MOST_MEDIA:
             raise AnnotationError(
-                f"{source}: observation {name!r} has {len(media):,} media one after another: expected at most"
-                f" {MOST_MEDIA:,}"
+                f"{place} has {len(media):,} media one after another: expected at most {MOST_MEDIA:,}"
             )
-        lengths = [_length(entry, video) for video in media]
+        lengths = [_length(entry, video, place) for video in media]
         queue = [video if find is None else find(video) for video in media]
         for video, length in zip(queue, lengths, strict=True):
             if length is not None:
                 clips.expect_length(video, length)
-        place = f"{source}: observation {name!r}"
-        notes += [f"observation {name!r}: {note}" for note in _notes_on(entry)]
+        notes += [f"observation {name!r}: {note}" for note in _notes_on(entry, place)]
         for label, start, end in _pairs(entry.get("events", []), points, counts, place):
             for video, first, last in _in_media(start, end, queue, lengths, clips, place):
                 clips.add_seconds(video, [label], first, last)
@@ -100,12 +99,12 @@ def _media(entry: Mapping[str, Any]) -> list[str]:
     return [str(video) for video in (players or {}).get("1", [])]
 
 
-def _length(entry: Mapping[str, Any], video: str) -> float | None:
+def _length(entry: Mapping[str, Any], video: str, place: str) -> float | None:
     value = ((entry.get("media_info") or {}).get("length") or {}).get(video)
-    return None if value is None else float(value)
+    return None if value is None else number_of(value, f"the length of {video!r}", place)
 
 
-def _notes_on(entry: Mapping[str, Any]) -> Iterator[str]:
+def _notes_on(entry: Mapping[str, Any], place: str) -> Iterator[str]:
     others = (
         [player for player, files in entry["file"].items() if player != "1" and files]
         if isinstance(entry["file"], Mapping)
@@ -113,8 +112,9 @@ def _notes_on(entry: Mapping[str, Any]) -> Iterator[str]:
     )
     if others:
         yield f"has {len(others) + 1} players: its events are read as of the first"
-    if float(entry.get("time offset") or 0):
-        yield f"has a time offset of {float(entry['time offset']):g} s, which is not added: times are the video's"
+    offset = number_of(entry.get("time offset") or 0, "the time offset", place)
+    if offset:
+        yield f"has a time offset of {offset:g} s, which is not added: times are the video's"
 
 
 def _pairs(events: Any, points: set[str], counts: dict[str, int], place: str) -> Iterator[tuple[str, float, float]]:
@@ -127,10 +127,7 @@ def _pairs(events: Any, points: set[str], counts: dict[str, int], place: str) ->
         if label in points:
             counts["point"] += 1
             continue
-        try:
-            time = float(event[0])
-        except (TypeError, ValueError):
-            raise AnnotationError(f"{place}: expected the time of {label!r} in seconds, got {event[0]!r}") from None
+        time = number_of(event[0], f"the time of {label!r}", place)
         times[label, str(event[1]), str(event[3]) if len(event) > 3 else ""].append(time)
     for (label, *_), own in times.items():
         own.sort()

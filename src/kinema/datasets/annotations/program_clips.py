@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -294,6 +295,18 @@ class ProgramClips:
         if self._broken:
             notes.append(f"{len(self._broken)} videos cannot be read and were not compared: {self._broken[0]}")
         return notes
+
+
+def number_of(value: Any, what: str, place: object) -> float:
+    """A number that stands in a file of a program.
+
+    Raises:
+        AnnotationError: it is none. Says where and what it should be.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise AnnotationError(f"{place}: expected {what} in seconds, got {str(value)[:100]!r}") from None
 
 
 def _listed(names: Sequence[str]) -> str:

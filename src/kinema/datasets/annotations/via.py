@@ -10,7 +10,7 @@ from typing import Any
 
 from kinema.datasets.annotations.json_files import load_json
 from kinema.datasets.annotations.moved_videos import finder_of_moved, path_of_address
-from kinema.datasets.annotations.program_clips import ProgramClips
+from kinema.datasets.annotations.program_clips import ProgramClips, number_of
 from kinema.datasets.annotations.records import Annotations
 from kinema.errors import AnnotationError
 from kinema.video.suffixes import has_video_suffix
@@ -64,7 +64,7 @@ def read_via(
         video = files.get(str(view[0]))
         if video is None:
             raise AnnotationError(f"{source}: a segment is of the view {entry.get('vid')!r}, which has no file")
-        start, end = (float(time) for time in span)
+        start, end = (number_of(time, "the times of a segment", source) for time in span)
         if end > start:
             clips.add_seconds(video if find is None else find(video), labels if multi_label else labels[:1], start, end)
     if regions:
