@@ -318,6 +318,25 @@ def test_videos_that_cannot_be_read_are_named(make_recognizer: Make, damaged_vid
         recognizer.windows(3)
 
 
+def test_a_file_whose_frames_have_no_times_needs_a_rate(make_recognizer: Make, tmp_path: Path) -> None:
+    video = tmp_path / "still.mkv"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number, image in enumerate(_frames(12)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = 0
+                container.mux(packet)
+    recognizer = make_recognizer()
+    with pytest.raises(VideoError, match=r"still\.mkv: does not say when its frames are shown: .* fps=25"):
+        recognizer.windows(video)
+    scores = recognizer.windows(video, fps=10, length_seconds=0.5)
+    assert (scores.facts.fps, scores.facts.num_frames) == (10, 12)
+    assert scores.end_seconds == pytest.approx(1.2)
+
+
 def test_a_video_that_breaks_off_says_how_many_frames_are_good(make_recognizer: Make, tmp_path: Path) -> None:
     video = write_video(tmp_path / "whole.avi", _frames(60), 10)
     broken = tmp_path / "broken.avi"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema.errors import VideoError
 from kinema.inference.inputs import FramesInMemory, open_source, video_source
 from kinema.registry import TRANSFORMS
 from kinema.transforms.decoding import OpenVideo
@@ -34,12 +35,13 @@ def open_video(video: Any, pipeline: Sequence[Mapping[str, Any]], fps: float | N
     Args:
         video: see `VideoRecognizer.predict`.
         pipeline: of the recognizer: the options of its step that opens videos hold.
-        fps: frames a second of an array, a tensor or a folder of frames, which do not tell it.
+        fps: frames a second of what does not say it: an array, a tensor, a folder of frames, a file
+            in which all frames are shown at one time.
 
     Raises:
         TypeError: `video` is nothing that can be a video.
         ValueError: frames without a rate, or of another shape.
-        VideoError: it cannot be opened.
+        VideoError: it cannot be opened, or is a file without times and no rate is given.
     """
     if fps is not None and not fps > 0:
         raise ValueError(f"fps must be above 0, got {fps}")
@@ -52,10 +54,20 @@ def open_video(video: Any, pipeline: Sequence[Mapping[str, Any]], fps: float | N
         source = open_source(source)
     reader = source.sample["video_reader"]
     if not isinstance(reader, FramesInMemory):
-        return OpenedVideo(source.name, reader, np.asarray(reader.timestamps_seconds, np.float64), reader.fps)
+        return _with_times(source.name, reader, fps)
     if not reader.fps > 0:
         raise ValueError(f"{source.name}: these frames have no times: give their rate, as in fps=25")
     return OpenedVideo(source.name, reader, np.arange(len(reader)) / reader.fps, reader.fps)
+
+
+def _with_times(name: str, reader: Any, fps: float | None) -> OpenedVideo:
+    times = np.asarray(reader.timestamps_seconds, np.float64)
+    if len(times) < 2 or times[-1] > times[0]:
+        return OpenedVideo(name, reader, times, reader.fps)
+    if fps is None:
+        reader.close()
+        raise VideoError(f"{name}: does not say when its frames are shown: give their rate, as in fps=25")
+    return OpenedVideo(name, reader, np.arange(len(times)) / fps, fps)
 
 
 def _built_opening(step: Mapping[str, Any]) -> Any:
