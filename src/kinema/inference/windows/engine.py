@@ -207,7 +207,7 @@ class WindowEngine:
     def _scan(self, opened: OpenedVideo, *, progress: bool) -> Iterator[WindowScore]:
         bar = None
         try:
-            spans = plan_windows(opened.times.tolist(), *self._lengths(opened.fps))
+            spans = plan_windows(map(float, opened.times), *self._lengths(opened.fps))
             bar = ProgressBar(len(spans)) if progress else None
             for score in self._batches(self._packed_spans(opened, spans), opened.name):
                 yield score
