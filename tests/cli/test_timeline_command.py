@@ -51,9 +51,9 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def stored(path, rows, *, classes=("jump", "run", "sit"), video="game.mp4", stride=1.0):
+def stored(path, rows, *, classes=("jump", "run", "sit"), video="game.mp4", stride=1.0, **more):
     windows = [WindowScore(k, k + 1.0, 25 * k, 25 * k + 25, np.float32(row)) for k, row in enumerate(rows)]
-    facts = VideoFacts(video=video, model="m", classes=classes, length_seconds=1.0, stride_seconds=stride)
+    facts = VideoFacts(video=video, model="m", classes=classes, length_seconds=1.0, stride_seconds=stride, **more)
     WindowScores.of(windows, facts).save(path)
     return path
 
@@ -159,10 +159,12 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
     stored("good.npz", ROWS)
     (place / "no.npz").write_text("no")
     stored("endless.npz", ROWS, stride=0.0)
+    stored("other.npz", ROWS, thresholds={"fly": 0.5})
     result = run("--scores", ".", "--annotated", "--to", "label-studio,csv", "--out", "o")
     assert result.exit_code == 1
     assert "error: no.npz: is no file of window scores that can be read" in result.stderr
     assert "error: endless.npz: its scores give no timeline: stride_seconds must be at least 0.001" in result.stderr
+    assert "error: other.npz: its scores give no timeline: thresholds: there is no class 'fly'" in result.stderr
     assert "error: o/game.annotated.mp4: not written: game.mp4: " in result.stderr
     assert "error: o/label-studio.json: not written: game.mp4: " in result.stderr
     assert sorted(path.name for path in (place / "o").iterdir()) == ["bouts.csv", "segments.csv"]
@@ -183,6 +185,7 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
         (["--scores", "a.npz", "--to", "xml"], "expected csv, json, srt, vtt, elan, boris, label-studio, got 'xml'"),
         (["--scores", "a.npz", "--ethogram", "e.gif"], "expected a file .png, .svg, .pdf, got e.gif"),
         (["--scores", "a.npz", "--window", "2"], "--window: has no effect on stored scores: leave it out"),
+        (["--scores", "a.npz", "--out", "a.npz"], "--out: expected a folder, got the file a.npz"),
         (["--scores", "empty"], "empty: no file of scores (.npz) in this folder"),
         (["MODEL"], "expected at least one video, as in kinema timeline CHECKPOINT VIDEO..."),
         (["MODEL", "v.mp4", "--classes", "rum"], "--classes: there is no class 'rum', but jump"),

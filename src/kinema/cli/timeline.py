@@ -115,6 +115,8 @@ def timeline(
     )
     formats = _formats(to)
     _check_ethogram(ethogram)
+    if out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"expected a folder, got the file {out}", param_hint="--out")
     source: _StoredScores | _ScannedVideos
     if scores:
         _require_unset({"--window": window, "--stride": stride, "--views": views, "--config": config})
@@ -164,7 +166,9 @@ def _decided(scores: "WindowScores", decisions: DecisionOptions, name: str) -> "
     from kinema.inference.timeline import Timeline, default_settings
 
     try:
-        shown = Timeline.of(scores, decisions.settings(default_settings(scores), scores.classes))
+        suited = default_settings(scores)
+        suited.check(scores.classes)
+        shown = Timeline.of(scores, decisions.settings(suited, scores.classes))
         _ = shown.segments
     except ValueError as error:
         raise DumpError(f"{name}: its scores give no timeline: {error}") from error

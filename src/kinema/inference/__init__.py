@@ -12,19 +12,30 @@ if TYPE_CHECKING:
     from kinema.inference.prediction import FailedInput, Prediction
     from kinema.inference.recognizer import VideoRecognizer
     from kinema.inference.scoring import check_scores
+    from kinema.inference.timeline import Timeline
     from kinema.inference.views import Looked
 
 _MODULES = {
     "FailedInput": "prediction",
     "Looked": "views",
     "Prediction": "prediction",
+    "Timeline": "timeline",
     "VideoRecognizer": "recognizer",
     "check_scores": "scoring",
     "find_checkpoint": "loading",
     "load": "loading",
 }
 
-__all__ = ["FailedInput", "Looked", "Prediction", "VideoRecognizer", "check_scores", "find_checkpoint", "load"]
+__all__ = [
+    "FailedInput",
+    "Looked",
+    "Prediction",
+    "Timeline",
+    "VideoRecognizer",
+    "check_scores",
+    "find_checkpoint",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
