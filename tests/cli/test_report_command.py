@@ -25,7 +25,7 @@ def test_a_work_folder_is_reported_on_the_clips_that_it_validated_on(small_run: 
     low, high = value["intervals"]["acc/top1"]
     assert low <= value["acc/top1"] <= high
     page = out.read_text()
-    for title in ("Summary", "Training", "Classes", "Confusions", "Clips", "Attention", "Data", "Settings"):
+    for title in ("Summary", "Training", "Classes", "Confusions", "Clips", "Attention", "Motion", "Data", "Settings"):
         assert f'-title">{title}</h2>' in page
     assert "kinema train data --set train_cfg.max_epochs=2" in page
     assert "<code>train_cfg.max_epochs</code></th><td><code>2</code></td><td>command line</td>" in page
@@ -33,9 +33,10 @@ def test_a_work_folder_is_reported_on_the_clips_that_it_validated_on(small_run: 
 
 
 def test_a_report_without_out_lies_in_the_work_folder_and_is_named(small_run: Path) -> None:
-    result = run(small_run, small_run.parent / "data" / "val.txt", "--clips", 0)
+    result = run(small_run, small_run.parent / "data" / "val.txt", "--clips", 0, "--quick")
     assert result.exit_code == 0
     page = small_run / "report.html"
+    assert 'id="motion"' not in page.read_text()
     assert result.stdout.startswith(f"{page}: 16 clips (")
     page.unlink()
 
@@ -46,7 +47,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_in_no_number(small_run: Path, t
     rows = (clips / "val.txt").read_text().splitlines()[:4]
     lines = [f"{clips}/{row}" for row in rows] + [f"{tmp_path / 'broken.mp4'} 0"]
     (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
-    result = run(small_run, tmp_path / "list.txt", "--out", tmp_path / "a.html", "--json")
+    result = run(small_run, tmp_path / "list.txt", "--out", tmp_path / "a.html", "--json", "--quick")
     value = json.loads(result.stdout)
     assert (value["clips"], value["failed"]) == (4, 1)
     page = (tmp_path / "a.html").read_text()
@@ -82,7 +83,7 @@ def test_a_checkpoint_without_a_run_needs_clips(small_run: Path, tmp_path: Path)
 def test_further_models_are_set_beside_the_first(small_run: Path, tmp_path: Path) -> None:
     checkpoint = small_run / "checkpoints" / "step_00000004"
     out = tmp_path / "a.html"
-    result = run(small_run, "--compare", small_run, checkpoint, "--out", out, "--clips", 1, "--json")
+    result = run(small_run, "--compare", small_run, checkpoint, "--out", out, "--clips", 1, "--json", "--quick")
     value = json.loads(result.stdout)
     assert [model["acc/top1"] for model in value["compared"]] == [value["acc/top1"]] * 2
     page = out.read_text()

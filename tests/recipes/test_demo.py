@@ -21,5 +21,5 @@ def test_the_demo_does_the_whole_job_on_a_small_set(tmp_path, monkeypatch):
     page = result.report.read_text()
     assert f"{result.top1:.1%}" in page
     assert f"{result.top1_static:.1%}" in page
-    assert page.count("data:video/mp4;base64,") == 8
-    assert page.count("<svg") == 2
+    assert page.count('<span class="clip">') >= 16
+    assert page.count("<svg") == 8

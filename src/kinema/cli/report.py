@@ -50,6 +50,9 @@ def report(
         typer.Option(help="The page to write.", metavar="HTML", show_default="report.html in the work folder"),
     ] = None,
     clips: Annotated[int, typer.Option(help="Clips to show of each kind: most wrong, least sure.", min=0)] = 12,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what runs the model again: motion and attention.")
+    ] = False,
     batch_size: Annotated[int | None, typer.Option(help="Clips a step.", min=1, show_default="16")] = None,
     columns: ColumnsOption = None,
     config: ForeignConfig = None,
@@ -85,6 +88,7 @@ def report(
         batch_size=batch_size,
         workers=workers,
         shown_clips=clips,
+        quick=quick,
     )
     size = written.path.stat().st_size
     if as_json:

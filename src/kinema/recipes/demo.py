@@ -16,11 +16,8 @@ from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
 from kinema.inference import Prediction, VideoRecognizer, load
 from kinema.recipes.classification import classification
-from kinema.recipes.evaluation import evaluate
-from kinema.recipes.motion import frames_in_order
 from kinema.recipes.reporting.run_files import run_files
 from kinema.recipes.reporting.writing import write_model_report
-from kinema.report import Tile
 from kinema.runs.work_folder import hold
 
 logger = logging.getLogger("kinema")
@@ -74,7 +71,6 @@ def _demo(folder: Path, seed: int) -> DemoResult:
 
     recognizer = load(folder)
     split = read_split(dataset.val_list)
-    static = evaluate(recognizer, split, change_pipeline=frames_in_order(recognizer, "one_frame")).metrics["acc/top1"]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     seconds = summary["train_seconds"]
     report = write_model_report(
@@ -83,10 +79,10 @@ def _demo(folder: Path, seed: int) -> DemoResult:
         split,
         run_files(recognizer.name),
         title=f"Kinema demo: {len(dataset.class_names)} kinds of motion",
-        tiles=[Tile("top-1 with one frame repeated", f"{static:.1%}", "the same clips without motion")],
         shown_clips=SHOWN_CLIPS,
     )
     figures = report.figures
+    static = figures["motion"]["one_frame"]["accuracy"]
     predictions = tuple(_predict_some(recognizer, split, seed))
     return DemoResult(figures["acc/top1"], static, figures["chance"], seconds, report.path, predictions)
 

@@ -13,7 +13,7 @@ from kinema.evaluation import BaseMetric, FailedClip
 from kinema.evaluation.functional import softmax
 from kinema.evaluation.metrics import DataSample, read_array
 from kinema.inference import VideoRecognizer
-from kinema.recipes.evaluation import evaluate
+from kinema.recipes.evaluation import Evaluation, evaluate
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,7 @@ class Measured:
         labels: (B,) int64 class indices; (B, N) bool where a clip may have several.
         scores: (B, N) float64 probabilities.
         failed: clips that could not be read.
+        evaluation: what the scores come from; None: they were made otherwise.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Measured:
     labels: np.ndarray
     scores: np.ndarray
     failed: tuple[FailedClip, ...] = ()
+    evaluation: Evaluation | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -106,7 +108,7 @@ def measure(recognizer: VideoRecognizer, split: Split, *, name: str, **settings:
         truth = np.array([int(label.reshape(-1)[0]) for label in labels])
         if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > 1e-3:
             scores = softmax(scores)  # of a head that gives logits
-    return Measured(name, tuple(classes), split, evaluation.places, truth, scores, evaluation.failed)
+    return Measured(name, tuple(classes), split, evaluation.places, truth, scores, evaluation.failed, evaluation)
 
 
 def _multi_hot(label: np.ndarray, num_classes: int) -> np.ndarray:

@@ -60,11 +60,12 @@ def tiles_of(measured: Measured, figures: Mapping[str, Any]) -> list[Tile]:
         low, high = figures["intervals"][key]
         return Tile(name, f"{figures[key]:.1%}", f"95 % interval {low:.0%} to {high:.0%}")
 
+    majority = Tile("always the commonest class", f"{figures['majority']:.1%}", "what guessing so would reach")
     return [
         tile("top-1 accuracy", "acc/top1"),
         *([tile("top-5 accuracy", "acc/top5")] if "acc/top5" in figures else []),
         tile("mean accuracy of the classes", "acc/mean1"),
-        Tile("always the commonest class", f"{figures['majority']:.1%}", "what guessing so would reach"),
+        *([] if figures["majority"] <= figures["chance"] else [majority]),
         Tile("chance", f"{figures['chance']:.1%}", f"one of {len(measured.classes)} classes"),
     ]
 

@@ -15,6 +15,7 @@ from kinema.recipes.reporting.clips import SHOWN_CLIPS
 from kinema.recipes.reporting.comparing import Rated, comparison_section, paired, with_classes_of
 from kinema.recipes.reporting.looking import SHOWN_LOOKS, looked_section
 from kinema.recipes.reporting.measuring import Measured, measure
+from kinema.recipes.reporting.motion_part import measure_motion, motion_section
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, training_clips
 from kinema.report.page import Section, Tile, write_report
 
@@ -46,6 +47,7 @@ def report_models(
     batch_size: int | None = None,
     workers: int | None = None,
     shown_clips: int = SHOWN_CLIPS,
+    quick: bool = False,
 ) -> ModelReport:
     """Measure a model on labelled clips, and write what there is to know of it into one HTML file.
 
@@ -61,6 +63,7 @@ def report_models(
         batch_size: clips a step.
         workers: processes that read clips.
         shown_clips: clips of a group of those that are shown.
+        quick: leave out what runs the model again: motion and attention.
 
     Raises:
         AnnotationError: the clips are missing or wrong.
@@ -74,7 +77,15 @@ def report_models(
     path = Path(out) if out is not None else (run.folder or Path()) / "report.html"
     others = (load(other, device=device) for other in compare)
     return write_model_report(
-        path, recognizer, split, run, others=others, batch_size=batch_size, workers=workers, shown_clips=shown_clips
+        path,
+        recognizer,
+        split,
+        run,
+        others=others,
+        shown_clips=shown_clips,
+        quick=quick,
+        batch_size=batch_size,
+        workers=workers,
     )
 
 
@@ -86,8 +97,8 @@ def write_model_report(
     *,
     others: Iterable[VideoRecognizer] = (),
     title: str = "",
-    tiles: Sequence[Tile] = (),
     shown_clips: int = SHOWN_CLIPS,
+    quick: bool = False,
     **settings: Any,
 ) -> ModelReport:
     """Measure a model that is loaded, and write its report.
@@ -99,9 +110,9 @@ def write_model_report(
         run: the files of its run.
         others: models to compare; one at a time is taken.
         title: heading; default: the name of the work folder.
-        tiles: further figures for the top of the page.
         shown_clips: see `report_models`.
-        settings: of `measure`.
+        quick: see there.
+        settings: `batch_size` and `workers` of `evaluate`.
     """
     train = training_clips(run)
     first, found = _rated(recognizer, split, run, train, (), settings)
@@ -112,11 +123,15 @@ def write_model_report(
         rated.append(_rated(other, split, its_run, training_clips(its_run), names, settings, like=first.measured)[0])
     measured, figures, several = first.measured, first.figures, first.measured.is_multi_label
     shown = several_labels.tiles_of(measured, figures) if several else sections.tiles_of(measured, figures)
+    motion = None
+    if not (quick or several):
+        logger.info("measuring how much of it is motion")
+        motion = measure_motion(recognizer, measured, **settings)
+        shown.insert(1, Tile("with one frame repeated", f"{motion.one_frame.value:.1%}", "the same clips, no motion"))
     logger.info("writing %s", path)
     thresholds = recognizer.thresholds
-    summary = [shown[0], *tiles, *shown[1:]]
     parts = [
-        sections.summary_section(measured, run, figures, summary, model=_described(recognizer)),
+        sections.summary_section(measured, run, figures, shown, model=_described(recognizer)),
         comparison_section(rated, shown_clips) if len(rated) > 1 else None,
         sections.curves_section({model.name: model.run for model in rated}),
         several_labels.class_section(measured, thresholds) if several else sections.class_section(measured),
@@ -124,7 +139,8 @@ def write_model_report(
         scores.calibration_section(measured, found),
         scores.threshold_section(measured, thresholds),
         sections.clips_section(measured, shown_clips),
-        looked_section(recognizer, measured, min(shown_clips, SHOWN_LOOKS)),
+        None if quick else looked_section(recognizer, measured, min(shown_clips, SHOWN_LOOKS)),
+        None if motion is None else motion_section(motion),
         sections.data_section(measured, {model.name: training_clips(model.run) for model in rated}),
         sections.settings_section(run),
     ]
@@ -135,6 +151,8 @@ def write_model_report(
         sections=[part for part in parts if isinstance(part, Section)],
     )
     value = {"model": recognizer.name, "data": str(split.path), **figures}
+    if motion is not None:
+        value["motion"] = motion.to_dict()
     if len(rated) > 1:
         value["compared"] = [
             {"model": model.name, **model.figures, **({} if several else {"paired": asdict(paired(first, model))})}
