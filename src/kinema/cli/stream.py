@@ -115,6 +115,7 @@ def stream(
     from kinema.inference.stream.watching import Watching, frame_rate_of, open_source
     from kinema.logs import show_on_console
     from kinema.training.interrupt import DeferredInterrupt
+    from kinema.video.formats import without_secrets
 
     show_on_console()
     with _as_usage_error("--stall-timeout"):
@@ -131,7 +132,7 @@ def stream(
             model, opened, recorder=recorder, most_seconds=duration, is_stopped=lambda: interrupt.is_asked
         )
         reporter = StreamReporter(watching, as_json=as_json, windows=windows, webhook=poster, recorder=recorder)
-        reporter.start(opened.address.name, checkpoint, model)
+        reporter.start(opened.address.name, without_secrets(checkpoint), model)
         try:
             reporter.report_all(most_events=max_events)
         finally:

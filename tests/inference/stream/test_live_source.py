@@ -7,17 +7,19 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from rtsp_server import RtspServer
 
 from kinema.errors import VideoError
 from kinema.inference.stream.addresses import parse_source
 from kinema.inference.stream.connection import Pipe
 from kinema.inference.stream.live_source import LiveSource, SourceOptions, pause_seconds
-from kinema.video import VideoLimits
+from kinema.video import VideoLimits, write_video
 
 
 def load_soak():
@@ -168,10 +170,9 @@ def test_what_is_no_video_is_tried_again_and_an_address_keeps_its_password(caplo
 def test_limits_of_videos_hold():
     limits = VideoLimits(pixels=1000)
     with server_of([transport_stream(range(20))]) as address:
-        options = SourceOptions(limits=limits, most_reconnects=0)
-        source = LiveSource(parse_source(address, limits), 10.0, options)
+        source = LiveSource(parse_source(address, limits), 10.0, SourceOptions(limits=limits))
         source.start()
-        with pytest.raises(VideoError):
+        with pytest.raises(VideoError, match=r"tcp://.*: a frame has 320x64 pixels, above the limit pixels=1000"):
             frames_of(source)
         source.close()
 
@@ -205,6 +206,23 @@ def test_standard_input_without_a_video_is_an_error(monkeypatch, tmp_path):
             source.frames.get(10.0)
 
 
+def test_standard_input_whose_table_is_at_its_end_is_an_error(monkeypatch, tmp_path):
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=25, options={"qmax": "2"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number in range(20):
+            noise = np.random.default_rng(number).integers(0, 255, (240, 320, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(file.getvalue()) > 200_000, "more than FFmpeg keeps"
+    (tmp_path / "late.mp4").write_bytes(file.getvalue())
+    with (tmp_path / "late.mp4").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with reading("-") as source, pytest.raises(VideoError, match="perhaps it has to be read from its end"):
+            source.frames.get(10.0)
+
+
 def test_a_pipe_that_is_silent_can_be_left():
     read_end, write_end = os.pipe()
     stopped = threading.Event()
@@ -233,6 +251,70 @@ def test_pauses_grow_up_to_a_limit():
 def test_options_out_of_range_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         SourceOptions(**options)
+
+
+@contextmanager
+def web_server_of(answers):
+    """An HTTP server: each request gets the next answer, with its length where that is True."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content, has_length = answers.pop(0) if answers else (b"", True)
+            self.send_response(200)
+            if has_length:
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_live_stream_over_http_is_connected_again_at_its_end():
+    answers = [(transport_stream(range(10)), False), (transport_stream(range(100, 120)), False)]
+    with web_server_of(answers) as address, reading(address) as source:
+        frames = frames_of(source, 30)
+        assert source.is_live
+    assert [number for number, _ in frames] == [*range(10), *range(100, 120)]
+
+
+def test_a_file_behind_an_address_is_read_once_and_without_a_loss(tmp_path):
+    path = write_video(tmp_path / "file.mp4", [soak.draw_number(number) for number in range(60)], 25)
+    with web_server_of([(path.read_bytes(), True)] * 3) as address, reading(f"{address}file.mp4") as source:
+        frames = frames_of(source)
+        assert not source.is_live
+        assert source.frames.is_ended
+        assert source.num_reconnects == 0
+    assert [number for number, _ in frames] == list(range(60))
+    assert [frame.time_seconds for _, frame in frames] == pytest.approx([number / 25 for number in range(60)])
+
+
+@pytest.mark.slow
+def test_rtsp_comes_over_tcp_without_its_sound_and_survives_a_cut():
+    server = RtspServer(soak.draw_number, (soak.BITS * soak.BIT_WIDTH, soak.HEIGHT))
+    try:
+        with reading(f"rtsp://me:secret@127.0.0.1:{server.port}/stream") as source:
+            frames = frames_of(source, 30)
+            server.cut()
+            frames_of(source, 60, into=frames)
+            assert source.num_reconnects == 1
+    finally:
+        server.close()
+    numbers = [number for number, _ in frames]
+    assert numbers == sorted(set(numbers))
+    assert len([frame for _, frame in frames if frame.break_reason]) == 1
+    setups = [(request, headers[b"transport"]) for request, headers in server.requests if request.startswith(b"SETUP")]
+    assert len(setups) == 2
+    assert all(b"/video " in request and transport.startswith(b"RTP/AVP/TCP") for request, transport in setups)
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def test_an_address_opens_its_own_protocol_and_what_lies_below_it():
         ("concat://a|b", "streams of the kind 'concat' are not opened, only http, .*more_protocols=concat"),
         ("fd://\x1b[31m:pw@0", r"fd://.*\*\*\*@0: streams of the kind 'fd'"),
         ("absent.mp4", "absent.mp4: no such file"),
+        ("/", "/: is a folder: a stream is read from one video file, a camera or an address"),
         ("999", r"camera 999: there is no such camera; a file of that name is \./999"),
     ],
 )

@@ -78,6 +78,10 @@ def parse_source(text: str, limits: VideoLimits) -> StreamAddress:
     path = Path(path_of(text))
     if not path.exists():
         raise VideoError(f"{printable(text)}: {why_absent(path)}")
+    if path.is_dir():
+        raise VideoError(
+            f"{printable(text)}: is a folder: a stream is read from one video file, a camera or an address"
+        )
     return StreamAddress(SourceKind.FILE, str(path), printable(path))
 
 

@@ -19,7 +19,7 @@ from kinema.inference.stream.frame_queue import FrameQueue, StreamFrame
 from kinema.inference.stream.packet_queue import Closed, Opened, PacketQueue, Received
 from kinema.video.contexts import let_go
 from kinema.video.convert import FrameConverter
-from kinema.video.limits import VideoLimits, default_limits
+from kinema.video.limits import VideoLimitError, VideoLimits, default_limits
 from kinema.video.source import reason_of
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ class LiveSource:
         self._limits = options.limits or default_limits()
         self._stopped = threading.Event()
         self._last_frame = time.monotonic()
+        self._has_frames = False
         self._num_failures = 0  # tries in a row without a frame
         self._error: Exception | None = None
         self._threads = [
@@ -143,6 +144,9 @@ class LiveSource:
             self._error = error
             self._stopped.set()
             self._packets.end()
+        if self._error is None and not self._has_frames and not self._stopped.is_set():
+            hint = "" if self.is_live else ": perhaps it has to be read from its end, as some MP4 files; give its path"
+            self._error = VideoError(f"{self.address.name}: ended without a frame that can be decoded{hint}")
         self.frames.end(self._error)
 
     # ---- the thread that reads
@@ -176,6 +180,8 @@ class LiveSource:
                 silent_seconds=self.options.stall_seconds,
                 pipe=pipe,
             )
+        except VideoLimitError:
+            raise  # another try would not be another stream
         except VideoError as error:
             if pipe is not None or self._is_given_up():
                 raise
@@ -205,13 +211,18 @@ class LiveSource:
             for packet in connection.packets(self._stopped.is_set):
                 if packet is not None:
                     self._packets.put(packet)
-                if self.is_live and time.monotonic() - self._last_frame > self.options.stall_seconds:
+                if self._is_stalled():
                     return f"no new frame for {self.options.stall_seconds:g} s"
         except av.error.ExitError:
             return f"nothing was received for {self.options.stall_seconds:g} s"
         except (av.FFmpegError, OSError) as error:
             return f"the connection broke ({reason_of(error)})"
         return "the stream ended"
+
+    def _is_stalled(self) -> bool:
+        """Does the source send, but no new frame? Frames that wait for the model are no fault of it."""
+        passed = time.monotonic() - self._last_frame
+        return self.is_live and not len(self.frames) and passed > self.options.stall_seconds
 
     def _pause(self, reason: str) -> None:
         if self._is_given_up():
@@ -243,9 +254,10 @@ class LiveSource:
                 self.is_connected = False
 
     def _deliver(self, frame: StreamFrame) -> None:
-        self._last_frame = time.monotonic()
         self._num_failures = 0
+        self._has_frames = True
         self.frames.put(frame)
+        self._last_frame = time.monotonic()
         self.is_connected = True
 
 
