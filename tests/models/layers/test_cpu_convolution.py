@@ -269,7 +269,9 @@ def test_a_torch_without_a_private_name_uses_its_default_kernels(monkeypatch: py
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_networks_compile_in_one_piece() -> None:
-    network = MODELS.build({"type": "ResNet3dSlowOnly", "depth": 18, "base_channels": 4, "lateral": False}).eval()
+    two_stages = {"num_stages": 2, "spatial_strides": (1, 2), "temporal_strides": (1, 1), "dilations": (1, 1)}
+    settings = {"depth": 18, "base_channels": 4, "lateral": False, "out_indices": (1,), "inflate": (0, 1)}
+    network = MODELS.build({"type": "ResNet3dSlowOnly", **settings, **two_stages}).eval()
     x = clips(2, 3, 4, 32, 32)
     with torch.no_grad():
         compiled = torch.compile(network, backend="eager", fullgraph=True)
