@@ -78,7 +78,7 @@ def test_all_formats_go_into_each_other(export, tmp_path, to):
 
 def test_label_studio_needs_the_rate_in_its_interface(export, tmp_path):
     result = run(export, "--out", tmp_path / "tasks.json", "--to", "label-studio")
-    assert 'the labelling interface needs <Video name="video" value="$video" frameRate="$fps"/>' in result.stderr
+    assert 'interface needs <Video name="video" value="$video" frameRate="$fps"/>' in result.stderr
 
 
 def test_windows_with_a_background_are_a_list_for_training(export, tmp_path):

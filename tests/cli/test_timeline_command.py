@@ -71,6 +71,7 @@ def test_videos_give_tables_and_files_and_a_broken_one_is_named(checkpoint, plac
     )
     assert result.exit_code == 1
     assert "error: broken.mp4: " in result.stderr
+    assert 'Label Studio\'s interface needs <Video name="video" value="$video" frameRate="$fps"/>' in result.stderr
     for name in ("game.npz", "game-2.npz", "game.srt", "game-2.srt", "game.eaf", "game-2.annotated.mp4"):
         assert f"wrote timeline/{name}\n" in result.stdout
     shared = {"bouts.csv", "segments.csv", "label-studio.json"}

@@ -150,6 +150,8 @@ def timeline(
         print_bouts(timelines)
         for path in files.written:
             print_line(f"wrote {path}")
+    for text in files.notes:
+        print_note(text)
     for text in [*errors, *files.errors]:
         print_note(f"error: {text}")
     if errors or files.errors:

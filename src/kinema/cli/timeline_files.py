@@ -40,6 +40,11 @@ class TimelineFiles:
         self.written: list[Path] = []
         self.errors: list[str] = []  # of files that could not be written, for a video is gone
 
+    @property
+    def notes(self) -> list[str]:
+        """What the programs of the formats must be set to, where files were written."""
+        return [note for format in self._formats if self.written and (note := _writers()[format].note)]
+
     def write_video(self, timeline: Timeline) -> list[Path]:
         """Write what belongs to one video alone; the files.
 

@@ -82,6 +82,7 @@ def import_annotations(
     kinema data import list.csv --out labels/ --to elan
     """
     from kinema.datasets.annotations.importing import import_segments
+    from kinema.datasets.annotations.writing import writer_of
 
     if stride is not None and windows is None:
         raise typer.BadParameter("needs --windows", param_hint="--stride")
@@ -92,6 +93,8 @@ def import_annotations(
     )
     segments = _dense(imported, background, windows, stride)
     written = [] if out is None else _write(out, to, segments, imported)
+    if out is not None and (note := writer_of(out, to).note):
+        print_note(note)
     totals = _totals(segments)
     if as_json:
         print_json(
@@ -119,10 +122,6 @@ def import_annotations(
     )
     if written:
         print_line(f"written: {written[0] if len(written) == 1 else f'{len(written)} files in {out}'}")
-    if written and to == "label-studio":
-        print_note(
-            'the labelling interface needs <Video name="video" value="$video" frameRate="$fps"/>, else frames shift'
-        )
 
 
 def _dense(

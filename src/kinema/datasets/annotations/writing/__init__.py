@@ -33,6 +33,7 @@ class SegmentWriter:
         needs_timing: it counts frames, so the timing of every video must be known.
         notes_timing: it notes the lengths and rates of videos, where they are known.
         has_scores: it keeps the scores.
+        note: what the program must be set to; "": nothing.
     """
 
     suffix: str
@@ -42,6 +43,7 @@ class SegmentWriter:
     needs_timing: bool = False
     notes_timing: bool = False
     has_scores: bool = False
+    note: str = ""
 
 
 WRITERS: dict[str, SegmentWriter] = {
@@ -51,7 +53,12 @@ WRITERS: dict[str, SegmentWriter] = {
     "vtt": SegmentWriter(".vtt", "subtitles", vtt_file, has_one_video=True),
     "elan": SegmentWriter(".eaf", "elan", elan_file, has_one_video=True),
     "boris": SegmentWriter(".boris", "boris", boris_file, notes_timing=True),
-    "label-studio": SegmentWriter(".json", "label-studio", label_studio_file, needs_timing=True, has_scores=True),
+    "label-studio": SegmentWriter(
+        *(".json", "label-studio", label_studio_file),
+        needs_timing=True,
+        has_scores=True,
+        note='Label Studio\'s interface needs <Video name="video" value="$video" frameRate="$fps"/>, else frames shift',
+    ),
     "via": SegmentWriter(".json", "via", via_file),
 }
 
