@@ -139,8 +139,8 @@ def test_scores_survive_their_file(scores: WindowScores, tmp_path: Path) -> None
     replace(scores, facts=facts).save(file)
     read = WindowScores.load(file)
     assert read.facts == facts
-    assert [vars(one) | {"scores": one.scores.tolist()} for one in read] == [
-        vars(one) | {"scores": one.scores.tolist()} for one in scores
+    assert [vars(window) | {"scores": window.scores.tolist()} for window in read] == [
+        vars(window) | {"scores": window.scores.tolist()} for window in scores
     ]
     assert list(tmp_path.iterdir()) == [file]
     assert repr(read) == r"WindowScores('naïve\\x1b.mp4': 12 windows of 2 s, every 0.5 s, 3 classes)"
@@ -150,10 +150,10 @@ def test_scores_survive_their_file(scores: WindowScores, tmp_path: Path) -> None
 
 def _changed(file: Path, name: str, content: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
     with zipfile.ZipFile(file) as archive:
-        members = {one: archive.read(one) for one in archive.namelist()} | {name: content}
+        members = {member: archive.read(member) for member in archive.namelist()} | {name: content}
     with zipfile.ZipFile(file, "w") as archive:
-        for one, value in members.items():
-            archive.writestr(one, value, compression if one == name else zipfile.ZIP_STORED)
+        for member, value in members.items():
+            archive.writestr(member, value, compression if member == name else zipfile.ZIP_STORED)
     return file
 
 

@@ -1,6 +1,7 @@
 """Which frames make up which window: arithmetic on the times of frames, which come one after another."""
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class WindowPlanner:
         self._begin()
 
     def _begin(self) -> None:
-        self._times: deque[float] = deque()  # of the last frames: as far back as a window may begin
+        self._times: list[float] = []  # of the last frames: as far back as a window may begin
         self._steps: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
         self._start = 0.0
         self._window = 0  # number of the window that comes next
@@ -102,8 +103,7 @@ class WindowPlanner:
         if step > 0:
             self._steps.append(step)
         oldest = time_seconds - self.length_seconds - TOLERANCE_SECONDS
-        while self._times and self._times[0] < oldest:
-            self._times.popleft()
+        del self._times[: bisect_left(self._times, oldest)]
         self._append(time_seconds)
         return spans
 
@@ -146,16 +146,14 @@ class WindowPlanner:
 
     def _span(self, start: float, end: float) -> list[Span]:
         """The window of the frames in [start, end); none of what would repeat the window before."""
-        inside = [t for t in self._times if start - TOLERANCE_SECONDS <= t < end - TOLERANCE_SECONDS]
-        if not inside:
-            return []
-        skipped = next(place for place, t in enumerate(self._times) if t >= start - TOLERANCE_SECONDS)
-        first = self.first_needed + skipped
-        frames = first, first + len(inside)
-        if frames == self._last:
+        begin = bisect_left(self._times, start - TOLERANCE_SECONDS)
+        stop = bisect_left(self._times, end - TOLERANCE_SECONDS)
+        frames = self.first_needed + begin, self.first_needed + stop
+        if begin == stop or frames == self._last:
             return []
         self._last = frames
-        return [Span(inside[0], end, *frames, frame_rate(inside))]
+        seconds = self._times[stop - 1] - self._times[begin]
+        return [Span(self._times[begin], end, *frames, frame_rate(stop - begin, seconds))]
 
 
 def check_lengths(length_seconds: float, stride_seconds: float) -> None:
@@ -186,19 +184,19 @@ def plan_windows(times: Iterable[float], length_seconds: float, stride_seconds: 
     return spans + planner.cut()
 
 
-def frame_rate(times: list[float]) -> float:
+def frame_rate(num_frames: int, seconds: float) -> float:
     """Frames a second of consecutive frames; 0 where that cannot be told.
 
     Args:
-        times: of the frames, ascending, in seconds.
+        num_frames: how many there are.
+        seconds: from the time of the first to the time of the last.
 
     Returns:
         The rate. Near a whole number, or a whole number * 1000 / 1001, it is that: times in files
         are rounded.
     """
-    seconds = times[-1] - times[0]
     if seconds <= 0:
         return 0.0
-    rate = (len(times) - 1) / seconds
+    rate = (num_frames - 1) / seconds
     usual = min((round(rate), round(rate / _NTSC) * _NTSC), key=lambda near: abs(near - rate))
     return float(usual) if abs(usual - rate) <= _RATE_TOLERANCE * rate else rate
