@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -119,17 +117,6 @@ def test_of_a_variable_rate_the_times_are_those_of_the_frames(make_recognizer, t
     for begin in np.arange(0, 3.0, 0.5):  # windows start with the first frame in them
         first = times[np.searchsorted(times, begin - 1e-6)]
         assert np.abs(begins - first).min() < 1e-3
-
-
-def test_stored_scores_need_no_torch(tmp_path):
-    scores_of(ROWS).save(tmp_path / "game.npz")
-    script = (
-        "import sys; from kinema.inference.windows import WindowScores; from kinema.inference.timeline import Timeline;"
-        f" print(len(Timeline.of(WindowScores.load({str(tmp_path / 'game.npz')!r})).segments));"
-        " sys.exit('torch' in sys.modules)"
-    )
-    process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
-    assert (process.returncode, process.stdout) == (0, "3\n"), process.stderr
 
 
 def test_a_stream_of_the_same_frames_gives_the_same_segments(make_recognizer, tmp_path):

@@ -1,8 +1,6 @@
 """Segments are what a slow, independent computation over the whole video gives, and what events say."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -203,8 +201,3 @@ def test_wrong_scores_and_times_are_named():
     tracker.cut(2)
     with pytest.raises(ValueError, match="times must ascend: got 1.5 s after 2 s"):
         tracker.update(1.5, [0.5])
-
-
-def test_deciding_needs_no_torch():
-    script = "import sys, kinema.inference.decisions; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
