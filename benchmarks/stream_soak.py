@@ -25,10 +25,15 @@ import numpy as np
 import torch
 
 from kinema.inference import VideoRecognizer
-from kinema.inference.stream import Stream, StreamGap, StreamUpdate
-from kinema.inference.stream.live_source import SourceOptions
-from kinema.inference.stream.updates import StreamFigures
-from kinema.inference.stream.watching import Watching, open_source
+from kinema.inference.stream import (
+    SourceOptions,
+    Stream,
+    StreamFigures,
+    StreamGap,
+    StreamUpdate,
+    Watching,
+    open_source,
+)
 from kinema.models import create_model
 
 FPS = 25

@@ -49,6 +49,18 @@ def test_a_clip_begins_before_its_event_and_ends_after_it(tmp_path):
     assert (recorder.num_clips, recorder.num_missed, recorder.num_dropped) == (2, 0, 0)
 
 
+def test_events_that_follow_each_other_have_clips_of_their_own_length(tmp_path):
+    recorder = EventRecorder(tmp_path, before_seconds=0.5, after_seconds=1.0)
+    events = {10: entered(1.0), 12: left(1.2), 15: entered(1.5), 19: left(1.9)}
+    paths = []
+    for number in range(40):
+        recorder.push(numbered(number), number / 10)
+        if number in events:
+            paths.append(recorder.note(events[number], f"at {number}"))
+    recorder.close()
+    assert [numbers_in(path)[0] for path in paths if path] == [list(range(5, 23)), list(range(10, 30))]
+
+
 def test_clips_end_at_a_gap_and_names_are_not_taken_twice(tmp_path):
     recorder = EventRecorder(tmp_path, before_seconds=1.0)
     for number in range(20):

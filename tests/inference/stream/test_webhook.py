@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -43,6 +44,14 @@ def server_that(answers):
         server.server_close()
 
 
+def wait_until(is_so):
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise AssertionError
+
+
 def test_events_are_posted_in_order_as_json():
     with server_that([200]) as (host, posts):
         hook = Webhook(f"http://me:se%3Acret@{host}/hook?key=1")
@@ -60,11 +69,9 @@ def test_a_failed_post_is_tried_again_and_given_up_after_a_while(caplog):
     with server_that([500, 503, 200, 404, 404, 404]) as (host, posts):
         hook = Webhook(f"http://me:secret@{host}/", num_retries=2, first_pause_seconds=0.01)
         hook.post({"number": 0})
-        while hook.num_posted < 1:
-            threading.Event().wait(0.01)
+        wait_until(lambda: hook.num_posted)
         hook.post({"number": 1})
-        while hook.num_failed < 1:
-            threading.Event().wait(0.01)
+        wait_until(lambda: hook.num_failed)
         hook.close()
     assert len(posts) == 6
     assert (hook.num_posted, hook.num_failed) == (1, 1)

@@ -150,7 +150,7 @@ class EventRecorder:
         """
         if event.kind == "left":
             for clip in self._clips:
-                if clip.label == event.label:
+                if clip.label == event.label and clip.stop_seconds == float("inf"):  # not one of an event before
                     clip.stop_seconds = event.time_seconds + self._after
             return None
         if len(self._clips) >= _MOST_CLIPS:
