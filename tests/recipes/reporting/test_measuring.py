@@ -123,6 +123,8 @@ def test_of_several_labels_a_clip_average_precision_stands_in_for_confusions(sev
     assert written.figures["acc/mean_average_precision"] == pytest.approx(expected)
     low, high = written.figures["intervals"]["acc/mean_average_precision"]
     assert low <= expected <= high
+    again = report_models(several, several / "val.csv", out=tmp_path / "b.html", workers=0, shown_clips=0, quick=True)
+    assert again.figures["acc/mean_average_precision"] == written.figures["acc/mean_average_precision"]
     page = written.path.read_text()
     assert "mean average precision" in page
     assert 'id="confusion"' not in page

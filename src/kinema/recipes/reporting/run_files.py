@@ -93,7 +93,8 @@ def _split(config: Mapping[str, Any], path: Path, base: Path) -> Split:
         from kinema.datasets.storage.shard_index import load_index
 
         index = load_index(path)
-        return Split(index.annotations, path, shards=index, options=options)
+        several = bool(config.get("multi_class"))
+        return Split(index.annotations, path, shards=index, multi_label=several, options=options)
     prefix = _mapping(config.get("data_prefix")).get("video")
     root = base / prefix if isinstance(prefix, str) and prefix else None
     delimiter = config.get("delimiter", " ")
@@ -113,6 +114,7 @@ def _split(config: Mapping[str, Any], path: Path, base: Path) -> Split:
         annotations.video_root or root or path.parent,
         part=config.get("split"),
         columns=config.get("columns"),
+        multi_label=bool(config.get("multi_class")),
         options=options,
     )
 

@@ -73,7 +73,11 @@ def report_models(
     """
     recognizer = load(model, config=config, device=device)
     run = run_files(recognizer.name)
-    split = clips_of_run(run, "val") if data is None else evaluation_clips(Path(data), recognizer.classes, columns)
+    if data is None:
+        split = clips_of_run(run, "val")
+    else:
+        several = recognizer.is_multi_label
+        split = evaluation_clips(Path(data), recognizer.classes, columns, multi_label=several)
     path = Path(out) if out is not None else (run.folder or Path()) / "report.html"
     others = (load(other, device=device) for other in compare)
     return write_model_report(
