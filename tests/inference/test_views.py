@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,13 @@ def frames_of(pipeline, video):
     watcher = Watcher(with_times=True)
     watcher.run(Compose(pipeline).transforms, dict(filename=str(video), label=-1, start_index=0, modality="RGB"))
     return watcher
+
+
+def small_pipeline(name):
+    """The pipeline of a model of the zoo for frames of 64 pixels at most."""
+    entry = zoo.card(name)
+    size = min(entry.input.size, 64)
+    return video_pipeline(replace(entry, input=replace(entry.input, size=size, short_side=size + 8)))
 
 
 def test_views_are_clips_and_crops():
@@ -91,7 +100,7 @@ def test_segments_have_protocols_of_their_own():
 def test_scores_of_views_are_the_mean_over_them(name, make_video):
     torch.manual_seed(0)
     model = create_model(name, num_classes=3)
-    recognizer = VideoRecognizer(model, "abc", video_pipeline(zoo.card(name)))
+    recognizer = VideoRecognizer(model, "abc", small_pipeline(name))
     video = make_video(num_frames=40, size=(96, 64))
     scores = recognizer.scores(video, views="2x3")
     recognizer.pipeline = recognizer.pipeline_of("2x3")
@@ -140,7 +149,7 @@ def test_flips_come_after_the_crop_and_before_views_are_joined() -> None:
 )
 def test_the_scores_of_a_clip_and_its_mirror_image_are_averaged(name, views):
     torch.manual_seed(0)
-    recognizer = VideoRecognizer(create_model(name, num_classes=3), (), video_pipeline(zoo.card(name)))
+    recognizer = VideoRecognizer(create_model(name, num_classes=3), (), small_pipeline(name))
     frames = np.random.default_rng(0).integers(0, 256, (24, 64, 96, 3), dtype=np.uint8)
     frames[..., :48, :] //= 4  # both halves differ
     recognizer.model.cls_head.average_clips = "score"  # probabilities of an untrained network are 0 and 1, or all alike

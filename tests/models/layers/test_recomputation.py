@@ -46,10 +46,10 @@ def test_statistics_that_nobody_tracks_stay_untracked():
 @pytest.mark.parametrize(
     ("config", "shape"),
     [
-        (dict(type="ResNet", depth=18), IMAGES),
+        (dict(type="ResNet", depth=18, num_stages=2, out_indices=(1,)), IMAGES),
         (dict(type="MobileNetV2"), IMAGES),
-        (dict(type="TANet", depth=50, num_segments=2), IMAGES),
-        (dict(type="ResNet3dSlowOnly", depth=18, pretrained=None), CLIPS),
+        (dict(type="TANet", depth=50, num_segments=2, num_stages=2, out_indices=(1,)), IMAGES),
+        (dict(type="ResNet3dSlowOnly", depth=18, base_channels=8, pretrained=None), CLIPS),
         (dict(type="X3D", gamma_d=1), CLIPS),
     ],
 )

@@ -82,7 +82,8 @@ def test_partial_bn_trains_the_first_norm_only() -> None:
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_recomputing_blocks_changes_no_gradient(depth) -> None:
-    plain, saving = ResNet(depth, norm_eval=True), ResNet(depth, norm_eval=True, with_cp=True)
+    stages = {"num_stages": 2, "out_indices": (1,), "norm_eval": True}
+    plain, saving = ResNet(depth, **stages), ResNet(depth, with_cp=True, **stages)
     saving.load_state_dict(plain.state_dict())
     for model in (plain, saving):
         model.train()(IMAGES).square().mean().backward()

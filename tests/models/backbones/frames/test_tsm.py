@@ -33,7 +33,8 @@ def test_the_shift_may_be_in_front_of_whole_blocks_or_not_be() -> None:
 
 
 def test_without_time_a_shifted_network_drops_the_channels_that_move() -> None:
-    model, plain = ResNetTSM(18, num_segments=1, shift_div=4).eval(), ResNet(18).eval()
+    stages = {"num_stages": 2, "out_indices": (1,)}
+    model, plain = ResNetTSM(18, num_segments=1, shift_div=4, **stages).eval(), ResNet(18, **stages).eval()
     state = {name.replace(".net", ""): value.clone() for name, value in model.state_dict().items()}
     for name, value in state.items():
         if name.startswith("layer") and name.endswith("conv1.conv.weight"):
