@@ -26,9 +26,11 @@ from kinema.cli.stream import stream
 from kinema.cli.test import test
 from kinema.cli.timeline import EPILOG as TIMELINE_EXAMPLES
 from kinema.cli.timeline import timeline
+from kinema.cli.train import EPILOG as TRAIN_EXAMPLES
 from kinema.cli.train import train
 from kinema.cli.tune import EPILOG as TUNE_EXAMPLES
 from kinema.cli.tune import tune
+from kinema.cli.validate import EPILOG as VALIDATE_EXAMPLES
 from kinema.cli.validate import validate
 from kinema.errors import KinemaError
 from kinema.peers import first_cause
@@ -44,7 +46,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-EXAMPLES = {tune: TUNE_EXAMPLES, predict: PREDICT_EXAMPLES}
+EXAMPLES = {
+    train: TRAIN_EXAMPLES,
+    validate: VALIDATE_EXAMPLES,
+    tune: TUNE_EXAMPLES,
+    predict: PREDICT_EXAMPLES,
+}
 for command in (train, validate, test, tune, predict, explain, models, recipes, runs, demo, doctor):
     app.command(epilog=EXAMPLES.get(command))(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)

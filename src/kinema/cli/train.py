@@ -22,6 +22,17 @@ from kinema.errors import ConfigError
 if TYPE_CHECKING:
     from kinema.config import Config
 
+EPILOG = """Examples:
+
+kinema train clips
+
+kinema train clips --preset balanced --prepare
+
+kinema train clips/train.csv --class-weights auto --folds 5
+
+kinema train clips --epochs 90 --resume
+"""
+
 
 def train(
     data: options.DataArgument = None,

@@ -12,6 +12,15 @@ from kinema.cli.output import print_json, print_line, print_note
 from kinema.cli.training_config import run_name
 from kinema.cli.training_guide import config_of_clips, try_and_warn
 
+EPILOG = """Examples:
+
+kinema validate clips
+
+kinema validate clips --preset balanced --json
+
+kinema validate clips/train.csv --no-trial
+"""
+
 
 def validate(
     data: Annotated[Path, typer.Argument(help=f"{options.DATA_HELP}.", metavar="DATA", show_default=False)],
@@ -35,8 +44,6 @@ def validate(
     both parts, facts such as the length that tell the class, clips that cannot
     be read; the model and frames that training would choose, and its time and
     memory. Exit status 1 when something would stop the training.
-
-    Examples: kinema validate clips    kinema validate clips --json --no-trial
     """
     from kinema.logs import show_on_console
 

@@ -233,7 +233,9 @@ def next_commands(work_dir: Path) -> tuple[str, ...]:
     try:
         split = clips_of_run(run_files(os.fspath(find_checkpoint(work_dir))), "val")
         if split.shards is None:
-            video = shlex.quote(os.fspath(split.video_root / split.annotations.paths[0]))
+            path = (split.video_root / split.annotations.paths[0]).absolute()
+            here = Path.cwd()
+            video = shlex.quote(os.fspath(path.relative_to(here) if path.is_relative_to(here) else path))
     except (KinemaError, OSError) as error:
         logger.debug("no clip for the next commands: %s", error)
     folder = shlex.quote(os.fspath(work_dir))
