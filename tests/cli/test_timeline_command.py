@@ -154,6 +154,9 @@ def test_a_class_with_a_comma_in_its_name_can_be_chosen(place):
 def test_of_a_long_list_the_rest_is_counted(place):
     stored("a.npz", [[k % 2, 1 - k % 2] for k in range(100)], classes=("a", "b"))
     assert "... and 40 more (all: --json, --to csv)" in run("--scores", "a.npz").stdout
+    names = tuple(f"class {k}" for k in range(70))
+    stored("b.npz", np.eye(70), classes=names)
+    assert "... and 10 more (all: --json)\n" in run("--scores", "b.npz").stdout
 
 
 def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):

@@ -143,11 +143,11 @@ def timeline(
         values.append(json_of(shown, files.write_video(shown)))
         if not as_json:
             print_segments(shown)
+            print_bouts(shown)
     more = files.write_all(timelines)
     if as_json:
         print_json({"videos": values, "files": [str(path) for path in more]})
     else:
-        print_bouts(timelines)
         for path in files.written:
             print_line(f"wrote {path}")
     for text in files.notes:

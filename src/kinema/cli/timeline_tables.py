@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kinema.inference.timeline import Timeline
 
 MOST_SEGMENTS = 60  # of a video in the table
-MOST_BOUTS = 100  # rows in the table of all videos
+MOST_BOUTS = 60  # classes likewise
 
 
 def print_segments(timeline: "Timeline") -> None:
@@ -43,20 +43,15 @@ def print_segments(timeline: "Timeline") -> None:
         print_line()
 
 
-def print_bouts(timelines: Sequence["Timeline"]) -> None:
-    """The bouts of all classes that are there, as a table."""
-    bouts = [bout for timeline in timelines for bout in timeline.bouts() if bout.count]
-    several = len(timelines) > 1
+def print_bouts(timeline: "Timeline") -> None:
+    """The bouts of the classes that are there, as a table."""
+    bouts = [bout for bout in timeline.bouts() if bout.count]
     if not bouts:
         return
     columns = ["class", "bouts", "total s", "share", "mean s", "median s", "longest s", "first at"]
-    rows = [_row(bout) for bout in bouts[:MOST_BOUTS]]
-    if several:
-        columns.insert(0, "video")
-        rows = [[Path(bout.video).name, *row] for bout, row in zip(bouts, rows, strict=False)]
-    print_table("bouts", columns, rows)
-    if len(bouts) > len(rows):
-        print_line(f"  ... and {len(bouts) - len(rows)} more (all: --json)")
+    print_table("bouts", columns, [_row(bout) for bout in bouts[:MOST_BOUTS]])
+    if len(bouts) > MOST_BOUTS:
+        print_line(f"  ... and {len(bouts) - MOST_BOUTS} more (all: --json)")
         print_line()
 
 
