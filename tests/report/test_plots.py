@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from kinema.report import plots
 
 HISTORY = [
@@ -34,3 +36,14 @@ def test_the_page_colours_a_plot_and_its_text_stays_text() -> None:
     assert "http" not in svg.replace("http://www.w3.org/1999/xlink", "")
     assert 'id="figure' not in svg
     assert len(svg) < 30_000
+
+
+def test_scores_of_right_and_wrong_clips_are_counted() -> None:
+    scores, hits = np.array([0.9, 0.8, 0.3]), np.array([True, True, False])
+    plot = plots.score_histogram(scores, hits)
+    assert [line.name for line in plot.series] == ["right", "wrong"]
+    assert plot.summary == "2 right with a mean score of 0.85, 1 wrong with a mean score of 0.30."
+    several = plots.score_histogram(scores, ~hits & False, multi_label=True)
+    assert several.summary == "0 there with a mean score of none, 3 not there with a mean score of 0.67."
+    assert plots.thinned(np.arange(1000), np.arange(1000), 3) == ([0, 500, 999], [0, 500, 999])
+    assert plots.thinned(np.array([]), np.array([])) == ([], [])

@@ -257,30 +257,37 @@ def reliability_plot(title: str, bins: Mapping[str, Sequence[ReliabilityBin]], n
     )
 
 
-def score_histogram(confidences: np.ndarray, hits: np.ndarray, num_bins: int = 20) -> Plot:
-    """How many clips have which score, right ones and wrong ones above each other.
+def score_histogram(
+    confidences: np.ndarray, hits: np.ndarray, *, multi_label: bool = False, num_bins: int = 20
+) -> Plot:
+    """How many scores there are of each height, right ones and wrong ones above each other.
 
     Args:
         confidences: (M,) scores from 0 to 1.
         hits: (M,) bool: was it right?
+        multi_label: the scores are those of every class of every clip, not of predicted classes.
         num_bins: of equal width.
     """
     edges = np.linspace(0, 1, num_bins + 1)
     right, wrong = (np.histogram(confidences[chosen], edges)[0] for chosen in (hits, ~hits))
+    names, of, counted = ("right", "wrong"), "score of the predicted class", "clips"
+    title, note = "Scores of right and wrong clips", "Wrong clips with high scores are mistakes that look sure."
+    if multi_label:
+        names, of, counted = ("there", "not there"), "score", "classes of clips"
+        title, note = "Scores of what is there and what is not", "The less the two overlap, the better."
 
     def drawn(axes: Axes) -> None:
         axes.bar(edges[:-1], right, width=0.9 / num_bins, align="edge", color=colour_of(1))
         axes.bar(edges[:-1], wrong, width=0.9 / num_bins, align="edge", bottom=right, color=colour_of(2))
-        axes.set(xlabel="score of the predicted class", ylabel="clips", xlim=(0, 1))
+        axes.set(xlabel=of, ylabel=counted, xlim=(0, 1))
         axes.grid(visible=False, axis="x")
 
-    title = "Scores of right and wrong clips"
-    summary = (
-        f"{int(hits.sum())} right clips with a mean score of {_mean(confidences[hits])}, {int((~hits).sum())} wrong"
-        f" ones with one of {_mean(confidences[~hits])}."
-    )
-    key = (Series("right", (), (), 1), Series("wrong", (), (), 2))
-    return Plot(title, draw(title, drawn), summary, key, "Wrong clips with high scores are mistakes that look sure.")
+    means = [
+        f"{int(chosen.sum())} {name} with a mean score of {_mean(confidences[chosen])}"
+        for name, chosen in zip(names, (hits, ~hits), strict=True)
+    ]
+    key = tuple(Series(name, (), (), number) for number, name in enumerate(names, start=1))
+    return Plot(title, draw(title, drawn), f"{', '.join(means)}.", key, note)
 
 
 def _mean(values: np.ndarray) -> str:

@@ -64,7 +64,7 @@ def motion_section(share: MotionShare) -> Section:
             OrderRow(
                 _IN_WORDS[order],
                 _accuracy(getattr(share, order)),
-                f"{share.points(order):+.1f}",
+                f"{share.points(order) + 0.0:+.1f}",
                 f"{pair.p_value:.2g}",
             )
         )

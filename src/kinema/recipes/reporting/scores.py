@@ -86,7 +86,7 @@ def calibration_section(measured: Measured, found: Reliability) -> Section:
                 reliability_plot(
                     "Reliability", lines, "Below the diagonal scores promise too much, above it too little."
                 ),
-                score_histogram(confidences, hits),
+                score_histogram(confidences, hits, multi_label=measured.is_multi_label),
             ]
         },
         _calibration_note(found, figures),
