@@ -140,9 +140,11 @@ def test_a_signal_ends_it_with_a_summary(stream, number, status):
     before = signal.getsignal(number)
 
     def send_when_it_is_awaited():
-        while signal.getsignal(number) is before:
+        for _ in range(3000):
+            if signal.getsignal(number) is not before:
+                signal.raise_signal(number)
+                return
             time.sleep(0.01)
-        signal.raise_signal(number)
 
     sender = threading.Thread(target=send_when_it_is_awaited)
     sender.start()
