@@ -1,6 +1,7 @@
 import pytest
 
-from kinema.datasets.inspection.survey import Spread, survey_dataset
+from kinema.datasets.annotations import find_splits
+from kinema.datasets.inspection.survey import Spread, survey_dataset, survey_splits
 
 
 @pytest.fixture
@@ -105,3 +106,11 @@ def test_a_label_that_is_no_index_does_not_fill_memory(tmp_path, make_video):
     make_video(tmp_path / "a.mp4", num_frames=2)
     (tmp_path / "all.txt").write_text("a.mp4 123456789012\n")
     assert kinds(survey_dataset(tmp_path / "all.txt"))["label out of range"] == 1
+
+
+def test_a_look_that_has_no_time_left_counts_the_rest_as_there(healthy):
+    splits = dict(zip(("train", "val"), find_splits(healthy), strict=True))
+    survey = survey_splits(splits, ("run", "walk"), "clips", seconds=-1)
+    assert [part.num_videos for part in survey.parts] == [4, 2]
+    assert "missing file" not in kinds(survey)
+    assert {part.num_probed for part in survey.parts} == {0}

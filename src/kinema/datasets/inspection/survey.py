@@ -1,6 +1,7 @@
 """What a data set holds, and what is wrong with it: its classes, sizes and durations, before any training."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -153,7 +154,8 @@ def survey_splits(
         group_of: from a clip's path to the video that it was cut from.
         pictures: also decode three frames of each, and look for clips of both parts that show the
             same.
-        seconds: open no further video of a part after so long; None: no limit.
+        seconds: look for no further file of a part after so long, and open no further video after as
+            long again; None: no limit.
         seen: called after each video.
     """
     num_classes = len(names) or 1 + max(_largest_label(split.annotations) for split in splits.values())
@@ -163,7 +165,7 @@ def survey_splits(
     parts: list[PartSurvey] = []
     facts: dict[str, ClipFacts] = {}
     for name, split in splits.items():
-        missing, num_bytes, num_videos = _look_at_files(split)
+        missing, num_bytes, num_videos = _look_at_files(split, seconds)
         problems += [
             *missing_files(name, split, missing),
             *bad_labels(name, split.annotations, num_classes, named=bool(names)),
@@ -189,18 +191,27 @@ def _largest_label(annotations: Annotations) -> int:
     return int(values[values < MAX_UNNAMED_CLASSES].max(initial=-1))
 
 
-def _look_at_files(split: Split) -> tuple[np.ndarray, int, int]:
-    """(N,) bool whether each clip's file is missing; bytes and number of the files."""
+def _look_at_files(split: Split, seconds: float | None = None) -> tuple[np.ndarray, int, int]:
+    """(N,) bool whether each clip's file is missing; bytes and number of the files.
+
+    When `seconds` are over, the rest counts as there, and as large as those before.
+    """
+    began = time.monotonic()
+    paths = list(split.annotations.paths)
     sizes: dict[str, int | None] = {}
-    missing = np.zeros(len(split.annotations), dtype=bool)
-    for place, path in enumerate(split.annotations.paths):
+    missing = np.zeros(len(paths), dtype=bool)
+    for place, path in enumerate(paths):
         if path not in sizes:
+            if seconds is not None and place % 1000 == 0 and time.monotonic() - began > seconds:
+                break
             try:
                 sizes[path] = split.size_of(place)
             except OSError:
                 sizes[path] = None
         missing[place] = sizes[path] is None
-    return missing, sum(size or 0 for size in sizes.values()), len(sizes)
+    num_videos = len(set(paths))
+    num_bytes = sum(size or 0 for size in sizes.values())
+    return missing, round(num_bytes * num_videos / max(len(sizes), 1)), num_videos
 
 
 def _part(name: str, split: Split, num_bytes: int, num_videos: int, facts: ClipFacts) -> PartSurvey:
