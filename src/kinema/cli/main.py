@@ -19,6 +19,7 @@ from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import EPILOG as PREDICT_EXAMPLES
 from kinema.cli.predict import predict
 from kinema.cli.recipes import recipes
+from kinema.cli.report import EPILOG as REPORT_EXAMPLES
 from kinema.cli.report import SpacedModels, report
 from kinema.cli.runs import runs
 from kinema.cli.stream import EPILOG as STREAM_EXAMPLES
@@ -57,7 +58,7 @@ for command in (train, validate, test, tune, predict, explain, models, recipes, 
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command(epilog=STREAM_EXAMPLES)(stream)
 app.command("eval", cls=SpacedWeights)(eval_scores)
-app.command("report", cls=SpacedModels)(report)
+app.command("report", cls=SpacedModels, epilog=REPORT_EXAMPLES)(report)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
 

@@ -11,6 +11,14 @@ from kinema.cli.options import Checkpoint, ColumnsOption, Device, ForeignConfig,
 from kinema.cli.output import print_json, print_line
 
 USAGE = "kinema report CHECKPOINT [DATA]"
+EPILOG = """Examples:
+
+kinema report work/clips
+
+kinema report work/clips other_clips/ --out other.html
+
+kinema report work/new --compare work/old work/older
+"""
 
 
 class SpacedModels(TyperCommand):
@@ -37,7 +45,7 @@ def report(
         Path | None,
         typer.Argument(
             help="Labelled clips of any format; of a data set the validation clips.",
-            metavar="[DATA]",
+            metavar="DATA",
             show_default="the clips that the run validated on",
         ),
     ] = None,
@@ -63,13 +71,6 @@ def report(
     """Write one HTML file that shows what a model can do, where it fails, and what it was made of.
 
     It needs no network and nothing beside it. Clips that cannot be read are in no number; the page lists them.
-
-    Examples:
-      kinema report work/clips
-
-      kinema report work/clips other_clips/ --out other.html
-
-      kinema report work/new --compare work/old work/older
     """
     require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
     require_no_folder(out, "--out")
