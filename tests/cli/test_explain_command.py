@@ -82,6 +82,10 @@ def test_what_cannot_be_done_is_said_before_any_video_is_read(folder, tmp_path):
     result = run(folder / "model", folder / "videos", "--out", tmp_path / "all.gif")
     assert result.exit_code == 2
     assert "3 videos do not fit one file" in result.output
+    for name in ("a.avi", "a.PNG"):
+        result = run(folder / "model", video, "--out", tmp_path / name)
+        assert result.exit_code == 2
+        assert "an animation is a .mp4, .webm, .gif, .webp" in " ".join(result.output.replace("│", "").split())
     (tmp_path / "file.txt").touch()
     result = run(folder / "model", video, "--out", tmp_path / "file.txt")
     assert result.exit_code == 2

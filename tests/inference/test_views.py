@@ -174,6 +174,7 @@ def test_what_crops_leave_is_known_in_pixels_of_the_video(make_video) -> None:
     assert watcher.original_shape == (64, 128)
     assert watcher.boxes.tolist() == [[48, 16, 80, 48]]
     assert watcher.times_seconds == pytest.approx(watcher.facts["frame_inds"] / 10)
+    assert watcher.end_seconds == pytest.approx(2)
     three = frames_of([*pipeline, dict(type="ThreeCrop", crop_size=32)], video)
     assert three.boxes.tolist() == [[0, 0, 64, 64]] * 2 + [[64, 0, 128, 64]] * 2 + [[32, 0, 96, 64]] * 2
     twice = [*pipeline, dict(type="CenterCrop", crop_size=32), dict(type="TenCrop", crop_size=16)]
@@ -186,4 +187,5 @@ def test_frames_without_a_file_are_timed_by_their_rate_alone() -> None:
     for fps, times in ((0.0, None), (4.0, [0.5, 1.0])):
         watcher = Watcher(with_times=True)
         watcher.run([lambda step: step], sample | {"avg_fps": fps})
+        assert watcher.end_seconds == (None if times is None else 9 / 4)
         assert times == (None if watcher.times_seconds is None else watcher.times_seconds.tolist())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 USAGE = "kinema explain CHECKPOINT VIDEO..."
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".apng")  # which show nothing that moves, or that VideoWriter does not write
 SHORT_SECONDS = 2.0  # a shorter animation is slowed down, so that people can follow it
 LEAST_FPS = 1.0
 
@@ -58,9 +59,12 @@ def explain(
     views = parsed_views(views)
     require_checkpoint_first(checkpoint, videos, USAGE)
     from kinema.inference.finding import find_videos
+    from kinema.video.suffixes import has_video_suffix
 
     files = find_videos(videos)
     is_file = out.suffix.lower() in SUFFIXES
+    if not is_file and not out.is_dir() and (has_video_suffix(out.name) or out.suffix.lower() in PICTURES):
+        raise typer.BadParameter(f"{out}: an animation is a {', '.join(SUFFIXES)} file", param_hint="--out")
     if is_file and len(files) > 1:
         raise typer.BadParameter(f"{len(files)} videos do not fit one file: name a folder", param_hint="--out")
     if not is_file and out.is_file():

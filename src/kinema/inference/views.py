@@ -193,6 +193,7 @@ class Watcher:
             once frames are chosen.
         times_seconds: with `with_times`, when the chosen frames are shown, on the clock of the
             video; None where neither the file nor a frame rate says it.
+        end_seconds: with `with_times`, where the video ends on that clock; None likewise.
         frame_share: share of a frame's area that lies in a crop, 0 to 1.
         boxes: (1 or frames, 4) left, top, right, bottom of what crops left of each frame, in pixels
             of the frames as they were decoded; None until a step crops.
@@ -203,6 +204,7 @@ class Watcher:
         self.with_times = with_times
         self.facts: dict[str, Any] = {}
         self.times_seconds: np.ndarray | None = None
+        self.end_seconds: float | None = None
         self.frame_share = 1.0
         self.boxes: np.ndarray | None = None
         self.original_shape: tuple[int, int] | None = None
@@ -217,7 +219,8 @@ class Watcher:
             if "frame_inds" in sample and not self.facts:
                 keys = ("frame_inds", "clip_len", "total_frames", "avg_fps", "start_index")
                 self.facts = {key: sample.get(key) for key in keys}
-                self.times_seconds = _times_of(sample) if self.with_times else None
+                if self.with_times:
+                    self.times_seconds, self.end_seconds = _times_of(sample)
             self.original_shape = sample.get("original_shape", self.original_shape)
             if shape is not None and sample.get("crop_bbox", boxes) is not boxes:
                 crops = np.asarray(sample["crop_bbox"]).reshape(-1, 4)
@@ -248,14 +251,16 @@ def _joined(firsts: np.ndarray, stops: np.ndarray) -> tuple[tuple[int, int], ...
     return tuple(spans)
 
 
-def _times_of(sample: Mapping[str, Any]) -> np.ndarray | None:
-    """When the chosen frames of a sample are shown."""
+def _times_of(sample: Mapping[str, Any]) -> tuple[np.ndarray | None, float | None]:
+    """When the chosen frames of a sample are shown, and where its video ends."""
     frames = np.asarray(sample["frame_inds"]).astype(np.int64).reshape(-1)
+    fps = float(sample.get("avg_fps") or 0)
     times = getattr(sample.get("video_reader"), "timestamps_seconds", None)
     if times is not None and len(frames) and frames.min() >= 0 and frames.max() < len(times):
-        return np.asarray(times, np.float64)[frames]
-    fps = float(sample.get("avg_fps") or 0)
-    return (frames - int(sample.get("start_index") or 0)) / fps if fps > 0 else None
+        return np.asarray(times, np.float64)[frames], float(times[-1] + (1 / fps if fps > 0 else 0))
+    if fps <= 0:
+        return None, None
+    return (frames - int(sample.get("start_index") or 0)) / fps, int(sample.get("total_frames") or 0) / fps
 
 
 def boxes_within(boxes: np.ndarray, shape: tuple[int, int], crops: np.ndarray) -> np.ndarray:

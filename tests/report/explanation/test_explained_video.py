@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,3 +193,5 @@ def test_clips_far_apart_make_moments_of_their_own():
         "a.mp4", "run", 1.0, frames, maps, (times * 10).astype(int), times, np.zeros((2, 3, 4)), (2, 2), "layer"
     )
     assert [str(moment) for moment in explanation.moments()] == ["0.0-0.3 s (60%)", "7.0-7.3 s (40%)"]
+    ended = replace(explanation, end_seconds=7.25).moments()
+    assert [moment.end_seconds for moment in ended] == pytest.approx([0.3, 7.25])

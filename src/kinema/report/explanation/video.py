@@ -58,6 +58,7 @@ class Explanation:
             frames.
         frame_shape: (H, W) of the video's frames.
         layer: the layer that was looked into.
+        end_seconds: where the video ends, on its clock; None: not known.
     """
 
     video: str
@@ -70,6 +71,7 @@ class Explanation:
     boxes: np.ndarray
     frame_shape: tuple[int, int]
     layer: str
+    end_seconds: float | None = None
 
     @cached_property
     def over_time(self) -> np.ndarray:
@@ -124,7 +126,8 @@ class Explanation:
         shares = np.bincount(places.reshape(-1), weights=self.over_time.reshape(-1))
         important = np.flatnonzero(shares >= _IMPORTANT * shares.max())
         step = 1 / self.fps
-        gaps = np.diff(times, append=times[-1] + step)  # to the next frame
+        end = times[-1] + step if self.end_seconds is None else max(self.end_seconds, times[-1])
+        gaps = np.diff(times, append=end)  # to the next frame
         breaks = (np.diff(important) > 1) | (gaps[important[:-1]] > _LONGEST_GAP * step)
         stretches = [
             Moment(
@@ -216,6 +219,7 @@ def explain_video(
         boxes=np.broadcast_to(boxes, (shape[0] * shape[1], 4)).reshape(*shape, 4),
         frame_shape=watcher.original_shape or seen.frames.shape[2:4],
         layer=saliency.layer,
+        end_seconds=watcher.end_seconds,
     )
 
 
