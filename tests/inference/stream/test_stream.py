@@ -14,6 +14,7 @@ from kinema.inference.decisions import DecisionSettings
 from kinema.inference.stream import Stream, StreamGap, StreamUpdate
 from kinema.inference.stream.frame_queue import FrameQueue, StreamFrame
 from kinema.inference.stream.live_source import SourceOptions
+from kinema.inference.stream.recorder import EventRecorder
 from kinema.inference.stream.watching import Watching, frame_rate_of, open_source
 from kinema.inference.windows import WindowEngine
 from kinema.models import create_model
@@ -196,6 +197,24 @@ def test_a_silent_source_lets_what_waits_be_scored(recognizer):
     assert items[1] == StreamGap(pytest.approx(0.8), 9.0, "no frame for 0.3 s")
     assert items[0].windows[0].latency_seconds > 0
     assert watching.figures.latency.num_values == 1
+
+
+def test_an_event_that_is_known_at_a_gap_has_a_clip_of_the_frames_before_it(recognizer, tmp_path):
+    behind = [given(9 + n / 10) for n in range(8)]
+    source = GivenSource([*(given(n / 10) for n in range(8)), *behind])
+    source.frames.end()
+    recorder = EventRecorder(tmp_path)
+    watching = Watching(Stream(recognizer, length_seconds=1.0), source, recorder=recorder)
+    paths = [
+        recorder.note(event, "at")
+        for item in watching
+        if isinstance(item, StreamUpdate)
+        for event in item.events
+        if event.kind == "entered"
+    ]
+    recorder.close()
+    with VideoReader(paths[0]) as reader:
+        assert reader.timestamps_seconds.tolist() == pytest.approx([n / 10 for n in range(8)], abs=1e-3)
 
 
 def test_it_ends_after_some_seconds_or_when_asked(recognizer, clip):

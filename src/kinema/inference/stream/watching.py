@@ -150,10 +150,10 @@ class Watching:
             return
         self._is_cut = True
         update = self._noted(self._stream.cut())
-        if self._recorder is not None:
-            self._recorder.cut()
         if update:
             yield update
+        if self._recorder is not None:
+            self._recorder.cut()  # behind the events, which may begin clips of the frames so far
 
     def _gap_before(self, frame: StreamFrame) -> Iterator[StreamUpdate | StreamGap]:
         last = self._last
