@@ -18,7 +18,9 @@ def test_a_training_has_curves_of_loss_accuracy_and_learning_rate() -> None:
     assert [line.name for line in loss.series] == ["training", "validation"]
     assert [list(line.y) for line in accuracy.series] == [[0.5, 0.75], [0.5]]
     assert "training: from 0.5 at epoch 1 to 0.75 at epoch 2; lowest 0.5, highest 0.75." in accuracy.summary
-    assert rate.series == ()
+    assert (rate.series, accuracy.note) == ((), "")
+    with_interval = [*HISTORY[:2], {**HISTORY[2], "acc/top1_low": 0.3, "acc/top1_high": 0.7}]
+    assert "95 % interval" in plots.learning_curves({"run": with_interval})[1].note
     assert plots.learning_curves({}) == plots.learning_curves({"run": []}) == []
 
 

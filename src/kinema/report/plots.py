@@ -46,14 +46,12 @@ class Series(NamedTuple):
         x: (P,) places.
         y: (P,) values.
         colour: which of the page's colours, from 1 to `SERIES`.
-        dashed: drawn with gaps.
     """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     colour: int = 1
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def line_plot(
     y: str = "",
     y_range: tuple[float | None, float | None] = (None, None),
     x_range: tuple[float | None, float | None] = (None, None),
-    band: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
+    band: tuple[Sequence[float], ...] | None = None,
     diagonal: bool = False,
     note: str = "",
     key: bool = True,
@@ -134,7 +132,7 @@ def line_plot(
         y: what the vertical axis counts.
         y_range: limits of the vertical axis; None: those of the values.
         x_range: of the horizontal one.
-        band: places, lower and upper ends of an area in the colour of the first line.
+        band: places, lower and upper ends of an area in the colour of the last line.
         diagonal: draw the line x = y.
         note: how to read it.
         key: name the lines below the plot.
@@ -142,7 +140,9 @@ def line_plot(
 
     def drawn(axes: Axes) -> None:
         if band is not None:
-            axes.fill_between(list(band[0]), list(band[1]), list(band[2]), color=colour_of(1), alpha=0.15, linewidth=0)
+            axes.fill_between(
+                list(band[0]), list(band[1]), list(band[2]), color=colour_of(series[-1].colour), alpha=0.15, linewidth=0
+            )
         if diagonal:
             axes.plot([0, 1], [0, 1], color=_INK, alpha=0.4, linewidth=1, linestyle=(0, (4, 3)))
         for line in series:
@@ -152,7 +152,6 @@ def line_plot(
                 color=colour_of(line.colour),
                 marker="o" if few else None,
                 markersize=3,
-                linestyle=(0, (4, 2)) if line.dashed else "-",
             )
         axes.set(xlabel=x, ylabel=y, ylim=y_range, xlim=x_range)
 
@@ -202,7 +201,9 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Plo
             series += [line for line in ([val] if several else [train, val]) if line.x]
         if series:
             suffix = " on validation clips" if several else ""
-            plots.append(line_plot(title + suffix, series, x="epoch", y_range=y_range))
+            band = None if several else _interval(next(iter(runs.values())), val_name)
+            note = "" if band is None else "The area is the 95 % interval on the validation clips."
+            plots.append(line_plot(title + suffix, series, x="epoch", y_range=y_range, band=band, note=note))
     rates = [
         _course(history, "train", "lr", run if several else "learning rate", number)
         for number, (run, history) in enumerate(runs.items(), start=1)
@@ -224,6 +225,12 @@ def _course(history: Sequence[Mapping[str, Any]], split: str, name: str, shown: 
         if line.get("split") == split and _is_number(line.get(name))
     ]
     return Series(shown, [x for x, _ in points], [y for _, y in points], colour)
+
+
+def _interval(history: Sequence[Mapping[str, Any]], name: str) -> tuple[Sequence[float], ...] | None:
+    """Places, lower and upper ends of the interval of a validation's figure; None where it is not written."""
+    low, high = (_course(history, "val", f"{name}_{end}", "", 1) for end in ("low", "high"))
+    return (low.x, low.y, high.y) if low.x and low.x == high.x else None
 
 
 def _is_number(value: Any) -> bool:
