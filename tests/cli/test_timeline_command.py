@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from kinema.checkpoints.saving import save_pretrained
 from kinema.cli.main import app
+from kinema.cli.timeline import FORMATS
 from kinema.cli.timeline_tables import clock
+from kinema.datasets.annotations.writing import WRITERS
 from kinema.inference.windows import VideoFacts, WindowScore, WindowScores
 from kinema.models import create_model, zoo
 from kinema.video import VideoReader, VideoWriter
@@ -186,7 +188,10 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
         (["--scores", "a.npz", "--background", "rum"], "--background: there is no class 'rum', but run"),
         (["--scores", "a.npz", "--smooth", "-1"], "--smooth: expected 0 or more seconds, got -1.0"),
         (["--scores", "a.npz", "--hysteresis", "1"], "expected a share from 0 to below 1, got 1.0"),
-        (["--scores", "a.npz", "--to", "xml"], "expected csv, json, srt, vtt, elan, boris, label-studio, got 'xml'"),
+        (
+            ["--scores", "a.npz", "--to", "xml"],
+            "expected csv, json, srt, vtt, elan, boris, label-studio, via, got 'xml'",
+        ),
         (["--scores", "a.npz", "--ethogram", "e.gif"], "expected a file .png, .svg, .pdf, got e.gif"),
         (["--scores", "a.npz", "--window", "2"], "--window: has no effect on stored scores: leave it out"),
         (["--scores", "a.npz", "--out", "a.npz"], "--out: expected a folder, got the file a.npz"),
@@ -246,3 +251,7 @@ def test_names_of_others_cannot_act_on_the_terminal(checkpoint, place):
     assert result.exit_code == 0, result.stderr
     assert "\x1b" not in result.stdout + result.stderr
     assert "\\x1b[31mred\\n$x$.mp4: 0:01.2" in result.stdout
+
+
+def test_every_format_that_can_be_written_is_offered():
+    assert tuple(WRITERS) == FORMATS  # written out there, since naming them must not import torch

@@ -37,7 +37,7 @@ kinema timeline work/mine videos/ --min-duration 1 --merge-gap 0.5 --to csv,srt 
 
 kinema timeline --scores timeline/match.npz --threshold fight=0.7 --annotated
 """
-FORMATS = ("csv", "json", "srt", "vtt", "elan", "boris", "label-studio")
+FORMATS = ("csv", "json", "srt", "vtt", "elan", "boris", "label-studio", "via")
 
 
 def timeline(

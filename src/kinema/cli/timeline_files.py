@@ -79,7 +79,7 @@ class TimelineFiles:
         for format in self._formats:
             writer = _writers()[format]
             if not writer.has_one_video:
-                name = "label-studio" if format == "label-studio" else "segments"
+                name = format if writer.suffix == ".json" != f".{format}" else "segments"
                 save = partial(save_segments, timelines=timelines, format=format)
                 self._write(files, f"{name}{writer.suffix}", save)
         if self._ethogram is not None:
