@@ -40,8 +40,10 @@ def config_of_clips(
     from kinema.logs import only_to_files
     from kinema.models import zoo
     from kinema.recipes import classification
+    from kinema.recipes.classification import check_choice
     from kinema.recipes.clips import read_clips
 
+    check_choice(*(settings.get(name) for name in ("model", "recipe", "preset")))
     named = {name: settings[name] for name in ("val", "columns", "multi_label") if name in settings}
     with only_to_files() if is_guided else nullcontext():  # the guide says it
         clips = read_clips(data, **named, work_dir=work_dir, seed=settings.get("seed", 0), resumed=resumed)

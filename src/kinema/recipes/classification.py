@@ -16,7 +16,7 @@ from kinema.models.zoo.creation import published_weights
 from kinema.recipes.clips import TrainingClips, read_clips
 from kinema.recipes.loss_options import describe_loss_options, with_loss_options
 from kinema.recipes.presets import PRESETS, ClipSetFacts, choose, this_machine
-from kinema.recipes.published import find_recipe, model_of_recipe
+from kinema.recipes.published import Recipe, find_recipe, model_of_recipe
 from kinema.recipes.sampling import (
     choose_frame_interval,
     clip_seconds,
@@ -110,11 +110,7 @@ def classification(
         ConfigError: no such model or recipe, or `resumed` holds a damaged hold-out.
         VideoError: no clip can be read.
     """
-    if preset is not None and (model is not None or recipe is not None):
-        given = "--model" if model is not None else "--recipe"
-        raise ConfigError(f"--preset chooses the model and how it is trained: leave {given} or --preset out")
-    if preset is not None and preset not in PRESETS:
-        raise ConfigError(f"--preset: expected {', '.join(PRESETS)}, got {preset!r}")
+    check_choice(model, recipe, preset)
     if not isinstance(data, TrainingClips):
         data = read_clips(
             data, val, columns, work_dir=work_dir, seed=seed, fold=fold, resumed=resumed, multi_label=multi_label
@@ -125,11 +121,9 @@ def classification(
         model, why = choice.model, choice.why
         epochs, batch_size = epochs or choice.epochs, batch_size or choice.batch_size
         pretrained = pretrained or choice.pretrained
-    model = model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL
-    card = zoo.card(model)
-    chosen = None if recipe is None else find_recipe(recipe, model)
+    card, chosen = _named(model, recipe)
+    model = card.name
     fits_clips = chosen is None or chosen.fits_clips
-    zoo.video_pipeline(card)  # it may not take videos
     classes, train_clips, val_clips = list(data.classes), data.train, data.val
     probed = probe_clips(data.layout.train)
     frame_interval = choose_frame_interval(card.input, probed) if fits_clips else published_interval(card.input)
@@ -247,6 +241,33 @@ def classification(
             **({} if load_from is None else {"load_from": load_from}),
         }
     )
+
+
+def check_choice(model: str | None, recipe: str | None, preset: str | None = None) -> None:
+    """Check the names of what is to be trained, which needs no clips.
+
+    Args:
+        model: a name of the zoo; None: not given.
+        recipe: a name of a recipe, or "auto"; likewise.
+        preset: a name of `PRESETS`; likewise.
+
+    Raises:
+        ConfigError: there is no such model, recipe or preset, a preset stands beside one of the
+            others, or the model takes no videos.
+    """
+    if preset is not None and (model is not None or recipe is not None):
+        given = "--model" if model is not None else "--recipe"
+        raise ConfigError(f"--preset chooses the model and how it is trained: leave {given} or --preset out")
+    if preset is not None and preset not in PRESETS:
+        raise ConfigError(f"--preset: expected {', '.join(PRESETS)}, got {preset!r}")
+    _named(model, recipe)
+
+
+def _named(model: str | None, recipe: str | None) -> tuple[zoo.Card, Recipe | None]:
+    """The model that is meant, and the recipe."""
+    card = zoo.card(model or (None if recipe is None else model_of_recipe(recipe)) or DEFAULT_MODEL)
+    zoo.video_pipeline(card)  # it may not take videos
+    return card, None if recipe is None else find_recipe(recipe, card.name)
 
 
 def _metrics(num_classes: int, *, multi_label: bool) -> list[dict[str, Any]]:
