@@ -599,6 +599,7 @@ def start(address: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", PROGRAM, address], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_of_processes_that_ask_at_once_one_downloads(
     server: FileServer, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -620,6 +621,7 @@ def test_of_processes_that_ask_at_once_one_downloads(
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_download_is_taken_up_where_it_was(server: FileServer, address: str, cache: Path) -> None:
     server.hold_at = 200_000
     part = cache / f"{named(CONTENT)}.part"

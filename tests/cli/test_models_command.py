@@ -103,14 +103,8 @@ def test_wrong_requests_name_the_way_out():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-@pytest.mark.parametrize(
-    ("columns", "last"),
-    [
-        pytest.param(80, "top-1", marks=pytest.mark.slow),
-        pytest.param(100, "views", marks=pytest.mark.slow),
-        (120, "weights"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("columns", "last"), [(80, "top-1"), (100, "views"), (120, "weights")])
 def test_tables_fit_a_terminal(columns, last):
     import pty
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import sys
 
@@ -96,6 +98,7 @@ print("lr", runner.optim_wrapper.get_lr()["lr"])
 """
 
 
+@pytest.mark.slow
 def test_hooks_and_loops_with_openmmlabs_imports_run_unchanged(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)

@@ -45,13 +45,12 @@ def trained(work_dir, **changes):
 
 BACKENDS = [
     "eager",
-    pytest.param(
-        "inductor", marks=[pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")]
-    ),
+    pytest.param("inductor", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")),
 ]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's own, of what inductor imports
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_compiled_run_learns_the_same_and_resumes_exactly(tmp_path, backend):
     calls = dict(compile=dict(backend=backend), default_hooks=dict(checkpoint=dict(interval="1steps")))

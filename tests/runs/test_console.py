@@ -24,6 +24,7 @@ def test_waiting_is_never_more_than_all_of_the_time():
     assert pace_of(1, 2.1, 2.0, None)["data_share"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_process_grows_with_what_it_holds():
     before = peak_memory(torch.device("cpu"))
     if before is None:
