@@ -43,6 +43,12 @@ def trained(work_dir, **changes):
     return runner
 
 
+@pytest.fixture(autouse=True)
+def _nothing_compiled_before():
+    """What an earlier test compiled, such as for batches of any size, would be used again, and rounds differently."""
+    torch._dynamo.reset()
+
+
 BACKENDS = [
     "eager",
     pytest.param("inductor", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")),
