@@ -9,6 +9,11 @@ import typer
 if TYPE_CHECKING:
     from kinema.inference.decisions import DecisionSettings
 
+Window = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Length of a window; default: what the model saw of a clip in training."),
+]
+Stride = Annotated[float | None, typer.Option(metavar="SECONDS", help="From window to window; default: half a window.")]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(

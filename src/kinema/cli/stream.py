@@ -17,7 +17,9 @@ from kinema.cli.decision_options import (
     MergeGap,
     MinDuration,
     Smooth,
+    Stride,
     Threshold,
+    Window,
 )
 from kinema.cli.inputs import require_checkpoint_first
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, ViewsOption, parsed_views
@@ -48,13 +50,8 @@ def stream(
             help="0 (a camera), rtsp://... or another address, a file, or - (standard input).", metavar="SOURCE"
         ),
     ],
-    window: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Length of a window; default: what the model saw of a clip in training."),
-    ] = None,
-    stride: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="From window to window; default: half a window.")
-    ] = None,
+    window: Window = None,
+    stride: Stride = None,
     threshold: Threshold = None,
     best: Best = None,
     hysteresis: Hysteresis = None,

@@ -16,7 +16,9 @@ from kinema.cli.decision_options import (
     MergeGap,
     MinDuration,
     Smooth,
+    Stride,
     Threshold,
+    Window,
 )
 from kinema.cli.inputs import require_checkpoint_first
 from kinema.cli.options import Device, ForeignConfig, Json, ViewsOption, parsed_views
@@ -63,13 +65,8 @@ def timeline(
             "--scores", help="The arguments are files of scores: decide anew, without model and videos, in a moment."
         ),
     ] = False,
-    window: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Length of a window; default: what the model saw of a clip in training."),
-    ] = None,
-    stride: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="From window to window; default: half a window.")
-    ] = None,
+    window: Window = None,
+    stride: Stride = None,
     threshold: Threshold = None,
     best: Best = None,
     hysteresis: Hysteresis = None,
