@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
-from kinema.cores import available_cores
+from kinema.cores import default_readers
 from kinema.errors import VideoError
 from kinema.inference.finding import find_videos
 from kinema.inference.inputs import VideoSource, name_of, require_videos, video_source
@@ -20,7 +20,6 @@ from kinema.inference.views import parse_views
 if TYPE_CHECKING:
     from kinema.inference.recognizer import Prepared, VideoRecognizer
 
-MOST_READERS = 8
 CLIPS_A_STEP = 8
 VIEWS_A_STEP = 16
 
@@ -34,11 +33,6 @@ def default_batch_size(views: str | None) -> int:
         return CLIPS_A_STEP
     chosen = parse_views(views)
     return max(1, min(CLIPS_A_STEP, VIEWS_A_STEP // (chosen.clips * chosen.crops)))
-
-
-def default_readers() -> int:
-    """One thread a core that this process may use, at most 8."""
-    return min(available_cores(), MOST_READERS)
 
 
 @dataclass(frozen=True, eq=False)

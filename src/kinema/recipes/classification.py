@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kinema.config import Config
-from kinema.cores import available_cores
+from kinema.cores import default_readers
 from kinema.datasets.inspection.problems import Problem, class_counts, problems_of_splits
 from kinema.errors import ConfigError
 from kinema.models import zoo
@@ -142,7 +142,7 @@ def classification(
     if epochs is None and chosen is not None:
         epochs = chosen.epochs
     epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
-    loader = {"batch_size": batch_size, "num_workers": default_workers() if workers is None else workers}
+    loader = {"batch_size": batch_size, "num_workers": default_readers() if workers is None else workers}
     loader["persistent_workers"] = loader["num_workers"] > 0
     metainfo = {"classes": classes, "clip_seconds": clip_seconds(card.input, frame_interval, probed)}
     train_steps, val_steps = (zoo.video_pipeline(card, **views, train=train) for train in (True, False))
@@ -282,11 +282,6 @@ def _metrics(num_classes: int, *, multi_label: bool) -> list[dict[str, Any]]:
 def _best_by(clips: TrainingClips) -> str:
     """The figure that chooses the best checkpoint."""
     return "acc/mean_average_precision" if clips.multi_label else "acc/top1"
-
-
-def default_workers() -> int:
-    """One process a core that this process may use, at most 8."""
-    return min(available_cores(), 8)
 
 
 def in_words(problem: Problem) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinema.cores import default_readers
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.annotations import Split, read_split
 from kinema.datasets.annotations.folders import has_splits
@@ -20,7 +21,6 @@ from kinema.evaluation.scalars import scalars
 from kinema.inference import VideoRecognizer, check_scores
 from kinema.inference.views import parse_views
 from kinema.progress import track_iter_progress
-from kinema.recipes.classification import default_workers
 from kinema.recipes.clips import require_same_classes
 from kinema.registry import DATASETS
 
@@ -161,7 +161,7 @@ def evaluate(
         {
             "dataset": dataset,
             "batch_size": batch_size,
-            "num_workers": default_workers() if workers is None else workers,
+            "num_workers": default_readers() if workers is None else workers,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "allow_broken": allow_broken,
         },

@@ -12,6 +12,7 @@ import numpy as np
 
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract
 from kinema.checkpoints.saving import rewrite_contract
+from kinema.cores import default_readers
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.annotations.grouping import source_video_of
 from kinema.distributed import is_main_process
@@ -21,7 +22,6 @@ from kinema.evaluation.calibration import FOLDS, Calibration, are_probabilities,
 from kinema.evaluation.metrics import BaseMetric, DataSample, read_array
 from kinema.evaluation.thresholds import ClassThreshold, class_thresholds
 from kinema.inference import VideoRecognizer, find_checkpoint, load
-from kinema.recipes.classification import default_workers
 from kinema.recipes.evaluation import evaluate, evaluation_clips
 from kinema.recipes.offline import read_scores
 from kinema.runs.settings_file import read_settings
@@ -352,7 +352,7 @@ def _validation_loader(
     chosen = {
         "dataset": {**dataset, "pipeline": recognizer.pipeline, "test_mode": True},
         "batch_size": batch_size or config.get("batch_size", 1),
-        "num_workers": default_workers() if workers is None else workers,
+        "num_workers": default_readers() if workers is None else workers,
         "sampler": {"type": "DefaultSampler", "shuffle": False},
         "allow_broken": True,
     }
