@@ -71,11 +71,6 @@ def _what_is_it(name: str) -> str | None:
     if not path.is_dir() or (path / "config.json").is_file():
         return None
     from kinema.datasets.annotations.folders import has_splits
+    from kinema.datasets.annotations.walking import holds_videos
 
-    return "a folder of clips" if has_splits(path) or _holds_videos(path) else None
-
-
-def _holds_videos(folder: Path) -> bool:
-    from kinema.datasets.annotations.walking import videos_below
-
-    return bool(videos_below(folder))
+    return "a folder of clips" if has_splits(path) or holds_videos(path) else None

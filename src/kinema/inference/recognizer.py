@@ -368,9 +368,9 @@ class VideoRecognizer(ScoringModel):
 
         Args:
             video: one video, see `predict`.
-            settings: what it takes for a class to be there; None: the tuned thresholds of the
-                checkpoint; without them the class with the highest score, or each class from 0.5 on
-                of a model of several labels. `Timeline.decide` changes them afterwards.
+            settings: what it takes for a class to be there; None: what suits the model, with the
+                tuned thresholds of its checkpoint, see `DecisionSettings.of_model`.
+                `Timeline.decide` changes them afterwards.
             length_seconds: of a window, see `windows`, as all that follows.
             stride_seconds: see there.
             views: see there.

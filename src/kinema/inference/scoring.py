@@ -90,10 +90,9 @@ class ScoringModel:
             CheckpointError: the model gives scores that are not numbers.
         """
         names = [video] * len(samples) if isinstance(video, str) else list(video)
-        with self.errors_of_checkpoint(names[0]):
-            with self._lock, self.views_in_pieces(views):
-                data_samples = self.test_step(pseudo_collate(samples))
-            scores = torch.stack([_of_all_views(one.pred_score) for one in data_samples]).cpu()
+        with self.turn_at_model(names[0], views):
+            data_samples = self.test_step(pseudo_collate(samples))
+            scores = torch.stack([_of_all_views(sample.pred_score) for sample in data_samples]).cpu()
         for row, name in zip(scores, names, strict=True):
             check_scores(row, self.name, name)
         return scores

@@ -7,7 +7,7 @@ picture. Where a linear classifier follows an average over all places, the map i
 the score without the bias.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from kinema.errors import ConfigError
 from kinema.models.features import features_of
@@ -211,13 +212,18 @@ def _run(model: Any, inputs: Tensor, layer: str) -> _Run:
         model.get_submodule(layer).register_forward_hook(begin_gradients),
         model.cls_head.register_forward_hook(lambda _module, _args, output: run.scores.append(output)),
     ]
+    _predict(model, inputs, handles)
+    return run
+
+
+def _predict(model: Any, inputs: Tensor, handles: Sequence[RemovableHandle]) -> None:
+    """Run a prediction with hooks, and remove them."""
     try:
         with torch.no_grad():
             model(inputs, mode="predict")
     finally:
         for handle in handles:
             handle.remove()
-    return run
 
 
 def _last_map(model: Any, inputs: Tensor) -> str:
@@ -233,13 +239,7 @@ def _last_map(model: Any, inputs: Tensor) -> str:
         first = output[0] if isinstance(output, tuple | list) and output else output
         calls.append((names[module], tuple(first.shape) if isinstance(first, Tensor) else ()))
 
-    handles = [module.register_forward_hook(note) for module in model.backbone.modules()]
-    try:
-        with torch.no_grad():
-            model(inputs, mode="predict")
-    finally:
-        for handle in handles:
-            handle.remove()
+    _predict(model, inputs, [module.register_forward_hook(note) for module in model.backbone.modules()])
     order = [name for name, _ in calls]
     fewest = min((order.count(name) for name in set(order)), default=0)
     fitting = [
