@@ -10,16 +10,9 @@ from kinema.inference import VideoRecognizer
 from kinema.inference.inputs import FramesInMemory, pipeline_of_frames, video_source
 from kinema.models import create_model
 from kinema.video import VideoReader, write_video
+from small_clips import pipeline_of_small_clips
 
-PIPELINE = [
-    dict(type="OpenVideo"),
-    dict(type="SampleFrames", clip_len=4, frame_interval=2, num_clips=2, test_mode=True),
-    dict(type="DecodeVideo"),
-    dict(type="Resize", scale=(-1, 36)),
-    dict(type="CenterCrop", crop_size=32),
-    dict(type="FormatShape", input_format="NCTHW"),
-    dict(type="PackActionInputs"),
-]
+PIPELINE = pipeline_of_small_clips(num_clips=2)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from kinema.inference.views import (
 from kinema.models import create_model, zoo
 from kinema.models.zoo.creation import video_pipeline
 from kinema.transforms import Compose
+from small_clips import pipeline_of_small_clips
 
 
 def frames_of(pipeline, video):
@@ -44,15 +45,7 @@ def test_views_are_clips_and_crops():
 
 def test_clips_are_spread_over_the_video_and_crops_over_the_picture(make_video):
     video = make_video(num_frames=200, size=(160, 48))
-    pipeline = [
-        dict(type="OpenVideo"),
-        dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True),
-        dict(type="DecodeVideo"),
-        dict(type="Resize", scale=(-1, 36)),
-        dict(type="CenterCrop", crop_size=32),
-        dict(type="FormatShape", input_format="NCTHW"),
-        dict(type="PackActionInputs"),
-    ]
+    pipeline = pipeline_of_small_clips()
     one = frames_of(pipeline, video).looked()
     assert one.spans == ((96, 103),)
     assert str(one) == "9.6-10.3 of 20.0 s"

@@ -19,17 +19,10 @@ from kinema.inference.stream.watching import Watching, frame_rate_of, open_sourc
 from kinema.inference.windows import WindowEngine
 from kinema.models import create_model
 from kinema.video import VideoReader, VideoWriter, write_video
+from small_clips import pipeline_of_small_clips
 
 CLASSES = ("jump", "run", "sit")
-PIPELINE = [
-    dict(type="OpenVideo"),
-    dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True),
-    dict(type="DecodeVideo"),
-    dict(type="Resize", scale=(-1, 36)),
-    dict(type="CenterCrop", crop_size=32),
-    dict(type="FormatShape", input_format="NCTHW"),
-    dict(type="PackActionInputs"),
-]
+PIPELINE = pipeline_of_small_clips()
 
 
 @pytest.fixture(scope="module")

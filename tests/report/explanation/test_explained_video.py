@@ -14,16 +14,9 @@ from kinema.report.explanation import Explanation, GradCam, Moment, Saliency, ex
 from kinema.report.explanation.overlay import beside, overlay
 from kinema.transforms import BaseTransform
 from kinema.transforms.base import Sample
+from small_clips import pipeline_of_small_clips
 
-CLIPS = [
-    dict(type="OpenVideo"),
-    dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True),
-    dict(type="DecodeVideo"),
-    dict(type="Resize", scale=(-1, 36)),
-    dict(type="CenterCrop", crop_size=32),
-    dict(type="FormatShape", input_format="NCTHW"),
-    dict(type="PackActionInputs"),
-]
+CLIPS = pipeline_of_small_clips()
 
 
 @pytest.fixture(scope="module")
