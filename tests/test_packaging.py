@@ -12,7 +12,11 @@ from kinema.cli.doctor import _OPTIONAL, _REQUIRED
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml"}  # where they have another name than the module
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+}  # where they have another name than the module
 WITHOUT_EXTRA = {"torchvision", "kornia"}  # used where a user's own code brings them
 
 

@@ -12,7 +12,7 @@ from kinema.cores import available_cores
 
 _REQUIRED = (
     *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
-    *("matplotlib", "jinja2"),
+    *("matplotlib", "jinja2", "pillow"),
 )
 _OPTIONAL = {  # package: extra
     **{"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"},

@@ -6,7 +6,7 @@ import pytest
 
 import kinema.video
 from kinema.compat.parts.bgr_video import VideoReader, frame_extract, frames2video
-from kinema.compat.parts.images import imread
+from kinema.compat.parts.images.files import imread
 from kinema.errors import VideoError
 
 

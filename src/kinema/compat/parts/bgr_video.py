@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kinema.compat.parts.images import imread, imresize, imwrite, rescale_size
+from kinema.compat.parts.images.files import imread, imwrite
+from kinema.compat.parts.images.geometry import imresize, rescale_size
 from kinema.errors import VideoError
 from kinema.progress import track_iter_progress
 from kinema.video import VideoReader as _VideoReader

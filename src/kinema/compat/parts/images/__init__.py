@@ -1,0 +1,1 @@
+"""Image functions of `mmcv`: arrays of (H, W, C), in OpenCV's BGR order unless said otherwise."""
