@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
-    *("logs", "progress", "real_modules"),
+    *("logs", "instances", "progress", "real_modules"),
     *(
         "video",
         "transforms",
@@ -23,6 +23,7 @@ ORDER = [
         "optim",
         "parallel",
         "runs",
+        "visualization",
         "diagnosis",
         "training",
         "hooks",

@@ -1,37 +1,8 @@
 import pytest
 import torch
 
-from kinema.runs.message_hub import HistoryBuffer, MessageHub
-
-
-def test_a_figure_has_its_mean_extremes_and_newest_value():
-    buffer = HistoryBuffer()
-    for value in (3.0, torch.tensor(1.0), torch.tensor([2.0])):
-        buffer.update(value)
-    assert (buffer.mean(), buffer.mean(2), buffer.min(), buffer.max(), buffer.current()) == (2.0, 1.5, 1.0, 3.0, 2.0)
-    values, counts = buffer.data
-    assert values.tolist() == [3.0, 1.0, 2.0]
-    assert counts.tolist() == [1, 1, 1]
-
-
-def test_a_value_may_stand_for_several():
-    buffer = HistoryBuffer([6.0], [3])
-    buffer.update(4.0, 1)
-    assert buffer.mean() == 2.5
-
-
-def test_only_the_last_values_are_kept():
-    buffer = HistoryBuffer(max_length=2)
-    for value in range(5):
-        buffer.update(value)
-    assert buffer.data[0].tolist() == [3.0, 4.0]
-
-
-def test_a_figure_without_values_says_so():
-    with pytest.raises(ValueError, match="the figure has no value yet"):
-        HistoryBuffer().mean()
-    with pytest.raises(ValueError, match="as many counts as values, got 1 values and 0 counts"):
-        HistoryBuffer([1.0], [])
+from kinema.runs.history_buffer import HistoryBuffer
+from kinema.runs.message_hub import CheckpointedHub, MessageHub
 
 
 def test_figures_and_facts_are_found_by_name():
@@ -44,8 +15,7 @@ def test_figures_and_facts_are_found_by_name():
     assert set(hub.log_scalars) == {"train/loss", "extra"}
     assert hub.get_info("epoch") == 3
     assert hub.get_info("absent", "?") == "?"
-    hub.get_info("names").append("y")  # a copy
-    assert hub.runtime_info["names"] == ["x"]
+    assert hub.get_info("names") is hub.runtime_info["names"]
     assert hub.pop_info("names") == ["x"]
     assert hub.pop_info("names") is None
 
@@ -71,17 +41,17 @@ def test_what_users_add_to_the_training_is_taken_once():
     assert list(hub.take_fresh()) == []
 
 
-def test_the_hub_begun_or_asked_for_last_is_the_current():
+def test_the_newest_hub_is_the_current():
     first, second = MessageHub.begin("first"), MessageHub.begin("second")
-    assert MessageHub.get_current_instance() is second
     assert MessageHub.get_instance("first") is first
-    assert MessageHub.get_current_instance() is first
+    assert MessageHub.get_current_instance() is second
     assert MessageHub.begin("first") is not first
+    assert MessageHub.get_current_instance().instance_name == "first"
     assert MessageHub.check_instance_created("second")
     assert not MessageHub.check_instance_created("third")
 
 
-def test_the_state_holds_figures_and_plain_facts():
+def test_checkpoints_hold_figures_and_plain_facts():
     hub = MessageHub("a")
     hub.update_scalar("train/loss", torch.tensor(2.5))
     hub.update_scalar("train/secret", 1.0, resumed=False)
@@ -90,7 +60,58 @@ def test_the_state_holds_figures_and_plain_facts():
     hub.update_info("model", object())
     hub.update_info("stage", "val", resumed=False)
     again = MessageHub("b")
-    again.load_state_dict(hub.state_dict())
+    CheckpointedHub(again).load_state_dict(CheckpointedHub(hub).state_dict())
     assert again.runtime_info == {"iter": 7, "nested": {"a": [1, None]}}
     assert again.get_scalar("train/loss").current() == 2.5
     assert set(again.log_scalars) == {"train/loss"}
+
+
+class NoCopy:
+    def __deepcopy__(self, memo):
+        raise NotImplementedError
+
+
+def test_the_state_has_the_names_of_mmengine(caplog):
+    hub = MessageHub("a")
+    hub.update_scalar("loss", 0.5)
+    hub.update_scalar("lr", 0.1, resumed=False)
+    hub.update_info("iter", 1)
+    hub.update_info("fixed", NoCopy())
+    state = hub.state_dict()
+    assert "type NoCopy cannot be copied" in caplog.text
+    assert state["resumed_keys"] == {"loss": True, "lr": False, "iter": True, "fixed": True}
+    assert (list(state["log_scalars"]), list(state["runtime_info"])) == (["loss"], ["iter", "fixed"])
+    again, copied = MessageHub("b"), MessageHub("c")
+    again.load_state_dict({**state, "log_scalars": {**state["log_scalars"], "odd": 1}})
+    assert "odd is no HistoryBuffer in the message hub's state: it is left out" in caplog.text
+    assert again.get_scalar("loss").data[0].tolist() == [0.5]
+    assert again.get_info("fixed") is hub.get_info("fixed")
+    copied.load_state_dict(hub)
+    assert set(copied.log_scalars) == {"loss", "lr"}
+    with pytest.raises(TypeError, match="the state of a message hub must be a dict or a hub, got list"):
+        again.load_state_dict([])
+    with pytest.raises(ValueError, match="needs runtime_info, resumed_keys, it has log_scalars"):
+        again.load_state_dict({"log_scalars": {}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"log_scalars": {"a": 1}}, TypeError, "the figure 'a' must be a HistoryBuffer, got int"),
+        ({"resumed_keys": ["a"]}, TypeError, "figures, facts and resumed_keys must be dicts, got list"),
+        ({"resumed_keys": {"a": True}}, ValueError, "resumed_keys names a, which is neither a figure nor a fact"),
+        ({"name": ""}, TypeError, "MessageHub: name must be a text that is not empty, got ''"),
+    ],
+)
+def test_a_hub_refuses_what_is_no_figure_or_fact(arguments, error, message):
+    with pytest.raises(error, match=message):
+        MessageHub(**{"name": "a", **arguments})
+
+
+def test_a_hub_says_what_it_cannot_take():
+    hub = MessageHub("a", log_scalars={"loss": HistoryBuffer()})
+    with pytest.raises(ValueError, match=r"'e' must be a number or dict\(value=..., count=...\), got \{'count': 1\}"):
+        hub.update_scalars({"e": {"count": 1}})
+    hub.update_info("iter", 1)
+    with pytest.raises(ValueError, match="'iter' was put into the message hub with resumed=True, which cannot change"):
+        hub.update_info("iter", 1, resumed=False)

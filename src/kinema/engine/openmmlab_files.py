@@ -10,6 +10,7 @@ import torch
 from kinema import __version__
 from kinema.distributed import is_main_process
 from kinema.files import written_whole
+from kinema.runs.message_hub import CheckpointedHub
 from kinema.training.checkpoints import snapshot
 from kinema.training.run import Run
 
@@ -44,7 +45,7 @@ def write_pth(
     checkpoint: dict[str, Any] = {
         "meta": {**place, **facts, **about},
         "state_dict": weights,
-        "message_hub": run.message_hub.state_dict(),
+        "message_hub": CheckpointedHub(run.message_hub).state_dict(),
     }
     if with_optimizer:
         is_sharded = run.train_step.strategy.name == "fsdp2"

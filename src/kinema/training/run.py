@@ -13,7 +13,7 @@ from kinema.checkpoints.store import CheckpointStore
 from kinema.distributed import is_main_process
 from kinema.evaluation import Evaluator
 from kinema.runs.history import Monitor
-from kinema.runs.message_hub import MessageHub
+from kinema.runs.message_hub import CheckpointedHub, MessageHub
 from kinema.runs.records import MetricsFile
 from kinema.training.interrupt import DeferredInterrupt
 from kinema.training.priorities import build_hooks
@@ -175,7 +175,11 @@ class Run:
         """Everything with a state, by name, but for model and optimizer, which the strategy saves."""
         assert self.train_step is not None  # an evaluation saves nothing
         parts: dict[str, Any] = {"progress": self.progress, "precision": self.train_step.optim_wrapper.precision}
-        parts |= {"metrics_file": self.metrics_file, "train_loop": self.train_loop, "message_hub": self.message_hub}
+        parts |= {
+            "metrics_file": self.metrics_file,
+            "train_loop": self.train_loop,
+            "message_hub": CheckpointedHub(self.message_hub),
+        }
         parts |= {f"schedule.{place}": part for place, part in enumerate(self.schedules) if hasattr(part, "state_dict")}
         for hook in self.hooks:
             if hasattr(hook, "load_state_dict"):
