@@ -419,6 +419,6 @@ WEIGHT_INITIALIZERS = Registry("weight initializer", locations=["kinema.models"]
 TASK_UTILS = Registry("task util")
 METRICS = Registry("metric", locations=["kinema.evaluation"])
 EVALUATOR = Registry("evaluator", locations=["kinema.evaluation"])
-VISUALIZERS = Registry("visualizer")
+VISUALIZERS = Registry("visualizer", locations=["kinema.visualization"])
 VISBACKENDS = Registry("tracker", locations=["kinema.runs"])
 INFERENCERS = Registry("inferencer")

@@ -1,8 +1,18 @@
 """What a run keeps on disk: its work folder, settings, figures and what they say; and trackers of its figures."""
 
+from kinema.runs.local_backend import LocalVisBackend
 from kinema.runs.mlflow_tracker import MLflowTracker
 from kinema.runs.tensorboard_tracker import TensorBoardTracker
 from kinema.runs.trackers import RunInfo, Tracker
+from kinema.runs.vis_backend import BaseVisBackend
 from kinema.runs.wandb_tracker import WandbTracker
 
-__all__ = ["MLflowTracker", "RunInfo", "TensorBoardTracker", "Tracker", "WandbTracker"]
+__all__ = [
+    "BaseVisBackend",
+    "LocalVisBackend",
+    "MLflowTracker",
+    "RunInfo",
+    "TensorBoardTracker",
+    "Tracker",
+    "WandbTracker",
+]

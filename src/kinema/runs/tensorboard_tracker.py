@@ -1,18 +1,27 @@
 """TensorBoard: event files in the work folder; `tensorboard --logdir work` shows all runs below `work`."""
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
 from kinema.runs.trackers import RunInfo, in_split, library
+from kinema.runs.vis_backend import BaseVisBackend
+
+logger = logging.getLogger("kinema")
 
 
 @VISBACKENDS.register_module(name=["tensorboard", "TensorboardVisBackend"])
-class TensorBoardTracker:
+class TensorBoardTracker(BaseVisBackend):
     """Write figures as scalars that TensorBoard shows.
 
-    A resumed run hides what was written of the steps that it makes again.
+    A resumed run hides what was written of the steps that it makes again. A visualizer writes to it
+    as well, also outside a run, where it needs `save_dir`.
 
     Args:
         save_dir: folder for the event files; default: `tensorboard` in the work folder.
@@ -22,9 +31,12 @@ class TensorBoardTracker:
     """
 
     def __init__(self, save_dir: str | os.PathLike[str] | None = None) -> None:
-        library("tensorboard", "tensorboard")
-        from torch.utils.tensorboard import SummaryWriter
-
+        super().__init__(save_dir)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            library("tensorboard", "tensorboard")
+            raise
         self.save_dir = save_dir
         self._make_writer = SummaryWriter
         self._writer: Any = None
@@ -40,7 +52,50 @@ class TensorBoardTracker:
         self._writer.flush()  # what a killed run has shown stays
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        self._writer.close()
+        self.close()
+
+    @property
+    def experiment(self) -> Any:
+        """The `SummaryWriter`, which is made at the first use.
+
+        Raises:
+            ConfigError: there is neither a run nor a `save_dir`.
+        """
+        if self._writer is None:
+            if self.save_dir is None:
+                raise ConfigError("TensorboardVisBackend needs save_dir: the folder for its event files")
+            self._writer = self._make_writer(os.fspath(self.save_dir))
+        return self._writer
+
+    @property
+    def _tensorboard(self) -> Any:
+        return self._writer
+
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        self.experiment.add_text("config", getattr(config, "pretty_text", str(config)))
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        self.experiment.add_image(name, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        if isinstance(value, int | float | Tensor | np.ndarray | np.number):
+            self.experiment.add_scalar(name, value, step)
+        else:
+            logger.warning("TensorBoard shows numbers: %s of type %s is left out", name, type(value).__name__)
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        if not isinstance(scalar_dict, Mapping):
+            raise TypeError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        if "step" in scalar_dict:
+            raise ValueError("scalar_dict must not have the key 'step': it is an argument of its own")
+        for name, value in scalar_dict.items():
+            self.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -74,7 +74,7 @@ def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:
             raise ConfigError(
                 f"{where}: expected a name such as 'tensorboard', dict(type=..., ...) or a tracker, got {entry!r}"
             )
-        if isinstance(config, Mapping) and config["type"] in _ALWAYS_WRITTEN:
+        if isinstance(config, Mapping) and _name_of(config["type"]) in _ALWAYS_WRITTEN:
             continue
         if config not in chosen:
             chosen.append(config)
@@ -118,6 +118,10 @@ def library(name: str, extra: str) -> Any:
 def in_split(figures: Mapping[str, float], split: str) -> dict[str, float]:
     """The figures with their split before their names, as trackers group them: `val/acc/top1`."""
     return {f"{split}/{name}": float(value) for name, value in figures.items()}
+
+
+def _name_of(part: Any) -> str:
+    return (part if isinstance(part, str) else getattr(part, "__name__", "")).rpartition(".")[2]
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -1,0 +1,107 @@
+"""`LocalVisBackend`: configs, images and figures of a visualizer as files in a folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kinema.config import Config
+from kinema.registry import VISBACKENDS
+from kinema.runs.vis_backend import BaseVisBackend
+
+
+@VISBACKENDS.register_module()
+class LocalVisBackend(BaseVisBackend):
+    """Write images as PNG, figures as a JSON object a line, the config as a Python file.
+
+    Args:
+        save_dir: folder; made when something is written.
+        img_save_dir: folder of the images in it.
+        config_save_file: name of the config's file, `.py`.
+        scalar_save_file: name of the figures' file, `.json`.
+
+    Raises:
+        ValueError: a file has another suffix.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike[str],
+        img_save_dir: str = "vis_image",
+        config_save_file: str = "config.py",
+        scalar_save_file: str = "scalars.json",
+    ) -> None:
+        _require_suffix(config_save_file, ".py")
+        _require_suffix(scalar_save_file, ".json")
+        super().__init__(save_dir)
+        self._img_save_dir = str(Path(self._save_dir) / img_save_dir)
+        self._config_save_file = str(Path(self._save_dir) / config_save_file)
+        self._scalar_save_file = str(Path(self._save_dir) / scalar_save_file)
+
+    @property
+    def experiment(self) -> "LocalVisBackend":
+        """Itself."""
+        return self
+
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, got {type(config).__name__}")
+        Path(self._config_save_file).parent.mkdir(parents=True, exist_ok=True)
+        config.dump(self._config_save_file)
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Write an RGB image, (H, W, 3) uint8, as `NAME_STEP.png`."""
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            raise TypeError(f"an image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+        import cv2
+
+        file = Path(self._img_save_dir) / f"{name}_{step}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image):
+            raise OSError(f"{file}: the image cannot be written")
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        self._append({name: value, "step": step}, Path(self._scalar_save_file))
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        """Append figures as a line.
+
+        Args:
+            scalar_dict: figures by name; its `step` counts, where it has one.
+            step: place of the figures in the run.
+            file_path: name of a `.json` file that gets the line, too.
+            kwargs: not used here.
+
+        Raises:
+            TypeError: `scalar_dict` is no dict.
+            ValueError: `file_path` has another suffix, or is the file that has the line anyway.
+        """
+        if not isinstance(scalar_dict, Mapping):
+            raise TypeError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        line = {**scalar_dict, "step": scalar_dict.get("step", step)}
+        if file_path is not None:
+            _require_suffix(file_path, ".json")
+            other = Path(self._save_dir) / file_path
+            if other == Path(self._scalar_save_file):
+                raise ValueError(f"{file_path} is the file of all figures: give file_path another name")
+            self._append(line, other)
+        self._append(line, Path(self._scalar_save_file))
+
+    def _append(self, line: Mapping[str, Any], file: Path) -> None:
+        plain = {
+            name: value.item() if isinstance(value, Tensor | np.generic) else value for name, value in line.items()
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(json.dumps(plain) + "\n")
+
+
+def _require_suffix(file: str, suffix: str) -> None:
+    if not file.endswith(suffix):
+        raise ValueError(f"the file {file!r} must end with {suffix}")

@@ -1,0 +1,8 @@
+"""Drawing on images, and where pictures and figures go: OpenMMLab's `Visualizer`.
+
+Needs matplotlib only when something is drawn.
+"""
+
+from kinema.visualization.visualizer import Visualizer
+
+__all__ = ["Visualizer"]
