@@ -10,9 +10,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
+    *("errors", "printable", "cores", "files", "spelling", "real_modules", "openmmlab"),
+    *("registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
-    *("logs", "instances", "progress", "real_modules"),
+    *("logs", "instances", "progress"),
     *(
         "video",
         "transforms",

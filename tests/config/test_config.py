@@ -91,7 +91,7 @@ def test_a_config_is_a_mapping_with_attributes() -> None:
     assert cfg == Config({"model": {"depth": 50}})
     assert not Config()
     assert cfg.filename is None
-    assert repr(cfg) == "Config({'model': {'depth': 50}})"
+    assert repr(cfg) == "Config (path: None): {'model': {'depth': 50}}"
 
 
 def test_a_config_leaves_what_it_was_made_of_alone() -> None:
@@ -379,7 +379,10 @@ def test_the_file_and_the_environment_give_variables(tmp_path: Path, monkeypatch
 
 
 def test_a_deprecated_file_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="kinema"):
+    with (
+        caplog.at_level(logging.WARNING, logger="kinema"),
+        pytest.warns(DeprecationWarning, match="a.py is deprecated"),
+    ):
         assert read(tmp_path, "a.py", "_deprecation_ = dict(expected='b.py')\nx = 1\n") == {"x": 1}
     assert "a.py is deprecated: {'expected': 'b.py'}" in caplog.text
 

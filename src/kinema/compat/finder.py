@@ -43,7 +43,7 @@ class _TableLoader(importlib.abc.Loader):
                 return value
             child = f"{full_name}.{name}"
             if child in read_table():  # `package.submodule` needs no import of the submodule
-                return importlib.import_module(child)
+                return module_named(child)
             raise AttributeError(f"module {full_name!r} has no attribute {name!r}")
 
         def all_attributes() -> list[str]:
@@ -84,6 +84,22 @@ _finder = _Finder()
 def is_installed() -> bool:
     """Whether the four names are Kinema's now."""
     return _finder in sys.meta_path
+
+
+def module_named(name: str) -> ModuleType:
+    """A module of the table, also where the four names are not Kinema's now: what a config imports.
+
+    Raises:
+        ModuleNotFoundError: the table has no such module.
+    """
+    if is_installed():
+        return importlib.import_module(name)
+    spec = _find(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _is_shim(module: ModuleType) -> bool:

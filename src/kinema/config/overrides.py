@@ -4,7 +4,7 @@ import ast
 import re
 from typing import Any
 
-from kinema.config.dictionary import ConfigDict, attribute_dicts, merged, unknown_key, without_delete
+from kinema.config.dictionary import ConfigDict, list_index, merged_value, unknown_key
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import TOP_LEVEL_KEYS
 from kinema.spelling import nearest
@@ -32,6 +32,14 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key, _elements(value)
     except ValueError as error:
         raise ConfigError(f"the value of {key} cannot be read: {error} in {value!r}") from None
+
+
+def parse_value(text: str) -> Any:
+    """The value that a text stands for; the text itself where it is none."""
+    try:
+        return _parse(text)
+    except ValueError:
+        return text
 
 
 def _split(text: str) -> list[str]:
@@ -94,51 +102,53 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def apply_override(config: ConfigDict, key: str, value: Any) -> None:
-    """Set the entry at a dotted path, in place; a number is an index of a list.
+def apply_override(config: ConfigDict, key: str, value: Any, *, list_keys: bool = True) -> None:
+    """Set the entry at a dotted path, in place; a number is an index of a list or tuple.
 
     A dict is merged into one that is there.
 
     A key that does not exist yet is added, unless one on the way to the last looks like a
     misspelling.
 
+    Args:
+        config: what is changed.
+        key: the dotted path.
+        value: what is set.
+        list_keys: numbers are indices; False refuses paths into lists.
+
     Raises:
         ConfigError: the path leads through something that holds no keys, past the end of a list, or
             is misspelled.
     """
-    *way, last = key.split(".")
-    place: Any = config
-    for depth, part in enumerate(way):
-        child = _child(place, part, key, way[:depth])
-        if child is None:
-            child = ConfigDict()
-            place[_index(place, part, key) if isinstance(place, list) else part] = child
-        place = child
-    if isinstance(place, list):
-        place[_index(place, last, key)] = attribute_dicts(without_delete(value))
-    elif isinstance(place, dict):
-        place.update(merged(place, {last: value}, "".join(f"{part}." for part in way)))
-    else:
-        raise _no_keys(key, way, place)
+    _changed(config, key.split("."), value, key, 0, list_keys)
 
 
-def _child(place: Any, part: str, key: str, way: list[str]) -> Any:
-    """The entry `part` of `place`; None where one may be added."""
-    if isinstance(place, list):
-        return place[_index(place, part, key)]
+def _changed(place: Any, parts: list[str], value: Any, key: str, depth: int, list_keys: bool) -> Any:
+    """`place` with the entry at the rest of the path, `parts[depth:]`, set: dicts and lists themselves, tuples anew."""
+    if depth == len(parts):
+        return merged_value(place, value, key, list_keys=list_keys)
+    part, way = parts[depth], parts[:depth]
+    if isinstance(place, list | tuple) and list_keys:
+        entries = place if isinstance(place, list) else list(place)
+        index = list_index(entries, part, key)
+        entries[index] = _changed(entries[index], parts, value, key, depth + 1, list_keys)
+        return place if isinstance(place, list) else tuple(entries)
     if not isinstance(place, dict):
         raise _no_keys(key, way, place)
+    if depth + 1 < len(parts):
+        _check_spelling(place, part, key, way)
+    inherited = dict.get(place, part)
+    if inherited is None and depth + 1 < len(parts):
+        inherited = ConfigDict()
+    place[part] = _changed(inherited, parts, value, key, depth + 1, list_keys)
+    return place
+
+
+def _check_spelling(place: dict[Any, Any], part: str, key: str, way: list[str]) -> None:
     is_known = not way and part in TOP_LEVEL_KEYS
     if part not in place and not is_known and nearest(part, map(str, place)):
         under = f" under {'.'.join(way)}" if way else ""
         raise ConfigError(f"cannot set {key}: the config has {unknown_key(part, place)}{under}")
-    return place.get(part)
-
-
-def _index(place: list[Any], part: str, key: str) -> int:
-    if not re.fullmatch(r"-?\d+", part) or not -len(place) <= int(part) < len(place):
-        raise ConfigError(f"cannot set {key}: {part!r} is no index of a list of {len(place)}")
-    return int(part)
 
 
 def _no_keys(key: str, way: list[str], place: Any) -> ConfigError:

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from kinema.config.dictionary import raw_items
+from kinema.config.lazy import Lazy
 from kinema.config.yaml_dialect import Dumper
 from kinema.errors import ConfigError
 from kinema.files import write_text
@@ -18,8 +20,12 @@ from kinema.files import write_text
 LINE_LENGTH = 120
 
 
-def python_text(config: Mapping[Any, Any]) -> str:
-    """A config as Python source; classes and functions are imported.
+def python_text(config: Mapping[Any, Any], *, breaks_lines: bool = True) -> str:
+    """A config as Python source; classes and functions are imported, what is lazy is named.
+
+    Args:
+        config: the entries.
+        breaks_lines: write one entry a line where a line would be too long.
 
     Raises:
         ConfigError: a value cannot be written as Python.
@@ -30,7 +36,8 @@ def python_text(config: Mapping[Any, Any]) -> str:
     lines += [""] * bool(lines)
     for key, value in plain.items():
         name = key if _is_name(key) else f"globals()[{key!r}]"
-        lines.append(f"{name} = {_python(value, 0, len(name) + 3)}")
+        source = _python(value, 0, len(name) + 3) if breaks_lines else _python_line(value)
+        lines.append(f"{name} = {source}")
     return "\n".join(lines) + "\n"
 
 
@@ -95,13 +102,13 @@ class _Source(str):
 def _plain(value: Any, path: str, other: Callable[[Any, str], Any]) -> Any:
     """`value` of dicts, lists, tuples and scalars only; `other(value, path)` is asked about everything else."""
     if isinstance(value, Mapping):
-        return {key: _plain(entry, f"{path}.{key}".lstrip("."), other) for key, entry in value.items()}
+        return {key: _plain(entry, f"{path}.{key}".lstrip("."), other) for key, entry in raw_items(value)}
     if isinstance(value, list | tuple):
         entries = [_plain(entry, f"{path}.{number}", other) for number, entry in enumerate(value)]
         return tuple(entries) if isinstance(value, tuple) else entries
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str | PurePath):
+    if isinstance(value, str | PurePath | Lazy):
         return str(value)
     if isinstance(value, Integral):
         return int(value)
