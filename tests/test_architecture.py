@@ -60,7 +60,7 @@ def test_a_new_family_is_two_files(tmp_path: Path) -> None:
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(source)!r}){TRAIN}"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         cwd=tmp_path,
     )

@@ -20,7 +20,7 @@ def test_a_script_without_a_runner_trains_and_resumes_exactly(tmp_path) -> None:
 
     def run(*options):
         command = [sys.executable, EXAMPLES / "train_without_runner.py", clips.train_list, clips.root, work]
-        subprocess.run([*map(str, command), *options], check=True, timeout=300, capture_output=True)
+        subprocess.run([*map(str, command), *options], check=True, timeout=900, capture_output=True)
         steps = [json.loads(line)["step"] for line in (work / "metrics.jsonl").read_text().splitlines()]
         return steps, load_file(work / "checkpoints" / "step_00000018" / "model.safetensors")
 

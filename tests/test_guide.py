@@ -22,7 +22,7 @@ def test_every_code_block_of_the_guide_stands_in_the_example():
 @pytest.mark.slow
 def test_the_example_runs_and_prints_what_the_guide_shows(tmp_path):
     command = [sys.executable, EXAMPLE, "--work-dir", tmp_path, "--epochs", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert result.returncode == 0, result.stderr
     (shown,) = re.findall(r"```text\n(.*?)```", GUIDE, flags=re.DOTALL)
     assert shown in result.stdout

@@ -109,7 +109,7 @@ def run(what: str, rank: int) -> tuple[list[int], str]:
         for own in range(2)
     ]
     try:
-        errors = [process.communicate(timeout=100)[1] for process in processes]
+        errors = [process.communicate(timeout=600)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -142,7 +142,7 @@ def test_a_step_of_the_users_own_that_sleeps_is_named(config, tmp_path):
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "kinema.cli", "bench", "data", str(config), "--json"]
     shown = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "PYTHONPATH": path}
+        command, capture_output=True, text=True, check=False, timeout=900, env={**os.environ, "PYTHONPATH": path}
     )
     assert shown.returncode == 0, shown.stderr
     report = json.loads(shown.stdout)

@@ -12,7 +12,7 @@ from kinema.datasets.synthetic import make_motion_dataset
 
 def run(*command, **options):
     return subprocess.run(
-        [sys.executable, *map(str, command)], capture_output=True, text=True, check=False, timeout=300, **options
+        [sys.executable, *map(str, command)], capture_output=True, text=True, check=False, timeout=900, **options
     )
 
 

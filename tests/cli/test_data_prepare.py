@@ -222,7 +222,7 @@ def test_a_run_that_is_killed_in_the_middle_goes_on_without_half_files(long_clip
     before = (out / "a.mp4").stat().st_mtime_ns
     time.sleep(0.5)  # for the worker to notice that its parent is gone
     again = start(long_clips, out, "--json")
-    report, errors = again.communicate(timeout=60)
+    report, errors = again.communicate(timeout=600)
     assert again.returncode == 0, errors
     assert json.loads(report)["skipped"] >= 1
     assert (out / "a.mp4").stat().st_mtime_ns == before

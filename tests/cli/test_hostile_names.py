@@ -19,7 +19,7 @@ ESCAPES = "\x1b]0;PWNED\x07\x1b[31mred"
 def kinema_bytes(*arguments, encoding="utf-8", module="kinema"):
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False, timeout=300, env=environment)
+    return subprocess.run(command, capture_output=True, check=False, timeout=900, env=environment)
 
 
 @pytest.fixture

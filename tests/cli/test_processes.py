@@ -11,7 +11,7 @@ from kinema.datasets.synthetic import make_motion_dataset
 
 def kinema_process(*arguments):
     command = [sys.executable, "-m", "kinema.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
 
 
 def test_import_and_help_do_not_import_torch():
@@ -46,7 +46,7 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, number):
         if "validation" in line:
             process.send_signal(number)
             break
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=600)
     assert process.returncode == 128 + number
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("stopped; the same command with --resume continues where it stopped")

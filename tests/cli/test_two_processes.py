@@ -13,7 +13,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=900)
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def test_hooks_and_loops_with_openmmlabs_imports_run_unchanged(tmp_path: Path) -
         [sys.executable, "-m", "kinema.compat", str(script), str(tmp_path / "work")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr
     assert "lr [0.0005, 0.001]" in result.stdout

@@ -96,7 +96,7 @@ def test_the_draws_are_a_function_of_seed_and_epoch():
 def test_processes_share_the_draws(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = Path(__file__).parent / "balanced_draws.py"
-    subprocess.run([*launch, script, tmp_path], check=True, timeout=120, capture_output=True)
+    subprocess.run([*launch, script, tmp_path], check=True, timeout=600, capture_output=True)
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for of_ranks, num_samples in zip(zip(*ranks, strict=True), (100, 7), strict=True):
         merged = [[draw for pair in zip(*epoch, strict=True) for draw in pair] for epoch in zip(*of_ranks, strict=True)]

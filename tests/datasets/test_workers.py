@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_while_it_sends_is_one_error():
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent, check=False
+        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, check=False
     )
     assert "one error: a process that reads clips was killed" in result.stdout, result.stderr
     assert "Traceback" not in result.stderr
@@ -179,7 +179,7 @@ def test_few_open_files_are_enough():
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parent, check=False
+        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, check=False
     )
     assert result.stdout == "200\n"
     assert "LoaderError: too many open files: raise the limit (ulimit -n) or use fewer" in result.stderr

@@ -191,7 +191,7 @@ def test_the_main_process_of_two_counts_for_both(tmp_path, case):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert result.returncode == 0, result.stderr
     first, second = json.loads((tmp_path / "ranks.json").read_text())

@@ -157,7 +157,7 @@ def test_the_copy_for_a_checkpoint_is_of_the_moment(device) -> None:
 
 def started(*arguments):
     command = [sys.executable, *arguments]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=200)
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=600)
     assert result.returncode == 0, result.stderr
     return result
 

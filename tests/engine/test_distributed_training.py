@@ -19,7 +19,7 @@ needs_sharding = pytest.mark.skipif(not can_shard(torch.device("cpu")), reason="
 
 def on_two_processes(script: str, *arguments: object) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", HERE / script]
-    run = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=900)
     assert run.returncode == 0, run.stderr
 
 

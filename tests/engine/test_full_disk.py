@@ -37,7 +37,7 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(tmp_path, size):
     def run(work_dir, limit):
         command = [sys.executable, "-c", SCRIPT, str(work_dir), str(limit)]
         result = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=600, check=False
         )
         assert "Traceback" not in result.stderr, result.stderr
         return result.stdout.splitlines()

@@ -24,7 +24,7 @@ def end_of(work_dir, case, *, processes=1):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     return result.returncode, result.stderr
 

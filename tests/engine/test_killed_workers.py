@@ -57,7 +57,7 @@ def test_a_worker_of_one_process_that_is_killed_ends_the_others_too(tmp_path, po
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode != 0
     line = r"^\[rank1\]: kinema\.errors\.LoaderError: a process that reads clips was killed"

@@ -247,7 +247,7 @@ def test_processes_decide_alike_where_one_of_them_is_not_finite(tmp_path, strate
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert result.returncode == 0, result.stderr
     first, second = json.loads((tmp_path / "ranks.json").read_text())

@@ -99,7 +99,7 @@ def test_a_signal_to_any_process_stops_all_at_the_same_step(tmp_path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
 
     stopped = run("1")

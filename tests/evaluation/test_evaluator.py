@@ -94,7 +94,7 @@ def test_offline_evaluation_checks_its_arguments() -> None:
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, tmp_path]
-    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     alone = runpy.run_path(str(SCRIPT))["evaluate"]()
     assert sum(map(sum, alone["confusion_matrix/result"])) == 7

@@ -1,10 +1,12 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, same, train, worst_difference
 
@@ -143,13 +145,18 @@ def test_units_are_blocks_of_lists_that_are_large_and_share_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What two processes saw, by rank."""
-    folder = tmp_path_factory.mktemp("strategies")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(HERE / "torchrun_strategies.py"), str(folder)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    """What two processes saw, by rank; all workers of the tests share it."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "strategies" if is_worker else tmp_path_factory.mktemp("s")
+    files = [folder / f"{rank}.json" for rank in range(2)]
+    with FileLock(f"{folder}.lock"):
+        if not all(file.exists() for file in files):
+            folder.mkdir(exist_ok=True)
+            command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+            command += [str(HERE / "torchrun_strategies.py"), str(folder)]
+            run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+            assert run.returncode == 0, run.stderr
+    return [json.loads(file.read_text()) for file in files]
 
 
 @pytest.mark.slow

@@ -188,7 +188,7 @@ assert grown < 100_000, f"{grown} kB"
 
 def refusal(path: Path, good: Path) -> str:
     command = [sys.executable, "-c", RUN, str(path), str(good)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

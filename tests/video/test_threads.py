@@ -162,7 +162,7 @@ def run(script: str, path: Path, num_threads: int, backend: str = "pyav") -> Non
         str(num_threads),
         backend,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
 
 

@@ -26,7 +26,7 @@ def used_by_worker(samples, method):
     results = context.Queue()
     process = context.Process(target=use, args=(samples, results))
     process.start()
-    answer = results.get(timeout=120)
+    answer = results.get(timeout=600)
     process.join()
     return answer
 
