@@ -22,11 +22,16 @@ def read_data(text: str, path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the text is none of the language that the suffix of `path` names.
     """
-    data = _PARSERS[path.suffix](_BARE_REFERENCE.sub(r'\1"\2"', text), path)
+    data = _PARSERS[path.suffix](text_to_parse(text), path)
     data = {} if data is None else data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a config must be a mapping of keys to values, got a {type(data).__name__}")
     return data
+
+
+def text_to_parse(text: str) -> str:
+    """The text of a file with quotes around its bare `{{_base_.x.y}}`."""
+    return _BARE_REFERENCE.sub(r'\1"\2"', text)
 
 
 def with_inherited_values(value: Any, base: Mapping[str, Any], path: Path) -> Any:

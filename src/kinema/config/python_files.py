@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from kinema.config.dictionary import attribute_dicts, unknown_key
 from kinema.config.lazy import LazyObject
+from kinema.config.origins import Places, Recorder
 from kinema.config.references import BASE_KEY, BASE_REFERENCE, inherited_value
 from kinema.errors import ConfigError
 from kinema.real_modules import SHIMMED_PACKAGES, package_of
@@ -103,8 +104,12 @@ class PythonFile:
 
     # ---- running it
 
-    def run(self, base: Mapping[str, Any]) -> dict[str, Any]:
+    def run(self, base: Mapping[str, Any], places: Places | None = None) -> "Offer":
         """The entries of a file that inherits `base` by `_base_`, or nothing.
+
+        Args:
+            base: what it inherits.
+            places: where that was written; None: nobody asks.
 
         Raises:
             ConfigError: an error in the file; names its line.
@@ -115,34 +120,39 @@ class PythonFile:
         tree.body = [statement for statement in tree.body if not _is_base_names(statement)]
         tree = ast.fix_missing_locations(_References(base, self.path).visit(tree))
         # A copy: what the file does to `_base_` must not change what it inherits.
-        namespace = self._executed(tree, {BASE_KEY: copy.deepcopy(base)})
-        return {key: attribute_dicts(value) for key, value in namespace.items() if _is_entry(key, value)}
+        inherited = copy.deepcopy(base)
+        recorder = None
+        if places is not None:
+            recorder = Recorder(str(self.path))
+            recorder.adopt(inherited, places)
+        namespace = self._executed(tree, {BASE_KEY: inherited}, recorder)
+        own = {key: value for key, value in namespace.items() if _is_entry(key, value)}
+        return _offer(own, {}, recorder, namespace)
 
-    def run_lazily(self, bases: Sequence["Offer"]) -> "Offer":
+    def run_lazily(self, bases: Sequence["Offer"], *, is_traced: bool = False) -> "Offer":
         """The entries of a file whose imports are lazy, and what it imports.
 
         Args:
             bases: what the file of each of `base_imports` offers.
+            is_traced: note where the entries are written.
 
         Raises:
             ConfigError: an error in the file, or a base lacks a name; names its line.
         """
         chosen = [self._chosen(*pair) for pair in zip(self.base_imports, bases, strict=True)]
         inherited = [{**copy.deepcopy(offer.values), **offer.imports} for offer in chosen]
+        recorder = Recorder(str(self.path)) if is_traced else None
+        for values, offer in zip(inherited, chosen, strict=True):
+            if recorder is not None and offer.places is not None:
+                recorder.offer(values, offer.places)
         tree = ast.fix_missing_locations(_LazyImports(self.path).visit(copy.deepcopy(self.tree)))
-        namespace = self._executed(tree, {_INHERITED: iter(inherited), LazyObject.__name__: LazyObject})
+        namespace = self._executed(tree, {_INHERITED: iter(inherited), LazyObject.__name__: LazyObject}, recorder)
         assigned = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name) and _is_stored(node)}
         imported = {alias.asname or package_of(alias.name) for alias in self._aliases()}
         imported.update(*(offer.imports for offer in chosen))
         imported = (imported - assigned - set().union(*(offer.values for offer in chosen))) | {LazyObject.__name__}
-        return Offer(
-            values={
-                key: attribute_dicts(value)
-                for key, value in namespace.items()
-                if key not in imported and _is_entry(key, value)
-            },
-            imports={key: namespace[key] for key in imported if key in namespace},
-        )
+        own = {key: value for key, value in namespace.items() if key not in imported and _is_entry(key, value)}
+        return _offer(own, {key: namespace[key] for key in imported if key in namespace}, recorder, namespace)
 
     def _aliases(self) -> Iterator[ast.alias]:
         """The names that its own import statements give, those of `with read_base()` aside."""
@@ -154,7 +164,7 @@ class PythonFile:
         """What `statement` takes of what a file offers, by the names that it gives."""
         if statement.names[0].name == "*":
             return offer
-        chosen = Offer({}, {})
+        chosen = Offer({}, {}, None if offer.places is None else Places(offer.places.where, is_dict=True))
         for alias in statement.names:
             source, target = next(
                 (
@@ -169,14 +179,22 @@ class PythonFile:
                     f"{self.path}:{statement.lineno}: {'.' * statement.level}{statement.module} has "
                     f"{unknown_key(alias.name, offer.values)}"
                 )
-            target[alias.asname or alias.name] = source[alias.name]
+            name = alias.asname or alias.name
+            target[name] = source[alias.name]
+            if chosen.places is not None and offer.places is not None and alias.name in offer.places.entries:
+                chosen.places.entries[name] = offer.places.entries[alias.name]
         return chosen
 
-    def _executed(self, tree: ast.Module, namespace: dict[str, Any]) -> dict[str, Any]:
+    def _executed(
+        self, tree: ast.Module, namespace: dict[str, Any], recorder: Recorder | None = None
+    ) -> dict[str, Any]:
         """The names that the file gives, in order, `namespace` first."""
         namespace |= {"__name__": "__config__", "__file__": str(self.path)}
         try:
-            exec(compile(tree, str(self.path), "exec"), namespace)
+            if recorder is None:
+                exec(compile(tree, str(self.path), "exec"), namespace)
+            else:
+                recorder.run(tree, namespace)
         except (Exception, SystemExit) as error:
             frames = traceback.extract_tb(error.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
@@ -191,10 +209,18 @@ class Offer(NamedTuple):
     Attributes:
         values: its entries.
         imports: what it imports, by name.
+        places: where the entries were written; None: nobody asked.
     """
 
     values: dict[str, Any]
     imports: dict[str, Any]
+    places: Places | None = None
+
+
+def _offer(own: dict[str, Any], imports: dict[str, Any], recorder: Recorder | None, namespace: dict[str, Any]) -> Offer:
+    """What a file that was run gives."""
+    places = None if recorder is None else recorder.places(own, namespace)
+    return Offer({key: attribute_dicts(value) for key, value in own.items()}, imports, places)
 
 
 class _References(ast.NodeTransformer):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kinema.config.base_paths import path_of_module, path_of_name
-from kinema.config.data_files import read_data, with_inherited_values
+from kinema.config.data_files import read_data, text_to_parse, with_inherited_values
 from kinema.config.dictionary import ConfigDict, merged, raw_items
+from kinema.config.origins import Places, merge_places, places_of_data
 from kinema.config.python_files import Offer, PythonFile
 from kinema.config.references import BASE_KEY
 from kinema.config.variables import with_environment, with_file_variables
@@ -30,11 +31,13 @@ class ConfigFile(NamedTuple):
         values: its entries, merged over those that it inherits.
         imports: what it imports lazily, by name: those that inherit from it may use the names.
         style: how it inherits; None: it does not.
+        places: where the entries were written; None: nobody asked.
     """
 
     values: ConfigDict
     imports: dict[str, Any]
     style: str | None
+    places: Places | None = None
 
 
 _BY_NAME, _BY_IMPORT = "'_base_ = ...'", "'with read_base():' or lazy imports"
@@ -49,6 +52,7 @@ class Reading:
         environment: fill in `{{$NAME:default}}`.
         lazily: imports of Python files without `_base_` are resolved when a value is used; None: of
             those that use `with read_base()` or import OpenMMLab's packages.
+        is_traced: note where each value was written.
         texts: each file that was read, its path before its text; the config itself is the last.
         used_variables: of the environment, by name.
     """
@@ -56,6 +60,7 @@ class Reading:
     file_variables: bool = True
     environment: bool = True
     lazily: bool | None = None
+    is_traced: bool = False
     texts: list[str] = field(default_factory=list)
     used_variables: dict[str, str] = field(default_factory=dict)
 
@@ -90,24 +95,31 @@ class Reading:
             if key in file.values:
                 raise ConfigError(f"{path}: the key {key!r} is reserved")
         notice = file.values.pop("_deprecation_")
-        if notice is not None:
+        if file.places is not None:
+            file.places.entries.pop("_deprecation_", None)
+        elif notice is not None:
             _warn_of_deprecation(notice, path)
         return file
 
     def _data(self, text: str, path: Path, chain: tuple[Path, ...]) -> ConfigFile:
         data = read_data(text, path)
-        base = self._bases(data.pop(BASE_KEY, []), path, chain)
+        base, base_places = self._bases(data.pop(BASE_KEY, []), path, chain)
         own = with_inherited_values(data, base, path)
-        return ConfigFile(_over(base, own, path), {}, None)
+        places = places_of_data(text_to_parse(text), str(path)) if self.is_traced else None
+        if places is not None:
+            places.entries.pop(BASE_KEY, None)
+        return ConfigFile(_over(base, own, path), {}, None, _places_over(base_places, places))
 
     def _python(self, file: PythonFile, chain: tuple[Path, ...], is_imported: bool) -> ConfigFile:
         is_lazy = (file.imports_lazily or is_imported) if self.lazily is None else self.lazily
         if is_lazy and not file.names_bases:
-            own = file.run_lazily([self._imported_base(file, statement, chain) for statement in file.base_imports])
-            return ConfigFile(_over({}, own.values, file.path), own.imports, _BY_IMPORT)
-        base = self._bases(file.base_names(), file.path, chain)
+            bases = [self._imported_base(file, statement, chain) for statement in file.base_imports]
+            own = file.run_lazily(bases, is_traced=self.is_traced)
+            return ConfigFile(_over({}, own.values, file.path), own.imports, _BY_IMPORT, own.places)
+        base, base_places = self._bases(file.base_names(), file.path, chain)
         style = _BY_NAME if file.names_bases else None
-        return ConfigFile(_over(base, file.run(base), file.path), {}, style)
+        own = file.run(base, base_places)
+        return ConfigFile(_over(base, own.values, file.path), {}, style, _places_over(base_places, own.places))
 
     def _imported_base(self, file: PythonFile, statement: Any, chain: tuple[Path, ...]) -> Offer:
         where = f"{file.path}:{statement.lineno}"
@@ -115,14 +127,15 @@ class Reading:
         base = self.file(path, chain, is_imported=True)
         if base.style == _BY_NAME:
             raise _mixed(file.path, _BY_IMPORT, path, _BY_NAME)
-        return Offer(dict(raw_items(base.values)), base.imports)
+        return Offer(dict(raw_items(base.values)), base.imports, base.places)
 
-    def _bases(self, names: Any, path: Path, chain: tuple[Path, ...]) -> ConfigDict:
+    def _bases(self, names: Any, path: Path, chain: tuple[Path, ...]) -> tuple[ConfigDict, Places | None]:
         """The configs that `_base_` names, side by side; a key may be in one of them only."""
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise ConfigError(f"{path}: {BASE_KEY} must be a file name or a list of them, got {names!r}")
         joined = ConfigDict()
+        places = Places(str(path), is_dict=True) if self.is_traced else None
         origin: dict[Any, str] = {}
         for name in names:
             base = self.file(path_of_name(name, path), chain)
@@ -135,7 +148,25 @@ class Reading:
                     )
                 origin[key] = name
             joined.update(base.values)
-        return joined
+            if places is not None and base.places is not None:
+                places.entries.update(base.places.entries)
+        return joined, places
+
+
+def read_places(path: Path) -> Places:
+    """Where the values of a config file were written, in it or in those it inherits from.
+
+    The files are executed once more.
+
+    Args:
+        path: a .py, .yaml, .yml or .json file.
+
+    Raises:
+        ConfigError: names the file, and the line where there is one.
+    """
+    places = Reading(is_traced=True).file(path).places
+    assert places is not None  # it is traced
+    return places
 
 
 def _text_of(path: Path) -> str:
@@ -160,6 +191,10 @@ def _over(base: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> Config
         return merged(base, own)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _places_over(base: Places | None, own: Places | None) -> Places | None:
+    return None if base is None or own is None else merge_places(base, own)
 
 
 def _mixed(path: Path, style: str, base: Path, style_of_base: str) -> ConfigError:
