@@ -8,7 +8,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from kinema.compat.parts.fileio import BackendArgs, get, put
+from kinema.compat.parts.fileio.choosing import BackendArgs
+from kinema.compat.parts.fileio.functions import get, put
 from kinema.compat.parts.images.choices import check_choice
 from kinema.errors import KinemaError
 from kinema.video.images import image_size
