@@ -88,7 +88,7 @@ def test_a_constructor_of_the_users_own_builds_the_wrapper(tmp_path):
         dict(optimizer=SGD, constructor="HeadFirst", paramwise_cfg=dict(head_mult=5), clip_grad={"max_norm": 1}),
     )
     assert seen[0]["layers.4.bias"][0] == 0.5
-    assert runner.optim_wrapper.clip_grad == {"max_norm": 1}
+    assert runner.optim_wrapper.clip_grad_kwargs == {"max_norm": 1}
 
 
 def test_a_wrapper_class_of_the_users_own_gets_the_precision_of_the_run():

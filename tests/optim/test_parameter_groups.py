@@ -254,7 +254,7 @@ def test_a_constructor_builds_the_wrapper():
     )
     wrapper = constructor(Net())
     assert isinstance(wrapper.optimizer, torch.optim.AdamW)
-    assert wrapper.clip_grad == {"max_norm": 1.0}
+    assert wrapper.clip_grad_kwargs == {"max_norm": 1.0}
     assert [group["weight_decay"] for group in wrapper.param_groups] == [0.5, 0.0]
     assert config["optimizer"] == ADAMW
 

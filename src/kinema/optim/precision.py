@@ -50,12 +50,12 @@ class Precision:
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
+    def step(self, optimizer: torch.optim.Optimizer, **options: Any) -> None:
         """Update; fp16 leaves an update out whose gradients are not finite, and scales less from then on."""
         if self.scaler is None:
-            optimizer.step()
+            optimizer.step(**options)
             return
-        self.scaler.step(optimizer)
+        self.scaler.step(optimizer, **options)
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:

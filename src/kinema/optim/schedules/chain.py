@@ -112,11 +112,20 @@ def _base(group: dict[str, Any], name: str, schedule: Schedule) -> float:
 
 
 def build_schedules(config: Any) -> list[Schedule]:
-    """Schedules of one config or a list of them; built ones are taken as they are; None gives none."""
+    """Schedules of one config or a list of them; built ones are taken as they are; None gives none.
+
+    A `type` may be a class that names its curve as `schedule`, as OpenMMLab's schedulers do here.
+    """
     if config is None:
         return []
     entries = config if isinstance(config, list | tuple) else [config]
-    return [entry if isinstance(entry, Schedule) else PARAM_SCHEDULERS.build(entry) for entry in entries]
+    return [entry if isinstance(entry, Schedule) else PARAM_SCHEDULERS.build(_of_curve(entry)) for entry in entries]
+
+
+def _of_curve(entry: Any) -> Any:
+    kind = entry.get("type") if isinstance(entry, Mapping) else None
+    curve = vars(kind).get("schedule") if isinstance(kind, type) else None
+    return entry if curve is None else {**entry, "type": curve}
 
 
 def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
@@ -128,6 +137,6 @@ def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
     places = enumerate(config) if isinstance(config, list | tuple) else [("", config)]
     for place, entry in places:
         if isinstance(entry, Mapping):
-            kind = entry.get("type")
+            kind = _of_curve(entry).get("type")
             part = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
             check_types(part, entry, f"{where}.{place}".rstrip("."))

@@ -23,6 +23,11 @@ class ConstantLR(Schedule):
 
     factor: float = 1 / 3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.factor <= 1:
+            self.refuse(f"factor must be between 0 and 1, got {self.factor}")
+
     def share(self, t: int, length: float, unit: int) -> float:
         return 1.0 if self.end is not None and 0 < t == length - 1 else self.factor
 
@@ -34,6 +39,11 @@ class LinearLR(Schedule):
 
     start_factor: float = 1 / 3
     end_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (0 <= self.start_factor <= 1 and 0 <= self.end_factor <= 1):
+            self.refuse(f"factors must be between 0 and 1, got {self.start_factor} and {self.end_factor}")
 
     def share(self, t: int, length: float, unit: int) -> float:
         progress = t / (self.known(length) - 1) if t else 0.0
@@ -212,6 +222,8 @@ class OneCycleLR(Schedule):
         super().__post_init__()
         if not 0 <= self.pct_start <= 1:
             self.refuse(f"pct_start must be between 0 and 1, got {self.pct_start}")
+        if self.total_steps is not None and (self.total_steps < 1 or self.total_steps % 1):
+            self.refuse(f"total_steps must be a whole number of at least 1, got {self.total_steps}")
         if self.anneal_strategy not in ("cos", "linear"):
             self.refuse(f'anneal_strategy must be "cos" or "linear", got {self.anneal_strategy!r}')
 
