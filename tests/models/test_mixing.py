@@ -241,3 +241,18 @@ def test_a_blending_of_users_overrides_do_blending() -> None:
     inputs, samples = Halves(num_classes=2)(torch.ones(1, 3), [ActionDataSample().set_gt_label(1)])
     assert inputs.tolist() == [[0.5, 0.5, 0.5]]
     assert samples[0].gt_label.tolist() == [0.0, 0.5]
+
+
+def test_one_hot_labels_of_whole_numbers_are_mixed_as_they_are() -> None:
+    hot = torch.nn.functional.one_hot(torch.arange(4), 5)
+    samples = [ActionDataSample().set_gt_label(label) for label in hot]
+    _, mixed = MixupBlending(5)(torch.rand(4, 1, 3, 4, 4), samples)
+    assert all(sample.gt_label.sum() == pytest.approx(1) for sample in mixed)
+
+
+def test_what_the_probabilities_leave_is_shown() -> None:
+    augments = [MixupBlending(5), CutmixBlending(5)]
+    blending = RandomBatchAugment(augments, probs=[0.5, 0.4])
+    assert blending.probs == [0.5, 0.4, pytest.approx(0.1)]
+    assert blending.augments == [*augments, None]
+    assert RandomBatchAugment(augments).probs is None

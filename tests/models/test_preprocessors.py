@@ -158,3 +158,19 @@ def test_channels_that_do_not_fit_the_mean_are_named_with_the_format() -> None:
         ValueError, match=r"mean has 3 values, but .* have 16 channels as format_shape='NCHW' reads them"
     ):
         preprocessor({"inputs": [torch.zeros(1, 3, 16, 8, 8)]})
+
+
+@pytest.mark.parametrize(
+    ("format_shape", "shape"), [("NCHW", (3, 1, 1)), ("NCTHW", (3, 1, 1, 1)), ("MIX2d3d", (3, 1, 1, 1))]
+)
+def test_mean_and_deviation_undo_the_normalisation(format_shape, shape) -> None:
+    preprocessor = ActionDataPreprocessor([1.0, 2, 3], [4.0, 5, 6], format_shape=format_shape)
+    assert preprocessor.mean.shape == preprocessor.std.shape == shape
+    clips = torch.randint(0, 255, (2, 1, 3, 4, 6, 6) if len(shape) == 4 else (2, 1, 3, 6, 6)).float()
+    batch = preprocessor({"inputs": clips})["inputs"]
+    torch.testing.assert_close(batch * preprocessor.std + preprocessor.mean, clips)
+
+
+def test_a_blending_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="blending must be callable, or its config, got 1"):
+        ActionDataPreprocessor(blending=1)

@@ -143,10 +143,6 @@ def test_a_recognizer_builds_from_configs_and_trains_on_a_loaders_batch() -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            {"test_cfg": {"average_clips": "prob"}},
-            "test_cfg of Recognizer3D has no key 'average_clips'; set it in cls_head",
-        ),
         ({"test_cfg": {"max_views": 2}}, "has no key 'max_views'; its keys: fcn_test, max_testing_views"),
         ({"train_cfg": {"aux": 1}}, "train_cfg of Recognizer3D has no key 'aux'; its keys: none"),
         (
@@ -288,3 +284,11 @@ def test_a_recognizer_that_defines_nothing_says_what_it_must_define() -> None:
 
     with pytest.raises(NotImplementedError, match="Empty must define fold, or extract_feat, loss and predict"):
         Empty(nn.Identity())(CLIPS)
+
+
+def test_average_clips_in_test_cfg_is_named_and_has_no_effect(caplog) -> None:
+    with caplog.at_level("WARNING", logger="kinema"):
+        model = Recognizer3D(CountingBackbone(), head(), test_cfg={"average_clips": "score"})
+    assert "test_cfg of Recognizer3D: average_clips has no effect here" in caplog.text
+    assert model.cls_head.average_clips == "prob"
+    assert model.test_cfg == {"average_clips": "score"}

@@ -126,7 +126,6 @@ def test_the_whole_builds_from_an_original_config_and_trains_on_a_loaders_batch(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"test_cfg": {"average_clips": "prob"}}, "test_cfg of Recognizer2D has no key 'average_clips'; set it in cls"),
         ({"test_cfg": {"views": 2}}, "has no key 'views'; its keys: fcn_test, num_segs, max_testing_views"),
         ({"test_cfg": {"fcn_test": True}}, r"fcn_test=True, but the head \(TSNHead\) cannot classify as a convolution"),
         ({"test_cfg": {"max_testing_views": 4}}, "max_testing_views=4 .* must be a multiple of the 3 frames"),

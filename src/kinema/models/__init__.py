@@ -8,10 +8,12 @@ from kinema.models.backbones import (
     CompactNet3D,
     MobileNetV2,
     MobileNetV2TSM,
+    OmniResNet,
     ResNet,
     ResNet2Plus1d,
     ResNet3d,
     ResNet3dCSN,
+    ResNet3dLayer,
     ResNet3dPathway,
     ResNet3dSlowFast,
     ResNet3dSlowOnly,
@@ -24,7 +26,9 @@ from kinema.models.complexity import count_operations
 from kinema.models.heads import (
     AvgConsensus,
     BaseHead,
+    FeatureHead,
     I3DHead,
+    OmniHead,
     SlowFastHead,
     TPNHead,
     TRNHead,
@@ -39,12 +43,14 @@ from kinema.models.losses import (
     CBFocalLoss,
     CrossEntropyLoss,
     FocalLoss,
+    HVULoss,
     LogitAdjustedLoss,
+    NLLLoss,
 )
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.necks import TPN
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
-from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D, RecognizerOmni
 from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
@@ -70,7 +76,9 @@ __all__ = [
     "ConvModule",
     "CrossEntropyLoss",
     "CutmixBlending",
+    "FeatureHead",
     "FocalLoss",
+    "HVULoss",
     "I3DHead",
     "LoadReport",
     "LogitAdjustedLoss",
@@ -78,13 +86,18 @@ __all__ = [
     "MixupBlending",
     "MobileNetV2",
     "MobileNetV2TSM",
+    "NLLLoss",
+    "OmniHead",
+    "OmniResNet",
     "RandomBatchAugment",
     "Recognizer2D",
     "Recognizer3D",
+    "RecognizerOmni",
     "ResNet",
     "ResNet2Plus1d",
     "ResNet3d",
     "ResNet3dCSN",
+    "ResNet3dLayer",
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",

@@ -26,10 +26,10 @@ Blending = Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]]
 def soft_labels(
     data_samples: Sequence[Any], num_classes: int, who: str, label_range: LabelRange | None = None
 ) -> Tensor:
-    """The labels of samples as (B, N) float32: one-hot, or as they are where they are floats already.
+    """The labels of samples as (B, N) float32: one-hot, or as they are where they have N values already.
 
     Args:
-        data_samples: B samples with `gt_label`: a class number, or (N,) floats.
+        data_samples: B samples with `gt_label`: a class number, or (N,) values.
         num_classes: N.
         who: what needs them, for messages.
         label_range: checks the class numbers.
@@ -38,9 +38,10 @@ def soft_labels(
         ConfigError: a label does not fit `num_classes`.
     """
     labels = [sample.gt_label.reshape(-1) for sample in data_samples]
-    numbers = [label for label in labels if not label.is_floating_point()]
-    for label in labels:
-        if label.is_floating_point():
+    is_soft = [label.is_floating_point() or len(label) == num_classes != 1 for label in labels]
+    numbers = [label for label, soft in zip(labels, is_soft, strict=True) if not soft]
+    for label, soft in zip(labels, is_soft, strict=True):
+        if soft:
             if len(label) != num_classes:
                 raise ConfigError(f"{who}: a label has {len(label)} values, but {num_classes=}")
         elif len(label) != 1:
@@ -55,7 +56,7 @@ def soft_labels(
 
         checked = (label_range or LabelRange()).check(torch.cat(numbers).long(), num_classes, describe)
         rows = iter(F.one_hot(checked, num_classes).float())
-    return torch.stack([label.float() if label.is_floating_point() else next(rows) for label in labels])
+    return torch.stack([label.float() if soft else next(rows) for label, soft in zip(labels, is_soft, strict=True)])
 
 
 class _BatchBlending(ABC):
@@ -83,7 +84,7 @@ class _BatchBlending(ABC):
 
         Args:
             inputs: (B, ...), preprocessed; of any number of views.
-            data_samples: B samples with `gt_label`, a class number or (N,) floats.
+            data_samples: B samples with `gt_label`, a class number or (N,) values.
 
         Returns:
             New inputs, and copies of the samples with soft labels, (N,) floats.
@@ -172,6 +173,10 @@ class RandomBatchAugment:
         augments: blendings or their configs; one or a list.
         probs: their probabilities, one or a list; default: all the same, summing up to 1.
 
+    Attributes:
+        augments: the blendings; with `probs`, and None behind them.
+        probs: None, or the probabilities and what they leave of 1.
+
     Raises:
         ValueError: there is no blending, or the probabilities do not fit.
         TypeError: a blending cannot be called.
@@ -183,7 +188,7 @@ class RandomBatchAugment:
         probs: float | Sequence[float] | None = None,
     ) -> None:
         listed: list[Any] = list(augments) if isinstance(augments, list | tuple) else [augments]
-        self.augments: list[Blending] = [
+        self.augments: list[Blending | None] = [
             MODELS.build(augment) if isinstance(augment, Mapping) else augment for augment in listed
         ]
         for augment in self.augments:
@@ -198,15 +203,18 @@ class RandomBatchAugment:
                 f"RandomBatchAugment: probs must be {count} numbers of at least 0, one a blending, summing up to at"
                 f" most 1, got {probs!r}"
             )
-        self.probs = given
+        self._shares = given
+        self.probs = None if probs is None else [*given, 1 - sum(given)]
+        if probs is not None:
+            self.augments.append(None)
 
     def __call__(self, inputs: Tensor, data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
         """Blend a batch by the blending that is drawn, or give it back as it is."""
         drawn = float(torch.rand((), dtype=torch.float64).numpy())
-        for augment, prob in zip(self.augments, self.probs, strict=True):
-            if drawn < prob:
+        for augment, share in zip(self.augments, self._shares, strict=False):
+            if augment is not None and drawn < share:
                 return augment(inputs, data_samples)
-            drawn -= prob
+            drawn -= share
         return inputs, data_samples
 
     def __repr__(self) -> str:

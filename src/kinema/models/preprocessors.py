@@ -131,10 +131,13 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         self.blending: Blending | None = MODELS.build(blending) if isinstance(blending, Mapping) else blending
         self.mean: Tensor | None
         self.std: Tensor | None
-        self.register_buffer(
-            "mean", None if mean is None else torch.tensor(mean, dtype=torch.float32), persistent=False
-        )
-        self.register_buffer("std", None if std is None else torch.tensor(std, dtype=torch.float32), persistent=False)
+        if not (blending is None or callable(self.blending)):
+            raise TypeError(f"blending must be callable, or its config, got {blending!r}")
+        # Of the shape in which they meet a batch, such as (3, 1, 1); of both kinds, that of clips.
+        shape = (-1, 1, 1) if format_shape == "NCHW" else (-1, 1, 1, 1)
+        for name, values in (("mean", mean), ("std", std)):
+            value = None if values is None else torch.tensor(values, dtype=torch.float32).view(shape)
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, data: Any, training: bool = False) -> Any:
         """Preprocess a batch.
@@ -172,11 +175,11 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
             batch = batch.flip(channel_axis)
         if self.mean is None or self.std is None:
             return batch.to(torch.float32) if self.to_float32 else batch
-        shape = (-1,) + (1,) * (-channel_axis - 1)
         channels = batch.shape[channel_axis]
         if self.mean.numel() not in (1, channels):
             raise ValueError(
                 f"mean has {self.mean.numel()} values, but the inputs {tuple(batch.shape)} have {channels} channels "
                 f"as format_shape={self.format_shape!r} reads them"
             )
-        return batch.sub(self.mean.view(shape)).div_(self.std.view(shape))
+        mean, std = (self.mean, self.std) if has_time else (self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1))
+        return batch.sub(mean).div_(std)

@@ -4,6 +4,7 @@
 frames of a sample into the rows that the backbone sees.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
+
+logger = logging.getLogger("kinema")
 
 Part = nn.Module | Mapping[str, Any]
 Stage = Literal["backbone", "neck", "head"]
@@ -90,6 +93,8 @@ class BaseRecognizer(BaseModel):
         super().__init__(data_preprocessor)
         self._check_keys("train_cfg", train_cfg, ())
         self._check_keys("test_cfg", test_cfg, self.test_keys)
+        self.train_cfg = train_cfg
+        self.test_cfg = test_cfg
         self.backbone = self._build_backbone(backbone)
         self.neck = None if neck is None else build_part(neck)
         self.cls_head = None if cls_head is None else build_part(cls_head)
@@ -299,10 +304,15 @@ class BaseRecognizer(BaseModel):
 
     def _check_keys(self, name: str, cfg: Mapping[str, Any] | None, known: Sequence[str]) -> None:
         for key in cfg or ():
-            if key not in known:
-                hint = "; set it in cls_head" if key == "average_clips" else ""
+            if key == "average_clips":
+                logger.warning(
+                    "%s of %s: average_clips has no effect here, as in MMAction2 1.x: set it in cls_head",
+                    name,
+                    type(self).__name__,
+                )
+            elif key not in known:
                 raise ConfigError(
-                    f"{name} of {type(self).__name__} has no key {key!r}{hint}; its keys: {', '.join(known) or 'none'}"
+                    f"{name} of {type(self).__name__} has no key {key!r}; its keys: {', '.join(known) or 'none'}"
                 )
 
 
@@ -420,6 +430,53 @@ class Recognizer3D(BaseRecognizer):
                 " inputs.unsqueeze(1)"
             )
         return Folded(inputs.flatten(0, 1))
+
+
+@MODELS.register_module()
+class RecognizerOmni(BaseRecognizer):
+    """Recognizer of images and clips; the views of a sample go through it like samples.
+
+    It takes images (B, C, H, W) or clips (B, V, C, T, H, W). A loss may be that of several batches,
+    one of images and one of clips: `loss_cls_0`, `loss_cls_1`, ...
+
+    Args:
+        backbone: takes images and clips, as `OmniResNet`.
+        cls_head: classifies both, as `OmniHead`.
+        data_preprocessor: see `BaseModel`.
+    """
+
+    def __init__(self, backbone: Part, cls_head: Part | None = None, data_preprocessor: Part | None = None) -> None:
+        super().__init__(backbone, cls_head, data_preprocessor=data_preprocessor)
+
+    def forward(self, *batches: Any, mode: Mode = "tensor", **batch: Any) -> Any:
+        """As in `BaseRecognizer`, of one batch; for `"loss"`, of several too.
+
+        Args:
+            *batches: `inputs` and `data_samples`; or preprocessed batches, dicts with both.
+            mode: see there.
+            **batch: `inputs` and `data_samples` by name.
+
+        Raises:
+            ValueError: several batches in another mode.
+        """
+        if not any(isinstance(part, Mapping) for part in batches):
+            return super().forward(*batches, **batch, mode=mode)  # type: ignore[misc]
+        if mode != "loss":
+            raise ValueError(f"RecognizerOmni takes several batches for mode='loss' only, got {mode!r}")
+        return {
+            f"{name}_{number}": value
+            for number, part in enumerate(batches)
+            for name, value in self.loss(part["inputs"], part["data_samples"]).items()
+        }
+
+    def fold(self, inputs: Tensor) -> Folded:
+        """Images as they are; (B, V, C, T, H, W) -> (B * V, C, T, H, W)."""
+        if inputs.dim() not in (4, 6):
+            raise ValueError(
+                "RecognizerOmni takes images (batch, channels, height, width) or clips (batch, views, channels, frames,"
+                f" height, width), got {tuple(inputs.shape)}"
+            )
+        return Folded(inputs if inputs.dim() == 4 else inputs.flatten(0, 1))
 
 
 def build_part(part: Part) -> nn.Module:

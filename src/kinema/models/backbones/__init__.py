@@ -10,6 +10,8 @@ from kinema.models.backbones.clips.c2d import C2D
 from kinema.models.backbones.clips.c3d import C3D
 from kinema.models.backbones.clips.compact import CompactNet3D
 from kinema.models.backbones.clips.csn import ResNet3dCSN
+from kinema.models.backbones.clips.omni import OmniResNet
+from kinema.models.backbones.clips.one_stage import ResNet3dLayer
 from kinema.models.backbones.clips.r2plus1d import ResNet2Plus1d
 from kinema.models.backbones.clips.resnet3d import ResNet3d
 from kinema.models.backbones.clips.slowfast import ResNet3dPathway, ResNet3dSlowFast, ResNet3dSlowOnly
@@ -45,10 +47,12 @@ __all__ = [
     "MobileNetV2",
     "MobileNetV2TSM",
     "NL3DWrapper",
+    "OmniResNet",
     "ResNet",
     "ResNet2Plus1d",
     "ResNet3d",
     "ResNet3dCSN",
+    "ResNet3dLayer",
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",

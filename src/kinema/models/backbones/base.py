@@ -3,6 +3,7 @@
 Other modules of `kinema.models.backbones` build stems and stages; `StagedNetwork` runs them.
 """
 
+import os
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from kinema.checkpoints.pretrained import load_backbone
+from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
@@ -31,20 +33,28 @@ class Backbone(BaseModule, ABC):
         frozen_stages: the stem (0) and this many stages are not trained; -1: everything is.
         norm_eval: batch norms use and keep their running statistics in training.
         bn_frozen: under `norm_eval`, their weights and biases are not trained either.
+
+    Raises:
+        ConfigError: `pretrained` is no path or address.
     """
 
     def __init__(
         self,
         init_cfg: InitCfg | None = None,
         *,
-        pretrained: str | None = None,
+        pretrained: str | os.PathLike[str] | None = None,
         from_images: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         bn_frozen: bool = False,
     ) -> None:
         super().__init__(init_cfg)
-        self.pretrained = pretrained
+        if not isinstance(pretrained, str | os.PathLike | None):
+            raise ConfigError(
+                f"pretrained of {type(self).__name__} must be a file, folder or address of weights, or None, got"
+                f" {pretrained!r}"
+            )
+        self.pretrained = None if pretrained is None else os.fspath(pretrained)
         self.from_images = from_images
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval

@@ -1,7 +1,9 @@
 """Heads: features -> class scores, losses, predictions."""
 
 from kinema.models.heads.base import BaseHead
+from kinema.models.heads.feature import FeatureHead
 from kinema.models.heads.i3d import I3DHead
+from kinema.models.heads.omni import OmniHead
 from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
 from kinema.models.heads.tpn import TPNHead
@@ -13,7 +15,9 @@ from kinema.models.heads.x3d import X3DHead
 __all__ = [
     "AvgConsensus",
     "BaseHead",
+    "FeatureHead",
     "I3DHead",
+    "OmniHead",
     "RelationModule",
     "RelationModuleMultiScale",
     "SlowFastHead",

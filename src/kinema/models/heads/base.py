@@ -117,29 +117,34 @@ class BaseHead(BaseModule, ABC):
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """`loss`, from (B * V, N) scores."""
-        labels = onto(self._labels(data_samples), cls_scores.device)
+        num_classes = self.classes_of(cls_scores)
+        labels = onto(self._labels(data_samples, num_classes), cls_scores.device)
         labels = labels.repeat_interleave(self._num_views(cls_scores, len(labels)), dim=0)
         losses: dict[str, Tensor] = {}
         if labels.dim() == 1:
-            ks = [k for k in self.topk if k == 1 or k < self.num_classes]
+            ks = [k for k in self.topk if k == 1 or k < num_classes]
             best = cls_scores.detach().topk(max(ks, default=1)).indices  # (B * V, k)
             hits = best == labels[:, None]
             losses = {f"top{k}_acc": hits[:, :k].any(1).float().mean() for k in ks}
         if self.label_smooth_eps:
-            spread = F.one_hot(labels, self.num_classes) if labels.dim() == 1 else labels
-            labels = (1 - self.label_smooth_eps) * spread + self.label_smooth_eps / self.num_classes
+            spread = F.one_hot(labels, num_classes) if labels.dim() == 1 else labels
+            labels = (1 - self.label_smooth_eps) * spread + self.label_smooth_eps / num_classes
         loss = self.loss_cls(cls_scores, labels)
         return {**losses, **(loss if isinstance(loss, Mapping) else {"loss_cls": loss})}
 
-    def _labels(self, data_samples: Sequence[Any]) -> Tensor:
+    def classes_of(self, cls_scores: Tensor) -> int:
+        """Number of classes that (B, ...) scores are compared with: N."""
+        return self.num_classes
+
+    def _labels(self, data_samples: Sequence[Any], num_classes: int) -> Tensor:
         """(B,) class numbers or (B, N) soft or multiple labels."""
         labels = torch.stack([sample.gt_label for sample in data_samples])
         if labels.dim() == 1:
             labels = labels[:, None]
-        if labels.is_floating_point() or (labels.shape[1] == self.num_classes != 1):
-            if labels.shape[1] != self.num_classes:
+        if labels.is_floating_point() or (labels.shape[1] == num_classes != 1):
+            if labels.shape[1] != num_classes:
                 raise ConfigError(
-                    f"labels have {labels.shape[1]} values, but the head was built with num_classes={self.num_classes}:"
+                    f"labels have {labels.shape[1]} values, but the head was built with num_classes={num_classes}:"
                     " set num_classes of cls_head, and of the dataset, to the number of classes"
                 )
             return labels.float()
@@ -148,13 +153,14 @@ class BaseHead(BaseModule, ABC):
                 f"a sample has {labels.shape[1]} class numbers {labels[0].tolist()}, but this loss needs one: for"
                 " several labels a clip set multi_class=True and num_classes in the dataset and in cls_head"
             )
-        return self._label_range.check(labels[:, 0], self.num_classes, self._describe_wrong_label)
 
-    def _describe_wrong_label(self, label: int) -> str:
-        return (
-            f"label {label} is out of range: the head has num_classes={self.num_classes}, so labels go from 0 to "
-            f"{self.num_classes - 1}. Correct the annotations, or set num_classes in cls_head"
-        )
+        def describe(label: int) -> str:
+            return (
+                f"label {label} is out of range: the head has {num_classes=}, so labels go from 0 to {num_classes - 1}."
+                " Correct the annotations, or set num_classes in cls_head"
+            )
+
+        return self._label_range.check(labels[:, 0], num_classes, describe)
 
     def train(self, mode: bool = True) -> Self:
         """Before an evaluation the labels of all training batches are checked."""

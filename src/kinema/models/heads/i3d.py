@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_single, check_source
+from kinema.models.heads.pooling import ClipMean
 from kinema.registry import MODELS
 
 
@@ -46,6 +47,7 @@ class I3DHead(BaseHead):
         if spatial_type not in ("avg", None):
             raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
         self.spatial_type = spatial_type
+        self.avg_pool = ClipMean() if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio
         self.init_std = init_std
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
@@ -56,9 +58,9 @@ class I3DHead(BaseHead):
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample, has no effect here."""
-        if self.spatial_type == "avg":
+        if self.avg_pool is not None:
             check_clip_features(self, x)
-            x = x.mean(dim=(2, 3, 4))
+            x = self.avg_pool(x)
         check_single(self, x)
         x = x.flatten(1)
         self.check_channels(x)

@@ -52,12 +52,9 @@ def join_segments(consensus: nn.Module, x: Tensor) -> Tensor:
     return joined.squeeze(1)
 
 
-def pool_frames(x: Tensor, spatial_type: str | None) -> Tensor:
-    """(B, C, ...) -> (B, C), the average over all that follows the channels.
-
-    Only flattened where `spatial_type` is None.
-    """
-    return x.flatten(1) if spatial_type is None or x.dim() == 2 else x.flatten(2).mean(2)
+def pool_frames(x: Tensor, pool: nn.Module | None) -> Tensor:
+    """(B, C, ...) -> (B, C) by `pool`; only flattened without it, and where it is (B, C) already."""
+    return x.flatten(1) if pool is None or x.dim() == 2 else pool(x).flatten(1)
 
 
 def by_segment(x: Tensor, num_segs: int | None, head: str) -> Tensor:

@@ -13,6 +13,7 @@ from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
+from kinema.models.heads.pooling import ClipMean
 from kinema.registry import MODELS
 
 _TWO = (
@@ -52,6 +53,7 @@ class SlowFastHead(BaseHead):
         if spatial_type not in ("avg", None):
             raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
         self.spatial_type = spatial_type
+        self.avg_pool = ClipMean() if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio
         self.init_std = init_std
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
@@ -69,8 +71,8 @@ class SlowFastHead(BaseHead):
         if not (isinstance(x, tuple | list) and len(x) == 2):
             raise ConfigError(_TWO)
         slow, fast = x
-        if self.spatial_type == "avg":
-            slow, fast = slow.mean(dim=(2, 3, 4)), fast.mean(dim=(2, 3, 4))
+        if self.avg_pool is not None:
+            slow, fast = self.avg_pool(slow), self.avg_pool(fast)
         pooled = torch.cat(
             [fast.flatten(1), slow.flatten(1)], dim=1
         )  # (B, C' + C): published weights have the fast first

@@ -9,7 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.features import check_single
+from kinema.models.heads.pooling import ClipMean
 from kinema.models.heads.segments import by_segment, join_segments, pool_frames
 from kinema.models.heads.tsn import TSNHead
 from kinema.registry import MODELS
@@ -23,6 +25,12 @@ class TPNHead(TSNHead):
     """
 
     has_fcn_state = False
+    avg_pool2d: nn.Module | None = None  # pools features of frames, if set; else `avg_pool` does
+
+    @takes_arguments_of(TSNHead)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.avg_pool3d = ClipMean() if self.spatial_type == "avg" else None
 
     def prepare_fcn_test(self) -> None:
         """Let the state dict have `new_cls` too, the class weights as a convolution, as files of the original do."""
@@ -38,7 +46,7 @@ class TPNHead(TSNHead):
         """
         check_single(self, x)
         is_clip = x.dim() == 5
-        x = pool_frames(x, self.spatial_type)
+        x = pool_frames(x, self.avg_pool3d if is_clip else self.avg_pool2d or self.avg_pool)
         self.check_channels(x)
         if num_segs and not is_clip:
             x = join_segments(self.consensus, by_segment(x, num_segs, "TPNHead"))

@@ -20,6 +20,7 @@ from kinema.errors import ConfigError
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
+from kinema.models.heads.pooling import FrameMean
 from kinema.models.heads.segments import by_segment, check_spatial_type, pool_frames
 from kinema.models.transfers import onto
 from kinema.registry import MODELS
@@ -151,6 +152,7 @@ class TRNHead(BaseHead):
             )
         self.num_segments = num_segments
         self.spatial_type = spatial_type
+        self.avg_pool = FrameMean() if spatial_type == "avg" else None
         self.relation_type = relation_type
         self.hidden_dim = hidden_dim
         self.dropout_ratio = dropout_ratio
@@ -166,7 +168,7 @@ class TRNHead(BaseHead):
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample in all its views, has no effect here."""
         check_frame_features(self, x)
-        x = pool_frames(x, self.spatial_type)
+        x = pool_frames(x, self.avg_pool)
         self.check_channels(x)
         if self.dropout is not None:
             x = self.dropout(x)

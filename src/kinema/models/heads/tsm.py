@@ -13,6 +13,7 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
+from kinema.models.heads.pooling import FrameMean
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
@@ -65,6 +66,7 @@ class TSMHead(BaseHead):
         super().__init__(num_classes, in_channels, loss_cls, **settings)
         check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
+        self.avg_pool = FrameMean() if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio
         self.num_segments = num_segments
         self.init_std = init_std
@@ -85,7 +87,7 @@ class TSMHead(BaseHead):
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample in all its views, has no effect here."""
         check_frame_features(self, x)
-        x = pool_frames(x, self.spatial_type)
+        x = pool_frames(x, self.avg_pool)
         self.check_channels(x)
         if self.dropout is not None:
             x = self.dropout(x)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_single, check_source
+from kinema.models.heads.pooling import FrameMean
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
@@ -56,6 +57,7 @@ class TSNHead(BaseHead):
         super().__init__(num_classes, in_channels, loss_cls, **settings)
         check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
+        self.avg_pool = FrameMean((1, 1)) if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio
         self.init_std = init_std
         self.consensus = build_consensus(consensus)
@@ -68,7 +70,7 @@ class TSNHead(BaseHead):
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify clips of `num_segs` frames each, S."""
         check_single(self, x)
-        x = pool_frames(x, self.spatial_type)
+        x = pool_frames(x, self.avg_pool)
         self.check_channels(x)
         x = join_segments(self.consensus, by_segment(x, num_segs, type(self).__name__))  # (B, C)
         if self.dropout is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_source
+from kinema.models.heads.pooling import ClipMaximum, ClipMean
 from kinema.registry import MODELS
 
 
@@ -51,8 +52,11 @@ class X3DHead(BaseHead):
         self.dropout_ratio = dropout_ratio
         self.init_std = init_std
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
-        self.fc1 = nn.Linear(in_channels, 2048, bias=fc1_bias)
-        self.fc2 = nn.Linear(2048, num_classes)
+        self.fc1_bias = fc1_bias
+        self.mid_channels = 2048
+        self.fc1 = nn.Linear(in_channels, self.mid_channels, bias=fc1_bias)
+        self.fc2 = nn.Linear(self.mid_channels, num_classes)
+        self.pool = ClipMean() if spatial_type == "avg" else ClipMaximum()
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
         check_source(self, source, what)
@@ -61,8 +65,7 @@ class X3DHead(BaseHead):
         """Classify. `num_segs`, the frames of a sample, has no effect here."""
         check_clip_features(self, x)
         self.check_channels(x)
-        x = x.mean(dim=(2, 3, 4)) if self.spatial_type == "avg" else x.amax(dim=(2, 3, 4))
-        x = F.relu(self.fc1(x))
+        x = F.relu(self.fc1(self.pool(x).flatten(1)))
         if self.dropout is not None:
             x = self.dropout(x)
         return self.fc2(x)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from kinema.models.init import constant_init, kaiming_init
 from kinema.models.layers.by_name import LayerCfg, build_norm_layer
 from kinema.models.layers.cpu_convolution import Conv3d, PreparedConv, convolve_and_normalize
 from kinema.registry import MODELS
@@ -57,6 +58,8 @@ class Conv2plus1d(PreparedConv):
         mid_channels = 3 * in_channels * out_channels * area // (in_channels * area + 3 * out_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel, step, pad, spacing
+        self.groups = groups
         self.conv_s = Conv3d(
             in_channels,
             mid_channels,
@@ -77,6 +80,12 @@ class Conv2plus1d(PreparedConv):
             dilation=(spacing[0], 1, 1),
             bias=bias,
         )
+
+    def init_weights(self) -> None:
+        """Draw both convolutions by Kaiming, and let the norm change nothing."""
+        kaiming_init(self.conv_s)
+        kaiming_init(self.conv_t)
+        constant_init(self.bn_s, 1)
 
     @property
     def last(self) -> nn.Module:

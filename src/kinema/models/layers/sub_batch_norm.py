@@ -29,7 +29,7 @@ class SubBatchNorm3D(nn.Module):
         track_running_stats: keep statistics for evaluation.
 
     Raises:
-        ValueError: in training, B is no multiple of `num_splits`.
+        ValueError: a number is below 1; in training, B is no multiple of `num_splits`.
     """
 
     def __init__(
@@ -42,8 +42,13 @@ class SubBatchNorm3D(nn.Module):
         track_running_stats: bool = True,
     ) -> None:
         super().__init__()
+        if num_features < 1 or num_splits < 1:
+            raise ValueError(
+                f"SubBatchNorm3D: num_features and num_splits must be at least 1, got {num_features}, {num_splits}"
+            )
         self.num_features = num_features
         self.num_splits = num_splits
+        self.affine = affine
         settings: Mapping[str, Any] = {
             "eps": eps,
             "momentum": momentum,

@@ -24,7 +24,7 @@ class TAM(nn.Module):
         adaptive_convolution_padding: of the convolution in time; (K - 1) / 2.
 
     Raises:
-        ConfigError: stride and padding change the number of frames, C is too small, or (when
+        ConfigError: a size is below 1, stride and padding change the number of frames, C is too small, or (when
             called) T does not divide the frames.
     """
 
@@ -40,6 +40,10 @@ class TAM(nn.Module):
         adaptive_convolution_padding: int = 1,
     ) -> None:
         super().__init__()
+        sizes = {"num_segments": num_segments, "alpha": alpha, "adaptive_kernel_size": adaptive_kernel_size}
+        for name, value in {**sizes, "beta": beta, "conv1d_kernel_size": conv1d_kernel_size}.items():
+            if value < 1:
+                raise ConfigError(f"{name} of TAM must be at least 1, got {value}")
         if adaptive_convolution_stride != 1 or 2 * adaptive_convolution_padding != adaptive_kernel_size - 1:
             raise ConfigError(
                 "TAM must keep the number of frames: adaptive_convolution_stride=1 and"
@@ -50,7 +54,12 @@ class TAM(nn.Module):
             raise ConfigError(f"TAM needs at least beta={beta} channels, got {in_channels}")
         self.in_channels = in_channels
         self.num_segments = num_segments
+        self.alpha = alpha
         self.adaptive_kernel_size = adaptive_kernel_size
+        self.beta = beta
+        self.conv1d_kernel_size = conv1d_kernel_size
+        self.adaptive_convolution_stride = adaptive_convolution_stride
+        self.adaptive_convolution_padding = adaptive_convolution_padding
         width = num_segments * alpha
         self.G = nn.Sequential(
             nn.Linear(num_segments, width, bias=False),

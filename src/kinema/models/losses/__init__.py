@@ -1,7 +1,8 @@
 """Losses."""
 
-from kinema.models.losses.classification import BCELossWithLogits, CrossEntropyLoss
+from kinema.models.losses.classification import BCELossWithLogits, CrossEntropyLoss, NLLLoss
 from kinema.models.losses.imbalance import AsymmetricLoss, CBFocalLoss, FocalLoss, LogitAdjustedLoss
+from kinema.models.losses.label_groups import HVULoss
 
 __all__ = [
     "AsymmetricLoss",
@@ -9,5 +10,7 @@ __all__ = [
     "CBFocalLoss",
     "CrossEntropyLoss",
     "FocalLoss",
+    "HVULoss",
     "LogitAdjustedLoss",
+    "NLLLoss",
 ]

@@ -1,6 +1,7 @@
 """Losses of classification heads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,11 +41,27 @@ class CrossEntropyLoss(_WeightedLoss):
         class_weight: N factors; the average is then weighted by those of the labels.
     """
 
-    def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
-        """(B, N) logits and (B,) class numbers or (B, N) probabilities -> scalar."""
+    def forward(self, cls_score: Tensor, label: Tensor, **options: Any) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            cls_score: (B, N) logits.
+            label: (B,) class numbers, or (B, N) probabilities.
+            **options: for class numbers, further arguments of torch's `cross_entropy`, such as
+                `ignore_index`.
+
+        Returns:
+            A scalar, or what `reduction` of `options` says.
+
+        Raises:
+            ValueError: there are options for probabilities, or a `weight` beside `class_weight`.
+        """
         weight = self.weight_of(cls_score)
         if cls_score.shape != label.shape:
-            return self.loss_weight * F.cross_entropy(cls_score, label, weight=weight)
+            _check_weight(type(self).__name__, weight, options)
+            return self.loss_weight * F.cross_entropy(cls_score, label, **{"weight": weight, **options})
+        if options:
+            raise ValueError(f"CrossEntropyLoss: {', '.join(options)} goes with class numbers, but labels are soft")
         log_probabilities = F.log_softmax(cls_score, dim=1)
         if weight is None:
             return self.loss_weight * -(label * log_probabilities).sum(1).mean()
@@ -62,14 +79,39 @@ class BCELossWithLogits(_WeightedLoss):
         class_weight: N factors.
     """
 
-    def forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
-        """(B, N) logits and (B, N) labels in [0, 1] -> scalar; `ConfigError` for class numbers."""
+    def forward(self, cls_score: Tensor, label: Tensor, **options: Any) -> Tensor:
+        """(B, N) logits and (B, N) labels in [0, 1] -> scalar; `ConfigError` for class numbers.
+
+        `options` are further arguments of torch's `binary_cross_entropy_with_logits`.
+        """
         if label.shape != cls_score.shape:
             raise ConfigError(
                 f"BCELossWithLogits takes a value for each of {cls_score.shape[1]} classes, but labels are class"
                 " numbers: set multi_class=True and num_classes in the dataset, or loss_cls to CrossEntropyLoss"
             )
-        loss = F.binary_cross_entropy_with_logits(
-            cls_score, label.to(cls_score.dtype), weight=self.weight_of(cls_score)
-        )
-        return self.loss_weight * loss
+        weight = self.weight_of(cls_score)
+        _check_weight(type(self).__name__, weight, options)
+        options = {"weight": weight, **options}
+        return self.loss_weight * F.binary_cross_entropy_with_logits(cls_score, label.to(cls_score.dtype), **options)
+
+
+@MODELS.register_module()
+class NLLLoss(nn.Module):
+    """The negative logarithm of the label's probability, averaged over the batch.
+
+    Args:
+        loss_weight: factor.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, cls_score: Tensor, label: Tensor, **options: Any) -> Tensor:
+        """(B, N) logarithms of probabilities and (B,) class numbers -> scalar; `options`: of torch's `nll_loss`."""
+        return self.loss_weight * F.nll_loss(cls_score, label, **options)
+
+
+def _check_weight(loss: str, weight: Tensor | None, options: Mapping[str, Any]) -> None:
+    if weight is not None and "weight" in options:
+        raise ValueError(f"{loss} was built with class_weight, so weight cannot be given at a call")

@@ -73,6 +73,16 @@ class Block3d(nn.Module):
             raise ConfigError(f"style must be 'pytorch' or 'caffe', got {style!r}")
         if inflate_style not in ("3x1x1", "3x3x3"):
             raise ConfigError(f"inflate_style must be '3x1x1' or '3x3x3', got {inflate_style!r}")
+        self.inplanes = inplanes
+        self.planes = planes
+        self.spatial_stride = spatial_stride
+        self.temporal_stride = temporal_stride
+        self.dilation = dilation
+        self.style = style
+        self.inflate = inflate
+        self.inflate_style = inflate_style
+        self.non_local = non_local
+        self.non_local_cfg = dict(non_local_cfg or {})
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg

@@ -36,7 +36,7 @@ class C2D(FrameResNet):
     @takes_arguments_of(ResNetArguments)
     def __init__(self, *args: Any, **settings: Any) -> None:
         arguments = ResNetArguments(*args, **settings)
-        super().__init__(arguments, arguments.parts(type(self).__name__))
+        super().__init__(arguments, arguments.parts(type(self).__name__, self.arch_settings))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         check_clips(x, self.in_channels, "C2D")

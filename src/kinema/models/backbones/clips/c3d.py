@@ -55,6 +55,11 @@ class C3D(Backbone):
         self.in_channels = 3
         self.out_channels = 4096
         self.out_dim = out_dim
+        self.dropout_ratio = dropout_ratio
+        self.init_std = init_std
+        self.conv_cfg: LayerCfg = conv_cfg or {"type": "Conv3d"}
+        self.norm_cfg = norm_cfg
+        self.act_cfg: LayerCfg = act_cfg or {"type": "ReLU"}
 
         def conv(in_channels: int, out_channels: int) -> ConvModule:
             return ConvModule(
@@ -62,9 +67,9 @@ class C3D(Backbone):
                 out_channels,
                 3,
                 padding=1,
-                conv_cfg=conv_cfg or {"type": "Conv3d"},
+                conv_cfg=self.conv_cfg,
                 norm_cfg=norm_cfg,
-                act_cfg=act_cfg or {"type": "ReLU"},
+                act_cfg=self.act_cfg,
             )
 
         self.conv1a = conv(3, 64)

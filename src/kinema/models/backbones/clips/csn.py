@@ -93,4 +93,5 @@ class ResNet3dCSN(ClipResNet):
         )
         architectures = {depth: (BLOCKS[bottleneck_mode], blocks) for depth, blocks in STAGES.items()}
         super().__init__(arguments, arguments.parts(type(self).__name__, architectures, bn_frozen=bn_frozen))
+        self.arch_settings = architectures
         self.bottleneck_mode = bottleneck_mode

@@ -234,7 +234,11 @@ class ClipResNet(StagedNetwork):
         parts: what `arguments.parts()` gives.
 
     Attributes:
+        block: kind of the blocks.
+        stage_blocks: their number in each stage.
         feat_dim: channels that the last stage gives.
+        stage_inflations: the argument `inflate`.
+        non_local_stages: the argument `non_local`.
     """
 
     def __init__(self, arguments: ResNet3dArguments, parts: Mapping[str, Any]) -> None:
@@ -242,8 +246,9 @@ class ClipResNet(StagedNetwork):
         blocks = list(parts["stages"].values())
         self.block: type[Block3d] = type(blocks[0][0])
         self.stage_blocks = tuple(map(len, blocks))
-        self.feat_dim = self.widths[-1]
+        self.inplanes = self.feat_dim = self.widths[-1]
         keep_arguments(self, arguments)
+        self.stage_inflations, self.non_local_stages = arguments.inflate, arguments.non_local
 
 
 @MODELS.register_module()

@@ -65,6 +65,9 @@ class PathwayNetwork(ClipResNet):
         lateral: how it receives them.
         arguments: of the network.
 
+    Attributes:
+        lateral_connections: names of the connections to the stages after the first.
+
     Raises:
         ConfigError: as `ClipResNet`; `lateral_inv`, or too few entries of `lateral_activate`.
     """
@@ -89,6 +92,8 @@ class PathwayNetwork(ClipResNet):
         super().__init__(arguments, arguments.parts(network, received=received))
         self.lateral = lateral.lateral
         self.lateral_activate = active
+        self.lateral_norm = lateral.lateral_norm
+        self.fusion_kernel = lateral.fusion_kernel
         self.speed_ratio = lateral.speed_ratio
         self.channel_ratio = lateral.channel_ratio
         self.lateral_infl = lateral.lateral_infl
@@ -96,6 +101,7 @@ class PathwayNetwork(ClipResNet):
         for stage, channels in enumerate(fast):
             if active[stage]:
                 self.add_module(lateral_name(stage), lateral.connection(channels, arguments))
+        self.lateral_connections = [lateral_name(stage) for stage in range(1, self.num_stages) if active[stage]]
         self.hold()
 
     def lateral_inputs(self, stage: int) -> int:

@@ -90,6 +90,11 @@ class X3DBlock(nn.Module):
         zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
+        self.inplanes = inplanes
+        self.planes = planes
+        self.outplanes = outplanes
+        self.spatial_stride = spatial_stride
+        self.se_ratio = se_ratio
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.downsample = downsample
@@ -181,9 +186,17 @@ class X3D(Backbone):
         zero_init_residual: bool = True,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        _check_arguments(num_stages, spatial_strides, frozen_stages, se_style)
+        _check_arguments(num_stages, spatial_strides, frozen_stages, se_style, se_ratio)
+        _check_factors(gamma_w=gamma_w, gamma_b=gamma_b, gamma_d=gamma_d)
         super().__init__(init_cfg or INIT_CFG, pretrained=pretrained, frozen_stages=frozen_stages, norm_eval=norm_eval)
+        self.gamma_w, self.gamma_b, self.gamma_d = gamma_w, gamma_b, gamma_d
         self.in_channels = in_channels
+        self.spatial_strides = tuple(spatial_strides)
+        self.se_style = se_style
+        self.se_ratio = se_ratio
+        self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
+        self.with_cp = with_cp
+        self.zero_init_residual = zero_init_residual
         self.base_channels = round_width(24, gamma_w)
         self.stage_blocks = [math.ceil(blocks * gamma_d) if gamma_d else blocks for blocks in (1, 2, 5, 3)][:num_stages]
         self.num_stages = num_stages
@@ -272,7 +285,15 @@ def _stage(
     return Sequential(*blocks)
 
 
-def _check_arguments(num_stages: int, spatial_strides: Sequence[int], frozen_stages: int, se_style: str) -> None:
+def _check_factors(**factors: float) -> None:
+    for name, factor in factors.items():
+        if factor < 0:
+            raise ConfigError(f"{name} of X3D must not be negative, got {factor}: 0 is 1, unscaled")
+
+
+def _check_arguments(
+    num_stages: int, spatial_strides: Sequence[int], frozen_stages: int, se_style: str, se_ratio: float | None
+) -> None:
     if not 1 <= num_stages <= 4:
         raise ConfigError(f"num_stages of X3D must be from 1 to 4, got {num_stages}")
     if len(spatial_strides) < num_stages:
@@ -284,3 +305,5 @@ def _check_arguments(num_stages: int, spatial_strides: Sequence[int], frozen_sta
         raise ConfigError(f"frozen_stages must be from -1 to {num_stages}, got {frozen_stages}")
     if se_style not in ("half", "all"):
         raise ConfigError(f"se_style of X3D must be 'half' or 'all', got {se_style!r}")
+    if se_ratio is not None and se_ratio <= 0:
+        raise ConfigError(f"se_ratio of X3D must be above 0, got {se_ratio}: None leaves the modules out")

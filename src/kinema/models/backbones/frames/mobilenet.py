@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -107,11 +107,12 @@ class MobileNetArguments(NamedTuple):
     with_cp: bool = False
     init_cfg: InitCfg | None = None
 
-    def parts(self, network: str) -> dict[str, Any]:
+    def parts(self, network: str, architecture: Sequence[Sequence[int]] = STAGES) -> dict[str, Any]:
         """Arguments of a `StagedNetwork`, its stem and stages built.
 
         Args:
             network: name of its class, for messages.
+            architecture: expansion, channels, blocks and stride of the seven stages.
 
         Raises:
             ConfigError: a stage that does not exist.
@@ -125,7 +126,7 @@ class MobileNetArguments(NamedTuple):
         stem = ConvModule(3, channels, 3, stride=2, padding=1, **layers)
         stages: dict[str, nn.Module] = {}
         widths = []
-        for number, (expansion, width, count, stride) in enumerate(STAGES, start=1):
+        for number, (expansion, width, count, stride) in enumerate(architecture, start=1):
             blocks = []
             for index in range(count):
                 ends = channels, divisible(width * self.widen_factor)
@@ -162,9 +163,12 @@ class MobileNetV2(StagedNetwork):
         ConfigError: a stage that does not exist.
     """
 
+    arch_settings: ClassVar[Sequence[Sequence[int]]] = STAGES
+
     @takes_arguments_of(MobileNetArguments)
     def __init__(self, *args: Any, **settings: Any) -> None:
         arguments = MobileNetArguments(*args, **settings)
-        super().__init__(**arguments.parts(type(self).__name__))
+        super().__init__(**arguments.parts(type(self).__name__, self.arch_settings))
         keep_arguments(self, arguments)
         self.layers = self.res_layers
+        self.out_channel = self.widths[-1]

@@ -3,11 +3,12 @@
 Source: TSM, Lin et al. 2019, arXiv:1811.08383, section 5.3.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from kinema.models.arguments import keep_arguments, takes_arguments_of
 from kinema.models.backbones.base import StagedNetwork
-from kinema.models.backbones.frames.mobilenet import InvertedResidual, MobileNetArguments
+from kinema.models.backbones.frames.mobilenet import STAGES, InvertedResidual, MobileNetArguments
 from kinema.models.layers import TemporalShift
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
@@ -28,6 +29,8 @@ class MobileNetV2TSM(StagedNetwork):
         ConfigError: a stage that does not exist.
     """
 
+    arch_settings: ClassVar[Sequence[Sequence[int]]] = STAGES
+
     @takes_arguments_of(MobileNetArguments)
     def __init__(
         self,
@@ -37,9 +40,10 @@ class MobileNetV2TSM(StagedNetwork):
         **settings: Any,
     ) -> None:
         arguments = MobileNetArguments(**settings)
-        super().__init__(**arguments.parts(type(self).__name__))
+        super().__init__(**arguments.parts(type(self).__name__, self.arch_settings))
         keep_arguments(self, arguments)
         self.layers = self.res_layers
+        self.out_channel = self.widths[-1]
         self.num_segments = num_segments
         self.is_shift = is_shift
         self.shift_div = shift_div

@@ -7,7 +7,7 @@ networks that published weights come from.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -64,7 +64,11 @@ class _Block(nn.Module):
     ) -> None:
         super().__init__()
         check_style(style)
+        self.inplanes = inplanes
+        self.planes = planes
         self.stride = stride
+        self.dilation = dilation
+        self.style = style
         self.out_channels = planes * self.expansion
         self.with_cp = with_cp
         self.norm_cfg = norm_cfg
@@ -149,7 +153,10 @@ class Bottleneck(_Block):
         return self.conv3(self.conv2(self.conv1(x)))
 
 
-ARCHITECTURES: Mapping[int, tuple[type[_Block], tuple[int, ...]]] = {
+# Depth -> kind of the blocks, and their number in each stage.
+Architectures = Mapping[int, tuple[type[_Block], tuple[int, ...]]]
+
+ARCHITECTURES: Architectures = {
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -198,22 +205,17 @@ class ResNetArguments(NamedTuple):
     with_cp: bool = False
     init_cfg: InitCfg | None = None
 
-    @property
-    def block(self) -> type[_Block]:
-        """Kind of the blocks."""
-        return ARCHITECTURES[self.depth][0]
+    def architecture(self, network: str, architectures: Architectures) -> tuple[type[_Block], tuple[int, ...]]:
+        """Kind of the blocks, and their number in each stage.
 
-    @property
-    def stage_blocks(self) -> tuple[int, ...]:
-        """Number of blocks of each stage."""
-        return ARCHITECTURES[self.depth][1][: self.num_stages]
-
-    def check(self, network: str) -> None:
-        """Raise `ConfigError` for a depth, number of stages, stage or style that does not exist."""
-        if self.depth not in ARCHITECTURES:
-            raise ConfigError(f"{network} has no depth {self.depth!r}: there are {', '.join(map(str, ARCHITECTURES))}")
-        if not 1 <= self.num_stages <= 4:
-            raise ConfigError(f"num_stages of {network} must be 1 to 4, got {self.num_stages}")
+        Raises:
+            ConfigError: there is no such depth, number of stages, stage or style.
+        """
+        if self.depth not in architectures:
+            raise ConfigError(f"{network} has no depth {self.depth!r}: there are {', '.join(map(str, architectures))}")
+        block, stage_blocks = architectures[self.depth]
+        if not 1 <= self.num_stages <= len(stage_blocks):
+            raise ConfigError(f"num_stages of {network} must be 1 to {len(stage_blocks)}, got {self.num_stages}")
         if not self.out_indices or not all(0 <= index < self.num_stages for index in self.out_indices):
             raise ConfigError(
                 f"out_indices of {network} must name stages from 0 to {self.num_stages - 1}, got"
@@ -225,23 +227,24 @@ class ResNetArguments(NamedTuple):
                     f"{what} of {network} has {len(values)} values for {self.num_stages} stages: {tuple(values)}"
                 )
         check_style(self.style)
+        return block, tuple(stage_blocks[: self.num_stages])
 
-    def parts(self, network: str) -> dict[str, Any]:
+    def parts(self, network: str, architectures: Architectures = ARCHITECTURES) -> dict[str, Any]:
         """Arguments of a `StagedNetwork`, its stem and stages built.
 
         Args:
             network: name of its class, for messages.
+            architectures: kinds and numbers of the blocks of each depth.
 
         Raises:
-            ConfigError: see `check`.
+            ConfigError: see `architecture`.
         """
-        self.check(network)
-        block = self.block
+        block, stage_blocks = self.architecture(network, architectures)
         layers: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
         stem = ConvModule(self.in_channels, 64, 7, stride=2, padding=3, bias=False, **layers)
         widths = [(64 << stage) * block.expansion for stage in range(self.num_stages)]
         stages = {}
-        for stage, (inplanes, count) in enumerate(zip([64, *widths], self.stage_blocks, strict=False)):
+        for stage, (inplanes, count) in enumerate(zip([64, *widths], stage_blocks, strict=False)):
             settings = {"dilation": self.dilations[stage], "style": self.style, "with_cp": self.with_cp, **layers}
             stages[f"layer{stage + 1}"] = _stage(block, inplanes, 64 << stage, count, self.strides[stage], settings)
         return {
@@ -268,14 +271,21 @@ class FrameResNet(StagedNetwork):
         parts: what `arguments.parts()` gives, its stages perhaps changed.
 
     Attributes:
+        arch_settings: kind of the blocks and their number in each stage, by depth; a subclass may
+            have others.
+        block: kind of the blocks.
+        stage_blocks: their number in each stage.
+        inplanes: channels that the last stage gives.
         feat_dim: channels of the last output.
     """
+
+    arch_settings: ClassVar[Architectures] = ARCHITECTURES
 
     def __init__(self, arguments: ResNetArguments, parts: Mapping[str, Any]) -> None:
         super().__init__(**parts)
         keep_arguments(self, arguments)
-        self.block = arguments.block
-        self.stage_blocks = arguments.stage_blocks
+        self.block, self.stage_blocks = arguments.architecture(type(self).__name__, self.arch_settings)
+        self.inplanes = self.widths[-1]
         self.feat_dim = self.widths[max(self.out_indices)]
 
 
@@ -295,7 +305,7 @@ class ResNet(FrameResNet):
     @takes_arguments_of(ResNetArguments)
     def __init__(self, *args: Any, **settings: Any) -> None:
         arguments = ResNetArguments(*args, **settings)
-        super().__init__(arguments, arguments.parts(type(self).__name__))
+        super().__init__(arguments, arguments.parts(type(self).__name__, self.arch_settings))
 
 
 def check_style(style: str) -> None:

@@ -72,7 +72,7 @@ class TANet(FrameResNet):
         self, depth: int, num_segments: int, tam_cfg: Mapping[str, Any] | None = None, **settings: Any
     ) -> None:
         arguments = ResNetArguments(depth, **settings)
-        parts = arguments.parts(type(self).__name__)
+        parts = arguments.parts(type(self).__name__, self.arch_settings)
         for stage in parts["stages"].values():
             for index, block in enumerate(list(stage.children())):
                 stage.add_module(str(index), TABlock(block, num_segments, tam_cfg))

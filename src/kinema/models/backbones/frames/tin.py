@@ -80,8 +80,9 @@ class ResNetTIN(FrameResNet):
     ) -> None:
         check_num_segments("ResNetTIN", num_segments)
         arguments = ResNetArguments(depth, **settings)
-        parts = arguments.parts(type(self).__name__)
-        flags = non_local_flags("ResNetTIN", arguments, non_local, non_local_cfg)
+        parts = arguments.parts(type(self).__name__, self.arch_settings)
+        blocks = [len(stage) for stage in parts["stages"].values()]
+        flags = non_local_flags("ResNetTIN", depth, blocks, non_local, non_local_cfg)
         for stage, stage_flags, channels in zip(parts["stages"].values(), flags, parts["widths"], strict=True):
             for block in stage.children() if is_tin else ():
                 conv = block.conv1

@@ -111,9 +111,9 @@ class ResNetTSM(FrameResNet):
         if temporal_pool and num_segments % 2:
             raise ConfigError(f"temporal_pool of ResNetTSM halves num_segments, which must be even, got {num_segments}")
         arguments = ResNetArguments(depth, **settings)
-        parts = arguments.parts(type(self).__name__)
+        parts = arguments.parts(type(self).__name__, self.arch_settings)
         stages = parts["stages"]
-        flags = non_local_flags("ResNetTSM", arguments, non_local, non_local_cfg)
+        flags = non_local_flags("ResNetTSM", depth, [*map(len, stages.values())], non_local, non_local_cfg)
         for number, (stage, stage_flags) in enumerate(zip(stages.values(), flags, strict=True)):
             frames = num_segments // 2 if temporal_pool and number else num_segments
             channels = parts["widths"][number]
@@ -129,6 +129,7 @@ class ResNetTSM(FrameResNet):
         self.shift_place = shift_place
         self.temporal_pool = temporal_pool
         self.non_local = tuple(non_local)
+        self.non_local_stages = self.non_local
         self.non_local_cfg = dict(non_local_cfg or {})
 
 
@@ -157,27 +158,32 @@ def check_num_segments(network: str, num_segments: int) -> None:
 
 
 def non_local_flags(
-    network: str, arguments: ResNetArguments, places: NonLocalPlaces, non_local_cfg: Mapping[str, Any] | None
+    network: str,
+    depth: int,
+    stage_blocks: Sequence[int],
+    places: NonLocalPlaces,
+    non_local_cfg: Mapping[str, Any] | None,
 ) -> list[tuple[int, ...]]:
-    """For each stage, a flag a block.
+    """For each stage, of `stage_blocks` blocks, a flag a block.
 
     Raises:
         ConfigError: `places` does not fit the stages and blocks, or there is no `non_local_cfg`.
     """
-    if len(places) < arguments.num_stages or any(map(_is_set, places[arguments.num_stages :])):
-        raise ConfigError(f"non_local of {network} names {len(places)} stages, but there are {arguments.num_stages}")
+    num_stages = len(stage_blocks)
+    if len(places) < num_stages or any(map(_is_set, places[num_stages:])):
+        raise ConfigError(f"non_local of {network} names {len(places)} stages, but there are {num_stages}")
     if any(map(_is_set, places)) and not non_local_cfg:
         raise ConfigError(
             f"non_local of {network} names blocks, but non_local_cfg is empty: set it, e.g. to "
             "dict(sub_sample=True, use_scale=False, norm_cfg=dict(type='BN3d'), mode='embedded_gaussian')"
         )
     flags = []
-    for number, (stage, count) in enumerate(zip(places, arguments.stage_blocks, strict=False), start=1):
+    for number, (stage, count) in enumerate(zip(places, stage_blocks, strict=False), start=1):
         stage = (stage,) * count if isinstance(stage, int) else tuple(stage)
         if len(stage) != count:
             raise ConfigError(
                 f"non_local of {network} has {len(stage)} flags for stage {number}, which has {count} blocks at "
-                f"depth {arguments.depth}: give one a block"
+                f"depth {depth}: give one a block"
             )
         flags.append(stage)
     return flags
