@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "cores", "files", "spelling", "real_modules", "openmmlab"),
+    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "openmmlab"),
     *("registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
     *("logs", "instances", "progress"),

@@ -1,4 +1,4 @@
-"""Import the module that is really installed under a name, past `kinema.compat`'s module of that name."""
+"""Which module a name means: `kinema.compat`'s, or the one that is really installed under it."""
 
 import importlib
 import sys
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Any
 
 # Names under which `kinema.compat` offers Kinema's parts.
 SHIMMED_PACKAGES = ("mmaction", "mmengine", "mmcv", "decord")
@@ -76,3 +77,37 @@ def _import_past(finders: list[tuple[int, ShimFinder]], name: str, package: str)
         sys.modules.update(shims)
         for place, finder in finders:
             sys.meta_path.insert(place, finder)
+
+
+def module_named(name: str) -> ModuleType:
+    """The module that a config means by a name: of the shimmed packages it is Kinema's, installed or not.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    if package_of(name) in SHIMMED_PACKAGES:
+        module: ModuleType = importlib.import_module("kinema.compat.finder").module_named(name)
+        return module
+    return importlib.import_module(name)
+
+
+def object_named(dotted: str) -> Any:
+    """The module, or the object in one, that a dotted name such as `torch.optim.SGD` leads to.
+
+    Modules on the way are imported.
+
+    Returns:
+        The object; None when there is none.
+    """
+    parts = dotted.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    for count in range(len(parts), 0, -1):
+        try:
+            value: Any = module_named(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[count:]:
+            value = getattr(value, name, None)
+        return value
+    return None

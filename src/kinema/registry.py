@@ -13,6 +13,8 @@ package that holds its parts and imports it at the first look-up, and so it does
 of the entry-point group `kinema.plugins`.
 """
 
+import contextlib
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -26,6 +28,10 @@ from kinema.errors import PartArgumentError, RegistryError
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import OWN_SCOPES
 from kinema.openmmlab.overrides import uncalled_override
+from kinema.real_modules import object_named
+from kinema.scopes import default_scope as default_scope
+from kinema.scopes import default_scope_of, import_registries_of, imports_names
+from kinema.scopes import init_default_scope as init_default_scope
 from kinema.spelling import nearest
 
 logger = logging.getLogger("kinema")
@@ -48,17 +54,22 @@ class _Entry:
 
     @property
     def where(self) -> str:
-        return f"{self.part.__module__}.{self.part.__qualname__}"
+        return f"{self.definition.__module__}.{self.definition.__qualname__}"
+
+    @property
+    def definition(self) -> Any:
+        """The class or function, also where the part is one with arguments set."""
+        return self.part.func if isinstance(self.part, functools.partial) else self.part
 
     def is_rerun_of(self, other: "_Entry") -> bool:
         """True when this is the same definition executed again: a notebook cell, a reloaded module."""
         if self.part is other.part:
             return True
         # One file run as a script and imported too: `__main__.Part` and `parts.Part`.
-        same_name = self.part.__qualname__ == other.part.__qualname__
+        same_name = self.definition.__qualname__ == other.definition.__qualname__
         if same_name and (self.file, self.line) == (other.file, other.line):
             return True
-        return self.where == other.where and "<locals>" not in self.part.__qualname__
+        return self.where == other.where and "<locals>" not in self.definition.__qualname__
 
 
 class Registry:
@@ -73,6 +84,9 @@ class Registry:
             `mypackage.Part`). The default is the top package of the calling module.
         locations: modules that are imported at the first look-up, so that the parts they define
             register themselves.
+
+    Raises:
+        TypeError: `parent` is no registry, or `scope` no text.
     """
 
     def __init__(
@@ -83,18 +97,22 @@ class Registry:
         scope: str | None = None,
         locations: Sequence[str] = (),
     ) -> None:
+        if not isinstance(parent, Registry | None):
+            raise TypeError(f"parent of a registry must be a Registry, got {type(parent).__name__}: {parent!r}")
+        if not isinstance(scope, str | None):
+            raise TypeError(f"scope of a registry must be a str, got {type(scope).__name__}: {scope!r}")
         self.name = name
         inherited = build_from_cfg if parent is None else parent.build_func
         self.build_func: Callable[..., Any] = build_func or inherited
         self.parent = parent
-        self.scope = scope if scope is not None else _calling_package()
+        self.scope = scope if scope is not None else self.infer_scope()
         self.locations = list(locations)
-        self.children: dict[str, Registry] = {}
+        self._children: dict[str, Registry] = {}
         self._own: dict[str, _Entry] = {}
         self._users: dict[str, _Entry] = {}
         self._imported = False
         if parent is not None:
-            parent.children[self.scope] = self
+            parent._children[self.scope] = self
 
     # ---- registering
 
@@ -143,12 +161,14 @@ class Registry:
         return list(names)
 
     def _register(self, part: Part, names: list[str] | None, force: bool, place: tuple[str, str, int]) -> None:
-        if not (inspect.isclass(part) or inspect.isroutine(part)):
+        if not (inspect.isclass(part) or inspect.isroutine(part) or isinstance(part, functools.partial)):
             raise TypeError(f"module must be a class or a function, but got {type(part)}")
+        if isinstance(part, functools.partial) and not names:
+            raise TypeError(f"{part!r} has no name of its own: register it with name=...")
         entry = _Entry(part, *place)
         if not entry.is_own and inspect.isclass(part):
             self._require_called_overrides(part, entry)
-        for name in names or [part.__name__]:
+        for name in names or [entry.definition.__name__]:
             table, other_table = (self._own, self._users) if entry.is_own else (self._users, self._own)
             present = table.get(name)
             if present is not None and not force and not entry.is_rerun_of(present):
@@ -180,37 +200,85 @@ class Registry:
         """
         if not isinstance(key, str):
             raise TypeError(f"the name of a {self.name} must be a str, got {type(key)}: {key!r}")
-        scope, dot, name = key.rpartition(".")
-        if dot:
-            registry = self._registry_of(scope)
-            if registry is not None:
-                return registry._find(name)
-        elif _default_scope not in (None, *OWN_SCOPES):
-            child = self._registry_of(str(_default_scope))
-            part = None if child is None else child._find(key)
-            if part is not None:
-                return part
-        return self._find(key)
+        part = self._registered(key)
+        return object_named(key) if part is None and "." in key and imports_names() else part
+
+    def _registered(self, key: str) -> Part | None:
+        scope, name = self.split_scope_key(key)
+        if scope is None:
+            chosen = default_scope()
+            child = None if chosen in (None, *OWN_SCOPES) else self._registry_of(str(chosen))
+            part = None if child is None else child._find(name)
+            return self._find(name) if part is None else part
+        registry = self._registry_of(scope)
+        if registry is None:
+            return None
+        inner = self.split_scope_key(name)[0]
+        if inner is None:
+            return registry._find(name)
+        if registry is self.root and scope in OWN_SCOPES and inner not in registry.children:
+            return registry._find(name.rpartition(".")[2])  # `mmengine.hooks.EMAHook`, as lazy configs are written
+        return registry._registered(name)
 
     def _registry_of(self, scope: str) -> "Registry | None":
         """The registry of this kind that `scope` names, in the whole family; None when there is none."""
-        root = self._root
-        if scope in OWN_SCOPES or scope == root.scope:
-            return root
-        queue = [root]
+        if scope == self.scope:
+            return self
+        root = self.root
+        registry = self._search_child(scope) or root._search_child(scope)
+        return root if registry is None and scope in OWN_SCOPES else registry
+
+    def _search_child(self, scope: str) -> "Registry | None":
+        """The registry of that scope among this one and those below it."""
+        queue = [self]
         while queue:
-            registry = queue.pop()
+            registry = queue.pop(0)
             if scope == registry.scope:
                 return registry
             queue.extend(registry.children.values())
         return None
 
     @property
-    def _root(self) -> "Registry":
+    def root(self) -> "Registry":
+        """The registry at the top of the family."""
         registry = self
         while registry.parent is not None:
             registry = registry.parent
         return registry
+
+    @property
+    def children(self) -> "dict[str, Registry]":
+        """The registries whose parent this one is, by scope."""
+        return self._children
+
+    @staticmethod
+    def split_scope_key(key: str) -> tuple[str | None, str]:
+        """`"a.b.C"` -> `("a", "b.C")`, `"C"` -> `(None, "C")`."""
+        scope, dot, name = key.partition(".")
+        return (scope, name) if dot else (None, key)
+
+    @staticmethod
+    def infer_scope() -> str:
+        """Top package of the module that called the caller: whoever creates a registry."""
+        name: str = sys._getframe(2).f_globals.get("__name__", "")
+        return name.partition(".")[0]
+
+    @contextlib.contextmanager
+    def switch_scope_and_registry(self, scope: str | None) -> "Iterator[Registry]":
+        """Another default scope for a `with` block, which gets the registry of this kind that it names.
+
+        Args:
+            scope: None is the default scope as it is. Of a scope without a registry of this kind,
+                the block gets this one.
+        """
+        with default_scope_of(scope):
+            chosen = default_scope()
+            if chosen is None or chosen in OWN_SCOPES:
+                yield self
+                return
+            if scope is None:  # never one that the config of a part names
+                import_registries_of(chosen)
+            yield self._registry_of(chosen) or self
 
     def _find(self, name: str) -> Part | None:
         self.import_from_location()
@@ -221,7 +289,7 @@ class Registry:
 
     def is_own(self, part: Part) -> bool:
         """True when `part` is one that Kinema itself registered, in the whole family."""
-        return any(entry.part is part for entry in self._root._own.values())
+        return any(entry.part is part for entry in self.root._own.values())
 
     def import_from_location(self) -> None:
         """Import the modules that hold this registry's parts, and the plug-ins, once."""
@@ -278,7 +346,7 @@ class Registry:
 
     def unknown(self, key: str) -> RegistryError:
         """The error for a name that is not there, with the nearest names that are."""
-        names = self._root.names() if self.parent is not None else []
+        names = self.root.names() if self.parent is not None else []
         names = sorted({*self.names(), *names})
         name = key.rpartition(".")[2]
         near = nearest(name, names)
@@ -296,6 +364,10 @@ def build_from_cfg(
     **defaults: Any,
 ) -> Any:
     """Build the part that `cfg` describes; what `Registry.build` calls. See there."""
+    if not isinstance(registry, Registry):
+        raise TypeError(f"registry must be a Registry, got {type(registry).__name__}: {registry!r}")
+    if not isinstance(default_args, Mapping | None):
+        raise TypeError(f"default_args must be a dict, got {type(default_args).__name__}: {default_args!r}")
     if not isinstance(cfg, Mapping):
         raise TypeError(
             f"the config of a {registry.name} must be a dict with 'type', got {type(cfg).__name__}: {cfg!r}"
@@ -305,18 +377,16 @@ def build_from_cfg(
     kind = arguments.pop("type", None)
     if kind is None:
         raise RegistryError(f"the config of a {registry.name} needs 'type', got only the keys {sorted(map(str, cfg))}")
-    if isinstance(kind, str):
-        part = (registry.get(f"{scope}.{kind}") if scope else None) or registry.get(kind)
+    with registry.switch_scope_and_registry(scope) as chosen:
+        part = chosen.get(kind) or registry.get(kind) if isinstance(kind, str) else kind
         if part is None:
-            raise registry.unknown(kind)
-    elif callable(kind):
-        part = kind
-    else:
-        raise TypeError(
-            f"'type' of a {registry.name} must be a name, class or function, got {type(kind).__name__}: {kind!r}"
-        )
-    check_arguments(part, arguments, f"{registry.name} {getattr(part, '__name__', part)}")
-    return part(**arguments)
+            raise registry.unknown(str(kind))
+        if not callable(part):
+            raise TypeError(
+                f"'type' of a {registry.name} must be a name, class or function, got {type(part).__name__}: {part!r}"
+            )
+        check_arguments(part, arguments, f"{registry.name} {getattr(part, '__name__', part)}")
+        return part(**arguments)
 
 
 def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None:
@@ -343,7 +413,7 @@ def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None
         raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
 
 
-# ---- plug-ins and scopes
+# ---- plug-ins
 
 _plugins_loaded = False
 
@@ -369,27 +439,21 @@ def load_plugins() -> None:
             )
 
 
-_default_scope: str | None = None
+def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
+    """Build the runner of a whole run by its `from_cfg`; the config's `runner_type` names it, default "Runner"."""
+    if not isinstance(cfg, Mapping) or "type" in cfg:
+        return build_from_cfg(cfg, registry)
+    with registry.switch_scope_and_registry(cfg.get("_scope_")) as chosen:
+        kind = cfg.get("runner_type", "Runner")
+        part: Any = chosen.get(kind) if isinstance(kind, str) else kind
+        if part is None:
+            raise registry.unknown(kind)
+        return part.from_cfg(cfg)
 
 
-def init_default_scope(scope: str | None) -> None:
-    """Look names without a prefix up in the registries of `scope` first, then in Kinema's own."""
-    global _default_scope
-    _default_scope = scope
-
-
-def default_scope() -> str | None:
-    """The scope that `init_default_scope` set, None before."""
-    return _default_scope
-
-
-def _calling_package() -> str:
-    """Top package of the module that creates a registry."""
-    name: str = sys._getframe(2).f_globals.get("__name__", "")
-    return name.partition(".")[0]
-
-
-def _build_model(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any) -> Any:
+def build_model_from_cfg(
+    cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
+) -> Any:
     """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args, **defaults)
@@ -399,7 +463,7 @@ def _build_model(cfg: Any, registry: Registry, default_args: Mapping[str, Any] |
 
 
 # Each name beside the package that holds its parts. Packages that do not exist yet are not named.
-RUNNERS = Registry("runner", locations=["kinema.engine"])
+RUNNERS = Registry("runner", build_func=build_runner_from_cfg, locations=["kinema.engine"])
 RUNNER_CONSTRUCTORS = Registry("runner constructor")
 LOOPS = Registry("loop", locations=["kinema.engine"])
 HOOKS = Registry("hook", locations=["kinema.hooks"])
@@ -413,7 +477,7 @@ DATASETS = Registry("dataset", locations=["kinema.datasets"])
 DATA_SAMPLERS = Registry("data sampler", locations=["kinema.datasets"])
 TRANSFORMS = Registry("transform", locations=["kinema.transforms"])
 FUNCTIONS = Registry("function", locations=["kinema.datasets"])
-MODELS = Registry("model", build_func=_build_model, locations=["kinema.models"])
+MODELS = Registry("model", build_func=build_model_from_cfg, locations=["kinema.models"])
 MODEL_WRAPPERS = Registry("model wrapper")
 WEIGHT_INITIALIZERS = Registry("weight initializer", locations=["kinema.models"])
 TASK_UTILS = Registry("task util")

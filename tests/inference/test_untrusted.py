@@ -158,6 +158,8 @@ def test_a_network_of_another_library_that_reads_tensors_while_it_is_built_is_bu
         ({"model": {"type": "ConvModule", "in_channels": 3, "out_channels": 3, "kernel_size": 3, "padding": 65}}, "padding=65 is beyond 64"),
         ({"model": {"type": "Conv3d", "in_channels": 3, "out_channels": 3, "kernel_size": 3}}, "builds a Conv3d, which is no recognizer"),
         ({"model": model_with("backbone", type="Nothing")}, r"model\.backbone: it names 'Nothing', which .* may not"),
+        ({"model": model_with("backbone", type="os.getcwd")}, r"names 'os\.getcwd', which .* may not"),
+        ({"preprocessing": with_step(type="torch.nn.ReLU")}, r"names 'torch\.nn\.ReLU', which .* may not"),
         ({"model": model_with("backbone", type=5)}, "'type' must be the name of a model, got a int"),
         ({"model": model_with("backbone", wdith=3)}, "its config cannot be built: .* no keyword 'wdith'"),
         ({"model": model_with("backbone", x="a" * 3000)}, "its model has a text of 3000 characters"),

@@ -1,13 +1,12 @@
 """Names that a config file imports: they are resolved when they are used, not when the file is read."""
 
 import contextlib
-import importlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 from kinema.errors import ConfigError
-from kinema.real_modules import SHIMMED_PACKAGES, package_of
+from kinema.real_modules import module_named, package_of
 
 
 class Lazy:
@@ -75,9 +74,9 @@ class LazyObject(Lazy):
         """Import it. See `Lazy.build`."""
         try:
             for name in self._modules:
-                module = _module_named(name)
+                module = module_named(name)
             if self._module not in self._modules:
-                module = _module_named(self._module)
+                module = module_named(self._module)
             return module if self._imported is None else _attribute(module, self._imported)
         except (ImportError, AttributeError) as error:
             raise _failure(self, error) from error
@@ -121,35 +120,6 @@ def built(value: Any) -> Any:
     return value.build() if isinstance(value, Lazy) else value
 
 
-def object_named(dotted: str) -> Any:
-    """The object that a dotted name such as `torch.optim.SGD` leads to; modules on the way are imported.
-
-    Returns:
-        The object; None when there is none.
-    """
-    parts = dotted.split(".")
-    for count in range(len(parts) - 1, 0, -1):
-        try:
-            value: Any = _module_named(".".join(parts[:count]))
-        except (ImportError, ValueError, TypeError):
-            continue
-        try:
-            for name in parts[count:]:
-                value = getattr(value, name)
-        except AttributeError:
-            return None
-        return value
-    return None
-
-
-def _module_named(name: str) -> ModuleType:
-    """A module; those of OpenMMLab's packages are Kinema's, whether or not `kinema.compat` is installed."""
-    if package_of(name) in SHIMMED_PACKAGES:
-        module: ModuleType = importlib.import_module("kinema.compat.finder").module_named(name)
-        return module
-    return importlib.import_module(name)
-
-
 def _attribute(value: Any, name: str) -> Any:
     """An attribute, which may be a module that is not imported yet."""
     try:
@@ -158,7 +128,7 @@ def _attribute(value: Any, name: str) -> Any:
         if not isinstance(value, ModuleType):
             raise
     try:
-        return _module_named(f"{value.__name__}.{name}")
+        return module_named(f"{value.__name__}.{name}")
     except ModuleNotFoundError:
         raise AttributeError(f"{value.__name__} has no {name!r}") from None
 

@@ -23,6 +23,7 @@ from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party
 from kinema.printable import first_line
 from kinema.registry import MODELS, TRANSFORMS, Registry
+from kinema.scopes import registered_names_only
 
 # Transforms that call what another library or the config names.
 REFUSED_TRANSFORMS = frozenset({"TensorTransform", "TorchVisionWrapper", "KorniaWrapper", "PytorchVideoWrapper"})
@@ -59,7 +60,8 @@ def checked_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
             or is not of a sensible size.
     """
     _check_plain(model, where, "model")
-    kept = _checked(model, MODELS, f"{where}: its config's model", is_model=True)
+    with registered_names_only():
+        kept = _checked(model, MODELS, f"{where}: its config's model", is_model=True)
     assert isinstance(kept, dict)
     _check_preprocessor(kept.get("data_preprocessor"), where)
     return kept
@@ -74,7 +76,10 @@ def checked_pipeline(steps: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(steps, list | tuple) or not all(isinstance(step, Mapping) for step in steps):
         raise CheckpointError(f"{where}: its pipeline is no list of transforms")
     _check_plain(steps, where, "pipeline")
-    kept: list[dict[str, Any]] = _checked(list(steps), TRANSFORMS, f"{where}: its config's pipeline", is_model=False)
+    with registered_names_only():
+        kept: list[dict[str, Any]] = _checked(
+            list(steps), TRANSFORMS, f"{where}: its config's pipeline", is_model=False
+        )
     _check_sizes(kept, where)
     return kept
 
@@ -277,7 +282,8 @@ def build_checked(model: Mapping[str, Any], read: Checkpoint, where: str) -> nn.
 
 def _built(model: Mapping[str, Any], where: str) -> nn.Module:
     try:
-        built = MODELS.build(dict(model))
+        with registered_names_only():
+            built = MODELS.build(dict(model))
     except (CheckpointError, MissingDependencyError):
         raise
     except Exception as error:  # whatever odd values make of a part's constructor
