@@ -12,6 +12,7 @@ from torch import Tensor
 from kinema.config import Config
 from kinema.registry import VISBACKENDS
 from kinema.runs.vis_backend import BaseVisBackend
+from kinema.video import write_video
 
 
 @VISBACKENDS.register_module()
@@ -55,14 +56,35 @@ class LocalVisBackend(BaseVisBackend):
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Write an RGB image, (H, W, 3) uint8, as `NAME_STEP.png`."""
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise TypeError(f"an image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
-        import cv2
+        _write_image(Path(self._img_save_dir) / f"{name}_{step}.png", image)
 
-        file = Path(self._img_save_dir) / f"{name}_{step}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image):
-            raise OSError(f"{file}: the image cannot be written")
+    def add_video(
+        self, name: str, frames: np.ndarray, step: int = 0, fps: int | None = 4, out_type: str = "img", **kwargs: Any
+    ) -> None:
+        """Write a clip.
+
+        Args:
+            name: of the clip, below the folder of the backend.
+            frames: (T, H, W, 3) uint8 RGB.
+            step: of the run.
+            fps: frames a second of a file; default 4.
+            out_type: "img": frames as `NAME/frames_STEP/0.png`, `1.png`, ...; "gif" or "video":
+                one file, `NAME.gif` or `NAME.mp4`.
+            kwargs: not used here.
+
+        Raises:
+            ValueError: `out_type` is none of these.
+        """
+        if out_type not in ("img", "gif", "video"):
+            raise ValueError(f"out_type must be img, gif or video, got {out_type!r}")
+        target = Path(self._save_dir) / name
+        if out_type == "img":
+            for number, frame in enumerate(frames):
+                _write_image(target / f"frames_{step}" / f"{number}.png", frame)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        suffix = ".gif" if out_type == "gif" else ".mp4"
+        write_video(target.with_name(target.name + suffix), frames, fps or 4)
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         self._append({name: value, "step": step}, Path(self._scalar_save_file))
@@ -100,6 +122,16 @@ class LocalVisBackend(BaseVisBackend):
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as opened:
             opened.write(json.dumps(plain) + "\n")
+
+
+def _write_image(file: Path, image: np.ndarray) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise TypeError(f"an image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+    import cv2
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image):
+        raise OSError(f"{file}: the image cannot be written")
 
 
 def _require_suffix(file: str, suffix: str) -> None:

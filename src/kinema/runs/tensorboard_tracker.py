@@ -77,6 +77,12 @@ class TensorBoardTracker(BaseVisBackend):
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         self.experiment.add_image(name, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
 
+    def add_video(
+        self, name: str, frames: np.ndarray, step: int = 0, fps: int | None = 4, out_type: str = "img", **kwargs: Any
+    ) -> None:
+        """Record the frames of a clip, side by side: moving pictures would need MoviePy."""
+        self.experiment.add_images(name, np.ascontiguousarray(frames), step, dataformats="NHWC")
+
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         if isinstance(value, int | float | Tensor | np.ndarray | np.number):
             self.experiment.add_scalar(name, value, step)

@@ -31,6 +31,11 @@ class BaseVisBackend:
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Record an RGB image, (H, W, 3) uint8; by default it is not."""
 
+    def add_video(
+        self, name: str, frames: np.ndarray, step: int = 0, fps: int | None = 4, out_type: str = "img", **kwargs: Any
+    ) -> None:
+        """Record a clip, (T, H, W, 3) uint8 RGB; by default it is not."""
+
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Record a figure; by default it is not."""
 

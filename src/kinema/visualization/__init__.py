@@ -3,6 +3,7 @@
 Needs matplotlib only when something is drawn.
 """
 
+from kinema.visualization.action_visualizer import ActionVisualizer
 from kinema.visualization.visualizer import Visualizer
 
-__all__ = ["Visualizer"]
+__all__ = ["ActionVisualizer", "Visualizer"]

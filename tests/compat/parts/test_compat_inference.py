@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,6 +10,8 @@ from torch import nn
 from kinema.compat.parts.inference import inference_recognizer, init_recognizer
 from kinema.config import Config
 from kinema.errors import CheckpointError, ConfigError, VideoError
+from kinema.transforms import Compose
+from kinema.video import VideoReader
 
 PIPELINE = [
     {"type": "DecordInit"},
@@ -51,6 +54,11 @@ def test_a_config_and_a_checkpoint_give_the_scores_of_a_video(
     assert int(sample.pred_label) == int(sample.pred_score.argmax())
     other = inference_recognizer(again, {"filename": str(path), "label": -1, "start_index": 0}, PIPELINE)
     assert torch.equal(sample.pred_score, other.pred_score)
+    with VideoReader(path) as reader:
+        frames = reader.get_batch(np.arange(12))
+    assert torch.equal(inference_recognizer(model, frames).pred_score, sample.pred_score)
+    with pytest.raises(TypeError, match="frames need test_pipeline as a list of configs, got a Compose"):
+        inference_recognizer(model, frames, Compose(PIPELINE))
 
 
 def test_pretrained_weights_are_not_fetched_for_a_model_that_is_loaded(config: Config) -> None:

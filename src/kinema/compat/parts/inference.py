@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from kinema.config import Config
 from kinema.datasets import pseudo_collate
 from kinema.errors import ConfigError
+from kinema.inference.inputs import pipeline_of_frames, video_source
 from kinema.models import load_checkpoint
 from kinema.openmmlab.configs import pipeline_of_tests, without_pretrained
 from kinema.registry import MODELS
@@ -48,14 +49,15 @@ def init_recognizer(
 
 def inference_recognizer(
     model: Any,
-    video: str | PathLike[str] | Mapping[str, Any],
+    video: str | PathLike[str] | np.ndarray | Mapping[str, Any],
     test_pipeline: Compose | Sequence[Any] | None = None,
 ) -> ActionDataSample:
     """Scores of one video.
 
     Args:
         model: what `init_recognizer` gave.
-        video: path of a video, or the sample dict that the pipeline begins with.
+        video: path of a video or of a folder of images; frames (T, H, W, 3) uint8 RGB; or the
+            sample dict that the pipeline begins with.
         test_pipeline: a `Compose` or a list of transforms; default: the one of the model's config
             (`test_pipeline`, else that of `test_dataloader.dataset`).
 
@@ -64,15 +66,20 @@ def inference_recognizer(
 
     Raises:
         ConfigError: there is no test pipeline.
+        TypeError: frames or a folder with a `Compose` in place of configs.
         VideoError: the video cannot be read.
     """
-    pipeline = test_pipeline if test_pipeline is not None else _test_pipeline(model.cfg)
-    if not isinstance(pipeline, Compose):
-        pipeline = Compose(pipeline)
+    steps = test_pipeline if test_pipeline is not None else _test_pipeline(model.cfg)
     if isinstance(video, Mapping):
         sample = dict(video)
     else:
-        sample = {"filename": str(Path(video)), "label": -1, "start_index": 0, "modality": "RGB"}
+        source = video_source(video)
+        sample = {**source.sample, "label": -1, "start_index": 0, "modality": "RGB"}
+        if source.is_open:
+            if isinstance(steps, Compose):
+                raise TypeError("frames need test_pipeline as a list of configs, got a Compose, which opens a file")
+            steps = pipeline_of_frames(steps)
+    pipeline = steps if isinstance(steps, Compose) else Compose(steps)
     with torch.no_grad():
         prediction: ActionDataSample = model.test_step(pseudo_collate([pipeline(sample)]))[0]
     return prediction

@@ -70,7 +70,7 @@ class GradCam:
                 "expected one sample, (1, views, channels, frames, height, width) or (1, frames, channels, height,"
                 f" width), got {tuple(inputs.shape)}"
             )
-        with _evaluating(self.model):
+        with evaluating(self.model):
             pieces = inputs.split(1 if inputs.dim() == 6 else self._frames_together(inputs.shape[1]), dim=1)
             layer, first = (self.layer, None) if self.layer else self._choose(pieces[0])
             explained = [
@@ -89,17 +89,17 @@ class GradCam:
         joined = [features_of(part).frames_per_row for part in (self.model.backbone, self.model.cls_head)]
         return max(filter(None, [*joined, getattr(self.model, "num_segs", None)]), default=num_frames)
 
-    def _choose(self, inputs: Tensor) -> tuple[str, "_Run | None"]:
+    def _choose(self, inputs: Tensor) -> tuple[str, "LayerRun | None"]:
         """The layer to look into, and what a prediction gave if that is the backbone, as it mostly is."""
-        run = _run(self.model, inputs, "backbone")
+        run = run_from_layer(self.model, inputs, "backbone")
         size = (inputs.shape[-2], inputs.shape[-1])
         if run.maps and all(_has_space(tuple(values.shape), size) for _, values in run.maps):
             return "backbone", run
         return _last_map(self.model, inputs), None
 
-    def _explain_piece(self, inputs: Tensor, target: int, layer: str, run: "_Run | None") -> tuple[Tensor, float]:
+    def _explain_piece(self, inputs: Tensor, target: int, layer: str, run: "LayerRun | None") -> tuple[Tensor, float]:
         """(frames, H, W) relevance on the CPU, not normalised, and the mean score."""
-        run = run or _run(self.model, inputs, layer)
+        run = run or run_from_layer(self.model, inputs, layer)
         run.check(self.model, layer)
         maps, scores = run.maps, torch.cat(run.scores)
         if not 0 <= target < scores.shape[-1]:
@@ -143,7 +143,7 @@ def onto_frames(maps: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Without dropout and batch statistics inside the block; each module's own mode behind it."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -156,7 +156,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @dataclass
-class _Run:
+class LayerRun:
     """What a prediction showed.
 
     Attributes:
@@ -185,9 +185,9 @@ class _Run:
             )
 
 
-def _run(model: Any, inputs: Tensor, layer: str) -> _Run:
-    """Predict, with gradients from a layer on."""
-    run = _Run()
+def run_from_layer(model: Any, inputs: Tensor, layer: str) -> LayerRun:
+    """Predict, with gradients from a layer on, see `LayerRun`."""
+    run = LayerRun()
 
     def begin(place: int, output: Any) -> Any:
         if not isinstance(output, Tensor) or output.dim() not in (4, 5):
