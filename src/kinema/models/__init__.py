@@ -36,6 +36,7 @@ from kinema.models.heads import (
     TSNHead,
     X3DHead,
 )
+from kinema.models.images import ImgDataPreprocessor
 from kinema.models.layers import ConvModule
 from kinema.models.losses import (
     AsymmetricLoss,
@@ -80,6 +81,7 @@ __all__ = [
     "FocalLoss",
     "HVULoss",
     "I3DHead",
+    "ImgDataPreprocessor",
     "LoadReport",
     "LogitAdjustedLoss",
     "MeanScoreTTA",

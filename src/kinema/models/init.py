@@ -136,23 +136,30 @@ class BaseInit:
         bias: value of the biases.
         bias_prob: sets `bias` such that a sigmoid gives this probability.
         layer: names of layer classes (or of their base classes) to initialise; None: every layer.
+
+    Raises:
+        TypeError: an argument is no number, or no text.
     """
 
     def __init__(
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | Sequence[str] | None = None
     ) -> None:
         layers = [layer] if isinstance(layer, str) else layer
+        for name, value in {"bias": bias, "bias_prob": 0.5 if bias_prob is None else bias_prob}.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name} of {type(self).__name__} must be a number, got {value!r}")
         if layers is not None and not (
             isinstance(layers, Sequence) and all(isinstance(layer, str) for layer in layers)
         ):
             raise TypeError(f"layer must be a class name or a list of them, got {layer!r}")
         self.bias = bias if bias_prob is None else bias_init_with_prob(bias_prob)
-        self.layers = None if layers is None else frozenset(layers)
+        self.layer = list(layers or [])
+        self.wholemodule = layers is None
 
     def __call__(self, module: nn.Module) -> None:
         """Initialise the layers of `module` that `layer` names."""
         for layer in module.modules():
-            if self.layers is None or any(kind.__name__ in self.layers for kind in type(layer).__mro__):
+            if self.wholemodule or any(kind.__name__ in self.layer for kind in type(layer).__mro__):
                 self.init_layer(layer)
 
     def init_layer(self, layer: nn.Module) -> None:
@@ -161,10 +168,14 @@ class BaseInit:
 
     def settings(self) -> str:
         """The settings, as the report of `init_weights` shows them."""
-        raise NotImplementedError
+        return f"bias={self.bias}"
+
+    def _get_init_info(self) -> str:
+        """What the report of `init_weights` shows; subclasses written for MMEngine override it."""
+        return f"{type(self).__name__}: {self.settings()}"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}: {self.settings()}"
+        return self._get_init_info()
 
 
 @WEIGHT_INITIALIZERS.register_module(name=["Constant", "ConstantInit"])
@@ -366,8 +377,11 @@ class PretrainedInit:
         report = load_checkpoint(module, read, image_network=False)
         logger.log(logging.INFO if report.is_complete else logging.WARNING, "%s: %s", self.checkpoint, report)
 
-    def __repr__(self) -> str:
+    def _get_init_info(self) -> str:
         return f"{type(self).__name__}: load from {self.checkpoint}"
+
+    def __repr__(self) -> str:
+        return self._get_init_info()
 
 
 # ---- init_cfg

@@ -19,7 +19,7 @@ def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value:
     Args:
         tensors: B tensors of D dimensions with the same first one: (C, H, W), or (V, C, T, H, W)
             with V views.
-        pad_size_divisor: H and W, the last two dimensions, become multiples of it.
+        pad_size_divisor: all dimensions but the first become multiples of it.
         pad_value: value of the padding.
 
     Returns:
@@ -41,7 +41,7 @@ def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value:
             f"{_differing(shapes)}. Give all samples the same number of clips and crops, or use a batch size of 1"
         )
     sizes = [max(dimension) for dimension in zip(*shapes, strict=True)]
-    for axis in range(max(1, len(sizes) - 2), len(sizes)):
+    for axis in range(1, len(sizes)):
         sizes[axis] = -(-sizes[axis] // pad_size_divisor) * pad_size_divisor
     if all(list(shape) == sizes for shape in shapes):
         return torch.stack(list(tensors))
@@ -77,6 +77,11 @@ class BaseDataPreprocessor(nn.Module):
         """Where this module, and with it the model, is."""
         place: Tensor = self._place  # type: ignore[assignment]
         return place.device
+
+    @property
+    def _device(self) -> torch.device:
+        """MMEngine's name for `device`."""
+        return self.device
 
     def cast_data(self, data: Any) -> Any:
         """Move tensors and data elements, in dicts, lists, tuples and named tuples of any depth, to `device`."""

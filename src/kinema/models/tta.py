@@ -17,11 +17,16 @@ class BaseTTAModel(BaseModel):
     Args:
         module: the model that predicts; or its config.
         data_preprocessor: not needed, since the model has its own.
+
+    Raises:
+        TypeError: `module` is no model that has `test_step`, nor its config.
     """
 
     def __init__(self, module: nn.Module | Mapping[str, Any], data_preprocessor: Any = None) -> None:
         super().__init__(data_preprocessor)
         self.module: Any = MODELS.build(module) if isinstance(module, Mapping) else module
+        if not isinstance(self.module, nn.Module) or not callable(getattr(self.module, "test_step", None)):
+            raise TypeError(f"{type(self).__name__} needs a model with test_step, or its config, got {module!r}")
 
     @abstractmethod
     def merge_preds(self, data_samples_list: list[Sequence[Any]]) -> list[Any]:

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from kinema.distributed import get_world_size, is_distributed
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models.layers.cpu_sync_batch_norm import synchronise_batch_norms
+from kinema.models.layers.cpu_sync_batch_norm import separate_batch_norms, synchronise_batch_norms
 from kinema.optim.optimizer_state import by_index, by_name, listed, nested
 from kinema.parallel.shards import can_shard, copy_from_first, gather, is_sharded, spread, units_of
 
@@ -90,7 +90,9 @@ class Strategy:
         model.train()  # backbones freeze parameters here, which DDP must know before
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(f"every parameter of {type(model).__name__} is frozen: there is nothing to train")
-        if self.name != "single" and self.device.type == "cpu":
+        if self.name == "single":
+            separate_batch_norms(model)
+        elif self.device.type == "cpu":
             synchronise_batch_norms(model, every=self.options.sync_bn)
         elif self.options.sync_bn:
             nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -1,11 +1,17 @@
 """Small functions over models that training code for OpenMMLab calls."""
 
+import logging
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from kinema.models.init_report import active_report
+from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd, replaced, separate_batch_norms
 from kinema.registry import MODEL_WRAPPERS, Registry
+
+logger = logging.getLogger("kinema")
 
 
 def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> bool:
@@ -13,12 +19,83 @@ def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> b
 
     Args:
         model: any module.
-        registry: holds further wrapper classes.
+        registry: holds further wrapper classes, as do its children.
     """
-    wrappers = [DataParallel, DistributedDataParallel, *registry.module_dict.values()]
+    wrappers: list[Any] = [DataParallel, DistributedDataParallel]
+    registries = [registry]
+    while registries:
+        current = registries.pop()
+        wrappers.extend(current.module_dict.values())
+        registries.extend(current.children.values())
     return isinstance(model, tuple(wrapper for wrapper in wrappers if isinstance(wrapper, type)))
 
 
 def merge_dict(*args: dict[str, Any]) -> dict[str, Any]:
     """All dicts in one, later entries over earlier ones."""
     return {key: value for part in args for key, value in part.items()}
+
+
+def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
+    """Replace each `SyncBatchNorm` by a plain batch norm with the same parameters and buffers, in place.
+
+    Returns:
+        `module`, or what replaces it.
+    """
+    if isinstance(module, nn.SyncBatchNorm):
+        return replaced(module, BatchNormXd)
+    separate_batch_norms(module)
+    return module
+
+
+def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> nn.Module:
+    """Replace each batch norm by torch's `SyncBatchNorm`.
+
+    Args:
+        module: the model.
+        implementation: `"torch"`.
+
+    Raises:
+        ValueError: another implementation is asked for.
+    """
+    if implementation != "torch":
+        raise ValueError(f"only implementation='torch' is there, got {implementation!r}")
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    return converted
+
+
+def detect_anomalous_params(loss: Tensor, model: nn.Module) -> None:
+    """Log, as errors, the trainable parameters that `loss` does not depend on.
+
+    Args:
+        loss: a loss that `model` computed; its graph is kept.
+        model: the model.
+    """
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    gradients = torch.autograd.grad(loss.sum(), list(named.values()), retain_graph=True, allow_unused=True)
+    for name, gradient in zip(named, gradients, strict=True):
+        if gradient is None:
+            logger.error("%s with shape %s is not in the computational graph", name, tuple(named[name].shape))
+
+
+def update_init_info(module: nn.Module, init_info: str) -> None:
+    """Say in the report of `init_weights` what changed parameters of `module` since the last look.
+
+    Args:
+        module: the module; with `_params_init_info`, a dict by parameter, that is what is updated.
+        init_info: what changed them.
+
+    Raises:
+        ValueError: `module` has a parameter that is not in its `_params_init_info`.
+    """
+    own: dict[Tensor, dict[str, Any]] | None = getattr(module, "_params_init_info", None)
+    if own is None:
+        report = active_report.get()
+        if report is not None:
+            report.credit(module, init_info)
+        return
+    for name, parameter in module.named_parameters():
+        if parameter not in own:
+            raise ValueError(f"parameter {name} of {type(module).__name__} was added while it was initialised")
+        mean = parameter.detach().mean()
+        if own[parameter]["tmp_mean_value"] != mean:
+            own[parameter].update(init_info=init_info, tmp_mean_value=mean)

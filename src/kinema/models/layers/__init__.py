@@ -1,5 +1,6 @@
 """Layers that networks share."""
 
+from kinema.models.layers import bricks  # registers its blocks
 from kinema.models.layers.by_name import (
     Clamp,
     HSigmoid,
@@ -46,6 +47,7 @@ __all__ = [
     "TemporalInterlace",
     "TemporalShift",
     "arrange",
+    "bricks",
     "build_activation_layer",
     "build_conv_layer",
     "build_norm_layer",

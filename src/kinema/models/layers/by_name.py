@@ -42,6 +42,8 @@ class HSigmoid(nn.Module):
 
     def __init__(self, bias: float = 3.0, divisor: float = 6.0, min_value: float = 0.0, max_value: float = 1.0) -> None:
         super().__init__()
+        if divisor == 0:
+            raise ValueError("divisor of HSigmoid must not be 0")
         self.bias = bias
         self.divisor = divisor
         self.min_value = min_value
@@ -66,6 +68,8 @@ CONVS: dict[str, type[nn.Module]] = {
     "Conv3d": Conv3d,
     "deconv": nn.ConvTranspose2d,
     "deconv3d": nn.ConvTranspose3d,
+    "ConvTranspose2d": nn.ConvTranspose2d,
+    "ConvTranspose3d": nn.ConvTranspose3d,
 }
 NORMS: dict[str, type[nn.Module]] = {
     "BN": nn.BatchNorm2d,
@@ -120,7 +124,7 @@ def build_conv_layer(cfg: LayerCfg | None, *args: Any, **kwargs: Any) -> nn.Modu
     Raises:
         ConfigError: `type` is missing or names no layer.
     """
-    layer, settings = _layer("conv_cfg", cfg if cfg is not None else {"type": "Conv2d"}, CONVS)
+    layer, settings = layer_of("conv_cfg", cfg if cfg is not None else {"type": "Conv2d"}, CONVS)
     return layer(*args, **kwargs, **settings)
 
 
@@ -137,8 +141,11 @@ def build_norm_layer(cfg: LayerCfg, num_features: int, postfix: int | str = "") 
 
     Raises:
         ConfigError: `type` is missing or names no layer.
+        TypeError: `postfix` is neither a number nor a text.
     """
-    layer, settings = _layer("norm_cfg", cfg, NORMS)
+    layer, settings = layer_of("norm_cfg", cfg, NORMS)
+    if not isinstance(postfix, int | str):
+        raise TypeError(f"postfix of a norm's name must be a number or a text, got {postfix!r}")
     requires_grad = settings.pop("requires_grad", True)
     settings.setdefault("eps", 1e-5)
     if issubclass(layer, nn.GroupNorm):  # its first argument is the number of groups
@@ -175,14 +182,23 @@ def build_activation_layer(cfg: LayerCfg, *, inplace: bool | None = None) -> nn.
     Raises:
         ConfigError: `type` is missing or names no layer.
     """
-    layer, settings = _layer("act_cfg", cfg, ACTIVATIONS)
+    layer, settings = layer_of("act_cfg", cfg, ACTIVATIONS)
     if inplace is not None and "inplace" in inspect.signature(layer).parameters:
         settings.setdefault("inplace", inplace)
     return layer(**settings)
 
 
-def _layer(what: str, cfg: LayerCfg, known: Mapping[str, type[nn.Module]]) -> tuple[type[nn.Module], dict[str, Any]]:
-    """The class that `cfg` names, and the other entries of `cfg`."""
+def layer_of(what: str, cfg: LayerCfg, known: Mapping[str, type[nn.Module]]) -> tuple[type[nn.Module], dict[str, Any]]:
+    """The class that `cfg` names, and the other entries of `cfg`.
+
+    Args:
+        what: the layer's kind, for messages.
+        cfg: `type`, a name or a class, and other entries.
+        known: the usual layers by name, for messages.
+
+    Raises:
+        ConfigError: `type` is missing or names no layer, or the layer has no such keyword.
+    """
     if not isinstance(cfg, Mapping) or "type" not in cfg:
         raise ConfigError(f"{what} must be a dict with 'type', such as {{'type': {next(iter(known))!r}}}, got {cfg!r}")
     settings = dict(cfg)

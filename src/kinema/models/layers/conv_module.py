@@ -1,23 +1,28 @@
 """ConvModule: convolution, norm and activation as one block, of which nearly every published network is made."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.layers.by_name import (
+    CONVS,
     LayerCfg,
     build_activation_layer,
     build_conv_layer,
     build_norm_layer,
+    layer_of,
 )
 from kinema.models.layers.cpu_convolution import convolve_and_normalize
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 Size = int | Sequence[int]
+
+# Padding of images that is a layer of its own, in front of the convolution.
+_PADDING_LAYERS: dict[str, type[nn.Module]] = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d}
 
 
 @MODELS.register_module()
@@ -26,8 +31,9 @@ class ConvModule(nn.Module):
     """Convolution, norm and activation in any order; (B, in_channels, ...) -> (B, out_channels, ...).
 
     Its children, and so the names in state dicts, are `conv`, then the norm as `bn`, `gn`, `ln` or
-    `in`, then `activate`. Weights are drawn as torch's layers draw them: the initialisation of a
-    network is in the `init_cfg` of its owner.
+    `in`, then `activate`; images that are not padded with zeros have a `padding_layer`. Weights are
+    drawn as torch's layers draw them: the initialisation of a network is in the `init_cfg` of its
+    owner.
 
     Args:
         in_channels: channels of the input.
@@ -50,6 +56,9 @@ class ConvModule(nn.Module):
     Raises:
         ConfigError: `order` is not a permutation of the three, or a config names no layer.
     """
+
+    _abbr_ = "conv_block"
+    norm_name: str | None = None
 
     def __init__(
         self,
@@ -74,20 +83,30 @@ class ConvModule(nn.Module):
             raise ConfigError(f"order of ConvModule must hold 'conv', 'norm' and 'act' once each, got {tuple(order)}")
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        self.inplace = inplace
         self.with_norm = norm_cfg is not None
         self.with_activation = act_cfg is not None
         self.with_bias = not self.with_norm if bias == "auto" else bias
+        self.with_spectral_norm = with_spectral_norm
         if self.with_norm and self.with_bias:
             warnings.warn("ConvModule has norm and bias at the same time: the norm takes the bias away", stacklevel=2)
         self.order = tuple(order)
-        extra = {} if padding_mode == "zeros" else {"padding_mode": padding_mode}
+        kind, _ = layer_of("conv_cfg", conv_cfg if conv_cfg is not None else {"type": "Conv2d"}, CONVS)
+        self.with_explicit_padding = padding_mode in _PADDING_LAYERS and not issubclass(kind, nn.Conv1d | nn.Conv3d)
+        if self.with_explicit_padding:
+            rows, columns = (padding, padding) if isinstance(padding, int) else padding
+            self.padding_layer = _PADDING_LAYERS[padding_mode]((columns, columns, rows, rows))
+        extra = {} if self.with_explicit_padding or padding_mode == "zeros" else {"padding_mode": padding_mode}
         self.conv = build_conv_layer(
             conv_cfg,
             in_channels,
             out_channels,
             kernel_size,
             stride=stride,
-            padding=padding,
+            padding=0 if self.with_explicit_padding else padding,
             dilation=dilation,
             groups=groups,
             bias=self.with_bias,
@@ -95,7 +114,6 @@ class ConvModule(nn.Module):
         )
         if with_spectral_norm:
             self.conv = nn.utils.spectral_norm(self.conv)
-        self.norm_name: str | None = None
         if norm_cfg is not None:
             # A norm in front of the convolution sees the input's channels.
             channels = out_channels if order.index("norm") > order.index("conv") else in_channels
@@ -103,11 +121,38 @@ class ConvModule(nn.Module):
             self.add_module(self.norm_name, norm)
         if act_cfg is not None:
             self.activate = build_activation_layer(act_cfg, inplace=inplace)
-        # What OpenMMLab's module has of the convolution.
         given = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation, "groups": groups}
-        for name, value in {**given, "transposed": False, "output_padding": 0}.items():
-            setattr(self, name, getattr(self.conv, name, value))
+        self._read_numbers({**given, "transposed": False, "output_padding": 0})
         self.padding = padding
+
+    def _read_numbers(self, otherwise: Mapping[str, Any]) -> None:
+        """Have the attributes of the convolution, as OpenMMLab's module does."""
+        for name, value in otherwise.items():
+            setattr(self, name, getattr(self.conv, name, value))
+
+    @classmethod
+    def create_from_conv_bn(cls, conv: nn.Module, bn: nn.Module, efficient_conv_bn_eval: bool = True) -> "ConvModule":
+        """A block without activation of a convolution and a batch norm that exist; it holds these two.
+
+        Args:
+            conv: any of torch's convolutions.
+            bn: the norm of its output.
+            efficient_conv_bn_eval: no effect: the norm goes into the convolution where that is
+                faster.
+        """
+        block = cls.__new__(cls)
+        nn.Module.__init__(block)
+        block.conv_cfg = block.norm_cfg = block.act_cfg = None
+        block.inplace = block.with_activation = block.with_explicit_padding = block.with_spectral_norm = False
+        block.with_norm = True
+        block.with_bias = conv.bias is not None
+        block.order = ("conv", "norm", "act")
+        block.conv = conv
+        numbers = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+        block._read_numbers(dict.fromkeys((*numbers, "transposed", "output_padding")))
+        block.norm_name = "bn"
+        block.bn = bn
+        return block
 
     @property
     def norm(self) -> nn.Module | None:
@@ -117,11 +162,13 @@ class ConvModule(nn.Module):
     def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
         """Apply the layers in their order; `activate=False` and `norm=False` leave one out."""
         if self.order == ("conv", "norm", "act") and norm and self.norm_name is not None:
+            if self.with_explicit_padding:
+                x = self.padding_layer(x)
             x = convolve_and_normalize(self.conv, getattr(self, self.norm_name), x)
             return self.activate(x) if activate and self.with_activation else x
         for step in self.order:
             if step == "conv":
-                x = self.conv(x)
+                x = self.conv(self.padding_layer(x) if self.with_explicit_padding else x)
             elif step == "norm" and norm and self.norm_name is not None:
                 x = getattr(self, self.norm_name)(x)
             elif step == "act" and activate and self.with_activation:

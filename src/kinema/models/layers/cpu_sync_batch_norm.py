@@ -1,4 +1,8 @@
-"""Batch norm over the batches of all processes, also on a CPU, where torch's own is an error."""
+"""Batch norms of any number of dimensions: of one process, and over the batches of all processes on a CPU.
+
+Torch's own `SyncBatchNorm` is an error on a CPU where processes train together, and no layer that
+exporters know where a process trains alone.
+"""
 
 from typing import Any
 
@@ -26,12 +30,16 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
 
-class CpuSyncBatchNorm(_BatchNorm):
-    """`torch.nn.SyncBatchNorm` for processes on CPUs; in evaluation a plain batch norm."""
+class BatchNormXd(_BatchNorm):
+    """`torch.nn.BatchNorm1d`, `2d` and `3d` in one: (B, C, ...) -> (B, C, ...)."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(f"a batch norm needs an input of 2 or more axes, got shape {tuple(input.shape)}")
+
+
+class CpuSyncBatchNorm(BatchNormXd):
+    """`torch.nn.SyncBatchNorm` for processes on CPUs; in evaluation a plain batch norm."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) -> (B, C, ...), normalised over the batches of all processes."""
@@ -70,15 +78,28 @@ def synchronise_batch_norms(module: nn.Module, *, every: bool = True) -> None:
         module: what holds them, on a CPU.
         every: False: only `torch.nn.SyncBatchNorm`s, which train on GPUs only.
     """
+    _replace(module, _BatchNorm if every else nn.SyncBatchNorm, CpuSyncBatchNorm)
+
+
+def separate_batch_norms(module: nn.Module) -> None:
+    """Replace each `torch.nn.SyncBatchNorm` inside a module by a batch norm that needs no other processes.
+
+    Parameters and buffers stay the same objects.
+    """
+    _replace(module, nn.SyncBatchNorm, BatchNormXd)
+
+
+def _replace(module: nn.Module, kind: type[nn.Module], new: type[BatchNormXd]) -> None:
     for name, child in module.named_children():
-        if isinstance(child, _BatchNorm if every else nn.SyncBatchNorm) and not isinstance(child, CpuSyncBatchNorm):
-            setattr(module, name, _synchronised(child))
+        if isinstance(child, kind) and not isinstance(child, new):
+            setattr(module, name, replaced(child, new))
         else:
-            synchronise_batch_norms(child, every=every)
+            _replace(child, kind, new)
 
 
-def _synchronised(norm: Any) -> CpuSyncBatchNorm:
-    new = CpuSyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+def replaced(norm: Any, kind: type[BatchNormXd]) -> BatchNormXd:
+    """A batch norm of another kind with the parameters and buffers of `norm`."""
+    new = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
     for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
         setattr(new, name, getattr(norm, name))
     return new.train(norm.training)

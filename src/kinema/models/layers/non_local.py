@@ -22,7 +22,7 @@ NonLocalMode = Literal["gaussian", "embedded_gaussian", "dot_product", "concaten
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 
 
-class _NonLocal(nn.Module):
+class _NonLocalNd(nn.Module):
     """(B, C, ...) -> (B, C, ...): the input plus what each position gathers from all others.
 
     Args:
@@ -35,16 +35,17 @@ class _NonLocal(nn.Module):
             channels.
         norm_cfg: norm after the last convolution; None: none.
         mode: how two positions are compared, equations 2 to 6 of the paper.
-        zeros_init: `init_weights` makes the block the identity.
+        zeros_init: the block starts as the identity.
 
     Raises:
         ConfigError: there is no such mode, or (when called) there are too few positions for
             `sub_sample`.
     """
 
-    conv_type: ClassVar[str]
-    pool_type: ClassVar[type[nn.Module]]
-    pool_size: ClassVar[int | tuple[int, ...]]
+    conv_type: ClassVar[str] = "Conv2d"
+    pool_type: ClassVar[type[nn.Module]] = nn.MaxPool2d
+    pool_size: ClassVar[int | tuple[int, ...]] = (2, 2)
+    _abbr_ = "nonlocal_block"
     theta: nn.Module
     phi: nn.Module
 
@@ -89,6 +90,7 @@ class _NonLocal(nn.Module):
             pool = self.pool_type(self.pool_size)
             self.g = Sequential(self.g, pool)
             self.phi = pool if mode == "gaussian" else Sequential(self.phi, pool)
+        self.init_weights()
 
     def init_weights(self) -> None:
         """Draw the projections from N(0, 0.01^2); the last layer is zero, so that the block starts as the identity."""
@@ -136,21 +138,21 @@ class _NonLocal(nn.Module):
 
 
 @MODELS.register_module()
-class NonLocal1d(_NonLocal):
+class NonLocal1d(_NonLocalNd):
     """Non-local block over (B, C, T)."""
 
     conv_type, pool_type, pool_size = "Conv1d", nn.MaxPool1d, 2
 
 
 @MODELS.register_module()
-class NonLocal2d(_NonLocal):
+class NonLocal2d(_NonLocalNd):
     """Non-local block over (B, C, H, W)."""
 
     conv_type, pool_type, pool_size = "Conv2d", nn.MaxPool2d, (2, 2)
 
 
 @MODELS.register_module()
-class NonLocal3d(_NonLocal):
+class NonLocal3d(_NonLocalNd):
     """Non-local block over (B, C, T, H, W)."""
 
     conv_type, pool_type, pool_size = "Conv3d", nn.MaxPool3d, (1, 2, 2)
