@@ -139,8 +139,27 @@ def test_layer_must_be_names() -> None:
 def test_the_base_initialiser_is_abstract() -> None:
     with pytest.raises(NotImplementedError):
         BaseInit().init_layer(nn.Linear(1, 1))
-    with pytest.raises(NotImplementedError):
-        BaseInit().settings()
+    assert repr(BaseInit(bias=2)) == "BaseInit: bias=2"
+    with pytest.raises(TypeError, match="bias_prob of BaseInit must be a number, got '1'"):
+        BaseInit(bias_prob="1")
+
+
+def test_an_initialiser_written_for_mmengine_says_what_it_did() -> None:
+    class Fill(BaseInit):
+        def __call__(self, module: nn.Module) -> None:
+            for layer in module.modules():
+                if self.wholemodule or {type(layer).__name__, *(base.__name__ for base in type(layer).__bases__)} & {
+                    *self.layer
+                }:
+                    layer.weight.data.fill_(self.bias)
+
+        def _get_init_info(self) -> str:
+            return "filled"
+
+    linear = nn.Linear(1, 1)
+    Fill(bias=3, layer="Linear")(linear)
+    assert linear.weight.item() == 3
+    assert repr(Fill(layer="Linear")) == "filled"
 
 
 class TwoParts(BaseModule):

@@ -22,10 +22,10 @@ def test_stack_batch_pads_at_the_end_of_all_dimensions_but_the_first() -> None:
     np.testing.assert_array_equal(batch.numpy(), slow)
 
 
-def test_stack_batch_rounds_height_and_width_up_and_keeps_the_type() -> None:
-    clips = [torch.ones(1, 3, 2, 5, 8, dtype=torch.uint8)] * 2
+def test_stack_batch_rounds_all_sizes_but_the_first_up_and_keeps_the_type() -> None:
+    clips = [torch.ones(3, 2, 5, 8, dtype=torch.uint8)] * 2
     batch = stack_batch(clips, pad_size_divisor=4)
-    assert batch.shape == (2, 1, 3, 2, 8, 8)
+    assert batch.shape == (2, 3, 4, 8, 8)
     assert batch.dtype == torch.uint8
     assert batch.sum() == 2 * clips[0].sum()
 

@@ -1,6 +1,17 @@
+import copy
+
+import pytest
+import torch
 from torch import nn
 
-from kinema.compat.parts.models import is_model_wrapper, merge_dict
+from kinema.compat.parts.models import (
+    convert_sync_batchnorm,
+    detect_anomalous_params,
+    is_model_wrapper,
+    merge_dict,
+    revert_sync_batchnorm,
+)
+from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
 from kinema.registry import Registry
 
 
@@ -14,7 +25,34 @@ def test_a_wrapper_is_one_of_torchs_or_a_registered_one() -> None:
     assert not is_model_wrapper(nn.Linear(1, 1))
     assert not is_model_wrapper(Wrapper())
     assert is_model_wrapper(Wrapper(), wrappers)
+    assert is_model_wrapper(Wrapper(), Registry("parent of wrapper", scope="a")) is False
 
 
 def test_later_dicts_win() -> None:
     assert merge_dict({"a": 1, "b": 1}, {"b": 2}, {}) == {"a": 1, "b": 2}
+
+
+def test_batch_norms_over_processes_become_plain_and_back() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.SyncBatchNorm(4)))
+    nn.init.normal_(net[1][0].weight)
+    state = copy.deepcopy(net.state_dict())
+    plain = revert_sync_batchnorm(net).eval()
+    assert type(plain[1][0]) is BatchNormXd
+    assert all(torch.equal(value, state[name]) for name, value in plain.state_dict().items())
+    for shape in ((2, 3, 4, 4), (2, 3)):
+        x = torch.rand(2, 4, *shape[2:])
+        assert torch.allclose(plain[1](x), x * (state["1.0.weight"] / (1 + 1e-5) ** 0.5).view(-1, *[1] * (x.dim() - 2)))
+    assert type(revert_sync_batchnorm(nn.SyncBatchNorm(3))) is BatchNormXd
+    assert type(convert_sync_batchnorm(net)[1][0]) is nn.SyncBatchNorm
+    with pytest.raises(ValueError, match="only implementation='torch' is there, got 'mmcv'"):
+        convert_sync_batchnorm(net, implementation="mmcv")
+
+
+def test_parameters_that_a_loss_does_not_use_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    net = nn.ModuleDict({"used": nn.Linear(1, 1), "other": nn.Linear(2, 1, bias=False)})
+    loss = net["used"](torch.ones(1, 1)).sum()
+    detect_anomalous_params(loss, net)
+    assert [record.getMessage() for record in caplog.records] == [
+        "other.weight with shape (1, 2) is not in the computational graph"
+    ]
+    loss.backward()  # the graph was kept
