@@ -76,6 +76,9 @@ def test_seeding_returns_the_seed_and_repeats_the_numbers() -> None:
 
 
 def test_assertions_return_whether_it_holds() -> None:
+    checking.assert_allclose(torch.ones(2).half(), torch.ones(2))
+    with pytest.raises(AssertionError, match="not close"):
+        checking.assert_allclose(torch.ones(2), torch.zeros(2))
     assert checking.assert_dict_has_keys({"a": 1, "b": 2}, ["a"])
     assert not checking.assert_dict_has_keys({"a": 1}, ["a", "b"])
     assert checking.assert_keys_equal(["a", "b"], ["b", "a"])

@@ -48,3 +48,36 @@ def check_norm_state(modules: Iterable[nn.Module], train_state: bool) -> bool:
 def generate_backbone_demo_inputs(input_shape: Sequence[int] = (1, 3, 64, 64)) -> torch.Tensor:
     """Random float32 numbers in [0, 1) of that shape, from numpy's global generator."""
     return torch.from_numpy(np.random.random(tuple(input_shape)).astype(np.float32))
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str | None = "",
+) -> None:
+    """Raise unless two tensors, arrays or numbers have nearly the same values, whatever their types and devices.
+
+    Args:
+        actual: what was computed.
+        expected: what it should be.
+        rtol: largest relative difference; with `atol` or not at all.
+        atol: largest absolute difference.
+        equal_nan: NaN equals NaN.
+        msg: of the error; empty: torch's.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    torch.testing.assert_close(
+        actual,
+        expected,
+        rtol=rtol,
+        atol=atol,
+        equal_nan=equal_nan,
+        check_device=False,
+        check_dtype=False,
+        msg=msg or None,
+    )
