@@ -202,7 +202,7 @@ class JitModelAnalysis:
                 handle = self._handles[operation]
                 cost = 0 if handle is None else handle(list(node.inputs()), list(node.outputs()))
                 if not isinstance(cost, Counter):
-                    cost = Counter({operation.partition("::")[2]: cost})  # type: ignore[dict-item]
+                    cost = Counter({operation.partition("::")[2]: cost})
                 for module in modules if handle is not None else ():
                     result.counts[module] += cost
             elif operation not in FREE and not (operation.startswith("prim::") and "PythonOp" not in operation):
@@ -227,7 +227,7 @@ class JitModelAnalysis:
                 warnings.simplefilter("ignore")
             elif self._tracer_warnings == "no_tracer_warning":
                 warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-            return torch.jit._get_trace_graph(model, self._inputs)[0]  # type: ignore[attr-defined]
+            return torch.jit._get_trace_graph(model, self._inputs)[0]
 
 
 _SCOPE = "module:"  # in front of its name, as that of a scope must not be empty
