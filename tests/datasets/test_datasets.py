@@ -1,5 +1,8 @@
+import itertools
 import json
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,3 +200,41 @@ def test_the_arguments_of_a_video_dataset_have_the_order_of_mmaction(tmp_path) -
 def test_no_annotation_file_stays_none_whatever_the_root() -> None:
     assert Numbers(ann_file="", data_root="clips").ann_file == ""
     assert Numbers(ann_file="train.txt", data_root="clips").ann_file == "clips/train.txt"
+
+
+def test_pickled_samples_can_be_read_by_their_addresses() -> None:
+    class Listed(BaseDataset):
+        def load_data_list(self) -> list[dict[str, Any]]:
+            return [{"name": "a" * place} for place in range(4)]
+
+    for dataset in (Listed(), Listed(indices=[3, 1])):
+        ends = dataset.data_address
+        samples = [
+            pickle.loads(dataset.data_bytes[end_before:end]) for end_before, end in itertools.pairwise([0, *ends])
+        ]
+        assert samples == [{"name": dataset.get_data_info(place)["name"]} for place in range(len(dataset))]
+    with pytest.raises(AttributeError, match="the samples of this Listed are not pickled into data_bytes"):
+        assert Listed(serialize_data=False).data_address
+
+
+def test_facts_of_a_set_may_be_in_text_files(tmp_path: Path) -> None:
+    (tmp_path / "colours.txt").write_text("red\nblue\n")
+    facts = {"palette": str(tmp_path / "colours.txt"), "task": "plain text"}
+    assert BaseDataset(metainfo=facts, lazy_init=True).metainfo == {"palette": ["red", "blue"], "task": "plain text"}
+
+
+def test_samples_are_dicts_and_folders_paths(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"metainfo": {}, "data_list": "text"}')
+    with pytest.raises(AnnotationError, match=r"a\.json: 'data_list' must be a list, got 'text'"):
+        BaseDataset(file)
+
+    class Texts(BaseDataset):
+        def parse_data_info(self, raw_data_info: Any) -> Any:
+            return "text"
+
+    file.write_text('{"metainfo": {}, "data_list": [{}]}')
+    with pytest.raises(TypeError, match="parse_data_info of Texts must return a dict or a list of dicts, got str"):
+        Texts(file)
+    with pytest.raises(TypeError, match=r"data_prefix\['img'\] must be a path, got int: 1"):
+        BaseDataset(data_prefix={"img": 1}, lazy_init=True)

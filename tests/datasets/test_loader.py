@@ -168,7 +168,7 @@ def test_pseudo_collate_lists_and_default_collate_stacks() -> None:
     ]
     listed, stacked = pseudo_collate(samples), default_collate(samples)
     assert [tensor.tolist() for tensor in listed["inputs"]] == [[0, 0], [1, 1], [2, 2]]
-    assert listed["pair"] == Pair([0, 1, 2], [[0, 1, 2]])
+    assert listed["pair"] == Pair((0, 1, 2), [(0, 1, 2)])
     assert stacked["inputs"].tolist() == [[0, 0], [1, 1], [2, 2]]
     for batch in (listed, stacked):
         assert batch["name"] == ["0", "1", "2"]

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,21 @@ def test_an_infinite_sampler_goes_on_and_splits_between_processes(monkeypatch):
         monkeypatch.setattr("kinema.datasets.samplers.get_rank", lambda rank=rank: rank)
         parts.append(list(itertools.islice(InfiniteSampler(range(5), seed=1), 10)))
     assert [one for pair in zip(*parts, strict=True) for one in pair] == whole
+
+
+def test_wrappers_say_where_their_samples_come_from() -> None:
+    class Cats(BaseDataset):
+        def load_data_list(self) -> list[dict[str, Any]]:
+            return [{"label": [0]}, {"label": [0, 1]}, {"label": [0]}]
+
+    both = ConcatDataset([Cats(), Cats()])
+    assert both.cumulative_sizes == [3, 6]
+    assert both._get_ori_dataset_idx(-1) == (1, 2)
+    assert RepeatDataset(Cats(), 2)._get_ori_dataset_idx(4) == 1
+    balanced = ClassBalancedDataset(Cats(), 1.0)
+    assert balanced.repeat_indices == [0, 1, 1, 2]
+    balanced.repeat_indices = [2, 2]
+    assert [balanced.get_data_info(place)["sample_idx"] for place in range(len(balanced))] == [2, 2]
+    for wrap in (lambda: RepeatDataset([0], 2), lambda: ClassBalancedDataset([0], 0.5)):
+        with pytest.raises(TypeError, match=r"wraps a dataset or its config, got list: \[0\]"):
+            wrap()

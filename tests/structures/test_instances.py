@@ -124,3 +124,9 @@ def test_fields_that_join_themselves_are_taken_apart_and_joined_by_their_own_cat
     assert data[torch.tensor([True, False, True])].boxes.rows == [1, 3]
     assert data[[]].boxes.rows == []
     assert InstanceData.cat([data, data]).boxes.rows == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_field_is_written_by_its_name() -> None:
+    instances = InstanceData()
+    instances["boxes"] = [1, 2]
+    assert instances.boxes == [1, 2]

@@ -27,7 +27,8 @@ class BaseDataset(Dataset):
     Args:
         ann_file: annotation file; a relative one is taken from `data_root`.
         metainfo: what is known of the whole set, e.g. `dict(classes=[...])`; over the class's
-            METAINFO. `classes` may be a text file with one name a line.
+            METAINFO. `classes` may be a text file with one name a line; of another text that is the
+            path of a file the lines are taken, too.
         data_root: folder that `ann_file` and the folders of `data_prefix` are relative to.
         data_prefix: folders of the samples' files by kind, e.g. `dict(video="train")`.
         filter_cfg: for `filter_data()`, which a subclass may override.
@@ -62,11 +63,15 @@ class BaseDataset(Dataset):
         if metainfo is not None and not isinstance(metainfo, Mapping):
             raise TypeError(f"metainfo must be a dict, got {type(metainfo).__name__}: {metainfo!r}")
         self._metainfo = {**copy.deepcopy(self.METAINFO), **copy.deepcopy(dict(metainfo or {}))}
-        if isinstance(self._metainfo.get("classes"), str | os.PathLike):
-            self._metainfo["classes"] = _read_names(self._metainfo["classes"])
+        for key, value in self._metainfo.items():
+            if isinstance(value, str | os.PathLike) and (key == "classes" or (value and Path(value).is_file())):
+                self._metainfo[key] = _read_names(value)
         self.data_root = os.fspath(data_root or "")
         self.ann_file = join_path(self.data_root, os.fspath(ann_file)) if ann_file else ""
         prefix = {"img_path": ""} if data_prefix is None else dict(data_prefix)
+        for kind, folder in prefix.items():
+            if not isinstance(folder, str | os.PathLike | None):
+                raise TypeError(f"data_prefix[{kind!r}] must be a path, got {type(folder).__name__}: {folder!r}")
         self.data_prefix = {kind: join_path(self.data_root, folder) for kind, folder in prefix.items()}
         self.filter_cfg = copy.deepcopy(filter_cfg)
         self._indices = indices
@@ -109,6 +114,7 @@ class BaseDataset(Dataset):
 
         Raises:
             AnnotationError: the file is missing, no JSON, or of another form.
+            TypeError: `parse_data_info` returns anything else than dicts.
         """
         try:
             content = parse_json(read_bytes(self.ann_file), Path(self.ann_file), "JSON")
@@ -121,9 +127,18 @@ class BaseDataset(Dataset):
         for key, value in content["metainfo"].items():
             self._metainfo.setdefault(key, value)
         samples: list[dict[str, Any]] = []
+        if not isinstance(content["data_list"], list):
+            raise AnnotationError(f"{self.ann_file}: 'data_list' must be a list, got {content['data_list']!r}")
         for raw in content["data_list"]:
             info = self.parse_data_info(raw)
-            samples.extend(info if isinstance(info, list) else [info])
+            parsed = info if isinstance(info, list) else [info]
+            for sample in parsed:
+                if not isinstance(sample, Mapping):
+                    raise TypeError(
+                        f"parse_data_info of {type(self).__name__} must return a dict or a list of dicts, got"
+                        f" {type(sample).__name__}: {sample!r}"
+                    )
+            samples.extend(parsed)
         return samples
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
@@ -194,7 +209,7 @@ class BaseDataset(Dataset):
             raise ValueError(f"the pipeline returned None for sample {idx}, which test mode does not replace")
         for _ in range(self.max_refetch):
             try:
-                data = self.prepare_data(int(np.random.randint(0, len(self))))
+                data = self.prepare_data(self._rand_another())
             except VideoError:  # of another sample than the one asked for: it is reported when its own turn comes
                 continue
             if data is not None:
@@ -202,6 +217,25 @@ class BaseDataset(Dataset):
         raise ValueError(
             f"the pipeline rejected sample {idx} and {self.max_refetch} others: check its transforms and the files"
         )
+
+    def _rand_another(self) -> int:
+        """Index of the sample that takes the place of a rejected one."""
+        return int(np.random.randint(0, len(self)))
+
+    @property
+    def data_bytes(self) -> np.ndarray:
+        """The pickled samples, one after the other, uint8; samples by column have none."""
+        return self._pickled().packed()[0]
+
+    @property
+    def data_address(self) -> np.ndarray:
+        """Where each sample ends in `data_bytes`, int64."""
+        return self._pickled().packed()[1]
+
+    def _pickled(self) -> PickledSamples:
+        if not isinstance(self._samples, PickledSamples):
+            raise AttributeError(f"the samples of this {type(self).__name__} are not pickled into data_bytes")
+        return self._samples
 
     def __len__(self) -> int:
         self.full_init()

@@ -40,7 +40,7 @@ MAX_BROKEN_SHARE = 0.05
 
 @FUNCTIONS.register_module()
 def pseudo_collate(data_batch: Sequence[Any]) -> Any:
-    """Batch samples without stacking: dicts become a dict of lists, sequences a list of lists, the rest a list.
+    """Batch samples without stacking: dicts become a dict of lists, sequences a list of tuples.
 
     Args:
         data_batch: samples, all of one structure.
@@ -50,7 +50,7 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
     """
     first = data_batch[0]
     if isinstance(first, str | bytes | BaseDataElement):
-        return list(data_batch)
+        return data_batch
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*(pseudo_collate(entries) for entries in zip(*data_batch, strict=True)))
     if isinstance(first, Sequence):
@@ -58,12 +58,12 @@ def pseudo_collate(data_batch: Sequence[Any]) -> Any:
         return [pseudo_collate(entries) for entries in zip(*data_batch, strict=True)]
     if isinstance(first, Mapping):
         return type(first)({key: pseudo_collate([sample[key] for sample in data_batch]) for key in first})  # type: ignore[call-arg]
-    return list(data_batch)
+    return data_batch
 
 
 @FUNCTIONS.register_module(name="default_collate")
 def default_collate(data_batch: Sequence[Any]) -> Any:
-    """Batch samples by stacking: tensors get a batch axis; data samples and strings become lists.
+    """Batch samples by stacking: tensors get a batch axis; data samples and strings are listed.
 
     Args:
         data_batch: samples, all of one structure.
@@ -73,7 +73,7 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
     """
     first = data_batch[0]
     if isinstance(first, str | bytes | BaseDataElement):
-        return list(data_batch)
+        return data_batch
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*(default_collate(entries) for entries in zip(*data_batch, strict=True)))
     if isinstance(first, Sequence):

@@ -106,6 +106,14 @@ class InfiniteSampler(Sampler[int]):
             passed, within = divmod(within, count)
             time += passed
 
+    @property
+    def size(self) -> int:
+        """Number of samples of the dataset."""
+        return len(self.dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: there are no epochs in an endless order."""
+
     def num_from(self, place: int) -> float:
         """How many indices `iterate_from` gives."""
         return math.inf if len(self.dataset) else 0

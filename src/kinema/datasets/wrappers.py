@@ -18,6 +18,10 @@ class _View(Dataset):
 
     def __init__(self, dataset: Any, lazy_init: bool) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        if not (isinstance(self.dataset, Dataset) or hasattr(self.dataset, "get_data_info")):
+            raise TypeError(
+                f"{type(self).__name__} wraps a dataset or its config, got {type(dataset).__name__}: {dataset!r}"
+            )
         self._indices = np.zeros(0, dtype=np.int64)
         self._fully_initialized = False
         if not lazy_init:
@@ -44,6 +48,11 @@ class _View(Dataset):
     def test_mode(self) -> bool:
         """Whether the dataset is for evaluation."""
         return bool(getattr(self.dataset, "test_mode", False))
+
+    def _get_ori_dataset_idx(self, idx: int) -> int:
+        """Index of sample `idx` in the dataset."""
+        self.full_init()
+        return int(self._indices[idx])
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Sample `idx` before the pipeline."""
@@ -77,6 +86,7 @@ class RepeatDataset(_View):
 
     Raises:
         ValueError: `times` below 1.
+        TypeError: `dataset` is none.
     """
 
     def __init__(self, dataset: Any, times: int, lazy_init: bool = False) -> None:
@@ -103,6 +113,7 @@ class ClassBalancedDataset(_View):
 
     Raises:
         ValueError: `oversample_thr` outside (0, 1].
+        TypeError: `dataset` is none.
 
     Source: Gupta et al. 2019, arXiv:1908.03195, section 5 (repeat factor sampling).
     """
@@ -116,12 +127,27 @@ class ClassBalancedDataset(_View):
         super().__init__(dataset, lazy_init)
 
     def _order(self) -> np.ndarray:
-        count = len(self.dataset)
-        classes = [set(self.dataset.get_cat_ids(index)) for index in range(count)]
+        factors = self._get_repeat_factors(self.dataset, self.oversample_thr)
+        return np.repeat(np.arange(len(factors)), np.ceil(factors).astype(np.int64))
+
+    def _get_repeat_factors(self, dataset: Any, repeat_thr: float) -> list[float]:
+        """How often each sample of the dataset comes, before it is rounded up."""
+        count = len(dataset)
+        classes = [set(dataset.get_cat_ids(index)) for index in range(count)]
         seen = Counter(label for of_sample in classes for label in of_sample)
-        factor = {label: max(1.0, (self.oversample_thr * count / number) ** 0.5) for label, number in seen.items()}
-        repeats = [int(np.ceil(max((factor[label] for label in of_sample), default=1.0))) for of_sample in classes]
-        return np.repeat(np.arange(count), repeats)
+        factor = {label: max(1.0, (repeat_thr * count / number) ** 0.5) for label, number in seen.items()}
+        return [max((factor[label] for label in of_sample), default=1.0) for of_sample in classes]
+
+    @property
+    def repeat_indices(self) -> list[int]:
+        """For each sample its index in the dataset; may be set."""
+        self.full_init()
+        places: list[int] = self._indices.tolist()
+        return places
+
+    @repeat_indices.setter
+    def repeat_indices(self, indices: Sequence[int]) -> None:
+        self._indices = np.asarray(indices, dtype=np.int64)
 
 
 @DATASETS.register_module()
@@ -181,15 +207,27 @@ class ConcatDataset(Dataset):
         """Whether the datasets are for evaluation."""
         return bool(getattr(self.datasets[0], "test_mode", False))
 
-    def _find(self, idx: int) -> tuple[Any, int]:
-        """The dataset of sample `idx`, and its index there."""
+    @property
+    def cumulative_sizes(self) -> list[int]:
+        """Where each dataset's samples end."""
+        self.full_init()
+        ends: list[int] = self._starts[1:].tolist()
+        return ends
+
+    def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
+        """Place of the dataset of sample `idx`, and the sample's index there."""
         self.full_init()
         count = int(self._starts[-1])
         if not -count <= idx < count:
             raise IndexError(f"sample {idx} of a dataset of {count}")
         idx %= count
         which = int(np.searchsorted(self._starts, idx, side="right")) - 1
-        return self.datasets[which], int(idx - self._starts[which])
+        return which, int(idx - self._starts[which])
+
+    def _find(self, idx: int) -> tuple[Any, int]:
+        """The dataset of sample `idx`, and its index there."""
+        which, index = self._get_ori_dataset_idx(idx)
+        return self.datasets[which], index
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Sample `idx` before the pipeline."""

@@ -51,6 +51,10 @@ class InstanceData(BaseDataElement):
         chosen = self._positions(index)
         return self.new(**{name: _take(value, chosen) for name, value in self.items()})
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Write the field `name`."""
+        setattr(self, name, value)
+
     def _positions(self, index: Any) -> np.ndarray:
         """Any kind of index -> (K,) int64 positions from the front."""
         size = len(self)

@@ -1,6 +1,11 @@
-import pytest
+import random
+import warnings
 
-from kinema.compat.parts.datasets import BaseActionDataset
+import numpy as np
+import pytest
+import torch
+
+from kinema.compat.parts.datasets import BaseActionDataset, worker_init_fn
 
 
 class Clips(BaseActionDataset):
@@ -30,3 +35,19 @@ def test_several_labels_become_a_vector() -> None:
     assert [sample["label"].tolist() for sample in dataset] == [[1, 0, 1], [0, 1, 0]]
     with pytest.raises(ValueError, match="Clips: multi_class=True needs num_classes"):
         Clips([[0]], "", [], multi_class=True)
+
+
+def test_the_start_of_a_worker_seeds_all_generators() -> None:
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    worker_init_fn(1, 2, 1, 10)
+    drawn = (random.random(), np.random.rand(), torch.rand(1).item())
+    random.seed(13)
+    np.random.seed(13)
+    torch.manual_seed(13)
+    assert drawn == (random.random(), np.random.rand(), torch.rand(1).item())
+    with warnings.catch_warnings():
+        worker_init_fn(1, 2, 1, 10, disable_subprocess_warning=True)
+        warnings.warn("hidden", UserWarning, stacklevel=1)
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])

@@ -1,10 +1,13 @@
-"""MMAction2's base of datasets that users write."""
+"""MMAction2's base of datasets that users write, and MMEngine's start of a worker."""
 
 import os
+import random
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from kinema.datasets import BaseDataset
 
@@ -81,3 +84,23 @@ class BaseActionDataset(BaseDataset):
             hot[info["label"]] = 1
             info["label"] = hot
         return info
+
+
+def worker_init_fn(
+    worker_id: int, num_workers: int, rank: int, seed: int, disable_subprocess_warning: bool = False
+) -> None:
+    """Seed the generators of Python, numpy and torch in a loader's worker: by `num_workers * rank + worker_id + seed`.
+
+    Args:
+        worker_id: number of the worker in its process.
+        num_workers: of each process.
+        rank: number of the process.
+        seed: of the run.
+        disable_subprocess_warning: hide all warnings of workers other than the first.
+    """
+    own = num_workers * rank + worker_id + seed
+    np.random.seed(own)
+    random.seed(own)
+    torch.manual_seed(own)
+    if disable_subprocess_warning and worker_id != 0:
+        warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kinema.config import ConfigDict
 from kinema.structures import ActionDataSample, InstanceData
+from kinema.structures.instances import IndexType as IndexType
 
 ConfigType = ConfigDict | dict[str, Any]
 OptConfigType = ConfigType | None

@@ -274,6 +274,14 @@ class PickledSamples(WorkerShared):
         """These samples, in this order."""
         return type(self)(self.buffer, self.starts[places], self.ends[places])
 
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bytes of all samples without gaps, uint8, and where each sample ends in them."""
+        ends = np.cumsum(self.ends - self.starts)
+        if np.array_equal(ends, self.ends):
+            return self.buffer, ends
+        parts = [self.buffer[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
+        return np.concatenate(parts) if parts else self.buffer[:0], ends
+
 
 def join_path(folder: str, path: Any) -> Any:
     """`path` below `folder`; absolute paths, URLs and what is no string stay as they are."""
