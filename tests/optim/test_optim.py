@@ -68,12 +68,16 @@ def test_gradients_are_clipped(clip, norm):
         assert moved.abs().max().item() == pytest.approx(0.01, rel=1e-3)
 
 
-def test_frozen_parameters_are_left_out():
+def test_frozen_parameters_stay_as_they_are_until_they_are_trained():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[0].requires_grad_(False)
-    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="AdamW", lr=0.1)))
-    assert len(wrapper.param_groups[0]["params"]) == 2
-    assert wrapper.get_lr() == {"lr": [0.1]}
+    before = model[0].weight.detach().clone()
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="AdamW", lr=0.1, weight_decay=0.1)))
+    wrapper.update_params(model(torch.ones(1, 2)).sum())
+    assert torch.equal(model[0].weight, before)
+    model[0].requires_grad_(True)
+    wrapper.update_params(model(torch.ones(1, 2)).sum())
+    assert not torch.equal(model[0].weight, before)
 
 
 def test_built_optimizers_and_wrappers_are_taken():

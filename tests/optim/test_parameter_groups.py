@@ -63,12 +63,28 @@ def settings(model, constructor=None, optimizer=ADAMW, **paramwise):
     return result
 
 
-def test_without_rules_there_is_one_group_of_all_trainable_parameters():
+def test_without_rules_there_is_one_group_of_all_parameters_and_with_rules_one_of_the_trainable():
     model = Net()
     model.conv1.requires_grad_(False)
     (group,) = build_groups(model, ADAMW)
-    assert group["param_names"] == [name for name, p in model.named_parameters() if p.requires_grad]
+    assert group["param_names"] == [name for name, _ in model.named_parameters()]
     assert group.keys() == {"params", "param_names"}
+    (group,) = build_groups(model, ADAMW, paramwise_cfg=dict(norm_decay_mult=1.0))[:1]
+    assert not any(name.startswith("conv1") for name in group["param_names"])
+
+
+def test_a_constructor_that_is_called_makes_a_group_for_each_parameter():
+    model = Net()
+    names = [name for name, _ in model.named_parameters()]
+    for rules, expected in ((dict(norm_decay_mult=0.0), [[name] for name in names]), ({}, [names]), (None, [names])):
+        wrapper = DefaultOptimWrapperConstructor(dict(optimizer=dict(ADAMW)), rules)(model)
+        assert [group["param_names"] for group in wrapper.param_groups] == expected
+    for arguments, message in (
+        (({"type": "OptimWrapper"},), "needs the config of"),
+        ((dict(optimizer=ADAMW), "x"), "a dict"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            DefaultOptimWrapperConstructor(*arguments)
 
 
 def test_rules_by_kind_apply_in_order():
@@ -255,7 +271,8 @@ def test_a_constructor_builds_the_wrapper():
     wrapper = constructor(Net())
     assert isinstance(wrapper.optimizer, torch.optim.AdamW)
     assert wrapper.clip_grad_kwargs == {"max_norm": 1.0}
-    assert [group["weight_decay"] for group in wrapper.param_groups] == [0.5, 0.0]
+    decays = {group["param_names"][0]: group["weight_decay"] for group in wrapper.param_groups}
+    assert (decays["fc.weight"], decays["bn.weight"]) == (0.5, 0.0)
     assert config["optimizer"] == ADAMW
 
 

@@ -18,7 +18,7 @@ from kinema.optim.parameter_groups import (
     by_name,
     by_role,
     grouped,
-    trainable,
+    owned_parameters,
 )
 from kinema.optim.wrapper import build_optimizer
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, check_arguments
@@ -43,12 +43,19 @@ class DefaultOptimWrapperConstructor:
     - `dcn_offset_lr_mult`: the offsets of mmcv's deformable convolutions.
     - `bypass_duplicate`: leave out what came before under another name, else an error.
 
+    Without rules there is one group, which has the frozen parameters, too: they may be trained later.
+
     A subclass may override `add_params`, which appends groups to a list; it may have further keys.
+
+    Attributes:
+        merges_groups: put parameters of equal settings into one group, as `build_optim_wrapper`
+            asks; False: a group for each parameter, which code for OpenMMLab counts on.
 
     Raises:
         ConfigError: an unknown key, or a value of a wrong type.
     """
 
+    merges_groups = False
     keys: tuple[str, ...] = (
         *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult"),
         *("flat_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
@@ -56,7 +63,12 @@ class DefaultOptimWrapperConstructor:
 
     def __init__(self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None) -> None:
         self.optim_wrapper_cfg = {"type": "OptimWrapper", **optim_wrapper_cfg}
-        self.optimizer_cfg = dict(self.optim_wrapper_cfg.pop("optimizer"))
+        optimizer = self.optim_wrapper_cfg.pop("optimizer", None)
+        if not isinstance(optimizer, Mapping):
+            raise ConfigError(f"{type(self).__name__}: optim_wrapper_cfg needs the config of an optimizer")
+        self.optimizer_cfg = dict(optimizer)
+        if not isinstance(paramwise_cfg, Mapping | None):
+            raise ConfigError(f"{RULES} must be a dict, got {paramwise_cfg!r}")
         self.paramwise_cfg = dict(paramwise_cfg or {})
         self.base = Base(self.optimizer_cfg.get("lr"), self.optimizer_cfg.get("weight_decay"))
         self.base_lr, self.base_wd = self.base.lr, self.base.weight_decay
@@ -98,7 +110,7 @@ class DefaultOptimWrapperConstructor:
         rules = self.paramwise_cfg
         custom, used, seen = rules.get("custom_keys", {}), set(), {id(p) for group in params for p in group["params"]}
         assigned: list[tuple[str, nn.Parameter, Settings]] = []
-        for owned in trainable(module, prefix, repeated=True):
+        for owned in owned_parameters(module, prefix, repeated=True, frozen=not rules):
             if id(owned.parameter) in seen:
                 if rules and not rules.get("bypass_duplicate"):
                     raise ConfigError(f"{RULES}: {owned.name} has another name too; give bypass_duplicate=True")
@@ -110,7 +122,7 @@ class DefaultOptimWrapperConstructor:
             settings = match[1] if match else by_kind(owned, rules, self.base, deformable)
             assigned.append((owned.name, owned.parameter, settings))
         _log_unused(key for key in custom if key not in used)
-        params.extend(grouped(assigned))
+        params.extend(grouped(assigned, merged=self.merges_groups or not rules))
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -143,7 +155,7 @@ class SwinOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 used.update(keys)
                 assigned.append((name, parameter, settings))
         _log_unused(key for key in self.paramwise_cfg if key not in used)
-        params.extend(grouped(assigned))
+        params.extend(grouped(assigned, merged=self.merges_groups or not self.paramwise_cfg))
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -52,7 +52,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Owned:
-    """A trainable parameter, its full and its own name, the module that has it, and that module's parent."""
+    """A parameter, its full and its own name, the module that has it, and that module's parent."""
 
     name: str
     own_name: str
@@ -61,23 +61,38 @@ class Owned:
     parent: nn.Module | None
 
 
-def trainable(model: nn.Module, prefix: str = "", *, repeated: bool = False) -> Iterator[Owned]:
-    """Trainable parameters in the order of `named_parameters`; with `repeated` a shared one for each of its modules."""
+def owned_parameters(
+    model: nn.Module, prefix: str = "", *, repeated: bool = False, frozen: bool = False
+) -> Iterator[Owned]:
+    """Parameters in the order of `named_parameters`.
+
+    Args:
+        model: whose parameters.
+        prefix: of their names.
+        repeated: give a shared one for each of its modules.
+        frozen: give those that are not trained, too, as they may be later.
+    """
     modules = dict(model.named_modules())
     seen: set[int] = set()
     for place, module in modules.items():
         parent = modules[place.rpartition(".")[0]] if place else None
         for own_name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad and (repeated or id(parameter) not in seen):
+            if (frozen or parameter.requires_grad) and (repeated or id(parameter) not in seen):
                 yield Owned(".".join(filter(None, (prefix, place, own_name))), own_name, parameter, module, parent)
             seen.add(id(parameter))
 
 
-def grouped(assigned: Assigned) -> list[dict[str, Any]]:
-    """Groups of equal settings, in the order in which the settings come up, with their names as `param_names`."""
+def grouped(assigned: Assigned, *, merged: bool = True) -> list[dict[str, Any]]:
+    """Groups in the order in which their settings come up, with their names as `param_names`.
+
+    Args:
+        assigned: parameters and settings.
+        merged: put those of equal settings into one group, which updates faster; False: a group
+            for each parameter, as OpenMMLab's optimizers have.
+    """
     groups: list[tuple[Settings, dict[str, Any]]] = []
     for name, parameter, settings in assigned:
-        group = next((group for known, group in groups if known == settings), None)
+        group = next((group for known, group in groups if merged and known == settings), None)
         if group is None:
             group = {"params": [], "param_names": [], **settings}
             groups.append((settings, group))
@@ -162,7 +177,7 @@ def by_role(model: nn.Module, fc_lr5: bool, base: Base) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {"params": [], "param_names": [], **base.times(rate, decay)} for rate, decay in factors
     ]
-    for owned in trainable(model):
+    for owned in owned_parameters(model, frozen=True):
         is_bias = owned.own_name == "bias"
         if isinstance(owned.module, _BatchNorm | nn.GroupNorm):
             number = 4
@@ -223,7 +238,7 @@ def by_layer(model: nn.Module, num_layers: int | None, decay_rate: float, base: 
         problem = "the model has no blocks.N" if norm is None else f"the model has batch norms: {norm}"
         raise ConfigError(f"optim_wrapper.constructor: LearningRateDecayOptimizerConstructor: {problem}")
     num_layers = max(blocks) + 1 if num_layers is None else num_layers
-    for owned in trainable(model):
+    for owned in owned_parameters(model):
         inner = owned.name.removeprefix(backbone) if owned.name.startswith(backbone) else ""
         flat = owned.parameter.ndim == 1 or owned.own_name == "bias"
         scale = decay_rate ** (num_layers + 1 - layer_of(inner, num_layers))
@@ -236,7 +251,9 @@ def build_groups(
     constructor: str | type | None = None,
     paramwise_cfg: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Parameter groups of the trainable parameters of `model`, for an optimizer of torch.
+    """Parameter groups of `model` for an optimizer of torch, those of equal settings in one.
+
+    Frozen parameters, which have no gradients, are among them unless rules are given.
 
     Args:
         model: whose parameters to group.
@@ -249,5 +266,7 @@ def build_groups(
     """
     kind = constructor or "DefaultOptimWrapperConstructor"
     arguments = {"optim_wrapper_cfg": {"optimizer": optimizer_cfg}, "paramwise_cfg": paramwise_cfg}
-    groups: list[dict[str, Any]] = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": kind}, **arguments).groups(model)
+    built = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": kind}, **arguments)
+    built.merges_groups = True
+    groups: list[dict[str, Any]] = built.groups(model)
     return groups

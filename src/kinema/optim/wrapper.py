@@ -311,7 +311,7 @@ class AmpOptimWrapper(OptimWrapper):
 
 
 def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None = None) -> OptimWrapper:
-    """An `OptimWrapper` for the trainable parameters of `model`.
+    """An `OptimWrapper` for the parameters of `model`.
 
     Args:
         model: whose parameters to update.
@@ -342,11 +342,12 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
         build = OPTIM_WRAPPER_CONSTRUCTORS.build(
             {"type": constructor or "DefaultOptimWrapperConstructor"}, default_args=settings
         )
+        build.merges_groups = True
         wrapper = build(model)
     else:
         if isinstance(optimizer, Mapping):
-            parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-            keywords["optimizer"] = build_optimizer(optimizer, parameters)
+            # Frozen ones, too: without gradients they stay as they are, and a hook may train them later.
+            keywords["optimizer"] = build_optimizer(optimizer, list(model.parameters()))
         wrapper = OPTIM_WRAPPERS.build(keywords)
     if precision is not None and not takes_precision:  # a class of the user's own
         wrapper.precision = precision

@@ -8,7 +8,7 @@ for _name in OPTIMIZERS.names():
     _library = getattr(OPTIMIZERS.get(_name), "__module__", "").partition(".")[0]
     _BY_LIBRARY.setdefault(_library, []).append(_name)
 
-TORCH_OPTIMIZERS = _BY_LIBRARY.get("torch", [])
+TORCH_OPTIMIZERS = ["Optimizer", *_BY_LIBRARY.get("torch", [])]
 BITSANDBYTES_OPTIMIZERS = _BY_LIBRARY.get("bitsandbytes", [])
 DADAPTATION_OPTIMIZERS = _BY_LIBRARY.get("dadaptation", [])
 LION_OPTIMIZERS = _BY_LIBRARY.get("lion_pytorch", [])
