@@ -24,7 +24,9 @@ from kinema.datasets.handover import SHARED_MEMORY, Message, Packing, shared_mem
 from kinema.datasets.positions import KeyedBatches, Pass, is_endless, num_batches, sampler_of
 from kinema.datasets.samplers import DefaultSampler, draw_shared_seed
 from kinema.datasets.workers import WatchedIterator, WorkerStart
+from kinema.datasets.wrappers import FirstSamples
 from kinema.distributed import get_world_size
+from kinema.errors import ConfigError
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
@@ -373,7 +375,8 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
             shuffle=True), num_workers=..., collate_fn=..., worker_init_fn=..., ...)`, where
             `collate_fn` is "pseudo_collate", "default_collate", a function or `dict(type=...)`; the
             rest are keywords of `ReproducibleLoader` (`allow_broken`, `max_broken_share`) and of
-            torch's `DataLoader`. Without a sampler: shuffled unless the dataset is in test mode;
+            torch's `DataLoader`; `num_batch_per_epoch=N` uses only the first samples, as many as N
+            batches need. Without a sampler: shuffled unless the dataset is in test mode;
             without `collate_fn`: the dataset's own, where it has one, else `pseudo_collate`.
         seed: of the order and of the samples' random numbers; None draws one that all processes
             share.
@@ -406,6 +409,11 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
         keywords.pop("sampler", None)
         check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
         return WatchedLoader(dataset, collate_fn=collate, **keywords)
+    wanted = keywords.pop("num_batch_per_epoch", None)
+    if wanted is not None:
+        if not isinstance(wanted, int) or wanted < 1:
+            raise ConfigError(f"num_batch_per_epoch must be a whole number of at least 1, got {wanted!r}")
+        dataset = FirstSamples(dataset, wanted * keywords.get("batch_size", 1) * get_world_size())
     own: dict[str, Any] = {key: keywords.pop(key) for key in ("allow_broken", "max_broken_share") if key in keywords}
     check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     keywords |= own

@@ -99,6 +99,22 @@ class RepeatDataset(_View):
         return np.tile(np.arange(len(self.dataset)), self.times)
 
 
+class FirstSamples(_View):
+    """The first samples of a dataset, all of them where it has fewer.
+
+    Args:
+        dataset: the dataset.
+        count: how many.
+    """
+
+    def __init__(self, dataset: Any, count: int) -> None:
+        self.count = count
+        super().__init__(dataset, lazy_init=False)
+
+    def _order(self) -> np.ndarray:
+        return np.arange(min(self.count, len(self.dataset)))
+
+
 @DATASETS.register_module()
 class ClassBalancedDataset(_View):
     """A dataset whose rare classes come more often.

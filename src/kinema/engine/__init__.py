@@ -1,6 +1,6 @@
 """The engine: progress, training step, loops, hooks, schedules and the runner that puts them together."""
 
-from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop, MultiLoaderEpochBasedTrainLoop
 from kinema.engine.plan import RunPlan, plan_of
 from kinema.engine.runner import Runner
 from kinema.hooks import (
@@ -47,6 +47,7 @@ __all__ = [
     "LearningRateDecayOptimizerConstructor",
     "LinearLR",
     "LoggerHook",
+    "MultiLoaderEpochBasedTrainLoop",
     "MultiStepLR",
     "NonFiniteHook",
     "OptimWrapper",

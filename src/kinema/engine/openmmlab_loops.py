@@ -1,14 +1,16 @@
 """Training loops with OpenMMLab's names, for users who subclass them."""
 
 import inspect
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from kinema.datasets.loader import ReproducibleLoader
+from kinema.datasets.loader import ReproducibleLoader, build_dataloader
+from kinema.datasets.positions import iterate_from
 from kinema.optim.accumulation import Window
 from kinema.registry import LOOPS
 from kinema.training.loops import TrainLoop
@@ -153,6 +155,41 @@ class EpochBasedTrainLoop(_NamedLoop):
     ) -> None:
         super().__init__(runner, dataloader, Until(epochs=max_epochs))
         self.val_begin, self.val_interval = val_begin, val_interval
+
+
+@LOOPS.register_module()
+class MultiLoaderEpochBasedTrainLoop(EpochBasedTrainLoop):
+    """An `EpochBasedTrainLoop` over several loaders at once: a batch is a tuple of theirs.
+
+    A pass ends with that of the loader that has fewest batches. Samples are counted by the first.
+
+    Args:
+        runner, dataloader: see `EpochBasedTrainLoop`.
+        other_loaders: further loaders, or their configs.
+        max_epochs, val_begin, val_interval: see `EpochBasedTrainLoop`.
+    """
+
+    def __init__(
+        self,
+        runner: Run,
+        dataloader: DataLoader,
+        other_loaders: Sequence[DataLoader | Mapping[str, Any]],
+        max_epochs: int,
+        val_begin: int = 1,
+        val_interval: int = 1,
+    ) -> None:
+        super().__init__(runner, dataloader, max_epochs, val_begin, val_interval)
+        self.multi_loaders = [dataloader, *(build_dataloader(loader, seed=runner.seed) for loader in other_loaders)]
+
+    def _batches(self, batch: int, epoch_samples: int | None) -> Iterator[Any]:
+        others = [iterate_from(loader, self.progress.epoch, batch) for loader in self.multi_loaders[1:]]
+        together = zip(super()._batches(batch, epoch_samples), *others, strict=False)
+        left = self._batches_left(batch, epoch_samples)
+        return itertools.islice(together, None if math.isinf(left) else int(left))
+
+    def _batches_left(self, batch: int = 0, epoch_samples: int | None = None) -> float:
+        others = (max(len(loader) - batch, 0) for loader in self.multi_loaders[1:])
+        return min(super()._batches_left(batch, epoch_samples), *others)
 
 
 @LOOPS.register_module()
