@@ -12,8 +12,8 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 # From the bottom up, as in tests/test_import_direction.py: the folders of a floor, and what they
 # do. Imports point down the picture.
 SERVICES = (
-    *("errors", "printable", "cores", "files", "spelling", "openmmlab", "registry", "config", "structures"),
-    *("launching", "peers", "distributed", "randomness", "logs", "progress", "real_modules"),
+    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "openmmlab", "registry", "config"),
+    *("structures", "launching", "peers", "distributed", "randomness", "logs", "instances", "progress"),
 )
 FLOORS = [
     (SERVICES, "services: errors, parts by name, configs, data elements, random numbers, OpenMMLab's names"),
@@ -26,6 +26,7 @@ FLOORS = [
     (("optim",), "parameters and their updates: optimizers, schedules, precision, averages"),
     (("parallel",), "one device or many processes: DDP, FSDP2"),
     (("runs",), "what a run keeps on disk: its folder, settings, figures"),
+    (("visualization",), "images and figures drawn in passing"),
     (("diagnosis",), "numbers that are not finite; runs that stand still"),
     (("training",), "counters, step, loop and checkpoints of a run"),
     (("hooks",), "what a run does besides: validation, checkpoints, figures, stopping"),

@@ -38,6 +38,24 @@ class ConfigError(KinemaError):
     """A config file, a key in it or an override is wrong. Names file or key."""
 
 
+class ConfigProblemsError(ConfigError):
+    """A config is wrong in several places.
+
+    Args:
+        problems: a line each.
+
+    Attributes:
+        problems: as given.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join([f"the config has {len(problems)} problems:", *(f"  {line}" for line in problems)]))
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
+        return ConfigProblemsError, (self.problems,)
+
+
 class RegistryError(ConfigError, KeyError):
     """A part is not in its registry, or its name is taken."""
 

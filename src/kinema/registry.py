@@ -20,7 +20,7 @@ import importlib.metadata
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -391,26 +391,30 @@ def build_from_cfg(
 
 def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None:
     """Raise `PartArgumentError` when `part(**arguments)` would fail over a keyword, naming the real ones."""
-    try:
-        parameters = inspect.signature(part).parameters
-    except ValueError:  # built-in types may have no signature
-        return
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    accepted = known.keys() | needless_keywords(part).keys()
-    unknown = [] if takes_any else [name for name in arguments if name not in accepted]
+    unknown, known = unknown_keywords(part, arguments)
     if unknown:
         near = nearest(unknown[0], known, count=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise PartArgumentError(
             f"{what} has no keyword {unknown[0]!r}{hint}; its keywords: {', '.join(known) or 'none'}"
         )
-    missing = [
-        name for name, parameter in known.items() if parameter.default is parameter.empty and name not in arguments
-    ]
+    missing = [name for name in known if known[name].default is inspect.Parameter.empty and name not in arguments]
     if missing:
         raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
+
+
+def unknown_keywords(part: Part, names: Iterable[str]) -> tuple[list[str], dict[str, inspect.Parameter]]:
+    """Those of `names` that are no keywords of a part, and the keywords that it has."""
+    try:
+        parameters = inspect.signature(part).parameters
+    except (TypeError, ValueError):  # built-in types may have no signature
+        return [], {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return [], known
+    accepted = known.keys() | needless_keywords(part).keys()
+    return [name for name in names if name not in accepted], known
 
 
 # ---- plug-ins

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from kinema.config import Config, ConfigDict, LazyObject
-from kinema.config.lazy import LazyAttr, object_named
+from kinema.config.lazy import LazyAttr
 from kinema.errors import ConfigError
+from kinema.real_modules import object_named
 
 RUNTIME = """
 from mmengine.hooks import CheckpointHook, LoggerHook
@@ -170,7 +171,8 @@ def test_lazy_objects_give_what_they_name() -> None:
     assert str(LazyObject("torch").nn) == "torch.nn"
     assert len({LazyObject("torch", "nn"), LazyObject("torch").nn}) == 1
     assert object_named("torch.nn.ReLU") is torch.nn.ReLU
-    assert object_named("torch.nn.Nothing") is object_named("no_such_module.x") is object_named("torch") is None
+    assert object_named("torch.nn.Nothing") is object_named("no_such_module.x") is None
+    assert object_named("torch") is torch
     with pytest.raises(TypeError, match="module must be the dotted name of a module, got 1"):
         LazyObject(1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="imported must be the name of something in torch, got 3"):

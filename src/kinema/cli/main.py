@@ -9,6 +9,8 @@ import typer
 
 from kinema import __version__
 from kinema.cli.bench import bench
+from kinema.cli.config import EPILOG as CONFIG_EXAMPLES
+from kinema.cli.config import config
 from kinema.cli.data import data
 from kinema.cli.demo import demo
 from kinema.cli.doctor import doctor
@@ -33,7 +35,7 @@ from kinema.cli.tune import EPILOG as TUNE_EXAMPLES
 from kinema.cli.tune import tune
 from kinema.cli.validate import EPILOG as VALIDATE_EXAMPLES
 from kinema.cli.validate import validate
-from kinema.errors import KinemaError
+from kinema.errors import ConfigProblemsError, KinemaError
 from kinema.peers import first_cause
 
 LONGEST_ERROR = 4000  # characters
@@ -52,8 +54,9 @@ EXAMPLES = {
     validate: VALIDATE_EXAMPLES,
     tune: TUNE_EXAMPLES,
     predict: PREDICT_EXAMPLES,
+    config: CONFIG_EXAMPLES,
 }
-for command in (train, validate, test, tune, predict, explain, models, recipes, runs, demo, doctor):
+for command in (train, validate, test, tune, predict, explain, models, recipes, config, runs, demo, doctor):
     app.command(epilog=EXAMPLES.get(command))(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command(epilog=STREAM_EXAMPLES)(stream)
@@ -99,7 +102,12 @@ def main() -> None:
             raise SystemExit(1) from None
         if wants_traceback:
             print_lines(traceback.format_exc(), to_stderr=True)
-        print_note(_one_line(cause))
+        if isinstance(cause, ConfigProblemsError):
+            print_note(f"error: the config has {len(cause.problems)} problems:")
+            for problem in cause.problems:
+                print_note(f"  {_shortened(problem)}")
+        else:
+            print_note(_one_line(cause))
         raise SystemExit(1) from None
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from kinema.config.arguments import add_options
 from kinema.config.dictionary import ConfigDict, plain_dicts, raw_items
+from kinema.config.origins import Places, override_places
 from kinema.config.overrides import apply_override
-from kinema.config.reading import RESERVED_KEYS, SUFFIXES, Reading
+from kinema.config.reading import RESERVED_KEYS, SUFFIXES, Reading, read_places
 from kinema.config.writing import python_text, text_of, write
 from kinema.errors import ConfigError
 
@@ -62,6 +63,7 @@ class Config(MutableMapping[str, Any]):
         self.__dict__["text"] = _text_of(filename) if cfg_text is None else cfg_text
         self.__dict__["env_variables"] = dict(env_variables or {})
         self.__dict__["_breaks_lines"] = format_python_code
+        self.__dict__["_overrides"] = []
 
     @classmethod
     def fromfile(
@@ -238,6 +240,23 @@ class Config(MutableMapping[str, Any]):
         """
         for key, value in options.items():
             apply_override(self._cfg_dict, key, value, list_keys=allow_list_keys)
+            self._overrides.append((key, value))
+
+    def places(self) -> Places | None:
+        """Where each value was written; None of a config that came from no file.
+
+        The file is read again. What `merge_from_dict` changed is from the command line; what was
+        changed in another way has the place of what it replaced, or of what holds it.
+
+        Raises:
+            ConfigError: the file cannot be read any more.
+        """
+        if self.filename is None:
+            return None
+        places = read_places(Path(self.filename).expanduser())
+        for key, value in self._overrides:
+            override_places(places, key, value)
+        return places
 
     def to_dict(self) -> dict[str, Any]:
         """The entries as plain dicts; what a file imports lazily as its dotted name."""

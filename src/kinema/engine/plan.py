@@ -31,6 +31,11 @@ DEFAULT_HOOKS = {
     "nonfinite": "NonFiniteHook",
     "hang": "HangHook",
 }
+# Parts whose config may leave the type out, by dotted path.
+DEFAULT_TYPES = {
+    "optim_wrapper": "OptimWrapper",
+    **{f"default_hooks.{key}": DEFAULT_HOOKS[key] for key in DEFAULT_HOOKS},
+}
 # Keys of train_cfg that say how long to train, when to validate and when to end early.
 _OF_LENGTH = ("max_epochs", "max_iters", "max_steps")
 _OF_VALIDATION = ("val_begin", "val_interval", "dynamic_intervals")

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.config import Config
+from kinema.config.checking import check_parts
 from kinema.config.values import naming
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import choose_device, init_from_environment, is_main_process
@@ -28,7 +29,7 @@ from kinema.engine.assembly import (
     scale_rates,
 )
 from kinema.engine.facade import RunnerNames
-from kinema.engine.plan import Phase, plan_of
+from kinema.engine.plan import DEFAULT_TYPES, Phase, plan_of
 from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
@@ -170,6 +171,9 @@ class Runner(RunnerNames):
         for key in ("model", "work_dir"):
             if key not in keywords:
                 raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
+        if cfg.get("default_scope"):
+            init_default_scope(cfg["default_scope"])
+        check_parts(cfg, DEFAULT_TYPES)
         return cls(**keywords, cfg=cfg)
 
     # ---- the three calls

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from kinema.config import Config
 from kinema.registry import VISBACKENDS
@@ -117,7 +116,9 @@ class LocalVisBackend(BaseVisBackend):
 
     def _append(self, line: Mapping[str, Any], file: Path) -> None:
         plain = {
-            name: value.item() if isinstance(value, Tensor | np.generic) else value for name, value in line.items()
+            # Of numpy and torch, which this file does without.
+            name: value.item() if isinstance(value, np.generic) or hasattr(value, "numel") else value
+            for name, value in line.items()
         }
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as opened:

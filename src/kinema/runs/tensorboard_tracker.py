@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
@@ -84,7 +83,8 @@ class TensorBoardTracker(BaseVisBackend):
         self.experiment.add_images(name, np.ascontiguousarray(frames), step, dataformats="NHWC")
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        if isinstance(value, int | float | Tensor | np.ndarray | np.number):
+        is_tensor = hasattr(value, "numel")  # of torch, which this file does without
+        if is_tensor or isinstance(value, int | float | np.ndarray | np.number):
             self.experiment.add_scalar(name, value, step)
         else:
             logger.warning("TensorBoard shows numbers: %s of type %s is left out", name, type(value).__name__)

@@ -1,0 +1,137 @@
+"""A whole config is checked before anything of it is built: all unknown parts and keywords at once.
+
+What cannot be known without building a part, such as a value that does not suit another, is left to
+the part.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kinema import registry as registries
+from kinema.config.values import check_types
+from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
+from kinema.registry import Registry, unknown_keywords
+from kinema.spelling import nearest
+
+# The registry of what stands at a key, there and below.
+_ROOTS = {
+    **dict.fromkeys(("model", "data_preprocessor"), registries.MODELS),
+    "optim_wrapper": registries.OPTIM_WRAPPERS,
+    "param_scheduler": registries.PARAM_SCHEDULERS,
+    **dict.fromkeys(("val_evaluator", "test_evaluator"), registries.METRICS),
+    **dict.fromkeys(("default_hooks", "custom_hooks"), registries.HOOKS),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), registries.DATASETS),
+    **dict.fromkeys(("train_cfg", "val_cfg", "test_cfg"), registries.LOOPS),
+}
+_KEYS = {
+    **dict.fromkeys(("dataset", "datasets"), registries.DATASETS),
+    **dict.fromkeys(("pipeline", "transforms"), registries.TRANSFORMS),
+    **dict.fromkeys(("sampler", "batch_sampler"), registries.DATA_SAMPLERS),
+    **dict.fromkeys(("collate_fn", "worker_init_fn"), registries.FUNCTIONS),
+    "metrics": registries.METRICS,
+    "optimizer": registries.OPTIMIZERS,
+    "constructor": registries.OPTIM_WRAPPER_CONSTRUCTORS,
+    "init_cfg": registries.WEIGHT_INITIALIZERS,
+}
+# Networks of other libraries, which an adapter looks up.
+LIBRARIES = ("timm", "torchvision", "transformers")
+# Keywords that what builds a part of a kind takes off its config.
+_OF_BUILDERS: dict[Registry, Collection[str]] = {
+    registries.OPTIM_WRAPPERS: ("constructor", "paramwise_cfg", "dtype", "loss_scale"),
+    registries.PARAM_SCHEDULERS: ("convert_to_iter_based", "epoch_length"),
+    registries.HOOKS: ("priority",),
+}
+_ALL = [value for value in vars(registries).values() if isinstance(value, Registry)]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong in a config.
+
+    Attributes:
+        path: dotted path of the entry.
+        message: what is wrong with it.
+        error: class of the error, where it is the only one.
+    """
+
+    path: str
+    message: str
+    error: type[ConfigError] = PartArgumentError
+
+
+def check_parts(config: Mapping[str, Any], default_types: Mapping[str, str] | None = None) -> None:
+    """Look all parts and keywords of a run's config up, and build nothing.
+
+    Args:
+        config: of a run; a `Config` knows the files and lines of its values.
+        default_types: names of parts whose config may leave the type out, by dotted path.
+
+    Raises:
+        ConfigError: names every unknown part and keyword, its place, and the nearest that are there.
+    """
+    problems = list(problems_of(config, default_types or {}))
+    if not problems:
+        return
+    places = getattr(config, "places", lambda: None)()
+    lines = [
+        problem.message if places is None else f"{places.of(problem.path)}: {problem.message}" for problem in problems
+    ]
+    if len(lines) == 1:
+        raise problems[0].error(lines[0])
+    raise ConfigProblemsError(lines)
+
+
+def problems_of(config: Mapping[str, Any], default_types: Mapping[str, str]) -> Iterator[Problem]:
+    """The unknown parts and keywords of a run's config."""
+    for key, registry in _ROOTS.items():
+        if key in config:
+            yield from _walk(config[key], key, registry, default_types)
+
+
+def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str, str]) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        kind = value.get("type", default_types.get(path))
+        if kind is not None:
+            yield from _problems_of_part(kind, value, path, registry)
+        for key, entry in value.items():
+            yield from _walk(entry, f"{path}.{key}", _KEYS.get(key, registry), default_types)
+        if isinstance(value.get("constructor"), str):
+            yield from _problems_of_part(value["constructor"], {}, f"{path}.constructor", _KEYS["constructor"])
+    elif isinstance(value, list | tuple):
+        for number, entry in enumerate(value):
+            yield from _walk(entry, f"{path}.{number}", registry, default_types)
+
+
+def _unknown(kind: str, registry: Registry) -> str:
+    near = nearest(kind.rpartition(".")[2], registry.names())
+    hint = f": did you mean {' or '.join(near)}?" if near else ""
+    return f"{kind} is not in the {registry.name} registry{hint} (one of your own is imported by custom_imports)"
+
+
+def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, registry: Registry) -> Iterator[Problem]:
+    """What is wrong with a part's name, or with its keywords."""
+    part = kind
+    if isinstance(kind, str):
+        scope = arguments.get("_scope_")
+        part = (registry.get(f"{scope}.{kind}") if scope else None) or registry.get(kind)
+    if part is None:
+        if kind.partition(".")[0] not in LIBRARIES and not any(kind in other for other in _ALL):
+            place = f"{path}.type" if "type" in arguments else path
+            yield Problem(place, f"{path}: {_unknown(kind, registry)}", RegistryError)
+        return
+    last = path.rpartition(".")[2]
+    if not callable(part) or (last.endswith("_cfg") and last != "init_cfg" and registry is registries.MODELS):
+        return  # of a layer, whose builder takes further keywords
+    of_builder = {"type", "_scope_", *_OF_BUILDERS.get(registry, ())}
+    given = {key: value for key, value in arguments.items() if key not in of_builder}
+    unknown, known = unknown_keywords(part, given)
+    for name in unknown:
+        near = nearest(name, known, count=1)
+        hint = f" (did you mean {near[0]}?)" if near else f"; its keywords: {', '.join(known) or 'none'}"
+        yield Problem(f"{path}.{name}", f"{path}: {getattr(part, '__name__', part)} has no keyword {name!r}{hint}")
+    for name in given if registry is not registries.HOOKS else ():  # whose intervals may be texts
+        try:
+            check_types(part, {name: given[name]}, path)
+        except PartArgumentError as error:
+            yield Problem(f"{path}.{name}", str(error))
