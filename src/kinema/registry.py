@@ -207,7 +207,8 @@ class Registry:
         scope, name = self.split_scope_key(key)
         if scope is None:
             chosen = default_scope()
-            child = None if chosen in (None, *OWN_SCOPES) else self._registry_of(str(chosen))
+            is_meant = chosen is not None and (chosen not in OWN_SCOPES or self.scope in OWN_SCOPES)
+            child = self._registry_of(str(chosen)) if is_meant else None
             part = None if child is None else child._find(name)
             return self._find(name) if part is None else part
         registry = self._registry_of(scope)

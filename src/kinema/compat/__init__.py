@@ -12,6 +12,7 @@ What there is, what is a placeholder yet and what differs: docs/compat.md.
 """
 
 from kinema.compat.finder import PACKAGES, install_finder, is_installed, uninstall_finder
+from kinema.compat.parts.image_transforms import registry as image_transforms
 from kinema.logs import show_on_console
 from kinema.real_modules import import_real
 
@@ -29,6 +30,7 @@ def install() -> None:
         KinemaError: a real package of one of the names is imported already.
     """
     install_finder()
+    image_transforms.attach()
     show_on_console()
 
 
@@ -38,3 +40,4 @@ def uninstall() -> None:
     The console keeps showing log records.
     """
     uninstall_finder()
+    image_transforms.detach()

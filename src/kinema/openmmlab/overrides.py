@@ -36,21 +36,14 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "TPNHead": ("_init_new_cls",),
     "CutmixBlending": ("rand_bbox",),
     "RandomBatchAugment": ("do_blending",),
-    "CenterCrop": (*_CROPS, "_crop_img", "_crop_seg_map", "_crop_bboxes", "_crop_keypoints"),
-    **dict.fromkeys(("MultiScaleCrop", "RandomCrop"), _CROPS),
+    **dict.fromkeys(("CenterCrop", "MultiScaleCrop", "RandomCrop"), _CROPS),
     "RandomResizedCrop": (*_CROPS, "get_crop_bbox"),
-    "Resize": (
-        *("_resize_imgs", "_resize_kps", "_box_resize"),
-        *("_resize_img", "_resize_bboxes", "_resize_seg", "_resize_keypoints"),
-    ),
+    "Resize": ("_resize_imgs", "_resize_kps", "_box_resize"),
     "Flip": ("_flip_imgs", "_flip_kps", "_box_flip"),
     "ColorJitter": ("check_input", "rgb_to_grayscale", "adjust_contrast", "adjust_saturation", "adjust_hue"),
     "RandomErasing": ("_img_fill_pixels", "_fill_pixels", "random_disable", "random_patch"),
     "OpenVideo": ("_get_video_reader",),  # DecordInit
     "DecodeVideo": ("_decord_load_frames", "frame_generator"),  # DecordDecode, PyAVDecode
-    "KeyMapper": ("_map_input", "_map_output", "_apply_transforms"),
-    "RandomApply": ("random_apply",),
-    "RandomChoice": ("random_pipeline_index",),
     **dict.fromkeys(("RawframeDataset", "RepeatAugDataset", "VideoDataset"), _DATASETS),
     "ClassBalancedDataset": ("_get_repeat_factors",),
     "InfiniteSampler": ("_infinite_indices", "_indices_of_rank"),

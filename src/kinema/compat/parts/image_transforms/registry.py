@@ -1,0 +1,35 @@
+"""The registry of the transforms of images: the scope `mmcv` of the registry of transforms."""
+
+from typing import Any
+
+from kinema.registry import TRANSFORMS, Registry
+
+SCOPE = "mmcv"
+
+
+class _ImageTransforms(Registry):
+    """Has the transforms of images; users' parts that are registered here are found everywhere, as in `mmcv`."""
+
+    def _register(self, part: Any, names: list[str] | None, force: bool, place: tuple[str, str, int]) -> None:
+        super()._register(part, names, force, place)
+        if place[0].partition(".")[0] != "kinema" and self.parent is not None:
+            self.parent._register(part, names, force, place)
+
+
+IMAGE_TRANSFORMS = _ImageTransforms(
+    "transform",
+    parent=TRANSFORMS,
+    scope=SCOPE,
+    locations=[f"kinema.compat.parts.image_transforms.{name}" for name in ("files", "geometry", "colors", "wrappers")],
+)
+TRANSFORMS.children.pop(SCOPE)
+
+
+def attach() -> None:
+    """Let `mmcv.Resize` name the transform of images in every registry of transforms, not that of clips."""
+    TRANSFORMS.children[SCOPE] = IMAGE_TRANSFORMS
+
+
+def detach() -> None:
+    """Let `mmcv.Resize` name the transform of clips again."""
+    TRANSFORMS.children.pop(SCOPE, None)
