@@ -12,6 +12,7 @@ from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, s
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
+from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
 from kinema.parallel.shards import can_shard, units_of
 from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 
@@ -212,3 +213,11 @@ def test_an_evaluation_leaves_a_sharded_model_sharded(reports: list[dict]) -> No
     for report in reports:
         assert report["evaluation fsdp2"]["same parameters"]
         assert report["evaluation fsdp2"]["scores"] == pytest.approx(report["evaluation ddp"]["scores"], rel=1e-4)
+
+
+def test_one_process_trains_with_plain_batch_norms() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.SyncBatchNorm(2))
+    weight = model[1].weight
+    SingleDevice().wrap(model)
+    assert type(model[1]) is BatchNormXd
+    assert model[1].weight is weight

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -67,14 +66,20 @@ def detect_anomalous_params(loss: Tensor, model: nn.Module) -> None:
     """Log, as errors, the trainable parameters that `loss` does not depend on.
 
     Args:
-        loss: a loss that `model` computed; its graph is kept.
+        loss: a loss that `model` computed, before or after its backward pass.
         model: the model.
     """
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    gradients = torch.autograd.grad(loss.sum(), list(named.values()), retain_graph=True, allow_unused=True)
-    for name, gradient in zip(named, gradients, strict=True):
-        if gradient is None:
-            logger.error("%s with shape %s is not in the computational graph", name, tuple(named[name].shape))
+    nodes, seen, used = [loss.grad_fn], set(), set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        used.add(getattr(node, "variable", None))  # of the nodes that accumulate gradients
+        nodes.extend(following for following, _ in node.next_functions)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter not in used:
+            logger.error("%s with shape %s is not in the computational graph", name, tuple(parameter.shape))
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:

@@ -16,6 +16,7 @@ from kinema.models.layers.bricks import (
     ConvAWS2d,
     DepthwiseSeparableConvModule,
     DropPath,
+    GeneralizedAttention,
     LayerScale,
     MultiheadAttention,
     PatchEmbed,
@@ -242,3 +243,53 @@ def test_a_block_of_a_convolution_and_a_norm_that_exist_holds_these_two() -> Non
     x = torch.rand(2, 3, 7, 7)
     assert (block.conv, block.norm, block.stride) == (conv, norm, (2, 2))
     assert torch.equal(block.eval()(x), norm(conv(x)))
+
+
+@pytest.mark.parametrize("kinds", ["1000", "0100", "0010", "0001", "1111"])
+def test_generalized_attention_equals_its_sum_over_all_pairs(kinds: str) -> None:
+    torch.manual_seed(0)
+    block = GeneralizedAttention(8, spatial_range=3, num_heads=2, kv_stride=2, attention_type=kinds).double()
+    nn.init.ones_(block.gamma)
+    x = torch.rand(1, 8, 4, 5, dtype=torch.double)
+    gathered = torch.zeros_like(x)
+    waves = [1000 ** (4 * i / 8) for i in range(2)]
+
+    def place(distance: int, layer: nn.Linear) -> torch.Tensor:
+        angles = torch.tensor([distance / wave for wave in waves], dtype=torch.double)
+        return layer(torch.cat([angles.sin(), angles.cos()])) / 2**0.5
+
+    for head in (slice(0, 4), slice(4, 8)):
+        for row, column in [(0, 0), (2, 3), (3, 4)]:
+            energies, values = [], []
+            for other_row, other_column in [(i, j) for i in (0, 2) for j in (0, 2, 4)]:
+                if max(abs(row - other_row), abs(column - other_column)) > 3:
+                    continue
+                energy = torch.zeros((), dtype=torch.double)
+                query_at = x[:, :, row : row + 1, column : column + 1]
+                key_at = x[:, :, other_row : other_row + 1, other_column : other_column + 1]
+                if "1" in (kinds[0], kinds[1]):
+                    query = block.query_conv(query_at).flatten()[head]
+                if "1" in (kinds[0], kinds[2]):
+                    key = block.key_conv(key_at).flatten()[head]
+                if "1" in (kinds[1], kinds[3]):
+                    where = place(row - other_row, block.appr_geom_fc_y) + place(
+                        column - other_column, block.appr_geom_fc_x
+                    )
+                energy = energy + (query @ key if kinds[0] == "1" else 0)
+                energy = energy + (query @ where[head] if kinds[1] == "1" else 0)
+                energy = energy + (block.appr_bias[head] @ key if kinds[2] == "1" else 0)
+                energy = energy + (block.geom_bias[head] @ where[head] if kinds[3] == "1" else 0)
+                energies.append(energy)
+                values.append(block.value_conv(key_at).flatten()[head])
+            gathered[0, head, row, column] = torch.softmax(torch.stack(energies), 0) @ torch.stack(values)
+    expected = x + block.proj_conv(gathered)
+    actual = block(x)
+    for row, column in [(0, 0), (2, 3), (3, 4)]:
+        assert torch.allclose(actual[..., row, column], expected[..., row, column])
+
+
+def test_generalized_attention_enlarges_what_fewer_positions_gather() -> None:
+    block = GeneralizedAttention(8, num_heads=2, q_stride=2, attention_type="1000")
+    assert block(torch.rand(2, 8, 7, 6)).shape == (2, 8, 7, 6)
+    with pytest.raises(ValueError, match="attention_type is four digits of 0 and 1 such as '1111', got '12'"):
+        GeneralizedAttention(8, attention_type="12")

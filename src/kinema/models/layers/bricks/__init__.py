@@ -5,6 +5,7 @@ from kinema.models.layers.bricks.context_block import ContextBlock
 from kinema.models.layers.bricks.convolutions import Conv2dAdaptivePadding, ConvAWS2d, ConvWS2d, conv_ws_2d
 from kinema.models.layers.bricks.depthwise import DepthwiseSeparableConvModule
 from kinema.models.layers.bricks.drop import Dropout, DropPath, build_dropout, drop_path
+from kinema.models.layers.bricks.generalized_attention import GeneralizedAttention
 from kinema.models.layers.bricks.padding import (
     AdaptivePadding,
     PixelShufflePack,
@@ -34,6 +35,7 @@ __all__ = [
     "DepthwiseSeparableConvModule",
     "DropPath",
     "Dropout",
+    "GeneralizedAttention",
     "LayerScale",
     "MultiheadAttention",
     "PatchEmbed",
