@@ -65,7 +65,7 @@ def test_a_config_is_checked_without_building_it(file: Path) -> None:
 def test_wrong_questions_are_refused(file: Path) -> None:
     both = kinema("config", file, "--check", "--origin")
     assert both.returncode == 2
-    assert "--origin and --check are two questions" in " ".join(both.stderr.replace("│", " ").split())
+    assert "--origin, --check and --as-recipe are three" in " ".join(both.stderr.replace("│", " ").split())
     none = kinema("config", file.parent / "none.py")
     assert none.returncode == 1
     assert "none.py: there is no such config file" in none.stderr

@@ -19,6 +19,8 @@ kinema config tsm.py
 kinema config tsm.py --set model.backbone.depth=101 --origin
 
 kinema config tsm.py --check
+
+kinema config tsm.py --as-recipe > tsm_recipe.py
 """
 
 
@@ -33,6 +35,10 @@ def config(
     check: Annotated[
         bool, typer.Option("--check", help="Look up all parts and keywords of a run, build nothing, and print nothing.")
     ] = False,
+    as_recipe: Annotated[
+        bool,
+        typer.Option("--as-recipe", help="Print a Python file that trains any clips in the same way: a recipe."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print a config with all that it inherits, as Python.
@@ -41,14 +47,20 @@ def config(
     """
     from kinema.config import Config, parse_override
 
-    if origin and check:
-        raise typer.BadParameter("--origin and --check are two questions: ask one at a time")
+    if sum((origin, check, as_recipe)) > 1:
+        raise typer.BadParameter("--origin, --check and --as-recipe are three questions: ask one at a time")
     resolved = Config.fromfile(file)
     resolved.merge_from_dict(dict(map(parse_override, overrides or [])))
     if check:
         _check(resolved, file, as_json=as_json)
     elif origin:
         _print_origins(resolved, as_json=as_json)
+    elif as_recipe:
+        import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
+        from kinema.recipes.conversion import recipe_text
+
+        text = recipe_text(resolved, file.name)
+        print_json({"recipe": text}) if as_json else print_lines(text.rstrip("\n"))
     elif as_json:
         from kinema.runs.settings_file import as_data
 

@@ -40,10 +40,10 @@ Recipe = Annotated[
     str | None,
     typer.Option(
         help=(
-            "Train as published, by a name of `kinema recipes`; 'auto': the model's own. Default: what trains in"
-            " minutes on few clips."
+            "Train as published, by a name of `kinema recipes`; 'auto': the model's own; FILE.py: as `kinema config"
+            " --as-recipe` wrote it, or you. Default: what trains in minutes on few clips."
         ),
-        metavar="NAME|auto",
+        metavar="NAME|auto|FILE.py",
     ),
 ]
 Pretrained = Annotated[

@@ -15,6 +15,7 @@ from kinema.models import zoo
 from kinema.models.zoo.creation import published_weights
 from kinema.recipes.clips import TrainingClips, read_clips
 from kinema.recipes.loss_options import describe_loss_options, with_loss_options
+from kinema.recipes.own import config_of_recipe_file, is_recipe_file
 from kinema.recipes.presets import PRESETS, ClipSetFacts, choose, this_machine
 from kinema.recipes.published import Recipe, find_recipe, model_of_recipe
 from kinema.recipes.sampling import (
@@ -68,8 +69,9 @@ def classification(
             is held out: the datasets' `hold_out` says how.
         model: a name of the zoo; default: the recipe's, else compact3d.
         recipe: name of a published recipe, see `kinema.recipes.published`, or "auto", the model's
-            own: optimizer, schedule, crops and frames are as published. None: what trains in
-            minutes, with the distance of frames that suits the clips.
+            own: optimizer, schedule, crops and frames are as published; or a Python file, see
+            `kinema.recipes.own`. None: what trains in minutes, with the distance of frames that
+            suits the clips.
         preset: "fast", "balanced" or "best": model, epochs, batch size and weights that suit the clips
             and the machine, see `kinema.recipes.presets`; what is given beside it stays. None: as
             "fast".
@@ -114,6 +116,27 @@ def classification(
     if not isinstance(data, TrainingClips):
         data = read_clips(
             data, val, columns, work_dir=work_dir, seed=seed, fold=fold, resumed=resumed, multi_label=multi_label
+        )
+    if recipe is not None and is_recipe_file(recipe):
+        return config_of_recipe_file(
+            recipe,
+            data,
+            settings={
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "workers": workers,
+                "work_dir": os.fspath(work_dir),
+                "seed": seed,
+            },
+            pretrained=pretrained,
+            refused={
+                "model": model,
+                "patience": patience,
+                "class weights": class_weights,
+                "label smoothing": label_smoothing,
+                "mixup": mixup,
+                "prepared clips": prepared,
+            },
         )
     why: tuple[str, ...] = ()
     if preset is not None:
@@ -248,7 +271,7 @@ def check_choice(model: str | None, recipe: str | None, preset: str | None = Non
 
     Args:
         model: a name of the zoo; None: not given.
-        recipe: a name of a recipe, or "auto"; likewise.
+        recipe: a name of a recipe, "auto", or a file of one; likewise.
         preset: a name of `PRESETS`; likewise.
 
     Raises:
@@ -260,7 +283,8 @@ def check_choice(model: str | None, recipe: str | None, preset: str | None = Non
         raise ConfigError(f"--preset chooses the model and how it is trained: leave {given} or --preset out")
     if preset is not None and preset not in PRESETS:
         raise ConfigError(f"--preset: expected {', '.join(PRESETS)}, got {preset!r}")
-    _named(model, recipe)
+    if not is_recipe_file(recipe):
+        _named(model, recipe)
 
 
 def _named(model: str | None, recipe: str | None) -> tuple[zoo.Card, Recipe | None]:
