@@ -58,10 +58,10 @@ def test_a_variable_without_quotes_around_it_gives_a_value(
     assert (config.x, config.env_variables) == ([224, 3.5], {"KINEMA_SIZE": "[224, 3.5]"})
     assert Config.fromfile(write(tmp_path, f"b{suffix}", form.format('{{"$KINEMA_NO:80"}}'))).x == 80
     assert Config.fromfile(write(tmp_path, f"b{suffix}", form.format('{{"$KINEMA_NO:{a"}}'))).x == "{a"
-    text = form.format("'{{ fileBasename }}{{$KINEMA_NO:}}'").replace("'", '"')
-    assert Config.fromfile(write(tmp_path, f"c{suffix}", text)).x == f"c{suffix}"
+    text = form.format("'{{ fileBasename }}{{$KINEMA_NO:q}}'").replace("'", '"')
+    assert Config.fromfile(write(tmp_path, f"c{suffix}", text)).x == f"c{suffix}q"
     as_written = Config.fromfile(tmp_path / f"c{suffix}", False, use_environment_variables=False)
-    assert as_written.x == "{{ fileBasename }}{{$KINEMA_NO:}}"
+    assert as_written.x == "{{ fileBasename }}{{$KINEMA_NO:q}}"
 
 
 def test_updates_are_merged_into_the_dicts_that_are_there() -> None:

@@ -87,14 +87,20 @@ def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
         _ = Config({"type": Local}).pretty_text
     with pytest.raises(ConfigError, match=r"hook is list\.append, which no other program can import"):
         _ = Config({"hook": [].append}).pretty_text
-    with pytest.raises(ConfigError, match="type is a type, which YAML cannot hold"):
-        Config({"type": LabelData}).dump(tmp_path / "a.yaml")
-    with pytest.raises(ConfigError, match="type is a type, which JSON cannot hold"):
-        Config({"type": LabelData}).dump(tmp_path / "a.json")
+    with pytest.raises(ConfigError, match="kind is a type, which YAML cannot hold"):
+        Config({"kind": LabelData}).dump(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match="kind is a type, which JSON cannot hold"):
+        Config({"kind": LabelData}).dump(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"names\.0 has the key 1, but keys of JSON are strings"):
         Config({"names": [{1: "a"}]}).dump(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"a\.txt: a config is written as \.py, \.yaml, \.yml, \.json, not \.txt"):
         Config().dump(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+def test_the_class_of_a_part_is_written_by_name_where_a_language_has_no_imports(tmp_path: Path, suffix: str) -> None:
+    Config({"head": {"type": LabelData}}).dump(tmp_path / f"a{suffix}")
+    assert Config.fromfile(tmp_path / f"a{suffix}") == {"head": {"type": "kinema.structures.label.LabelData"}}
 
 
 @pytest.mark.parametrize(

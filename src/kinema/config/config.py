@@ -31,17 +31,10 @@ class Config(MutableMapping[str, Any]):
         env_variables: the variables of the environment that were filled in.
         format_python_code: break long lines in `pretty_text`.
 
-    Attributes:
-        filename, text, env_variables: as given.
-
     Raises:
         ConfigError: a key is one of the names that the object uses itself.
         TypeError: `cfg_dict` is no mapping.
     """
-
-    filename: str | None
-    text: str
-    env_variables: dict[str, str]
 
     def __init__(
         self,
@@ -59,9 +52,9 @@ class Config(MutableMapping[str, Any]):
                 raise ConfigError(f"the key {key!r} is reserved")
         # Rebuilt all through, so that a change here leaves what was given alone.
         self.__dict__["_cfg_dict"] = ConfigDict(plain_dicts(values))
-        self.__dict__["filename"] = None if filename is None else str(filename)
-        self.__dict__["text"] = _text_of(filename) if cfg_text is None else cfg_text
-        self.__dict__["env_variables"] = dict(env_variables or {})
+        self.__dict__["_filename"] = None if filename is None else str(filename)
+        self.__dict__["_text"] = _text_of(filename) if cfg_text is None else cfg_text
+        self.__dict__["_env_variables"] = dict(env_variables or {})
         self.__dict__["_breaks_lines"] = format_python_code
         self.__dict__["_overrides"] = []
 
@@ -103,14 +96,25 @@ class Config(MutableMapping[str, Any]):
         Raises:
             ConfigError: names the file, and the line where there is one.
         """
-        reading = Reading(use_predefined_variables, use_environment_variables, lazy_import)
-        path = Path(filename).expanduser()
-        values = reading.file(path).values
-        text = "\n".join(reading.texts)
-        config = cls(values, text, filename, reading.used_variables, format_python_code)
+        values, text, variables = cls._file2dict(
+            filename, use_predefined_variables, use_environment_variables, lazy_import
+        )
+        config = cls(values, text, filename, variables, format_python_code)
         if import_custom_modules and config.get("custom_imports"):
             import_modules(config["custom_imports"], str(filename))
         return config
+
+    @staticmethod
+    def _file2dict(
+        filename: str | PathLike[str],
+        use_predefined_variables: bool = True,
+        use_environment_variables: bool = True,
+        lazy_import: bool | None = None,
+    ) -> tuple[ConfigDict, str, dict[str, str]]:
+        """The entries of a file, the text of all that was read, and the variables that were filled in."""
+        reading = Reading(use_predefined_variables, use_environment_variables, lazy_import)
+        values = reading.file(Path(filename).expanduser()).values
+        return values, "\n".join(reading.texts), reading.used_variables
 
     @classmethod
     def fromstring(cls, cfg_str: str, file_format: str) -> "Config":
@@ -129,7 +133,7 @@ class Config(MutableMapping[str, Any]):
             file = Path(folder, f"config{file_format}")
             file.write_text(cfg_str, encoding="utf-8")
             config = cls.fromfile(file)
-        config.__dict__.update(filename=None, text=cfg_str)
+        config.__dict__.update(_filename=None, _text=cfg_str)
         return config
 
     @staticmethod
@@ -158,6 +162,21 @@ class Config(MutableMapping[str, Any]):
         parser.add_argument("config", help="config file")
         add_options(parser, config)
         return parser, config
+
+    @property
+    def filename(self) -> str | None:
+        """The file that it was read from; None: it was read from none."""
+        return self._filename
+
+    @property
+    def text(self) -> str:
+        """The text that it was read from, that of the files which it inherits from first."""
+        return self._text
+
+    @property
+    def env_variables(self) -> dict[str, str]:
+        """The variables of the environment that were filled in."""
+        return self._env_variables
 
     # ---- a mapping whose keys are attributes
 
@@ -215,7 +234,7 @@ class Config(MutableMapping[str, Any]):
     def copy(self) -> "Config":
         """A shallow copy."""
         other = type(self)()
-        other.__dict__.update(self.__dict__, _cfg_dict=self._cfg_dict.copy())
+        other.__dict__.update(self.__dict__, _cfg_dict=self._cfg_dict.copy(), _overrides=[*self._overrides])
         return other
 
     __copy__ = copy
@@ -278,7 +297,9 @@ class Config(MutableMapping[str, Any]):
         return python_text(self._cfg_dict, breaks_lines=self._breaks_lines)
 
     def dump(self, file: str | PathLike[str] | None = None) -> str | None:
-        """Write the entries to a .py, .yaml, .yml or .json file that reads back equal (in JSON tuples become lists).
+        """Write the entries to a .py, .yaml, .yml or .json file that reads back equal.
+
+        In JSON tuples become lists; in JSON and YAML the class of a part becomes its dotted name.
 
         Args:
             file: default: return the text instead, in the language of the file that the config was

@@ -37,12 +37,12 @@ def with_environment(text: str, path: Path, used: dict[str, str]) -> str:
         used: the variables that were filled in are added here.
 
     Raises:
-        ConfigError: the environment has no such variable, and there is no default.
+        ConfigError: the environment has no such variable, and there is no default, or an empty one.
     """
 
     def value_of(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
-        value = os.environ.get(name, None if default is None else default.strip())
+        value = os.environ.get(name, (default or "").strip() or None)
         if value is None:
             line = text.count("\n", 0, match.start()) + 1
             raise ConfigError(

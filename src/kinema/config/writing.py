@@ -118,7 +118,11 @@ def _plain(value: Any, path: str, other: Callable[[Any, str], Any]) -> Any:
 
 
 def _no_objects(language: str) -> Callable[[Any, str], Any]:
+    """For languages without imports: the `type` of a part is written by name, other objects are refused."""
+
     def refuse(value: Any, path: str) -> Any:
+        if path.rpartition(".")[2] == "type" and isinstance(value, type | FunctionType | BuiltinFunctionType):
+            return str(_reference(value, path, set()))
         raise ConfigError(f"{path} is a {type(value).__name__}, which {language} cannot hold: {value!r}")
 
     return refuse
