@@ -11,6 +11,7 @@ import torch
 
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
+from kinema.openmmlab.names import NOT_YET
 from kinema.registry import MODELS, Registry, default_scope, init_default_scope
 
 ALL = [value for value in vars(registry_module).values() if isinstance(value, Registry)]
@@ -219,6 +220,15 @@ def test_keywords_are_defaults_and_the_config_is_left_alone(widgets: Registry) -
     assert (built.size, built.color) == (3, "blue")
     assert cfg == {"type": "Widget", "size": 3}
     assert widgets.build({"size": 2}, type="Widget").size == 2
+
+
+def test_a_network_that_is_still_to_come_is_named_in_one_line() -> None:
+    with pytest.raises(RegistryError, match=r"^mmaction\.MViT of MMAction2 is not in Kinema yet: docs/compat\.md"):
+        MODELS.build({"type": "mmaction.MViT"})
+    assert not [name for name in NOT_YET if name in MODELS]
+    with pytest.raises(RegistryError, match=r"there are: \w+, .* and \d+ more \(") as caught:
+        MODELS.build({"type": "Qqqqqqqq"})
+    assert str(caught.value).count(",") < 30
 
 
 def test_an_unknown_name_shows_the_nearest(widgets: Registry) -> None:

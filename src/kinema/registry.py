@@ -26,7 +26,7 @@ from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.openmmlab.keywords import needless_keywords
-from kinema.openmmlab.names import OWN_SCOPES
+from kinema.openmmlab.names import NOT_YET, OWN_SCOPES
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.real_modules import object_named
 from kinema.scopes import default_scope as default_scope
@@ -35,6 +35,8 @@ from kinema.scopes import init_default_scope as init_default_scope
 from kinema.spelling import nearest
 
 logger = logging.getLogger("kinema")
+
+SHOWN = 20  # names that an error lists at most
 
 Part = Callable[..., Any]
 
@@ -350,8 +352,12 @@ class Registry:
         names = self.root.names() if self.parent is not None else []
         names = sorted({*self.names(), *names})
         name = key.rpartition(".")[2]
+        if name in NOT_YET:
+            return RegistryError(f"{key} of MMAction2 is not in Kinema yet: docs/compat.md says what there is")
         near = nearest(name, names)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        listed = ", ".join(names[:SHOWN]) or "none"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed}{more}"
         return RegistryError(
             f"{key} is not in the {self.name} registry: {hint} "
             "(a part of your own must be imported first, e.g. by custom_imports)"

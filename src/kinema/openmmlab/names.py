@@ -3,6 +3,12 @@
 # Prefixes that all name Kinema's own parts: configs write `mmaction.Resize`, `mmengine.SGD`.
 OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
+# Networks and heads of MMAction2's recognition configs that Kinema does not have yet.
+NOT_YET = (
+    *("MobileOneTSM", "MViT", "MViTHead", "SwinTransformer3D", "TimeSformer", "TimeSformerHead", "UniFormer"),
+    *("UniFormerHead", "UniFormerV2", "VisionTransformer"),
+)
+
 # Further names of a part: OpenMMLab has a class for each library that decodes.
 ALIASES = {
     "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit"),
