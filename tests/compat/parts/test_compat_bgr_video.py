@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import kinema.video
-from kinema.compat.parts.bgr_video import VideoReader, frame_extract, frames2video
+from kinema.compat.parts.bgr_video import Cache, VideoReader, frame_extract, frames2video
 from kinema.compat.parts.images.files import imread
 from kinema.errors import VideoError
 
@@ -65,3 +66,24 @@ def test_a_reader_is_open_until_it_is_left(blue_video: Path) -> None:
     with VideoReader(blue_video) as reader:
         assert reader.opened
     assert not reader.opened
+
+
+def test_the_oldest_value_of_a_cache_gives_way() -> None:
+    cache = Cache(2)
+    for key in "abca":
+        cache.put(key, key * 2)
+    assert (cache.capacity, cache.size) == (2, 2)
+    assert [cache.get(key, "none") for key in "abc"] == ["aa", "none", "cc"]
+    cache.put("c", "other")
+    assert cache.get("c") == "cc"
+    with pytest.raises(ValueError, match="capacity must be a whole number above 0, got 0"):
+        Cache(0)
+
+
+def test_a_reader_names_the_codec_and_refuses_nonsense(blue_video: Path, tmp_path: Path) -> None:
+    capture = cv2.VideoCapture(str(blue_video))
+    assert VideoReader(blue_video).fourcc == capture.get(cv2.CAP_PROP_FOURCC) > 0
+    with pytest.raises(ValueError, match="cache_capacity must be above 0, got 0"):
+        VideoReader(blue_video, cache_capacity=0)
+    with pytest.raises(ValueError, match="start must be below the number of frames, 5, got 5"):
+        VideoReader(blue_video).cvt2frames(tmp_path, start=5)

@@ -15,6 +15,45 @@ from kinema.video import VideoReader as _VideoReader
 from kinema.video import write_video
 
 
+class Cache:
+    """The values put in last, by key.
+
+    Args:
+        capacity: how many are kept.
+
+    Raises:
+        ValueError: `capacity` is below 1.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = int(capacity)
+        if self._capacity < 1:
+            raise ValueError(f"capacity must be a whole number above 0, got {capacity!r}")
+        self._values: dict[Any, Any] = {}
+
+    @property
+    def capacity(self) -> int:
+        """How many values are kept."""
+        return self._capacity
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self._values)
+
+    def put(self, key: Any, val: Any) -> None:
+        """Keep a value; the oldest gives way. A key that is there keeps the value that it has."""
+        if key in self._values:
+            return
+        if self.size >= self._capacity:
+            del self._values[next(iter(self._values))]
+        self._values[key] = val
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return self._values.get(key, default)
+
+
 class VideoReader:
     """A video as a sequence of BGR frames, with a position that `read` moves on.
 
@@ -24,9 +63,13 @@ class VideoReader:
 
     Raises:
         VideoError: it cannot be opened as a video.
+        ValueError: `cache_capacity` is below 1.
     """
 
     def __init__(self, filename: str | Path, cache_capacity: int = 10) -> None:
+        if cache_capacity < 1:
+            raise ValueError(f"cache_capacity must be above 0, got {cache_capacity}")
+        self._filename = filename
         self._reader = _VideoReader(filename)
         self._is_open = True
         self.position = 0
@@ -56,6 +99,14 @@ class VideoReader:
     def fps(self) -> float:
         """Frames a second."""
         return float(self._reader.fps)
+
+    @property
+    def fourcc(self) -> float:
+        """Code of the codec, as OpenCV gives it: `cv2.VideoWriter_fourcc(*"FMP4")` of MPEG-4."""
+        capture = cv2.VideoCapture(str(self._filename))
+        code = float(capture.get(cv2.CAP_PROP_FOURCC))
+        capture.release()
+        return code
 
     @property
     def frame_cnt(self) -> int:
@@ -127,7 +178,12 @@ class VideoReader:
             start: first frame.
             max_num: at most so many frames; 0 for all.
             show_progress: show a progress bar.
+
+        Raises:
+            ValueError: `start` is behind the last frame.
         """
+        if start >= self.frame_cnt:
+            raise ValueError(f"start must be below the number of frames, {self.frame_cnt}, got {start}")
         stop = min(start + max_num, self.frame_cnt) if max_num > 0 else self.frame_cnt
         frames: Any = range(start, stop)
         for number, index in enumerate(track_iter_progress(frames) if show_progress else frames):

@@ -5,6 +5,7 @@ from typing import Any
 from kinema.registry import TRANSFORMS, Registry
 
 SCOPE = "mmcv"
+_FILES = ("files", "geometry", "random_geometry", "colors", "wrappers")
 
 
 class _ImageTransforms(Registry):
@@ -20,7 +21,7 @@ IMAGE_TRANSFORMS = _ImageTransforms(
     "transform",
     parent=TRANSFORMS,
     scope=SCOPE,
-    locations=[f"kinema.compat.parts.image_transforms.{name}" for name in ("files", "geometry", "colors", "wrappers")],
+    locations=[f"kinema.compat.parts.image_transforms.{name}" for name in _FILES],
 )
 TRANSFORMS.children.pop(SCOPE)
 
