@@ -126,7 +126,7 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _sized(tasks: Any) -> tuple[Iterable[Any], int]:
+def sized(tasks: Any) -> tuple[Iterable[Any], int]:
     """Tasks and their number; a pair (iterable, int) gives the number itself.
 
     Raises:
@@ -155,7 +155,7 @@ def track_iter_progress(
     Raises:
         TypeError: the number of tasks is unknown.
     """
-    items, task_num = _sized(tasks)
+    items, task_num = sized(tasks)
     return _iterate(items, task_num, bar_width, file)
 
 
@@ -217,7 +217,7 @@ def track_parallel_progress(
     """
     if nproc < 1:
         raise ValueError(f"the number of processes must be 1 or more, got {nproc}")
-    items, task_num = _sized(tasks)
+    items, task_num = sized(tasks)
     # A fork would copy the locks of torch's and FFmpeg's threads, and could wait for them for ever.
     context = multiprocessing.get_context("spawn")
     bar = ProgressBar(task_num, bar_width, file=file)

@@ -3,7 +3,8 @@
 import importlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -29,11 +30,11 @@ def is_tuple_of(seq: Any, expected_type: type | tuple[type, ...]) -> bool:
     return is_seq_of(seq, expected_type, tuple)
 
 
-def to_ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that repeats a value `n` times; an iterable (no string) becomes a tuple as it is."""
+def to_ntuple(n: int) -> Callable[[Any], Any]:
+    """A function that repeats a value `n` times; an iterable stays as it is."""
 
-    def repeat(x: Any) -> tuple[Any, ...]:
-        return (x,) * n if isinstance(x, str) or not isinstance(x, Iterable) else tuple(x)
+    def repeat(x: Any) -> Any:
+        return x if isinstance(x, Iterable) else (x,) * n
 
     return repeat
 
@@ -42,6 +43,20 @@ to_1tuple = to_ntuple(1)
 to_2tuple = to_ntuple(2)
 to_3tuple = to_ntuple(3)
 to_4tuple = to_ntuple(4)
+
+
+def iter_cast(inputs: Iterable[Any], dst_type: Callable[[Any], Any], return_type: type | None = None) -> Any:
+    """Every item converted by `dst_type`: an iterator, or an object of `return_type`.
+
+    Raises:
+        TypeError: `inputs` cannot be iterated over, or `dst_type` is no type.
+    """
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"inputs must be iterable, got {type(inputs).__name__}")
+    if not isinstance(dst_type, type):
+        raise TypeError(f"dst_type must be a type, got {dst_type!r}")
+    converted = map(dst_type, inputs)
+    return converted if return_type is None else return_type(converted)
 
 
 def list_cast(inputs: Iterable[Any], dst_type: Callable[[Any], Any]) -> list[Any]:
@@ -104,28 +119,81 @@ def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
 
 
 def is_method_overridden(method: str, base_class: type, derived_class: type | object) -> bool:
-    """Whether the class (or the class of the object) defines `method` anew."""
+    """Whether the class (or the class of the object) defines `method` anew.
+
+    Raises:
+        TypeError: `base_class` is no class.
+    """
+    if not isinstance(base_class, type):
+        raise TypeError(f"base_class must be a class, got an object of {type(base_class).__name__}")
     derived = derived_class if isinstance(derived_class, type) else type(derived_class)
     return bool(getattr(derived, method) != getattr(base_class, method))
 
 
 def import_modules_from_strings(
-    imports: str | Sequence[str], allow_failed_imports: bool = False
+    imports: str | Sequence[str] | None, allow_failed_imports: bool = False
 ) -> ModuleType | list[ModuleType | None] | None:
-    """Import modules by dotted names; a failed one is None when `allow_failed_imports`.
+    """Import modules by dotted names; of a failed one a warning, and None, when `allow_failed_imports`.
+
+    Returns:
+        The module of a name, a list of those of a list; None for nothing.
 
     Raises:
         ImportError: a module cannot be imported.
+        TypeError: `imports` are no names.
     """
-    if isinstance(imports, str):
-        return _import_one(imports, allow_failed_imports)
-    return [_import_one(name, allow_failed_imports) for name in imports]
+    if not imports:
+        return None
+    names = [imports] if isinstance(imports, str) else imports
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise TypeError(f"imports must be a text or a list of texts, got {imports!r}")
+    modules = [_import_one(name, allow_failed_imports) for name in names]
+    return modules[0] if isinstance(imports, str) else modules
 
 
 def _import_one(name: str, allow_failure: bool) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except ImportError:
-        if allow_failure:
-            return None
-        raise
+    except ImportError as error:
+        if not allow_failure:
+            raise
+        warnings.warn(f"{name} cannot be imported and is left out: {error}", UserWarning, stacklevel=3)
+        return None
+
+
+def has_method(obj: object, method: str) -> bool:
+    """Whether the object has an attribute of that name which can be called."""
+    return callable(getattr(obj, method, None))
+
+
+def get_object_from_string(obj_name: str) -> Any:
+    """What a dotted name stands for, a module or something in one; None where there is nothing.
+
+    Raises:
+        ValueError: the name is empty.
+    """
+    parts = obj_name.split(".")
+    if not all(parts):
+        raise ValueError(f"expected a dotted name such as 'os.path.join', got {obj_name!r}")
+    for count in range(len(parts), 0, -1):
+        try:
+            value: Any = importlib.import_module(".".join(parts[:count]))
+        except ImportError:
+            continue
+        for part in parts[count:]:
+            value = getattr(value, part, None)
+        return value
+    return None
+
+
+def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any], Any]) -> Any:
+    """`data` with `apply_func` applied to what `expr` is true for, in dicts, lists, tuples and named tuples."""
+    if expr(data):
+        return apply_func(data)
+    if isinstance(data, Mapping):
+        return type(data)((key, apply_to(value, expr, apply_func)) for key, value in data.items())  # type: ignore[call-arg]
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*(apply_to(value, expr, apply_func) for value in data))
+    if isinstance(data, list | tuple):
+        return type(data)(apply_to(value, expr, apply_func) for value in data)
+    return data
