@@ -10,10 +10,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "openmmlab"),
+    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "instances", "openmmlab"),
     *("registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
-    *("logs", "instances", "progress"),
+    *("logs", "progress"),
     *(
         "video",
         "transforms",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kinema.errors import RegistryError
+from kinema.instances import ManagerMixin
 from kinema.registry import HOOKS, MODELS, RUNNERS, Registry, build_from_cfg
 from kinema.scopes import default_scope, init_default_scope, registered_names_only
 
@@ -149,6 +150,17 @@ def test_a_part_may_be_a_function_with_arguments_set() -> None:
     assert registry.build({"type": "Pair"}).friend == "Bob"
     with pytest.raises(TypeError, match=r"has no name of its own: register it with name=\.\.\."):
         registry.register_module(module=functools.partial(Dog))
+
+
+def test_objects_that_are_known_by_name_are_built_once() -> None:
+    class Board(ManagerMixin):
+        pass
+
+    registry = Registry("board")
+    registry.register_module(module=Board)
+    board = registry.build({"type": "Board", "name": "main"})
+    assert registry.build({"type": "Board", "name": "main"}) is Board.get_current_instance() is board
+    assert registry.build({"type": "Board", "name": "other"}) is not board
 
 
 def test_what_is_no_registry_or_no_default_is_refused() -> None:

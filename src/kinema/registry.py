@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
+from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import NOT_YET, OWN_SCOPES
 from kinema.openmmlab.overrides import uncalled_override
@@ -393,6 +394,8 @@ def build_from_cfg(
                 f"'type' of a {registry.name} must be a name, class or function, got {type(part).__name__}: {part!r}"
             )
         check_arguments(part, arguments, f"{registry.name} {getattr(part, '__name__', part)}")
+        if inspect.isclass(part) and issubclass(part, ManagerMixin) and "name" in arguments:
+            return part.get_instance(**arguments)  # any part of the program gets it by that name
         return part(**arguments)
 
 

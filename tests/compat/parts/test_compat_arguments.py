@@ -31,6 +31,12 @@ def test_options_are_parsed_add_up_and_change_a_config(parser: argparse.Argument
     assert parser.parse_args([]).cfg_options is None
 
 
+def test_quotes_around_a_whole_value_mean_nothing(parser: argparse.ArgumentParser) -> None:
+    line = ["--cfg-options", 'a="[(1,2),x]"', "b='3'", "c=none", "d=None", "e='x','y'", 'f="True"']
+    options = parser.parse_args(line).cfg_options
+    assert options == {"a": [(1, 2), "x"], "b": 3, "c": "none", "d": None, "e": ["x", "y"], "f": True}
+
+
 def test_what_is_no_override_is_wrong_usage(
     parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
 ) -> None:
