@@ -192,3 +192,12 @@ def test_a_name_without_suffix_is_itself_where_there_is_such_a_file(make_video, 
         OpenVideo().transform({"filename": str(tmp_path / "absent")})
     with pytest.raises(VideoError, match=r"absent\.x: no such file"):
         OpenVideo().transform({"filename": str(tmp_path / "absent.x")})
+
+
+def test_frames_of_another_kind_are_refused(frame_folder) -> None:
+    for decode, sample in (
+        (RawFrameDecode(), sample_of(frame_folder, [1], modality="Depth")),
+        (ArrayDecode(), {"array": np.zeros((2, 4, 4, 3)), "frame_inds": [0], "modality": "Depth"}),
+    ):
+        with pytest.raises(SampleValueError, match="modality must be 'RGB' or 'Flow', got 'Depth'"):
+            decode(sample)

@@ -4,7 +4,7 @@ import torch
 
 from kinema.errors import PartArgumentError, RegistryError, SampleError, VideoError
 from kinema.registry import TRANSFORMS
-from kinema.transforms import BaseTransform, Compose, DecodeVideo, OpenVideo, Sample, SampleFrames
+from kinema.transforms import BaseTransform, Compose, DecodeVideo, DecordDecode, OpenVideo, Sample, SampleFrames
 from kinema.transforms.formatting import to_tensor
 
 PIPELINE = [
@@ -32,11 +32,23 @@ def test_a_pipeline_of_configs_packs_the_frames_it_chose(make_video) -> None:
     assert data_sample.metainfo == {"img_shape": (24, 24), "num_clips": 2, "clip_len": 4}
 
 
-def test_old_names_are_the_same_parts() -> None:
-    assert TRANSFORMS.get("DecordInit") is OpenVideo
-    assert TRANSFORMS.get("mmaction.PyAVInit") is OpenVideo
-    assert TRANSFORMS.get("DecordDecode") is DecodeVideo
-    assert isinstance(TRANSFORMS.build({"type": "PyAVDecode", "multi_thread": True, "mode": "efficient"}), DecodeVideo)
+@pytest.mark.parametrize("library", ["Decord", "PyAV", "OpenCV", "PIMS"])
+def test_openmmlabs_names_open_and_decode_alike(make_video, library) -> None:
+    sample = TRANSFORMS.build({"type": f"mmaction.{library}Init"})({"filename": str(make_video())})
+    decode = TRANSFORMS.build({"type": f"{library}Decode"})
+    assert isinstance(decode, DecodeVideo)
+    frames = decode({**sample, "frame_inds": np.array([[4], [1]])})["imgs"]
+    exact = DecodeVideo()(OpenVideo()({"filename": str(make_video()), "frame_inds": [4, 1]}))["imgs"]
+    assert np.array_equal(frames, exact)
+
+
+def test_what_decodes_no_other_frames_is_named(caplog) -> None:
+    with caplog.at_level("INFO", logger="kinema"):
+        TRANSFORMS.build({"type": "PyAVDecode", "multi_thread": True, "mode": "efficient"})
+    assert "PyAVDecode: multi_thread has no effect" in caplog.text
+    assert "PyAVDecode: mode='efficient' has no effect" in caplog.text
+    with pytest.raises(ValueError, match="DecordDecode: mode must be 'accurate' or 'efficient', got 'fast'"):
+        DecordDecode("fast")
 
 
 def test_decoding_closes_the_video(make_video) -> None:

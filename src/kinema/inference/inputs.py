@@ -14,7 +14,7 @@ import torch
 
 from kinema.errors import ConfigError, VideoError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode
+from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode, is_kind
 from kinema.video import FrameFolder, VideoReader
 from kinema.video.suffixes import has_video_suffix
 
@@ -222,17 +222,21 @@ def pipeline_of_frames(pipeline: Sequence[Step]) -> list[Step]:
         TRANSFORMS.get(step["type"]) if isinstance(step.get("type"), str) else step.get("type") for step in pipeline
     ]
     decoding = (DecodeVideo, RawFrameDecode, ArrayDecode)
-    if not any(part in decoding for part in parts):
+    if not any(is_kind(part, *decoding) for part in parts):
         names = ", ".join(str(step.get("type")) for step in pipeline)
         raise ConfigError(f"the recognizer's pipeline decodes no video frames, so it takes none: {names}")
     kept = zip(pipeline, parts, strict=True)
-    return [{"type": "DecodeVideo"} if part in decoding else dict(step) for step, part in kept if part is not OpenVideo]
+    return [
+        {"type": "DecodeVideo"} if is_kind(part, *decoding) else dict(step)
+        for step, part in kept
+        if not is_kind(part, OpenVideo)
+    ]
 
 
 def opens_videos(pipeline: Sequence[Step]) -> bool:
     """Does a step of the pipeline open a video file?"""
     types = [step.get("type") for step in pipeline]
-    return any((TRANSFORMS.get(one) if isinstance(one, str) else one) is OpenVideo for one in types)
+    return any(is_kind(TRANSFORMS.get(kind) if isinstance(kind, str) else kind, OpenVideo) for kind in types)
 
 
 def open_source(source: VideoSource, fps: float | None = None) -> VideoSource:

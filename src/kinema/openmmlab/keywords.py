@@ -41,10 +41,6 @@ _OF_TSM = "it belongs to ResNetTSM"
 _WHOLE = "a checkpoint holds all that a resumed run needs"
 _OWN_FOLDER = "the files of a run are in its work folder"
 NEEDLESS: dict[str, dict[str, Needless]] = {
-    "DecodeVideo": {
-        "mode": Needless("the frames asked for are decoded in either mode", 0),
-        "multi_thread": Needless("OpenVideo's num_threads sets the threads", 1),
-    },
     "DenseSampleFrames": {
         "twice_sample": Needless(_AS_PUBLISHED, 4),
         "keep_tail_frames": Needless(_AS_PUBLISHED, 7),

@@ -9,13 +9,8 @@ NOT_YET = (
     *("UniFormerHead", "UniFormerV2", "VisionTransformer"),
 )
 
-# Further names of a part: OpenMMLab has a class for each library that decodes.
+# OpenMMLab has a class for each library that decodes; each does what the part of Kinema does.
 ALIASES = {
-    "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit"),
-    "DecodeVideo": ("DecordDecode", "OpenCVDecode", "PyAVDecode"),
+    "OpenVideo": ("DecordInit", "PyAVInit", "OpenCVInit", "PIMSInit"),
+    "DecodeVideo": ("DecordDecode", "OpenCVDecode", "PyAVDecode", "PIMSDecode"),
 }
-
-
-def all_names(part: str) -> list[str]:
-    """The name of a part of Kinema and its aliases."""
-    return [part, *ALIASES[part]]

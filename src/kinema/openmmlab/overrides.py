@@ -36,14 +36,14 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "TPNHead": ("_init_new_cls",),
     "CutmixBlending": ("rand_bbox",),
     "RandomBatchAugment": ("do_blending",),
-    **dict.fromkeys(("CenterCrop", "MultiScaleCrop", "RandomCrop"), _CROPS),
-    "RandomResizedCrop": (*_CROPS, "get_crop_bbox"),
+    **dict.fromkeys(("CenterCrop", "MultiScaleCrop", "RandomCrop", "RandomResizedCrop"), _CROPS),
     "Resize": ("_resize_imgs", "_resize_kps", "_box_resize"),
     "Flip": ("_flip_imgs", "_flip_kps", "_box_flip"),
     "ColorJitter": ("check_input", "rgb_to_grayscale", "adjust_contrast", "adjust_saturation", "adjust_hue"),
     "RandomErasing": ("_img_fill_pixels", "_fill_pixels", "random_disable", "random_patch"),
-    "OpenVideo": ("_get_video_reader",),  # DecordInit
-    "DecodeVideo": ("_decord_load_frames", "frame_generator"),  # DecordDecode, PyAVDecode
+    "DecordInit": ("_get_video_reader",),
+    "DecordDecode": ("_decord_load_frames",),
+    "PyAVDecode": ("frame_generator",),
     **dict.fromkeys(("RawframeDataset", "RepeatAugDataset", "VideoDataset"), _DATASETS),
     "ClassBalancedDataset": ("_get_repeat_factors",),
     "InfiniteSampler": ("_infinite_indices", "_indices_of_rank"),

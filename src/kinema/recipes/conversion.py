@@ -205,7 +205,7 @@ def _without_needless(value: Any, registry: Registry) -> Any:
         part = registry.get(kind) if isinstance(kind, str) else kind
         dropped = set() if part is None else set(needless_keywords(part))
         if isinstance(kind, str) and _OWN_NAMES.get(kind) is not None:
-            dropped |= {"io_backend"}  # of a decoder's file client: clips are local
+            dropped |= {"io_backend", "mode", "multi_thread"}  # of a decoder: clips are local, frames exact
         changed = {
             key: _without_needless(entry, registry)
             for key, entry in value.items()

@@ -18,7 +18,7 @@ from kinema.recipes.evaluation import Evaluation, evaluate
 from kinema.registry import TRANSFORMS
 from kinema.transforms import BaseTransform
 from kinema.transforms.base import Sample, name_of
-from kinema.transforms.decoding import ArrayDecode, DecodeVideo, RawFrameDecode
+from kinema.transforms.decoding import ArrayDecode, DecodeVideo, RawFrameDecode, is_kind
 
 FrameOrder = Literal["shuffled", "reversed", "one_frame"]
 FRAME_ORDERS: tuple[FrameOrder, ...] = get_args(FrameOrder)
@@ -172,7 +172,8 @@ def frames_in_order(
     def change(pipeline: list[Any]) -> list[Any]:
         kinds = [step.get("type") if isinstance(step, Mapping) else type(step) for step in pipeline]
         classes = [TRANSFORMS.get(kind) if isinstance(kind, str) else kind for kind in kinds]
-        places = [place for place, kind in enumerate(classes) if kind in (DecodeVideo, RawFrameDecode, ArrayDecode)]
+        decoders = DecodeVideo, RawFrameDecode, ArrayDecode
+        places = [place for place, kind in enumerate(classes) if is_kind(kind, *decoders)]
         if not places:
             raise ConfigError(f"{recognizer.name}: its pipeline decodes no frames, whose order could be changed")
         is_segments = any(isinstance(step, Mapping) and step.get("input_format") == "NCHW" for step in pipeline)

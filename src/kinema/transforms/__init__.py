@@ -14,9 +14,20 @@ from kinema.transforms.decoding import (
     OpenVideo,
     RawFrameDecode,
 )
-from kinema.transforms.formatting import FormatShape, PackActionInputs, Rename, ToTensor, Transpose
+from kinema.transforms.formatting import FormatAudioShape, FormatShape, PackActionInputs, Rename, ToTensor, Transpose
 from kinema.transforms.fuse import Fuse
 from kinema.transforms.geometry import Flip, RandomRescale, Resize
+from kinema.transforms.label_groups import LoadHVULabel
+from kinema.transforms.openmmlab_decoders import (
+    DecordDecode,
+    DecordInit,
+    OpenCVDecode,
+    OpenCVInit,
+    PIMSDecode,
+    PIMSInit,
+    PyAVDecode,
+    PyAVInit,
+)
 from kinema.transforms.rand_augment import RandAugment, TrivialAugment
 from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UntrimmedSampleFrames
 from kinema.transforms.test_time import TestTimeAug
@@ -31,16 +42,26 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "DecodeVideo",
+    "DecordDecode",
+    "DecordInit",
     "DenseSampleFrames",
     "Flip",
+    "FormatAudioShape",
     "FormatShape",
     "Fuse",
     "ImageDecode",
     "KeyMapper",
+    "LoadHVULabel",
     "MirroredViews",
     "MultiScaleCrop",
+    "OpenCVDecode",
+    "OpenCVInit",
     "OpenVideo",
+    "PIMSDecode",
+    "PIMSInit",
     "PackActionInputs",
+    "PyAVDecode",
+    "PyAVInit",
     "RandAugment",
     "RandomApply",
     "RandomChoice",

@@ -95,8 +95,8 @@ class ColorJitter(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"ColorJitter(brightness={self.brightness}, contrast={self.contrast}, saturation={self.saturation}, "
-            f"hue={self.hue})"
+            f"{type(self).__name__}(brightness={self.brightness}, contrast={self.contrast}, "
+            f"saturation={self.saturation}, hue={self.hue})"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import DecodeVideo, OpenVideo
+from kinema.transforms.decoding import DecodeVideo, OpenVideo, is_kind
 
 Step = Mapping[str, Any]
 
@@ -23,8 +23,8 @@ def split_pipeline(pipeline: Sequence[Step]) -> tuple[list[dict[str, Any]], list
     if not all(isinstance(step, Mapping) and isinstance(step.get("type"), str) for step in pipeline):
         return None
     parts = [TRANSFORMS.get(step["type"]) for step in pipeline]
-    opening = [place for place, part in enumerate(parts) if part is OpenVideo]
-    decoding = [place for place, part in enumerate(parts) if part is DecodeVideo]
+    opening = [place for place, part in enumerate(parts) if is_kind(part, OpenVideo)]
+    decoding = [place for place, part in enumerate(parts) if is_kind(part, DecodeVideo)]
     if len(opening) != 1 or len(decoding) != 1 or not opening[0] < decoding[0]:
         return None
     steps = [dict(step) for step in pipeline]

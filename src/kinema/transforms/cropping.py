@@ -171,7 +171,7 @@ class CenterCrop(BaseTransform):
         return crop_sample(results, center_box((width, height), self.crop_size), lazy=self.lazy)
 
     def __repr__(self) -> str:
-        return f"CenterCrop(crop_size={self.crop_size})"
+        return f"{type(self).__name__}(crop_size={self.crop_size}, lazy={self.lazy})"
 
 
 @TRANSFORMS.register_module()
@@ -202,7 +202,7 @@ class RandomCrop(BaseTransform):
         return crop_sample(results, random_box((width, height), self.size), lazy=self.lazy)
 
     def __repr__(self) -> str:
-        return f"RandomCrop(size={self.size})"
+        return f"{type(self).__name__}(size={self.size}, lazy={self.lazy})"
 
 
 @TRANSFORMS.register_module()
@@ -240,11 +240,32 @@ class RandomResizedCrop(BaseTransform):
 
     def transform(self, results: Sample) -> Sample:
         height, width = begin_step(results, self.lazy, "RandomResizedCrop")
-        box = random_resized_box((width, height), self.area_range, self.aspect_ratio_range)
+        box = self.get_crop_bbox((height, width), self.area_range, self.aspect_ratio_range)
         return crop_sample(results, box, lazy=self.lazy)
 
+    # Named as in OpenMMLab: crops of users' own override it.
+    @staticmethod
+    def get_crop_bbox(
+        img_shape: tuple[int, int],
+        area_range: Sequence[float],
+        aspect_ratio_range: Sequence[float],
+        max_attempts: int = 10,
+    ) -> Box:
+        """`random_resized_box` of an image of (H, W) pixels.
+
+        Raises:
+            ValueError: a range that is not 0 < low <= high.
+        """
+        for name, bounds in (("area_range", area_range), ("aspect_ratio_range", aspect_ratio_range)):
+            if not 0 < bounds[0] <= bounds[1]:
+                raise ValueError(f"RandomResizedCrop: {name} must be two numbers, 0 < low <= high, got {bounds!r}")
+        return random_resized_box((img_shape[1], img_shape[0]), area_range, aspect_ratio_range, max_attempts)
+
     def __repr__(self) -> str:
-        return f"RandomResizedCrop(area_range={self.area_range}, aspect_ratio_range={self.aspect_ratio_range})"
+        return (
+            f"{type(self).__name__}(area_range={self.area_range}, aspect_ratio_range={self.aspect_ratio_range}, "
+            f"lazy={self.lazy})"
+        )
 
 
 @TRANSFORMS.register_module()
@@ -310,6 +331,7 @@ class MultiScaleCrop(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"MultiScaleCrop(input_size={self.input_size}, scales={self.scales},"
-            f" num_fixed_crops={self.num_fixed_crops})"
+            f"{type(self).__name__}(input_size={self.input_size}, scales={self.scales}, "
+            f"max_wh_scale_gap={self.max_wh_scale_gap}, random_crop={self.random_crop}, "
+            f"num_fixed_crops={self.num_fixed_crops}, lazy={self.lazy})"
         )

@@ -8,8 +8,6 @@ from typing import Any, Literal
 import numpy as np
 
 from kinema.errors import SampleValueError
-from kinema.openmmlab.keywords import accepts_openmmlab_keywords
-from kinema.openmmlab.names import all_names
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
@@ -46,7 +44,7 @@ def write_frames(results: Sample, frames: Any) -> Sample:
     return boxes_to_pixels(results)
 
 
-@TRANSFORMS.register_module(name=all_names("OpenVideo"))
+@TRANSFORMS.register_module()
 class OpenVideo(BaseTransform):
     """Open the video of a sample.
 
@@ -89,10 +87,12 @@ class OpenVideo(BaseTransform):
         limits: VideoLimits | dict[str, Any] | None = None,
         prepared: str | os.PathLike | None = None,
     ) -> None:
+        who = type(self).__name__
         if io_backend not in ("disk", "local"):
-            raise ValueError(f"OpenVideo reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
+            raise ValueError(f"{who} reads files where they lie: io_backend must be 'disk', got {io_backend!r}")
         if errors not in ("strict", "keep-good"):
-            raise ValueError(f"OpenVideo: errors must be 'strict' or 'keep-good', got {errors!r}")
+            raise ValueError(f"{who}: errors must be 'strict' or 'keep-good', got {errors!r}")
+        self.io_backend = io_backend
         self.num_threads = num_threads
         self.errors = errors
         self.backend = backend
@@ -130,7 +130,19 @@ class OpenVideo(BaseTransform):
         options = f"errors={self.errors!r}, backend={self.backend!r}, short_side={self.short_side}"
         if self.limits is not None:
             options += f", limits={self.limits!r}"
-        return f"OpenVideo(num_threads={self.num_threads}, {options})"
+        return f"{type(self).__name__}(num_threads={self.num_threads}, {options})"
+
+
+def _is_flow(results: Sample, who: str) -> bool:
+    modality = results.get("modality", "RGB")
+    if modality not in ("RGB", "Flow"):
+        raise SampleValueError(f"{who}: modality must be 'RGB' or 'Flow', got {modality!r} ({name_of(results)})")
+    return modality == "Flow"
+
+
+def is_kind(part: Any, *kinds: type) -> bool:
+    """Whether `part`, what the `type` of a step stands for, is one of `kinds` or derives from one."""
+    return isinstance(part, type) and issubclass(part, kinds)
 
 
 def _with_suffix(filename: str | Path) -> str | Path:
@@ -144,8 +156,7 @@ def _with_suffix(filename: str | Path) -> str | Path:
     return longer if not path.suffix or longer.is_file() else path
 
 
-@TRANSFORMS.register_module(name=all_names("DecodeVideo"))
-@accepts_openmmlab_keywords
+@TRANSFORMS.register_module()
 class DecodeVideo(BaseTransform):
     """Decode the chosen frames, exactly, and close the video.
 
@@ -156,9 +167,6 @@ class DecodeVideo(BaseTransform):
     Raises:
         VideoError: a frame cannot be decoded.
     """
-
-    def __init__(self) -> None:  # of this class alone: it is wrapped
-        super().__init__()
 
     def transform(self, results: Sample) -> Sample:
         reader: Any = results["video_reader"]
@@ -171,7 +179,7 @@ class DecodeVideo(BaseTransform):
         return write_frames(results, images)
 
     def __repr__(self) -> str:
-        return "DecodeVideo()"
+        return f"{type(self).__name__}()"
 
 
 @TRANSFORMS.register_module()
@@ -188,6 +196,7 @@ class RawFrameDecode(BaseTransform):
     Raises:
         ValueError: another backend.
         VideoError: a frame's file cannot be read.
+        SampleValueError: another `modality`.
     """
 
     def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
@@ -196,6 +205,8 @@ class RawFrameDecode(BaseTransform):
                 "RawFrameDecode reads files where they lie, by OpenCV: io_backend must be 'disk' and decoding_backend"
                 f" 'cv2', got {io_backend!r} and {decoding_backend!r}"
             )
+        self.io_backend = io_backend
+        self.decoding_backend = decoding_backend
 
     def transform(self, results: Sample) -> Sample:
         indices = np.asarray(results["frame_inds"]).reshape(-1).tolist()
@@ -208,12 +219,12 @@ class RawFrameDecode(BaseTransform):
     @staticmethod
     def _read(results: Sample, number: int) -> np.ndarray:
         folder, template = Path(results["frame_dir"]), results["filename_tmpl"]
-        if results.get("modality", "RGB") == "Flow":
+        if _is_flow(results, "RawFrameDecode"):
             return np.stack([read_image(folder / template.format(axis, number), grey=True) for axis in "xy"], axis=-1)
         return read_image(folder / template.format(number))
 
     def __repr__(self) -> str:
-        return "RawFrameDecode()"
+        return f"{type(self).__name__}(io_backend={self.io_backend}, decoding_backend={self.decoding_backend})"
 
 
 @TRANSFORMS.register_module()
@@ -224,7 +235,8 @@ class ArrayDecode(BaseTransform):
     (of flow: x and y of a frame, one after the other, (H, W) each), `original_shape`, `img_shape`.
 
     Raises:
-        SampleValueError: a frame behind the end of the array was chosen, or none.
+        SampleValueError: a frame behind the end of the array was chosen, or none; another
+            `modality`.
     """
 
     def transform(self, results: Sample) -> Sample:
@@ -235,7 +247,7 @@ class ArrayDecode(BaseTransform):
                 "total_frames and start_index must be those of the array"
             )
         frames = array[indices]
-        if results.get("modality", "RGB") == "Flow":
+        if _is_flow(results, "ArrayDecode"):
             return write_frames(results, [frame[..., axis] for frame in frames for axis in (0, 1)])
         return write_frames(results, frames)
 
@@ -258,12 +270,14 @@ class ImageDecode(BaseTransform):
 
     def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
         RawFrameDecode(io_backend, decoding_backend)  # the same limits
+        self.io_backend = io_backend
+        self.decoding_backend = decoding_backend
 
     def transform(self, results: Sample) -> Sample:
         return write_frames(results, [read_image(results["filename"])])
 
     def __repr__(self) -> str:
-        return "ImageDecode()"
+        return f"{type(self).__name__}(io_backend={self.io_backend}, decoding_backend={self.decoding_backend})"
 
 
 @TRANSFORMS.register_module()

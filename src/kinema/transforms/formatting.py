@@ -169,7 +169,34 @@ class FormatShape(BaseTransform):
         return int(clip_len)
 
     def __repr__(self) -> str:
-        return f"FormatShape(input_format={self.input_format!r}, collapse={self.collapse})"
+        collapse = ", collapse=True" if self.collapse else ""
+        return f"{type(self).__name__}(input_format={self.input_format!r}{collapse})"
+
+
+@TRANSFORMS.register_module()
+class FormatAudioShape(BaseTransform):
+    """Bring sound into the layout of a model. Reads `audios`. Writes `audios`, `input_shape`.
+
+    Args:
+        input_format: "NCTF": (clips, T, F) features -> (clips, 1, T, F).
+
+    Raises:
+        ValueError: unknown `input_format`.
+    """
+
+    def __init__(self, input_format: Literal["NCTF"]) -> None:
+        if input_format != "NCTF":
+            raise ValueError(f"FormatAudioShape: input_format must be 'NCTF', got {input_format!r}")
+        self.input_format = input_format
+
+    def transform(self, results: Any) -> Any:
+        audios = results["audios"]
+        results["audios"] = audios.reshape(len(audios), 1, *audios.shape[1:])
+        results["input_shape"] = results["audios"].shape
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(input_format={self.input_format!r})"
 
 
 # ---- packing
@@ -240,7 +267,7 @@ class PackActionInputs(BaseTransform):
         return {key: to_tensor(results[key]) for key in present}
 
     def __repr__(self) -> str:
-        return f"PackActionInputs(collect_keys={self.collect_keys}, meta_keys={self.meta_keys})"
+        return f"{type(self).__name__}(collect_keys={self.collect_keys}, meta_keys={self.meta_keys})"
 
 
 @TRANSFORMS.register_module()
@@ -250,11 +277,16 @@ class Transpose(BaseTransform):
     Args:
         keys: arrays of the sample.
         order: of the axes, as for `numpy.transpose`.
+
+    Raises:
+        TypeError: `keys` is a single name.
     """
 
     def __init__(self, keys: Sequence[str], order: Sequence[int]) -> None:
-        self.keys = tuple(keys)
-        self.order = tuple(order)
+        if isinstance(keys, str):
+            raise TypeError(f"Transpose: keys must be a list of names, got {keys!r}")
+        self.keys = keys
+        self.order = order
 
     def transform(self, results: Any) -> Any:
         for key in self.keys:
@@ -262,7 +294,7 @@ class Transpose(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f"Transpose(keys={self.keys}, order={self.order})"
+        return f"{type(self).__name__}(keys={self.keys}, order={self.order})"
 
 
 @TRANSFORMS.register_module()

@@ -202,7 +202,10 @@ class Resize(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f"Resize(scale={self.scale}, keep_ratio={self.keep_ratio}, interpolation={self.interpolation!r})"
+        return (
+            f"{type(self).__name__}(scale={self.scale}, keep_ratio={self.keep_ratio}, "
+            f"interpolation={self.interpolation}, lazy={self.lazy})"
+        )
 
 
 @TRANSFORMS.register_module()
@@ -236,7 +239,7 @@ class RandomRescale(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f"RandomRescale(scale_range={self.scale_range}, interpolation={self.interpolation!r})"
+        return f"{type(self).__name__}(scale_range={self.scale_range}, interpolation={self.interpolation})"
 
 
 @TRANSFORMS.register_module()
@@ -286,7 +289,7 @@ class Flip(BaseTransform):
             )
         self.flip_ratio = flip_ratio
         self.direction = direction
-        self.flip_label_map = dict(flip_label_map or {})
+        self.flip_label_map = flip_label_map
         self.left_kp = left_kp
         self.right_kp = right_kp
         self.lazy = lazy
@@ -336,4 +339,7 @@ class Flip(BaseTransform):
             results["keypoint_score"] = results["keypoint_score"][:, :, order]
 
     def __repr__(self) -> str:
-        return f"Flip(flip_ratio={self.flip_ratio}, direction={self.direction!r})"
+        return (
+            f"{type(self).__name__}(flip_ratio={self.flip_ratio}, direction={self.direction}, "
+            f"flip_label_map={self.flip_label_map}, lazy={self.lazy})"
+        )

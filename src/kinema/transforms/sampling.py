@@ -225,7 +225,8 @@ class SampleFrames(BaseTransform):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
-            f"num_clips={self.num_clips}, test_mode={self.test_mode})"
+            f"num_clips={self.num_clips}, temporal_jitter={self.temporal_jitter}, twice_sample={self.twice_sample}, "
+            f"out_of_bound_opt={self.out_of_bound_opt}, test_mode={self.test_mode}{_further(self)})"
         )
 
 
@@ -314,8 +315,10 @@ class DenseSampleFrames(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"DenseSampleFrames(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
-            f"num_clips={self.num_clips}, sample_range={self.sample_range}, test_mode={self.test_mode})"
+            f"{type(self).__name__}(clip_len={self.clip_len}, frame_interval={self.frame_interval}, "
+            f"num_clips={self.num_clips}, sample_range={self.sample_range}, "
+            f"num_sample_positions={self.num_sample_positions}, temporal_jitter={self.temporal_jitter}, "
+            f"out_of_bound_opt={self.out_of_bound_opt}, test_mode={self.test_mode})"
         )
 
 
@@ -360,9 +363,16 @@ class UntrimmedSampleFrames(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"UntrimmedSampleFrames(clip_len={self.clip_len}, clip_interval={self.clip_interval}, "
+            f"{type(self).__name__}(clip_len={self.clip_len}, clip_interval={self.clip_interval}, "
             f"frame_interval={self.frame_interval})"
         )
+
+
+def _further(sampling: SampleFrames) -> str:
+    """For a `repr`: those settings that OpenMMLab's does not show, where they are not the usual ones."""
+    usual = {"keep_tail_frames": False, "target_fps": None, "fit_short": False}
+    given = {name: getattr(sampling, name) for name in usual}
+    return "".join(f", {name}={value}" for name, value in given.items() if value != usual[name])
 
 
 def require_positive(who: str, **numbers: int) -> None:

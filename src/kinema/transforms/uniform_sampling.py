@@ -71,7 +71,9 @@ class UniformSample(BaseTransform):
         return np.array([np.random.randint(low, high + 1) for low, high in itertools.pairwise(edges)])
 
     def __repr__(self) -> str:
-        return f"UniformSample(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
+        return (
+            f"{type(self).__name__}(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode})"
+        )
 
 
 @TRANSFORMS.register_module()
@@ -144,6 +146,6 @@ class UniformSampleFrames(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"UniformSampleFrames(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode}, "
+            f"{type(self).__name__}(clip_len={self.clip_len}, num_clips={self.num_clips}, test_mode={self.test_mode}, "
             f"seed={self.seed})"
         )

@@ -78,7 +78,7 @@ class ThreeCrop(BaseTransform):
         return crop_views(results, three_boxes((width, height), self.crop_size))
 
     def __repr__(self) -> str:
-        return f"ThreeCrop(crop_size={self.crop_size})"
+        return f"{type(self).__name__}(crop_size={self.crop_size})"
 
 
 @TRANSFORMS.register_module()
@@ -106,7 +106,7 @@ class TenCrop(BaseTransform):
         return crop_views(results, boxes, mirrored=True)
 
     def __repr__(self) -> str:
-        return f"TenCrop(crop_size={self.crop_size})"
+        return f"{type(self).__name__}(crop_size={self.crop_size})"
 
 
 @TRANSFORMS.register_module()

@@ -10,6 +10,17 @@ import numpy as np
 import torch
 
 from kinema.datasets import BaseDataset
+from kinema.registry import DATASETS
+
+
+def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
+    """The dataset that a config describes.
+
+    Args:
+        cfg: with `type`, a name or a class.
+        default_args: for what `cfg` does not say.
+    """
+    return DATASETS.build({**(default_args or {}), **cfg})
 
 
 class BaseActionDataset(BaseDataset):

@@ -7,6 +7,7 @@ from typing import Any
 from kinema.errors import ConfigError
 from kinema.registry import TRANSFORMS
 from kinema.transforms import ArrayDecode, BaseTransform, DecodeVideo, OpenVideo, RawFrameDecode
+from kinema.transforms.decoding import is_kind
 
 _FORMATS = ("video", "array", "rawframes")
 _FRAMES_BY_NAME = {"array": "ArrayDecode", "rawframes": "RawFrameDecode"}
@@ -66,7 +67,7 @@ def pipeline_for(input_format: str, steps: Sequence[Any]) -> list[Any]:
         return list(steps)
     decoding, frames = (DecodeVideo, RawFrameDecode, ArrayDecode), _FRAMES_BY_NAME[input_format]
     parts = [TRANSFORMS.get(step["type"]) if isinstance(step["type"], str) else step["type"] for step in steps]
-    kept = [(step, part) for step, part in zip(steps, parts, strict=True) if part is not OpenVideo]
-    if not any(part in decoding for _, part in kept):
+    kept = [(step, part) for step, part in zip(steps, parts, strict=True) if not is_kind(part, OpenVideo)]
+    if not any(is_kind(part, *decoding) for _, part in kept):
         raise ConfigError(f"the test pipeline decodes no frames, so it takes no input_format={input_format!r}")
-    return [{"type": frames} if part in decoding else step for step, part in kept]
+    return [{"type": frames} if is_kind(part, *decoding) else step for step, part in kept]

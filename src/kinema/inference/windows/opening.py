@@ -9,7 +9,7 @@ import numpy as np
 from kinema.errors import VideoError
 from kinema.inference.inputs import FramesInMemory, open_source, video_source
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import OpenVideo
+from kinema.transforms.decoding import OpenVideo, is_kind
 
 
 @dataclass(frozen=True)
@@ -73,5 +73,5 @@ def _with_times(name: str, reader: Any, fps: float | None) -> OpenedVideo:
 def _built_opening(step: Mapping[str, Any]) -> Any:
     """The transform, where a step opens videos."""
     kind = step.get("type")
-    is_opening = (TRANSFORMS.get(kind) if isinstance(kind, str) else kind) is OpenVideo
-    return TRANSFORMS.build(step) if is_opening else None
+    part = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+    return TRANSFORMS.build(step) if is_kind(part, OpenVideo) else None
