@@ -40,7 +40,9 @@ def test_transforms_work_on_other_keys():
     assert mapped is sample
     assert mapped == {"number": 4, "x": 100}
     assert KeyMapper(add(1), {"x": "number"}, {"x": "sum"})({"number": 3}) == {"number": 3, "sum": 4}
-    assert KeyMapper(add(1), {"x": "number"})({"number": 3}) == {"number": 3, "x": 4}
+    assert KeyMapper(add(1), {"x": "number"})({"number": 3}) == {"number": 4}
+    assert KeyMapper(add(1), {"x": "number"}, auto_remap=False)({"number": 3}) == {"number": 3, "x": 4}
+    assert KeyMapper(add(1))({"x": 3}) == {"x": 4}
 
 
 def test_keys_are_gathered_hidden_and_scattered():
@@ -63,8 +65,10 @@ def test_keys_are_gathered_hidden_and_scattered():
 
 
 def test_keys_that_are_not_there_may_be_left_out():
-    seen = KeyMapper(lambda sample: sample, {"y": "absent", "x": "a"}, allow_nonexist_keys=True)({"a": 1})
-    assert seen == {"a": 1, "x": 1}
+    mapping = {"y": "absent", "x": "a"}
+    assert KeyMapper(add(1), mapping, allow_nonexist_keys=True)({"a": 1}) == {"a": 2}
+    seen = KeyMapper(add(1), mapping, auto_remap=False, allow_nonexist_keys=True)({"a": 1})
+    assert seen == {"a": 1, "x": 2}
 
 
 def test_a_rejected_sample_is_rejected():

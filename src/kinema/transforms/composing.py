@@ -131,8 +131,9 @@ class KeyMapper(BaseTransform):
         mapping: name that the transforms read -> key of the sample; `...` hides one. A list or dict
             of keys gathers them.
         remapping: name that the transforms wrote -> key of the sample; `...` drops it. Only these
-            keys come back then. None: all of them come back under the transforms' names.
-        auto_remap: put back what `mapping` took, under the sample's own keys.
+            keys come back then.
+        auto_remap: put back what `mapping` took, under the sample's own keys; None: when there is
+            no `remapping`. Without either, all keys come back under the transforms' names.
         allow_nonexist_keys: leave out keys of `mapping` that the sample does not have.
 
     Raises:
@@ -152,7 +153,8 @@ class KeyMapper(BaseTransform):
             raise ValueError("KeyMapper: auto_remap=True takes the place of remapping: give one of them")
         self.transforms = compose(transforms or [])
         self.mapping = dict(mapping or {})
-        self.remapping = self.mapping if auto_remap else remapping
+        self.auto_remap = remapping is None if auto_remap is None else auto_remap
+        self.remapping = mapping if self.auto_remap else remapping
         self.allow_nonexist_keys = allow_nonexist_keys
 
     def transform(self, results: Any) -> Any:
@@ -164,7 +166,13 @@ class KeyMapper(BaseTransform):
         inner = self.transforms(inner)
         if inner is None:
             return None
-        results.update(inner if self.remapping is None else scatter_keys(inner, self.remapping))
+        if self.remapping is None:
+            results.update(inner)
+            return results
+        remapping = self.remapping
+        if self.auto_remap and self.allow_nonexist_keys:
+            remapping = {name: key for name, key in remapping.items() if name in inner}
+        results.update(scatter_keys(inner, remapping))
         return results
 
     def __repr__(self) -> str:

@@ -48,6 +48,10 @@ def test_frames_become_images_and_images_a_video(
     with kinema.video.VideoReader(tmp_path / "again.mp4") as video:
         assert video.fps == 5
         assert [float(frame.mean()) for frame in video] == pytest.approx([grey_level(2), grey_level(3)], abs=4)
+    frames2video(tmp_path / "f", tmp_path / "again.avi", fourcc="MJPG", show_progress=False)
+    assert VideoReader(tmp_path / "again.avi").fourcc == cv2.VideoWriter_fourcc(*"MJPG")
+    with pytest.raises(ValueError, match="fourcc must be one of XVID, .*, got 'ABCD'"):
+        frames2video(tmp_path / "f", tmp_path / "again.avi", fourcc="ABCD")
     with pytest.raises(VideoError, match=r"there is no image .*000009\.jpg to start the video with"):
         frames2video(tmp_path / "f", tmp_path / "none.mp4", start=9)
 

@@ -14,6 +14,15 @@ from kinema.progress import track_iter_progress
 from kinema.video import VideoReader as _VideoReader
 from kinema.video import write_video
 
+_ENCODERS = {  # FFmpeg's names; None: by the suffix
+    "XVID": None,
+    **dict.fromkeys(("DIVX", "FMP4", "MP4V", "mp4v"), "mpeg4"),
+    **dict.fromkeys(("MJPG", "mjpg"), "mjpeg"),
+    **dict.fromkeys(("AVC1", "H264", "X264", "avc1", "h264", "x264"), "libx264"),
+    **dict.fromkeys(("HEVC", "hev1", "hvc1"), "libx265"),
+    **dict.fromkeys(("VP90", "vp09"), "libvpx-vp9"),
+}
+
 
 class Cache:
     """The values put in last, by key.
@@ -206,7 +215,7 @@ def frames2video(
         frame_dir: folder of the images.
         video_file: where to.
         fps: frames a second.
-        fourcc: without effect: the codec is H.264.
+        fourcc: the codec; the default, "XVID", chooses it by the suffix.
         filename_tmpl: name of an image.
         start: number of the first image.
         end: number behind the last; 0 for all there are.
@@ -214,7 +223,10 @@ def frames2video(
 
     Raises:
         VideoError: the first image is not there.
+        ValueError: a codec that Kinema does not know by that name.
     """
+    if fourcc not in _ENCODERS:
+        raise ValueError(f"fourcc must be one of {', '.join(_ENCODERS)}, got {fourcc!r}")
     paths = []
     number = start
     while (end == 0 or number < end) and (path := Path(frame_dir) / filename_tmpl.format(number)).is_file():
@@ -223,7 +235,9 @@ def frames2video(
     if not paths:
         raise VideoError(f"there is no image {Path(frame_dir) / filename_tmpl.format(start)} to start the video with")
     steps: Any = track_iter_progress(paths) if show_progress else paths
-    write_video(video_file, (imread(path, channel_order="rgb") for path in steps), fps)
+    codec = _ENCODERS[fourcc]
+    pictures = (imread(path, channel_order="rgb") for path in steps)
+    write_video(video_file, pictures, fps, codec=codec, pixel_format="yuvj420p" if codec == "mjpeg" else None)
 
 
 def frame_extract(
