@@ -168,6 +168,7 @@ def test_get_str_type_names_what_a_config_may_give() -> None:
     from mmaction.utils import get_str_type
 
     assert get_str_type("Resize") == "Resize"
+    assert get_str_type(None) is None
     assert get_str_type(Path) == "Path"
     assert get_str_type(importlib.import_module) == "import_module"
     with pytest.raises(TypeError, match="'type' must be a name, class or function, got int: 3"):

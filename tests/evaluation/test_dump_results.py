@@ -1,6 +1,7 @@
 """The metric `DumpResults`: what a model said of each sample, in a file."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,15 @@ def test_a_pickle_holds_the_samples_as_they_are(tmp_path: Path) -> None:
     clips = read_scores(tmp_path / "a.pkl").clips
     assert (clips.paths, clips.labels.tolist()) == (("a.mp4", "b.mp4"), [1, 0])
     assert clips.scores.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+
+
+def test_features_that_a_model_gives_are_dumped_as_they_are(tmp_path: Path) -> None:
+    metric = DumpResults(str(tmp_path / "a.pkl"))
+    features = torch.arange(6.0, requires_grad=True).reshape(2, 3)
+    metric.process({}, list(features))
+    metric.compute_metrics(metric.results)
+    written = pickle.loads((tmp_path / "a.pkl").read_bytes())
+    assert [row.tolist() for row in written] == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_what_is_no_row_is_refused_where_rows_are_written(tmp_path: Path) -> None:

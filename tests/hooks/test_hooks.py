@@ -121,8 +121,8 @@ def test_default_hooks_may_hold_hooks_of_the_users_own(tmp_path):
     assert [hook.name for hook in runner.hooks if isinstance(hook, Note)] == ["b", "a"]
     assert [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)] == [3]
     assert not any(isinstance(hook, CheckpointHook) for hook in runner.hooks)
-    with pytest.raises(RegistryError, match="VisualizationHook is not in the hook registry"):
-        ready(tmp_path, default_hooks=dict(visualization=dict(type="VisualizationHook")))
+    with pytest.raises(RegistryError, match="TextFeaturesHook is not in the hook registry"):
+        ready(tmp_path, default_hooks=dict(visualization=dict(type="TextFeaturesHook")))
 
 
 def test_the_runner_shows_its_loaders_and_its_length(tmp_path):

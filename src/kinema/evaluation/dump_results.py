@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from kinema.errors import DumpError
 from kinema.evaluation.clip_scores import ClipScores
@@ -50,7 +51,7 @@ class DumpResults(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[DataSample]) -> None:
         if self._is_pickle:
-            self.results.extend(dict(sample.items()) for sample in data_samples)
+            self.results.extend(map(_without_device, data_samples))
             return
         self.results.extend(map(_row, data_samples))
 
@@ -69,6 +70,11 @@ class DumpResults(BaseMetric):
             write_dump(path, dump)
         logger.info("scores of %d samples: %s", len(results), path)
         return {}
+
+
+def _without_device(sample: DataSample | Tensor) -> dict[str, Any] | Tensor:
+    """The fields of a sample; features, which a model may give in its place, on the CPU."""
+    return sample.detach().cpu() if isinstance(sample, Tensor) else dict(sample.items())
 
 
 def _row(sample: DataSample) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from kinema.hooks.stopping import StopSignalHook
 from kinema.hooks.test_augmentation import PrepareTTAHook
 from kinema.hooks.tracking import TrackingHook
 from kinema.hooks.validation import EarlyStoppingHook, PatienceHook, ValidationHook
+from kinema.hooks.visualizing import VisualizationHook
 
 __all__ = [
     "BrokenVideosHook",
@@ -44,4 +45,5 @@ __all__ = [
     "SyncBuffersHook",
     "TrackingHook",
     "ValidationHook",
+    "VisualizationHook",
 ]

@@ -4,13 +4,13 @@ import inspect
 from typing import Any
 
 
-def get_str_type(module: Any) -> str:
-    """The name that a config's `type` gives: a string as it is, a class or function by its name.
+def get_str_type(module: Any) -> str | None:
+    """The name that a config's `type` gives: a string as it is, a class or function by its name; None without one.
 
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(module, str):
+    if module is None or isinstance(module, str):
         return module
     if inspect.isclass(module) or inspect.isfunction(module):
         return module.__name__
