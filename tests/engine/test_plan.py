@@ -74,3 +74,10 @@ def test_a_value_of_a_wrong_kind_is_named_with_its_place() -> None:
         plan_of(run_config("work", train_cfg=dict(max_epochs="ten")))
     with pytest.raises(ConfigError, match=r"default_hooks\.logger\.interval must be a number, got 'often'"):
         plan_of(run_config("work", default_hooks=dict(logger=dict(interval="often"))))
+
+
+def test_a_loader_that_a_comma_made_a_tuple_is_named() -> None:
+    config = run_config("work")
+    config["train_dataloader"] = (config["train_dataloader"],)
+    with pytest.raises(ConfigError, match=r"train_dataloader must be a dict, got a tuple of 1: a comma behind"):
+        plan_of(config)

@@ -11,6 +11,7 @@ from typing import Any
 from kinema import registry as registries
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
+from kinema.openmmlab.names import NOT_YET
 from kinema.registry import Registry, unknown_keywords
 from kinema.spelling import nearest
 
@@ -104,6 +105,8 @@ def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str,
 
 
 def _unknown(kind: str, registry: Registry) -> str:
+    if kind.rpartition(".")[2] in NOT_YET:
+        return str(registry.unknown(kind))
     near = nearest(kind.rpartition(".")[2], registry.names())
     hint = f": did you mean {' or '.join(near)}?" if near else ""
     return f"{kind} is not in the {registry.name} registry{hint} (one of your own is imported by custom_imports)"

@@ -149,6 +149,11 @@ def _phase(config: Mapping[str, Any], split: str) -> Phase | None:
         return None
     if missing:
         raise ConfigError(f"{' and '.join(missing)} missing: {', '.join(names)} are given together or not at all")
+    if isinstance(values[0], list | tuple):
+        raise ConfigError(
+            f"{names[0]} must be a dict, got a {type(values[0]).__name__} of {len(values[0])}: a comma behind its"
+            " closing bracket makes a tuple of it"
+        )
     check_types(ReproducibleLoader, values[0], names[0])
     return Phase(values[0], dict(values[1] or {}), values[2] if len(values) > 2 else None)
 

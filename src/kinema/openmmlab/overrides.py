@@ -47,6 +47,13 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("RawframeDataset", "RepeatAugDataset", "VideoDataset"), _DATASETS),
     "ClassBalancedDataset": ("_get_repeat_factors",),
     "InfiniteSampler": ("_infinite_indices", "_indices_of_rank"),
+    **dict.fromkeys(
+        (
+            *("DefaultOptimWrapperConstructor", "LearningRateDecayOptimizerConstructor"),
+            *("SwinOptimWrapperConstructor", "TSMOptimWrapperConstructor"),
+        ),
+        ("_is_in",),
+    ),
     "CheckpointHook": ("_publish_model", "_save_checkpoint_with_step", "_save_best_checkpoint", "_init_rule"),
     "EMAHook": ("_swap_ema_parameters", "_swap_ema_state_dict", "_ema_started"),
     "EarlyStoppingHook": ("_init_rule", "_check_stop_condition"),

@@ -72,9 +72,9 @@ class DefaultOptimWrapperConstructor:
         self.paramwise_cfg = dict(paramwise_cfg or {})
         self.base = Base(self.optimizer_cfg.get("lr"), self.optimizer_cfg.get("weight_decay"))
         self.base_lr, self.base_wd = self.base.lr, self.base.weight_decay
-        self.check()
+        self._validate_cfg()
 
-    def check(self) -> None:
+    def _validate_cfg(self) -> None:
         """Refuse unknown keys."""
         if "keys" in vars(type(self)):  # a subclass that names none may read any
             _only_known(self.paramwise_cfg, self.keys, RULES)
@@ -142,7 +142,7 @@ class SwinOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     The names that they are looked for in start with `base.`, as in OpenMMLab.
     """
 
-    def check(self) -> None:
+    def _validate_cfg(self) -> None:
         for key, rule in _rules(self.paramwise_cfg, RULES).items():
             _only_known(rule, ("lr_mult", "decay_mult"), f"{RULES}[{key!r}]")
 
@@ -168,8 +168,8 @@ class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
 
     keys = ("num_layers", "decay_rate", "decay_type")
 
-    def check(self) -> None:
-        super().check()
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
         if not isinstance(self.paramwise_cfg.get("decay_rate"), int | float):
             raise ConfigError(f"{RULES}: LearningRateDecayOptimizerConstructor needs the number decay_rate")
         if self.paramwise_cfg.get("decay_type", "layer_wise") != "layer_wise":
