@@ -30,7 +30,7 @@ def random() -> np.random.Generator:
 def test_softmax_is_the_definition_and_does_not_overflow() -> None:
     expected = np.exp([1.0, 2.0]) / np.exp([1.0, 2.0]).sum()
     assert np.allclose(softmax(np.array([[1.0, 2.0], [1001.0, 1002.0]])), expected)
-    assert np.allclose(softmax(np.array([[1.0], [2.0]]), axis=0)[:, 0], expected)
+    assert np.allclose(softmax(np.array([[1.0], [2.0]]), dim=0)[:, 0], expected)
 
 
 # ---- top-k

@@ -114,3 +114,7 @@ def test_metainfo_of_a_data_sample_is_read_as_attributes() -> None:
     sample.set_metainfo({"img_shape": (224, 224), "num_clips": 1})
     assert sample.img_shape == (224, 224)
     assert sample.to_dict() == {"img_shape": (224, 224), "num_clips": 1}
+
+
+def test_a_label_has_one_dimension_at_least() -> None:
+    assert ActionDataSample().set_gt_label(torch.tensor(3)).gt_label.tolist() == [3]

@@ -41,10 +41,10 @@ def _whole_numbers(values: np.ndarray, what: str) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Scores of any range -> probabilities that add up to 1 along `axis`."""
-    shifted = np.exp(scores - np.max(scores, axis=axis, keepdims=True))
-    probabilities: np.ndarray = shifted / shifted.sum(axis=axis, keepdims=True)
+def softmax(scores: np.ndarray, dim: int = -1) -> np.ndarray:
+    """Scores of any range -> probabilities that add up to 1 along the axis `dim`."""
+    shifted = np.exp(scores - np.max(scores, axis=dim, keepdims=True))
+    probabilities: np.ndarray = shifted / shifted.sum(axis=dim, keepdims=True)
     return probabilities
 
 

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from kinema.evaluation.functional import (
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import METRICS
 from kinema.structures import BaseDataElement
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger("kinema")
 
@@ -346,3 +349,32 @@ class ConfusionMatrix(BaseMetric):
             num_classes = num_classes or preds.shape[1]
             preds = preds.argmax(axis=1)
         return torch.from_numpy(confusion_matrix(preds, labels, num_classes=num_classes))
+
+    @staticmethod
+    def plot(
+        confusion_matrix: Tensor,
+        include_values: bool = False,
+        cmap: str = "viridis",
+        classes: Sequence[str] | None = None,
+        colorbar: bool = True,
+        show: bool = True,
+    ) -> "Figure":
+        """Draw a confusion matrix.
+
+        Args:
+            confusion_matrix: (N, N), true classes down, predicted ones across.
+            include_values: write the numbers into the cells.
+            cmap: name of a colour map of matplotlib.
+            classes: N names; default: the numbers of the classes.
+            colorbar: draw what the colours mean.
+            show: open a window.
+
+        Returns:
+            The figure of matplotlib.
+
+        Raises:
+            ValueError: the matrix is not square, or there are not N names.
+        """
+        from kinema.evaluation.confusion_plot import draw_confusion  # matplotlib only where it is used
+
+        return draw_confusion(confusion_matrix, include_values, cmap, classes, colorbar, show)

@@ -75,9 +75,9 @@ class ActionDataSample(BaseDataElement):
 
 
 def _label_tensor(value: Any) -> Tensor:
-    """Int -> (1,) int64; sequence or array -> int64 tensor; tensor -> itself."""
+    """Int -> (1,) int64; sequence or array -> int64 tensor; tensor -> itself, of one dimension at least."""
     if isinstance(value, Tensor):
-        return value
+        return value if value.dim() else value[None]
     if isinstance(value, int | np.integer):
         return torch.tensor([int(value)])
     if isinstance(value, np.ndarray):
