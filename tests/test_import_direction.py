@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 # Each sees those before it.
 ORDER = [
     *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "instances", "openmmlab"),
-    *("registry", "config", "structures"),
+    *("plugins", "registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
     *("logs", "progress"),
     *(

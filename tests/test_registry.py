@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from kinema import plugins
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.openmmlab.names import NOT_YET
@@ -440,7 +441,7 @@ def test_plugins_are_loaded_once_and_a_broken_one_is_named(
         return points
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-    monkeypatch.setattr(registry_module, "_plugins_loaded", False)
+    monkeypatch.setattr(plugins, "_plugins_loaded", False)
     assert registry.get("FromPlugin") is Widget
     assert make().get("FromPlugin") is None
     assert groups == ["kinema.plugins"]

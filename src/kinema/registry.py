@@ -16,7 +16,6 @@ of the entry-point group `kinema.plugins`.
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import inspect
 import logging
 import sys
@@ -29,6 +28,7 @@ from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import NOT_YET, OWN_SCOPES
 from kinema.openmmlab.overrides import uncalled_override
+from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
 from kinema.scopes import default_scope as default_scope
 from kinema.scopes import default_scope_of, import_registries_of, imports_names
@@ -88,6 +88,9 @@ class Registry:
         locations: modules that are imported at the first look-up, so that the parts they define
             register themselves.
 
+    Attributes:
+        fallback: a registry whose own parts are found here too, after all others; None at first.
+
     Raises:
         TypeError: `parent` is no registry, or `scope` no text.
     """
@@ -110,6 +113,7 @@ class Registry:
         self.parent = parent
         self.scope = scope if scope is not None else self.infer_scope()
         self.locations = list(locations)
+        self.fallback: Registry | None = None
         self._children: dict[str, Registry] = {}
         self._own: dict[str, _Entry] = {}
         self._users: dict[str, _Entry] = {}
@@ -289,7 +293,8 @@ class Registry:
         entry = self._users.get(name) or self._own.get(name)
         if entry is not None:
             return entry.part
-        return self.parent._find(name) if self.parent is not None else None
+        fallback = None if self.fallback is None else self.fallback.module_dict.get(name)
+        return self.parent._find(name) if self.parent is not None else fallback
 
     def is_own(self, part: Part) -> bool:
         """True when `part` is one that Kinema itself registered, in the whole family."""
@@ -425,32 +430,6 @@ def unknown_keywords(part: Part, names: Iterable[str]) -> tuple[list[str], dict[
         return [], known
     accepted = known.keys() | needless_keywords(part).keys()
     return [name for name in names if name not in accepted], known
-
-
-# ---- plug-ins
-
-_plugins_loaded = False
-
-
-def load_plugins() -> None:
-    """Import what installed packages declare in the entry-point group `kinema.plugins`, once a process.
-
-    An entry point names a module (its import registers the parts) or a function (which is called).
-    One that fails is named in a warning and left out.
-    """
-    global _plugins_loaded
-    if _plugins_loaded:
-        return
-    _plugins_loaded = True
-    for point in importlib.metadata.entry_points(group="kinema.plugins"):
-        try:
-            loaded = point.load()
-            if inspect.isroutine(loaded):
-                loaded()
-        except Exception as error:  # a broken plug-in must not take the others down
-            logger.warning(
-                "plug-in %s (%s) could not be loaded: %s: %s", point.name, point.value, type(error).__name__, error
-            )
 
 
 def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:

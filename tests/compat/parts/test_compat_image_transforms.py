@@ -78,6 +78,9 @@ def test_a_name_means_the_image_or_the_clip_as_in_the_original() -> None:
         assert type(registry.build({**config, "type": "mmcv.Resize"})) is Resize
         assert type(registry.build({**config, "type": "mmaction.Resize"})) is OfClips
     assert OfClips is ResizeClips
+    for name in ("RandomGrayscale", "mmaction.RandomGrayscale", "mmcv.RandomGrayscale"):
+        assert CLIPS.get(name) is IMAGES.get(name) is not None
+    assert CLIPS.get("NoSuchTransform") is IMAGES.get("NoSuchTransform") is None
     assert isinstance(Resize((4, 4)), BaseTransform)
     init_default_scope("mmaction")
     assert type(IMAGES.build(config)) is OfClips
@@ -87,6 +90,7 @@ def test_a_name_means_the_image_or_the_clip_as_in_the_original() -> None:
 
 def test_without_the_shim_the_prefix_means_clips() -> None:
     assert TRANSFORMS.get("mmcv.Resize") is ResizeClips
+    assert TRANSFORMS.get("RandomGrayscale") is None
 
 
 @pytest.mark.usefixtures("numbers")

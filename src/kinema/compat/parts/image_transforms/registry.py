@@ -27,10 +27,16 @@ TRANSFORMS.children.pop(SCOPE)
 
 
 def attach() -> None:
-    """Let `mmcv.Resize` name the transform of images in every registry of transforms, not that of clips."""
+    """Find the transforms of images in every registry of transforms.
+
+    By the prefix `mmcv.`, also where there is one of clips of the same name, and without it where
+    there is none.
+    """
     TRANSFORMS.children[SCOPE] = IMAGE_TRANSFORMS
+    TRANSFORMS.fallback = IMAGE_TRANSFORMS
 
 
 def detach() -> None:
-    """Let `mmcv.Resize` name the transform of clips again."""
+    """Let `mmcv.Resize` name the transform of clips again, and `LoadImageFromFile` none."""
     TRANSFORMS.children.pop(SCOPE, None)
+    TRANSFORMS.fallback = None
