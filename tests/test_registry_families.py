@@ -134,6 +134,7 @@ def test_a_dotted_name_that_no_registry_has_is_imported(family: dict[str, Regist
     assert isinstance(MODELS.build({"type": "torch.nn.GLU", "dim": 1}), torch.nn.GLU)
     assert family["dogs"].get("os.path.join") is __import__("os").path.join
     assert MODELS.get("mmaction.models.backbones.ResNet") is MODELS.get("ResNet")
+    assert "torch.nn.GLU" not in MODELS
     assert MODELS.get("torch.nn.Nothing") is MODELS.get("no such.module") is None
     with registered_names_only():
         assert MODELS.get("torch.nn.GLU") is None

@@ -325,7 +325,7 @@ class Registry:
         return {name: entry.part for name, entry in {**self._own, **self._users}.items()}
 
     def __contains__(self, key: str) -> bool:
-        return self.get(key) is not None
+        return self._registered(key) is not None
 
     def __len__(self) -> int:
         return len(self.names())
