@@ -75,18 +75,19 @@ class Evaluator:
         return numbers
 
     def offline_evaluate(
-        self, data_samples: Sequence[Any], data: Sequence[Any] | None = None, chunk_size: int = 1
+        self, data_samples: Iterable[Any], data: Sequence[Any] | None = None, chunk_size: int = 1
     ) -> dict[str, Any]:
         """The numbers for data samples that are all there already.
 
         Args:
-            data_samples: labels and predictions, one a sample.
+            data_samples: labels and predictions, one a sample; an iterator is read to its end first.
             data: what belongs to each sample, for metrics that read the batch.
             chunk_size: number of samples given to the metrics at once.
 
         Raises:
             ValueError: `data` has another length, or `chunk_size` is below 1.
         """
+        data_samples = data_samples if isinstance(data_samples, Sequence) else list(data_samples)
         if data is not None and len(data) != len(data_samples):
             raise ValueError(f"need one entry of data a sample, got {len(data)} for {len(data_samples)} samples")
         if chunk_size < 1:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.compat.parts import checking, checkpoints, communication
+from kinema.compat.parts import checking, checkpoints, communication, devices, process_groups
+from kinema.compat.parts.metric_values import get_metric_value
 from kinema.errors import CheckpointError
 
 
@@ -14,17 +15,34 @@ def test_collectives_work_in_one_process_without_any_set_up(monkeypatch: pytest.
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     data = torch.tensor([1.0, 2.0])
-    assert communication.get_dist_info() == (0, 1)
+    assert process_groups.get_dist_info() == (0, 1)
+    assert (process_groups.get_local_size(), process_groups.get_local_rank()) == (1, 0)
+    assert process_groups.get_backend() is process_groups.get_local_group() is None
+    assert process_groups.is_main_process()
+    process_groups.barrier()
+    assert communication.gather_object({"a": 1}) == communication.all_gather_object({"a": 1}) == [{"a": 1}]
+    assert communication.gather(data)[0] is data
+    assert communication.collect_results([1, 2, 3], 2) == communication.collect_results_gpu([1, 2], 2) == [1, 2]
+    assert communication.collect_results_cpu([1], 1) == [1]
+    assert 0 <= communication.sync_random_seed() < 2**31
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'gpu', got 'tpu'"):
+        communication.collect_results([1], 1, device="tpu")
+    with pytest.raises(TypeError, match="data must be a list, got int"):
+        communication.broadcast_object_list(3)
     assert not communication.is_distributed()
     assert communication.all_gather(data)[0] is data
     communication.all_reduce(data, op="mean")
     communication.broadcast(data)
     assert data.tolist() == [1, 2]
-    communication.init_dist("none")
+    process_groups.init_dist("none")
     assert not communication.is_distributed()
-    with pytest.raises(ValueError, match="launcher must be 'pytorch' or 'none', got 'slurm'"):
-        communication.init_dist("slurm")
-    with pytest.raises(ValueError, match="op must be one of sum, mean, max, min, product, got 'average'"):
+    with pytest.raises(ValueError, match="launcher must be 'pytorch', 'slurm', 'mpi' or 'none', got 'ssh'"):
+        process_groups.init_dist("ssh")
+    with pytest.raises(ValueError, match="init_backend must be 'torch', got 'deepspeed'"):
+        process_groups.init_dist("pytorch", init_backend="deepspeed")
+    with pytest.raises(
+        ValueError, match="op must be one of sum, mean, product, min, max, band, bor, bxor, got 'average'"
+    ):
         communication.all_reduce(data, op="average")
 
 
@@ -36,9 +54,59 @@ def test_collectives_agree_with_torch_distributed(tmp_path: Path) -> None:
         for op in ("sum", "mean", "max"):
             communication.all_reduce(data, op=op)
         communication.broadcast(data, 0)
+        communication.all_reduce_dict({"a": data})
+        communication.all_reduce_params([data])
         assert data.tolist() == [1, 2]
+        assert process_groups.get_backend() == "gloo"
+        assert process_groups.get_comm_device().type == "cpu"
+        assert process_groups.get_default_group().size() == 1
+        process_groups.init_local_group(0, 1)
+        assert (process_groups.get_local_size(), process_groups.get_local_rank()) == (1, 0)
+        process_groups.barrier()
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_tensors_are_moved_and_their_device_is_asked() -> None:
+    cpu, ones = torch.device("cpu"), torch.ones(2)
+    assert process_groups.get_data_device([ones, {"a": ones}]) == cpu
+    target = torch.zeros(2)
+    process_groups.cast_data_device({"a": [ones]}, cpu, out={"a": [target]})
+    assert target.tolist() == [1, 1]
+    for call, error, message in [
+        (lambda: process_groups.get_data_device("a"), TypeError, "or a dict or list of tensors, got str"),
+        (lambda: process_groups.get_data_device([]), ValueError, "expected tensors of one device, got no tensors"),
+        (lambda: process_groups.cast_data_device(3, cpu), TypeError, "or a dict or list of tensors, got int"),
+        (lambda: process_groups.cast_data_device(ones, cpu, out=[ones]), TypeError, "type of data, Tensor, got list"),
+        (lambda: process_groups.cast_data_device([ones], cpu, out=[]), ValueError, "out must have 1 entries, got 0"),
+        (lambda: process_groups.cast_data_device({"a": ones}, cpu, out={}), ValueError, r"the keys \['a'\], got \[\]"),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_what_started_a_process_is_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert process_groups.infer_launcher() == "none"
+    for name, launcher in [("OMPI_COMM_WORLD_LOCAL_RANK", "mpi"), ("SLURM_NTASKS", "slurm"), ("WORLD_SIZE", "pytorch")]:
+        monkeypatch.setenv(name, "0")
+        assert process_groups.infer_launcher() == launcher
+
+
+def test_devices_are_known_by_kind() -> None:
+    assert devices.get_device() in ("cpu", "cuda", "mps")
+    assert devices.get_max_cuda_memory() >= 0
+    assert not devices.is_unsupported_device_available()
+
+
+def test_a_metric_is_read_with_or_without_its_prefix() -> None:
+    metrics = {"acc": 0.5, "a/mAP": 0.1, "b/mAP": 0.2, "c/x": 3}
+    assert [get_metric_value(name, metrics) for name in ("acc", "a/mAP", "x")] == [0.5, 0.1, 3]
+    with pytest.raises(ValueError, match="no single metric is called 'mAP': a/mAP, b/mAP all end so"):
+        get_metric_value("mAP", metrics)
+    with pytest.raises(ValueError, match="no single metric is called 'y': there are acc, a/mAP, b/mAP, c/x"):
+        get_metric_value("y", metrics)
 
 
 @pytest.fixture
