@@ -1,11 +1,15 @@
 """The optimizer wrapper in training loops of the user's own, and several by name."""
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from kinema.engine import RunPlan
+from kinema.engine.assembly import build_step
+from kinema.errors import ConfigError
 from kinema.optim import OptimWrapper
 from kinema.optim.wrapper import AmpOptimWrapper, BaseOptimWrapper, build_optim_wrapper
 from kinema.optim.wrapper_dict import OptimWrapperDict
@@ -108,3 +112,24 @@ def test_wrappers_by_name_report_together_and_update_alone():
         both["third"]
     with pytest.raises(TypeError, match="got first=Linear"):
         OptimWrapperDict(first=layer)
+
+
+def test_a_constructor_of_the_users_own_builds_wrappers_by_name():
+    class ByLayer:
+        def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+            self.configs, self.rules = optim_wrapper_cfg, paramwise_cfg
+
+        def __call__(self, model):
+            layers = dict(model.named_children())
+            return OptimWrapperDict(
+                **{name: build_optim_wrapper(layers[name], cfg) for name, cfg in self.configs.items()}
+            )
+
+    model = nn.ModuleDict({"first": nn.Linear(2, 2), "second": nn.Linear(2, 1)})
+    one = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1))
+    configs = dict(first=one, second=dict(optimizer=dict(type="Adam", lr=0.2)), constructor=ByLayer)
+    both = build_optim_wrapper(model, configs)
+    assert both.get_lr() == {"first.lr": [0.1], "second.lr": [0.2]}
+    assert list(build_optim_wrapper(model, dict(both.items()))) == ["first", "second"]
+    with pytest.raises(ConfigError, match=r"several optimizers \(first, second\): a run trains with one"):
+        build_step(RunPlan(model=model, work_dir=Path(), optim_wrapper=both), model, torch.device("cpu"))

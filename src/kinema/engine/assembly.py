@@ -20,6 +20,7 @@ from kinema.evaluation import Evaluator
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
+from kinema.optim.wrapper_dict import OptimWrapperDict
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
 from kinema.training.loops import TrainLoop
@@ -83,6 +84,11 @@ def build_step(plan: RunPlan, model: nn.Module, device: torch.device) -> TrainSt
     with naming("optim_wrapper"):
         precision = Precision(plan.precision, device)  # type: ignore[arg-type]
         optim_wrapper = build_optim_wrapper(model, plan.optim_wrapper, precision)
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        raise ConfigError(
+            f"optim_wrapper has several optimizers ({', '.join(optim_wrapper)}): a run trains with one; use"
+            " OptimWrapperDict in a training loop of your own"
+        )
     return TrainStep(model, optim_wrapper, strategy)
 
 

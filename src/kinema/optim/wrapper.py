@@ -318,6 +318,8 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
         cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=...,
             accumulative_counts=..., paramwise_cfg=..., constructor=...)`, an optimizer, or a
             wrapper that is built already. For the last two keys see `kinema.optim.constructors`.
+            Wrappers by name are an `OptimWrapperDict`; configs of several by name are for a
+            `constructor` of the user's own.
         precision: of the forward pass, unless `cfg` says another.
 
     Raises:
@@ -327,8 +329,17 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
         return cfg
     if isinstance(cfg, torch.optim.Optimizer):
         return OptimWrapper(cfg, precision=precision)
+    if isinstance(cfg, Mapping) and cfg and all(isinstance(value, OptimWrapper) for value in cfg.values()):
+        from kinema.optim.wrapper_dict import OptimWrapperDict  # which is made of this file's
+
+        return OptimWrapperDict(**cfg)
     keywords = {"type": "OptimWrapper", **cfg}
     constructor, rules = keywords.pop("constructor", None), keywords.pop("paramwise_cfg", None)
+    if constructor is not None and any(isinstance(value, Mapping) and "optimizer" in value for value in cfg.values()):
+        several = {key: value for key, value in cfg.items() if key not in ("constructor", "paramwise_cfg")}
+        arguments = {"optim_wrapper_cfg": several, "paramwise_cfg": rules}
+        built: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": constructor}, default_args=arguments)(model)
+        return built
     optimizer = keywords.get("optimizer")
     kind: Any = keywords["type"]
     kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
