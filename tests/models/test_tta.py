@@ -54,3 +54,11 @@ def test_it_only_tests() -> None:
         MeanScoreTTA(Scores())(None)
     with pytest.raises(TypeError, match="abstract"):
         BaseTTAModel(Scores())  # type: ignore[abstract]
+
+
+def test_a_model_around_a_model_needs_one_that_tests() -> None:
+    model = Scores()
+    assert MeanScoreTTA(torch.nn.DataParallel(model)).module is model
+    for other in (torch.nn.Linear(1, 1), []):
+        with pytest.raises(TypeError, match="MeanScoreTTA needs a model with test_step, or its config, got"):
+            MeanScoreTTA(other)

@@ -15,7 +15,7 @@ class BaseTTAModel(BaseModel):
     """Predicts with another model what `TestTimeAug` gives, and merges the predictions of each sample.
 
     Args:
-        module: the model that predicts; or its config.
+        module: the model that predicts, which may be wrapped for several processes; or its config.
         data_preprocessor: not needed, since the model has its own.
 
     Raises:
@@ -24,6 +24,8 @@ class BaseTTAModel(BaseModel):
 
     def __init__(self, module: nn.Module | Mapping[str, Any], data_preprocessor: Any = None) -> None:
         super().__init__(data_preprocessor)
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
         self.module: Any = MODELS.build(module) if isinstance(module, Mapping) else module
         if not isinstance(self.module, nn.Module) or not callable(getattr(self.module, "test_step", None)):
             raise TypeError(f"{type(self).__name__} needs a model with test_step, or its config, got {module!r}")

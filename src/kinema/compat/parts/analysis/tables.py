@@ -41,8 +41,11 @@ def format_size(number: float, digits: int = 3, hide_zero: bool = False) -> str:
     return f"{text.rstrip('0').rstrip('.')}{_UNITS[power]}"
 
 
-def _rows(model: nn.Module, max_depth: int) -> Iterator[tuple[int, str, nn.Module | None]]:
-    """(depth, name, module or None for a parameter) of what has parameters, parents first."""
+def _rows(model: nn.Module, max_depth: int, *, innermost: bool) -> Iterator[tuple[int, str, nn.Module | None]]:
+    """(depth, name, module or None for a parameter) of what has parameters, parents first.
+
+    `innermost`: a module stands for those that only wrap it.
+    """
     yield 0, "", model
     seen: set[Any] = set()
 
@@ -55,10 +58,23 @@ def _rows(model: nn.Module, max_depth: int) -> Iterator[tuple[int, str, nn.Modul
                 yield depth, f"{prefix}{name}", None
         for name, child in module.named_children():
             if any(True for _ in child.parameters()):
-                yield depth, f"{prefix}{name}", child
-                yield from below(child, f"{prefix}{name}.", depth + 1)
+                path = f"{prefix}{name}"
+                if innermost:
+                    path, child = _innermost(path, child)
+                yield depth, path, child
+                yield from below(child, f"{path}.", depth + 1)
 
     yield from below(model, "", 1)
+
+
+def _innermost(path: str, module: nn.Module) -> tuple[str, nn.Module]:
+    """What a module only wraps: its one child that has parameters, and so on."""
+    while not any(True for _ in module.parameters(recurse=False)):
+        children = [pair for pair in module.named_children() if any(True for _ in pair[1].parameters())]
+        if len(children) != 1:
+            break
+        path, module = f"{path}.{children[0][0]}", children[0][1]
+    return path, module
 
 
 def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
@@ -68,7 +84,7 @@ def parameter_count_table(model: nn.Module, max_depth: int = 3) -> str:
     table = Table(title=f"parameter count of {type(model).__name__}", box=box.ASCII2)
     for column in ("name", "#elements or shape"):
         table.add_column(column)
-    for depth, name, module in _rows(model, max_depth):
+    for depth, name, module in _rows(model, max_depth, innermost=False):
         value = str(shapes[name]) if module is None else format_size(counts[name], 1)
         table.add_row(" " * depth + (name or "model"), " " * depth + value)
     return _text(table)
@@ -95,7 +111,7 @@ def complexity_stats_table(
     table = Table(box=box.ASCII2)
     for column in ("module", "#parameters or shape", "#flops", "#activations")[: 2 + len(analyses)]:
         table.add_column(column)
-    for depth, name, module in _rows(model, max_depth):
+    for depth, name, module in _rows(model, max_depth, innermost=True):
         if module is None:
             if show_param_shapes:
                 table.add_row(" " * depth + name, " " * depth + str(shapes[name]), *[""] * len(analyses))

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.config import ConfigDict
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule, ModuleList
 from kinema.models.init import InitCfg
@@ -191,7 +190,7 @@ class TransformerLayerSequence(BaseModule):
 
 def _each(cfgs: Cfg | Sequence[Cfg], count: int, what: str) -> list[dict[str, Any]]:
     """One config a block, as copies."""
-    if isinstance(cfgs, Mapping | ConfigDict):
+    if isinstance(cfgs, Mapping):
         return [dict(copy.deepcopy(cfgs)) for _ in range(count)]
     if len(cfgs) != count:
         raise ConfigError(f"{what} has {len(cfgs)} configs for {count} blocks")
