@@ -203,7 +203,7 @@ def test_pillow_reads_resizes_and_adjusts_too(picture: np.ndarray, tmp_path: Pat
     assert files.imread(file, "grayscale", backend="pillow").shape == (6, 8)
     files.use_backend("pillow")
     try:
-        Image.fromarray(picture[..., :2], "LA").save(file)
+        Image.merge("LA", [Image.fromarray(picture[..., channel]) for channel in range(2)]).save(file)
         flat = files.imread(file, channel_order="rgb")
         alpha = picture[..., 1:2] / 255
         np.testing.assert_allclose(flat, picture[..., :1] * alpha + np.array([124, 117, 104]) * (1 - alpha), atol=1)

@@ -307,6 +307,6 @@ def _turn_hue_with_pillow(img: np.ndarray, turn: np.uint8) -> np.ndarray:
     from PIL import Image
 
     image: Any = Image.fromarray(np.ascontiguousarray(img[..., ::-1]))
-    hsv = np.array(image.convert("HSV"))
-    hsv[..., 0] += turn
-    return np.array(Image.fromarray(hsv, "HSV").convert("RGB"), dtype=img.dtype)[..., ::-1]
+    hue, saturation, value = image.convert("HSV").split()
+    turned = Image.merge("HSV", (Image.fromarray(np.asarray(hue) + turn), saturation, value))
+    return np.array(turned.convert("RGB"), dtype=img.dtype)[..., ::-1]
