@@ -170,8 +170,11 @@ class BaseDataset(Dataset):
             raise IndexError(f"sample {idx} of a dataset of {count}")
         place = idx % count
         info = copy.deepcopy(self.data_list[place]) if self._samples is None else self._samples[place]
-        info["sample_idx"] = place
-        return info
+        return {**self.common_info(), **info, "sample_idx": place}
+
+    def common_info(self) -> dict[str, Any]:
+        """What every sample has, unless the list of samples says otherwise."""
+        return {}
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Class indices of sample `idx`."""

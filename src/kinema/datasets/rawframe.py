@@ -116,10 +116,9 @@ class RawframeDataset(BaseDataset):
             "frame_dir",
             self.data_prefix.get("img") or "",
             multi_hot_classes=self.num_classes if self.multi_class else None,
-            constants={
-                "filename_tmpl": self.filename_tmpl,
-                "start_index": self.start_index,
-                "modality": self.modality,
-            },
         )
         return samples if type(self).load_data_list is RawframeDataset.load_data_list else list(samples)
+
+    def common_info(self) -> dict[str, Any]:
+        """What transforms need of every sample, also where a subclass lists the clips."""
+        return {"filename_tmpl": self.filename_tmpl, "start_index": self.start_index, "modality": self.modality}

@@ -122,9 +122,12 @@ class VideoDataset(BaseDataset):
             "filename",
             self.data_prefix["video"],
             multi_hot_classes=self.num_classes if self.multi_class else None,
-            constants={"start_index": self.start_index, "modality": self.modality},
         )
         return samples if type(self).load_data_list is VideoDataset.load_data_list else list(samples)
+
+    def common_info(self) -> dict[str, Any]:
+        """What transforms need of every sample, also where a subclass lists the clips."""
+        return {"start_index": self.start_index, "modality": self.modality}
 
     def _read(self) -> Annotations:
         annotations = read_annotations(

@@ -117,6 +117,6 @@ def test_a_dataset_of_a_subclass_gets_dicts_and_keeps_its_changes(tmp_path):
     assert [one["label"] for one in Shifted(tmp_path / "a.txt")] == [1, 2]
     assert [one["filename"] for one in Filtered(tmp_path / "a.txt")] == ["b.mp4"]
     plain = VideoDataset(tmp_path / "a.txt", serialize_data=False)
-    assert plain.data_list[1] == {"filename": "b.mp4", "label": 1, "start_index": 0, "modality": "RGB"}
+    assert plain.data_list[1] == {"filename": "b.mp4", "label": 1}
     assert [one["filename"] for one in VideoDataset(tmp_path / "a.txt", indices=[1])] == ["b.mp4"]
     assert VideoDataset(tmp_path / "a.txt", multi_class=True, num_classes=3).get_cat_ids(1) == [1]

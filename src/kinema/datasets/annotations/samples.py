@@ -76,7 +76,7 @@ def samples_of(
     folder: str,
     *,
     multi_hot_classes: int | None = None,
-    constants: Mapping[str, Any],
+    constants: Mapping[str, Any] | None = None,
 ) -> ColumnSamples:
     """The samples of a dataset, by column.
 
@@ -86,7 +86,7 @@ def samples_of(
         folder: put before relative paths.
         multi_hot_classes: N: labels are (N,) float32 of 0 and 1; None: the first class index, -1
             where there is none.
-        constants: what all samples have.
+        constants: what all samples have besides.
 
     Returns:
         Samples with `path_key`, `label` and, where the annotations have them, `total_frames`,
@@ -102,4 +102,4 @@ def samples_of(
         f"end_{unit}": annotations.clip_ends,
     }
     columns |= {key: NumberColumn(values) for key, values in numbers.items() if values is not None}
-    return ColumnSamples(columns, constants)
+    return ColumnSamples(columns, constants or {})

@@ -240,6 +240,12 @@ class ColumnSamples:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether `other`, such as a list of dicts, has the same samples."""
+        return list(self) == list(other) if isinstance(other, ColumnSamples | list | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def take(self, places: Indices) -> "ColumnSamples":
         """These samples, in this order."""
         return ColumnSamples({key: column.take(places) for key, column in self.columns.items()}, self.constants)
