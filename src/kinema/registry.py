@@ -455,6 +455,16 @@ def build_model_from_cfg(
     return torch.nn.Sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
 
 
+def _build_schedule(
+    cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
+) -> Any:
+    """Build a schedule of a run; one with an optimizer is one of OpenMMLab's, which step by themselves."""
+    if not isinstance(cfg, Mapping) or "optimizer" not in {**(default_args or {}), **cfg}:
+        return build_from_cfg(cfg, registry, default_args, **defaults)
+    building = importlib.import_module("kinema.compat.parts.scheduler_building")
+    return building.build_scheduler_from_cfg(cfg, registry, default_args)
+
+
 # Each name beside the package that holds its parts. Packages that do not exist yet are not named.
 RUNNERS = Registry("runner", build_func=build_runner_from_cfg, locations=["kinema.engine"])
 RUNNER_CONSTRUCTORS = Registry("runner constructor")
@@ -465,7 +475,7 @@ STRATEGIES = Registry("strategy")
 OPTIMIZERS = Registry("optimizer", locations=["kinema.optim"])
 OPTIM_WRAPPERS = Registry("optim wrapper", locations=["kinema.optim"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry("optim wrapper constructor", locations=["kinema.optim"])
-PARAM_SCHEDULERS = Registry("parameter scheduler", locations=["kinema.optim"])
+PARAM_SCHEDULERS = Registry("parameter scheduler", build_func=_build_schedule, locations=["kinema.optim"])
 DATASETS = Registry("dataset", locations=["kinema.datasets"])
 DATA_SAMPLERS = Registry("data sampler", locations=["kinema.datasets"])
 TRANSFORMS = Registry("transform", locations=["kinema.transforms"])
