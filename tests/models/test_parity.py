@@ -23,10 +23,8 @@ NOT_BUILT = (
     "skeleton/stgcnpp",
     "recognition/mvit",
     "recognition/swin",
-    "recognition/timesformer",
     "recognition/uniformer",
     "recognition/uniformerv2",
-    "recognition/videomae",
     "recognition_audio/resnet",
 )
 

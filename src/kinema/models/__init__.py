@@ -20,6 +20,8 @@ from kinema.models.backbones import (
     ResNetTIN,
     ResNetTSM,
     TANet,
+    TimeSformer,
+    VisionTransformer,
 )
 from kinema.models.base import BaseModel, BaseModule
 from kinema.models.complexity import count_operations
@@ -30,6 +32,7 @@ from kinema.models.heads import (
     I3DHead,
     OmniHead,
     SlowFastHead,
+    TimeSformerHead,
     TPNHead,
     TRNHead,
     TSMHead,
@@ -111,6 +114,9 @@ __all__ = [
     "TRNHead",
     "TSMHead",
     "TSNHead",
+    "TimeSformer",
+    "TimeSformerHead",
+    "VisionTransformer",
     "X3DHead",
     "count_operations",
     "create_model",

@@ -22,6 +22,8 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.tokens.timesformer import TimeSformer
+from kinema.models.backbones.tokens.videomae import VisionTransformer
 
 # OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
 # written for OpenMMLab the relations hold all the same.
@@ -61,6 +63,8 @@ __all__ = [
     "TABlock",
     "TANet",
     "TemporalPool",
+    "TimeSformer",
+    "VisionTransformer",
 ]
 
 for _module in pkgutil.walk_packages(__path__, f"{__name__}."):

@@ -6,6 +6,7 @@ from kinema.models.heads.i3d import I3DHead
 from kinema.models.heads.omni import OmniHead
 from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
+from kinema.models.heads.timesformer import TimeSformerHead
 from kinema.models.heads.tpn import TPNHead
 from kinema.models.heads.trn import RelationModule, RelationModuleMultiScale, TRNHead
 from kinema.models.heads.tsm import TSMHead
@@ -25,5 +26,6 @@ __all__ = [
     "TRNHead",
     "TSMHead",
     "TSNHead",
+    "TimeSformerHead",
     "X3DHead",
 ]

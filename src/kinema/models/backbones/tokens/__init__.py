@@ -1,0 +1,1 @@
+"""Transformers over the patches of a clip."""

@@ -1,0 +1,298 @@
+"""TimeSformer: attention over space and time, jointly, one after the other, or over space alone.
+
+Source: Is Space-Time Attention All You Need for Video Understanding?, Bertasius et al. 2021,
+arXiv:2102.05095.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kinema.checkpoints.loading import load_checkpoint
+from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.renaming import STRIP_WRAPPER
+from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
+from kinema.models.init import InitCfg
+from kinema.models.init_report import InitReport
+from kinema.models.layers import LayerCfg
+from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.attention import FFN
+from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.by_name import build_norm_layer
+from kinema.models.layers.inputs import check_clips
+from kinema.registry import MODELS
+
+AttentionType = Literal["divided_space_time", "space_only", "joint_space_time"]
+ATTENTION_TYPES = ("divided_space_time", "space_only", "joint_space_time")
+DROP_PATH_RATE = 0.1  # of the last layer, as published
+
+
+class PatchEmbed(nn.Module):
+    """(B, C, T, H, W) -> (B T, N, E): each patch of a frame becomes a token.
+
+    Args:
+        in_channels: C.
+        embed_dims: E.
+        patch_size: pixels of a patch at each side.
+    """
+
+    def __init__(self, in_channels: int, embed_dims: int, patch_size: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(in_channels, embed_dims, patch_size, stride=patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.transpose(1, 2).flatten(0, 1)  # (B T, C, H, W)
+        return self.projection(x).flatten(2).transpose(1, 2)
+
+
+class _Attention(nn.Module):
+    """(B, L, E) -> (B, L, E), without residual connection; the names of weights are those of OpenMMLab."""
+
+    def __init__(self, embed_dims: int, num_heads: int, drop_path: float, norm_cfg: LayerCfg | None = None) -> None:
+        super().__init__()
+        self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, embed_dims)[1]
+        self.attn = nn.MultiheadAttention(embed_dims, num_heads, batch_first=True)
+        self.dropout_layer = DropPath(drop_path)
+
+    def attend(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return self.dropout_layer(self.attn(x, x, x, need_weights=False)[0])
+
+
+class JointAttention(_Attention):
+    """(B, L, E) -> (B, L, E): every token looks at every other."""
+
+    def forward(self, x: Tensor, identity: Tensor) -> Tensor:
+        return identity + self.attend(x)
+
+
+class TemporalAttention(_Attention):
+    """(B, 1 + N T, E) -> the same: a patch looks at itself at all times; the class token stays as it is.
+
+    Args:
+        embed_dims: E.
+        num_heads: heads.
+        num_frames: T.
+        drop_path: probability that a row does without.
+        norm_cfg: of the norm in front.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+        super().__init__(embed_dims, num_heads, drop_path, norm_cfg)
+        self.num_frames = num_frames
+        self.temporal_fc = nn.Linear(embed_dims, embed_dims)
+        nn.init.zeros_(self.temporal_fc.weight)  # at its start the network is one over frames
+        nn.init.zeros_(self.temporal_fc.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, patches = x[:, :1], x[:, 1:]
+        rows = patches.reshape(-1, self.num_frames, x.shape[2])  # (B N, T, E)
+        change = self.temporal_fc(self.attend(rows)).reshape(patches.shape)
+        return torch.cat([first, patches + change], 1)
+
+
+class SpatialAttention(_Attention):
+    """(B, 1 + N T, E) -> the same: the patches of a frame, and the class token, look at each other.
+
+    Arguments of `TemporalAttention`.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+        super().__init__(embed_dims, num_heads, drop_path, norm_cfg)
+        self.num_frames = num_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, channels = x.shape
+        frames = self.num_frames
+        patches = x[:, 1:].reshape(batch, -1, frames, channels).transpose(1, 2)  # (B, T, N, E)
+        first = x[:, None, :1].expand(batch, frames, 1, channels)
+        rows = torch.cat([first, patches], 2).flatten(0, 1)  # (B T, 1 + N, E)
+        change = self.attend(rows).unflatten(0, (batch, frames))
+        of_patches = change[:, :, 1:].transpose(1, 2).reshape(batch, -1, channels)
+        return x + torch.cat([change[:, :, 0].mean(1, keepdim=True), of_patches], 1)
+
+
+class NormedFFN(FFN):
+    """`FFN` behind a norm."""
+
+    def __init__(self, embed_dims: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+        super().__init__(
+            embed_dims,
+            embed_dims * 4,
+            act_cfg={"type": "GELU"},
+            dropout_layer={"type": "DropPath", "drop_prob": drop_path},
+        )
+        self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
+
+    def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
+        return super().forward(self.norm(x), x if identity is None else identity)
+
+
+class DividedLayer(nn.Module):
+    """Attention over time, attention over space, and two linear layers."""
+
+    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleList(
+            kind(embed_dims, num_heads, num_frames, drop_path, norm_cfg)
+            for kind in (TemporalAttention, SpatialAttention)
+        )
+        self.ffns = nn.ModuleList([NormedFFN(embed_dims, drop_path, norm_cfg)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in (*self.attentions, *self.ffns):
+            x = part(x)
+        return x
+
+
+class JointLayer(nn.Module):
+    """Attention over all tokens, and two linear layers."""
+
+    def __init__(self, embed_dims: int, num_heads: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleList([JointAttention(embed_dims, num_heads, drop_path)])
+        drop = {"type": "DropPath", "drop_prob": drop_path}
+        self.ffns = nn.ModuleList([FFN(embed_dims, embed_dims * 4, act_cfg={"type": "GELU"}, dropout_layer=drop)])
+        self.norms = nn.ModuleList(build_norm_layer(norm_cfg, embed_dims)[1] for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.attentions[0](self.norms[0](x), x)
+        return self.ffns[0](self.norms[1](x), x)
+
+
+class _Layers(nn.Module):
+    """The layers, one after another, under the name that OpenMMLab gives them."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@MODELS.register_module()
+class TimeSformer(Backbone):
+    """(B, C, T, H, W) float -> (B, E); T = `num_frames`, H = W = `img_size`.
+
+    Args:
+        num_frames: T.
+        img_size: pixels of the clips at each side.
+        patch_size: pixels of a patch at each side, which divide `img_size`.
+        pretrained: checkpoint that `init_weights` loads: of this network, or of an image transformer,
+            whose attention over space starts that over time, too.
+        embed_dims: E.
+        num_heads: heads of each attention, which divide E.
+        num_transformer_layers: number of layers.
+        in_channels: C.
+        dropout_ratio: dropout behind the positions.
+        transformer_layers: layers of your own in place of these are not supported: None.
+        attention_type: `"divided_space_time"`, over time and then over space; `"joint_space_time"`, over
+            both at once; `"space_only"`, of each frame by itself.
+        norm_cfg: of all norms.
+        init_cfg: replaces the initialisation.
+
+    Attributes:
+        out_channels: E.
+
+    Raises:
+        ConfigError: patches or heads do not divide what they should, or there is no such attention.
+    """
+
+    def __init__(
+        self,
+        num_frames: int,
+        img_size: int,
+        patch_size: int,
+        pretrained: str | None = None,
+        embed_dims: int = 768,
+        num_heads: int = 12,
+        num_transformer_layers: int = 12,
+        in_channels: int = 3,
+        dropout_ratio: float = 0.0,
+        transformer_layers: Mapping[str, Any] | None = None,
+        attention_type: AttentionType = "divided_space_time",
+        norm_cfg: LayerCfg | None = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(init_cfg, pretrained=pretrained)
+        if attention_type not in ATTENTION_TYPES:
+            raise ConfigError(
+                f"TimeSformer: attention_type must be one of {', '.join(ATTENTION_TYPES)}, got {attention_type!r}"
+            )
+        if transformer_layers is not None:
+            raise ConfigError("TimeSformer: transformer_layers must be None: attention_type chooses the layers")
+        check_heads(embed_dims, num_heads, "TimeSformer")
+        if img_size % patch_size:
+            raise ConfigError(f"TimeSformer: patch_size={patch_size} does not divide img_size={img_size}")
+        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        self.in_channels = in_channels
+        self.embed_dims = self.out_channels = embed_dims
+        self.num_frames, self.img_size, self.patch_size = num_frames, img_size, patch_size
+        self.num_transformer_layers = num_transformer_layers
+        self.attention_type = attention_type
+        num_patches = (img_size // patch_size) ** 2
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + 1, embed_dims))
+        if attention_type != "space_only":
+            self.time_embed = nn.Parameter(torch.zeros(1, num_frames, embed_dims))
+        self.patch_embed = PatchEmbed(in_channels, embed_dims, patch_size)
+        self.drop_after_pos = nn.Dropout(dropout_ratio)
+        self.drop_after_time = nn.Dropout(dropout_ratio)
+        self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
+        rates = torch.linspace(0, DROP_PATH_RATE, num_transformer_layers).tolist()
+        self.transformer_layers = _Layers(
+            [
+                DividedLayer(embed_dims, num_heads, num_frames, rate, norm_cfg)
+                if attention_type == "divided_space_time"
+                else JointLayer(embed_dims, num_heads, rate, norm_cfg)
+                for rate in rates
+            ]
+        )
+
+    def _init_weights(self, report: InitReport) -> None:
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        super()._init_weights(report)
+
+    def load_pretrained(self, path: str) -> None:
+        """Load the weights at `path`; those of an image transformer start the attention over time, too."""
+        keys = [*STRIP_WRAPPER, (r"^backbone\.", "")]
+        if self.attention_type == "divided_space_time":
+            # An image transformer has one attention and two norms a layer, this one attentions with a norm each.
+            keys += [
+                (r"\.norms\.0\.", ".attentions.0.norm."),
+                (r"\.norms\.1\.", ".ffns.0.norm."),
+            ]
+        report = load_checkpoint(self, path, revise_keys=keys)
+        of_space = [name for name in report.missing if ".attentions.1." in name]
+        state = self.state_dict()
+        for name in of_space:
+            state[name].copy_(state[name.replace(".attentions.1.", ".attentions.0.")])
+        log_report(path, replace(report, missing=tuple(name for name in report.missing if name not in of_space)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_clips(x, self.in_channels, "TimeSformer")
+        batch, _, frames, height, width = x.shape
+        if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
+            raise ConfigError(
+                f"TimeSformer was built for {self.num_frames} frames of {self.img_size} x {self.img_size} pixels"
+                f" (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and crops"
+            )
+        x = self.patch_embed(x)  # (B T, N, E)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        x = self.drop_after_pos(x + self.pos_embed)
+        if self.attention_type == "space_only":
+            x = self.transformer_layers(x)
+            return self.norm(x.unflatten(0, (batch, frames)).mean(1))[:, 0]
+        first = x[::frames, :1]  # of every clip
+        x = x[:, 1:].unflatten(0, (batch, frames)).transpose(1, 2)  # (B, N, T, E)
+        x = self.drop_after_time(x + self.time_embed[:, None])
+        x = self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1))
+        return self.norm(x)[:, 0]

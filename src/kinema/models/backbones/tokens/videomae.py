@@ -1,0 +1,207 @@
+"""The vision transformer of VideoMAE: tubelets, fixed positions, and attention over all of them.
+
+Source: VideoMAE, Tong et al. 2022, arXiv:2203.12602; VideoMAE V2, Wang et al. 2023, arXiv:2303.16727.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
+from kinema.models.init import InitCfg
+from kinema.models.layers import LayerCfg
+from kinema.models.layers.attention import SelfAttention, check_heads
+from kinema.models.layers.bricks.attention import FFN
+from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
+from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.positions import sinusoid_table
+from kinema.registry import MODELS
+
+
+class TubeletEmbed(nn.Module):
+    """(B, C, T, H, W) -> (B, N, E): each tubelet of frames and pixels becomes a token.
+
+    Args:
+        in_channels: C.
+        embed_dims: E.
+        patch_size: pixels of a tubelet at each side.
+        tubelet_size: frames of a tubelet.
+    """
+
+    def __init__(self, in_channels: int, embed_dims: int, patch_size: int, tubelet_size: int) -> None:
+        super().__init__()
+        size = (tubelet_size, patch_size, patch_size)
+        self.projection = build_conv_layer({"type": "Conv3d"}, in_channels, embed_dims, size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.projection(x).flatten(2).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention and two linear layers, each behind a norm and with a residual connection.
+
+    Args:
+        embed_dims: E.
+        num_heads: of the attention.
+        mlp_ratio: hidden channels, as a multiple of E.
+        qkv_bias, qk_scale, attn_drop_rate: see `SelfAttention`.
+        drop_rate: dropout of both branches.
+        drop_path_rate: probability that a sample does without a branch.
+        init_values: start of the scale of both branches' channels; 0: they have none.
+        norm_cfg: of both norms.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        init_values: float = 0.0,
+        norm_cfg: LayerCfg | None = None,
+    ) -> None:
+        super().__init__()
+        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.attn = SelfAttention(embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, drop_rate)
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+        self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
+        hidden = int(embed_dims * mlp_ratio)
+        self.mlp = FFN(embed_dims, hidden, act_cfg={"type": "GELU"}, ffn_drop=drop_rate, add_identity=False)
+        self.gamma_1, self.gamma_2 = (self._scale(embed_dims, init_values) for _ in range(2))
+
+    @staticmethod
+    def _scale(channels: int, start: float) -> nn.Parameter | None:
+        return nn.Parameter(torch.full((channels,), float(start))) if start else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.attn(self.norm1(x))
+        x = x + self.drop_path(branch if self.gamma_1 is None else self.gamma_1 * branch)
+        branch = self.mlp(self.norm2(x))
+        return x + self.drop_path(branch if self.gamma_2 is None else self.gamma_2 * branch)
+
+
+@MODELS.register_module()
+class VisionTransformer(Backbone):
+    """(B, C, T, H, W) float -> (B, E); T = `num_frames`, H = W = `img_size`.
+
+    Args:
+        img_size: pixels of the clips at each side.
+        patch_size: pixels of a tubelet at each side, which divide `img_size`.
+        in_channels: C.
+        embed_dims: E.
+        depth: number of blocks.
+        num_heads, mlp_ratio, qkv_bias, qk_scale, drop_rate, attn_drop_rate, init_values, norm_cfg: see
+            `Block`.
+        drop_path_rate: of the last block; it rises from 0 over the blocks.
+        use_learnable_pos_emb: positions are trained, from 0; else they are sines and cosines.
+        num_frames: T.
+        tubelet_size: frames of a tubelet, which divide T.
+        use_mean_pooling: the output is the mean of the tokens; else the first token.
+        pretrained: checkpoint that `init_weights` loads.
+        return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block.
+        init_cfg: replaces the initialisation.
+
+    Attributes:
+        out_channels: E.
+
+    Raises:
+        ConfigError: patches, tubelets or heads do not divide what they should.
+    """
+
+    def __init__(
+        self,
+        img_size: int = 224,
+        patch_size: int = 16,
+        in_channels: int = 3,
+        embed_dims: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        norm_cfg: LayerCfg | None = None,
+        init_values: float = 0.0,
+        use_learnable_pos_emb: bool = False,
+        num_frames: int = 16,
+        tubelet_size: int = 2,
+        use_mean_pooling: bool = True,
+        pretrained: str | None = None,
+        return_feat_map: bool = False,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        default: InitCfg = [
+            {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
+            {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
+        ]
+        super().__init__(init_cfg or default, pretrained=pretrained)
+        check_heads(embed_dims, num_heads, "VisionTransformer")
+        for name, whole, size_name, part in (
+            ("img_size", img_size, "patch_size", patch_size),
+            ("num_frames", num_frames, "tubelet_size", tubelet_size),
+        ):
+            if whole % part:
+                raise ConfigError(f"VisionTransformer: {size_name}={part} does not divide {name}={whole}")
+        self.in_channels = in_channels
+        self.embed_dims = self.out_channels = embed_dims
+        self.img_size, self.patch_size = img_size, patch_size
+        self.num_frames, self.tubelet_size = num_frames, tubelet_size
+        self.return_feat_map = return_feat_map
+        rows = img_size // patch_size
+        self.grid_size = (rows, rows)
+        num_patches = rows * rows * (num_frames // tubelet_size)
+        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        if use_learnable_pos_emb:
+            self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, num_patches, embed_dims))
+        else:
+            self.register_buffer("pos_embed", sinusoid_table(num_patches, embed_dims))
+        self.patch_embed = TubeletEmbed(in_channels, embed_dims, patch_size, tubelet_size)
+        self.pos_drop = nn.Dropout(drop_rate)
+        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        shared: dict[str, Any] = {
+            "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "qk_scale": qk_scale,
+            "drop_rate": drop_rate,
+            "attn_drop_rate": attn_drop_rate,
+            "init_values": init_values,
+            "norm_cfg": norm_cfg,
+        }
+        self.blocks = nn.ModuleList(Block(embed_dims, num_heads, drop_path_rate=rate, **shared) for rate in rates)
+        if use_mean_pooling:
+            self.norm: nn.Module = nn.Identity()
+            self.fc_norm: nn.Module | None = build_norm_layer(norm_cfg, embed_dims)[1]
+        else:
+            self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
+            self.fc_norm = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_clips(x, self.in_channels, "VisionTransformer")
+        self._check_size(x)
+        frames, rows = self.num_frames // self.tubelet_size, self.grid_size[0]
+        x = self.patch_embed(x)
+        x = self.pos_drop(x + self.pos_embed.to(x.dtype))
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        if self.return_feat_map:
+            return x.transpose(1, 2).unflatten(2, (frames, rows, rows))
+        return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
+
+    def _check_size(self, x: Tensor) -> None:
+        frames, height, width = x.shape[2:]
+        if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
+            raise ConfigError(
+                f"VisionTransformer was built for {self.num_frames} frames of {self.img_size} x {self.img_size} pixels"
+                f" (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and crops"
+            )
