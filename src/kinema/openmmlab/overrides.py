@@ -14,7 +14,7 @@ _INFLATED = (
     *("_inflate_conv_params", "_inflate_bn_params", "_inflate_weights"),
 )
 _DATASETS = (
-    *("get_vid_dets", "_load_metainfo", "_join_prefix", "_rand_another"),
+    *("get_vid_dets", "_load_metainfo", "_join_prefix"),
     *("_serialize_data", "_get_serialized_subset", "_get_unserialized_subset"),
 )
 
@@ -45,7 +45,6 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "DecordDecode": ("_decord_load_frames",),
     "PyAVDecode": ("frame_generator",),
     **dict.fromkeys(("RawframeDataset", "RepeatAugDataset", "VideoDataset"), _DATASETS),
-    "ClassBalancedDataset": ("_get_repeat_factors",),
     "InfiniteSampler": ("_infinite_indices", "_indices_of_rank"),
     **dict.fromkeys(
         (
