@@ -12,8 +12,19 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 # From the bottom up, as in tests/test_import_direction.py: the folders of a floor, and what they
 # do. Imports point down the picture.
 SERVICES = (
-    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "openmmlab", "registry", "config"),
-    *("structures", "launching", "peers", "distributed", "randomness", "logs", "instances", "progress"),
+    *(
+        "errors",
+        "printable",
+        "cores",
+        "files",
+        "spelling",
+        "real_modules",
+        "scopes",
+        "instances",
+        "openmmlab",
+        "plugins",
+    ),
+    *("registry", "config", "structures", "launching", "peers", "distributed", "randomness", "logs", "progress"),
 )
 FLOORS = [
     (SERVICES, "services: errors, parts by name, configs, data elements, random numbers, OpenMMLab's names"),
