@@ -470,7 +470,7 @@ RUNNERS = Registry("runner", build_func=build_runner_from_cfg, locations=["kinem
 RUNNER_CONSTRUCTORS = Registry("runner constructor")
 LOOPS = Registry("loop", locations=["kinema.engine"])
 HOOKS = Registry("hook", locations=["kinema.hooks"])
-LOG_PROCESSORS = Registry("log processor")
+LOG_PROCESSORS = Registry("log processor", locations=["kinema.engine"])
 STRATEGIES = Registry("strategy")
 OPTIMIZERS = Registry("optimizer", locations=["kinema.optim"])
 OPTIM_WRAPPERS = Registry("optim wrapper", locations=["kinema.optim"])

@@ -340,8 +340,9 @@ def test_the_runner_builds_parts(tmp_path):
     assert runner.build_visualizer() is runner.visualizer
     with pytest.raises(ConfigError, match="there is nothing to evaluate: give test_dataloader"):
         runner.build_test_loop()
-    with pytest.raises(ConfigError, match="build_train_loop: no training is being prepared"):
-        runner.build_train_loop(dict(max_epochs=1))
+    loop = runner.build_train_loop(dict(max_epochs=1))
+    assert isinstance(loop, EpochBasedTrainLoop)
+    assert runner.build_train_loop(loop) is loop
     runner.train()
     assert runner.build_train_loop(dict(max_epochs=3)).until.epochs == 3
 
@@ -355,7 +356,7 @@ def test_hooks_are_registered_and_listed_by_their_points(tmp_path):
     assert before.index("RuntimeInfoHook") < before.index("FreezeStem") < before.index("LoggerHook")
     assert "ModeSwitch" in before
     assert "SWA" not in before
-    assert "(VERY_HIGH) ParamSchedulerHook" in report.split("before_train_iter:")[1]
+    assert "(HIGHEST     ) ParamSchedulerHook" in report.split("before_train_iter:")[1]
     runner.dump_config()
     assert "max_epochs" in (tmp_path / "config.py").read_text()
 

@@ -53,7 +53,7 @@ def test_default_hooks_are_changed_replaced_removed_and_added() -> None:
     )
     plan = plan_of(run_config("work", default_hooks=entries, custom_hooks=[dict(type="SummaryNotesHook", notes={})]))
     expected = [name for name in USUAL if name not in ("BrokenVideosHook", "ValidationHook")]
-    assert kinds(plan) == [*expected, "EMAHook", "ValidationHook", "SummaryNotesHook"]
+    assert kinds(plan) == [*expected, "IterTimerHook", "EMAHook", "ValidationHook", "SummaryNotesHook"]
     assert plan.hooks[2] == {"type": "LoggerHook", "interval": 3}
     assert plan.hooks[3] is own
 

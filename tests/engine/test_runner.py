@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -231,7 +232,7 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
         (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
         (dict(default_hooks=dict(checkpoint=dict(keep=1))), TypeError, "CheckpointHook .*'keep'"),
         (dict(default_hooks=dict(checkpoint=dict(interval="often"))), ConfigError, "such as 500steps .* got 'often'"),
-        (dict(default_hooks=dict(checkpoint=dict(save_best=["a"]))), ConfigError, "name of one metric"),
+        (dict(default_hooks=dict(checkpoint=dict(save_best=[1]))), ConfigError, "name of one metric"),
         (dict(default_hooks=dict(checkpoint=dict(rule="max"))), ConfigError, "'greater' or 'less', got 'max'"),
         (
             dict(default_hooks=dict(checkpoint=dict(save_best="f1"))),
@@ -337,10 +338,17 @@ def test_a_misspelled_key_of_a_config_is_an_error_and_other_keys_are_listed(tmp_
     assert "keys of the config that the run does not read: dataset_type, vis_backends" in caplog.messages
 
 
-def test_what_openmmlabs_runner_takes_and_kinemas_needs_not_is_reported(tmp_path, caplog, monkeypatch) -> None:
-    monkeypatch.setattr("kinema.openmmlab.keywords._logged", set())
+def test_a_log_processor_makes_the_lines_of_the_log(tmp_path, caplog) -> None:
+    settings = dict(num_digits=2, window_size=2, custom_cfg=[dict(data_src="loss", log_name="most", method_name="max")])
+    hooks = dict(logger=dict(interval=2), timer=dict(type="IterTimerHook"))
     with caplog.at_level(logging.INFO, logger="kinema"):
-        Runner.from_cfg(run_config(tmp_path, log_processor={"by_epoch": True}, visualizer=None))
-    (message,) = [text for text in caplog.messages if text.startswith("Runner: ")]
-    assert message.startswith("Runner: these keywords of OpenMMLab have no effect in Kinema: log_processor (")
-    assert "visualizer" not in message
+        Runner.from_cfg(run_config(tmp_path, epochs=1, log_processor=settings, default_hooks=hooks)).train()
+    lines = [text for text in caplog.messages if text.startswith("Epoch(")]
+    assert [line.split("  ")[0] for line in lines[:2]] == ["Epoch(train) [1][2/4]", "Epoch(train) [1][4/4]"]
+    assert re.fullmatch(
+        r"Epoch\(train\) \[1\]\[2/4\]  lr: 9.98e-02  eta: 0:00:00  time: \S+  data_time: \S+  loss: \S+"
+        r"  loss_cls: \S+  most: \S+",
+        lines[0],
+    )
+    assert lines[2].startswith("Epoch(val) [1][3/3]    acc/top1: ")
+    assert "time" not in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])

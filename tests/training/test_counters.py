@@ -36,16 +36,21 @@ def test_the_end_of_an_endless_pass_is_known_unless_it_is_counted_in_epochs() ->
     assert Until(steps=4).iterations_left(Progress(step=1), None, accumulate=3) == 9
 
 
-@pytest.mark.parametrize("every", [Every(epochs=2), Every(steps=3), Every(iterations=4), Every(steps=3, begin=7)])
+@pytest.mark.parametrize(
+    "every",
+    [Every(epochs=2), Every(steps=3), Every(iterations=4), Every(steps=3, begin=7), Every(steps=3, start=5)],
+)
 def test_what_is_due_comes_once_at_each_multiple(every) -> None:
     mark, due = Progress().mark(), []
     for progress in walk(6, 4, 1):
         if every.due(progress, mark):
             due.append(progress.iteration)
         mark = progress.mark()
-    (interval,) = (value for name, value in vars(every).items() if value is not None and name != "begin")
+    (interval,) = (value for name, value in vars(every).items() if value is not None and name not in ("begin", "start"))
     unit = 4 if every.epochs else 1
-    assert due == [n * unit for n in range(1, 25) if n * unit <= 24 and n % interval == 0 and n >= every.begin]
+    first = max(every.begin, every.start)
+    counts = [n for n in range(1, 25) if (n - every.start) % interval == 0 and n >= first]
+    assert due == [n * unit for n in counts if n * unit <= 24]
 
 
 def test_nothing_is_due_without_an_interval() -> None:

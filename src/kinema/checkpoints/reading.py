@@ -41,6 +41,7 @@ class Checkpoint:
             averaged ones.
         content: the rest, by its keys: `meta`, `optimizer`, `message_hub`, ... Objects of unknown
             classes in it are inert shells, see `kinema.checkpoints.unpickling`.
+        key: under which the file keeps the weights; empty: they are all that it holds.
         inert: names of their classes.
         path: where it was read.
         name: what messages call it.
@@ -51,6 +52,7 @@ class Checkpoint:
     inert: tuple[str, ...] = ()
     path: Path | None = None
     name: str = ""
+    key: str = ""
 
     def training_state(self) -> State:
         """The weights that training resumes from: those that were trained, not their moving average.
@@ -106,12 +108,12 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     if file.suffix == ".safetensors":
         return Checkpoint(read_safetensors(file, map_location), path=file, name=name)
     read = load_restricted(file, map_location=map_location)
-    state, content = _weights_in(read.content, file)
-    return Checkpoint(state, content, read.inert, file, name)
+    state, content, key = _weights_in(read.content, file)
+    return Checkpoint(state, content, read.inert, file, name, key)
 
 
-def _weights_in(content: Any, file: Path) -> tuple[State, Mapping[str, Any]]:
-    """The weights in what was read, and the rest of it."""
+def _weights_in(content: Any, file: Path) -> tuple[State, Mapping[str, Any], str]:
+    """The weights in what was read, the rest of it, and the key of the weights."""
     if isinstance(content, Mapping):
         for key in (*_WEIGHT_KEYS, None):
             inner = content if key is None else content.get(key)
@@ -119,7 +121,8 @@ def _weights_in(content: Any, file: Path) -> tuple[State, Mapping[str, Any]]:
                 continue
             state = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
             if state:
-                return state, {} if key is None else {str(k): value for k, value in content.items() if k != key}
+                rest = {} if key is None else {str(k): value for k, value in content.items() if k != key}
+                return state, rest, key or ""
         actual = f"a dict with {shortened([str(key) for key in content]) or 'nothing'}"
     else:
         actual = f"a {type(content).__name__}"

@@ -57,6 +57,7 @@ def train(
     resume: options.Resume = False,
     save_every: options.SaveEvery = None,
     precision: options.Precision = None,
+    also_pth: options.AlsoPth = None,
     hang_timeout: options.HangTimeout = None,
     seed: options.OptionalSeed = None,
     device: options.OptionalDevice = None,
@@ -95,6 +96,7 @@ def train(
         "strategy": strategy,
         "launcher": launcher,
         "default_hooks.checkpoint.interval": save_every,
+        "default_hooks.checkpoint.also_pth": also_pth or None,
         "default_hooks.hang.timeout": hang_timeout,
     }
     chosen = {key: value for key, value in chosen.items() if value is not None}

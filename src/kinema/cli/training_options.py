@@ -147,6 +147,14 @@ HangTimeout = Annotated[
         show_default="wait for ever",
     ),
 ]
+AlsoPth = Annotated[
+    bool | None,
+    typer.Option(
+        "--also-pth",
+        help="Write epoch_N.pth, best_FIGURE_epoch_N.pth and last_checkpoint for OpenMMLab's tools, too.",
+        show_default="where the config asks",
+    ),
+]
 OptionalSeed = Annotated[
     int | None,
     typer.Option("--seed", help="Of all random numbers; the same seed gives the same run.", min=0, show_default="0"),

@@ -14,6 +14,7 @@ What there is, what is a placeholder yet and what differs: docs/compat.md.
 from kinema.compat.finder import PACKAGES, install_finder, is_installed, uninstall_finder
 from kinema.compat.parts.image_transforms import registry as image_transforms
 from kinema.logs import show_on_console
+from kinema.openmmlab import run_files
 from kinema.real_modules import import_real
 
 __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
@@ -22,9 +23,9 @@ __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
 def install() -> None:
     """Make `mmaction`, `mmengine`, `mmcv` and `decord` importable as thin modules over Kinema's parts.
 
-    Log records of level INFO are shown on the console from then on, as code written for those
-    packages expects. A real package of one of the names that is installed but not imported is
-    hidden. Installing again changes nothing.
+    Log records of level INFO are shown on the console from then on, and runs write `.pth` files
+    beside Kinema's checkpoints, as code written for those packages expects. A real package of one
+    of the names that is installed but not imported is hidden. Installing again changes nothing.
 
     Raises:
         KinemaError: a real package of one of the names is imported already.
@@ -32,6 +33,7 @@ def install() -> None:
     install_finder()
     image_transforms.attach()
     show_on_console()
+    run_files.also_pth = True
 
 
 def uninstall() -> None:
@@ -41,3 +43,4 @@ def uninstall() -> None:
     """
     uninstall_finder()
     image_transforms.detach()
+    run_files.also_pth = False

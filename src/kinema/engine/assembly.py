@@ -23,6 +23,7 @@ from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_
 from kinema.optim.wrapper_dict import OptimWrapperDict
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
+from kinema.training.base_loop import BaseLoop
 from kinema.training.loops import TrainLoop
 from kinema.training.progress import Until
 from kinema.training.run import Run
@@ -77,7 +78,10 @@ def build_evaluator(config: Any) -> Evaluator:
 
 
 def build_step(plan: RunPlan, model: nn.Module, device: torch.device) -> TrainStep:
-    """The training step of a plan; the model is prepared for the processes that train it."""
+    """The training step of a plan; the model is prepared for the processes that train it.
+
+    The `optim_wrapper` of the plan may be built already.
+    """
     strategy = choose_strategy(world_size=get_world_size(), device=device, **plan.strategy)
     strategy.wrap(model)
     check_optim_config(plan.optim_wrapper)
@@ -107,18 +111,44 @@ def scale_rates(optim_wrapper: OptimWrapper, loader: DataLoader, base_batch_size
     logger.info("auto_scale_lr: %d samples an update, not %d: rates x %.4g", size, base_batch_size, factor)
 
 
-def build_train_loop(run: Any, phase: Phase, until: Until) -> Any:
-    """The training loop of a runner that has its `train_dataloader` and `train_step`: Kinema's, or the user's own."""
-    loader, step = run.train_dataloader, run.train_step
-    if is_plain(phase.loop):
-        return TrainLoop(loader, step, run.progress, until, run.call_hook, step.accumulate)
-    settings = {key: value for key, value in phase.loop.items() if key != "by_epoch"}
+def build_train_loop(run: Any, loop: Mapping[str, Any], loader: DataLoader, until: Until | None) -> BaseLoop:
+    """The training loop of a runner: Kinema's, or the user's own.
+
+    Args:
+        run: the runner; its `train_step` may be attached later.
+        loop: settings of the loop, such as `dict(max_epochs=50)`.
+        loader: batches.
+        until: how far a loop of Kinema's trains.
+    """
+    settings = {key: value for key, value in loop.items() if key != "by_epoch"}
+    if is_plain(loop):
+        if until is not None and until.steps is not None:
+            step = run.train_step
+            return TrainLoop(loader, step, run.progress, until, run.call_hook, step.accumulate)
+        settings["type"] = "EpochBasedTrainLoop" if settings.get("max_epochs") is not None else "IterBasedTrainLoop"
     with naming("train_cfg"):
-        return LOOPS.build(settings, default_args={"runner": run, "dataloader": loader})
+        built: BaseLoop = LOOPS.build(settings, default_args={"runner": run, "dataloader": loader})
+    return built
 
 
-def build_evaluation_loop(run: Run, plan: RunPlan, split: str, default: type, *, allow_broken: bool = False) -> Any:
-    """The loop of a plan's `split`, "val" or "test"; `default` is its type where the config says none.
+def build_evaluation_loop(
+    run: Run,
+    plan: RunPlan,
+    split: str,
+    default: type,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    allow_broken: bool = False,
+) -> Any:
+    """The loop of a plan's `split`, "val" or "test".
+
+    Args:
+        run: the run.
+        plan: its plan.
+        split: which evaluation.
+        default: type of the loop where the config says none.
+        settings: of the loop, in place of the plan's.
+        allow_broken: see `ReproducibleLoader.for_evaluation`.
 
     Raises:
         ConfigError: the plan has none.
@@ -130,7 +160,7 @@ def build_evaluation_loop(run: Run, plan: RunPlan, split: str, default: type, *,
     if isinstance(loader, ReproducibleLoader):
         loader = loader.for_evaluation(allow_broken=allow_broken)
     parts = {"runner": run, "dataloader": loader, "evaluator": build_evaluator(phase.evaluator)}
-    return LOOPS.build({"type": default, **phase.loop}, default_args=parts)
+    return LOOPS.build({"type": default, **(phase.loop if settings is None else settings)}, default_args=parts)
 
 
 def contract_of(

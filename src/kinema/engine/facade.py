@@ -8,36 +8,38 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.config import Config
-from kinema.datasets import build_dataloader
 from kinema.distributed import get_rank, get_world_size, is_distributed, is_main_process
-from kinema.engine.assembly import build_evaluation_loop, build_evaluator, build_train_loop, contract_of
-from kinema.engine.openmmlab_files import write_pth
+from kinema.engine.assembly import (
+    build_loader,
+    contract_of,
+)
+from kinema.engine.building import RunnerParts
 from kinema.engine.plan import Phase, RunPlan
 from kinema.engine.visualizer import RunVisualizer
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
-from kinema.hooks.hook import Hook
-from kinema.optim.schedules import build_schedules
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
-from kinema.registry import MODELS
-from kinema.runs.message_hub import MessageHub
-from kinema.training.loops import TestLoop, ValLoop
-from kinema.training.priorities import build_hooks
-from kinema.training.run import Run
+from kinema.hooks import BrokenVideosHook, HangHook, Hook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
+from kinema.hooks.tracking import TrackingHook
+from kinema.training.openmmlab_files import write_pth
+from kinema.training.priorities import Priority, build_hooks, get_priority
 
 
-class RunnerNames(Run):
+class RunnerNames(RunnerParts):
     """A `Run` with the names that MMEngine's runner has beside those of `Run`."""
 
     plan: RunPlan
     cfg: Config
+    cfg_name: str
     logger: logging.Logger
-    train_dataloader: DataLoader | Mapping[str, Any] | None
+    _train_dataloader: Any
+    _val_dataloader: Any
+    _test_dataloader: Any
+    _optim_wrapper: Any
+    _param_schedulers: Any
     _contract: ModelContract | None = None
 
     def contract(self) -> ModelContract:
@@ -55,12 +57,12 @@ class RunnerNames(Run):
     @property
     def epoch(self) -> int:
         """Finished epochs."""
-        return self.progress.epoch
+        return int(getattr(self.loops.get("train"), "epoch", self.progress.epoch))
 
     @property
     def iter(self) -> int:
         """Batches that are done."""
-        return self.progress.iteration
+        return int(getattr(self.loops.get("train"), "iter", self.progress.iteration))
 
     @property
     def best(self) -> dict[str, Any]:
@@ -68,15 +70,112 @@ class RunnerNames(Run):
         return self.progress.best
 
     @property
-    def optim_wrapper(self) -> OptimWrapper:
-        """What updates the weights."""
-        assert self.train_step is not None  # training has begun
-        return self.train_step.optim_wrapper
+    def optim_wrapper(self) -> Any:
+        """What updates the weights; what was given for it until a training is prepared."""
+        return self._optim_wrapper if self.train_step is None else self.train_step.optim_wrapper
+
+    @optim_wrapper.setter
+    def optim_wrapper(self, wrapper: Any) -> None:
+        self._optim_wrapper = wrapper
 
     @property
-    def param_schedulers(self) -> list[Any]:
-        """The schedules of learning rate and momentum."""
-        return self.schedules
+    def param_schedulers(self) -> Any:
+        """The schedules of learning rate and momentum; what was given for them until a training is prepared."""
+        return self._param_schedulers if self.train_step is None else self.schedules
+
+    @param_schedulers.setter
+    def param_schedulers(self, schedulers: Any) -> None:
+        self._param_schedulers = schedulers
+
+    @property
+    def train_loop(self) -> Any:
+        """The training loop, which is built at the first use."""
+        if "train" not in self.loops:
+            self.loops["train"] = self.build_train_loop(self._train_loop)
+        return self.loops["train"]
+
+    @train_loop.setter
+    def train_loop(self, loop: Any) -> None:
+        self.loops["train"] = loop
+
+    @property
+    def val_loop(self) -> Any:
+        """The loop of validations, which is built at the first use."""
+        if "val" not in self.loops:
+            self.loops["val"] = self.build_val_loop()
+        return self.loops["val"]
+
+    @val_loop.setter
+    def val_loop(self, loop: Any) -> None:
+        self.loops["val"] = loop
+
+    @property
+    def test_loop(self) -> Any:
+        """The loop of tests, which is built at the first use."""
+        if "test" not in self.loops:
+            self.loops["test"] = self.build_test_loop()
+        return self.loops["test"]
+
+    @test_loop.setter
+    def test_loop(self, loop: Any) -> None:
+        self.loops["test"] = loop
+
+    def _loop_or_settings(self, split: str) -> Any:
+        phase = getattr(self.plan, split)
+        return self.loops.get(split, None if phase is None else dict(phase.loop))
+
+    @property
+    def _train_loop(self) -> Any:
+        """The training loop, or its settings until it is built; None: there is none."""
+        return self._loop_or_settings("train")
+
+    @property
+    def _val_loop(self) -> Any:
+        """The loop of validations, or its settings until it is built; None: there is none."""
+        return self._loop_or_settings("val")
+
+    @property
+    def _test_loop(self) -> Any:
+        """The loop of tests, or its settings until it is built; None: there is none."""
+        return self._loop_or_settings("test")
+
+    @property
+    def train_dataloader(self) -> Any:
+        """The loader of the training, which is built at the first use; None: there is no training."""
+        if self.plan.train is not None and not isinstance(self._train_dataloader, DataLoader):
+            given = Phase(self._train_dataloader, self.plan.train.loop)
+            self._train_dataloader = build_loader(given, "train", self.model, self.seed)
+        return self._train_dataloader
+
+    @train_dataloader.setter
+    def train_dataloader(self, loader: Any) -> None:
+        self._train_dataloader = loader
+
+    @property
+    def val_dataloader(self) -> Any:
+        """The loader of validations, which is built at the first use; None: there are none."""
+        return self._evaluation_loader("val")
+
+    @property
+    def test_dataloader(self) -> Any:
+        """The loader of tests, which is built at the first use; None: there are none."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> Any:
+        if getattr(self.plan, split) is None:
+            return None
+        built = getattr(self, f"_{split}_dataloader")
+        return built if isinstance(built, DataLoader) else getattr(self, f"{split}_loop").dataloader
+
+    @property
+    def _hooks(self) -> list[Any]:
+        """The hooks but for those with which Kinema validates, stops and looks after a run."""
+        return [hook for hook in self.hooks if not isinstance(hook, _OWN_HOOKS)]
+
+    @_hooks.setter
+    def _hooks(self, hooks: Sequence[Any]) -> None:
+        own = [hook for hook in self.hooks if isinstance(hook, _OWN_HOOKS)]
+        self.hooks = build_hooks([*own, *hooks])
 
     @property
     def rank(self) -> int:
@@ -96,8 +195,8 @@ class RunnerNames(Run):
     @property
     def _metainfo(self) -> Mapping[str, Any]:
         """What is known of the training data as a whole, or of what is evaluated."""
-        loop = self.train_loop or self.val_loop or self.test_loop
-        return getattr(loop.dataloader.dataset, "metainfo", None) or {}
+        loop = next((self.loops[split] for split in ("train", "val", "test") if split in self.loops), None)
+        return getattr(loop and loop.dataloader.dataset, "metainfo", None) or {}
 
     # ---- facts
 
@@ -154,14 +253,12 @@ class RunnerNames(Run):
     @property
     def val_evaluator(self) -> Evaluator:
         """The metrics of validations."""
-        self.val_loop = self.val_loop or self.build_val_loop()
         evaluator: Evaluator = self.val_loop.evaluator
         return evaluator
 
     @property
     def test_evaluator(self) -> Evaluator:
         """The metrics of tests."""
-        self.test_loop = self.test_loop or self.build_test_loop()
         evaluator: Evaluator = self.test_loop.evaluator
         return evaluator
 
@@ -170,67 +267,16 @@ class RunnerNames(Run):
         """Takes figures and images for the log of the run."""
         return RunVisualizer(self)
 
-    # ---- parts
-
-    build_dataloader = staticmethod(build_dataloader)
-
-    def build_model(self, model: nn.Module | Mapping[str, Any]) -> nn.Module:
-        """A model of its config."""
-        built: nn.Module = MODELS.build(model) if isinstance(model, Mapping) else model
-        return built
-
-    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
-        """An optimizer wrapper for the model of the run."""
-        return build_optim_wrapper(self.model, optim_wrapper)
-
-    def build_param_scheduler(self, scheduler: Any) -> list[Any]:
-        """Schedules of their config, or of several."""
-        return build_schedules(scheduler)
-
-    def build_evaluator(self, evaluator: Any) -> Evaluator:
-        """An evaluator of its config, or of that of a metric or of several."""
-        return build_evaluator(evaluator)
-
-    def build_train_loop(self, loop: Mapping[str, Any]) -> Any:
-        """A training loop of its config; a training is being prepared, or under way.
-
-        Raises:
-            ConfigError: none is.
-        """
-        if self.plan.until is None or self.train_step is None:
-            raise ConfigError("build_train_loop: no training is being prepared: runner.train() does it")
-        return build_train_loop(self, Phase(self.train_dataloader, dict(loop)), self.plan.until)
-
-    def build_val_loop(self, loop: Any = None, *, allow_broken: bool = False) -> Any:
-        """The loop of validations, as the config of the run says."""
-        return self._build_evaluation("val", ValLoop, allow_broken=allow_broken)
-
-    def build_test_loop(self, loop: Any = None) -> Any:
-        """The loop of tests, as the config of the run says."""
-        return self._build_evaluation("test", TestLoop)
-
-    def _build_evaluation(self, split: str, default: type, *, allow_broken: bool = False) -> Any:
-        loop = build_evaluation_loop(self, self.plan, split, default, allow_broken=allow_broken)
-        setattr(self, f"{split}_dataloader", loop.dataloader)
-        return loop
-
-    def build_logger(self, *arguments: Any, **keywords: Any) -> logging.Logger:
-        """The logger of the run, which is there already."""
-        return self.logger
-
-    def build_message_hub(self, *arguments: Any, **keywords: Any) -> MessageHub:
-        """The message hub of the run, which is there already."""
-        return self.message_hub
-
-    def build_visualizer(self, *arguments: Any, **keywords: Any) -> RunVisualizer:
-        """`visualizer`, which is there already."""
-        return self.visualizer
-
     # ---- hooks and files
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Sequence[Any] | None = None) -> None:
         """Add hooks, objects or configs; `default_hooks` are those of a dict by name."""
         self.hooks = build_hooks([*self.hooks, *(default_hooks or {}).values(), *(custom_hooks or ())])
+
+    def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
+        """Add the hooks that a run of OpenMMLab has by default, changed by `hooks`: None leaves one out."""
+        entries = {**{name: {"type": kind} for name, kind in _DEFAULT_HOOKS.items()}, **(hooks or {})}
+        self.register_hooks(custom_hooks=[hook for hook in entries.values() if hook is not None])
 
     def register_custom_hooks(self, hooks: Sequence[Any]) -> None:
         """Add hooks."""
@@ -240,18 +286,32 @@ class RunnerNames(Run):
         """For each point of a run the hooks that do something there, in their order."""
         points = [name for name in vars(Hook) if name.startswith(("before_", "after_", "at_"))]
         lines = []
+        width = max(map(len, Priority.__members__))
+        numbers = {priority.value: priority.name for priority in Priority}
         for point in points:
             general = "_" + point.replace("_train", "").replace("_val", "").replace("_test", "")
-            names = [f"({hook.priority}) {type(hook).__name__}" for hook in self.hooks if _does(hook, point, general)]
-            if names:
-                lines += [f"{point}:", *names, " -------------------- "]
+            does = [hook for hook in self.hooks if _does(hook, point, general)]
+            if does:
+                ranks = [get_priority(hook.priority) for hook in does]
+                names = [f"({numbers.get(rank, str(rank)):<{width}}) " for rank in ranks]
+                shown = [f"{name}{type(hook).__name__:<35}" for name, hook in zip(names, does, strict=True)]
+                lines += [f"{point}:", *shown, " -------------------- "]
         return "\n".join(lines)
 
     def dump_config(self) -> None:
-        """Write the config of the run as `config.py` into the work folder."""
+        """Write the config of the run as `config.py` into the work folder, and under the name of its file, if any."""
         if is_main_process():
             self.work_dir.mkdir(parents=True, exist_ok=True)
-            Config(dict(self.cfg)).dump(self.work_dir / "config.py")
+            for name in {"config.py", self.cfg_name or f"{self.timestamp}.py"}:
+                Config(dict(self.cfg)).dump(self.work_dir / name)
+
+    def about_checkpoint(self) -> dict[str, Any]:
+        """Config, experiment and classes, for `meta` in a `.pth` file."""
+        try:
+            config = Config(dict(self.cfg)).pretty_text
+        except ConfigError:  # it holds objects
+            config = ""
+        return {"cfg": config, "experiment_name": self.experiment_name, "dataset_meta": {"classes": self.classes}}
 
     def save_checkpoint(
         self,
@@ -264,7 +324,7 @@ class RunnerNames(Run):
         by_epoch: bool = True,
         backend_args: Any = None,
     ) -> None:
-        """Write a `.pth` file as MMEngine does, see `kinema.engine.openmmlab_files`. All processes call it.
+        """Write a `.pth` file as MMEngine does, see `kinema.training.openmmlab_files`. All processes call it.
 
         Args:
             out_dir: folder of the file.
@@ -283,16 +343,26 @@ class RunnerNames(Run):
             raise ConfigError("save_checkpoint: no training has begun; save_pretrained of the model writes its weights")
         if file_client_args or backend_args:
             raise ConfigError("save_checkpoint: files are local: leave file_client_args and backend_args out")
-        about: dict[str, Any] = {"cfg": Config(dict(self.cfg)).pretty_text, "experiment_name": self.experiment_name}
-        about["dataset_meta"] = {"classes": self.classes}
         write_pth(
             self,
             Path(out_dir) / filename,
-            {**about, **(meta or {})},
+            {**self.about_checkpoint(), **(meta or {})},
             by_epoch=by_epoch,
             with_optimizer=save_optimizer,
             with_schedules=save_param_scheduler,
         )
+
+
+# Those of OpenMMLab by default, by their names in `default_hooks`.
+_DEFAULT_HOOKS = {
+    "runtime_info": "RuntimeInfoHook",
+    "timer": "IterTimerHook",
+    "sampler_seed": "DistSamplerSeedHook",
+    "logger": "LoggerHook",
+    "param_scheduler": "ParamSchedulerHook",
+    "checkpoint": "CheckpointHook",
+}
+_OWN_HOOKS = (BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, TrackingHook, ValidationHook)
 
 
 def _does(hook: Any, point: str, general: str) -> bool:

@@ -1,10 +1,12 @@
 """Training loops with OpenMMLab's names, for users who subclass them."""
 
+import bisect
 import inspect
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -13,41 +15,81 @@ from kinema.datasets.loader import ReproducibleLoader, build_dataloader
 from kinema.datasets.positions import iterate_from
 from kinema.optim.accumulation import Window
 from kinema.registry import LOOPS
+from kinema.training.base_loop import BaseLoop
 from kinema.training.loops import TrainLoop
 from kinema.training.progress import Until
 from kinema.training.run import Run
+from kinema.training.step import TrainStep
 
 
 class _NamedLoop(TrainLoop):
-    """A `TrainLoop` whose `run_epoch` and `run_iter` users override as they do in OpenMMLab.
+    """A `TrainLoop` whose `run`, `run_epoch` and `run_iter` users override as they do in OpenMMLab.
 
     `self._iter += 1` counts a batch that was trained, `self._epoch += 1` a pass. Then schedules,
     validation, checkpoints and logs work as in any other run, and a checkpoint is exact. A run that
-    is resumed inside a pass gives `run_epoch` the batches that are left.
+    is resumed inside a pass gives `run_epoch` the batches that are left. A `run` that does not call
+    ours validates itself, by `self.runner.val_loop.run()`.
     """
 
-    def __init__(self, runner: Run, dataloader: DataLoader, until: Until) -> None:
-        assert runner.train_step is not None  # the runner builds it first
-        self.runner = runner
-        step = runner.train_step
-        super().__init__(dataloader, step, runner.progress, until, self._emit, step.accumulate)
+    dynamic_milestones: Sequence[int]
+    dynamic_intervals: Sequence[int]
+
+    def __init__(
+        self,
+        runner: Run,
+        dataloader: Any,
+        until: Until,
+        val_begin: int = 1,
+        val_interval: int = 1,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        BaseLoop.__init__(self, runner, dataloader)
+        self.val_begin, self.val_interval = val_begin, val_interval
+        pairs = [(0, val_interval), *(dynamic_intervals or ())]
+        self.dynamic_milestones, self.dynamic_intervals = zip(*pairs, strict=True)
+        super().__init__(self.dataloader, _no_step, runner.progress, until, self._emit)
         self._border: Any = None  # the place that was emitted last
         self._first = 0
+        if type(self).run is not TrainLoop.run:
+            vars(self)["run"] = self._around_run(self.run)
         if type(self).run_epoch is not TrainLoop.run_epoch:
             vars(self)["run_epoch"] = self._around(self.run_epoch)
-        if step.strategy.name != "single" and type(self).run_iter not in (
-            _NamedLoop.run_iter,
-            IterBasedTrainLoop.run_iter,
-        ):
+        if runner.train_step is not None:
+            self.attach(runner.train_step)
+
+    def attach(self, step: TrainStep) -> None:
+        """Take the training step of the run, which may be there later than the loop."""
+        self.step, self.accumulate = step, step.accumulate
+        shared = (TrainLoop.run_iter, IterBasedTrainLoop.run_iter)
+        if step.strategy.name != "single" and type(self).run_iter not in shared:
             # What a user's `run_iter` calls must exchange gradients.
-            runner.model.train_step = step.train_step
+            self.runner.model.train_step = step.train_step
 
     def _emit(self, point: str, **arguments: Any) -> None:
         if point == "at_border":
             if self._border == self.progress.mark():
                 return
             self._border = self.progress.mark()
+        if len(self.dynamic_intervals) > 1 and point in ("before_train_epoch", "before_train_iter"):
+            self._decide_current_val_interval()
         self.runner.call_hook(point, **arguments)
+
+    def _decide_current_val_interval(self) -> None:
+        done = self.progress.iteration if self.until.epochs is None else self.progress.epoch
+        self.val_interval = self.dynamic_intervals[bisect.bisect(self.dynamic_milestones, done + 1) - 1]
+
+    def _around_run(self, own: Callable[[], Any]) -> Callable[[], Any]:
+        """A user's `run`, with a border behind it."""
+
+        def run() -> Any:
+            self._begin()
+            self.validates_itself = True
+            result = own()
+            self._emit("at_border")
+            self.is_running = False
+            return result
+
+        return run
 
     def _around(self, run_epoch: Callable[[], None]) -> Callable[[], None]:
         """A user's `run_epoch`, from where the run stands, with a border behind it."""
@@ -70,15 +112,32 @@ class _NamedLoop(TrainLoop):
 
     @property
     def _window(self) -> Window:
-        window: Window = self.__dict__["_window"]
+        if "_window" not in vars(self):  # a `run` of the user's own calls `run_iter`
+            return self._told(Window.of(self.progress.iteration, self.accumulate))
+        window: Window = vars(self)["_window"]
         return window
 
     @_window.setter
     def _window(self, window: Window) -> None:
-        self.__dict__["_window"] = window
+        vars(self)["_window"] = self._told(window)
+
+    def _told(self, window: Window) -> Window:
+        """The window, known also to a `train_step` that the user's own code calls."""
         step = self.runner.train_step
-        assert step is not None
-        step.optim_wrapper.window = window  # for a `train_step` that the user's own code calls
+        if step is not None:
+            step.optim_wrapper.window = window
+        return window
+
+    @cached_property
+    def dataloader_iterator(self) -> Iterator[Any]:
+        """The batches of pass after pass, without an end."""
+        return self._endless()
+
+    def _endless(self) -> Iterator[Any]:
+        epoch = self.progress.epoch
+        while True:
+            yield from iterate_from(self.dataloader, epoch, 0)
+            epoch += 1
 
     # ---- the counters, as users' loops move them
 
@@ -88,6 +147,9 @@ class _NamedLoop(TrainLoop):
 
     @_iter.setter
     def _iter(self, value: int) -> None:
+        if not self.is_running:  # nothing was trained
+            self.progress.iteration = value
+            return
         for _ in range(value - self.progress.iteration):
             window, step = self._window, self.runner.train_step
             if window.is_last and step is not None and step.ema is not None:
@@ -105,6 +167,9 @@ class _NamedLoop(TrainLoop):
 
     @_epoch.setter
     def _epoch(self, value: int) -> None:
+        if not self.is_running:
+            self.progress.epoch = value
+            return
         for _ in range(value - self.progress.epoch):
             self.progress.finish_epoch()
 
@@ -126,9 +191,14 @@ class _NamedLoop(TrainLoop):
     @property
     def max_iters(self) -> int:
         """Batches of the training; 0 where they are not known."""
-        return self.runner.max_iters
+        return self.until.iterations_left(type(self.progress)(), self.batches_per_epoch, self.accumulate) or 0
 
     _max_epochs, _max_iters = max_epochs, max_iters
+
+
+def _no_step(batch: Any, window: Window) -> dict[str, Any]:
+    """Stands for the step of a loop until a training is prepared."""
+    raise AssertionError("the runner attaches a training step before the loop runs")
 
 
 @LOOPS.register_module()
@@ -137,7 +207,7 @@ class EpochBasedTrainLoop(_NamedLoop):
 
     Args:
         runner: the run.
-        dataloader: batches.
+        dataloader: batches, or the config of what gives them.
         max_epochs: epochs to train.
         val_begin, val_interval, dynamic_intervals, patience: for the hooks of the run, which the
             runner builds from the same config.
@@ -146,15 +216,18 @@ class EpochBasedTrainLoop(_NamedLoop):
     def __init__(
         self,
         runner: Run,
-        dataloader: DataLoader,
+        dataloader: Any,
         max_epochs: int,
         val_begin: int = 1,
         val_interval: int = 1,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
         patience: int | None = None,
     ) -> None:
-        super().__init__(runner, dataloader, Until(epochs=max_epochs))
-        self.val_begin, self.val_interval = val_begin, val_interval
+        super().__init__(runner, dataloader, Until(epochs=max_epochs), val_begin, val_interval, dynamic_intervals)
+
+    @property
+    def _ends_inside_pass(self) -> bool:
+        return self.stops_at_border or self.until.reached(self.progress)
 
 
 @LOOPS.register_module()
@@ -196,25 +269,24 @@ class MultiLoaderEpochBasedTrainLoop(EpochBasedTrainLoop):
 class IterBasedTrainLoop(_NamedLoop):
     """A `TrainLoop` for a number of batches, with OpenMMLab's arguments; see `EpochBasedTrainLoop`.
 
-    `run_iter` may also take the batch alone.
+    `run_iter` may also take the batch alone. Hooks get the number of a batch in the whole training.
     """
 
     def __init__(
         self,
         runner: Run,
-        dataloader: DataLoader,
+        dataloader: Any,
         max_iters: int,
         val_begin: int = 1,
         val_interval: int = 1000,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
         patience: int | None = None,
     ) -> None:
-        super().__init__(runner, dataloader, Until(iterations=max_iters))
-        self.val_begin, self.val_interval = val_begin, val_interval
+        super().__init__(runner, dataloader, Until(iterations=max_iters), val_begin, val_interval, dynamic_intervals)
         own: Any = self.run_iter
         if type(self).run_iter is not IterBasedTrainLoop.run_iter and len(inspect.signature(own).parameters) == 1:
             vars(self)["run_iter"] = lambda batch_idx, data_batch: own(data_batch)
 
     def run_iter(self, *arguments: Any) -> None:
         """Train on a batch, the last argument."""
-        super().run_iter(self.progress.batch, arguments[-1])
+        super().run_iter(self.progress.iteration, arguments[-1])

@@ -13,7 +13,7 @@ from kinema.errors import ConfigError
 from kinema.hooks import CheckpointHook, LoggerHook
 from kinema.hooks.validation import ValidationHook
 from kinema.launching import LAUNCHERS
-from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT, base_batch_size_of, cudnn_benchmark_of
+from kinema.openmmlab.configs import OPTIONAL_HOOKS, base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import strategy_of
 from kinema.optim.precision import DTYPES
 from kinema.randomness import seed_everything
@@ -68,6 +68,8 @@ class RunPlan:
         compiled: settings of `compile_model`; False: nothing is compiled.
         cudnn_benchmark: let cuDNN try its algorithms for the sizes that it meets.
         seed: None: one is drawn.
+        log_processor: config or object that makes the lines of the log; None: Kinema's own lines.
+        auto_scale_lr: as it was given, for `Runner.scale_lr`.
     """
 
     model: Any
@@ -92,6 +94,8 @@ class RunPlan:
     deterministic: bool = False
     device: str = "auto"
     experiment_name: str = ""
+    log_processor: Any = None
+    auto_scale_lr: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plan_of(config: Mapping[str, Any]) -> RunPlan:
@@ -137,6 +141,8 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
         deterministic=bool(randomness.get("deterministic")),
         device=config.get("device") or "auto",
         experiment_name=config.get("experiment_name") or work_dir.name,
+        log_processor=config.get("log_processor"),
+        auto_scale_lr=config.get("auto_scale_lr") or {},
     )
 
 
@@ -217,10 +223,10 @@ def _default_hooks(entries: Mapping[str, Any], custom: Sequence[Any]) -> list[An
     for name, entry in {**{key: {} for key in DEFAULT_HOOKS}, **entries}.items():
         if entry is None:
             continue
-        kind = DEFAULT_HOOKS.get(name) or HOOKS_WITHOUT_EFFECT.get(name)
+        kind = DEFAULT_HOOKS.get(name) or OPTIONAL_HOOKS.get(name)
         if not isinstance(entry, Mapping):
             hooks.append(entry)
-        elif entry.get("type", kind) not in HOOKS_WITHOUT_EFFECT.values():
+        else:
             hooks.append({"type": kind, **entry} if kind is not None else dict(entry))
     replaced = {kind if isinstance(kind, str) else kind.__name__ for kind in map(_type_of, custom)}
     return [hook for hook in hooks if _type_of(hook) != "BrokenVideosHook" or "BrokenVideosHook" not in replaced]

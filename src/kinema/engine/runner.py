@@ -7,29 +7,29 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.store import read_training_state
 from kinema.config import Config
 from kinema.config.checking import check_parts
 from kinema.config.values import naming
-from kinema.datasets.samplers import draw_shared_seed
-from kinema.distributed import choose_device, init_from_environment, is_main_process
+from kinema.distributed import choose_device, is_main_process
 from kinema.engine.assembly import (
-    build_loader,
     build_model,
     build_step,
     build_train_loop,
-    scale_rates,
 )
 from kinema.engine.facade import RunnerNames
-from kinema.engine.plan import DEFAULT_TYPES, Phase, plan_of
+from kinema.engine.plan import DEFAULT_TYPES, plan_of
 from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
@@ -38,18 +38,16 @@ from kinema.logs import log_to_file, only_to_files, show_on_console, stop_loggin
 from kinema.models.compiling import compile_errors_explained, compile_model
 from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
-from kinema.openmmlab.keywords import accepts_openmmlab_keywords, needless_keywords
-from kinema.optim.schedules import build_schedules, check_schedule_config
-from kinema.randomness import seed_everything
+from kinema.optim.schedules import check_schedule_config
 from kinema.registry import RUNNERS, init_default_scope
 from kinema.runs.work_folder import hold
 from kinema.training.checkpoints import find_to_resume, take_up
+from kinema.training.openmmlab_files import newest_pth, resume_pth
 
 logger = logging.getLogger("kinema")
 
 
 @RUNNERS.register_module()
-@accepts_openmmlab_keywords
 class Runner(RunnerNames):
     """Train, validate and test a model. Every part is an object or its config.
 
@@ -76,6 +74,8 @@ class Runner(RunnerNames):
         resume: continue from `load_from`, or from the last checkpoint in the work folder.
         launcher: "none", or what started the processes: "pytorch" (torchrun), "slurm", "mpi".
         env_cfg: `dict(cudnn_benchmark=True)` lets cuDNN try its algorithms for the sizes it meets.
+        log_processor: makes the lines of the log in OpenMMLab's form, see
+            `kinema.engine.log_processor`; None: they are Kinema's.
         log_level: least level of records to show.
         visualizer: OpenMMLab's form of `trackers`: `dict(vis_backends=[dict(type=...), ...])`.
         default_scope: registry scope in which names are looked up first.
@@ -117,6 +117,7 @@ class Runner(RunnerNames):
         resume: bool = False,
         launcher: str = "none",
         env_cfg: Mapping[str, Any] | None = None,
+        log_processor: Any = None,
         log_level: int | str = "INFO",
         visualizer: Mapping[str, Any] | None = None,
         default_scope: str | None = None,
@@ -136,25 +137,30 @@ class Runner(RunnerNames):
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         plan = self.plan = plan_of(given)
         show_on_console(log_level)
-        init_from_environment(launcher=plan.launcher, device=plan.device)
+        self.setup_env(env_cfg or {})
         if default_scope is not None:
             init_default_scope(default_scope)
         chosen = choose_device(plan.device)
-        seed = draw_shared_seed() if plan.seed is None else plan.seed
-        seed_everything(seed, deterministic=plan.deterministic)
-        if plan.cudnn_benchmark:
-            torch.backends.cudnn.benchmark = True
-        super().__init__(build_model(plan).to(chosen), plan.work_dir, hooks=plan.hooks, seed=seed)
+        self.set_randomness(plan.seed, deterministic=plan.deterministic)
+        self.device = chosen
+        built = self.wrap_model(None, build_model(plan))
+        super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=plan.experiment_name)
         self.device = chosen
         if plan.compiled:
             compile_model(self.model, plan.compiled)
         self.cfg = Config(dict(cfg or {}))
+        self.cfg_name = Path(str(getattr(cfg, "filename", None) or "")).name
         self.logger = logger
         self._load_from = plan.load_from
-        # What was given until the call that needs it builds the loader.
-        self.train_dataloader: Any = train_dataloader
-        self.val_dataloader: Any = val_dataloader
-        self.test_dataloader: Any = test_dataloader
+        self._has_loaded = False
+        # What was given, until the call that needs it builds the part.
+        self._train_dataloader: Any = train_dataloader
+        self._val_dataloader: Any = val_dataloader
+        self._test_dataloader: Any = test_dataloader
+        self._optim_wrapper: Any = plan.optim_wrapper
+        self._param_schedulers: Any = plan.param_scheduler
+        if plan.log_processor is not None:
+            self.line_processor = self.build_log_processor(plan.log_processor)
 
     @classmethod
     def from_cfg(cls, cfg: Mapping[str, Any]) -> "Runner":
@@ -164,9 +170,8 @@ class Runner(RunnerNames):
             ConfigError: a key is missing, or looks like a misspelling of one.
         """
         known = {name for name in inspect.signature(cls).parameters if name != "cfg"}
-        needless = needless_keywords(cls)
-        keywords = {key: cfg[key] for key in cfg if key in known or (key in needless and cfg[key])}
-        if unread := keys_not_read(cfg, {*known, *needless}):
+        keywords = {key: cfg[key] for key in cfg if key in known}
+        if unread := keys_not_read(cfg, known):
             logger.info("keys of the config that the run does not read: %s", ", ".join(unread))
         for key in ("model", "work_dir"):
             if key not in keywords:
@@ -200,15 +205,17 @@ class Runner(RunnerNames):
             ) from error
 
     def _train(self) -> nn.Module:
-        if self.plan.train is None or self.plan.optim_wrapper is None:
-            raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")
+        self._check_training()
         with hold(self.work_dir) as folder:
-            aside = None if self.plan.resume else folder.set_aside(self._load_from)
+            is_resumed = self.plan.resume or (self._has_loaded and self.progress.iteration > 0)
+            aside = None if is_resumed else folder.set_aside(self._load_from)
             log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
             try:
                 if aside is not None:
                     logger.info("the files of the earlier run are in %s now", aside)
-                self._prepare_training(self.plan.train)
+                self._prepare_training()
+                keep_config(self, self.cfg, self.plan.experiment_name, self.classes)
+                logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
                 with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes), self.closing:
                     self.call_hook("before_run")
                     folder.begin()
@@ -226,14 +233,10 @@ class Runner(RunnerNames):
 
     def val(self) -> dict[str, Any]:
         """Validate the model as it is; returns the metrics."""
-        if self.val_loop is None:
-            self.val_loop = self.build_val_loop()
         return self._evaluate(self.val_loop)
 
     def test(self) -> dict[str, Any]:
         """Test the model as it is; returns the metrics."""
-        if self.test_loop is None:
-            self.test_loop = self.build_test_loop()
         return self._evaluate(self.test_loop)
 
     def _evaluate(self, loop: Any) -> dict[str, Any]:
@@ -246,57 +249,134 @@ class Runner(RunnerNames):
 
     # ---- building
 
-    def _prepare_training(self, phase: Phase) -> None:
-        plan = self.plan
-        assert plan.until is not None  # there is a training
-        folder, state = find_to_resume(self, self._load_from) if plan.resume else (None, {})
+    def _prepare_training(self) -> None:
+        """Build what trains, and take up what is to be resumed; once."""
+        if self.train_step is not None:
+            return
+        plan = replace(self.plan, optim_wrapper=self._optim_wrapper)
+        assert plan.train is not None  # there is a training
+        assert plan.until is not None
+        is_resuming = plan.resume and not self._has_loaded
+        file = self._pth_to_resume() if is_resuming else None
+        folder, state = find_to_resume(self, self._load_from) if is_resuming and file is None else (None, {})
         if plan.resume:
             self._load_from = None
         if folder is not None and plan.seed is None:
             self.seed = state["seed"]
-        self.train_dataloader = build_loader(phase, "train", self.model, self.seed)
-        if plan.val is not None:
+        loader = self.train_dataloader
+        if plan.val is not None and "val" not in self.loops:
             # Between two epochs broken clips are reported, not fatal: they must not end a run that
             # is well otherwise.
             self.val_loop = self.build_val_loop(allow_broken=True)
-        if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
-            with only_to_files():  # a line a parameter
-                self.model.init_weights()
-        if folder is None:
+        if folder is None and file is None and not self._has_loaded:
+            self._init_model_weights()
             self._load_weights()
         self.call_hook("before_optimizer")
         self.train_step = build_step(plan, self.model, self.device)
-        if plan.base_batch_size is not None:
-            scale_rates(self.train_step.optim_wrapper, self.train_dataloader, plan.base_batch_size)
-        check_schedule_config(plan.param_scheduler)
+        self.scale_lr(self.train_step.optim_wrapper)
+        check_schedule_config(self._param_schedulers)
         with naming("param_scheduler"):
-            self.schedules = build_schedules(plan.param_scheduler)
-        self.train_loop = build_train_loop(self, phase, plan.until)
+            self.schedules = self.build_param_scheduler(self._param_schedulers)
+        if "train" not in self.loops:
+            self.train_loop = build_train_loop(self, plan.train.loop, loader, plan.until)
+        elif hasattr(self.train_loop, "attach"):
+            self.train_loop.attach(self.train_step)
         averaging = [hook for hook in self.hooks if isinstance(hook, EMAHook)]
         if averaging:
             self.train_step.ema = averaging[0].build(self)
         if folder is not None:
             take_up(self, folder, state)
+        elif file is not None:
+            resume_pth(self, file)
+        self._has_loaded = self._has_loaded or folder is not None or file is not None
         if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
             self.model.contract = self.contract()
-        keep_config(self, self.cfg, plan.experiment_name, self.classes)
-        logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
+
+    def _pth_to_resume(self) -> Path | None:
+        """The `.pth` file to resume: the named one, or the newest where there is no checkpoint of Kinema's."""
+        if self._load_from is not None:
+            return Path(self._load_from) if Path(self._load_from).is_file() else None
+        return None if self.store.newest_first() else newest_pth(self.work_dir)
 
     # ---- state
+
+    def _init_model_weights(self) -> None:
+        if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
+            with only_to_files():  # a line a parameter
+                self.model.init_weights()
 
     def _load_weights(self) -> None:
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
             self._load_from = None
 
-    def load_checkpoint(self, filename: str | os.PathLike, *, strict: bool = False) -> None:
-        """Load weights into the model.
+    def load_checkpoint(
+        self,
+        filename: str | os.PathLike,
+        map_location: Any = "cpu",
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
+    ) -> dict[str, Any]:
+        """Load weights into the model, and return what else the file holds, with the weights as `state_dict`.
 
         Args:
             filename: a checkpoint's folder, or a file.
+            map_location: without effect: weights are read on the CPU, then copied to the model's device.
             strict: whether weights that are missing or left over are an error.
+            revise_keys: (regular expression, replacement) pairs for the names.
 
         Raises:
             CheckpointError: it cannot be read, or does not fit.
         """
-        log_report(filename, load_checkpoint(self.model, filename, strict=strict))
+        read = read_checkpoint(filename)
+        log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
+        self._has_loaded = True
+        content = {**read.content, "state_dict": read.state}
+        self.call_hook("after_load_checkpoint", checkpoint=content)
+        return content
+
+    def resume(
+        self,
+        filename: str | os.PathLike,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "default",
+    ) -> None:
+        """Take a training up, before `train()`.
+
+        Args:
+            filename: a checkpoint's folder, which is taken up exactly, or a `.pth` file of Kinema's
+                or OpenMMLab's, see `kinema.training.openmmlab_files.resume_pth`.
+            resume_optimizer: whether the optimizer's state is taken.
+            resume_param_scheduler: without effect: schedules are functions of the place.
+            map_location: without effect.
+
+        Raises:
+            ConfigError: there is no training in the config.
+            CheckpointError: it cannot be read, or does not fit.
+        """
+        self._check_training()
+        if self.train_step is None and self.plan.resume:
+            self.plan = replace(self.plan, resume=False)
+        self._has_loaded = True
+        self._prepare_training()
+        self._load_from = None
+        path = Path(filename)
+        if path.is_dir():
+            take_up(self, path, read_training_state(path))
+        else:
+            resume_pth(self, path, with_optimizer=resume_optimizer)
+
+    def load_or_resume(self) -> None:
+        """Do what `load_from` and `resume` of the config ask for, unless it is done."""
+        if self._has_loaded:
+            return
+        if self.plan.resume:
+            self._check_training()
+            self._prepare_training()
+        else:
+            self._load_weights()
+
+    def _check_training(self) -> None:
+        if self.plan.train is None or self._optim_wrapper is None:
+            raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")

@@ -31,8 +31,7 @@ def keep_config(run: Run, config: Mapping[str, Any], experiment: str, classes: S
     # A config that is run again starts again: to resume is asked of a run, not of a config.
     plain = Config({**config, "resume": False})
     datasets = {
-        split: None if (loop := getattr(run, f"{split}_loop")) is None else loop.dataloader.dataset
-        for split in ("train", "val")
+        split: None if (loop := run.loops.get(split)) is None else loop.dataloader.dataset for split in ("train", "val")
     }
     description = describe_run(
         plain, **datasets, classes=classes, seed=run.seed, world_size=get_world_size(), device=run.device

@@ -20,6 +20,7 @@ def evaluate_loader(
     *,
     before_step: Callable[[int, Any], None] | None = None,
     after_step: Callable[[int, Any, Sequence[Any]], None] | None = None,
+    run_iter: Callable[[int, Any], None] | None = None,
     check_broken: Callable[[Sequence[BrokenSample]], None] | None = None,
     shown: Callable[[DataLoader], Iterable[Any]] = iter,
 ) -> tuple[dict[str, Any], list[BrokenSample]]:
@@ -32,6 +33,7 @@ def evaluate_loader(
         evaluator: the metrics.
         before_step: called with the number of each batch and the batch.
         after_step: called with these and the samples.
+        run_iter: does all of these for a batch, called with its number and the batch.
         check_broken: called with the samples that were left out, before the numbers are computed;
             may raise.
         shown: iterates over the loader, such as `track_iter_progress`.
@@ -42,6 +44,9 @@ def evaluate_loader(
     if isinstance(loader, ReproducibleLoader):
         loader.set_epoch(0)
     for number, batch in enumerate(shown(loader)):
+        if run_iter is not None:
+            run_iter(number, batch)
+            continue
         if before_step is not None:
             before_step(number, batch)
         samples = step(batch)

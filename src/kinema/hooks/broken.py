@@ -77,7 +77,7 @@ class BrokenVideosHook(Hook):
         self._in_epoch = 0
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
-        broken = getattr(runner.val_loop, "broken", ())
+        broken = getattr(runner.loops.get("val"), "broken", ())
         if broken and self._list.file is not None and is_main_process():
             self._list.count("val", broken)
             self._list.write()

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from kinema.diagnosis.beforehand import check_figure, check_room
 from kinema.distributed import is_main_process
 from kinema.hooks.hook import Hook
+from kinema.hooks.pth_files import PthFiles
+from kinema.openmmlab import run_files
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import HOOKS
 from kinema.runs.history import Monitor, trailing_mean
@@ -33,14 +36,24 @@ class CheckpointHook(Hook):
     Args:
         interval: epochs, or iterations with `by_epoch=False`, between two checkpoints; or a text
             such as "500steps" or "2epochs"; below 1: none but the best and the last.
-        by_epoch: what a number counts.
-        max_keep_ckpts: how many of the newest to keep, the best beside them; -1: all.
-        save_best: the figure of the validations that tells the best: its name, "auto" for the
-            first, None for none.
-        rule: "greater" or "less" is better; default: less for losses and errors.
-        smooth: validations over which that figure is averaged.
+        by_epoch: what a number counts; default: epochs.
+        save_optimizer, save_param_scheduler: what `.pth` files hold beside the weights.
+        out_dir: where `.pth` files are; default: the work folder.
+        max_keep_ckpts: how many of the newest to keep, the best beside them; -1: all. Default: 3,
+            and all `.pth` files.
         save_last: write one at the end of the training.
+        save_best: the figure of the validations that tells the best: its name, "auto" for the
+            first, None for none. Of several names the first tells Kinema's best.
+        rule: "greater" or "less" is better; default: less for losses and errors.
+        filename_tmpl: name of `.pth` files, with `{}` for epoch or iteration.
+        published_keys: entries of the copies of `.pth` files that the end of the training writes.
+        save_begin: the epoch, or iteration, from which on the interval counts.
+        smooth: validations over which that figure is averaged.
         asynchronous: copy the state, and write the copy while training goes on.
+        also_pth: write `.pth` files beside the checkpoints, see `kinema.hooks.pth_files`; default:
+            where one of `by_epoch`, `save_optimizer`, `save_param_scheduler`, `out_dir`,
+            `filename_tmpl`, `published_keys` and `save_begin` is given, or OpenMMLab's names are
+            served by `kinema.compat`.
 
     Raises:
         ConfigError: a value is none of these, or the metrics give no such figure.
@@ -52,30 +65,61 @@ class CheckpointHook(Hook):
     def __init__(
         self,
         interval: int | str = 1,
-        by_epoch: bool = True,
-        max_keep_ckpts: int = 3,
-        save_best: str | None = "auto",
-        rule: str | None = None,
-        smooth: int = 1,
+        by_epoch: bool | None = None,
+        save_optimizer: bool | None = None,
+        save_param_scheduler: bool | None = None,
+        out_dir: str | PathLike[str] | None = None,
+        max_keep_ckpts: int | None = None,
         save_last: bool = True,
+        save_best: str | Sequence[str] | None = "auto",
+        rule: str | Sequence[str] | None = None,
+        *,
+        filename_tmpl: str | None = None,
+        published_keys: str | Sequence[str] | None = None,
+        save_begin: int | None = None,
+        smooth: int = 1,
         asynchronous: bool = False,
+        also_pth: bool | None = None,
     ) -> None:
+        of_openmmlab = (by_epoch, save_optimizer, save_param_scheduler, out_dir, filename_tmpl)
+        of_openmmlab += (published_keys, save_begin)  # type: ignore[assignment]
+        by_epoch, self.save_begin = by_epoch is not False, save_begin or 0
         if isinstance(interval, str):
             self.every = Every.parse(interval, "default_hooks.checkpoint.interval")
+        elif interval > 0:
+            self.every = Every(**{"epochs" if by_epoch else "iterations": interval, "start": self.save_begin})
         else:
-            self.every = Every(**{"epochs" if by_epoch else "iterations": interval}) if interval > 0 else Every()
+            self.every = Every()
         self.interval, self.by_epoch = interval, by_epoch
-        self.keep, self.save_last, self.asynchronous = int(max_keep_ckpts), save_last, asynchronous
-        self.monitor = Monitor(save_best, rule, smooth)
+        self.keep = 3 if max_keep_ckpts is None else int(max_keep_ckpts)
+        self.save_last, self.asynchronous = save_last, asynchronous
+        several = isinstance(save_best, list | tuple) and bool(save_best)
+        rules = [rule] if rule is None or isinstance(rule, str) else list(rule)
+        self.monitor = Monitor(save_best[0] if several else save_best, rules[0] if rules else None, smooth)  # type: ignore
+        self.pth: PthFiles | None = None
+        if also_pth or (also_pth is None and (run_files.also_pth or any(v is not None for v in of_openmmlab))):
+            self.pth = PthFiles(
+                by_epoch=by_epoch and (isinstance(interval, int) or self.every.epochs is not None),
+                out_dir=out_dir,
+                keep=-1 if max_keep_ckpts is None else int(max_keep_ckpts),
+                filename_tmpl=filename_tmpl,
+                save_optimizer=save_optimizer is not False,
+                save_param_scheduler=save_param_scheduler is not False,
+                published_keys=published_keys,
+                save_best=save_best,
+                rules=rule,
+            )
+        self.max_keep_ckpts, self.save_best, self.rule = max_keep_ckpts, save_best, rule
+        self.published_keys = published_keys
         self._mark: Mark = Progress().mark()
         self._saved: int | None = None  # the step of the last checkpoint
         self._is_asked = False  # for one, where none could be written
         self._writer = Writer()
 
     def before_run(self, runner: Run) -> None:
-        self.out_dir = str(runner.work_dir)
+        self.out_dir = str(runner.work_dir if self.pth is None else self.pth.folder(runner))
         runner.store.keep, runner.monitor = self.keep, self.monitor
-        if runner.train_loop is not None:
+        if "train" in runner.loops:
             check_room(runner.work_dir, runner.model)
             check_figure(self.monitor.metric, runner.known_figures, "save_best")
 
@@ -83,6 +127,11 @@ class CheckpointHook(Hook):
         if runner.is_training and self.every.due(runner.progress, self._mark):
             self._mark = runner.progress.mark()
             self.save_checkpoint(runner)
+            self._save_pth(runner)
+
+    def _save_pth(self, runner: Run) -> None:
+        if self.pth is not None:
+            self.pth.save(runner)
 
     def at_border(self, runner: Run) -> None:
         progress = runner.progress
@@ -90,6 +139,10 @@ class CheckpointHook(Hook):
         if is_best:
             progress.best = self._describe(runner)
         is_due = self.every.due(progress, self._mark) or (self.save_last and runner.train_loop.is_done)
+        if is_due and runner.progress.iteration:
+            self._save_pth(runner)
+        if self.pth is not None and runner.metrics:
+            self.pth.save_best(runner, runner.metrics)
         is_due, self._is_asked = is_due or self._is_asked, False
         is_new = self._saved != progress.step or bool(runner.metrics)
         self._mark = progress.mark()
@@ -107,6 +160,8 @@ class CheckpointHook(Hook):
 
     def after_train(self, runner: Run) -> None:
         self._writer.wait()
+        if self.pth is not None:
+            self.pth.publish()
 
     def close(self, runner: Run) -> None:
         self._writer.wait()  # while the work folder belongs to this run
@@ -140,10 +195,13 @@ class CheckpointHook(Hook):
         self.save_checkpoint(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"mark": dict(self._mark), "saved": self._saved}
+        state = {"mark": dict(self._mark), "saved": self._saved}
+        return state if self.pth is None else {**state, "pth": self.pth.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._mark, self._saved = state["mark"], state["saved"]
+        if self.pth is not None and "pth" in state:
+            self.pth.load_state_dict(state["pth"])
 
 
 def name_of(runner: Run) -> str:

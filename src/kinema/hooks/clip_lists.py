@@ -26,7 +26,7 @@ class ClipListsHook(Hook):
         """
         problem = None
         if is_main_process():
-            loops = (runner.train_loop, runner.val_loop)
+            loops = (runner.loops.get("train"), runner.loops.get("val"))
             lists = [[] if loop is None else clip_rows(loop.dataloader.dataset) for loop in loops]
             problem = moved_clips(runner.work_dir, lists) if runner.progress.iteration else None
             if problem is None:

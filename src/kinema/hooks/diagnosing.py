@@ -69,6 +69,7 @@ class NonFiniteHook(Hook):
         self._windows: list[list[_Place]] = []  # since the last look: the places of each update's batches
         self._suspect: tuple[Any, tuple[Any, ...]] = (None, ())
         self._batch = 0  # of this pass, at the border before
+        self._step = -1  # updates before the newest window
 
     def before_train(self, runner: Run) -> None:
         step = runner.train_step
@@ -85,8 +86,9 @@ class NonFiniteHook(Hook):
         self._interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 20)
 
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
-        progress, window = runner.progress, self._optim.window
-        if window is None or window.is_last or not self._windows:
+        progress = runner.progress
+        if progress.step != self._step or not self._windows:
+            self._step = progress.step
             if not self.guard.is_deferred:
                 self._windows.clear()
             self._windows.append([])

@@ -1,7 +1,7 @@
 """The places in a run where optional code can hook in."""
 
 from collections.abc import Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, ClassVar
 
 from kinema.registry import HOOKS
 from kinema.training.run import Run
@@ -30,7 +30,14 @@ class Hook:
     `load_state_dict(state)`, what is in every checkpoint.
     """
 
-    priority: str | int = "NORMAL"
+    priority: Any = "NORMAL"  # a name, a number or a `Priority`
+    stages: ClassVar[tuple[str, ...]] = (
+        *("before_run", "after_load_checkpoint", "before_train", "before_train_epoch", "before_train_iter"),
+        *("after_train_iter", "after_train_epoch", "before_val", "before_val_epoch", "before_val_iter"),
+        *("after_val_iter", "after_val_epoch", "after_val", "before_save_checkpoint", "after_train"),
+        *("before_test", "before_test_epoch", "before_test_iter", "after_test_iter", "after_test_epoch"),
+        *("after_test", "after_run"),
+    )
 
     def before_run(self, runner: Run) -> None: ...
 
@@ -127,12 +134,12 @@ class Hook:
     @staticmethod
     def every_n_epochs(runner: Run, n: int, start: int = 0) -> bool:
         """True in every n-th epoch, counted from `start`."""
-        return _is_nth(runner.progress.epoch + 1 - start, n)
+        return _is_nth(runner.epoch + 1 - start, n)
 
     @staticmethod
     def every_n_train_iters(runner: Run, n: int, start: int = 0) -> bool:
         """True at every n-th training step, counted from `start`."""
-        return _is_nth(runner.progress.iteration + 1 - start, n)
+        return _is_nth(runner.iter + 1 - start, n)
 
     @staticmethod
     def every_n_inner_iters(batch_idx: int, n: int) -> bool:
@@ -147,12 +154,32 @@ class Hook:
     @staticmethod
     def is_last_train_epoch(runner: Run) -> bool:
         """True in the last epoch of the training."""
-        return runner.progress.epoch + 1 == runner.max_epochs
+        return bool(runner.epoch + 1 == runner.max_epochs)
 
     @staticmethod
     def is_last_train_iter(runner: Run) -> bool:
         """True at the last step of the training."""
-        return runner.progress.iteration + 1 == runner.max_iters
+        return bool(runner.iter + 1 == runner.max_iters)
+
+    def get_triggered_stages(self) -> list[str]:
+        """The points of a run that this hook overrides, in the order of `stages`."""
+        kind = type(self)
+        return [
+            stage
+            for stage in Hook.stages
+            if any(
+                name and getattr(kind, name, None) is not getattr(Hook, name) for name in (stage, _SHARED.get(stage))
+            )
+        ]
+
+
+# What a point calls unless it is overridden.
+_SHARED = {
+    f"{when}_{mode}_{what}": f"_{when}_{what}"
+    for when in ("before", "after")
+    for mode in ("train", "val", "test")
+    for what in ("epoch", "iter")
+}
 
 
 def _is_nth(done: int, n: int) -> bool:

@@ -16,6 +16,8 @@ from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
 
+_TIMES = frozenset(("time", "data_time"))  # of `IterTimerHook`
+
 
 @HOOKS.register_module()
 @accepts_openmmlab_keywords
@@ -40,6 +42,7 @@ class LoggerHook(Hook):
         self._batch = 0  # of this pass, at the border before
         self._waited = self._took = self._asked = self._got = 0.0  # seconds: for data, altogether; moments
         self._samples = 0  # of the last line
+        self._started, self._iterations = 0.0, 0  # seconds and batches at the beginning of this pass
         self._bar = PassBar()
 
     def before_train_epoch(self, runner: Run) -> None:
@@ -55,14 +58,31 @@ class LoggerHook(Hook):
     ) -> None:
         now = time.perf_counter()
         for figures in (outputs or {}, *runner.message_hub.take_fresh()):
+            if _TIMES.intersection(figures):  # not the same in each run
+                continue
             self.averages.add(figures)
             self.epoch_averages.add(figures)
         self._waited += self._got - self._asked
         self._took += now - self._asked
+        if runner.line_processor is not None and self._ends_line(runner, batch_idx):
+            _say(runner.line_processor.get_log_after_iter(runner, batch_idx, "train")[1])
         if is_main_process() and self._bar.is_due:
             done, total = runner.progress.batch + 1, runner.train_loop.batches_per_epoch
             self._bar.show(done, total, runner.progress.epoch + 1)
         self._asked = now
+
+    def _ends_line(self, runner: Run, batch_idx: int) -> bool:
+        """Does a line of a log processor stand behind this batch?"""
+        total = runner.train_loop.batches_per_epoch
+        return self.every_n_inner_iters(batch_idx, self.interval) or runner.progress.batch + 1 == total
+
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if runner.line_processor is not None:
+            _say(runner.line_processor.get_log_after_epoch(runner, len(runner.val_loop.dataloader), "val")[1])
+
+    def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if runner.line_processor is not None:
+            _say(runner.line_processor.get_log_after_epoch(runner, len(runner.test_loop.dataloader), "test")[1])
 
     def after_train_epoch(self, runner: Run) -> None:
         runner.train_figures = self.epoch_averages.take()
@@ -91,7 +111,7 @@ class LoggerHook(Hook):
         figures["lr"] = runner.train_step.optim_wrapper.get_lr()["lr"][0]  # type: ignore[union-attr]
         runner.record("train", figures, pace)
         total = runner.train_loop.batches_per_epoch
-        if is_main_process():
+        if is_main_process() and runner.line_processor is None:
             logger.info(
                 "epoch %d%s  batch %s%s  %s  %s",
                 *(progress.present_epoch, f"/{runner.max_epochs}" if runner.max_epochs else ""),
@@ -120,3 +140,8 @@ class LoggerHook(Hook):
         self.averages.load_state_dict(state["averages"])
         self.epoch_averages.load_state_dict(state["epoch_averages"])
         self._mark, self._batch = state["mark"], state["batch"]
+
+
+def _say(line: str) -> None:
+    if is_main_process():
+        logger.info("%s", line)

@@ -5,16 +5,19 @@ from typing import Any
 
 from kinema.errors import ConfigError
 from kinema.hooks.hook import Hook
-from kinema.optim.schedules import Position, apply_schedules
+from kinema.optim.schedules import Schedule, apply_schedules
 from kinema.registry import HOOKS
 from kinema.training.run import Run
 
 
 @HOOKS.register_module()
 class ParamSchedulerHook(Hook):
-    """Set learning rates and momenta to what the schedules say of this place of the training."""
+    """Set learning rates and momenta to what the schedules say of this place of the training.
 
-    priority = "VERY_HIGH"
+    Schedulers of the user's own, with a `step`, take it behind each batch or epoch.
+    """
+
+    priority = "HIGHEST"  # at the beginning of a batch, all other hooks see its rates
 
     def before_train(self, runner: Run) -> None:
         if runner.train_loop.epoch_length is None and any(
@@ -26,18 +29,28 @@ class ParamSchedulerHook(Hook):
             )
 
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
-        loop, progress = runner.train_loop, runner.progress
-        position = Position(
-            progress.epoch,
-            progress.iteration,
-            loop.epoch_length,
-            max_epochs=loop.until.epochs,
-            max_steps=None if loop.until.epochs else runner.max_iters or None,
-        )
-        apply_schedules(runner.schedules, runner.train_step.optim_wrapper, position)  # type: ignore[union-attr]
+        if runner.schedules:
+            apply_schedules(runner.schedules, runner.optim_wrapper, runner.position)
+
+    def after_train_iter(
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        _take_step(runner, by_epoch=False)
+
+    def after_train_epoch(self, runner: Run) -> None:
+        _take_step(runner, by_epoch=True)
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         if runner.is_training:
             for schedule in runner.schedules:
                 if hasattr(schedule, "observe"):
                     schedule.observe(metrics or {})
+
+
+def _take_step(runner: Run, *, by_epoch: bool) -> None:
+    """Step the schedulers that keep a state; `Schedule`s are functions of the place."""
+    given: Any = getattr(runner, "param_schedulers", ())
+    for schedulers in given.values() if isinstance(given, dict) else (given,):
+        for scheduler in schedulers:
+            if not isinstance(scheduler, Schedule) and hasattr(scheduler, "step") and scheduler.by_epoch == by_epoch:
+                scheduler.step()

@@ -20,7 +20,10 @@ logger = logging.getLogger("kinema")
 
 @HOOKS.register_module()
 class ValidationHook(Hook):
-    """Validate at an interval, and at the end of the training.
+    """Validate at an interval, and at the end of the training, but not where somebody stops it.
+
+    A loop of the user's own whose `run` calls `val_loop.run()` decides itself: then this hook
+    writes the figures down.
 
     Args:
         interval: epochs or iterations between two validations.
@@ -50,16 +53,24 @@ class ValidationHook(Hook):
         # From which count on, and what is due from there.
         self.plan = [(start, Every(**{unit: length, "begin": max(start, begin)})) for start, length in starts]
         self._mark: Mark = Progress().mark()
+        self._is_asking = False  # for the validation that runs
+        self._figures: dict[str, float] = {}  # of a validation that the user's own loop ran
 
     def at_border(self, runner: Run) -> None:
         runner.metrics = {}
-        progress = runner.progress
-        if runner.val_loop is None or runner.interrupt.is_asked or progress.mark() == self._mark:
+        progress, loop = runner.progress, runner.train_loop
+        if self._figures:
+            self._mark, figures, self._figures = progress.mark(), self._figures, {}
+            self._record(runner, figures)
+            return
+        is_off = loop.validates_itself or "val" not in runner.loops or runner.interrupt.is_asked
+        if is_off or progress.mark() == self._mark:
             return
         done = progress.mark()[self.unit]
         every = next(every for start, every in reversed(self.plan) if done >= start)
-        if not every.due(progress, self._mark) and not runner.train_loop.is_done:
+        if not every.due(progress, self._mark) and not loop.until.reached(progress):
             return
+        self._is_asking = True
         try:
             figures = scalars(runner.val_loop.run())
         except KeyboardInterrupt:
@@ -71,9 +82,20 @@ class ValidationHook(Hook):
             save_now(runner)  # what was trained is not lost with the validation
             raise
         finally:
+            self._is_asking = False
             runner.model.train()
         self._mark = progress.mark()
         self._record(runner, figures)
+
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if runner.is_training and not self._is_asking:
+            self._figures = scalars(metrics or {})
+
+    def after_val(self, runner: Run) -> None:
+        """Write down what a loop of the user's own validated, and let the best be saved."""
+        if self._figures:
+            runner.model.train()
+            runner.call_hook("at_border")
 
     def _record(self, runner: Run, figures: dict[str, float]) -> None:
         progress = runner.progress
@@ -155,42 +177,42 @@ class EarlyStoppingHook(Hook):
         if rule not in (None, "greater", "less"):
             raise ConfigError(f"EarlyStoppingHook: rule must be 'greater' or 'less', got {rule!r}")
         is_less = rule == "less" or (rule is None and ("loss" in monitor or "error" in monitor))
-        self.monitor, self.sign = monitor, -1.0 if is_less else 1.0
+        self.monitor, self.rule = monitor, "less" if is_less else "greater"
         self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
         self.stopping_threshold = stopping_threshold
-        self.best, self.waited = -math.inf, 0
+        self.best_score, self.wait_count = math.inf if is_less else -math.inf, 0
 
     def before_run(self, runner: Run) -> None:
         if self.strict:
             check_figure(self.monitor, runner.known_figures, "EarlyStoppingHook: monitor")
 
-    def at_border(self, runner: Run) -> None:
-        if not runner.metrics:
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if not metrics or not runner.is_training:
             return
-        if self.monitor not in runner.metrics:
-            text = f"EarlyStoppingHook: {self.monitor!r} is no metric: the validation has {', '.join(runner.metrics)}"
+        if self.monitor not in metrics:
+            text = f"EarlyStoppingHook: {self.monitor!r} is no metric: the validation has {', '.join(metrics)}"
             if self.strict:
                 raise ConfigError(text)
             logger.warning("%s", text)
             return
-        value = runner.metrics[self.monitor]
-        if reason := self._reason(value):
-            runner.stop(reason)
+        if reason := self._reason(float(metrics[self.monitor])):
+            runner.stop_reason = reason
+            runner.train_loop.stop_training = runner.train_loop.stops_at_border = True
 
     def _reason(self, value: float) -> str | None:
-        name, score = self.monitor, self.sign * value
+        name, sign = self.monitor, -1.0 if self.rule == "less" else 1.0
         if self.check_finite and not math.isfinite(value):
             return f"{name} is {value}"
-        if self.stopping_threshold is not None and score > self.sign * self.stopping_threshold:
+        if self.stopping_threshold is not None and sign * value > sign * self.stopping_threshold:
             return f"{name} is {value:.4f}, better than {self.stopping_threshold:g}"
-        self.waited = 0 if score > self.best + self.min_delta else self.waited + 1
-        self.best = max(self.best, score)
-        if self.waited >= self.patience:
-            return f"{name} has not improved by {self.min_delta:g} for {self.waited} validations"
+        self.wait_count = 0 if sign * (value - self.best_score) > self.min_delta else self.wait_count + 1
+        self.best_score = sign * max(sign * self.best_score, sign * value)
+        if self.wait_count >= self.patience:
+            return f"{name} has not improved by {self.min_delta:g} for {self.wait_count} validations"
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best_score, "waited": self.wait_count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best, self.waited = state["best"], state["waited"]
+        self.best_score, self.wait_count = state["best"], state["waited"]

@@ -73,9 +73,9 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     return unread
 
 
-# OpenMMLab's default hooks that need nothing in Kinema, by their names in `default_hooks`: the logger
-# measures, samplers know their epoch, and norms are alike in all processes.
-HOOKS_WITHOUT_EFFECT = {
+# OpenMMLab's default hooks that a run of Kinema does without, by their names in `default_hooks`: the
+# logger measures, samplers know their epoch, and norms are alike in all processes.
+OPTIONAL_HOOKS = {
     "timer": "IterTimerHook",
     "sampler_seed": "DistSamplerSeedHook",
     "sync_buffers": "SyncBuffersHook",

@@ -38,7 +38,7 @@ _AS_PUBLISHED = "it had none there either"
 _TORCHVISION = "names of torchvision's weights are recognised"
 _IS_2D = "the weights of a network over frames are always 2D"
 _OF_TSM = "it belongs to ResNetTSM"
-_WHOLE = "a checkpoint holds all that a resumed run needs"
+_LOCAL = "files are local"
 _OWN_FOLDER = "the files of a run are in its work folder"
 NEEDLESS: dict[str, dict[str, Needless]] = {
     "DenseSampleFrames": {
@@ -73,16 +73,10 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     "MobileNetV2TSM": {"pretrained2d": Needless(_IS_2D, 3)},
     "TSMHead": {"is_shift": Needless("the backbone shifts", 8)},
     "CheckpointHook": {
-        "save_optimizer": Needless(_WHOLE),
-        "save_param_scheduler": Needless(_WHOLE),
-        "out_dir": Needless(_OWN_FOLDER),
-        "filename_tmpl": Needless("checkpoints are folders, named by their step"),
-        "file_client_args": Needless(_OWN_FOLDER),
-        "backend_args": Needless(_OWN_FOLDER),
+        "file_client_args": Needless(_LOCAL),
+        "backend_args": Needless(_LOCAL),
         "greater_keys": Needless("rule says what is better"),
         "less_keys": Needless("rule says what is better"),
-        "published_keys": Needless("`kinema export` makes files to publish"),
-        "save_begin": Needless("the interval alone says when"),
     },
     "LoggerHook": {
         "ignore_last": Needless("the last batches of an epoch are always reported"),
@@ -98,9 +92,6 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
         "strict_load": Needless("averages are always loaded whole"),
         "evaluate_on_ema": Needless("evaluations use the averages"),
         "evaluate_on_origin": Needless("evaluations use the averages"),
-    },
-    "Runner": {
-        "log_processor": Needless("the loops average what they log", 20),
     },
 }
 

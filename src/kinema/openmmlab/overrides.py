@@ -58,12 +58,7 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "EarlyStoppingHook": ("_init_rule", "_check_stop_condition"),
     "LoggerHook": ("_process_tags",),
     "ProfilerHook": ("_parse_trace_config", "_export_chrome_trace"),
-    **dict.fromkeys(("EpochBasedTrainLoop", "IterBasedTrainLoop"), ("_decide_current_val_interval",)),
-    **dict.fromkeys(("TestLoop", "ValLoop"), ("run_iter",)),
-    "Runner": (
-        *("setup_env", "set_randomness", "wrap_model", "_init_model_weights", "scale_lr", "_build_param_scheduler"),
-        *("build_log_processor", "load_or_resume", "register_default_hooks", "_check_scheduler_cfg", "_log_env"),
-    ),
+    "Runner": ("_build_param_scheduler", "_check_scheduler_cfg", "_log_env"),
 }
 OWN_PACKAGE = "kinema"
 

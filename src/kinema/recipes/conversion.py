@@ -7,7 +7,7 @@ from typing import Any
 
 from kinema.config import Config
 from kinema.errors import ConfigError
-from kinema.openmmlab.configs import HOOKS_WITHOUT_EFFECT
+from kinema.openmmlab.configs import OPTIONAL_HOOKS
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import ALIASES
 from kinema.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, Registry
@@ -229,7 +229,7 @@ def _hooks(entries: Mapping[str, Any]) -> dict[str, Any]:
     changed = {}
     for key, entry in entries.items():
         kind = entry.get("type") if isinstance(entry, Mapping) else None
-        if key in HOOKS_WITHOUT_EFFECT or kind in HOOKS_WITHOUT_EFFECT.values() or key == "visualization":
+        if key in OPTIONAL_HOOKS or kind in OPTIONAL_HOOKS.values() or key == "visualization":
             continue
         changed[key] = _without_needless(entry, HOOKS)
     return {key: entry for key, entry in changed.items() if not entry or set(entry) - {"type"}}

@@ -130,7 +130,7 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: flo
             runner.model.init_weights()
     step = runner.train_step = build_step(replace(plan, strategy={}), runner.model, runner.device)
     runner.train_dataloader = loader
-    runner.train_loop = build_train_loop(runner, plan.train, plan.until)
+    runner.train_loop = build_train_loop(runner, plan.train.loop, loader, plan.until)
     check_schedule_config(plan.param_scheduler)
     build_schedules(plan.param_scheduler)
 

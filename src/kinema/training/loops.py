@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from kinema.datasets.broken import BrokenSample, num_allowed
@@ -18,6 +19,7 @@ from kinema.evaluation import Evaluator, evaluate_loader
 from kinema.optim.accumulation import Window
 from kinema.randomness import capture_state, restore_state
 from kinema.registry import LOOPS
+from kinema.training.base_loop import BaseLoop
 from kinema.training.progress import Progress, Until
 from kinema.training.run import Run
 
@@ -26,7 +28,7 @@ logger = logging.getLogger("kinema")
 Step = Callable[[Any, Window], Mapping[str, Any]]
 
 
-class TrainLoop:
+class TrainLoop(BaseLoop):
     """Train batch by batch, pass after pass, from where `progress` stands.
 
     It emits `before_train`, `before_train_epoch`, `before_train_iter`, `after_train_iter`,
@@ -41,7 +43,14 @@ class TrainLoop:
         until: how far.
         emit: called with the name of a point and its arguments.
         accumulate: batches that make an update.
+
+    Attributes:
+        stop_training: end at the next border; of an `EpochBasedTrainLoop`, behind this pass.
+        stops_at_border: end at the next border.
+        validates_itself: `run` is the user's own, and does what `ValidationHook` does otherwise.
     """
+
+    validates_itself = False
 
     def __init__(
         self,
@@ -54,20 +63,23 @@ class TrainLoop:
     ) -> None:
         self.dataloader, self.step, self.progress, self.until, self.emit = loader, step, progress, until, emit
         self.accumulate = accumulate
-        self.stop_training = False
-        self.is_running = False
+        self.stops_at_border = False
         self._order: Mapping[str, Any] = {}
         self._count: float | None = None  # of batches of a pass
 
     def run(self) -> None:
         """Train to the end."""
-        self.is_running, self._clock = True, time.perf_counter() - self.progress.seconds
+        self._begin()
+        self.validates_itself = False
         self.emit("before_train")
         self.emit("at_border")  # where a resumed run was saved, something may still be due
         while not self.is_done:
             self.run_epoch()
         self.is_running = False
         self.emit("after_train")
+
+    def _begin(self) -> None:
+        self.is_running, self._clock = True, time.perf_counter() - self.progress.seconds
 
     def run_epoch(self) -> None:
         """Train to the end of this pass, or of the training."""
@@ -82,7 +94,7 @@ class TrainLoop:
             self.run_iter(progress.batch, batch)
             if self._window.is_last and progress.batch < last:
                 self.emit("at_border")
-                if self.is_done:
+                if self._ends_inside_pass:
                     break
         else:
             last = progress.batch
@@ -103,6 +115,11 @@ class TrainLoop:
     def is_done(self) -> bool:
         """Is the training at its end, or asked to stop?"""
         return self.stop_training or self.until.reached(self.progress)
+
+    @property
+    def _ends_inside_pass(self) -> bool:
+        """Does the training end at this border, inside a pass?"""
+        return self.is_done
 
     @property
     def batches_per_epoch(self) -> int | None:
@@ -177,19 +194,28 @@ class TrainLoop:
         return (self.dataloader.batch_size or 0) * get_world_size()
 
 
-class _EvaluationLoop:
+class _EvaluationLoop(BaseLoop):
     """Run the model over a loader and evaluate what it predicts.
 
     Samples that the loader leaves out because they are broken are in no number. The metrics then
-    tell how many they are, as `broken_samples`, and `broken` which.
+    tell how many they are, as `broken_samples`, and `broken` which. A subclass may override
+    `run_iter`, which predicts and evaluates a batch.
+
+    Args:
+        runner: the run.
+        dataloader: batches, or the config of what gives them.
+        evaluator: the metrics, or their configs.
+        fp16: predict in half precision, on a CPU in bfloat16.
     """
 
     mode: str
 
-    def __init__(self, runner: Run, dataloader: DataLoader, evaluator: Evaluator) -> None:
-        self.runner, self.dataloader, self.evaluator = runner, dataloader, evaluator
+    def __init__(self, runner: Run, dataloader: Any, evaluator: Any, fp16: bool = False) -> None:
+        super().__init__(runner, dataloader)
+        self.evaluator: Evaluator = evaluator if isinstance(evaluator, Evaluator) else Evaluator(evaluator)
+        self.fp16 = fp16
         self.broken: list[BrokenSample] = []
-        metainfo = getattr(dataloader.dataset, "metainfo", None)
+        metainfo = getattr(self.dataloader.dataset, "metainfo", None)
         if metainfo is not None:
             self.evaluator.dataset_meta = metainfo
 
@@ -202,12 +228,7 @@ class _EvaluationLoop:
         model.eval()
         with runner.evaluated_weights():
             metrics, self.broken = evaluate_loader(
-                model.val_step if mode == "val" else model.test_step,
-                self.dataloader,
-                self.evaluator,
-                before_step=self._before_step,
-                after_step=self._after_step,
-                check_broken=self._check_broken,
+                self._predict, self.dataloader, self.evaluator, run_iter=self._run_iter, check_broken=self._check_broken
             )
         if self.broken:
             metrics["broken_samples"] = len(self.broken)
@@ -215,18 +236,32 @@ class _EvaluationLoop:
         runner.call_hook(f"after_{mode}")
         return metrics
 
-    def _before_step(self, batch_idx: int, data_batch: Any) -> None:
-        self.runner.call_hook(f"before_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch)
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Predict and evaluate batch number `idx`."""
+        runner, mode = self.runner, self.mode
+        runner.call_hook(f"before_{mode}_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = self._predict(data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        runner.call_hook(f"after_{mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
-    def _after_step(self, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        self.runner.call_hook(f"after_{self.mode}_iter", batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
+    def _run_iter(self, idx: int, data_batch: Any) -> None:
+        self.run_iter(idx, data_batch)
         if get_world_size() == 1:  # several would each stop at another batch
             self.runner.interrupt.check()
+
+    def _predict(self, data_batch: Any) -> Any:
+        model = self.runner.model
+        step = model.val_step if self.mode == "val" else model.test_step
+        if not self.fp16:
+            return step(data_batch)
+        kind = self.runner.device.type
+        with torch.autocast(kind, dtype=torch.bfloat16 if kind == "cpu" else torch.float16):
+            return step(data_batch)
 
     def _check_broken(self, broken: Sequence[BrokenSample]) -> None:
         if not broken:
             return
-        count, max_share = len(self.dataloader.dataset), self.dataloader.max_broken_share  # type: ignore[arg-type,attr-defined]
+        count, max_share = len(self.dataloader.dataset), self.dataloader.max_broken_share
         report, first = f"{len(broken)} of {count} samples are broken", broken[0].error
         if len(broken) == count:
             raise VideoError(f"{self.mode}: all {count} samples are broken; the first: {first}")

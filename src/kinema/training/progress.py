@@ -118,7 +118,9 @@ class Until:
 
 @dataclass(frozen=True)
 class Every:
-    """What is due every so many epochs, steps or iterations, counted from `begin`; never where all are None.
+    """What is due every so many epochs, steps or iterations, from `begin` on; never where all are None.
+
+    With a `start` they are counted from there, where the first is due.
 
     Raises:
         ValueError: several are given, or one is below 1.
@@ -128,9 +130,12 @@ class Every:
     steps: int | None = None
     iterations: int | None = None
     begin: int = 0
+    start: int = 0
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in vars(self).items() if value is not None and name != "begin"}
+        given = {
+            name: value for name, value in vars(self).items() if value is not None and name not in ("begin", "start")
+        }
         if len(given) > 1:
             raise ValueError(f"give one of epochs, steps and iterations, got {given}")
         if min(given.values(), default=1) < 1:
@@ -153,8 +158,8 @@ class Every:
         """Has it come due since `then`, the mark of the last time that somebody asked?"""
         return any(
             interval is not None
-            and count >= self.begin
-            and count // interval > max(then[unit], self.begin - 1) // interval
+            and count >= max(self.begin, self.start)
+            and (count - self.start) // interval > (max(then[unit], self.begin - 1) - self.start) // interval
             for unit, interval, count in (
                 ("epoch", self.epochs, now.epoch),
                 ("step", self.steps, now.step),

@@ -12,6 +12,7 @@ from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.store import CheckpointStore
 from kinema.distributed import is_main_process
 from kinema.evaluation import Evaluator
+from kinema.optim.schedules import Position
 from kinema.runs.history import Monitor
 from kinema.runs.message_hub import CheckpointedHub, MessageHub
 from kinema.runs.records import MetricsFile
@@ -41,10 +42,11 @@ class Run:
         hooks: objects or configs.
         keep: checkpoints to keep, see `CheckpointStore`.
         seed: of the random numbers.
+        name: of its message hub; default: that of the work folder.
 
     Attributes:
         progress: the counters.
-        train_loop, val_loop, test_loop: what moves them, and what evaluates; None until needed.
+        loops: what moves them, "train", and what evaluates, "val" and "test"; there once needed.
         schedules: of learning rate and momentum.
         history: the validations, see `kinema.runs.history`.
         monitor: which figure of a validation tells how good the model is.
@@ -54,6 +56,8 @@ class Run:
         stop_reason: why training ends before its end; None: it does not.
         interrupt: signals that wait for the next border.
         message_hub: figures and facts that hooks leave for each other.
+        line_processor: makes the lines of the log, see `kinema.engine.log_processor`; None:
+            `LoggerHook` does.
         is_at_border: hooks are being called where everything can be saved.
         closing: contexts that hooks enter for the time of a training, however it ends.
     """
@@ -67,6 +71,7 @@ class Run:
         hooks: Sequence[Any] = (),
         keep: int = 3,
         seed: int = 0,
+        name: str | None = None,
     ) -> None:
         self.model: Any = model
         self.work_dir = Path(work_dir)
@@ -78,9 +83,7 @@ class Run:
         self.store = CheckpointStore(self.work_dir, keep)
         self.metrics_file = MetricsFile(self.work_dir / "metrics.jsonl")
         self.schedules: list[Any] = []
-        self.train_loop: Any = None
-        self.val_loop: Any = None
-        self.test_loop: Any = None
+        self.loops: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
         self.monitor = Monitor()
         self.train_figures: dict[str, float] = {}
@@ -88,7 +91,8 @@ class Run:
         self.notes: dict[str, Any] = {}
         self.stop_reason: str | None = None
         self.interrupt = DeferredInterrupt()
-        self.message_hub = MessageHub.begin(self.work_dir.name)
+        self.message_hub = MessageHub.begin(name or self.work_dir.name)
+        self.line_processor: Any = None
         self.is_at_border = False
         self.closing = ExitStack()
 
@@ -130,29 +134,87 @@ class Run:
     def stop(self, reason: str) -> None:
         """Let the training end at this border, with a checkpoint."""
         self.stop_reason = reason
-        self.train_loop.stop_training = True
+        self.train_loop.stop_training = self.train_loop.stops_at_border = True
+
+    @property
+    def train_loop(self) -> Any:
+        """What trains; None until needed."""
+        return self.loops.get("train")
+
+    @train_loop.setter
+    def train_loop(self, loop: Any) -> None:
+        self.loops["train"] = loop
+
+    @property
+    def val_loop(self) -> Any:
+        """What validates; None until needed."""
+        return self.loops.get("val")
+
+    @val_loop.setter
+    def val_loop(self, loop: Any) -> None:
+        self.loops["val"] = loop
+
+    @property
+    def test_loop(self) -> Any:
+        """What tests; None until needed."""
+        return self.loops.get("test")
+
+    @test_loop.setter
+    def test_loop(self, loop: Any) -> None:
+        self.loops["test"] = loop
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return self.progress.epoch
+
+    @property
+    def iter(self) -> int:
+        """Batches that are done."""
+        return self.progress.iteration
+
+    @property
+    def position(self) -> Position:
+        """Where the training is, for the schedules."""
+        loop, progress = self.train_loop, self.progress
+        return Position(
+            progress.epoch,
+            progress.iteration,
+            loop.epoch_length,
+            max_epochs=loop.until.epochs,
+            max_steps=None if loop.until.epochs else self.max_iters or None,
+        )
+
+    @property
+    def optim_wrapper(self) -> Any:
+        """What updates the weights."""
+        assert self.train_step is not None  # training has begun
+        return self.train_step.optim_wrapper
 
     @property
     def is_training(self) -> bool:
         """Is a training under way, and not only an evaluation?"""
-        return self.train_loop is not None and self.train_loop.is_running
+        loop = self.loops.get("train")
+        return loop is not None and loop.is_running
 
     @property
     def known_figures(self) -> list[str] | None:
         """The figures that a validation can have; None: the metrics, or a loop of the user's own, do not say."""
-        evaluator = getattr(self.val_loop, "evaluator", None)
+        evaluator = getattr(self.loops.get("val"), "evaluator", None)
         return evaluator.names() if isinstance(evaluator, Evaluator) else None
 
     @property
     def max_epochs(self) -> int:
         """Epochs of the training; 0 where it is not counted in epochs."""
-        return 0 if self.train_loop is None else self.train_loop.until.epochs or 0
+        loop = self.loops.get("train")
+        until = getattr(loop, "until", None)
+        return 0 if until is None else until.epochs or 0
 
     @property
     def max_iters(self) -> int:
         """Batches of the whole training; 0 where they are not known."""
-        loop = self.train_loop
-        if loop is None:
+        loop: Any = self.loops.get("train")
+        if getattr(loop, "until", None) is None:
             return 0
         return loop.until.iterations_left(Progress(), loop.batches_per_epoch, loop.accumulate) or 0
 
@@ -170,6 +232,10 @@ class Run:
         """What the checkpoints of the run say of the model: its config, classes, sampling."""
         known = getattr(self.model, "contract", None)
         return known if isinstance(known, ModelContract) else ModelContract()
+
+    def about_checkpoint(self) -> dict[str, Any]:
+        """Further entries of `meta` in a `.pth` file."""
+        return {}
 
     def parts(self) -> Mapping[str, Stateful]:
         """Everything with a state, by name, but for model and optimizer, which the strategy saves."""

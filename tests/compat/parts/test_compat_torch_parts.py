@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.compat.parts import checking, checkpoints, communication, devices, process_groups
+from kinema.compat.parts import checking, checkpoint_files, checkpoints, communication, devices, process_groups
 from kinema.compat.parts.metric_values import get_metric_value
 from kinema.errors import CheckpointError
 
@@ -121,7 +121,7 @@ def test_weights_are_loaded_by_the_old_functions(weights_file: Path) -> None:
     model.add_module("backbone", nn.Linear(2, 1))
     loaded = checkpoints.load_checkpoint(model, str(weights_file), map_location="cpu")
     assert model.backbone.weight.tolist() == [[3, 3]]
-    assert set(loaded["state_dict"]) == set(checkpoints.read_checkpoint(weights_file)["state_dict"])
+    assert set(loaded["state_dict"]) == set(checkpoint_files.read_checkpoint(weights_file)["state_dict"])
     part = checkpoints.read_weights_below("backbone.", weights_file)
     assert set(part) == {"weight", "bias"}
     linear = nn.Linear(2, 1)
@@ -137,9 +137,9 @@ def test_weights_that_do_not_fit_are_an_error_that_names_the_file(weights_file: 
 
 
 def test_seeding_returns_the_seed_and_repeats_the_numbers() -> None:
-    assert checkpoints.set_random_seed(3, diff_rank_seed=True) == 3
+    assert checkpoint_files.set_random_seed(3, diff_rank_seed=True) == 3
     first = torch.rand(2)
-    checkpoints.set_random_seed(3)
+    checkpoint_files.set_random_seed(3)
     assert torch.equal(torch.rand(2), first)
 
 

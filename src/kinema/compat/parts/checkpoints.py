@@ -14,8 +14,7 @@ from kinema.checkpoints import Checkpoint
 from kinema.checkpoints import load_checkpoint as load_any_checkpoint
 from kinema.checkpoints import read_checkpoint as read_any_checkpoint
 from kinema.checkpoints.pretrained import log_report
-from kinema.distributed import get_rank
-from kinema.randomness import seed_everything
+from kinema.compat.parts.checkpoint_files import contents_of
 
 FilePath = str | PathLike[str]
 Device = str | torch.device | None
@@ -40,14 +39,14 @@ def load_checkpoint(
         revise_keys: (regular expression, replacement) pairs for the names.
 
     Returns:
-        What the file holds, see `read_checkpoint`.
+        What the file holds.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit.
     """
     read = read_any_checkpoint(filename, map_location=map_location or "cpu")
     log_report(filename, load_any_checkpoint(model, read, strict=strict, revise_keys=tuple(revise_keys)))
-    return _as_dict(read)
+    return contents_of(read)
 
 
 def load_state_dict(
@@ -61,18 +60,6 @@ def load_state_dict(
     load_any_checkpoint(module, Checkpoint(dict(state_dict)), strict=strict, image_network=False)
 
 
-def read_checkpoint(filename: FilePath, map_location: Device = None, logger: Any = None) -> dict[str, Any]:
-    """The weights of a file as `state_dict`, and the rest of it (`meta`, ...) as it stands there.
-
-    `logger` has no effect.
-    """
-    return _as_dict(read_any_checkpoint(filename, map_location=map_location or "cpu"))
-
-
-def _as_dict(read: Checkpoint) -> dict[str, Any]:
-    return {**read.content, "state_dict": read.state}
-
-
 def read_weights_below(prefix: str, filename: FilePath, map_location: Device = None) -> dict[str, Tensor]:
     """The weights of a file whose names start with `prefix` and a dot, named by the rest.
 
@@ -80,16 +67,3 @@ def read_weights_below(prefix: str, filename: FilePath, map_location: Device = N
         CheckpointError: there are none.
     """
     return read_any_checkpoint(filename, map_location=map_location or "cpu").below(prefix).state
-
-
-def set_random_seed(seed: int, deterministic: bool = False, diff_rank_seed: bool = False) -> int:
-    """Seed all generators of this process; returns the seed used.
-
-    Args:
-        seed: of Python, numpy and torch.
-        deterministic: also take deterministic algorithms only.
-        diff_rank_seed: add the number of the process.
-    """
-    used = seed + get_rank() if diff_rank_seed else seed
-    seed_everything(used, deterministic=deterministic)
-    return used

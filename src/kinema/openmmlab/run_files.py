@@ -1,0 +1,6 @@
+"""Which files a run writes where its config does not say.
+
+`kinema.compat.install()` sets `also_pth`: code written for OpenMMLab looks for `.pth` files.
+"""
+
+also_pth = False

@@ -1,0 +1,111 @@
+"""The `.pth` files of a run: written beside Kinema's checkpoints, and resumed from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import run_config
+
+import kinema.compat
+from kinema.engine import CheckpointHook, Runner
+from kinema.errors import CheckpointError, ConfigError
+
+MILESTONES = dict(type="MultiStepLR", milestones=[1, 2])
+
+
+def trained(work_dir: Path, *, epochs: int = 2, resume: bool = False, **settings: object) -> Runner:
+    config = run_config(work_dir, epochs=epochs, param_scheduler=MILESTONES, default_hooks=dict(checkpoint=settings))
+    runner = Runner.from_cfg({**config, "resume": resume})
+    runner.train()
+    return runner
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("*.pth"))
+
+
+def test_a_config_that_asks_gets_the_files_of_openmmlab(tmp_path: Path) -> None:
+    runner = trained(tmp_path, by_epoch=True, save_best="acc/top1")
+    assert names(tmp_path)[-2:] == ["epoch_1.pth", "epoch_2.pth"]
+    assert [name.rpartition("_")[0] for name in names(tmp_path)[:-2]] == ["best_acc_top1_epoch"]
+    assert Path((tmp_path / "last_checkpoint").read_text()) == tmp_path / "epoch_2.pth"
+    content = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
+    assert (content["meta"]["epoch"], content["meta"]["iter"], content["meta"]["seed"]) == (1, 4, runner.seed)
+    assert content["message_hub"]["runtime_info"]["iter"] == 3
+    (group,) = content["optimizer"]["param_groups"]
+    assert group["params"] == list(range(len(list(runner.model.parameters()))))
+    assert group["lr"] == pytest.approx(0.01)  # of the batch that comes next
+    assert content["param_schedulers"] == [{"last_step": 1, "_global_step": 1}]
+    assert (tmp_path / "checkpoints" / "last").is_file()
+
+
+def test_names_numbers_and_contents_are_what_the_config_says(tmp_path: Path) -> None:
+    settings = dict(by_epoch=False, interval=2, save_begin=3, max_keep_ckpts=2, filename_tmpl="batch_{}.pth")
+    settings |= dict(out_dir=tmp_path / "files", save_optimizer=False, save_best=None, published_keys=["state_dict"])
+    trained(tmp_path / "work", **settings)
+    folder = tmp_path / "files" / "work"
+    *kept, published = sorted(folder.glob("*.pth"), key=lambda file: (len(file.name), file.name))
+    assert [file.name for file in kept] == ["batch_7.pth", "batch_8.pth"]
+    assert "optimizer" not in torch.load(kept[1], weights_only=True)
+    assert published.name.startswith("batch_8-")
+    assert list(torch.load(published, weights_only=True)) == ["state_dict"]
+    assert names(tmp_path / "work") == []
+
+
+def test_a_run_writes_none_unless_it_is_asked_or_openmmlabs_names_are_served(tmp_path: Path) -> None:
+    trained(tmp_path)
+    assert names(tmp_path) == []
+    assert CheckpointHook().pth is None
+    assert CheckpointHook(also_pth=True).pth is not None
+    kinema.compat.install()
+    try:
+        assert CheckpointHook().pth is not None
+        assert CheckpointHook(also_pth=False).pth is None
+    finally:
+        kinema.compat.uninstall()
+
+
+def test_a_training_resumes_from_a_pth_file(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", epochs=3, by_epoch=True)
+    runner = Runner.from_cfg(run_config(tmp_path / "other", epochs=3, param_scheduler=MILESTONES))
+    runner.resume(tmp_path / "whole" / "epoch_2.pth")
+    assert (runner.epoch, runner.iter, runner.progress.step) == (2, 8, 8)
+    runner.train()
+    assert runner.progress.step == 12
+    assert runner.optim_wrapper.get_lr() == whole.optim_wrapper.get_lr()
+
+
+def test_a_work_folder_with_pth_files_alone_is_resumed_at_the_newest(tmp_path: Path) -> None:
+    trained(tmp_path / "whole", by_epoch=True, save_best=None)
+    (tmp_path / "work").mkdir()
+    for name in ("epoch_1.pth", "epoch_2.pth", "last_checkpoint"):
+        (tmp_path / "whole" / name).rename(tmp_path / "work" / name)
+    runner = trained(tmp_path / "work", epochs=3, resume=True)
+    assert runner.progress.epoch == 3
+    assert [entry["epoch"] for entry in runner.history] == [2, 3]  # what was taken up is validated, too
+
+
+def test_a_file_that_says_not_where_it_was_written_is_not_resumed(tmp_path: Path) -> None:
+    runner = Runner.from_cfg(run_config(tmp_path / "work"))
+    torch.save({"state_dict": runner.model.state_dict()}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match=r"weights\.pth: has no epoch and iter in its meta"):
+        runner.resume(tmp_path / "weights.pth")
+
+
+def test_the_optimizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "whole", by_epoch=True)
+    file = tmp_path / "whole" / "epoch_2.pth"
+    content = torch.load(file, weights_only=True)
+    content["optimizer"]["param_groups"][0]["params"] = [0, 1]
+    torch.save(content, file)
+    runner = Runner.from_cfg(run_config(tmp_path / "work"))
+    with pytest.raises(CheckpointError, match="its optimizer has 2 parameters, this run's 6"):
+        runner.resume(file)
+    Runner.from_cfg(run_config(tmp_path / "work")).resume(file, resume_optimizer=False)
+
+
+def test_rules_belong_to_figures() -> None:
+    with pytest.raises(ConfigError, match="there are 2 rules for 1 figures of save_best"):
+        CheckpointHook(also_pth=True, save_best=["acc"], rule=["less", "less"])
+    with pytest.raises(ConfigError, match="save_best='auto' cannot be one of several figures"):
+        CheckpointHook(also_pth=True, save_best=["acc", "auto"])
