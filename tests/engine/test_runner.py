@@ -8,6 +8,7 @@ import torch
 from toy_run import Pack, Points, ToyModel, run_config
 
 from kinema.checkpoints.saving import write_mark
+from kinema.config import Config
 from kinema.engine import Hook, Runner
 from kinema.errors import CheckpointError, ConfigError
 from kinema.evaluation import BaseMetric, Evaluator
@@ -352,3 +353,17 @@ def test_a_log_processor_makes_the_lines_of_the_log(tmp_path, caplog) -> None:
     )
     assert lines[2].startswith("Epoch(val) [1][3/3]    acc/top1: ")
     assert "time" not in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+
+
+def test_the_work_folder_says_where_each_value_of_the_config_was_written(tmp_path):
+    text = f"from toy_run import run_config\nglobals().update(run_config({str(tmp_path / 'work')!r}))\n"
+    (tmp_path / "own.py").write_text(text + "train_cfg = dict(\n    max_epochs=1,\n    val_interval=1)\n")
+    config = Config.fromfile(tmp_path / "own.py")
+    config.merge_from_dict({"train_cfg.val_interval": 2})
+    Runner.from_cfg(config).train()
+    origins = json.loads((tmp_path / "work" / "run.json").read_text())["origins"]
+    expected = {"val_evaluator.type": 2, "train_cfg.max_epochs": 4}
+    assert {key: origins[key] for key in expected} == {
+        key: f"{(tmp_path / 'own.py').resolve()}:{line}" for key, line in expected.items()
+    }
+    assert origins["train_cfg.val_interval"] == "command line"

@@ -147,9 +147,9 @@ def train(
                 **recipe_settings,
             )
         if work_dir is not None:
-            config["work_dir"] = str(work_dir)
+            config.merge_from_dict({"work_dir": str(work_dir)})
         if device is not None or "device" not in config:
-            config["device"] = device or "auto"
+            config.merge_from_dict({"device": device or "auto"})
         if seed is not None or "randomness" not in config:
             config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
         if track:

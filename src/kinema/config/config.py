@@ -1,6 +1,7 @@
 """`Config`: the whole description of a run."""
 
 import argparse
+import copy
 import difflib
 import importlib
 import logging
@@ -52,11 +53,15 @@ class Config(MutableMapping[str, Any]):
                 raise ConfigError(f"the key {key!r} is reserved")
         # Rebuilt all through, so that a change here leaves what was given alone.
         self.__dict__["_cfg_dict"] = ConfigDict(plain_dicts(values))
+        self.__dict__["_breaks_lines"] = format_python_code
+        self.__dict__["_overrides"] = []
+        if isinstance(cfg_dict, Config) and filename is None and cfg_text is None:  # it comes from where that came from
+            kept = ("_filename", "_text", "_env_variables", "_overrides")
+            self.__dict__.update({key: copy.copy(cfg_dict.__dict__[key]) for key in kept})
+            return
         self.__dict__["_filename"] = None if filename is None else str(filename)
         self.__dict__["_text"] = _text_of(filename) if cfg_text is None else cfg_text
         self.__dict__["_env_variables"] = dict(env_variables or {})
-        self.__dict__["_breaks_lines"] = format_python_code
-        self.__dict__["_overrides"] = []
 
     @classmethod
     def fromfile(

@@ -148,7 +148,7 @@ class Runner(RunnerNames):
         self.device = chosen
         if plan.compiled:
             compile_model(self.model, plan.compiled)
-        self.cfg = Config(dict(cfg or {}))
+        self.cfg = Config(cfg or {})
         self.cfg_name = Path(str(getattr(cfg, "filename", None) or "")).name
         self.logger = logger
         self._load_from = plan.load_from

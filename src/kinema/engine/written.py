@@ -14,7 +14,7 @@ from kinema.files import write_text
 from kinema.printable import first_line
 from kinema.runs.description import changed_hashes, describe_run
 from kinema.runs.history import summary_of
-from kinema.runs.settings_file import read_run, write_settings
+from kinema.runs.settings_file import as_data, flat, read_run, write_settings
 from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
@@ -39,12 +39,21 @@ def keep_config(run: Run, config: Mapping[str, Any], experiment: str, classes: S
     changed = changed_hashes(read_run(run.work_dir) or {}, description) if run.progress.iteration else []
     if changed:
         logger.warning("changed since the run was started last: %s", ", ".join(changed))
-    write_settings(run.work_dir, plain, {"experiment": experiment, **description})
+    write_settings(run.work_dir, plain, {"experiment": experiment, **description, **_origins(config)})
     try:
         if config:
             plain.dump(run.work_dir / "config.py")
     except ConfigError as error:
         logger.warning("config.py is not written: %s", error)
+
+
+def _origins(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The file and line of each value, as the entry `origins`; empty of a config that came from no file."""
+    try:
+        places = config.places() if isinstance(config, Config) else None
+    except ConfigError:  # the file is not there any more
+        return {}
+    return {} if places is None else {"origins": {key: places.of(key) for key in flat(as_data(config))}}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ def test_a_run_says_how_its_clips_are_found_and_what_set_a_value(small_run: Path
     origins = {setting.key: setting.origin for setting in settings_with_origins(run)}
     assert origins["train_cfg.max_epochs"] == "command line"
     assert origins["model.type"] == "recipe"
+    places = {"model.type": f"{Path.cwd()}/own.py:3", "train_cfg.max_epochs": "own.py:9"}
+    of_file = replace(run, settings={**run.settings, "origins": places, "folder": str(Path.cwd())})
+    origins = {setting.key: setting.origin for setting in settings_with_origins(of_file)}
+    assert (origins["model.type"], origins["train_cfg.max_epochs"]) == ("own.py:3", "command line")
 
 
 @pytest.fixture(scope="module")

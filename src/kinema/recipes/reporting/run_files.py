@@ -139,15 +139,20 @@ class Setting:
 
 
 def settings_with_origins(run: RunFiles) -> list[Setting]:
-    """Every value of a run's config; those that the command line set are marked."""
+    """Every value of a run's config, with the file and line where it was written, "command line" or "recipe"."""
     command = [str(word) for word in run.settings.get("command") or ()]
     given = _given_keys(command)
     source = next(
         (word for word in command if Path(word).suffix in (".py", ".yaml", ".yml") and "train" in command), ""
     )
     base = os.path.basename(source) if source and command.index(source) > 1 else "recipe"  # noqa: PTH119
+    origins, folder = _mapping(run.settings.get("origins")), str(run.settings.get("folder", ""))
     return [
-        Setting(key, _short(value), "command line" if _is_given(key, given) else base)
+        Setting(
+            key,
+            _short(value),
+            "command line" if _is_given(key, given) else str(origins.get(key, base)).removeprefix(f"{folder}/"),
+        )
         for key, value in flat(run.config).items()
     ]
 
