@@ -53,8 +53,9 @@ from kinema.models.losses import (
 )
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
 from kinema.models.necks import TPN
+from kinema.models.omni_recognition import RecognizerOmni
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
-from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D, RecognizerOmni
+from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
 from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
