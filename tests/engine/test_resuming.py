@@ -205,4 +205,4 @@ def test_a_stream_without_a_length_takes_schedules_in_batches_only(tmp_path):
     with pytest.raises(ConfigError, match="convert_to_iter_based needs the batches of an epoch, but the training data"):
         train(tmp_path, **options)
     _, seen = train(tmp_path, param_scheduler=dict(type="LinearLR", end=4, by_epoch=False), **options)
-    assert [(epoch, batch) for epoch, batch, _ in seen] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [(epoch, batch) for epoch, batch, _ in seen] == [(0, 0), (0, 1), (0, 2), (1, 3), (1, 4)]
