@@ -170,7 +170,9 @@ class BaseDataset(Dataset):
             raise IndexError(f"sample {idx} of a dataset of {count}")
         place = idx % count
         info = copy.deepcopy(self.data_list[place]) if self._samples is None else self._samples[place]
-        return {**self.common_info(), **info, "sample_idx": place}
+        return (
+            info | {key: value for key, value in self.common_info().items() if key not in info} | {"sample_idx": place}
+        )
 
     def common_info(self) -> dict[str, Any]:
         """What every sample has, unless the list of samples says otherwise."""

@@ -134,15 +134,27 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         self.to_float32 = to_float32
         self.format_shape = format_shape
         self.blending: Blending | None = MODELS.build(blending) if isinstance(blending, Mapping) else blending
-        self.mean: Tensor | None
-        self.std: Tensor | None
+        self._mean: Tensor | None
+        self._std: Tensor | None
         if not (blending is None or callable(self.blending)):
             raise TypeError(f"blending must be callable, or its config, got {blending!r}")
-        # Of the shape in which they meet a batch, such as (3, 1, 1); of both kinds, that of clips.
-        shape = (-1, 1, 1) if format_shape == "NCHW" else (-1, 1, 1, 1)
-        for name, values in (("mean", mean), ("std", std)):
-            value = None if values is None else torch.tensor(values, dtype=torch.float32).view(shape)
+        for name, values in (("_mean", mean), ("_std", std)):
+            # A vector, which every layout in memory leaves as it is.
+            value = None if values is None else torch.tensor(values, dtype=torch.float32)
             self.register_buffer(name, value, persistent=False)
+
+    @property
+    def mean(self) -> Tensor | None:
+        """What is subtracted, of the shape in which it meets a batch: (3, 1, 1) or, of clips, (3, 1, 1, 1)."""
+        return self._for_batches(self._mean)
+
+    @property
+    def std(self) -> Tensor | None:
+        """What is divided by, of the shape of `mean`."""
+        return self._for_batches(self._std)
+
+    def _for_batches(self, values: Tensor | None) -> Tensor | None:
+        return values if values is None else values.view((-1, 1, 1) if self.format_shape == "NCHW" else (-1, 1, 1, 1))
 
     def forward(self, data: Any, training: bool = False) -> Any:
         """Preprocess a batch.
@@ -178,13 +190,14 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         channel_axis = -4 if has_time else -3
         if self.to_rgb:
             batch = batch.flip(channel_axis)
-        if self.mean is None or self.std is None:
+        if self._mean is None or self._std is None:
             return batch.to(torch.float32) if self.to_float32 else batch
         channels = batch.shape[channel_axis]
-        if self.mean.numel() not in (1, channels):
+        if self._mean.numel() not in (1, channels):
             raise ValueError(
-                f"mean has {self.mean.numel()} values, but the inputs {tuple(batch.shape)} have {channels} channels "
+                f"mean has {self._mean.numel()} values, but the inputs {tuple(batch.shape)} have {channels} channels "
                 f"as format_shape={self.format_shape!r} reads them"
             )
-        mean, std = (self.mean, self.std) if has_time else (self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1))
+        shape = (-1, 1, 1, 1) if has_time else (-1, 1, 1)
+        mean, std = self._mean.view(shape), self._std.view(shape)
         return batch.sub(mean).div_(std)

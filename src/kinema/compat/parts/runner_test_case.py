@@ -129,6 +129,9 @@ class RunnerTestCase(TestCase):
     def tearDown(self) -> None:
         if torch_dist.is_available() and torch_dist.is_initialized():
             torch_dist.destroy_process_group()
+        for logger in MMLogger._instance_dict.values():
+            for handler in logger.file_handlers:
+                handler.close()
         for kind in (MMLogger, MessageHub, Visualizer):
             kind._instance_dict.clear()
         os.environ.clear()
