@@ -35,6 +35,8 @@ _KEYS = {
     "constructor": registries.OPTIM_WRAPPER_CONSTRUCTORS,
     "init_cfg": registries.WEIGHT_INITIALIZERS,
 }
+# Settings with a type that is none of a part.
+_NO_PARTS = ("on_trace_ready",)
 # Networks of other libraries, which an adapter looks up.
 LIBRARIES = ("timm", "torchvision", "transformers")
 # Keywords that what builds a part of a kind takes off its config.
@@ -96,7 +98,8 @@ def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str,
         if kind is not None:
             yield from _problems_of_part(kind, value, path, registry)
         for key, entry in value.items():
-            yield from _walk(entry, f"{path}.{key}", _KEYS.get(key, registry), default_types)
+            if key not in _NO_PARTS:
+                yield from _walk(entry, f"{path}.{key}", _KEYS.get(key, registry), default_types)
         if isinstance(value.get("constructor"), str):
             yield from _problems_of_part(value["constructor"], {}, f"{path}.constructor", _KEYS["constructor"])
     elif isinstance(value, list | tuple):
