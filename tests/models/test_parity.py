@@ -22,8 +22,6 @@ NOT_BUILT = (
     "skeleton/stgcn",
     "skeleton/stgcnpp",
     "recognition/mvit",
-    "recognition/swin",
-    "recognition/uniformer",
     "recognition/uniformerv2",
     "recognition_audio/resnet",
 )

@@ -19,8 +19,10 @@ from kinema.models.backbones import (
     ResNet3dSlowOnly,
     ResNetTIN,
     ResNetTSM,
+    SwinTransformer3D,
     TANet,
     TimeSformer,
+    UniFormer,
     VisionTransformer,
 )
 from kinema.models.base import BaseModel, BaseModule
@@ -110,6 +112,7 @@ __all__ = [
     "ResNetTIN",
     "ResNetTSM",
     "SlowFastHead",
+    "SwinTransformer3D",
     "TANet",
     "TPNHead",
     "TRNHead",
@@ -117,6 +120,7 @@ __all__ = [
     "TSNHead",
     "TimeSformer",
     "TimeSformerHead",
+    "UniFormer",
     "VisionTransformer",
     "X3DHead",
     "count_operations",

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.models import Recognizer3D, TimeSformer, VisionTransformer
+from kinema.models import Recognizer3D, SwinTransformer3D, TimeSformer, UniFormer, VisionTransformer
 from kinema.models.layers.positions import sinusoid_table
+from kinema.models.layers.windows import from_windows, relative_positions, shifted_kinds, to_windows
 
 KINDS = ("divided_space_time", "joint_space_time", "space_only")
 SMALL = dict(embed_dims=16, num_heads=2)
@@ -106,7 +107,119 @@ def test_positions_are_sines_and_cosines_that_are_no_weights() -> None:
     assert "pos_embed" not in dict(model.named_parameters())
 
 
+ARCH = dict(embed_dims=8, depths=[2, 2], num_heads=[2, 4])
+
+
+def swin(**settings: object) -> SwinTransformer3D:
+    defaults = {"arch": ARCH, "pretrained2d": False, "window_size": (2, 3, 3), "out_indices": (1,)}
+    return SwinTransformer3D(**{**defaults, **settings})
+
+
+def uniformer(**settings: object) -> UniFormer:
+    return UniFormer(**{"depth": [1, 1, 1, 1], "embed_dim": [8, 8, 16, 16], "head_dim": 8, **settings})
+
+
+def test_windows_join_to_what_they_were_cut_from() -> None:
+    clip = torch.randn(2, 4, 6, 9, 5)
+    windows = to_windows(clip, (2, 3, 3))
+    assert windows.shape == (2 * 2 * 2 * 3, 18, 5)
+    assert torch.equal(windows[0], clip[0, :2, :3, :3].reshape(18, 5))
+    assert torch.equal(from_windows(windows, (2, 3, 3), (4, 6, 9)), clip)
+    index = relative_positions((2, 3, 3))
+    assert (index.min(), index.max()) == (0, 3 * 5 * 5 - 1)
+    assert len(index.diagonal().unique()) == 1
+
+
+def test_tokens_that_were_apart_do_not_look_at_each_other() -> None:
+    kinds = shifted_kinds((4, 6, 9), (2, 3, 3), (1, 1, 0), torch.device("cpu"))
+    assert sorted(torch.cat([kind.numbers for kind in kinds]).tolist()) == list(range(2 * 2 * 3))
+    assert [kind.far is None for kind in kinds] == [True, False, False, False]
+    assert all(torch.equal(kind.far, kind.far.T) for kind in kinds[1:])
+    assert kinds[3].far[0].eq(0).sum() == 1 * 2 * 3  # of the last window in frames and rows
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, dict(with_cp=True, drop_path_rate=0.0), dict(qkv_bias=False, patch_norm=False)]
+)
+def test_windows_give_maps_of_all_sizes_and_all_weights_are_trained(settings: dict) -> None:
+    torch.manual_seed(0)
+    model = swin(**settings)
+    model.init_weights()
+    clips = torch.randn(2, 3, 7, 26, 22)
+    out = model.train()(clips)
+    assert out.shape == (2, 16, 4, 4, 3)
+    out.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert swin(out_indices=(0, 1)).out_channels == (8, 16)
+    assert [tuple(part.shape[1:3]) for part in swin(out_indices=(0, 1))(clips)] == [(8, 4), (16, 4)]
+
+
+def test_stages_of_windows_can_be_frozen() -> None:
+    model = swin(frozen_stages=1).train()
+    assert not any(
+        parameter.requires_grad for parameter in [*model.patch_embed.parameters(), *model.layers[0].parameters()]
+    )
+    assert all(parameter.requires_grad for parameter in model.layers[1].parameters())
+
+
+def test_a_network_of_windows_starts_from_one_over_images(tmp_path: Path) -> None:
+    image = swin(window_size=(1, 3, 3), patch_size=(1, 4, 4))
+    for parameter in image.parameters():
+        torch.nn.init.normal_(parameter)
+    state = {
+        name.replace("norm1.", "norm.") if name.startswith("norm1.") else name: tensor
+        for name, tensor in image.state_dict().items()
+    }
+    state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"][:, :, 0]
+    torch.save({"model": state}, tmp_path / "image.pth")
+    model = swin(pretrained2d=True, pretrained=str(tmp_path / "image.pth"))
+    model.init_weights()
+    table = "layers.1.blocks.0.attn.relative_position_bias_table"
+    assert torch.equal(model.state_dict()[table], state[table].repeat(3, 1))
+    assert torch.allclose(model.patch_embed.proj.weight.sum(2), state["patch_embed.proj.weight"])
+    assert torch.equal(model.norm1.weight, state["norm.weight"])
+    wider = swin(pretrained2d=True, pretrained=str(tmp_path / "image.pth"), window_size=(2, 4, 4))
+    wider.init_weights()
+    assert wider.state_dict()[table].shape == (3 * 7 * 7, 4)
+
+
+def test_convolutions_and_attention_give_a_map_and_all_weights_are_trained() -> None:
+    torch.manual_seed(0)
+    model = uniformer(drop_path_rate=0.1)
+    model.init_weights()
+    clips = torch.randn(2, 3, 4, 64, 32)
+    out = model.train()(clips)
+    assert out.shape == (2, 16, 2, 2, 1)
+    out.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert uniformer(pretrained="uniformer_small_in1k").pretrained.startswith("https://")
+
+
+def test_kernels_over_images_are_the_middle_of_those_over_time(tmp_path: Path) -> None:
+    source = uniformer()
+    state = {name: tensor[:, :, 0] if tensor.dim() == 5 else tensor for name, tensor in source.state_dict().items()}
+    torch.save(state, tmp_path / "image.pth")
+    model = uniformer(pretrained=str(tmp_path / "image.pth"))
+    model.init_weights()
+    kernel = model.patch_embed1.proj.weight
+    assert torch.equal(kernel[:, :, 1], state["patch_embed1.proj.weight"])
+    assert not kernel[:, :, (0, 2)].any()
+
+
 WRONG = [
+    (lambda: swin(arch="giant"), r"arch must be one of tiny, small, base, large, or a dict, got 'giant'"),
+    (
+        lambda: swin(arch=dict(embed_dims=8, depths=[2], num_heads=[2, 4])),
+        r"must be a dict of embed_dims, depths and num_heads",
+    ),
+    (
+        lambda: swin(arch=dict(embed_dims=8, depths=[1, 1], num_heads=[3, 4])),
+        r"num_heads=3 does not divide embed_dims=8",
+    ),
+    (lambda: swin(out_indices=(2,)), r"out_indices must be stages from 0 to 1, got \(2,\)"),
+    (lambda: swin(window_size=(2, 3)), r"window_size must be three numbers"),
+    (lambda: uniformer(depth=[1, 1]), r"UniFormer has four stages, got depth=\[1, 1\]"),
+    (lambda: uniformer(head_dim=5), r"head_dim=5 does not divide the channels \[16, 16\]"),
     (lambda: videomae(num_heads=3), r"VisionTransformer: num_heads=3 does not divide embed_dims=16"),
     (lambda: videomae(patch_size=15), r"VisionTransformer: patch_size=15 does not divide img_size=32"),
     (lambda: videomae(num_frames=5), r"VisionTransformer: tubelet_size=2 does not divide num_frames=5"),

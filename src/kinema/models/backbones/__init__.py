@@ -22,7 +22,9 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.tokens.swin import SwinTransformer3D
 from kinema.models.backbones.tokens.timesformer import TimeSformer
+from kinema.models.backbones.tokens.uniformer import UniFormer
 from kinema.models.backbones.tokens.videomae import VisionTransformer
 
 # OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
@@ -60,10 +62,12 @@ __all__ = [
     "ResNet3dSlowOnly",
     "ResNetTIN",
     "ResNetTSM",
+    "SwinTransformer3D",
     "TABlock",
     "TANet",
     "TemporalPool",
     "TimeSformer",
+    "UniFormer",
     "VisionTransformer",
 ]
 

@@ -1,0 +1,145 @@
+"""Windows of a clip: attention within each of them, as it is or shifted by half a window.
+
+Source: Swin Transformer, Liu et al. 2021, arXiv:2103.14030; Video Swin Transformer, Liu et al. 2022,
+arXiv:2106.13230.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int, int]  # frames, rows, columns
+_FAR = -100.0  # what the comparison of tokens of different regions is lowered by, as published
+
+
+def fitted_window(clip: Size, window: Size, shift: Size) -> tuple[Size, Size]:
+    """Window and shift for a clip: where it is not larger than the window, the window is the clip, and not shifted.
+
+    Args:
+        clip: size of the clip in tokens.
+        window: of the windows.
+        shift: distance by which they are shifted.
+    """
+    fits = [there <= size for there, size in zip(clip, window, strict=True)]
+    windows = tuple(there if fit else size for there, size, fit in zip(clip, window, fits, strict=True))
+    shifts = tuple(0 if fit else step for step, fit in zip(shift, fits, strict=True))
+    return windows, shifts  # type: ignore[return-value]
+
+
+def to_windows(x: Tensor, window: Size) -> Tensor:
+    """(B, D, H, W, C), whose sizes the window divides -> (B * windows, tokens of a window, C)."""
+    batch, frames, rows, columns, channels = x.shape
+    d, h, w = window
+    x = x.view(batch, frames // d, d, rows // h, h, columns // w, w, channels)
+    return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, d * h * w, channels)
+
+
+def from_windows(windows: Tensor, window: Size, clip: Size) -> Tensor:
+    """The inverse of `to_windows`; `clip` is (D, H, W)."""
+    counts = [there // size for there, size in zip(clip, window, strict=True)]
+    x = windows.view(-1, *counts, *window, windows.shape[-1])
+    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(-1, *clip, windows.shape[-1])
+
+
+@functools.cache
+def relative_positions(window: Size) -> Tensor:
+    """For each pair of tokens of a window, which distance they have: (N, N) int64, N tokens a window."""
+    places = torch.stack(torch.meshgrid(*(torch.arange(size) for size in window), indexing="ij")).flatten(1)
+    distances = places[:, :, None] - places[:, None]  # (3, N, N)
+    number = torch.zeros_like(distances[0])
+    for distance, size in zip(distances, window, strict=True):
+        number = number * (2 * size - 1) + distance + size - 1
+    return number
+
+
+class WindowKind(NamedTuple):
+    """Windows that have tokens of the same regions.
+
+    Attributes:
+        numbers: of these windows, (W,) int64.
+        far: (N, N) float32: 0 for two tokens of one region, a large negative number for others; None:
+            all are of one region.
+    """
+
+    numbers: Tensor
+    far: Tensor | None
+
+
+@functools.lru_cache(maxsize=64)
+def shifted_kinds(clip: Size, window: Size, shift: Size, device: torch.device) -> tuple[WindowKind, ...]:
+    """The kinds of windows of a clip that was rolled by `shift`: there are at most eight.
+
+    A rolled clip joins what was apart: the last windows of each dimension have tokens of two regions,
+    which do not look at each other.
+
+    Args:
+        clip: size of the padded clip in tokens.
+        window: divides it.
+        shift: by which it was rolled.
+        device: of the tensors.
+    """
+    regions = torch.zeros(clip, dtype=torch.long)
+    borders = [
+        (slice(0, -size), slice(-size, -step), slice(-step, None)) if step else (slice(None),)
+        for size, step in zip(window, shift, strict=True)
+    ]
+    for number, place in enumerate(itertools.product(*borders)):
+        regions[place] = number
+    tokens = to_windows(regions[None, ..., None], window)[..., 0]  # (windows, N)
+    counts = [there // size for there, size in zip(clip, window, strict=True)]
+    last = torch.zeros(counts, dtype=torch.long)
+    for dimension, step in enumerate(shift):
+        if step:
+            index = [slice(None)] * 3
+            index[dimension] = slice(-1, None)
+            last[tuple(index)] += 1 << dimension
+    kinds = []
+    for kind in last.unique().tolist():
+        numbers = (last.flatten() == kind).nonzero()[:, 0]
+        of_window = tokens[numbers[0]]
+        is_far = of_window[:, None] != of_window[None]
+        far = is_far.float() * _FAR if bool(is_far.any()) else None
+        kinds.append(WindowKind(numbers.to(device), None if far is None else far.to(device)))
+    return tuple(kinds)
+
+
+def attend_in_windows(
+    qkv: Tensor, num_heads: int, bias: Tensor, *, scale: float, kinds: tuple[WindowKind, ...] = (), dropout: float = 0.0
+) -> Tensor:
+    """Attention of the tokens of each window to each other.
+
+    Args:
+        qkv: (B * W, N, 3 C): queries, keys and values of W windows a clip.
+        num_heads: heads, which divide C.
+        bias: (heads, N, N), is added to the comparison of two tokens.
+        scale: of the products of queries and keys.
+        kinds: of a shifted clip's windows; empty: no token is far from another of its window.
+        dropout: probability that a weight is set to 0.
+
+    Returns:
+        (B * W, N, C).
+    """
+    rows, tokens, width = qkv.shape
+    heads = qkv.view(rows, tokens, 3, num_heads, width // 3 // num_heads).permute(2, 0, 3, 1, 4)
+    if len(kinds) < 2:
+        far = kinds[0].far if kinds else None
+        return _attend(heads, bias if far is None else bias + far, scale, dropout)
+    count = sum(len(kind.numbers) for kind in kinds)
+    by_clip = heads.unflatten(1, (-1, count))  # (3, B, W, heads, N, C / heads)
+    out = qkv.new_empty(rows // count, count, tokens, width // 3)
+    for kind in kinds:
+        part = by_clip[:, :, kind.numbers].flatten(1, 2)
+        attended = _attend(part, bias if kind.far is None else bias + kind.far, scale, dropout)
+        out[:, kind.numbers] = attended.view(-1, len(kind.numbers), tokens, width // 3)
+    return out.flatten(0, 1)
+
+
+def _attend(heads: Tensor, bias: Tensor, scale: float, dropout: float) -> Tensor:
+    query, key, value = heads
+    mask = bias.to(query.dtype).expand(len(query), -1, -1, -1)
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return out.transpose(1, 2).flatten(2)
