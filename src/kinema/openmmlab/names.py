@@ -4,7 +4,7 @@
 OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
 # Networks and heads of MMAction2's recognition configs that Kinema does not have yet.
-NOT_YET = ("MobileOneTSM", "MViT", "MViTHead", "UniFormerHead", "UniFormerV2")
+NOT_YET = ("MobileOneTSM", "UniFormerHead", "UniFormerV2")
 
 # OpenMMLab has a class for each library that decodes; each does what the part of Kinema does.
 ALIASES = {

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.models import Recognizer3D, SwinTransformer3D, TimeSformer, UniFormer, VisionTransformer
+from kinema.models import MViT, MViTHead, Recognizer3D, SwinTransformer3D, TimeSformer, UniFormer, VisionTransformer
+from kinema.models.backbones.tokens.mvit import relative_rows
 from kinema.models.layers.positions import sinusoid_table
 from kinema.models.layers.windows import from_windows, relative_positions, shifted_kinds, to_windows
 
@@ -206,7 +207,80 @@ def test_kernels_over_images_are_the_middle_of_those_over_time(tmp_path: Path) -
     assert not kernel[:, :, (0, 2)].any()
 
 
+POOLED = dict(embed_dims=8, num_layers=4, num_heads=1, downscale_indices=[1, 3])
+
+
+def mvit(**settings: object) -> MViT:
+    return MViT(**{"arch": POOLED, "spatial_size": 32, "temporal_size": 4, **settings})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, dict(dim_mul_in_attention=False, drop_path_rate=0.2), dict(use_abs_pos_embed=True), dict(rel_pos_embed=False)],
+)
+def test_pooled_tokens_give_a_map_and_a_class_token(settings: dict) -> None:
+    torch.manual_seed(0)
+    model = mvit(**settings)
+    model.init_weights()
+    for clips in (torch.randn(2, 3, 4, 32, 32), torch.randn(1, 3, 8, 32, 64)):  # other sizes work as well
+        ((feature_map, token),) = model.train()(clips)
+        batch, _, frames, rows, columns = clips.shape
+        assert feature_map.shape == (batch, 32, frames // 2, rows // 16, columns // 16)
+        assert token.shape == (batch, 32)
+    (feature_map.square().sum() + token.square().sum()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_pooled_tokens_start_from_tables_of_another_size(tmp_path: Path) -> None:
+    source = mvit(spatial_size=64)
+    state = {f"backbone.{name}": tensor for name, tensor in source.state_dict().items()}
+    state["backbone.patch_embed.projection.weight"] = state["backbone.patch_embed.projection.weight"][:, :, 0]
+    torch.save({"state_dict": state}, tmp_path / "source.pth")
+    model = mvit(pretrained=str(tmp_path / "source.pth"))
+    model.init_weights()
+    assert torch.equal(model.blocks[2].attn.qkv.weight, source.blocks[2].attn.qkv.weight)
+    assert len(model.blocks[0].attn.rel_pos_h) == 15
+    assert torch.allclose(model.patch_embed.projection.weight.sum(2), source.patch_embed.projection.weight[:, :, 0])
+
+
+def test_scales_of_pooled_tokens_can_be_chosen() -> None:
+    model = mvit(out_scales=(0, -1), with_cls_token=False, output_cls_token=False)
+    assert model.out_channels == (8, 32)
+    assert [tuple(out.shape[1:]) for out in model(torch.randn(1, 3, 4, 32, 32))] == [(8, 2, 8, 8), (32, 2, 2, 2)]
+    assert not model.cls_token.requires_grad
+
+
+def test_distances_of_pooled_keys_are_those_of_their_middle() -> None:
+    table = torch.arange(7.0)[:, None]
+    assert relative_rows(table, 4, 2)[..., 0].tolist() == [[2, 0], [3, 1], [4, 2], [5, 3]]
+    assert relative_rows(table, 2, 2).shape == (2, 2, 1)  # interpolated to 3 distances
+
+
+def test_a_head_takes_the_class_token_or_the_mean_of_the_map() -> None:
+    feats = ([torch.randn(2, 4, 1, 2, 2), torch.randn(2, 4)],)
+    head = MViTHead(3, 4, dropout_ratio=0.0, init_scale=0.5)
+    torch.manual_seed(0)
+    head.init_weights()
+    torch.manual_seed(0)
+    whole = MViTHead(3, 4, init_scale=1.0)
+    whole.init_weights()
+    assert head(feats).shape == (2, 3)
+    assert torch.equal(head.pre_logits(feats), feats[0][1])
+    assert torch.equal(MViTHead(3, 4, with_cls_token=False).pre_logits(feats), feats[0][0].mean((2, 3, 4)))
+    with pytest.raises(ConfigError, match="needs a backbone with output_cls_token=True"):
+        head((feats[0][0],))
+
+
 WRONG = [
+    (
+        lambda: mvit(pretrained_type="kinetics"),
+        r"pretrained_type must be 'imagenet', 'maskfeat' or None, got 'kinetics'",
+    ),
+    (lambda: mvit(arch="huge"), r"arch must be one of tiny, small, base, large, or a dict, got 'huge'"),
+    (lambda: mvit(arch=dict(embed_dims=8)), r"num_layers, num_heads, downscale_indices missing"),
+    (lambda: mvit(out_scales=3), r"out_scales must be stages from 0 to 2, got 3"),
+    (lambda: mvit(with_cls_token=False), r"output_cls_token=True needs with_cls_token=True"),
+    (lambda: mvit(arch={**POOLED, "num_heads": 3}), r"num_heads=3 does not divide embed_dims=8"),
     (lambda: swin(arch="giant"), r"arch must be one of tiny, small, base, large, or a dict, got 'giant'"),
     (
         lambda: swin(arch=dict(embed_dims=8, depths=[2], num_heads=[2, 4])),

@@ -22,6 +22,7 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.tokens.mvit import MViT
 from kinema.models.backbones.tokens.swin import SwinTransformer3D
 from kinema.models.backbones.tokens.timesformer import TimeSformer
 from kinema.models.backbones.tokens.uniformer import UniFormer
@@ -48,6 +49,7 @@ __all__ = [
     "CombineNet",
     "CompactNet3D",
     "InvertedResidual",
+    "MViT",
     "MobileNetV2",
     "MobileNetV2TSM",
     "NL3DWrapper",

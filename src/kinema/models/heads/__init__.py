@@ -3,6 +3,7 @@
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.feature import FeatureHead
 from kinema.models.heads.i3d import I3DHead
+from kinema.models.heads.mvit import MViTHead
 from kinema.models.heads.omni import OmniHead
 from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
@@ -18,6 +19,7 @@ __all__ = [
     "BaseHead",
     "FeatureHead",
     "I3DHead",
+    "MViTHead",
     "OmniHead",
     "RelationModule",
     "RelationModuleMultiScale",

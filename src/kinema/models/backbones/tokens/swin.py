@@ -23,8 +23,9 @@ from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath
-from kinema.models.layers.by_name import build_activation_layer, build_norm_layer
+from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.windows import (
     Size,
     attend_in_windows,
@@ -111,20 +112,6 @@ class WindowAttention3D(nn.Module):
         return self.relative_position_bias_table[index.reshape(-1)].view(tokens, tokens, -1).permute(2, 0, 1)
 
 
-class Mlp(nn.Module):
-    """Two linear layers with an activation between them, over the last dimension."""
-
-    def __init__(self, channels: int, hidden: int, act_cfg: LayerCfg, drop: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.act = build_activation_layer(act_cfg)
-        self.fc2 = nn.Linear(hidden, channels)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
-
-
 class SwinBlock(nn.Module):
     """Attention in windows and two linear layers, each behind a norm and with a residual connection.
 
@@ -158,7 +145,7 @@ class SwinBlock(nn.Module):
         self.attn = attention
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = build_norm_layer(norm_cfg, channels)[1]
-        self.mlp = Mlp(channels, int(channels * mlp_ratio), act_cfg, drop)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), act_cfg=act_cfg, drop=drop)
 
     def _attend(self, x: Tensor) -> Tensor:
         return self.drop_path(self.attn(self.norm1(x), self.shift_size))

@@ -19,6 +19,7 @@ from kinema.models.init import InitCfg
 from kinema.models.layers.attention import attend
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.mlp import Mlp
 from kinema.registry import MODELS
 
 # The weights over images that MMAction2 names.
@@ -51,20 +52,6 @@ class ConvolutionalMlp(nn.Module):
         self.fc1 = nn.Conv3d(channels, hidden, 1)
         self.act = nn.GELU()
         self.fc2 = nn.Conv3d(hidden, channels, 1)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
-
-
-class Mlp(nn.Module):
-    """Two linear layers over the last dimension."""
-
-    def __init__(self, channels: int, hidden: int, drop: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, channels)
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,7 +135,7 @@ class GlobalBlock(nn.Module):
         self.attn = Attention(channels, num_heads, qkv_bias, qk_scale, attn_drop, drop)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.pos_embed(x)

@@ -1,0 +1,478 @@
+"""MViT v2: attention over tokens that are pooled, to fewer of more channels from stage to stage.
+
+Source: MViTv2, Li et al. 2022, arXiv:2112.01526.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.checkpoints.loading import load_checkpoint
+from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.reading import read_checkpoint
+from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
+from kinema.models.init import InitCfg
+from kinema.models.layers import LayerCfg
+from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.by_name import build_norm_layer
+from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.mlp import Mlp
+from kinema.registry import MODELS
+
+Size = tuple[int, int, int]  # frames, rows, columns
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "tiny": {"embed_dims": 96, "num_layers": 10, "num_heads": 1, "downscale_indices": [1, 3, 8]},
+    "small": {"embed_dims": 96, "num_layers": 16, "num_heads": 1, "downscale_indices": [1, 3, 14]},
+    "base": {"embed_dims": 96, "num_layers": 24, "num_heads": 1, "downscale_indices": [2, 5, 21]},
+    "large": {"embed_dims": 144, "num_layers": 48, "num_heads": 2, "downscale_indices": [2, 8, 44]},
+}
+
+
+def pool_tokens(x: Tensor, pool: nn.Module, size: Size, has_class: bool) -> tuple[Tensor, Size]:
+    """Pool the tokens of a clip; the class token stays.
+
+    Args:
+        x: (B, heads, N, C), N tokens of `size`, behind the class token where there is one.
+        pool: module over (B * heads, C, frames, rows, columns).
+        size: of the clip in tokens.
+        has_class: the first token is that of the class.
+
+    Returns:
+        (B, heads, N', C), and the size in which they are.
+    """
+    first, tokens = (x[:, :, :1], x[:, :, 1:]) if has_class else (None, x)
+    batch, heads, _, channels = tokens.shape
+    pooled = pool(tokens.reshape(batch * heads, *size, channels).permute(0, 4, 1, 2, 3))
+    smaller: Size = tuple(pooled.shape[2:])
+    tokens = pooled.flatten(2).transpose(1, 2).unflatten(0, (batch, heads))
+    return tokens if first is None else torch.cat([first, tokens], 2), smaller
+
+
+def relative_rows(table: Tensor, num_queries: int, num_keys: int) -> Tensor:
+    """Rows of a table of distances for each pair of a query and a key along one dimension.
+
+    Args:
+        table: (distances, C); another number of distances than is needed is interpolated.
+        num_queries: places of queries along the dimension.
+        num_keys: places of keys.
+
+    Returns:
+        (queries, keys, C).
+    """
+    distances = 2 * max(num_queries, num_keys) - 1
+    if len(table) != distances:
+        table = F.interpolate(table.T[None], distances, mode="linear")[0].T
+    query_step, key_step = max(num_keys / num_queries, 1.0), max(num_queries / num_keys, 1.0)
+    queries = torch.arange(num_queries, device=table.device)[:, None] * query_step
+    keys = torch.arange(num_keys, device=table.device)[None] * key_step
+    return table[(queries - keys + (num_keys - 1) * key_step).long()]
+
+
+class PooledAttention(nn.Module):
+    """(B, N, in_dims) -> (B, N', out_dims): queries, keys and values are pooled before they are compared.
+
+    Args:
+        in_dims: channels of the tokens.
+        out_dims: channels of the result, which the heads divide.
+        num_heads: heads.
+        qkv_bias: queries, keys and values have a bias.
+        norm_cfg: of the pooled ones.
+        pool_kernel: of the pooling convolutions.
+        stride_q: steps of the pooling of queries.
+        stride_kv: of that of keys and values.
+        rel_pos_embed: distances in time, rows and columns count.
+        residual_pooling: the pooled queries are added to the result.
+        input_size: for which the tables of distances are made; other sizes are interpolated.
+        rel_pos_zero_init: they start at 0.
+        with_cls_token: the first token is that of the class.
+    """
+
+    def __init__(
+        self,
+        in_dims: int,
+        out_dims: int,
+        num_heads: int,
+        qkv_bias: bool,
+        norm_cfg: LayerCfg,
+        pool_kernel: Sequence[int],
+        stride_q: Size,
+        stride_kv: Size,
+        rel_pos_embed: bool,
+        residual_pooling: bool,
+        input_size: Size,
+        rel_pos_zero_init: bool,
+        with_cls_token: bool,
+    ) -> None:
+        super().__init__()
+        check_heads(out_dims, num_heads, "MViT")
+        self.num_heads = num_heads
+        self.with_cls_token = with_cls_token
+        self.rel_pos_embed = rel_pos_embed
+        self.residual_pooling = residual_pooling
+        head_dims = out_dims // num_heads
+        self.scale = head_dims**-0.5
+        self.qkv = nn.Linear(in_dims, out_dims * 3, bias=qkv_bias)
+        self.proj = nn.Linear(out_dims, out_dims)
+        for name, stride in (("q", stride_q), ("k", stride_kv), ("v", stride_kv)):
+            kernel: Size = tuple(pool_kernel)  # type: ignore[assignment]
+            padding: Size = tuple(size // 2 for size in kernel)  # type: ignore[assignment]
+            pool = nn.Conv3d(head_dims, head_dims, kernel, stride, padding, groups=head_dims, bias=False)
+            self.add_module(f"pool_{name}", pool)
+            self.add_module(f"norm_{name}", build_norm_layer(norm_cfg, head_dims)[1])
+        if rel_pos_embed:
+            sizes = [
+                2 * max(there // of_queries, there // of_keys) - 1
+                for there, of_queries, of_keys in zip(input_size, stride_q, stride_kv, strict=True)
+            ]
+            self.rel_pos_h = nn.Parameter(torch.zeros(sizes[1], head_dims))
+            self.rel_pos_w = nn.Parameter(torch.zeros(sizes[2], head_dims))
+            self.rel_pos_t = nn.Parameter(torch.zeros(sizes[0], head_dims))
+            if not rel_pos_zero_init:
+                for table in (self.rel_pos_h, self.rel_pos_w, self.rel_pos_t):
+                    nn.init.trunc_normal_(table, std=0.02)
+
+    def _pooled(self, x: Tensor, name: str, size: Size) -> tuple[Tensor, Size]:
+        pooled, smaller = pool_tokens(x, self.get_submodule(f"pool_{name}"), size, self.with_cls_token)
+        return self.get_submodule(f"norm_{name}")(pooled), smaller
+
+    def forward(self, x: Tensor, size: Size) -> tuple[Tensor, Size]:
+        batch, tokens, _ = x.shape
+        heads = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query, of_queries = self._pooled(heads[0], "q", size)
+        key, of_keys = self._pooled(heads[1], "k", size)
+        value, _ = self._pooled(heads[2], "v", size)
+        compared, against = query * self.scale, key
+        if self.rel_pos_embed:
+            of_distances, at_places = self._distances(query, of_queries, of_keys)
+            compared = torch.cat([compared, of_distances], -1)
+            against = torch.cat([key, at_places.to(key.dtype).expand(*key.shape[:2], -1, -1)], -1)
+        out = F.scaled_dot_product_attention(compared, against, value, scale=1.0)
+        if self.residual_pooling:
+            start = 1 if self.with_cls_token else 0
+            out = torch.cat([out[:, :, :start], out[:, :, start:] + query[:, :, start:]], 2)
+        return self.proj(out.transpose(1, 2).flatten(2)), of_queries
+
+    def _distances(self, query: Tensor, of_queries: Size, of_keys: Size) -> tuple[Tensor, Tensor]:
+        """Further channels of queries and keys whose product is what distances add to their comparison.
+
+        Those of a query hold what each time, row and column of the keys adds; those of a key are 1 at
+        its own time, row and column. So no matrix of all pairs is built.
+        """
+        start = 1 if self.with_cls_token else 0
+        places = query[:, :, start:].unflatten(2, of_queries)  # (B, heads, T, H, W, C)
+        tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
+        rows = [relative_rows(*part) for part in zip(tables, of_queries, of_keys, strict=True)]
+        added = [
+            torch.einsum("bythwc,tkc->bythwk", places, rows[0]),
+            torch.einsum("bythwc,hkc->bythwk", places, rows[1]),
+            torch.einsum("bythwc,wkc->bythwk", places, rows[2]),
+        ]
+        of_distances = torch.cat(added, -1).flatten(2, 4)
+        grid = torch.meshgrid(*(torch.arange(there, device=query.device) for there in of_keys), indexing="ij")
+        at_places = torch.cat([F.one_hot(axis.flatten(), there) for axis, there in zip(grid, of_keys, strict=True)], -1)
+        if start:  # the class token stands nowhere
+            of_distances = F.pad(of_distances, (0, 0, 1, 0))
+            at_places = F.pad(at_places, (0, 0, 1, 0))
+        return of_distances, at_places
+
+
+class PooledBlock(nn.Module):
+    """Pooled attention and two linear layers, each behind a norm and with a residual connection.
+
+    Args:
+        in_dims: channels of the tokens.
+        out_dims: channels of the result.
+        num_heads, stride_q, input_size: see `PooledAttention`.
+        mlp_ratio: hidden channels, as a multiple of those that the attention gives.
+        drop_path: probability that a sample does without a branch.
+        norm_cfg: of all norms.
+        dim_mul_in_attention: the attention gives `out_dims`; else the linear layers do.
+        **settings: further arguments of `PooledAttention`.
+    """
+
+    def __init__(
+        self,
+        in_dims: int,
+        out_dims: int,
+        num_heads: int,
+        stride_q: Size,
+        input_size: Size,
+        mlp_ratio: float,
+        drop_path: float,
+        norm_cfg: LayerCfg,
+        dim_mul_in_attention: bool,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self.dim_mul_in_attention = dim_mul_in_attention
+        self.with_cls_token = settings["with_cls_token"]
+        attn_dims = out_dims if dim_mul_in_attention else in_dims
+        self.norm1 = build_norm_layer(norm_cfg, in_dims)[1]
+        self.attn = PooledAttention(
+            in_dims, attn_dims, num_heads, norm_cfg=norm_cfg, stride_q=stride_q, input_size=input_size, **settings
+        )
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.norm2 = build_norm_layer(norm_cfg, attn_dims)[1]
+        self.mlp = Mlp(attn_dims, int(attn_dims * mlp_ratio), out_dims)
+        self.proj = nn.Linear(in_dims, out_dims) if in_dims != out_dims else None
+        self.pool_skip: nn.Module | None = None
+        if math.prod(stride_q) > 1:
+            kernel = tuple(step + 1 if step > 1 else step for step in stride_q)
+            self.pool_skip = nn.MaxPool3d(kernel, stride_q, tuple(size // 2 for size in kernel))
+
+    def forward(self, x: Tensor, size: Size) -> tuple[Tensor, Size]:
+        normed = self.norm1(x)
+        branch, smaller = self.attn(normed, size)
+        skip = x if self.proj is None or not self.dim_mul_in_attention else self.proj(normed)
+        if self.pool_skip is not None:
+            skip = pool_tokens(skip[:, None], self.pool_skip, size, self.with_cls_token)[0][:, 0]
+        x = skip + self.drop_path(branch)
+        normed = self.norm2(x)
+        skip = x if self.proj is None or self.dim_mul_in_attention else self.proj(normed)
+        return skip + self.drop_path(self.mlp(normed)), smaller
+
+
+class PatchEmbed3D(nn.Module):
+    """(B, C, T, H, W) -> (B, N, E), and the size of the clip in tokens."""
+
+    def __init__(self, in_channels: int, embed_dims: int, **convolution: Any) -> None:
+        super().__init__()
+        self.projection = nn.Conv3d(in_channels, embed_dims, **convolution)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Size]:
+        x = self.projection(x)
+        size: Size = tuple(x.shape[2:])  # type: ignore[assignment]
+        return x.flatten(2).transpose(1, 2), size
+
+
+@MODELS.register_module()
+class MViT(Backbone):
+    """(B, C, T, H, W) float -> a tuple with, for each scale, a map (B, C', T', H', W') and the class token (B, C').
+
+    Args:
+        arch: `"tiny"`, `"small"`, `"base"`, `"large"`, or a dict of `embed_dims`, `num_layers`, `num_heads` and
+            `downscale_indices`, the blocks that begin a stage.
+        spatial_size: pixels of the clips at each side, for which tables of positions are made; other
+            sizes are interpolated.
+        temporal_size: frames of the clips.
+        in_channels: C.
+        pretrained: checkpoint that `init_weights` loads.
+        pretrained_type: what it was trained on, `"imagenet"` or `"maskfeat"`; its weights are fitted
+            to this network whatever this says.
+        out_scales: stages, from 0, whose output is returned; -1: the last.
+        drop_path_rate: probability that a sample does without a branch of the last block; it rises
+            from 0 over the blocks.
+        use_abs_pos_embed: each place has a learned position, too.
+        interpolate_mode: how those are interpolated.
+        pool_kernel: of the poolings.
+        dim_mul: by which channels grow from stage to stage.
+        head_mul: by which heads do.
+        adaptive_kv_stride: steps of the pooling of keys and values in the first stage; they fall as the
+            clip gets smaller.
+        rel_pos_embed, residual_pooling, rel_pos_zero_init, qkv_bias: see `PooledAttention`.
+        dim_mul_in_attention: channels grow in the attention, not in the linear layers.
+        with_cls_token: there is a class token.
+        output_cls_token: it is returned; else maps alone.
+        mlp_ratio: hidden channels of a block, as a multiple of its channels.
+        norm_cfg: of all norms.
+        patch_cfg: changes of the convolution that makes tokens.
+        init_cfg: replaces the initialisation.
+
+    Attributes:
+        out_channels: channels of the output; a tuple where there are several scales.
+
+    Raises:
+        ConfigError: there is no such architecture or scale, or heads do not divide channels.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = "base",
+        spatial_size: int = 224,
+        temporal_size: int = 16,
+        in_channels: int = 3,
+        pretrained: str | None = None,
+        pretrained_type: str | None = None,
+        out_scales: int | Sequence[int] = -1,
+        drop_path_rate: float = 0.0,
+        use_abs_pos_embed: bool = False,
+        interpolate_mode: str = "trilinear",
+        pool_kernel: Sequence[int] = (3, 3, 3),
+        dim_mul: int = 2,
+        head_mul: int = 2,
+        adaptive_kv_stride: Sequence[int] = (1, 8, 8),
+        rel_pos_embed: bool = True,
+        residual_pooling: bool = True,
+        dim_mul_in_attention: bool = True,
+        with_cls_token: bool = True,
+        output_cls_token: bool = True,
+        rel_pos_zero_init: bool = False,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        norm_cfg: LayerCfg | None = None,
+        patch_cfg: Mapping[str, Any] | None = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        default: InitCfg = [
+            {"type": "TruncNormal", "layer": ["Conv2d", "Conv3d"], "std": 0.02},
+            {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.02},
+            {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.02},
+        ]
+        super().__init__(init_cfg or default, pretrained=pretrained)
+        settings = _architecture(arch)
+        self.arch_settings = settings
+        self.embed_dims: int = settings["embed_dims"]
+        self.num_layers: int = settings["num_layers"]
+        self.downscale_indices = list(settings["downscale_indices"])
+        self.num_scales = len(self.downscale_indices) + 1
+        self.in_channels = in_channels
+        self.with_cls_token, self.output_cls_token = with_cls_token, output_cls_token
+        self.interpolate_mode = interpolate_mode
+        self.pretrained_type = pretrained_type
+        if output_cls_token and not with_cls_token:
+            raise ConfigError("MViT: output_cls_token=True needs with_cls_token=True")
+        if pretrained_type not in (None, "imagenet", "maskfeat"):
+            raise ConfigError(f"MViT: pretrained_type must be 'imagenet', 'maskfeat' or None, got {pretrained_type!r}")
+        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        scales = [out_scales] if isinstance(out_scales, int) else list(out_scales)
+        self.out_scales = sorted(
+            scale % self.num_scales for scale in scales if -self.num_scales <= scale < self.num_scales
+        )
+        if not scales or len(self.out_scales) != len(scales):
+            raise ConfigError(f"MViT: out_scales must be stages from 0 to {self.num_scales - 1}, got {out_scales}")
+        convolution = {"kernel_size": (3, 7, 7), "stride": (2, 4, 4), "padding": (1, 3, 3), **(patch_cfg or {})}
+        self.patch_embed = PatchEmbed3D(in_channels, self.embed_dims, **convolution)
+        size = self._size_of((temporal_size, spatial_size, spatial_size))
+        self.patch_resolution = size
+        # Files have it in any case.
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims), requires_grad=with_cls_token)
+        self.use_abs_pos_embed = use_abs_pos_embed
+        if use_abs_pos_embed:
+            self.pos_embed = nn.Parameter(torch.zeros(1, math.prod(size) + int(with_cls_token), self.embed_dims))
+        # What stage each block ends: its output may be returned.
+        self.stage_indices = {index - 1: stage for stage, index in enumerate(self.downscale_indices)}
+        self.stage_indices[self.num_layers - 1] = self.num_scales - 1
+        self._widths: dict[int, int] = {}
+        self.blocks = nn.ModuleList()
+        rates = torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+        stride_kv: Size = tuple(adaptive_kv_stride)  # type: ignore[assignment]
+        channels, heads = self.embed_dims, settings["num_heads"]
+        for number, rate in enumerate(rates):
+            stride_q: Size = (1, 1, 1)
+            width = channels
+            if number in self.downscale_indices:
+                heads *= head_mul
+                stride_q = (1, 2, 2)
+                stride_kv = tuple(max(there // step, 1) for there, step in zip(stride_kv, stride_q, strict=True))  # type: ignore[assignment]
+            if (number if dim_mul_in_attention else number + 1) in self.downscale_indices:
+                width = channels * dim_mul
+            block = PooledBlock(
+                channels,
+                width,
+                heads,
+                stride_q,
+                size,
+                mlp_ratio,
+                rate,
+                norm_cfg,
+                dim_mul_in_attention,
+                qkv_bias=qkv_bias,
+                pool_kernel=tuple(pool_kernel),
+                stride_kv=stride_kv,
+                rel_pos_embed=rel_pos_embed,
+                residual_pooling=residual_pooling,
+                rel_pos_zero_init=rel_pos_zero_init,
+                with_cls_token=with_cls_token,
+            )
+            self.blocks.append(block)
+            size = tuple(there // step for there, step in zip(size, stride_q, strict=True))  # type: ignore[assignment]
+            channels = width
+            if (stage := self.stage_indices.get(number)) in self.out_scales and stage is not None:
+                self._widths[stage] = channels
+                self.add_module(f"norm{stage}", build_norm_layer(norm_cfg, channels)[1])
+        given = tuple(self._widths[stage] for stage in self.out_scales)
+        self.out_channels: int | tuple[int, ...] = given[0] if len(given) == 1 else given
+
+    def _size_of(self, clip: Size) -> Size:
+        """Tokens of a clip along each dimension."""
+        with torch.no_grad():
+            empty = torch.empty(1, self.in_channels, *clip, device="meta")
+            convolution = self.patch_embed.projection
+            shape = F.conv3d(
+                empty,
+                convolution.weight.to("meta"),
+                stride=convolution.stride,
+                padding=convolution.padding,
+                dilation=convolution.dilation,
+            ).shape
+        return shape[2], shape[3], shape[4]
+
+    def load_pretrained(self, path: str) -> None:
+        """Load the weights at `path`: of this network, of MaskFeat, or of a network over images.
+
+        Tables of distances of another size are interpolated, kernels over images repeated over time.
+        """
+        read = read_checkpoint(path)
+        own = self.state_dict()
+        state = {re.sub(r"^(module\.)?(backbone\.)?", "", name): tensor for name, tensor in read.state.items()}
+        state = {name: _fitted(name, tensor, own[name]) if name in own else tensor for name, tensor in state.items()}
+        log_report(path, load_checkpoint(self, replace(read, state=state)))
+
+    def forward(self, x: Tensor) -> tuple[Any, ...]:
+        check_clips(x, self.in_channels, "MViT")
+        x, size = self.patch_embed(x)
+        if self.with_cls_token:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        if self.use_abs_pos_embed:
+            x = x + self._positions(size)
+        outs: list[Any] = []
+        for number, block in enumerate(self.blocks):
+            x, size = block(x, size)
+            stage = self.stage_indices.get(number)
+            if stage in self.out_scales:
+                x = self.get_submodule(f"norm{stage}")(x)
+                outs.append(self._output(x, size))
+        return tuple(outs)
+
+    def _output(self, x: Tensor, size: Size) -> Any:
+        tokens = x[:, 1:] if self.with_cls_token else x
+        feature_map = tokens.transpose(1, 2).unflatten(2, size)
+        return [feature_map, x[:, 0]] if self.output_cls_token else feature_map
+
+    def _positions(self, size: Size) -> Tensor:
+        """The learned positions for a clip of `size` tokens."""
+        if size == self.patch_resolution:
+            return self.pos_embed
+        start = int(self.with_cls_token)
+        table = self.pos_embed[:, start:].transpose(1, 2).unflatten(2, self.patch_resolution)
+        table = F.interpolate(table, size, mode=self.interpolate_mode, align_corners=False)
+        return torch.cat([self.pos_embed[:, :start], table.flatten(2).transpose(1, 2)], 1)
+
+
+def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(arch, str):
+        if arch.lower() not in ARCHITECTURES:
+            raise ConfigError(f"MViT: arch must be one of {', '.join(ARCHITECTURES)}, or a dict, got {arch!r}")
+        return ARCHITECTURES[arch.lower()]
+    needed = ("embed_dims", "num_layers", "num_heads", "downscale_indices")
+    if missing := [key for key in needed if key not in arch]:
+        raise ConfigError(f"MViT: arch must be a dict of {', '.join(needed)}: {', '.join(missing)} missing")
+    return arch
+
+
+def _fitted(name: str, tensor: Tensor, target: Tensor) -> Tensor:
+    """A weight of the shape of `target`, where that is another length of a table or of a kernel."""
+    if tensor.dim() == 4 and target.dim() == 5:
+        return tensor[:, :, None].repeat(1, 1, target.shape[2], 1, 1) / target.shape[2]
+    if ".rel_pos_" in name and len(tensor) != len(target) and tensor.shape[1:] == target.shape[1:]:
+        return F.interpolate(tensor.T[None], len(target), mode="linear")[0].T
+    return tensor

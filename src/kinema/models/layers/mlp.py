@@ -1,0 +1,35 @@
+"""The two linear layers of a transformer block."""
+
+from torch import Tensor, nn
+
+from kinema.models.layers.by_name import LayerCfg, build_activation_layer
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an activation between them, over the last dimension.
+
+    Args:
+        in_channels: channels of the input.
+        hidden: channels between the layers.
+        out_channels: channels of the result; None: those of the input.
+        act_cfg: the activation; None: `GELU`.
+        drop: dropout behind each layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int,
+        out_channels: int | None = None,
+        act_cfg: LayerCfg | None = None,
+        drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(in_channels, hidden)
+        self.act = build_activation_layer(act_cfg or {"type": "GELU"})
+        self.fc2 = nn.Linear(hidden, in_channels if out_channels is None else out_channels)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+        return out
