@@ -21,7 +21,6 @@ NOT_BUILT = (
     "skeleton/2s-agcn",
     "skeleton/stgcn",
     "skeleton/stgcnpp",
-    "recognition/uniformerv2",
     "recognition_audio/resnet",
 )
 

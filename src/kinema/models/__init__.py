@@ -24,6 +24,7 @@ from kinema.models.backbones import (
     TANet,
     TimeSformer,
     UniFormer,
+    UniFormerV2,
     VisionTransformer,
 )
 from kinema.models.base import BaseModel, BaseModule
@@ -41,6 +42,7 @@ from kinema.models.heads import (
     TRNHead,
     TSMHead,
     TSNHead,
+    UniFormerHead,
     X3DHead,
 )
 from kinema.models.images import ImgDataPreprocessor
@@ -125,6 +127,8 @@ __all__ = [
     "TimeSformer",
     "TimeSformerHead",
     "UniFormer",
+    "UniFormerHead",
+    "UniFormerV2",
     "VisionTransformer",
     "X3DHead",
     "count_operations",

@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.models import MViT, MViTHead, Recognizer3D, SwinTransformer3D, TimeSformer, UniFormer, VisionTransformer
+from kinema.models import (
+    MViT,
+    MViTHead,
+    Recognizer3D,
+    SwinTransformer3D,
+    TimeSformer,
+    UniFormer,
+    UniFormerHead,
+    UniFormerV2,
+    VisionTransformer,
+)
 from kinema.models.backbones.tokens.mvit import relative_rows
 from kinema.models.layers.positions import sinusoid_table
 from kinema.models.layers.windows import from_windows, relative_positions, shifted_kinds, to_windows
@@ -271,7 +281,62 @@ def test_a_head_takes_the_class_token_or_the_mean_of_the_map() -> None:
         head((feats[0][0],))
 
 
+def uniformer_v2(**settings: object) -> UniFormerV2:
+    defaults = dict(
+        input_resolution=32, width=16, layers=2, heads=2, return_list=[0, 1], n_layers=2, n_dim=16, n_head=2
+    )
+    return UniFormerV2(**{**defaults, "mlp_dropout": [0.0, 0.0], "clip_pretrained": False, **settings})
+
+
+@pytest.mark.parametrize("settings", [{}, dict(no_lmhra=False, double_lmhra=True), dict(temporal_downsample=True)])
+def test_a_class_token_gathers_a_clip_from_frames(settings: dict) -> None:
+    torch.manual_seed(0)
+    model = uniformer_v2(**settings)
+    model.init_weights()
+    clips = torch.randn(2, 3, 4, 32, 32)
+    assert model.eval()(clips).shape == (2, 16)
+    model.train()(clips).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    if "no_lmhra" in settings:  # starts as a network over images
+        assert all(not block.lmhra1(torch.randn(1, 16, 2, 2, 2)).any() for block in model.transformer.resblocks)
+
+
+def test_a_network_over_images_starts_one_with_more_patches(tmp_path: Path) -> None:
+    source = uniformer_v2()
+    state = {
+        name: tensor[:, :, 0] if tensor.dim() == 5 and "conv1" in name else tensor
+        for name, tensor in source.state_dict().items()
+    }
+    torch.save(state, tmp_path / "clip.pth")
+    model = uniformer_v2(pretrained=str(tmp_path / "clip.pth"), temporal_downsample=True, input_resolution=48)
+    model.init_weights()
+    assert torch.equal(model.conv1.weight[:, :, 1], state["conv1.weight"])
+    assert not model.conv1.weight[:, :, (0, 2)].any()
+    assert model.positional_embedding.shape == (10, 16)
+    assert torch.equal(model.positional_embedding[0], source.positional_embedding[0])
+    assert uniformer_v2(pretrained="ViT-B/16").pretrained.endswith("b8a5da86.pth")
+
+
+def test_a_head_takes_the_rows_of_a_larger_one(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text("[4, 0]")
+    larger, head = UniFormerHead(5, 3), UniFormerHead(2, 3, channel_map=str(tmp_path / "map.json"))
+    head.load_state_dict(larger.state_dict())
+    assert torch.equal(head.fc_cls.weight, larger.fc_cls.weight[[4, 0]])
+    again = UniFormerHead(2, 3, channel_map=str(tmp_path / "map.json"))
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again.fc_cls.bias, head.fc_cls.bias)
+    with pytest.raises(ConfigError, match=r"map\.json: channel_map must be a list of num_classes=3 numbers"):
+        UniFormerHead(3, 3, channel_map=str(tmp_path / "map.json"))
+    with pytest.raises(ConfigError, match=r"none\.json: channel_map cannot be read"):
+        UniFormerHead(3, 3, channel_map=str(tmp_path / "none.json"))
+
+
 WRONG = [
+    (lambda: uniformer_v2(heads=3), r"num_heads=3 does not divide embed_dims=16"),
+    (lambda: uniformer_v2(patch_size=15), r"patch_size=15 does not divide input_resolution=32"),
+    (lambda: uniformer_v2(n_dim=8), r"n_dim=8 must be width=16"),
+    (lambda: uniformer_v2(return_list=[0, 2]), r"must have n_layers=2 entries, blocks of 0 to 1, got \[0, 2\]"),
+    (lambda: uniformer_v2()(torch.zeros(1, 3, 2, 32, 48)), r"built for 32 x 32 pixels .* have 32 x 48: set the crops"),
     (
         lambda: mvit(pretrained_type="kinetics"),
         r"pretrained_type must be 'imagenet', 'maskfeat' or None, got 'kinetics'",

@@ -26,6 +26,7 @@ from kinema.models.backbones.tokens.mvit import MViT
 from kinema.models.backbones.tokens.swin import SwinTransformer3D
 from kinema.models.backbones.tokens.timesformer import TimeSformer
 from kinema.models.backbones.tokens.uniformer import UniFormer
+from kinema.models.backbones.tokens.uniformerv2 import UniFormerV2
 from kinema.models.backbones.tokens.videomae import VisionTransformer
 
 # OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
@@ -70,6 +71,7 @@ __all__ = [
     "TemporalPool",
     "TimeSformer",
     "UniFormer",
+    "UniFormerV2",
     "VisionTransformer",
 ]
 

@@ -12,6 +12,7 @@ from kinema.models.heads.tpn import TPNHead
 from kinema.models.heads.trn import RelationModule, RelationModuleMultiScale, TRNHead
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
+from kinema.models.heads.uniformer import UniFormerHead
 from kinema.models.heads.x3d import X3DHead
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "TSMHead",
     "TSNHead",
     "TimeSformerHead",
+    "UniFormerHead",
     "X3DHead",
 ]

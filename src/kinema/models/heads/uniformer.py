@@ -1,0 +1,67 @@
+"""Drop out and classify, with the classes of a larger data set's head where that is asked for.
+
+Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.models.arguments import takes_arguments_of
+from kinema.models.heads.base import BaseHead
+from kinema.models.heads.timesformer import TimeSformerHead
+from kinema.registry import MODELS
+
+
+@MODELS.register_module()
+class UniFormerHead(TimeSformerHead):
+    """(B, C) features -> (B, N) scores.
+
+    Args:
+        num_classes: N.
+        in_channels: C.
+        loss_cls: see `BaseHead`.
+        dropout_ratio: probability that a feature is set to 0 in training.
+        channel_map: a JSON file with N numbers: those of the classes of a head of more classes that are
+            these. Of such a head's weights, when they are loaded, these rows are taken.
+        **settings: further arguments of `BaseHead`.
+
+    Raises:
+        ConfigError: the file is none of N numbers.
+    """
+
+    @takes_arguments_of(BaseHead)
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: nn.Module | Mapping[str, Any] | None = None,
+        dropout_ratio: float = 0.0,
+        channel_map: str | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, **settings)
+        self.channel_map = channel_map
+        self._rows = None if channel_map is None else _read_rows(channel_map, num_classes)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if self._rows is not None:
+            for name in ("fc_cls.weight", "fc_cls.bias"):
+                tensor: Tensor | None = state_dict.get(prefix + name)
+                if tensor is not None and len(tensor) > max(self.num_classes, max(self._rows)):
+                    state_dict[prefix + name] = tensor[self._rows]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _read_rows(file: str, num_classes: int) -> list[int]:
+    try:
+        rows = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: channel_map cannot be read: {error}") from None
+    if not isinstance(rows, list) or len(rows) != num_classes or not all(isinstance(row, int) for row in rows):
+        raise ConfigError(f"{file}: channel_map must be a list of num_classes={num_classes} numbers")
+    return rows
