@@ -2,11 +2,15 @@
 
 import logging
 import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from kinema.checkpoints.connections import shown_address
 from kinema.checkpoints.loading import LoadReport, load_checkpoint
+from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.renaming import STRIP_WRAPPER
 
 logger = logging.getLogger("kinema")
@@ -27,6 +31,34 @@ def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image
     """
     keys = STRIP_WRAPPER if is_image_network else (*STRIP_WRAPPER, (r"^backbone\.", ""))
     log_report(path, load_checkpoint(backbone, path, revise_keys=keys, image_network=is_image_network or None))
+
+
+def load_fitted(
+    backbone: nn.Module,
+    path: str | os.PathLike[str],
+    fit: Callable[[str, Tensor, Tensor], Tensor],
+    *,
+    rename: tuple[str, str] | None = None,
+) -> None:
+    """Load the weights of a backbone, each made to fit what the backbone has under its name, and log the report.
+
+    Args:
+        backbone: is changed in place.
+        path: file, folder or address.
+        fit: name, weight, and the backbone's own -> the weight to load.
+        rename: regular expression and replacement for the names in the file.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or nothing in it fits.
+    """
+    read = read_checkpoint(path)
+    own = backbone.state_dict()
+    fitted: dict[str, Tensor] = {}
+    for full_name, tensor in read.state.items():
+        name = re.sub(r"^(module\.)?(backbone\.)?", "", full_name)
+        name = name if rename is None else re.sub(rename[0], rename[1], name)
+        fitted[name] = fit(name, tensor, own[name]) if name in own else tensor
+    log_report(path, load_checkpoint(backbone, replace(read, state=fitted)))
 
 
 def log_report(path: str | os.PathLike[str], report: LoadReport) -> None:

@@ -4,18 +4,14 @@ Source: MViTv2, Li et al. 2022, arXiv:2112.01526.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
@@ -421,11 +417,7 @@ class MViT(Backbone):
 
         Tables of distances of another size are interpolated, kernels over images repeated over time.
         """
-        read = read_checkpoint(path)
-        own = self.state_dict()
-        state = {re.sub(r"^(module\.)?(backbone\.)?", "", name): tensor for name, tensor in read.state.items()}
-        state = {name: _fitted(name, tensor, own[name]) if name in own else tensor for name, tensor in state.items()}
-        log_report(path, load_checkpoint(self, replace(read, state=state)))
+        load_fitted(self, path, _fitted)
 
     def forward(self, x: Tensor) -> tuple[Any, ...]:
         check_clips(x, self.in_channels, "MViT")

@@ -4,9 +4,7 @@ Source: Video Swin Transformer, Liu et al. 2022, arXiv:2106.13230.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
@@ -330,18 +326,13 @@ class SwinTransformer3D(Backbone):
         Its patches are repeated over the frames, its tables of positions over the distances in time,
         after they were interpolated where its windows have another size.
         """
-        read = read_checkpoint(path)
-        own = self.state_dict()
-        state = {re.sub(r"^(module\.)?(backbone\.)?", "", name): tensor for name, tensor in read.state.items()}
-        if self.pretrained2d:
-            last = f"norm{self.num_layers - 1}."  # a network over images has one norm, behind its last stage
-            state = {re.sub(r"^norm\.", last, name): tensor for name, tensor in state.items()}
-            state = {
-                name: self._inflated(tensor, own[name]) if name in own else tensor for name, tensor in state.items()
-            }
-        log_report(path, load_checkpoint(self, replace(read, state=state)))
+        if not self.pretrained2d:
+            load_fitted(self, path, lambda name, tensor, own: tensor)
+            return
+        last = f"norm{self.num_layers - 1}."  # a network over images has one norm, behind its last stage
+        load_fitted(self, path, self._inflated, rename=(r"^norm\.", last))
 
-    def _inflated(self, tensor: Tensor, target: Tensor) -> Tensor:
+    def _inflated(self, name: str, tensor: Tensor, target: Tensor) -> Tensor:
         """A weight of the network over images -> one of the shape of `target`, where it has the same part."""
         if tensor.dim() == 4 and target.dim() == 5:
             frames = target.shape[2]

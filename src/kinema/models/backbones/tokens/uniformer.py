@@ -3,16 +3,12 @@
 Source: UniFormer, Li et al. 2022, arXiv:2201.04676.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
@@ -241,12 +237,7 @@ class UniFormer(Backbone):
 
         Its kernels become the middle of those over time, whose other weights are 0, as published.
         """
-        read = read_checkpoint(path)
-        own = self.state_dict()
-        state = {re.sub(r"^(module\.)?(backbone\.)?", "", name): tensor for name, tensor in read.state.items()}
-        if self.pretrained2d:
-            state = {name: _inflated(tensor, own[name]) if name in own else tensor for name, tensor in state.items()}
-        log_report(path, load_checkpoint(self, replace(read, state=state)))
+        load_fitted(self, path, _inflated if self.pretrained2d else lambda name, tensor, own: tensor)
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "UniFormer")
@@ -259,7 +250,7 @@ class UniFormer(Backbone):
         return self.norm(x)
 
 
-def _inflated(tensor: Tensor, target: Tensor) -> Tensor:
+def _inflated(name: str, tensor: Tensor, target: Tensor) -> Tensor:
     """A kernel of a network over images in the middle of one over time of the shape of `target`."""
     if tensor.dim() != 4 or target.dim() != 5:
         return tensor

@@ -3,18 +3,14 @@
 Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
@@ -331,11 +327,7 @@ class UniFormerV2(Backbone):
 
     def load_pretrained(self, path: str) -> None:
         """Load the weights at `path`; of CLIP's the patches become the middle of those over time."""
-        read = read_checkpoint(path)
-        own = self.state_dict()
-        state = {re.sub(r"^(module\.)?(backbone\.)?", "", name): tensor for name, tensor in read.state.items()}
-        state = {name: _fitted(tensor, own[name]) if name in own else tensor for name, tensor in state.items()}
-        log_report(path, load_checkpoint(self, replace(read, state=state)))
+        load_fitted(self, path, _fitted)
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "UniFormerV2")
@@ -352,7 +344,7 @@ class UniFormerV2(Backbone):
         return self.transformer(x, frames)
 
 
-def _fitted(tensor: Tensor, target: Tensor) -> Tensor:
+def _fitted(name: str, tensor: Tensor, target: Tensor) -> Tensor:
     """A kernel in the middle of one over time; a table of positions for another number of patches."""
     if tensor.dim() == 4 and target.dim() == 5:
         kernel = tensor.new_zeros(*tensor.shape[:2], target.shape[2], *tensor.shape[2:])
