@@ -10,18 +10,20 @@ from torch import Tensor, nn
 
 from kinema.checkpoints.connections import shown_address
 from kinema.checkpoints.loading import LoadReport, load_checkpoint
-from kinema.checkpoints.reading import read_checkpoint
+from kinema.checkpoints.reading import Checkpoint, read_checkpoint
 from kinema.checkpoints.renaming import STRIP_WRAPPER
 
 logger = logging.getLogger("kinema")
 
 
-def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image_network: bool = False) -> None:
+def load_backbone(
+    backbone: nn.Module, source: str | os.PathLike[str] | Checkpoint, *, is_image_network: bool = False
+) -> None:
     """Load the weights of a backbone, or those of a recognizer's backbone, and log the report.
 
     Args:
         backbone: is changed in place.
-        path: file, folder or address.
+        source: a checkpoint, or its file, folder or address.
         is_image_network: they are those of an image network, to be fitted to a network over videos.
             They may carry torchvision's names or ours, with or without the layers that the backbone
             wraps around its own.
@@ -30,7 +32,8 @@ def load_backbone(backbone: nn.Module, path: str | os.PathLike[str], *, is_image
         CheckpointError: there is no such checkpoint, or nothing in it fits.
     """
     keys = STRIP_WRAPPER if is_image_network else (*STRIP_WRAPPER, (r"^backbone\.", ""))
-    log_report(path, load_checkpoint(backbone, path, revise_keys=keys, image_network=is_image_network or None))
+    read = source if isinstance(source, Checkpoint) else read_checkpoint(source)
+    log_report(read.name, load_checkpoint(backbone, read, revise_keys=keys, image_network=is_image_network or None))
 
 
 def load_fitted(

@@ -28,7 +28,7 @@ State = dict[str, Tensor]
 _WEIGHT_KEYS = (
     *("state_dict", "model", "model_state", "module", "model_state_dict"),
     *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "teacher", "student"),
-    *("network", "net", "weights", "params", "encoder", "backbone"),
+    *("network", "net", "weights", "params", "encoder", "target_encoder", "ema_encoder", "backbone"),
 )
 
 

@@ -7,11 +7,13 @@ import os
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from kinema.checkpoints.file_formats import FileFormat, fits_format, load_whole
 from kinema.checkpoints.pretrained import load_backbone
+from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
@@ -34,9 +36,15 @@ class Backbone(BaseModule, ABC):
         norm_eval: batch norms use and keep their running statistics in training.
         bn_frozen: under `norm_eval`, their weights and biases are not trained either.
 
+    Attributes:
+        file_formats: files of other publishers that hold its weights under other names. They are read
+            in full, or refused.
+
     Raises:
         ConfigError: `pretrained` is no path or address.
     """
+
+    file_formats: ClassVar[tuple[FileFormat, ...]] = ()
 
     def __init__(
         self,
@@ -74,9 +82,14 @@ class Backbone(BaseModule, ABC):
         """Load the weights at `path`; those of an image network are fitted to this one.
 
         Raises:
-            CheckpointError: there is no such file, or nothing in it fits.
+            CheckpointError: there is no such file, or nothing in it fits, or not all of it where it is of
+                one of `file_formats`.
         """
-        load_backbone(self, path, is_image_network=self.from_images)
+        read = read_checkpoint(path)
+        if fits_format(read, self.file_formats, self):
+            load_whole(read, self.file_formats, self)
+        else:
+            load_backbone(self, read, is_image_network=self.from_images)
 
     def parts_by_stage(self) -> Sequence[Sequence[nn.Module]]:
         """What `frozen_stages` counts: the modules of the stem, then those of each stage."""

@@ -8,8 +8,10 @@ from typing import Any
 from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
+from kinema.checkpoints.file_formats import fits_format, load_whole
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.reading import read_checkpoint
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 from kinema.errors import ConfigError
 from kinema.models.recognition import BaseRecognizer
@@ -51,8 +53,7 @@ def create_model(
     built: BaseRecognizer = MODELS.build(config)
     built.init_weights()
     if pretrained:
-        source = os.fspath(published_weights(entry) if pretrained is True else pretrained)
-        log_report(source, load_checkpoint(built, source))
+        _load(built, os.fspath(published_weights(entry) if pretrained is True else pretrained))
     contract = ModelContract(model=config, zoo_name=name)
     if entry.input.modality == "RGB":
         contract = contract.with_pipeline(video_pipeline(entry))
@@ -60,6 +61,16 @@ def create_model(
         contract = replace(contract, classes=_published_classes(entry, built))
     built.contract = contract
     return built
+
+
+def _load(model: BaseRecognizer, source: str) -> None:
+    """Load weights: those of a recognizer, or a file of another publisher, with or without a classifier."""
+    read = read_checkpoint(source)
+    formats = getattr(model.backbone, "file_formats", ())
+    if fits_format(read, formats, model.backbone):
+        load_whole(read, formats, model.backbone, model.cls_head)
+    else:
+        log_report(source, load_checkpoint(model, read))
 
 
 def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:
