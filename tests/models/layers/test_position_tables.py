@@ -3,52 +3,42 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kinema.models.layers.positions import resize_positions
 
 
-def triangle(distance: float) -> float:
-    return max(0.0, 1 - abs(distance))
-
-
-def cubic(distance: float, a: float) -> float:
-    """The kernel of Keys 1981."""
-    x = abs(distance)
-    if x <= 1:
-        return (a + 2) * x**3 - (a + 3) * x**2 + 1
-    return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
-
-
-def weights(old: int, new: int, how: str, antialias: bool) -> np.ndarray:
-    """(new, old): what each new place takes from the old ones, written from the definition."""
-    step = old / new
-    matrix = np.zeros((new, old))
-    width = max(step, 1.0) if antialias else 1.0
-    for row in range(new):
-        centre = (row + 0.5) * step - 0.5
-        for place in range(-2 - int(2 * width), old + 2 + int(2 * width)):
-            distance = (place - centre) / width
-            weight = triangle(distance) if how == "linear" else cubic(distance, -0.5 if antialias else -0.75)
-            if antialias and not 0 <= place < old:
-                continue  # an average leaves out what lies outside; otherwise the border is repeated
-            matrix[row, min(max(place, 0), old - 1)] += weight
-    return matrix / matrix.sum(1, keepdims=True)
+def by_torch(table: Tensor, old: tuple, new: tuple, space: str, antialias: bool) -> Tensor:
+    """(1, T H W, C) -> the same resized by torch's interpolation of images, first space, then time."""
+    channels = table.shape[-1]
+    x = table.reshape(*old, channels).permute(0, 3, 1, 2)  # (T, C, H, W)
+    mode = {"linear": "bilinear", "bicubic": "bicubic"}[space]
+    x = F.interpolate(x, new[1:], mode=mode, align_corners=False, antialias=antialias)
+    x = x.permute(1, 0, 2, 3).reshape(1, channels, old[0], -1)  # frames as the rows of an image
+    x = F.interpolate(x, (new[0], x.shape[-1]), mode="bilinear", align_corners=False, antialias=antialias)
+    return x.permute(0, 2, 3, 1).reshape(1, -1, channels)
 
 
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("space", ["bicubic", "linear"])
-@pytest.mark.parametrize("new", [(2, 3, 7), (6, 4, 3), (4, 8, 10)])
-def test_positions_are_resampled_by_half_pixel_rules(space: str, antialias: bool, new: tuple[int, ...]) -> None:
-    old = (4, 5, 6)
-    table = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 120, 3)).astype(np.float32))
-    resized = resize_positions(table, old, new, space=space, time="linear", antialias=antialias)
-    in_time, in_rows, in_columns = (
-        weights(a, b, how, antialias) for a, b, how in zip(old, new, ("linear", space, space), strict=True)
-    )
-    grid = table.numpy().reshape(*old, 3).astype(np.float64)
-    expected = np.einsum("at,bh,cw,thwx->abcx", in_time, in_rows, in_columns, grid).reshape(1, -1, 3)
-    np.testing.assert_allclose(resized.numpy(), expected, atol=2e-6)
+@pytest.mark.parametrize("new", [(2, 3, 7), (6, 4, 3), (4, 8, 10), (3, 2, 2)])
+def test_positions_are_resampled_as_images_are(space: str, antialias: bool, new: tuple[int, ...]) -> None:
+    table = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 4 * 5 * 6, 3)).astype(np.float32))
+    resized = resize_positions(table, (4, 5, 6), new, space=space, time="linear", antialias=antialias)
+    expected = by_torch(table, (4, 5, 6), new, space, antialias)
+    torch.testing.assert_close(resized, expected, atol=5e-6, rtol=0)
+
+
+def test_linear_positions_follow_the_definition() -> None:
+    places = torch.tensor([0.0, 10.0, 20.0, 30.0])[None, :, None]
+    # Centres of 4 areas on a line of length 4 stand at .5, 1.5, ...; those of 8 at .25, .75, ...
+    grown = [0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30]
+    assert resize_positions(places, (4,), (8,)).flatten().tolist() == pytest.approx(grown)
+    assert resize_positions(places, (4,), (2,)).flatten().tolist() == pytest.approx([5, 25])
+    # A triangle of width 4 around .5: weights .75 at 0 and 1, .25 at 2.
+    averaged = resize_positions(places, (4,), (2,), antialias=True).flatten().tolist()
+    assert averaged == pytest.approx([(7.5 + 5) / 1.75, (2.5 + 15 + 22.5) / 1.75])
 
 
 def test_the_nearest_position_is_repeated() -> None:

@@ -1,11 +1,12 @@
 """Tables of positions: where in the clip a token stands."""
 
+import functools
 from collections.abc import Sequence
 from math import prod
 from typing import Literal
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Resampling = Literal["bicubic", "linear", "nearest"]
@@ -62,27 +63,48 @@ def resize_positions(
     if old == new:
         return table
     first, places = table[..., :num_first, :], table[..., num_first:, :]
-    frames, rows, columns = {1: (*old, 1, 1), 2: (1, *old), 3: old}[len(old)]
-    new_frames, new_rows, new_columns = {1: (*new, 1, 1), 2: (1, *new), 3: new}[len(new)]
-    x = places.float().reshape(-1, rows, columns, table.shape[-1]).permute(0, 3, 1, 2)  # (N T, C, H, W)
-    x = _resample(x, (new_rows, new_columns), space, antialias)
-    x = x.reshape(-1, 1, frames, x[0].numel())  # (N, 1, T, C H W)
-    x = _resample(x.transpose(1, 3), (new_frames, 1), time, antialias)  # (N, C H W, T, 1)
-    x = x[..., 0].transpose(1, 2).reshape(-1, new_frames, table.shape[-1], new_rows * new_columns)
-    x = x.transpose(2, 3).reshape(*places.shape[:-2], -1, table.shape[-1])
-    return torch.cat([first, x.to(table.dtype)], -2)
+    ways = {1: (time,), 2: (space, space), 3: (time, space, space)}[len(old)]
+    x = places.float().reshape(-1, *old, table.shape[-1])
+    for axis, (side, new_side, how) in enumerate(zip(old, new, ways, strict=True), start=1):
+        if side != new_side:
+            weights = torch.from_numpy(resampling(side, new_side, how, antialias=antialias)).to(x.device)
+            x = torch.tensordot(x, weights, ([axis], [1])).movedim(-1, axis)
+    return torch.cat([first, x.reshape(*places.shape[:-2], -1, table.shape[-1]).to(table.dtype)], -2)
 
 
-def _resample(x: Tensor, size: tuple[int, int], how: Resampling, antialias: bool) -> Tensor:
-    """(N, C, H, W) -> (N, C, `size`)."""
-    if x.shape[2:] == size:
-        return x
+@functools.cache
+def resampling(size: int, new_size: int, how: Resampling, *, antialias: bool = False) -> np.ndarray:
+    """What each of `new_size` places takes of `size` places: (`new_size`, `size`) float32, rows of sum 1.
+
+    Arguments of `resize_positions`. Torch's own antialiased kernel is not used: it goes wrong where
+    one side of the image is 1 (torch 2.13).
+    """
+    scale = size / new_size
+    places = np.arange(new_size)
+    weights = np.zeros((new_size, size))
     if how == "nearest":
-        return F.interpolate(x, size, mode="nearest")
-    mode = "bilinear" if how == "linear" else how
-    # Torch's antialiased kernel goes wrong on strides of channels last where a side is 1.
-    x = x.contiguous() if antialias else x
-    return F.interpolate(x, size, mode=mode, align_corners=False, antialias=antialias)
+        weights[places, (places * scale).astype(np.int64)] = 1
+        return weights.astype(np.float32)
+    centres = (places + 0.5) * scale - 0.5
+    width = max(scale, 1.0) if antialias else 1.0
+    reach = int(np.ceil(2 * width)) + 1
+    for offset in range(-reach, reach + 1):
+        taken = np.floor(centres).astype(np.int64) + offset
+        amounts = _kernel((taken - centres) / width, how, -0.5 if antialias else -0.75)
+        if antialias:  # an average leaves out what lies outside; otherwise the border is repeated
+            amounts[(taken < 0) | (taken >= size)] = 0
+        weights[places, taken.clip(0, size - 1)] += amounts
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _kernel(distances: np.ndarray, how: Resampling, a: float) -> np.ndarray:
+    """Weights at distances from a centre: a triangle, or the cubics of Keys 1981 with parameter `a`."""
+    x = np.abs(distances)
+    if how == "linear":
+        return np.maximum(1 - x, 0)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = a * (((x - 5) * x + 8) * x - 4)
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
 def _check_resizing(
