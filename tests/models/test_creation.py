@@ -67,9 +67,9 @@ def test_activations_computed_again_give_the_same_gradients(name: str) -> None:
 def test_every_residual_model_can_compute_activations_again() -> None:
     smallest: dict[str, tuple[float, dict]] = {}
     for name in zoo.names():
-        if name in ("c3d", "compact3d"):
-            continue
         config = zoo.model_config(name)
+        if name in ("c3d", "compact3d") or ".tokens." in MODELS.get(config["backbone"]["type"]).__module__:
+            continue
         _checkpoint_activations(name, config)
         backbone, size = config["backbone"], zoo.card(name).params_millions
         kind = " ".join(str(part["type"]) for part in (backbone, *filter(_is_part, backbone.values())))

@@ -1,24 +1,40 @@
 import json
+import logging
 import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import kinema
 from kinema.errors import ConfigError
 from kinema.models import Recognizer3D, zoo
+from kinema.models.zoo.cards import Card, Weights
+from kinema.models.zoo.creation import published_weights
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
 FIXED_SIZE = {"c3d"}  # its last layers are linear over all places
+ANY_SIZE = {"SwinTransformer3D", "UniFormer"}  # of the networks over tokens
+OPENMMLAB = "https://download.openmmlab.com/mmaction/"
+CLASSES = {"UCF101": 101, "Something-Something V1": 174, "Something-Something V2": 174, "Moments in Time V1": 339} | {
+    f"Kinetics-{count}": count for count in (400, 600, 700, 710)
+}
 
 
-def every_model() -> list[object]:
-    """All names; large models are slow."""
+def every_model(*, computed: bool) -> list[object]:
+    """All names that can be computed here, of some size and on small clips, or all others; large models are slow."""
     return [
         pytest.param(name, marks=[pytest.mark.slow] if zoo.card(name).params_millions > 3 else [])
         for name in zoo.names()
+        if computed == (zoo.card(name).params_millions < 80 and takes_small_clips(name))
     ]
+
+
+def takes_small_clips(name: str) -> bool:
+    """Networks over tokens mostly have positions for clips of one size."""
+    kind = zoo.model_config(name)["backbone"]["type"]
+    return ".tokens." not in MODELS.get(kind).__module__ or kind in ANY_SIZE
 
 
 def clips_for(name: str, views: int = 1) -> torch.Tensor:
@@ -56,8 +72,28 @@ def as_tuple(one: object) -> tuple:
     return one if isinstance(one, tuple) else (one,)
 
 
+@pytest.mark.parametrize("name", every_model(computed=False))
+def test_large_models_take_the_clips_of_their_cards_and_train_all_parameters(name: str) -> None:
+    """The contract without values, so that no model is too large."""
+    spec = zoo.card(name).input
+    with torch.device("meta"):
+        model = MODELS.build(zoo.model_config(name, num_classes=5))
+        other = MODELS.build(zoo.model_config(name, num_classes=5))
+        clips = torch.empty(2, *spec.view_shape()[1:])
+        labels = torch.empty(2, dtype=torch.long)
+    assert list(other.state_dict()) == list(model.state_dict())
+    samples = [ActionDataSample().set_gt_label(label) for label in (0, 4)]
+    features, options = model.extract_feat(clips, data_samples=samples)
+    auxiliary = options.pop("loss_aux", {})
+    scores = model.cls_head(features, **options)
+    assert scores.shape == (2, 5)
+    loss = F.cross_entropy(scores, labels) + sum(auxiliary.values())
+    loss.backward()
+    assert [key for key, one in model.named_parameters() if one.grad is None] == []
+
+
 @pytest.mark.filterwarnings("ignore:(?s).*get_attr:UserWarning")  # of an export, in torch 2.6
-@pytest.mark.parametrize("name", every_model())
+@pytest.mark.parametrize("name", every_model(computed=True))
 def test_every_model_keeps_the_contract(name: str) -> None:
     model = zoo.create_model(name, num_classes=5)
     open_residuals(model)
@@ -103,40 +139,74 @@ def test_every_card_is_json_and_says_what_its_model_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.names() if zoo.card(name).result])
-def test_published_weights_are_those_of_the_result(name: str) -> None:
+def test_every_result_says_its_data_and_protocol(name: str) -> None:
     card = zoo.card(name)
     assert 0 < card.result.top1 < (card.result.top5 or 100)
     assert re.fullmatch(r"\d+ x \d+", card.result.protocol)
     assert card.result.size in (card.input.size, card.input.short_side)
-    classes = {"Kinetics-400": 400, "UCF101": 101, "Something-Something V1": 174, "Something-Something V2": 174}
-    assert card.num_classes == classes[card.result.dataset]
-    if card.weights is None:
-        assert name == "tsm_mobilenetv2"
-        return
-    assert re.fullmatch(r"https://download\.openmmlab\.com/mmaction/\S+_20\d{6}-[0-9a-f]{8}\.pth", card.weights.url)
+    assert card.num_classes == CLASSES.get(card.result.dataset, card.num_classes)
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if zoo.card(name).weights or zoo.card(name).encoder])
+def test_published_weights_say_their_licence_and_their_data(name: str) -> None:
+    card = zoo.card(name)
+    for weights in filter(None, (card.weights, card.encoder)):
+        assert re.fullmatch(r"https://\S+\.(pth|pt|pyth|bin|safetensors|npz|ckpt)", weights.url)
+        assert re.fullmatch(r"Apache-2\.0|MIT|BSD-3-Clause|CC-BY(-NC)?-4\.0|CC-BY-NC-SA-4\.0", weights.licence)
+        assert "Trained on " in weights.origin
+        assert weights.origin.endswith("the data's own terms apply.")
+    if card.weights:
+        assert f"Trained on {card.result.dataset}" in card.weights.origin
+
+
+def of_openmmlab() -> list[str]:
+    cards = map(zoo.card, zoo.names())
+    return [card.name for card in cards if card.weights and card.weights.url.startswith(OPENMMLAB)]
+
+
+@pytest.mark.parametrize("name", of_openmmlab())
+def test_files_of_openmmlab_are_those_of_the_network_and_the_data(name: str) -> None:
+    card = zoo.card(name)
     file = card.weights.url.rpartition("/")[2]
+    assert re.search(r"_20\d{6}-[0-9a-f]{8}\.pth$", file)
     assert name.partition("_")[0] in file
     assert all(depth in file for depth in re.findall(r"r\d+", name))
-    slug = {"Kinetics-400": "kinetics400", "UCF101": "ucf101"}.get(
-        card.result.dataset, f"sthv{card.result.dataset[-1]}"
-    )
-    assert re.search(rf"[-_]{slug}[-_]rgb_", file)
-    # The name says how clips were sampled: frames, their distance (SlowFast: of its slow pathway),
-    # clips in training.
-    frames, interval, clips = map(int, re.search(r"[-_](\d+)x(\d+)x(\d+)[-_]", file).groups())
-    assert frames * interval == card.input.clip_len * card.input.frame_interval
-    if card.input.format_shape == "NCHW":
-        assert clips == card.input.num_clips
-    if name != "ipcsn_r152":  # the file of an older release
-        assert f"/{card.result.config}" in card.weights.url
     assert card.weights.licence == "Apache-2.0"
-    assert f"Trained on {card.result.dataset}" in card.weights.origin
-    assert card.weights.origin.endswith("the data's own terms apply.")
+    slug = {"UCF101": "ucf101", "Moments in Time V1": "mitv1"}.get(card.result.dataset)
+    slug = slug or card.result.dataset.replace("Something-Something V", "sthv").replace("Kinetics-", "kinetics-?")
+    assert re.search(rf"[-_]{slug}(-rgb)?_", file)
+    # The name says how clips were sampled: frames, their distance (SlowFast: of its slow pathway),
+    # clips in training; or frames spread over the video.
+    sampled = re.search(r"[-_](\d+)x(\d+)x(\d+)[-_]", file)
+    if sampled is None:
+        assert card.input.spread
+        assert re.search(rf"[-_]u{card.input.clip_len}[-_]", file)
+    else:
+        frames, interval, clips = map(int, sampled.groups())
+        assert frames * interval == card.input.clip_len * card.input.frame_interval
+        if card.input.format_shape == "NCHW":
+            assert clips == card.input.num_clips
+    if f"/{card.result.config}" not in card.weights.url:  # an older release, or a converted file
+        assert name == "ipcsn_r152" or "converted from" in card.weights.origin
+
+
+def test_weights_that_are_not_for_commerce_are_loaded_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    free = zoo.card("slowonly_r50")
+    bound = Weights("https://example.org/a.pth", "CC-BY-NC-4.0", "Published by A.")
+    assert (free.weights.non_commercial, bound.non_commercial) == (False, True)
+    card = Card("net", "A net.", 1, 1, "A 2020", free.input, encoder=bound)
+    with caplog.at_level(logging.WARNING, "kinema"):
+        assert published_weights(free) == free.weights.url
+        assert not caplog.records
+        assert published_weights(card) == bound.url
+    assert "net: the licence of these weights, CC-BY-NC-4.0, forbids commercial use" in caplog.text
 
 
 def test_no_two_models_have_the_same_weights() -> None:
     addresses = [card.weights.url for card in map(zoo.card, zoo.names()) if card.weights]
     assert len(set(addresses)) == len(addresses)
+    alone = [card.encoder.url for card in map(zoo.card, zoo.names()) if card.encoder]
+    assert len(set(alone)) == len(alone)
 
 
 def test_inputs_say_the_shape_of_a_view() -> None:

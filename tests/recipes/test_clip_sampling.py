@@ -66,7 +66,12 @@ def test_training_and_validation_span_the_clip_as_the_card_says(name: str, lengt
             frames = sampled(dict(step), length)
             assert frames.min() >= 0
             assert frames.max() < length
-            if spec.clip_len == 1:  # segments: one frame from each of equal parts of the whole
+            if spec.spread:  # a clip of frames from equal parts of the whole, both ends included
+                assert frames.shape == (1, spec.clip_len)
+                edges = np.around(np.arange(spec.clip_len + 1) * (length - 1) / spec.clip_len)
+                assert (edges[:-1] <= frames[0]).all()
+                assert (frames[0] <= edges[1:]).all()
+            elif spec.clip_len == 1:  # segments: one frame from each of equal parts of the whole
                 assert frames.shape == (spec.num_clips, 1)
                 begins = np.arange(spec.num_clips) * length / spec.num_clips
                 ends = np.ceil(begins + length / spec.num_clips)
@@ -91,9 +96,10 @@ def test_shorter_and_longer_clips_than_the_usual_are_spanned_as_far_as_the_card_
     for split in ("train", "val"):
         step = dict(config[f"{split}_dataloader"].dataset.pipeline[1])
         short, long = sampled(step, 40), sampled(step, 3000)
-        assert short.max() - short.min() >= (40 * (1 - 2 / spec.num_frames) if spec.clip_len == 1 else 39)
-        if spec.clip_len == 1:
-            assert long.max() - long.min() >= 3000 * (1 - 2 / spec.num_clips)
+        parts = spec.num_frames
+        assert short.max() - short.min() >= (40 * (1 - 2 / parts) - 1 if spec.takes_segments else 39)
+        if spec.takes_segments:
+            assert long.max() - long.min() >= 3000 * (1 - 2 / parts) - 1
         else:
             assert set(np.diff(long[0])) == {step["frame_interval"]}
 

@@ -21,13 +21,18 @@ _WIDTH_OF_VIEWS = 92  # columns of a terminal below which a list leaves out the 
 _WIDTH_OF_WEIGHTS = 106
 _WIDTH_OF_TYPES = 92  # the same for the types of layers
 _DEPTH = 2
-_SHORT = {"Kinetics-400": "K400", "Something-Something V1": "SSv1", "Something-Something V2": "SSv2"}
+_SHORT = {
+    **{f"Kinetics-{count}": f"K{count}" for count in (400, 600, 700, 710)},
+    **{f"Something-Something V{version}": f"SSv{version}" for version in (1, 2)},
+    "Moments in Time V1": "MiT",
+}
 _LEGEND = """\
 params: millions. GFLOPs: billions of multiply-adds for one such input.
 input: frames x their distance, or frames spread over the video; then pixels.
-top-1: percent that published weights reach on Kinetics-400 (K400) or
+top-1: percent that published weights reach on Kinetics (K400, ...) or
 Something-Something (SSv1, SSv2); views: clips x crops that were averaged.
-weights: licence, and a link to the file; the terms of the data apply as well.
+weights: licence, and a link to the file; NC: no commercial use; encoder: without
+a classifier. The terms of the data apply as well.
 One model in full: kinema models NAME; its layers: kinema models NAME --layers"""
 
 
@@ -89,17 +94,18 @@ def _weights(card: "Card") -> "str | Text":
     """The licence with a link to the file, which a reader of plain text gets in words."""
     from rich.text import Text
 
-    weights = card.weights
+    weights = card.weights or card.encoder
     if weights is None:
         return ""
+    what = weights.licence if card.weights else f"{weights.licence}, encoder"
     if sys.stdout.isatty():
-        return Text(weights.licence, style=f"link {weights.url}")
-    return f"{weights.licence} {weights.url}"
+        return Text(what, style=f"link {weights.url}")
+    return f"{what} {weights.url}"
 
 
 def _is_spread(spec: "InputSpec") -> bool:
     """The model sees frames from all of the video, not a clip."""
-    return spec.format_shape == "NCHW" and spec.num_clips > 1
+    return spec.spread or (spec.format_shape == "NCHW" and spec.num_clips > 1)
 
 
 # ---- one model in full
@@ -120,10 +126,16 @@ def _in_full(card: "Card") -> str:
         top5 = "" if result.top5 is None else f", top-5 {result.top5:.2f} %"
         facts["result"] = f"top-1 {result.top1:.2f} %{top5} on {result.dataset}"
         facts["measured"] = f"over {result.protocol} views (clips x crops) of {result.size} px"
-        facts["config"] = result.config
-        facts["weights"] = result.weights.url if result.weights else "the file is not published"
-        if result.weights:
-            facts["licence"] = f"{result.weights.licence}. {result.weights.origin}"
+        if result.config:
+            facts["config"] = result.config
+        facts["weights"] = "the file is not published"
+    for name, weights in (("encoder", card.encoder), ("weights", card.weights)):
+        if weights is not None:
+            facts[name] = weights.url
+            if name == "encoder" and card.weights is None:
+                del facts["weights"]
+            refused = " (no commercial use)" if weights.non_commercial else ""
+            facts["licence"] = f"{weights.licence}{refused}. {weights.origin}"
     width = min(max(terminal_width(), 40), 120)
     lines = [card.name]
     for name, text in facts.items():
@@ -144,6 +156,8 @@ def _input(spec: "InputSpec") -> str:
     size = f"{spec.size} x {spec.size} pixels"
     if not _is_spread(spec):
         return f"clips of {spec.clip_len} frames {kind}{spec.frame_interval} apart, {size}"
+    if spec.spread:
+        return f"clips of {spec.clip_len} frames {kind}spread over all of the video, {size}"
     if spec.clip_len == 1:
         return f"{spec.num_clips} single frames {kind}from all of the video, {size}"
     return f"{spec.num_clips} times {spec.clip_len} frames {kind}from all of the video, {size}"

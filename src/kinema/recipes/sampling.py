@@ -103,7 +103,7 @@ def published_interval(spec: InputSpec) -> int | None:
 def describe_sampling(spec: InputSpec, frame_interval: int | None, clips: ProbedClips) -> str:
     """What the model sees of a clip, such as "16 frames, 3 apart: 1.9 s of a clip of 2.1 s"."""
     if frame_interval is None:
-        return f"{spec.num_clips} segments over the whole clip, one frame of each"
+        return f"{spec.num_frames} segments over the whole clip, one frame of each"
     seen, whole = clip_seconds(spec, frame_interval, clips), clips.middle_seconds
     return f"{spec.clip_len} frames, {frame_interval} apart: {seen:.1f} s of a clip of {whole:.1f} s"
 

@@ -31,7 +31,9 @@ def named_model(name: str) -> tuple[Config, str | None]:
         aliases = [str(alias).lower() for alias in entry.get("Alias") or ()]
         if name == entry["Name"] or name.lower() in aliases:
             return Config.fromfile(entry["Config"]), entry.get("Weights")
-    by_config = {card.result.config: card.name for card in map(zoo.card, zoo.names()) if card.result}
+    by_config = {
+        card.result.config: card.name for card in map(zoo.card, zoo.names()) if card.result and card.result.config
+    }
     known = by_config.get(name) or _ALIASES.get(name.lower()) or name
     if known in zoo.names():
         return _config_of_zoo(known)
@@ -43,7 +45,7 @@ def named_model(name: str) -> tuple[Config, str | None]:
 def list_names(pattern: str = ".*") -> list[str]:
     """Names that `named_model` knows and that match a regular expression from their beginning."""
     known = [entry["Name"] for entry in _entries()]
-    known += [card.result.config for card in map(zoo.card, zoo.names()) if card.result]
+    known += [card.result.config for card in map(zoo.card, zoo.names()) if card.result and card.result.config]
     return [name for name in dict.fromkeys([*known, *zoo.names()]) if re.match(pattern, name)]
 
 

@@ -36,6 +36,8 @@ class InputSpec:
             equal parts of a video, which the model joins.
         modality: `"RGB"`, or `"Flow"`: two values a pixel, how far it moves to the right and down.
             In `"NCHW"` the flow of all `clip_len` frames is one image of so many channels.
+        spread: the frames of a clip come from equal parts of the whole video, so `frame_interval` has
+            no effect.
     """
 
     clip_len: int
@@ -47,6 +49,7 @@ class InputSpec:
     std: tuple[float, ...] = IMAGENET_STD
     format_shape: Literal["NCTHW", "NCHW"] = "NCTHW"
     modality: Literal["RGB", "Flow"] = "RGB"
+    spread: bool = False
 
     @property
     def channels(self) -> int:
@@ -57,11 +60,11 @@ class InputSpec:
 
     @property
     def takes_segments(self) -> bool:
-        """Does it take single frames from equal parts of a whole video?
+        """Does it take frames from equal parts of a whole video, singly or as a clip?
 
         Then there is no distance of neighbouring frames.
         """
-        return self.clip_len == 1
+        return self.clip_len == 1 or self.spread
 
     @property
     def num_frames(self) -> int:
@@ -100,6 +103,11 @@ class Weights:
     licence: str
     origin: str
 
+    @property
+    def non_commercial(self) -> bool:
+        """Does the licence forbid commercial use?"""
+        return "-NC" in self.licence.upper()
+
 
 @dataclass(frozen=True)
 class Result:
@@ -112,7 +120,7 @@ class Result:
         protocol: clips times crops of each that are averaged, such as `"10 x 3"`; frames times
             crops, where the model sees single frames.
         size: height and width of these crops, pixels.
-        config: the OpenMMLab config that the weights belong to.
+        config: the OpenMMLab config that the weights belong to; empty: none.
         weights: the weights; None: the file is not published.
     """
 
@@ -121,7 +129,7 @@ class Result:
     dataset: str
     protocol: str
     size: int
-    config: str
+    config: str = ""
     weights: Weights | None = None
 
 
@@ -160,6 +168,8 @@ class Card:
         num_classes: classes of the published weights.
         stated_cost: the published count of operations; None: there is none.
         result: what published weights reach; None: there are none.
+        encoder: published weights of the backbone alone, without a classifier, to start a training
+            from; None: there are none.
     """
 
     name: str
@@ -172,6 +182,7 @@ class Card:
     num_classes: int = 400
     stated_cost: StatedCost | None = None
     result: Result | None = None
+    encoder: Weights | None = None
 
     @property
     def weights(self) -> Weights | None:
@@ -197,6 +208,7 @@ def model(
     num_classes: int = 400,
     stated_cost: StatedCost | None = None,
     results: Mapping[str, Result] | None = None,
+    encoder: Weights | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: put a function that returns a model's config into the zoo, under its own name.
 
@@ -222,6 +234,7 @@ def model(
             num_classes=num_classes,
             stated_cost=stated_cost,
             result=(results or {}).get(name),
+            encoder=encoder,
         )
         _builders[name] = builder
         return builder

@@ -1,6 +1,7 @@
 """From a name of the zoo to a network with its weights, and to the way of a video into it."""
 
 import inspect
+import logging
 import os
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,10 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
 from kinema.errors import ConfigError
 from kinema.models.recognition import BaseRecognizer
-from kinema.models.zoo.cards import Card, ModelConfig, card, model_config
+from kinema.models.zoo.cards import Card, InputSpec, ModelConfig, card, model_config
 from kinema.registry import MODELS
+
+logger = logging.getLogger("kinema")
 
 
 def create_model(
@@ -32,8 +35,9 @@ def create_model(
         name: see `kinema.list_models`.
         num_classes: number of classes, N; None: as many as on its card.
         pretrained: True loads the published weights, which are downloaded once
-            (`zoo.card(name).weights`); a file, folder or address loads those. With another number
-            of classes the classifier stays as initialised, and the log says so.
+            (`zoo.card(name).weights`, or else those of its `encoder`); a file, folder or address loads
+            those. With another number of classes, or none in the file, the classifier stays as
+            initialised, and the log says so.
         activation_checkpointing: forget activations in training and compute them again in the
             backward pass: less memory, about a third more time.
 
@@ -75,7 +79,7 @@ def _load(model: BaseRecognizer, source: str) -> None:
 
 def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:
     """Class names of published weights; empty where they are not known, or the classifier is for other classes."""
-    title = entry.result.dataset if entry.result else ""
+    title = entry.result.dataset if entry.weights and entry.result else ""
     if model.num_classes != entry.num_classes or title not in {known.title for known in KNOWN_SETS}:
         return ()
     names = class_names_of_set(title)
@@ -83,15 +87,23 @@ def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:
 
 
 def published_weights(entry: Card) -> str:
-    """The address of a model's published weights.
+    """The address of a model's published weights: with a classifier, or of its encoder alone.
+
+    The log warns where their licence forbids commercial use.
 
     Raises:
         ConfigError: there are none.
     """
-    if entry.weights is None:
+    weights = entry.weights or entry.encoder
+    if weights is None:
         why = "its weights are not published" if entry.result else "nobody published weights of it"
         raise ConfigError(f"{entry.name}: {why}; pretrained may also be a file, folder or address")
-    return entry.weights.url
+    if weights.non_commercial:
+        logger.warning(
+            "%s: the licence of these weights, %s, forbids commercial use, also of what is trained from them: %s",
+            *(entry.name, weights.licence, weights.origin),
+        )
+    return weights.url
 
 
 def _checkpoint_activations(name: str, config: ModelConfig) -> None:
@@ -150,20 +162,10 @@ def video_pipeline(
         )
     if spec.takes_segments and frame_interval is not None:
         raise ValueError(
-            f"{entry.name} takes one frame from each of {spec.num_clips} equal parts of a video: there is no distance"
+            f"{entry.name} takes one frame from each of {spec.num_frames} equal parts of a video: there is no distance"
             f" of neighbouring frames to set, got {frame_interval=}"
         )
-    sampling = {
-        "type": "SampleFrames",
-        "clip_len": spec.clip_len,
-        "frame_interval": spec.frame_interval if frame_interval is None else frame_interval,
-        "num_clips": spec.num_clips if num_clips is None or spec.format_shape == "NCHW" else num_clips,
-        "test_mode": not train,
-    }
-    # Both let the frames span a short video: without the first the parts are of whole frames, and
-    # the last ones of the video are in none of them; without the second a short video would be its
-    # first frames and repetitions.
-    sampling |= {"keep_tail_frames": train} if spec.takes_segments else {"fit_short": True}
+    sampling = _sampling(spec, frame_interval, spec.num_clips if num_clips is None else num_clips, train=train)
     crop = {"type": "RandomCrop", "size": spec.size} if train else {"type": "CenterCrop", "crop_size": spec.size}
     resize: dict[str, Any] = {"type": "Resize", "scale": (-1, spec.short_side)}
     if whole_frame:
@@ -178,3 +180,21 @@ def video_pipeline(
         {"type": "FormatShape", "input_format": spec.format_shape},
         {"type": "PackActionInputs", "meta_keys": ("img_shape", "filename")},
     ]
+
+
+def _sampling(spec: InputSpec, frame_interval: int | None, num_clips: int, *, train: bool) -> dict[str, Any]:
+    """Config of the step that chooses frames."""
+    if spec.spread:
+        return {"type": "UniformSample", "clip_len": spec.clip_len, "num_clips": num_clips, "test_mode": not train}
+    # Both let the frames span a short video: without the first the parts are of whole frames, and
+    # the last ones of the video are in none of them; without the second a short video would be its
+    # first frames and repetitions.
+    fitted = {"keep_tail_frames": train} if spec.takes_segments else {"fit_short": True}
+    return {
+        "type": "SampleFrames",
+        "clip_len": spec.clip_len,
+        "frame_interval": spec.frame_interval if frame_interval is None else frame_interval,
+        "num_clips": spec.num_clips if spec.format_shape == "NCHW" else num_clips,
+        "test_mode": not train,
+        **fitted,
+    }
