@@ -1,6 +1,7 @@
 """Files of other publishers go into a network in full, or not at all."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,13 @@ def test_a_checkpoint_under_the_networks_own_names_is_of_no_format(tmp_path: Pat
     encoder = Encoder()
     assert not fits_format(read_checkpoint(write(tmp_path, encoder.state_dict())), [FORMAT], encoder)
     assert fits_format(read_checkpoint(write(tmp_path, weights())), [FORMAT], encoder)
+
+
+def test_a_file_with_the_sign_of_a_format_is_of_no_other(tmp_path: Path) -> None:
+    encoder = Encoder()
+    signed = replace(FORMAT, name="Example's pretraining", sign=r"^decoder\.", optional="^k$")
+    without_keys = {name: tensor for name, tensor in weights().items() if name != "k"}
+    with pytest.raises(CheckpointError, match="read as Encoder of Example: missing: k"):
+        load_whole(write(tmp_path, without_keys), [FORMAT, signed], encoder)
+    load_whole(write(tmp_path, without_keys | {"decoder.x": torch.ones(1)}), [FORMAT, signed], encoder)
+    assert encoder.qkv.weight[4:, 0].tolist() == [3, 3]

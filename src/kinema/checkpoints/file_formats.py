@@ -41,6 +41,8 @@ class FileFormat:
         optional: regular expression: names that files may lack, where the network makes the values.
         convert: prepares weights with their prefixes taken off: (weights, tensors of the network under
             the file's names) -> weights.
+        sign: regular expression: a name that every such file has, and no file of another format; None:
+            the names tell nothing.
         resize_classes: a classifier for another number of classes is left as it is, and the log says so.
     """
 
@@ -53,6 +55,7 @@ class FileFormat:
     spare: str | None = None
     optional: str | None = None
     convert: Callable[[State, Views], State] | None = None
+    sign: str | None = None
     resize_classes: bool = True
 
 
@@ -106,7 +109,7 @@ def load_whole(
             shapes differ; or there is no such branch. Nothing is changed then.
     """
     read = source if isinstance(source, Checkpoint) else read_checkpoint(source)
-    fits = [_fit(kind, read, backbone, head, branch) for kind in formats]
+    fits = [_fit(kind, read, backbone, head, branch) for kind in _possible(formats, read)]
     best = max(fits, key=lambda fit: (fit.is_whole, len(fit.fitting) - len(fit.unexpected) - len(fit.missing)))
     if not best.is_whole:
         raise CheckpointError(
@@ -126,7 +129,15 @@ def fits_format(read: Checkpoint, formats: Sequence[FileFormat], backbone: nn.Mo
     """Are the names of a checkpoint rather those of one of the formats than the backbone's own?"""
     own = set(backbone.state_dict())
     plain = len(own & {re.sub(r"^(module\.)?(backbone\.)?", "", name) for name in read.state})
-    return any(len(_fit(kind, read, backbone, None, None).fitting) > plain for kind in formats)
+    return any(len(_fit(kind, read, backbone, None, None).fitting) > plain for kind in _possible(formats, read))
+
+
+def _possible(formats: Sequence[FileFormat], read: Checkpoint) -> list[FileFormat]:
+    """The formats whose sign the file has; without any, those that have none."""
+    signed = [
+        kind for kind in formats if any(_matches(kind.sign, _stripped(name, kind.prefixes)) for name in read.state)
+    ]
+    return signed or [kind for kind in formats if kind.sign is None]
 
 
 def _fit(kind: FileFormat, read: Checkpoint, backbone: nn.Module, head: nn.Module | None, branch: str | None) -> _Fit:

@@ -3,21 +3,26 @@
 Source: VideoMAE, Tong et al. 2022, arXiv:2203.12602; VideoMAE V2, Wang et al. 2023, arXiv:2303.16727.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.file_formats import FileFormat
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.backbones.tokens.videomae_files import FORMATS
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import SelfAttention, check_heads
 from kinema.models.layers.bricks.attention import FFN
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
+from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
-from kinema.models.layers.positions import sinusoid_table
+from kinema.models.layers.positions import resize_positions, sinusoid_table
 from kinema.registry import MODELS
 
 
@@ -52,6 +57,11 @@ class Block(nn.Module):
         drop_path_rate: probability that a sample does without a branch.
         init_values: start of the scale of both branches' channels; 0: they have none.
         norm_cfg: of both norms.
+        act_cfg: the activation between the linear layers; None: `GELU`.
+        cos_attn: attend by the angle of queries and keys, see `CosineAttention`.
+
+    Raises:
+        ConfigError: a `qk_scale` for `cos_attn`, which trains its own.
     """
 
     def __init__(
@@ -66,15 +76,25 @@ class Block(nn.Module):
         drop_path_rate: float = 0.0,
         init_values: float = 0.0,
         norm_cfg: LayerCfg | None = None,
+        *,
+        act_cfg: LayerCfg | None = None,
+        cos_attn: bool = False,
     ) -> None:
         super().__init__()
+        if cos_attn and qk_scale is not None:
+            raise ConfigError(f"cos_attn trains the scale of its products: leave out {qk_scale=}")
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
         self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
-        self.attn = SelfAttention(embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, drop_rate)
+        self.attn: nn.Module
+        if cos_attn:
+            self.attn = CosineAttention(embed_dims, num_heads, qkv_bias, attn_drop_rate, drop_rate)
+        else:
+            self.attn = SelfAttention(embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, drop_rate)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         hidden = int(embed_dims * mlp_ratio)
-        self.mlp = FFN(embed_dims, hidden, act_cfg={"type": "GELU"}, ffn_drop=drop_rate, add_identity=False)
+        act_cfg = act_cfg or {"type": "GELU"}
+        self.mlp = FFN(embed_dims, hidden, act_cfg=act_cfg, ffn_drop=drop_rate, add_identity=False)
         self.gamma_1, self.gamma_2 = (self._scale(embed_dims, init_values) for _ in range(2))
 
     @staticmethod
@@ -92,8 +112,10 @@ class Block(nn.Module):
 class VisionTransformer(Backbone):
     """(B, C, T, H, W) float -> (B, E); T = `num_frames`, H = W = `img_size`.
 
+    It reads the files of VideoMAE's, VideoMAE V2's and Unmasked Teacher's authors, and of transformers.
+
     Args:
-        img_size: pixels of the clips at each side.
+        img_size: pixels of the clips at each side, or (height, width).
         patch_size: pixels of a tubelet at each side, which divide `img_size`.
         in_channels: C.
         embed_dims: E.
@@ -108,17 +130,25 @@ class VisionTransformer(Backbone):
         pretrained: checkpoint that `init_weights` loads.
         return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block.
         init_cfg: replaces the initialisation.
+        act_cfg, cos_attn: see `Block`.
+        pool_norm_cfg: the norm behind the mean of the tokens; None: `norm_cfg`.
+        pos_grid: tokens (T', H', W') of a table of sines and cosines that is stretched to those of the
+            clips, as for clips larger than those that the weights were trained on first; None: the
+            table is of the clips' own tokens, which are other numbers.
 
     Attributes:
         out_channels: E.
 
     Raises:
-        ConfigError: patches, tubelets or heads do not divide what they should.
+        ConfigError: patches, tubelets or heads do not divide what they should; or a `pos_grid` for
+            positions that are trained.
     """
+
+    file_formats: ClassVar[tuple[FileFormat, ...]] = FORMATS
 
     def __init__(
         self,
-        img_size: int = 224,
+        img_size: int | Sequence[int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
         embed_dims: int = 768,
@@ -139,6 +169,11 @@ class VisionTransformer(Backbone):
         pretrained: str | None = None,
         return_feat_map: bool = False,
         init_cfg: InitCfg | None = None,
+        *,
+        act_cfg: LayerCfg | None = None,
+        cos_attn: bool = False,
+        pool_norm_cfg: LayerCfg | None = None,
+        pos_grid: Sequence[int] | None = None,
     ) -> None:
         default: InitCfg = [
             {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
@@ -146,25 +181,28 @@ class VisionTransformer(Backbone):
         ]
         super().__init__(init_cfg or default, pretrained=pretrained)
         check_heads(embed_dims, num_heads, "VisionTransformer")
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         for name, whole, size_name, part in (
-            ("img_size", img_size, "patch_size", patch_size),
+            ("img_size", height, "patch_size", patch_size),
+            ("img_size", width, "patch_size", patch_size),
             ("num_frames", num_frames, "tubelet_size", tubelet_size),
         ):
             if whole % part:
                 raise ConfigError(f"VisionTransformer: {size_name}={part} does not divide {name}={whole}")
         self.in_channels = in_channels
         self.embed_dims = self.out_channels = embed_dims
-        self.img_size, self.patch_size = img_size, patch_size
+        self.img_size, self.patch_size = (height, width), patch_size
         self.num_frames, self.tubelet_size = num_frames, tubelet_size
         self.return_feat_map = return_feat_map
-        rows = img_size // patch_size
-        self.grid_size = (rows, rows)
-        num_patches = rows * rows * (num_frames // tubelet_size)
+        self.grid_size = (height // patch_size, width // patch_size)
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
-        if use_learnable_pos_emb:
-            self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, num_patches, embed_dims))
+        grid = (num_frames // tubelet_size, *self.grid_size)
+        if not use_learnable_pos_emb:
+            self.register_buffer("pos_embed", _fixed_positions(grid, embed_dims, pos_grid))
+        elif pos_grid is not None:
+            raise ConfigError("VisionTransformer: pos_grid is of fixed positions: leave out use_learnable_pos_emb=True")
         else:
-            self.register_buffer("pos_embed", sinusoid_table(num_patches, embed_dims))
+            self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, prod(grid), embed_dims))
         self.patch_embed = TubeletEmbed(in_channels, embed_dims, patch_size, tubelet_size)
         self.pos_drop = nn.Dropout(drop_rate)
         rates = torch.linspace(0, drop_path_rate, depth).tolist()
@@ -176,11 +214,13 @@ class VisionTransformer(Backbone):
             "attn_drop_rate": attn_drop_rate,
             "init_values": init_values,
             "norm_cfg": norm_cfg,
+            "act_cfg": act_cfg,
+            "cos_attn": cos_attn,
         }
         self.blocks = nn.ModuleList(Block(embed_dims, num_heads, drop_path_rate=rate, **shared) for rate in rates)
         if use_mean_pooling:
             self.norm: nn.Module = nn.Identity()
-            self.fc_norm: nn.Module | None = build_norm_layer(norm_cfg, embed_dims)[1]
+            self.fc_norm: nn.Module | None = build_norm_layer(pool_norm_cfg or norm_cfg, embed_dims)[1]
         else:
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
             self.fc_norm = None
@@ -188,20 +228,30 @@ class VisionTransformer(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "VisionTransformer")
         self._check_size(x)
-        frames, rows = self.num_frames // self.tubelet_size, self.grid_size[0]
+        frames = self.num_frames // self.tubelet_size
         x = self.patch_embed(x)
         x = self.pos_drop(x + self.pos_embed.to(x.dtype))
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
         if self.return_feat_map:
-            return x.transpose(1, 2).unflatten(2, (frames, rows, rows))
+            return x.transpose(1, 2).unflatten(2, (frames, *self.grid_size))
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
 
     def _check_size(self, x: Tensor) -> None:
         frames, height, width = x.shape[2:]
-        if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
+        if (frames, height, width) != (self.num_frames, *self.img_size):
             raise ConfigError(
-                f"VisionTransformer was built for {self.num_frames} frames of {self.img_size} x {self.img_size} pixels"
-                f" (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and crops"
+                f"VisionTransformer was built for {self.num_frames} frames of {self.img_size[0]} x {self.img_size[1]}"
+                f" pixels (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and"
+                " crops"
             )
+
+
+def _fixed_positions(grid: tuple[int, ...], channels: int, pos_grid: Sequence[int] | None) -> Tensor:
+    """(1, N, `channels`): sines and cosines of the tokens' running number, stretched from `pos_grid` to `grid`."""
+    if pos_grid is None:
+        return sinusoid_table(prod(grid), channels)
+    if len(pos_grid) != 3 or min(pos_grid) < 1:
+        raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
+    return resize_positions(sinusoid_table(prod(pos_grid), channels), pos_grid, grid)
