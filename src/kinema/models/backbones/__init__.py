@@ -22,6 +22,7 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.tokens.hiera import Hiera
 from kinema.models.backbones.tokens.mvit import MViT
 from kinema.models.backbones.tokens.swin import SwinTransformer3D
 from kinema.models.backbones.tokens.timesformer import TimeSformer
@@ -49,6 +50,7 @@ __all__ = [
     "Bottleneck",
     "CombineNet",
     "CompactNet3D",
+    "Hiera",
     "InvertedResidual",
     "MViT",
     "MobileNetV2",

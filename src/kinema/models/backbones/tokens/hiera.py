@@ -1,0 +1,443 @@
+"""Hiera: a plain hierarchical transformer; tokens are pooled, not shifted, merged or biased.
+
+The clip is cut into mask units, and the tokens of each are ordered so that those that a pooling
+joins stand side by side: pooling, and attention inside a unit, are then views of memory. The
+published code orders them with the unit varying fastest; here it varies slowest, (B, units, tokens
+of a unit, C). Tokens are the same, so nothing but `stage_maps` sees the order.
+
+Source: Hiera, Ryali et al. 2023, arXiv:2306.00989.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.checkpoints.file_formats import FileFormat, Views
+from kinema.checkpoints.reading import State
+from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
+from kinema.models.init import InitCfg
+from kinema.models.layers import Conv3d, LayerCfg
+from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.by_name import build_norm_layer
+from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.recomputation import recomputed
+from kinema.registry import MODELS
+
+Size = tuple[int, int, int]  # frames, rows, columns
+
+
+def unroll(x: Tensor, stride: Size, poolings: int) -> Tensor:
+    """Order tokens by mask unit, and inside it by the pooling that joins them, the first one first.
+
+    Args:
+        x: (B, T, H, W, C).
+        stride: tokens that a pooling joins, along frames, rows and columns; a unit has `stride` to the
+            power of `poolings` of them, which divide T, H and W.
+        poolings: number of poolings.
+
+    Returns:
+        (B, units, tokens of a unit, C).
+    """
+    batch, *sizes, channels = x.shape
+    steps = [step for step in stride for _ in range(poolings)]
+    split = [
+        part for size, step in zip(sizes, stride, strict=True) for part in (size // step**poolings, *[step] * poolings)
+    ]
+    # Along each side: the unit, then the place inside it, from the coarsest digit to the finest.
+    side = [1 + axis * (1 + poolings) for axis in range(3)]
+    inside = [start + poolings - pooling for pooling in range(poolings) for start in side]
+    order = [0, *side, *inside, 1 + len(split)]
+    return x.reshape(batch, *split, channels).permute(order).reshape(batch, -1, math.prod(steps), channels)
+
+
+def reroll(x: Tensor, units: Size, stride: Size, poolings: int) -> Tensor:
+    """The inverse of `unroll`.
+
+    Args:
+        x: (B, units, tokens of a unit, C).
+        units: along frames, rows and columns.
+        stride: see `unroll`.
+        poolings: those that the tokens have not been through yet.
+
+    Returns:
+        (B, T, H, W, C).
+    """
+    batch, channels = len(x), x.shape[-1]
+    x = x.reshape(batch, *units, *list(stride) * poolings, channels)
+    order = [0]
+    for axis in range(3):
+        order += [1 + axis, *(4 + 3 * pooling + axis for pooling in reversed(range(poolings)))]
+    sizes = [count * step**poolings for count, step in zip(units, stride, strict=True)]
+    return x.permute(*order, x.dim() - 1).reshape(batch, *sizes, channels)
+
+
+def pool(x: Tensor, joined: int) -> Tensor:
+    """(B, units, N, C) -> (B, units, N / `joined`, C): the maximum of tokens that a pooling joins."""
+    return x.unflatten(2, (joined, -1)).amax(2)
+
+
+class UnitAttention(nn.Module):
+    """(B, units, N, C) -> (B, units, N / `joined`, E): attention inside each unit, or of all tokens.
+
+    Args:
+        channels: C.
+        out_channels: E, which the heads divide.
+        num_heads: heads.
+        joined: queries that a pooling joins; 1: there is none.
+        is_local: tokens look at those of their unit only.
+        qkv_bias: queries, keys and values have a bias.
+    """
+
+    def __init__(
+        self, channels: int, out_channels: int, num_heads: int, joined: int, is_local: bool, qkv_bias: bool
+    ) -> None:
+        super().__init__()
+        check_heads(out_channels, num_heads, "Hiera")
+        self.num_heads = num_heads
+        self.joined = joined
+        self.is_local = is_local
+        self.qkv = nn.Linear(channels, 3 * out_channels, bias=qkv_bias)
+        self.proj = nn.Linear(out_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, units, _, _ = x.shape
+        query, key, value = self.qkv(x).chunk(3, -1)
+        if self.joined > 1:
+            query = pool(query, self.joined)
+        out = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value))
+        return self.proj(out.transpose(1, 2).reshape(batch, units, -1, query.shape[-1]))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, units, N, E) -> (B * units, heads, N, E / heads), or (B, heads, units * N, E / heads)."""
+        x = x.flatten(0, 1) if self.is_local else x.flatten(1, 2)
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """(B, units, N, C) -> (B, units, N / `joined`, E): attention and two linear layers, each behind a norm.
+
+    Where the channels change, the tokens beside the attention are projected, and pooled as its
+    queries are, behind the norm.
+
+    Args:
+        channels: C.
+        out_channels: E.
+        num_heads, joined, is_local, qkv_bias: see `UnitAttention`.
+        mlp_ratio: hidden channels, as a multiple of E.
+        drop_path_rate: probability that a sample does without a branch.
+        norm_cfg: of both norms.
+        act_cfg: of the linear layers.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        num_heads: int,
+        joined: int,
+        is_local: bool,
+        qkv_bias: bool,
+        mlp_ratio: float,
+        drop_path_rate: float,
+        norm_cfg: LayerCfg,
+        act_cfg: LayerCfg,
+    ) -> None:
+        super().__init__()
+        self.joined = joined
+        self.norm1 = build_norm_layer(norm_cfg, channels)[1]
+        self.attn = UnitAttention(channels, out_channels, num_heads, joined, is_local, qkv_bias)
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+        self.norm2 = build_norm_layer(norm_cfg, out_channels)[1]
+        self.mlp = Mlp(out_channels, int(out_channels * mlp_ratio), act_cfg=act_cfg)
+        self.proj = nn.Linear(channels, out_channels) if channels != out_channels or joined > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm1(x)
+        if self.proj is not None:
+            x = self.proj(normed)
+            x = pool(x, self.joined) if self.joined > 1 else x
+        x = x + self.drop_path(self.attn(normed))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class PatchEmbed(nn.Module):
+    """(B, C, T, H, W) -> (B, T', H', W', E) by a convolution whose patches overlap."""
+
+    def __init__(self, in_channels: int, embed_dims: int, kernel: Size, stride: Size, padding: Size) -> None:
+        super().__init__()
+        self.proj = Conv3d(in_channels, embed_dims, kernel, stride, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x).permute(0, 2, 3, 4, 1)
+
+
+def _with_norm(weights: State, views: Views) -> State:
+    """Weights of masked autoencoding have no norm of the pooled tokens, which then starts as a new one does."""
+    if "decoder_pos_embed" not in weights:
+        return weights
+    new = {"norm.weight": torch.ones_like, "norm.bias": torch.zeros_like}
+    return {**{name: fill(views[name]) for name, fill in new.items() if name in views}, **weights}
+
+
+@MODELS.register_module()
+class Hiera(Backbone):
+    """(B, C, T, H, W) float -> (B, E), the norm of the mean of the tokens of the last stage.
+
+    Args:
+        img_size: pixels of the clips at each side, or (H, W).
+        num_frames: T.
+        in_channels: C.
+        embed_dims: channels of the first stage.
+        num_heads: heads of the first stage, which divide its channels.
+        stages: blocks of each stage.
+        q_pool: how many stages, from the second on, pool their tokens as they begin.
+        q_stride: tokens that a pooling joins, along frames, rows and columns.
+        mask_unit_size: tokens of a mask unit along these: `q_stride` to the power of the number of
+            stages but one.
+        mask_unit_attn: of each stage: do tokens look at their mask unit only? The first block of a
+            stage still does as the stage before.
+        dim_mul: from stage to stage, the channels are so many times more.
+        head_mul: likewise of the heads.
+        patch_kernel, patch_stride, patch_padding: of the convolution that makes the tokens, along
+            frames, rows and columns.
+        mlp_ratio: hidden channels of a block, as a multiple of its channels.
+        qkv_bias: queries, keys and values have a bias.
+        drop_path_rate: probability that a sample does without a branch of the last block; it rises
+            from 0 over the blocks.
+        sep_pos_embed: positions in space and in time are tables of their own, which are added; else
+            there is one of all tokens.
+        norm_cfg: of all norms.
+        act_cfg: of the blocks.
+        with_cp: forget the activations of blocks in training and compute them again in the backward
+            pass.
+        pretrained: checkpoint that `init_weights` loads.
+        init_cfg: replaces the initialisation.
+
+    Attributes:
+        out_channels: E.
+        widths: channels of each stage.
+
+    Raises:
+        ConfigError: the arguments of stages do not fit one another, or sizes do not divide.
+    """
+
+    file_formats = (
+        FileFormat(
+            "Hiera of Meta",
+            nn.Module.state_dict,
+            lambda head: {f"head.projection.{name}": tensor for name, tensor in head.fc_cls.state_dict().items()},  # type: ignore[union-attr]
+            spare=r"^(decoder_|mask_token$|multi_scale_fusion_heads\.|encoder_norm\.)",
+            convert=_with_norm,
+        ),
+    )
+
+    def __init__(
+        self,
+        img_size: int | Sequence[int] = 224,
+        num_frames: int = 16,
+        *,
+        in_channels: int = 3,
+        embed_dims: int = 96,
+        num_heads: int = 1,
+        stages: Sequence[int] = (2, 3, 16, 3),
+        q_pool: int = 3,
+        q_stride: Sequence[int] = (1, 2, 2),
+        mask_unit_size: Sequence[int] = (1, 8, 8),
+        mask_unit_attn: Sequence[bool] = (True, True, False, False),
+        dim_mul: float = 2.0,
+        head_mul: float = 2.0,
+        patch_kernel: Sequence[int] = (3, 7, 7),
+        patch_stride: Sequence[int] = (2, 4, 4),
+        patch_padding: Sequence[int] = (1, 3, 3),
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_path_rate: float = 0.0,
+        sep_pos_embed: bool = True,
+        norm_cfg: LayerCfg | None = None,
+        act_cfg: LayerCfg | None = None,
+        with_cp: bool = False,
+        pretrained: str | None = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        default: InitCfg = [
+            {"type": "TruncNormal", "layer": ["Linear", "Conv3d"], "std": 0.02, "bias": 0.02},
+            {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.02},
+        ]
+        super().__init__(init_cfg or default, pretrained=pretrained)
+        rows, columns = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self.in_channels = in_channels
+        self.input_size: Size = (num_frames, rows, columns)
+        self.stages = tuple(stages)
+        self.stride: Size = _three("q_stride", q_stride)
+        self.with_cp = with_cp
+        self._check_stages(q_pool, mask_unit_attn)
+        kernel, step, padding = (
+            _three(name, value)
+            for name, value in (
+                ("patch_kernel", patch_kernel),
+                ("patch_stride", patch_stride),
+                ("patch_padding", patch_padding),
+            )
+        )
+        self.tokens: Size = tuple(
+            (size + 2 * pad - width) // move + 1
+            for size, width, move, pad in zip(self.input_size, kernel, step, padding, strict=True)
+        )  # type: ignore[assignment]
+        self.units: Size = self._units(_three("mask_unit_size", mask_unit_size))
+        self.patch_embed = PatchEmbed(in_channels, embed_dims, kernel, step, padding)
+        frames, in_frame = self.tokens[0], self.tokens[1] * self.tokens[2]
+        self.sep_pos_embed = sep_pos_embed
+        if sep_pos_embed:
+            self.pos_embed_spatial = nn.Parameter(torch.zeros(1, in_frame, embed_dims))
+            self.pos_embed_temporal = nn.Parameter(torch.zeros(1, frames, embed_dims))
+        else:
+            self.pos_embed = nn.Parameter(torch.zeros(1, frames * in_frame, embed_dims))
+        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        shared: dict[str, Any] = {
+            "qkv_bias": qkv_bias,
+            "mlp_ratio": mlp_ratio,
+            "norm_cfg": norm_cfg,
+            "act_cfg": act_cfg or {"type": "GELU"},
+        }
+        rates = torch.linspace(0, drop_path_rate, sum(stages)).tolist()
+        self.blocks = nn.ModuleList()
+        self.widths = [embed_dims]
+        for stage, number in enumerate(stages):
+            for place in range(number):
+                is_first = place == 0 and stage > 0
+                width = self.widths[-1]
+                if is_first:
+                    self.widths.append(int(width * dim_mul))
+                    num_heads = int(num_heads * head_mul)
+                joined = math.prod(self.stride) if is_first and stage <= q_pool else 1
+                is_local = bool(mask_unit_attn[stage - is_first])
+                block = Block(
+                    width,
+                    self.widths[-1],
+                    num_heads,
+                    joined,
+                    is_local,
+                    drop_path_rate=rates[len(self.blocks)],
+                    **shared,
+                )
+                self.blocks.append(block)
+        self.q_pool = q_pool
+        self.out_channels = self.widths[-1]
+        self.norm = build_norm_layer(norm_cfg, self.out_channels)[1]
+
+    def _init_weights(self, report: Any) -> None:
+        for name in ("pos_embed_spatial", "pos_embed_temporal", "pos_embed"):
+            if (table := getattr(self, name, None)) is not None:
+                nn.init.trunc_normal_(table, std=0.02)
+        super()._init_weights(report)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Features of clips.
+
+        Args:
+            x: (B, C, T, H, W).
+            mask: (B, units) bool: the mask units to look at, as many in each clip.
+
+        Returns:
+            (B, E); with a mask (B, units * tokens of a unit, E), the tokens of the last stage as they are.
+
+        Raises:
+            ConfigError: the clips have another size or other channels.
+            ValueError: the mask has another shape, or keeps more units of some clips than of others.
+        """
+        x = self._unrolled(x)
+        if mask is not None:
+            x = self._kept(x, mask)
+        for stage in range(len(self.stages)):
+            x = self._stage(stage, x)
+        return self.norm(x.mean((1, 2))) if mask is None else x.flatten(1, 2)
+
+    def stage_maps(self, x: Tensor) -> list[Tensor]:
+        """(B, C, T, H, W) clips -> what each stage gives, (B, E, T', H', W') with the channels of the stage."""
+        x = self._unrolled(x)
+        maps = []
+        for stage in range(len(self.stages)):
+            x = self._stage(stage, x)
+            left = len(self.stages) - 1 - min(stage, self.q_pool)
+            maps.append(reroll(x, self.units, self.stride, left).permute(0, 4, 1, 2, 3))
+        return maps
+
+    def _unrolled(self, x: Tensor) -> Tensor:
+        """Clips -> the tokens of each mask unit, with their positions."""
+        check_clips(x, self.in_channels, "Hiera")
+        if tuple(x.shape[2:]) != self.input_size:
+            (frames, rows, columns), (own_frames, *own) = x.shape[2:], self.input_size
+            raise ConfigError(
+                f"Hiera was built for {own_frames} frames of {own[0]} x {own[1]} pixels (num_frames, img_size), but the"
+                f" clips have {frames} of {rows} x {columns}: set clip_len and crops"
+            )
+        x = self.patch_embed(x)
+        return unroll(x + self._positions().to(x.dtype), self.stride, len(self.stages) - 1)
+
+    def _positions(self) -> Tensor:
+        """(1, T', H', W', C)."""
+        if not self.sep_pos_embed:
+            return self.pos_embed.unflatten(1, self.tokens)
+        in_space = self.pos_embed_spatial.unflatten(1, (1, *self.tokens[1:]))
+        return in_space + self.pos_embed_temporal[:, :, None, None]
+
+    def _kept(self, x: Tensor, mask: Tensor) -> Tensor:
+        batch, units = x.shape[:2]
+        if mask.shape != (batch, units):
+            raise ValueError(
+                f"the mask of Hiera must be {batch} x {units}, clips x mask units, got {tuple(mask.shape)}"
+            )
+        counts = mask.sum(1)
+        if bool((counts != counts[0]).any()):
+            raise ValueError(f"the mask of Hiera must keep as many units of each clip, got {counts.tolist()}")
+        return x[mask].unflatten(0, (batch, -1))
+
+    def _stage(self, stage: int, x: Tensor) -> Tensor:
+        """The tokens behind a stage, from those before it."""
+        first = sum(self.stages[:stage])
+        for block in self.blocks[first : first + self.stages[stage]]:
+            x = recomputed(block, block, x) if self.with_cp and x.requires_grad else block(x)
+        return x
+
+    def _check_stages(self, q_pool: int, mask_unit_attn: Sequence[bool]) -> None:
+        if not self.stages or min(self.stages) < 1:
+            raise ConfigError(f"stages of Hiera must be numbers of blocks from 1, got {list(self.stages)}")
+        if not 0 <= q_pool < len(self.stages):
+            raise ConfigError(
+                f"q_pool of Hiera must be from 0 to {len(self.stages) - 1}, the stages but one, got {q_pool}"
+            )
+        if len(mask_unit_attn) != len(self.stages):
+            raise ConfigError(
+                f"mask_unit_attn of Hiera must have an entry for each of the {len(self.stages)} stages, got"
+                f" {list(mask_unit_attn)}"
+            )
+
+    def _units(self, mask_unit_size: Size) -> Size:
+        """Mask units along frames, rows and columns."""
+        poolings = len(self.stages) - 1
+        expected = tuple(step**poolings for step in self.stride)
+        if mask_unit_size != expected:
+            raise ConfigError(
+                f"mask_unit_size of Hiera must be q_stride to the power of the {poolings} stages behind the first,"
+                f" {list(expected)}, got {list(mask_unit_size)}"
+            )
+        if any(size < 1 or size % unit for size, unit in zip(self.tokens, expected, strict=True)):
+            raise ConfigError(
+                f"Hiera makes {' x '.join(map(str, self.tokens))} tokens (frames, rows, columns) of num_frames and"
+                f" img_size {' x '.join(map(str, self.input_size))}: mask_unit_size={list(expected)} does not divide"
+                " them"
+            )
+        return tuple(size // unit for size, unit in zip(self.tokens, expected, strict=True))  # type: ignore[return-value]
+
+
+def _three(name: str, values: Sequence[int]) -> Size:
+    if len(values) != 3:
+        raise ConfigError(f"{name} of Hiera must have three numbers, of frames, rows and columns, got {list(values)}")
+    return tuple(values)  # type: ignore[return-value]
