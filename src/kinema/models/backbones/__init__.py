@@ -23,6 +23,7 @@ from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
 from kinema.models.backbones.tokens.hiera import Hiera
+from kinema.models.backbones.tokens.internvideo2 import InternVideo2
 from kinema.models.backbones.tokens.mvit import MViT
 from kinema.models.backbones.tokens.swin import SwinTransformer3D
 from kinema.models.backbones.tokens.timesformer import TimeSformer
@@ -51,6 +52,7 @@ __all__ = [
     "CombineNet",
     "CompactNet3D",
     "Hiera",
+    "InternVideo2",
     "InvertedResidual",
     "MViT",
     "MobileNetV2",

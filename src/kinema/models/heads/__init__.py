@@ -3,6 +3,7 @@
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.feature import FeatureHead
 from kinema.models.heads.i3d import I3DHead
+from kinema.models.heads.internvideo2 import InternVideo2Head
 from kinema.models.heads.mvit import MViTHead
 from kinema.models.heads.omni import OmniHead
 from kinema.models.heads.segments import AvgConsensus
@@ -20,6 +21,7 @@ __all__ = [
     "BaseHead",
     "FeatureHead",
     "I3DHead",
+    "InternVideo2Head",
     "MViTHead",
     "OmniHead",
     "RelationModule",

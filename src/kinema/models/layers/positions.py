@@ -25,6 +25,27 @@ def sinusoid_table(num_positions: int, channels: int) -> Tensor:
     return angles.float()[None]
 
 
+def sincos_table(grid: Sequence[int], channels: int) -> Tensor:
+    """Sines and cosines of each axis by itself, (1, T H W, `channels`) float32, frame by frame.
+
+    The first quarter of the channels is of the frame, then come those of the column and of the row,
+    three eighths each; of each axis the sines come first.
+
+    Args:
+        grid: (T, H, W), in tokens.
+        channels: a multiple of 16.
+
+    Source: Masked Autoencoders As Spatiotemporal Learners, Feichtenhofer et al. 2022, arXiv:2205.09113.
+    """
+    frames, rows, columns = (torch.arange(side, dtype=torch.float64) for side in grid)
+    time, row, column = torch.meshgrid(frames, rows, columns, indexing="ij")
+    parts = []
+    for places, width in ((time, channels // 4), (column, channels // 8 * 3), (row, channels // 8 * 3)):
+        angles = places.flatten()[:, None] / 10000 ** (torch.arange(width // 2, dtype=torch.float64) / (width // 2))
+        parts += [angles.sin(), angles.cos()]
+    return torch.cat(parts, 1).float()[None]
+
+
 def resize_positions(
     table: Tensor,
     grid: Sequence[int],
