@@ -6,6 +6,7 @@ from kinema.models.backbones import (
     C3D,
     X3D,
     CompactNet3D,
+    FrameTransformer,
     Hiera,
     InternVideo2,
     MobileNetV2,
@@ -28,6 +29,7 @@ from kinema.models.backbones import (
     UniFormer,
     UniFormerV2,
     VisionTransformer,
+    ViViT,
 )
 from kinema.models.base import BaseModel, BaseModule
 from kinema.models.complexity import count_operations
@@ -92,6 +94,7 @@ __all__ = [
     "CutmixBlending",
     "FeatureHead",
     "FocalLoss",
+    "FrameTransformer",
     "HVULoss",
     "Hiera",
     "I3DHead",
@@ -135,6 +138,7 @@ __all__ = [
     "UniFormer",
     "UniFormerHead",
     "UniFormerV2",
+    "ViViT",
     "VisionTransformer",
     "X3DHead",
     "count_operations",

@@ -51,6 +51,8 @@ def test_statistics_that_nobody_tracks_stay_untracked():
         (dict(type="TANet", depth=50, num_segments=2, num_stages=2, out_indices=(1,)), IMAGES),
         (dict(type="ResNet3dSlowOnly", depth=18, base_channels=8, pretrained=None), CLIPS),
         (dict(type="X3D", gamma_d=1), CLIPS),
+        (dict(type="ViViT", img_size=32, num_frames=4, embed_dims=24, depth=2, num_heads=2), CLIPS),
+        (dict(type="clip_vision", img_size=32, embed_dims=24, depth=2, num_heads=2), IMAGES),
     ],
 )
 def test_networks_train_alike_with_activation_checkpointing(config, shape):

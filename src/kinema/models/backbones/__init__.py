@@ -22,6 +22,7 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.tokens.frame_transformer import FrameTransformer
 from kinema.models.backbones.tokens.hiera import Hiera
 from kinema.models.backbones.tokens.internvideo2 import InternVideo2
 from kinema.models.backbones.tokens.mvit import MViT
@@ -30,6 +31,7 @@ from kinema.models.backbones.tokens.timesformer import TimeSformer
 from kinema.models.backbones.tokens.uniformer import UniFormer
 from kinema.models.backbones.tokens.uniformerv2 import UniFormerV2
 from kinema.models.backbones.tokens.videomae import VisionTransformer
+from kinema.models.backbones.tokens.vivit import ViViT
 
 # OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
 # written for OpenMMLab the relations hold all the same.
@@ -51,6 +53,7 @@ __all__ = [
     "Bottleneck",
     "CombineNet",
     "CompactNet3D",
+    "FrameTransformer",
     "Hiera",
     "InternVideo2",
     "InvertedResidual",
@@ -76,6 +79,7 @@ __all__ = [
     "TimeSformer",
     "UniFormer",
     "UniFormerV2",
+    "ViViT",
     "VisionTransformer",
 ]
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.cpu_convolution import Conv2d, Conv3d
 from kinema.registry import MODELS
 from kinema.spelling import nearest
@@ -99,6 +100,7 @@ _TORCH_ACTIVATIONS = (
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     **{activation.__name__: activation for activation in _TORCH_ACTIVATIONS},
     "HSwish": nn.Hardswish,
+    "QuickGELU": QuickGELU,
 }
 for _name, _class in {**CONVS, **NORMS, **ACTIVATIONS}.items():
     MODELS.register_module(name=_name, module=_class)

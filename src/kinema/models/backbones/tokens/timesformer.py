@@ -6,16 +6,19 @@ arXiv:2102.05095.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from kinema.checkpoints.file_formats import FileFormat, fits_format, load_whole
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
+from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.renaming import STRIP_WRAPPER
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.backbones.tokens.timesformer_files import FORMATS
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
@@ -119,10 +122,10 @@ class SpatialAttention(_Attention):
 class NormedFFN(FFN):
     """`FFN` behind a norm."""
 
-    def __init__(self, embed_dims: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+    def __init__(self, embed_dims: int, hidden: int, drop_path: float, norm_cfg: LayerCfg) -> None:
         super().__init__(
             embed_dims,
-            embed_dims * 4,
+            hidden,
             act_cfg={"type": "GELU"},
             dropout_layer={"type": "DropPath", "drop_prob": drop_path},
         )
@@ -135,13 +138,15 @@ class NormedFFN(FFN):
 class DividedLayer(nn.Module):
     """Attention over time, attention over space, and two linear layers."""
 
-    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, hidden: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg
+    ) -> None:
         super().__init__()
         self.attentions = nn.ModuleList(
             kind(embed_dims, num_heads, num_frames, drop_path, norm_cfg)
             for kind in (TemporalAttention, SpatialAttention)
         )
-        self.ffns = nn.ModuleList([NormedFFN(embed_dims, drop_path, norm_cfg)])
+        self.ffns = nn.ModuleList([NormedFFN(embed_dims, hidden, drop_path, norm_cfg)])
 
     def forward(self, x: Tensor) -> Tensor:
         for part in (*self.attentions, *self.ffns):
@@ -152,11 +157,11 @@ class DividedLayer(nn.Module):
 class JointLayer(nn.Module):
     """Attention over all tokens, and two linear layers."""
 
-    def __init__(self, embed_dims: int, num_heads: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, hidden: int, drop_path: float, norm_cfg: LayerCfg) -> None:
         super().__init__()
         self.attentions = nn.ModuleList([JointAttention(embed_dims, num_heads, drop_path)])
         drop = {"type": "DropPath", "drop_prob": drop_path}
-        self.ffns = nn.ModuleList([FFN(embed_dims, embed_dims * 4, act_cfg={"type": "GELU"}, dropout_layer=drop)])
+        self.ffns = nn.ModuleList([FFN(embed_dims, hidden, act_cfg={"type": "GELU"}, dropout_layer=drop)])
         self.norms = nn.ModuleList(build_norm_layer(norm_cfg, embed_dims)[1] for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,6 +202,9 @@ class TimeSformer(Backbone):
             both at once; `"space_only"`, of each frame by itself.
         norm_cfg: of all norms.
         init_cfg: replaces the initialisation.
+        feedforward_channels: channels between the two linear layers of a layer; None: 4 E.
+        drop_path_rate: probability that a row does without a branch of the last layer; it rises from 0
+            over the layers.
 
     Attributes:
         out_channels: E.
@@ -204,6 +212,8 @@ class TimeSformer(Backbone):
     Raises:
         ConfigError: patches or heads do not divide what they should, or there is no such attention.
     """
+
+    file_formats: ClassVar[tuple[FileFormat, ...]] = FORMATS
 
     def __init__(
         self,
@@ -220,6 +230,9 @@ class TimeSformer(Backbone):
         attention_type: AttentionType = "divided_space_time",
         norm_cfg: LayerCfg | None = None,
         init_cfg: InitCfg | None = None,
+        *,
+        feedforward_channels: int | None = None,
+        drop_path_rate: float = DROP_PATH_RATE,
     ) -> None:
         super().__init__(init_cfg, pretrained=pretrained)
         if attention_type not in ATTENTION_TYPES:
@@ -246,12 +259,13 @@ class TimeSformer(Backbone):
         self.drop_after_pos = nn.Dropout(dropout_ratio)
         self.drop_after_time = nn.Dropout(dropout_ratio)
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
-        rates = torch.linspace(0, DROP_PATH_RATE, num_transformer_layers).tolist()
+        hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
+        rates = torch.linspace(0, drop_path_rate, num_transformer_layers).tolist()
         self.transformer_layers = _Layers(
             [
-                DividedLayer(embed_dims, num_heads, num_frames, rate, norm_cfg)
+                DividedLayer(embed_dims, num_heads, hidden, num_frames, rate, norm_cfg)
                 if attention_type == "divided_space_time"
-                else JointLayer(embed_dims, num_heads, rate, norm_cfg)
+                else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
                 for rate in rates
             ]
         )
@@ -262,7 +276,14 @@ class TimeSformer(Backbone):
         super()._init_weights(report)
 
     def load_pretrained(self, path: str) -> None:
-        """Load the weights at `path`; those of an image transformer start the attention over time, too."""
+        """Load the weights at `path`; those of an image transformer start the attention over time, too.
+
+        Files of other publishers are read in full, or refused.
+        """
+        read = read_checkpoint(path)
+        if fits_format(read, self.file_formats, self):
+            load_whole(read, self.file_formats, self)
+            return
         keys = [*STRIP_WRAPPER, (r"^backbone\.", "")]
         if self.attention_type == "divided_space_time":
             # An image transformer has one attention and two norms a layer, this one attentions with a norm each.
@@ -270,7 +291,7 @@ class TimeSformer(Backbone):
                 (r"\.norms\.0\.", ".attentions.0.norm."),
                 (r"\.norms\.1\.", ".ffns.0.norm."),
             ]
-        report = load_checkpoint(self, path, revise_keys=keys)
+        report = load_checkpoint(self, read, revise_keys=keys)
         of_space = [name for name in report.missing if ".attentions.1." in name]
         state = self.state_dict()
         for name in of_space:
@@ -278,6 +299,18 @@ class TimeSformer(Backbone):
         log_report(path, replace(report, missing=tuple(name for name in report.missing if name not in of_space)))
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.tokens(x)[:, 0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """All tokens of clips behind the last norm.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            (B, 1 + N T, E): the class token, then place by place, frame by frame; for `"space_only"` (B, 1
+            + N, E), the mean of the frames.
+        """
         check_clips(x, self.in_channels, "TimeSformer")
         batch, _, frames, height, width = x.shape
         if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
@@ -290,9 +323,9 @@ class TimeSformer(Backbone):
         x = self.drop_after_pos(x + self.pos_embed)
         if self.attention_type == "space_only":
             x = self.transformer_layers(x)
-            return self.norm(x.unflatten(0, (batch, frames)).mean(1))[:, 0]
+            return self.norm(x.unflatten(0, (batch, frames)).mean(1))
         first = x[::frames, :1]  # of every clip
         x = x[:, 1:].unflatten(0, (batch, frames)).transpose(1, 2)  # (B, N, T, E)
         x = self.drop_after_time(x + self.time_embed[:, None])
         x = self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1))
-        return self.norm(x)[:, 0]
+        return self.norm(x)

@@ -12,10 +12,10 @@ from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
-from kinema.models.layers.attention import attend
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.transformer_block import FusedAttention
 from kinema.registry import MODELS
 
 # The weights over images that MMAction2 names.
@@ -81,25 +81,6 @@ class LocalBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-class Attention(nn.Module):
-    """(B, N, C) -> (B, N, C): every token looks at every other."""
-
-    def __init__(
-        self, channels: int, num_heads: int, qkv_bias: bool, qk_scale: float | None, attn_drop: float, drop: float
-    ) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.scale = qk_scale
-        self.attn_drop_rate = attn_drop
-        self.qkv = nn.Linear(channels, channels * 3, bias=qkv_bias)
-        self.proj = nn.Linear(channels, channels)
-        self.proj_drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        dropout = self.attn_drop_rate if self.training else 0.0
-        return self.proj_drop(self.proj(attend(self.qkv(x), self.num_heads, scale=self.scale, dropout=dropout)))
-
-
 class GlobalBlock(nn.Module):
     """(B, C, T, H, W) -> the same: each token looks at all others.
 
@@ -128,7 +109,7 @@ class GlobalBlock(nn.Module):
         super().__init__()
         self.pos_embed = nn.Conv3d(channels, channels, 3, padding=1, groups=channels)
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = Attention(channels, num_heads, qkv_bias, qk_scale, attn_drop, drop)
+        self.attn = FusedAttention(channels, num_heads, qkv_bias, qk_scale, attn_drop, drop)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = Mlp(channels, int(channels * mlp_ratio), drop=drop)

@@ -15,6 +15,7 @@ from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
+from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.inputs import check_clips
@@ -27,13 +28,6 @@ IMAGE_WEIGHTS = {
     "ViT-L/14": f"{_PUBLISHED}vit-large-p14-res224_clip-rgb_20221219-9de7543e.pth",
     "ViT-L/14_336": f"{_PUBLISHED}vit-large-p14-res336_clip-rgb_20221219-d370f9e5.pth",
 }
-
-
-class QuickGELU(nn.Module):
-    """CLIP's activation: `x * sigmoid(1.702 x)`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
 
 
 class LocalTime(nn.Module):

@@ -1,0 +1,212 @@
+"""ViViT, the form whose tokens all look at each other: tubelets, learned positions and a class token.
+
+Source: ViViT: A Video Vision Transformer, Arnab et al. 2021, arXiv:2103.15691, model 1. The published
+weights are those that transformers hosts; activation and epsilon are theirs.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kinema.checkpoints.file_formats import WRAPPERS, FileFormat, Views
+from kinema.checkpoints.file_names import Renames, cut, own_tensors, renamed
+from kinema.errors import ConfigError
+from kinema.models.backbones.base import Backbone
+from kinema.models.init import InitCfg
+from kinema.models.init_report import InitReport
+from kinema.models.layers.attention import check_heads
+from kinema.models.layers.by_name import LayerCfg, build_conv_layer
+from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.transformer_block import TransformerBlock
+from kinema.registry import MODELS
+
+FAST_GELU: LayerCfg = {"type": "GELU", "approximate": "tanh"}
+# Names of transformers 5, and those of the files that it published before.
+_EMBEDDINGS: Renames = (
+    (r"^(cls_token)$", r"embeddings.\1"),
+    (r"^pos_embed$", "embeddings.position_embeddings"),
+    (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
+    (r"^norm\.", "layernorm."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+)
+_NEW: Renames = (*_EMBEDDINGS, (r"^blocks\.", "layers."), (r"\.attn\.proj\.", ".attention.o_proj."))
+_OLD: Renames = (
+    *_EMBEDDINGS,
+    (r"^blocks\.", "encoder.layer."),
+    (r"\.attn\.proj\.", ".attention.output.dense."),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+)
+_QKV = r"(.*\.)attn\.qkv\.(weight|bias)"
+
+
+def names_of_transformers(backbone: nn.Module) -> Views:
+    """Tensors of a `ViViT` under the names that `VivitModel` gives them."""
+    views = cut(own_tensors(backbone), _QKV, [rf"\1attention.{part}_proj.\2" for part in "qkv"])
+    return renamed(views, _NEW)
+
+
+def older_names_of_transformers(backbone: nn.Module) -> Views:
+    """Those under the names of the published files."""
+    parts = [rf"\1attention.attention.{part}.\2" for part in ("query", "key", "value")]
+    return renamed(cut(own_tensors(backbone), _QKV, parts), _OLD)
+
+
+def classifier_of_transformers(head: nn.Module) -> Views:
+    """Tensors of a `TimeSformerHead` under the names of a video classifier of transformers."""
+    return renamed(own_tensors(head), [(r"^fc_cls\.", "classifier.")])
+
+
+class Tubelets(nn.Module):
+    """(B, C, T, H, W) -> (B, N, E): each tubelet becomes a token, frame by frame, row by row."""
+
+    def __init__(self, in_channels: int, embed_dims: int, size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.proj = build_conv_layer({"type": "Conv3d"}, in_channels, embed_dims, size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.proj(x)
+        return out.flatten(2).transpose(1, 2)
+
+
+@MODELS.register_module()
+class ViViT(Backbone):
+    """(B, C, T, H, W) float -> (B, E), the class token; T = `num_frames`, H and W as `img_size` says.
+
+    Args:
+        img_size: pixels of the clips at each side, or (H, W).
+        num_frames: T.
+        tubelet_size: frames, rows and columns of a tubelet, which divide the clip.
+        in_channels: C.
+        embed_dims: E.
+        depth: number of blocks.
+        num_heads: heads of each attention, which divide E.
+        feedforward_channels: channels between the linear layers of a block; None: 4 E.
+        qkv_bias: queries, keys and values have a bias.
+        act_cfg: activation of the blocks.
+        norm_eps: epsilon of the norms.
+        drop_rate: dropout of the blocks' branches and behind the positions.
+        attn_drop_rate: dropout of the attention.
+        drop_path_rate: probability that a sample does without a branch of the last block; it rises from
+            0 over the blocks.
+        with_cp: compute activations again in the backward pass: less memory, more time.
+        pretrained: checkpoint that `init_weights` loads, also a file or folder of transformers.
+        init_cfg: replaces the initialisation.
+
+    Attributes:
+        out_channels: E.
+
+    Raises:
+        ConfigError: tubelets or heads do not divide what they should.
+    """
+
+    file_formats: ClassVar[tuple[FileFormat, ...]] = tuple(
+        FileFormat(
+            name,
+            backbone=views,
+            head=classifier_of_transformers,
+            of_head=r"^classifier\.",
+            prefixes=("vivit.", *WRAPPERS),
+            spare=r"^pooler\.",  # of the bare model: untrained in all published files
+        )
+        for name, views in (
+            ("ViViT of transformers", names_of_transformers),
+            ("ViViT of transformers before version 5", older_names_of_transformers),
+        )
+    )
+
+    def __init__(
+        self,
+        img_size: int | Sequence[int] = 224,
+        num_frames: int = 32,
+        *,
+        tubelet_size: Sequence[int] = (2, 16, 16),
+        in_channels: int = 3,
+        embed_dims: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        feedforward_channels: int | None = None,
+        qkv_bias: bool = True,
+        act_cfg: LayerCfg = FAST_GELU,
+        norm_eps: float = 1e-6,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        pretrained: str | None = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        super().__init__(
+            init_cfg or {"type": "TruncNormal", "layer": ["Linear", "Conv3d"], "std": 0.02, "bias": 0.0},
+            pretrained=pretrained,
+        )
+        check_heads(embed_dims, num_heads, "ViViT")
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self.clip_size = (num_frames, height, width)
+        tubelet = tuple(tubelet_size)
+        if len(tubelet) != 3:
+            raise ConfigError(f"ViViT: tubelet_size is (frames, rows, columns), got {tubelet_size!r}")
+        for what, whole, part in zip(("num_frames", "img_size", "img_size"), self.clip_size, tubelet, strict=True):
+            if part < 1 or whole < part or whole % part:
+                raise ConfigError(f"ViViT: tubelet_size={tubelet} does not divide {what}={whole}")
+        self.in_channels = in_channels
+        self.embed_dims = self.out_channels = embed_dims
+        self.with_cp = with_cp
+        # Tokens in time, rows and columns.
+        self.grid_size = tuple(whole // part for whole, part in zip(self.clip_size, tubelet, strict=True))
+        frames, rows, columns = self.grid_size
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + frames * rows * columns, embed_dims))
+        self.patch_embed = Tubelets(in_channels, embed_dims, tubelet)
+        self.pos_drop = nn.Dropout(drop_rate)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                embed_dims,
+                num_heads,
+                embed_dims * 4 if feedforward_channels is None else feedforward_channels,
+                act_cfg=act_cfg,
+                norm_eps=norm_eps,
+                qkv_bias=qkv_bias,
+                drop=drop_rate,
+                attn_drop=attn_drop_rate,
+                drop_path=rate,
+            )
+            for rate in torch.linspace(0, drop_path_rate, depth).tolist()
+        )
+        self.norm = nn.LayerNorm(embed_dims, eps=norm_eps)
+
+    def _init_weights(self, report: InitReport) -> None:
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        super()._init_weights(report)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tokens(x)[:, 0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """All tokens of clips behind the last norm.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            (B, 1 + N, E): the class token, then the tubelets frame by frame, row by row.
+        """
+        check_clips(x, self.in_channels, "ViViT")
+        if tuple(x.shape[2:]) != self.clip_size:
+            frames, height, width = self.clip_size
+            given = "{} of {} x {}".format(*x.shape[2:])
+            raise ConfigError(
+                f"ViViT was built for {frames} frames of {height} x {width} pixels (num_frames, img_size), but the"
+                f" clips have {given}: set clip_len and crops"
+            )
+        x = self.patch_embed(x)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        x = self.pos_drop(x + self.pos_embed)
+        for block in self.blocks:
+            x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
+        return self.norm(x)
