@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.file_formats import FileFormat, Views, fits_format, load_whole
+from kinema.checkpoints.file_formats import FileFormat, Views, format_of, load_whole
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import CheckpointError
 
@@ -120,8 +120,8 @@ def test_a_classifier_is_loaded_left_out_or_new_and_the_log_says_which(
 
 def test_a_checkpoint_under_the_networks_own_names_is_of_no_format(tmp_path: Path) -> None:
     encoder = Encoder()
-    assert not fits_format(read_checkpoint(write(tmp_path, encoder.state_dict())), [FORMAT], encoder)
-    assert fits_format(read_checkpoint(write(tmp_path, weights())), [FORMAT], encoder)
+    assert format_of(read_checkpoint(write(tmp_path, encoder.state_dict())), [FORMAT], encoder) is None
+    assert format_of(read_checkpoint(write(tmp_path, weights())), [FORMAT], encoder) is FORMAT
 
 
 def test_a_file_with_the_sign_of_a_format_is_of_no_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,11 @@ class FileFormat:
             the file's names) -> weights.
         sign: regular expression: a name that every such file has, and no file of another format; None:
             the names tell nothing.
-        resize_classes: a classifier for another number of classes is left as it is, and the log says so.
+        classes: regular expression: the tensors whose first dimension counts the classes; where a
+            head has other classes they are left as they are, and the log says so; None: all of the
+            head's.
+        head_settings: backbone -> arguments that a head must be built with, so that it computes what
+            the publisher's own code computes with these weights.
     """
 
     name: str
@@ -56,7 +61,13 @@ class FileFormat:
     optional: str | None = None
     convert: Callable[[State, Views], State] | None = None
     sign: str | None = None
-    resize_classes: bool = True
+    classes: str | None = None
+    head_settings: Callable[[nn.Module], dict[str, Any]] | None = None
+
+    def has_head_in(self, read: Checkpoint) -> bool:
+        """Does a checkpoint of this format hold a classifier?"""
+        _, state = _branch(self, read, None)
+        return self.head is not None and any(re.search(self.of_head, _stripped(name, self.prefixes)) for name in state)
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,17 @@ class _Fit:
 
     @property
     def is_whole(self) -> bool:
-        return not (self.missing or self.unexpected or self.mismatched)
+        return bool(self.fitting) and not (self.missing or self.unexpected or self.mismatched)
+
+    @property
+    def known(self) -> int:
+        """Names of the file that the network has, whatever their shapes."""
+        return len(self.fitting) + len(self.mismatched) + len(self.resized)
 
     def problems(self) -> str:
         shapes = [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in self.mismatched]
         lists = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
-        return "; ".join(f"{what}: {shortened(names)}" for what, names in lists if names)
+        return "; ".join(f"{what}: {shortened(names)}" for what, names in lists if names) or "it has none of them"
 
 
 def load_whole(
@@ -106,16 +122,18 @@ def load_whole(
 
     Raises:
         CheckpointError: a weight of the file has no place, a tensor of the network has no weight, or
-            shapes differ; or there is no such branch. Nothing is changed then.
+            shapes differ; or there is no such branch, or the head was built with other settings than
+            the weights are for. Nothing is changed then.
     """
     read = source if isinstance(source, Checkpoint) else read_checkpoint(source)
     fits = [_fit(kind, read, backbone, head, branch) for kind in _possible(formats, read)]
-    best = max(fits, key=lambda fit: (fit.is_whole, len(fit.fitting) - len(fit.unexpected) - len(fit.missing)))
+    best = max(fits, key=_closeness)
     if not best.is_whole:
         raise CheckpointError(
             f"{read.name or 'the checkpoint'} does not hold the weights of this {type(backbone).__name__}, read as "
             f"{best.kind.name}: {best.problems()}. Nothing was loaded: build the network that the file belongs to"
         )
+    _check_head(read, best, backbone, head)
     with torch.no_grad():
         for name, view in best.fitting.items():
             view.copy_(best.weights[name])
@@ -125,11 +143,37 @@ def load_whole(
     )
 
 
-def fits_format(read: Checkpoint, formats: Sequence[FileFormat], backbone: nn.Module) -> bool:
-    """Are the names of a checkpoint rather those of one of the formats than the backbone's own?"""
+def load_published(model: nn.Module, read: Checkpoint) -> LoadReport | None:
+    """Set the weights of a recognizer from a file of another publisher.
+
+    Its `backbone` says which formats it may be of (`file_formats`), and which branch is wanted
+    (`branch`). None: the checkpoint is of none of them.
+
+    Raises:
+        CheckpointError: see `load_whole`.
+    """
+    backbone = getattr(model, "backbone", None)
+    head = getattr(model, "cls_head", None)
+    kind = None if backbone is None else format_of(read, getattr(backbone, "file_formats", ()), backbone, head)
+    if backbone is None or kind is None:
+        return None
+    return load_whole(read, [kind], backbone, head, branch=getattr(backbone, "branch", None))
+
+
+def format_of(
+    read: Checkpoint, formats: Sequence[FileFormat], backbone: nn.Module, head: nn.Module | None = None
+) -> FileFormat | None:
+    """The format whose names fit a checkpoint best; None: it is one of the backbone's own, or of nothing here."""
     own = set(backbone.state_dict())
     plain = len(own & {re.sub(r"^(module\.)?(backbone\.)?", "", name) for name in read.state})
-    return any(len(_fit(kind, read, backbone, None, None).fitting) > plain for kind in _possible(formats, read))
+    fits = [_fit(kind, read, backbone, head, None) for kind in _possible(formats, read)]
+    fits = [fit for fit in fits if fit.known]
+    if not fits:
+        return None
+    best = max(fits, key=_closeness)
+    # Where the authors' names are the backbone's, a checkpoint of a whole recognizer is still one of ours.
+    is_ours = plain >= best.known and any(name.startswith("cls_head.") for name in read.state)
+    return None if is_ours or best.known < plain else best.kind
 
 
 def _possible(formats: Sequence[FileFormat], read: Checkpoint) -> list[FileFormat]:
@@ -137,7 +181,26 @@ def _possible(formats: Sequence[FileFormat], read: Checkpoint) -> list[FileForma
     signed = [
         kind for kind in formats if any(_matches(kind.sign, _stripped(name, kind.prefixes)) for name in read.state)
     ]
-    return signed or [kind for kind in formats if kind.sign is None]
+    return signed or [kind for kind in formats if kind.sign is None] or list(formats)
+
+
+def _closeness(fit: _Fit) -> tuple[bool, int]:
+    return fit.is_whole, fit.known - len(fit.unexpected) - len(fit.missing)
+
+
+def _check_head(read: Checkpoint, fit: _Fit, backbone: nn.Module, head: nn.Module | None) -> None:
+    """Raise `CheckpointError` where weights of a head would compute something else than at their publisher."""
+    if head is None or fit.kind.head is None or fit.kind.head_settings is None:
+        return
+    if not any(re.search(fit.kind.of_head, name) for name in fit.fitting):
+        return
+    wanted = fit.kind.head_settings(backbone)
+    if any(getattr(head, name, value) != value for name, value in wanted.items()):
+        settings = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise CheckpointError(
+            f"{read.name or 'the checkpoint'}: the head of {fit.kind.name} computes with {settings}, this one does not:"
+            f" set {settings} in cls_head. Nothing was loaded"
+        )
 
 
 def _fit(kind: FileFormat, read: Checkpoint, backbone: nn.Module, head: nn.Module | None, branch: str | None) -> _Fit:
@@ -161,7 +224,8 @@ def _fit(kind: FileFormat, read: Checkpoint, backbone: nn.Module, head: nn.Modul
         for name, view in views.items()
         if name in weights and weights[name].shape != view.shape
     ]
-    resized = tuple(entry for entry in shapes if kind.resize_classes and of_head.search(entry[0]) and _classes(entry))
+    of_classes = kind.of_head if kind.classes is None else kind.classes
+    resized = tuple(entry for entry in shapes if re.search(of_classes, entry[0]) and _classes(entry))
     different = {name for name, _, _ in shapes}
     return _Fit(
         kind,

@@ -24,11 +24,13 @@ from kinema.errors import CheckpointError
 State = dict[str, Tensor]
 
 # Where files keep the weights: OpenMMLab, timm and Swin, PySlowFast, DeepSpeed and VideoMAE, and
-# hand-written loops; then files of averaged weights alone, of distillation (DINO), and of parts.
+# hand-written loops; then files of averaged weights alone, of distillation (DINO), of parts, and
+# of several classifiers that were trained side by side, of which the first is taken.
 _WEIGHT_KEYS = (
     *("state_dict", "model", "model_state", "module", "model_state_dict"),
     *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "teacher", "student"),
     *("network", "net", "weights", "params", "encoder", "target_encoder", "ema_encoder", "backbone"),
+    "classifiers",
 )
 
 
@@ -117,6 +119,8 @@ def _weights_in(content: Any, file: Path) -> tuple[State, Mapping[str, Any], str
     if isinstance(content, Mapping):
         for key in (*_WEIGHT_KEYS, None):
             inner = content if key is None else content.get(key)
+            if key == "classifiers" and isinstance(inner, Sequence) and inner:
+                inner = inner[0]
             if not isinstance(inner, Mapping):
                 continue
             state = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 
+from kinema.checkpoints.file_formats import load_published
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.checkpoints.reading import read_checkpoint
@@ -329,7 +330,8 @@ class Runner(RunnerNames):
             CheckpointError: it cannot be read, or does not fit.
         """
         read = read_checkpoint(filename)
-        log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
+        if load_published(self.model, read) is None:
+            log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
         self._has_loaded = True
         content = {**read.content, "state_dict": read.state}
         self.call_hook("after_load_checkpoint", checkpoint=content)

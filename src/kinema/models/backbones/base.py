@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from kinema.checkpoints.file_formats import FileFormat, fits_format, load_whole
+from kinema.checkpoints.file_formats import FileFormat, format_of, load_whole
 from kinema.checkpoints.pretrained import load_backbone
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import ConfigError
@@ -39,12 +39,14 @@ class Backbone(BaseModule, ABC):
     Attributes:
         file_formats: files of other publishers that hold its weights under other names. They are read
             in full, or refused.
+        branch: key of such a file that holds the weights; None: the one that its format prefers.
 
     Raises:
         ConfigError: `pretrained` is no path or address.
     """
 
     file_formats: ClassVar[tuple[FileFormat, ...]] = ()
+    branch: str | None = None
 
     def __init__(
         self,
@@ -86,8 +88,9 @@ class Backbone(BaseModule, ABC):
                 one of `file_formats`.
         """
         read = read_checkpoint(path)
-        if fits_format(read, self.file_formats, self):
-            load_whole(read, self.file_formats, self)
+        kind = format_of(read, self.file_formats, self)
+        if kind is not None:
+            load_whole(read, [kind], self, branch=self.branch)
         else:
             load_backbone(self, read, is_image_network=self.from_images)
 

@@ -97,11 +97,13 @@ class Weights:
         url: where it is.
         licence: name of the licence that it is published under, as in the SPDX list.
         origin: who publishes it, and which data it was trained on.
+        head_url: where a classifier for it is; None: there is none.
     """
 
     url: str
     licence: str
     origin: str
+    head_url: str | None = None
 
     @property
     def non_commercial(self) -> bool:

@@ -3,18 +3,20 @@
 import inspect
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
-from kinema.checkpoints.file_formats import fits_format, load_whole
+from kinema.checkpoints.file_formats import format_of, load_published
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.datasets.annotations.known_sets import KNOWN_SETS, class_names_of_set
-from kinema.errors import ConfigError
+from kinema.errors import CheckpointError, ConfigError
+from kinema.models.heads.base import BaseHead
 from kinema.models.recognition import BaseRecognizer
 from kinema.models.zoo.cards import Card, InputSpec, ModelConfig, card, model_config
 from kinema.registry import MODELS
@@ -26,7 +28,7 @@ def create_model(
     name: str,
     *,
     num_classes: int | None = None,
-    pretrained: bool | str | os.PathLike[str] = False,
+    pretrained: bool | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = False,
     activation_checkpointing: bool = False,
 ) -> nn.Module:
     """Build a model.
@@ -36,7 +38,8 @@ def create_model(
         num_classes: number of classes, N; None: as many as on its card.
         pretrained: True loads the published weights, which are downloaded once
             (`zoo.card(name).weights`, or else those of its `encoder`); a file, folder or address loads
-            those. With another number of classes, or none in the file, the classifier stays as
+            those, and a list of them one after the other, where encoder and classifier are files of
+            their own. With another number of classes, or none in the file, the classifier stays as
             initialised, and the log says so.
         activation_checkpointing: forget activations in training and compute them again in the
             backward pass: less memory, about a third more time.
@@ -48,7 +51,7 @@ def create_model(
     Raises:
         ConfigError: there is no such model, fewer than 1 class, no published weights, or no
             activation checkpointing in it.
-        CheckpointError: the weights cannot be had, or do not fit.
+        CheckpointError: the weights cannot be had, or do not fit, or are those of a classifier alone.
     """
     config = model_config(name, num_classes)
     entry = card(name)
@@ -57,7 +60,7 @@ def create_model(
     built: BaseRecognizer = MODELS.build(config)
     built.init_weights()
     if pretrained:
-        _load(built, os.fspath(published_weights(entry) if pretrained is True else pretrained))
+        _load(built, _sources(entry, pretrained), config)
     contract = ModelContract(model=config, zoo_name=name)
     if entry.input.modality == "RGB":
         contract = contract.with_pipeline(video_pipeline(entry))
@@ -67,14 +70,39 @@ def create_model(
     return built
 
 
-def _load(model: BaseRecognizer, source: str) -> None:
-    """Load weights: those of a recognizer, or a file of another publisher, with or without a classifier."""
-    read = read_checkpoint(source)
-    formats = getattr(model.backbone, "file_formats", ())
-    if fits_format(read, formats, model.backbone):
-        load_whole(read, formats, model.backbone, model.cls_head)
-    else:
-        log_report(source, load_checkpoint(model, read))
+def _sources(entry: Card, pretrained: Any) -> list[str]:
+    """Files, folders or addresses of the weights that `create_model` is to load."""
+    if pretrained is True:
+        weights = entry.weights
+        return [published_weights(entry), *([weights.head_url] if weights and weights.head_url else [])]
+    return [os.fspath(source) for source in ([pretrained] if isinstance(pretrained, str | os.PathLike) else pretrained)]
+
+
+def _load(model: BaseRecognizer, sources: Sequence[str], config: ModelConfig) -> None:
+    """Load weights: those of a recognizer, or files of other publishers.
+
+    A head that must be built otherwise for a publisher's weights is built so, in `config` too.
+    """
+    has_backbone = False
+    for source in sources:
+        read = read_checkpoint(source)
+        backbone = model.backbone
+        kind = format_of(read, getattr(backbone, "file_formats", ()), backbone, model.cls_head)
+        has_backbone |= kind is None or bool(kind.backbone(backbone))
+        if kind is None:
+            log_report(source, load_checkpoint(model, read))
+            continue
+        if kind.has_head_in(read) and kind.head_settings is not None:
+            config["cls_head"] |= kind.head_settings(backbone)
+            head: BaseHead = MODELS.build(config["cls_head"])
+            head.init_weights()
+            model.cls_head = head
+        load_published(model, read)
+    if not has_backbone:
+        raise CheckpointError(
+            f"{', '.join(sources)} holds a classifier alone: give the encoder's weights too,"
+            " pretrained=[ENCODER, CLASSIFIER]"
+        )
 
 
 def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.file_formats import FileFormat, fits_format, load_whole
+from kinema.checkpoints.file_formats import FileFormat, format_of, load_whole
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.checkpoints.reading import read_checkpoint
@@ -281,8 +281,9 @@ class TimeSformer(Backbone):
         Files of other publishers are read in full, or refused.
         """
         read = read_checkpoint(path)
-        if fits_format(read, self.file_formats, self):
-            load_whole(read, self.file_formats, self)
+        kind = format_of(read, self.file_formats, self)
+        if kind is not None:
+            load_whole(read, [kind], self)
             return
         keys = [*STRIP_WRAPPER, (r"^backbone\.", "")]
         if self.attention_type == "divided_space_time":
