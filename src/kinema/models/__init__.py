@@ -4,6 +4,7 @@ from kinema.checkpoints import Checkpoint, LoadReport, load_checkpoint, read_che
 from kinema.models.backbones import (
     C2D,
     C3D,
+    VJEPA2,
     X3D,
     CompactNet3D,
     FrameTransformer,
@@ -30,10 +31,12 @@ from kinema.models.backbones import (
     UniFormerV2,
     VisionTransformer,
     ViViT,
+    VJEPA2Predictor,
 )
 from kinema.models.base import BaseModel, BaseModule
 from kinema.models.complexity import count_operations
 from kinema.models.heads import (
+    AttentiveHead,
     AvgConsensus,
     BaseHead,
     FeatureHead,
@@ -75,9 +78,11 @@ __all__ = [
     "C2D",
     "C3D",
     "TPN",
+    "VJEPA2",
     "X3D",
     "ActionDataPreprocessor",
     "AsymmetricLoss",
+    "AttentiveHead",
     "AvgConsensus",
     "BCELossWithLogits",
     "BaseDataPreprocessor",
@@ -138,6 +143,7 @@ __all__ = [
     "UniFormer",
     "UniFormerHead",
     "UniFormerV2",
+    "VJEPA2Predictor",
     "ViViT",
     "VisionTransformer",
     "X3DHead",

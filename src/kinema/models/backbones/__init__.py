@@ -32,6 +32,8 @@ from kinema.models.backbones.tokens.uniformer import UniFormer
 from kinema.models.backbones.tokens.uniformerv2 import UniFormerV2
 from kinema.models.backbones.tokens.videomae import VisionTransformer
 from kinema.models.backbones.tokens.vivit import ViViT
+from kinema.models.backbones.tokens.vjepa import VJEPA2
+from kinema.models.backbones.tokens.vjepa_predictor import VJEPA2Predictor
 
 # OpenMMLab's networks derive from each other, ours share functions. For `isinstance` in code
 # written for OpenMMLab the relations hold all the same.
@@ -48,6 +50,7 @@ ResNet3dPathway.register(ResNet3dSlowOnly)
 __all__ = [
     "C2D",
     "C3D",
+    "VJEPA2",
     "X3D",
     "BasicBlock",
     "Bottleneck",
@@ -79,6 +82,7 @@ __all__ = [
     "TimeSformer",
     "UniFormer",
     "UniFormerV2",
+    "VJEPA2Predictor",
     "ViViT",
     "VisionTransformer",
 ]

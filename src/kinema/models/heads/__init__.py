@@ -1,5 +1,6 @@
 """Heads: features -> class scores, losses, predictions."""
 
+from kinema.models.heads.attentive import AttentiveHead
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.feature import FeatureHead
 from kinema.models.heads.i3d import I3DHead
@@ -17,6 +18,7 @@ from kinema.models.heads.uniformer import UniFormerHead
 from kinema.models.heads.x3d import X3DHead
 
 __all__ = [
+    "AttentiveHead",
     "AvgConsensus",
     "BaseHead",
     "FeatureHead",
