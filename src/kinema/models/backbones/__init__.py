@@ -10,6 +10,7 @@ from kinema.models.backbones.clips.c2d import C2D
 from kinema.models.backbones.clips.c3d import C3D
 from kinema.models.backbones.clips.compact import CompactNet3D
 from kinema.models.backbones.clips.csn import ResNet3dCSN
+from kinema.models.backbones.clips.movinet import MoViNet
 from kinema.models.backbones.clips.omni import OmniResNet
 from kinema.models.backbones.clips.one_stage import ResNet3dLayer
 from kinema.models.backbones.clips.r2plus1d import ResNet2Plus1d
@@ -61,6 +62,7 @@ __all__ = [
     "InternVideo2",
     "InvertedResidual",
     "MViT",
+    "MoViNet",
     "MobileNetV2",
     "MobileNetV2TSM",
     "NL3DWrapper",

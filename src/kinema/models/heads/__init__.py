@@ -5,6 +5,7 @@ from kinema.models.heads.base import BaseHead
 from kinema.models.heads.feature import FeatureHead
 from kinema.models.heads.i3d import I3DHead
 from kinema.models.heads.internvideo2 import InternVideo2Head
+from kinema.models.heads.movinet import MoViNetHead
 from kinema.models.heads.mvit import MViTHead
 from kinema.models.heads.omni import OmniHead
 from kinema.models.heads.segments import AvgConsensus
@@ -25,6 +26,7 @@ __all__ = [
     "I3DHead",
     "InternVideo2Head",
     "MViTHead",
+    "MoViNetHead",
     "OmniHead",
     "RelationModule",
     "RelationModuleMultiScale",

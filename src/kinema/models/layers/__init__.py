@@ -16,6 +16,7 @@ from kinema.models.layers.conv_module import ConvModule, Size
 from kinema.models.layers.cpu_convolution import (
     Conv2d,
     Conv3d,
+    PlanarConv3d,
     PreparedConv,
     arrange,
     convolve_and_normalize,
@@ -40,6 +41,7 @@ __all__ = [
     "NonLocal2d",
     "NonLocal3d",
     "NonLocalMode",
+    "PlanarConv3d",
     "PreparedConv",
     "Size",
     "SubBatchNorm3D",

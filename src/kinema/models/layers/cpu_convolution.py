@@ -23,7 +23,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +130,33 @@ class Conv3d(nn.Conv3d):
         return out.permute(0, 2, 3, 1).reshape(batch, frames, height, width, -1).permute(0, 4, 1, 2, 3)
 
 
-_CONVS = (Conv2d, Conv3d)
+class PlanarConv3d(Conv3d):
+    """A convolution of clips over space or over time alone, with the weight of a `Conv2d`.
+
+    Over space the weight is (O, I, rows, columns), over time (O, I, frames, 1).
+
+    Args:
+        in_channels: I.
+        out_channels: O.
+        kernel_size: (1, rows, columns), or (frames, 1, 1).
+        **settings: further arguments of `torch.nn.Conv3d`.
+
+    Raises:
+        ValueError: the kernel is over space and time.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: tuple[int, int, int], **settings: Any) -> None:
+        if kernel_size[0] > 1 and kernel_size[1:] != (1, 1):
+            raise ValueError(f"a planar convolution is over space or over time, got a kernel of {kernel_size}")
+        super().__init__(in_channels, out_channels, kernel_size, **settings)
+        self._flat = 2 if kernel_size[0] == 1 else 4  # the side of the kernel that the weight does without
+        self.weight = nn.Parameter(self.weight.detach().squeeze(self._flat))
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(input, weight.unsqueeze(self._flat), bias)
+
+
+_CONVS = (Conv2d, Conv3d, PlanarConv3d)
 _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 

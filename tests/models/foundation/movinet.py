@@ -1,0 +1,50 @@
+"""MoViNet, whole clips and streams."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foundation_fixtures import Built
+from torch import Tensor
+
+from kinema.models.backbones.clips.movinet import HARD_SIGMOID, HARD_SWISH, SIGMOID, SWISH, MoViNet
+from kinema.models.heads.movinet import MoViNetHead
+from kinema.models.layers.carried_state import CarriedState
+
+
+def build(fixture: Mapping[str, Any]) -> Built:
+    """The network with its classifier; a causal one also gives the scores of pieces."""
+    config = fixture["config"]
+    planar = "2" in config["conv"].split("d")[0]
+    act = HARD_SWISH if "hard" in config["act"] else SWISH
+    gate = SIGMOID if config["gate"] == "sigmoid" else HARD_SIGMOID
+    if "relu6" in config["gate"]:
+        gate = {"type": "HSigmoid"}
+    backbone = MoViNet(
+        config["arch"],
+        causal=config["causal"],
+        planar=planar,
+        in_channels=fixture["input_shape"][1],
+        act_cfg=act,
+        gate_cfg=gate,
+        norm_eps=config.get("bn_eps", 1e-3),
+    ).eval()
+    head = MoViNetHead(
+        config["num_classes"], backbone.out_channels, hidden_channels=config.get("head_hidden", 2048), planar=planar
+    ).eval()
+
+    def scores_of_pieces(x: Tensor, sizes: list[int]) -> list[Tensor]:
+        state = CarriedState()
+        return [head(backbone(piece, state), state=state) for piece in x.split(sizes, 2)]
+
+    def compute(x: Tensor) -> dict[str, Tensor]:
+        features = backbone(x)
+        whole = head(features)
+        outputs = {"features": features, "logits": whole, "whole": whole}
+        if config["causal"]:
+            frames = x.shape[2]
+            pieces = scores_of_pieces(x, config.get("chunks") or [frames])
+            outputs |= {f"after_chunk{number}": scores for number, scores in enumerate(pieces, 1)}
+            outputs["frame_by_frame"] = scores_of_pieces(x, [1] * frames)[-1]
+        return outputs
+
+    return Built(compute, {**backbone.state_dict(), **head.state_dict()})
