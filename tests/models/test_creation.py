@@ -146,4 +146,6 @@ def test_published_weights_bring_the_names_of_their_classes() -> None:
     assert classes("compact3d", zoo.card("compact3d").num_classes) == ()
     for card in map(zoo.card, zoo.names()):
         if card.weights is not None and card.result.dataset in ("Kinetics-400", "Something-Something V2"):
-            assert len(classes(card.name, card.num_classes)) == card.num_classes, card.name
+            # Classes in an order of their own have no names here.
+            expected = 0 if card.weights.own_order else card.num_classes
+            assert len(classes(card.name, card.num_classes)) == expected, card.name

@@ -98,12 +98,15 @@ class Weights:
         licence: name of the licence that it is published under, as in the SPDX list.
         origin: who publishes it, and which data it was trained on.
         head_url: where a classifier for it is; None: there is none.
+        own_order: its classes are in another order than the data set's list, so that they have no names
+            here.
     """
 
     url: str
     licence: str
     origin: str
     head_url: str | None = None
+    own_order: bool = False
 
     @property
     def non_commercial(self) -> bool:

@@ -107,7 +107,9 @@ def _load(model: BaseRecognizer, sources: Sequence[str], config: ModelConfig) ->
 
 def _published_classes(entry: Card, model: BaseRecognizer) -> tuple[str, ...]:
     """Class names of published weights; empty where they are not known, or the classifier is for other classes."""
-    title = entry.result.dataset if entry.weights and entry.result else ""
+    if entry.weights is None or entry.weights.own_order:
+        return ()
+    title = entry.result.dataset if entry.result else ""
     if model.num_classes != entry.num_classes or title not in {known.title for known in KNOWN_SETS}:
         return ()
     names = class_names_of_set(title)

@@ -274,7 +274,7 @@ class InternVideo2(Backbone):
                 init_values=init_values,
                 drop_path_rate=rate,
             )
-            for rate in torch.linspace(0, drop_path_rate, depth).tolist()
+            for rate in torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
         )
         self.out_channels = embed_dims if return_feat_map else out_channels
         if not return_feat_map:

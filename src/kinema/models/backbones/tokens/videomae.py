@@ -205,7 +205,7 @@ class VisionTransformer(Backbone):
             self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, prod(grid), embed_dims))
         self.patch_embed = TubeletEmbed(in_channels, embed_dims, patch_size, tubelet_size)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
         shared: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,

@@ -1,0 +1,84 @@
+"""Unmasked Teacher: vision transformers over patches of single frames, taught by CLIP on masked clips."""
+
+from kinema.models.zoo.cards import ModelConfig, Result, Weights, model
+from kinema.models.zoo.parts import clips
+from kinema.models.zoo.videomae import FINE_TUNING, TERMS, vision_transformer
+
+_SOURCE = "Unmasked Teacher, Li et al. 2023, arXiv:2303.16058"
+_FILES = "https://pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com/umt/single_modality"
+# The positions of all clips are stretched from those of 8 frames of 224 pixels.
+_GRID = (8, 14, 14)
+_SIZES: dict[str, tuple[int, int, int]] = {"base": (768, 12, 12), "large": (1024, 24, 16)}
+# Classes of the data sets, and the ends of names.
+_DATA = {
+    "Kinetics-400": (400, ""),
+    "Kinetics-600": (600, "_k600"),
+    "Kinetics-700": (700, "_k700"),
+    "Kinetics-710": (710, "_k710"),
+    "Something-Something V2": (174, "_ssv2"),
+}
+_FINE_TUNED = {
+    "Kinetics-400": "ftk710_ftk400",
+    "Kinetics-600": "ftk710_ftk600",
+    "Kinetics-700": "ftk710_ftk700",
+    "Kinetics-710": "ftk710",
+    "Something-Something V2": "ftk710_ftssv2",
+}
+
+
+def _add(
+    size: str,
+    costs: tuple[float, float],
+    dataset: str,
+    top1: float,
+    file: str,
+    *,
+    frames: int = 8,
+    num_clips: int = 4,
+) -> None:
+    """Put a network with its published weights into the zoo, as `umt_vit_SIZE[_FRAMES][_DATA]`.
+
+    Args:
+        size: see `_SIZES`.
+        costs: millions of parameters with 400 classes, and GFLOPs.
+        dataset: what it was fine-tuned on last.
+        top1: see `Result`.
+        file: what follows `b16_ptk710_` in the name of the file.
+        frames: of a clip.
+        num_clips: of the published test, over three crops each.
+    """
+    classes, suffix = _DATA[dataset]
+    name = f"umt_vit_{size}{'' if frames == 8 else f'_f{frames}'}{suffix}"
+    width, depth, heads = _SIZES[size]
+    inputs = clips(frames, 1, num_clips=num_clips, short_side=224, spread=True)
+    weights = Weights(
+        f"{_FILES}/{size[0]}16_ptk710_{file}_f{frames}_res224.pth",
+        "MIT",
+        f"Published by OpenGVLab, the authors. Trained on {dataset}, on Kinetics-710 first; {TERMS}",
+        own_order=True,
+    )
+
+    def build(num_classes: int) -> ModelConfig:
+        return vision_transformer(num_classes, inputs, width, depth, heads, tubelet_size=1, pos_grid=[*_GRID])
+
+    build.__name__ = name
+    build.__doc__ = f"Unmasked Teacher's {size} vision transformer, {frames} frames from all of the video, {dataset}."
+    model(
+        params_millions=round(costs[0] + (classes - 400) * (width + 1) * 1e-6, 2),
+        gflops=costs[1],
+        source=_SOURCE,
+        inputs=inputs,
+        training=FINE_TUNING,
+        num_classes=classes,
+        results={name: Result(top1, None, dataset, f"{num_clips} x 3", 224, weights=weights)},
+    )(build)
+
+
+for _size, _costs, _scores in (
+    ("base", (85.945, 179.42), (87.4, 87.8, 78.5, 81.9, 70.8)),
+    ("large", (303.484, 595.6), (90.3, 90.4, 83.2, 86.0, 74.7)),
+):
+    for (_dataset, _file), _top1 in zip(_FINE_TUNED.items(), _scores, strict=True):
+        # The authors test Something-Something over two clips.
+        _add(_size, _costs, _dataset, _top1, _file, num_clips=2 if _dataset.startswith("Some") else 4)
+_add("large", (303.484, 1432.89), "Kinetics-400", 90.6, "ftk710_ftk400", frames=16)
