@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
+from kinema.models.base import Sequential
 from kinema.models.layers import ConvModule, build_activation_layer, build_conv_layer, build_norm_layer
 from kinema.registry import MODELS
 
@@ -105,3 +106,15 @@ def test_a_block_knows_the_numbers_of_its_convolution() -> None:
     block = ConvModule(4, 4, 3, stride=2, padding=1, dilation=2, groups=2)
     assert (block.kernel_size, block.stride, block.dilation) == ((3, 3), (2, 2), (2, 2))
     assert (block.padding, block.groups, block.transposed) == (1, 2, False)
+
+
+def test_weights_are_drawn_by_kaimings_rule_for_the_activation_until_an_init_cfg_sets_them() -> None:
+    torch.manual_seed(0)
+    fan_out = 64 * 9
+    for act_cfg, gain in (({"type": "ReLU"}, 2), ({"type": "LeakyReLU", "negative_slope": 1.0}, 1), (None, 2)):
+        module = ConvModule(64, 64, 3, act_cfg=act_cfg)
+        assert module.conv.weight.std().item() == pytest.approx((gain / fan_out) ** 0.5, rel=0.02)
+        assert module.conv.bias.eq(0).all()
+    owner = Sequential(module, init_cfg={"type": "Constant", "layer": "Conv2d", "val": 3})
+    owner.init_weights()
+    assert module.conv.weight.eq(3).all()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.init import constant_init, kaiming_init
 from kinema.models.layers.by_name import (
     CONVS,
     LayerCfg,
@@ -31,9 +32,7 @@ class ConvModule(nn.Module):
     """Convolution, norm and activation in any order; (B, in_channels, ...) -> (B, out_channels, ...).
 
     Its children, and so the names in state dicts, are `conv`, then the norm as `bn`, `gn`, `ln` or
-    `in`, then `activate`; images that are not padded with zeros have a `padding_layer`. Weights are
-    drawn as torch's layers draw them: the initialisation of a network is in the `init_cfg` of its
-    owner.
+    `in`, then `activate`; images that are not padded with zeros have a `padding_layer`.
 
     Args:
         in_channels: channels of the input.
@@ -124,6 +123,24 @@ class ConvModule(nn.Module):
         given = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation, "groups": groups}
         self._read_numbers({**given, "transposed": False, "output_padding": 0})
         self.padding = padding
+        self.init_weights()
+        self.is_init = True  # so that an `init_cfg` of modules around it has the last word
+
+    def init_weights(self) -> None:
+        """Draw the convolution by Kaiming's rule for its activation, and let the norm change nothing.
+
+        A convolution that has `init_weights` keeps what that set. It runs when the module is built.
+        """
+        if not hasattr(self.conv, "init_weights"):
+            act_cfg = self.act_cfg or {}
+            is_leaky = act_cfg.get("type") == "LeakyReLU"
+            kaiming_init(
+                self.conv,
+                a=act_cfg.get("negative_slope", 0.01) if is_leaky else 0,
+                nonlinearity="leaky_relu" if is_leaky else "relu",
+            )
+        if self.norm is not None:
+            constant_init(self.norm, 1)
 
     def _read_numbers(self, otherwise: Mapping[str, Any]) -> None:
         """Have the attributes of the convolution, as OpenMMLab's module does."""

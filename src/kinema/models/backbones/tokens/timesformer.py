@@ -19,7 +19,7 @@ from kinema.checkpoints.renaming import STRIP_WRAPPER
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.timesformer_files import FORMATS
-from kinema.models.init import InitCfg
+from kinema.models.init import InitCfg, kaiming_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
@@ -273,6 +273,7 @@ class TimeSformer(Backbone):
     def _init_weights(self, report: InitReport) -> None:
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        kaiming_init(self.patch_embed.projection, mode="fan_in", nonlinearity="linear")
         super()._init_weights(report)
 
     def load_pretrained(self, path: str) -> None:
