@@ -25,6 +25,22 @@ def attend(qkv: Tensor, num_heads: int, *, scale: float | None = None, dropout: 
     return out.transpose(1, 2).reshape(batch, tokens, width // 3)
 
 
+def attend_across(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
+    """Attention of some tokens to others, for each head by itself.
+
+    Args:
+        query: (B, N, E), of all heads side by side.
+        key: (B, M, E).
+        value: (B, M, E).
+        num_heads: heads, which divide E.
+
+    Returns:
+        (B, N, E).
+    """
+    query, key, value = (part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
 def check_heads(embed_dims: int, num_heads: int, what: str) -> None:
     """Raise `ConfigError` where the heads do not divide the channels."""
     if num_heads < 1 or embed_dims % num_heads:
@@ -73,4 +89,41 @@ class SelfAttention(nn.Module):
         qkv = F.linear(x, self.qkv.weight, bias)
         dropout = self.attn_drop_rate if self.training else 0.0
         out: Tensor = self.proj_drop(self.proj(attend(qkv, self.num_heads, scale=self.scale, dropout=dropout)))
+        return out
+
+
+class PackedAttention(nn.Module):
+    """`torch.nn.MultiheadAttention` with its names of weights and its start, always by the fused kernel.
+
+    Torch's own builds the matrices of all pairs of tokens in evaluation.
+
+    Args:
+        embed_dims: E.
+        num_heads: heads, which divide E.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        check_heads(embed_dims, num_heads, "attention")
+        self.embed_dims = embed_dims
+        self.num_heads = num_heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dims, embed_dims))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dims))
+        self.out_proj = nn.Linear(embed_dims, embed_dims)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def project(self, x: Tensor, first: int, last: int) -> Tensor:
+        """(..., E) -> (..., E * (last - first)): of queries (0), keys (1), values (2) those up to `last`."""
+        rows = slice(first * self.embed_dims, last * self.embed_dims)
+        return F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, N, E) tokens that look at `context`, (B, M, E), or at each other -> (B, N, E)."""
+        if context is None:
+            mixed = attend(self.project(x, 0, 3), self.num_heads)
+        else:
+            key, value = self.project(context, 1, 3).chunk(2, -1)
+            mixed = attend_across(self.project(x, 0, 1), key, value, self.num_heads)
+        out: Tensor = self.out_proj(mixed)
         return out

@@ -190,7 +190,7 @@ def best_layout(x: Tensor, network: nn.Module) -> torch.memory_format:
 def convolve_and_normalize(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     """`norm(conv(x))`, as one convolution where that is less work."""
     if is_plain_cpu(x):  # before any look at sizes, which are symbols while exporting
-        if isinstance(conv, PreparedConv) and not _is_watched(conv):
+        if isinstance(conv, PreparedConv) and not is_watched(conv):
             return convolve_and_normalize(conv.last, norm, conv.prepare(x))
         if isinstance(conv, _CONVS) and isinstance(norm, _BATCH_NORMS) and _can_fold(conv, norm, x):
             return conv._conv_forward(x, *_folded(conv, norm))
@@ -232,7 +232,7 @@ def _is_supported() -> bool:
     return torch.backends.mkldnn.is_available() and not missing_private_names()
 
 
-def _is_watched(module: nn.Module) -> bool:
+def is_watched(module: nn.Module) -> bool:
     """Does anything but its class see calls of a module: hooks, of it or of all, or a new forward?"""
     return bool(
         module._forward_hooks
@@ -296,8 +296,8 @@ def _can_fold(conv: Conv2d | Conv3d, norm: nn.BatchNorm2d | nn.BatchNorm3d, x: T
         and type(norm) in _BATCH_NORMS
         and conv.weight.numel() <= _num_outputs(conv, x)
         and all(part.dtype == x.dtype for part in (*conv.parameters(), *norm.parameters(), norm.running_mean))
-        and not _is_watched(conv)
-        and not _is_watched(norm)
+        and not is_watched(conv)
+        and not is_watched(norm)
     )
 
 

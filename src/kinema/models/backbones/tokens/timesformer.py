@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.checkpoints.file_formats import FileFormat, format_of, load_whole
@@ -22,10 +23,11 @@ from kinema.models.backbones.tokens.timesformer_files import FORMATS
 from kinema.models.init import InitCfg, kaiming_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
-from kinema.models.layers.attention import check_heads
+from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.attention import FFN
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.by_name import build_norm_layer
+from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 
@@ -53,70 +55,93 @@ class PatchEmbed(nn.Module):
 
 
 class _Attention(nn.Module):
-    """(B, L, E) -> (B, L, E), without residual connection; the names of weights are those of OpenMMLab."""
+    """A norm, attention and stochastic depth, without residual connection, under OpenMMLab's names."""
 
     def __init__(self, embed_dims: int, num_heads: int, drop_path: float, norm_cfg: LayerCfg | None = None) -> None:
         super().__init__()
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, embed_dims)[1]
-        self.attn = nn.MultiheadAttention(embed_dims, num_heads, batch_first=True)
+        self.attn = PackedAttention(embed_dims, num_heads)
         self.dropout_layer = DropPath(drop_path)
-
-    def attend(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
-        return self.dropout_layer(self.attn(x, x, x, need_weights=False)[0])
 
 
 class JointAttention(_Attention):
-    """(B, L, E) -> (B, L, E): every token looks at every other."""
+    """(B, L, E) -> (B, L, E): every token looks at every other; the norm in front is the layer's."""
 
     def forward(self, x: Tensor, identity: Tensor) -> Tensor:
-        return identity + self.attend(x)
+        return identity + self.dropout_layer(self.attn(x))
+
+    def of_class(self, x: Tensor, identity: Tensor) -> Tensor:
+        """(B, 1, E): what `forward` gives for the first token."""
+        return identity[:, :1] + self.dropout_layer(self.attn(x[:, :1], x))
 
 
 class TemporalAttention(_Attention):
-    """(B, 1 + N T, E) -> the same: a patch looks at itself at all times; the class token stays as it is.
+    """(B, T, 1 + N, E) -> the same: a patch looks at itself at all times; the class token stays as it is.
 
     Args:
         embed_dims: E.
         num_heads: heads.
-        num_frames: T.
-        drop_path: probability that a row does without.
+        drop_path: probability that a place does without.
         norm_cfg: of the norm in front.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, drop_path: float, norm_cfg: LayerCfg) -> None:
         super().__init__(embed_dims, num_heads, drop_path, norm_cfg)
-        self.num_frames = num_frames
         self.temporal_fc = nn.Linear(embed_dims, embed_dims)
         nn.init.zeros_(self.temporal_fc.weight)  # at its start the network is one over frames
         nn.init.zeros_(self.temporal_fc.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        first, patches = x[:, :1], x[:, 1:]
-        rows = patches.reshape(-1, self.num_frames, x.shape[2])  # (B N, T, E)
-        change = self.temporal_fc(self.attend(rows)).reshape(patches.shape)
-        return torch.cat([first, patches + change], 1)
+        change = self._mapped(self._mixed(self.norm(x)))
+        change[:, :, 0] = 0
+        return x + change
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        """(B, T, 1 + N, E) -> the same: values of all times, as the attention of each place weighs them.
+
+        Every head of every place is a head here, so that nothing is moved in memory.
+        """
+        batch, frames, places, channels = x.shape
+        query, key, value = (
+            self.attn.project(x, part, part + 1).view(batch, frames, places * self.attn.num_heads, -1).transpose(1, 2)
+            for part in range(3)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value)  # (B, (1 + N) heads, T, E / heads)
+        return mixed.transpose(1, 2).reshape(batch, frames, places, channels)
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        """The two linear layers behind it: without gradients their product, where that is less work."""
+        first, last = self.attn.out_proj, self.temporal_fc
+        rows = x.numel() // x.shape[-1]
+        if torch.is_grad_enabled() or self.training or rows <= x.shape[-1] or not is_plain_cpu(x):
+            return last(self._dropped(first(x)))
+        if is_watched(first) or is_watched(last) or is_watched(self.dropout_layer):
+            return last(self._dropped(first(x)))
+        return F.linear(x, last.weight @ first.weight, torch.addmv(last.bias, last.weight, first.bias))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """Each patch of a clip does without, or not, at all times."""
+        if not self.training or not self.dropout_layer.drop_prob:
+            return self.dropout_layer(x)
+        places = x.transpose(1, 2)  # (B, 1 + N, T, E)
+        of_class, patches = places[:, :1], places[:, 1:]
+        patches = self.dropout_layer(patches.flatten(0, 1)).unflatten(0, (len(x), -1))
+        return torch.cat([of_class, patches], 1).transpose(1, 2)
 
 
 class SpatialAttention(_Attention):
-    """(B, 1 + N T, E) -> the same: the patches of a frame, and the class token, look at each other.
-
-    Arguments of `TemporalAttention`.
-    """
-
-    def __init__(self, embed_dims: int, num_heads: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg) -> None:
-        super().__init__(embed_dims, num_heads, drop_path, norm_cfg)
-        self.num_frames = num_frames
+    """(B, T, 1 + N, E) -> the same: the patches of a frame, and the class token, look at each other."""
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, channels = x.shape
-        frames = self.num_frames
-        patches = x[:, 1:].reshape(batch, -1, frames, channels).transpose(1, 2)  # (B, T, N, E)
-        first = x[:, None, :1].expand(batch, frames, 1, channels)
-        rows = torch.cat([first, patches], 2).flatten(0, 1)  # (B T, 1 + N, E)
-        change = self.attend(rows).unflatten(0, (batch, frames))
-        of_patches = change[:, :, 1:].transpose(1, 2).reshape(batch, -1, channels)
-        return x + torch.cat([change[:, :, 0].mean(1, keepdim=True), of_patches], 1)
+        change = self.dropout_layer(self.attn(self.norm(x).flatten(0, 1))).view_as(x)
+        of_class = change[:, :, :1].mean(1, keepdim=True).expand(-1, x.shape[1], -1, -1)
+        return x + torch.cat([of_class, change[:, :, 1:]], 2)
+
+    def of_class(self, x: Tensor) -> Tensor:
+        """(B, 1, E): what `forward` gives for the class token."""
+        rows = self.norm(x).flatten(0, 1)
+        change = self.dropout_layer(self.attn(rows[:, :1], rows)).unflatten(0, x.shape[:2])
+        return x[:, 0, :1] + change.mean(1)
 
 
 class NormedFFN(FFN):
@@ -136,26 +161,27 @@ class NormedFFN(FFN):
 
 
 class DividedLayer(nn.Module):
-    """Attention over time, attention over space, and two linear layers."""
+    """(B, T, 1 + N, E) -> the same: attention over time, attention over space, and two linear layers.
 
-    def __init__(
-        self, embed_dims: int, num_heads: int, hidden: int, num_frames: int, drop_path: float, norm_cfg: LayerCfg
-    ) -> None:
+    Every frame has the class token, always the same.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, hidden: int, drop_path: float, norm_cfg: LayerCfg) -> None:
         super().__init__()
         self.attentions = nn.ModuleList(
-            kind(embed_dims, num_heads, num_frames, drop_path, norm_cfg)
-            for kind in (TemporalAttention, SpatialAttention)
+            kind(embed_dims, num_heads, drop_path, norm_cfg) for kind in (TemporalAttention, SpatialAttention)
         )
         self.ffns = nn.ModuleList([NormedFFN(embed_dims, hidden, drop_path, norm_cfg)])
 
-    def forward(self, x: Tensor) -> Tensor:
-        for part in (*self.attentions, *self.ffns):
-            x = part(x)
-        return x
+    def forward(self, x: Tensor, only_class: bool = False) -> Tensor:
+        """`only_class`: (B, 1, E), the class token alone."""
+        over_space: SpatialAttention = self.attentions[1]  # type: ignore[assignment]
+        x = self.attentions[0](x)
+        return self.ffns[0](over_space.of_class(x) if only_class else over_space(x))
 
 
 class JointLayer(nn.Module):
-    """Attention over all tokens, and two linear layers."""
+    """(B, L, E) -> (B, L, E): attention over all tokens, and two linear layers."""
 
     def __init__(self, embed_dims: int, num_heads: int, hidden: int, drop_path: float, norm_cfg: LayerCfg) -> None:
         super().__init__()
@@ -164,8 +190,10 @@ class JointLayer(nn.Module):
         self.ffns = nn.ModuleList([FFN(embed_dims, hidden, act_cfg={"type": "GELU"}, dropout_layer=drop)])
         self.norms = nn.ModuleList(build_norm_layer(norm_cfg, embed_dims)[1] for _ in range(2))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.attentions[0](self.norms[0](x), x)
+    def forward(self, x: Tensor, only_class: bool = False) -> Tensor:
+        """`only_class`: (B, 1, E), the first token alone."""
+        attention: JointAttention = self.attentions[0]  # type: ignore[assignment]
+        x = (attention.of_class if only_class else attention)(self.norms[0](x), x)
         return self.ffns[0](self.norms[1](x), x)
 
 
@@ -176,10 +204,13 @@ class _Layers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
+    def forward(self, x: Tensor, only_class: bool) -> Tensor:
+        """`only_class`: the last gives the class token alone, unless hooks see what is in it."""
+        *layers, last = self.layers
+        for layer in layers:
             x = layer(x)
-        return x
+        only_class = only_class and (torch.compiler.is_compiling() or not any(map(is_watched, last.modules())))
+        return last(x, only_class)
 
 
 @MODELS.register_module()
@@ -263,7 +294,7 @@ class TimeSformer(Backbone):
         rates = torch.linspace(0, drop_path_rate, num_transformer_layers).tolist()
         self.transformer_layers = _Layers(
             [
-                DividedLayer(embed_dims, num_heads, hidden, num_frames, rate, norm_cfg)
+                DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
                 if attention_type == "divided_space_time"
                 else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
                 for rate in rates
@@ -301,7 +332,7 @@ class TimeSformer(Backbone):
         log_report(path, replace(report, missing=tuple(name for name in report.missing if name not in of_space)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.tokens(x)[:, 0]
+        return self.norm(self._layers_of(x, only_class=True))[:, 0]
 
     def tokens(self, x: Tensor) -> Tensor:
         """All tokens of clips behind the last norm.
@@ -313,6 +344,10 @@ class TimeSformer(Backbone):
             (B, 1 + N T, E): the class token, then place by place, frame by frame; for `"space_only"` (B, 1
             + N, E), the mean of the frames.
         """
+        return self.norm(self._layers_of(x, only_class=False))
+
+    def _layers_of(self, x: Tensor, *, only_class: bool) -> Tensor:
+        """The tokens behind the last layer; the first is the class token, and may be alone."""
         check_clips(x, self.in_channels, "TimeSformer")
         batch, _, frames, height, width = x.shape
         if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
@@ -324,10 +359,12 @@ class TimeSformer(Backbone):
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
         x = self.drop_after_pos(x + self.pos_embed)
         if self.attention_type == "space_only":
-            x = self.transformer_layers(x)
-            return self.norm(x.unflatten(0, (batch, frames)).mean(1))
+            return self.transformer_layers(x, only_class).unflatten(0, (batch, frames)).mean(1)
         first = x[::frames, :1]  # of every clip
         x = x[:, 1:].unflatten(0, (batch, frames)).transpose(1, 2)  # (B, N, T, E)
         x = self.drop_after_time(x + self.time_embed[:, None])
-        x = self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1))
-        return self.norm(x)
+        if self.attention_type == "joint_space_time":
+            return self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1), only_class)
+        x = torch.cat([first[:, None].expand(-1, frames, -1, -1), x.transpose(1, 2)], 2)  # (B, T, 1 + N, E)
+        x = self.transformer_layers(x, only_class)
+        return x if x.dim() == 3 else torch.cat([x[:, 0, :1], x[:, :, 1:].transpose(1, 2).flatten(1, 2)], 1)

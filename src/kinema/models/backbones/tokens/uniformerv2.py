@@ -16,7 +16,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.activations import QuickGELU
-from kinema.models.layers.attention import check_heads
+from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
@@ -80,7 +80,7 @@ class ImageBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.lmhra1 = None if no_lmhra else LocalTime(channels, dw_reduction)
         self.lmhra2 = None if no_lmhra or not double_lmhra else LocalTime(channels, dw_reduction)
-        self.attn = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        self.attn = PackedAttention(channels, num_heads)
         self.ln_1 = nn.LayerNorm(channels)
         self.mlp = _mlp(channels, channels * 4)
         self.ln_2 = nn.LayerNorm(channels)
@@ -96,8 +96,7 @@ class ImageBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         x = self._gather(x, self.lmhra1, frames)
-        normed = self.ln_1(x)
-        x = x + self.drop_path(self.attn(normed, normed, normed, need_weights=False)[0])
+        x = x + self.drop_path(self.attn(self.ln_1(x)))
         x = self._gather(x, self.lmhra2, frames)
         return x + self.drop_path(self.mlp(self.ln_2(x)))
 
@@ -116,7 +115,7 @@ class Extractor(nn.Module):
     def __init__(self, channels: int, num_heads: int, mlp_factor: float, dropout: float, drop_path: float) -> None:
         super().__init__()
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-        self.attn = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        self.attn = PackedAttention(channels, num_heads)
         self.ln_1 = nn.LayerNorm(channels)
         self.mlp = _mlp(channels, round(mlp_factor * channels), dropout)
         self.ln_2 = nn.LayerNorm(channels)
@@ -124,7 +123,7 @@ class Extractor(nn.Module):
 
     def forward(self, token: Tensor, clip: Tensor) -> Tensor:
         clip = self.ln_3(clip)
-        token = token + self.drop_path(self.attn(self.ln_1(token), clip, clip, need_weights=False)[0])
+        token = token + self.drop_path(self.attn(self.ln_1(token), clip))
         return token + self.drop_path(self.mlp(self.ln_2(token)))
 
 

@@ -1,0 +1,33 @@
+"""Attention by the fused kernel equals torch's own modules."""
+
+import pytest
+import torch
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.layers.attention import PackedAttention
+
+
+def test_packed_attention_is_torchs_with_its_names() -> None:
+    torch.manual_seed(0)
+    attention = PackedAttention(24, 4)
+    reference = nn.MultiheadAttention(24, 4, batch_first=True)
+    nn.init.normal_(reference.in_proj_bias)
+    attention.load_state_dict(reference.state_dict())
+    x, context = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    torch.testing.assert_close(attention(x), reference(x, x, x)[0])
+    torch.testing.assert_close(attention(x, context), reference(x, context, context)[0])
+
+
+def test_packed_attention_starts_as_torchs() -> None:
+    torch.manual_seed(0)
+    attention = PackedAttention(24, 4)
+    torch.manual_seed(0)
+    reference = nn.MultiheadAttention(24, 4)
+    for name, tensor in reference.state_dict().items():
+        assert torch.equal(attention.state_dict()[name], tensor), name
+
+
+def test_heads_divide_the_channels() -> None:
+    with pytest.raises(ConfigError, match="num_heads=5 does not divide embed_dims=24"):
+        PackedAttention(24, 5)
