@@ -31,6 +31,19 @@ def test_weights_of_a_file_leave_a_classifier_for_other_classes_fresh_and_say_so
     assert torch.equal(same.cls_head.fc_cls.weight, source.cls_head.fc_cls.weight)
 
 
+def test_classes_of_a_larger_data_set_become_those_of_the_model_by_a_label_map(tmp_path: Path) -> None:
+    source = kinema.create_model(SMALL, num_classes=7)
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "a.pth")
+    (tmp_path / "map.json").write_text("[4, 0, 6]")
+    chosen = {"pretrained": tmp_path / "a.pth", "label_map": tmp_path / "map.json"}
+    model = kinema.create_model(SMALL, num_classes=3, **chosen)
+    assert torch.equal(model.cls_head.fc_cls.weight, source.cls_head.fc_cls.weight[[4, 0, 6]])
+    with pytest.raises(ConfigError, match="label_map must be a list of num_classes=4 numbers from 0, got 3"):
+        kinema.create_model(SMALL, num_classes=4, **chosen)
+    with pytest.raises(ConfigError, match=f"{SMALL}: label_map takes classes of weights: name these by pretrained"):
+        kinema.create_model(SMALL, num_classes=3, label_map=tmp_path / "map.json")
+
+
 def test_published_weights_are_fetched_by_the_card(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     url = zoo.card("x3d_s").weights.url

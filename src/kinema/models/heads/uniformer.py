@@ -3,14 +3,12 @@
 Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
 """
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError
+from kinema.checkpoints.label_maps import read_label_map
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.timesformer import TimeSformerHead
@@ -46,7 +44,7 @@ class UniFormerHead(TimeSformerHead):
     ) -> None:
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, **settings)
         self.channel_map = channel_map
-        self._rows = None if channel_map is None else _read_rows(channel_map, num_classes)
+        self._rows = None if channel_map is None else read_label_map(channel_map, num_classes, "channel_map")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if self._rows is not None:
@@ -55,13 +53,3 @@ class UniFormerHead(TimeSformerHead):
                 if tensor is not None and len(tensor) > max(self.num_classes, max(self._rows)):
                     state_dict[prefix + name] = tensor[self._rows]
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _read_rows(file: str, num_classes: int) -> list[int]:
-    try:
-        rows = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: channel_map cannot be read: {error}") from None
-    if not isinstance(rows, list) or len(rows) != num_classes or not all(isinstance(row, int) for row in rows):
-        raise ConfigError(f"{file}: channel_map must be a list of num_classes={num_classes} numbers")
-    return rows

@@ -11,6 +11,7 @@ from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.file_formats import format_of, load_published
+from kinema.checkpoints.label_maps import pick_classes, read_label_map
 from kinema.checkpoints.loading import load_checkpoint
 from kinema.checkpoints.pretrained import log_report
 from kinema.checkpoints.reading import read_checkpoint
@@ -29,6 +30,7 @@ def create_model(
     *,
     num_classes: int | None = None,
     pretrained: bool | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = False,
+    label_map: str | os.PathLike[str] | None = None,
     activation_checkpointing: bool = False,
 ) -> nn.Module:
     """Build a model.
@@ -41,6 +43,9 @@ def create_model(
             those, and a list of them one after the other, where encoder and classifier are files of
             their own. With another number of classes, or none in the file, the classifier stays as
             initialised, and the log says so.
+        label_map: JSON file of the classes that are taken of a classifier for more of them: their
+            numbers there, in the order of the model's classes, such as the authors'
+            `label_710to400.json` for weights of Kinetics-710; None: all.
         activation_checkpointing: forget activations in training and compute them again in the
             backward pass: less memory, about a third more time.
 
@@ -49,8 +54,8 @@ def create_model(
         takes.
 
     Raises:
-        ConfigError: there is no such model, fewer than 1 class, no published weights, or no
-            activation checkpointing in it.
+        ConfigError: there is no such model, fewer than 1 class, no published weights, no activation
+            checkpointing in it, or a `label_map` without weights or for other classes.
         CheckpointError: the weights cannot be had, or do not fit, or are those of a classifier alone.
     """
     config = model_config(name, num_classes)
@@ -59,8 +64,11 @@ def create_model(
         _checkpoint_activations(name, config)
     built: BaseRecognizer = MODELS.build(config)
     built.init_weights()
+    if label_map is not None and not pretrained:
+        raise ConfigError(f"{name}: label_map takes classes of weights: name these by pretrained")
     if pretrained:
-        _load(built, _sources(entry, pretrained), config)
+        rows = None if label_map is None else read_label_map(label_map, config["cls_head"]["num_classes"])
+        _load(built, _sources(entry, pretrained), config, rows)
     contract = ModelContract(model=config, zoo_name=name)
     if entry.input.modality == "RGB":
         contract = contract.with_pipeline(video_pipeline(entry))
@@ -78,10 +86,11 @@ def _sources(entry: Card, pretrained: Any) -> list[str]:
     return [os.fspath(source) for source in ([pretrained] if isinstance(pretrained, str | os.PathLike) else pretrained)]
 
 
-def _load(model: BaseRecognizer, sources: Sequence[str], config: ModelConfig) -> None:
+def _load(model: BaseRecognizer, sources: Sequence[str], config: ModelConfig, rows: list[int] | None) -> None:
     """Load weights: those of a recognizer, or files of other publishers.
 
-    A head that must be built otherwise for a publisher's weights is built so, in `config` too.
+    With `rows`, these classes of a classifier. A head that must be built otherwise for a publisher's
+    weights is built so, in `config` too.
     """
     has_backbone = False
     for source in sources:
@@ -89,6 +98,8 @@ def _load(model: BaseRecognizer, sources: Sequence[str], config: ModelConfig) ->
         backbone = model.backbone
         kind = format_of(read, getattr(backbone, "file_formats", ()), backbone, model.cls_head)
         has_backbone |= kind is None or bool(kind.backbone(backbone))
+        if rows is not None:
+            read = pick_classes(read, kind, rows)
         if kind is None:
             log_report(source, load_checkpoint(model, read))
             continue

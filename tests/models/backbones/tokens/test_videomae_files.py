@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.file_formats import load_whole
+from kinema.checkpoints.file_formats import format_of, load_whole
+from kinema.checkpoints.label_maps import pick_classes
 from kinema.checkpoints.reading import Checkpoint
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models import TimeSformerHead, VisionTransformer
@@ -140,6 +141,15 @@ def test_a_file_of_transformers_is_read_in_full_under_both_its_names(tmp_path: P
     backbone, head = encoder(), TimeSformerHead(CLASSES, WIDTH)
     load_whole(write(tmp_path, file_of_transformers(old=old)), backbone.file_formats, backbone, head)
     assert_is_the_file(backbone, head)
+
+
+def test_classes_of_a_larger_data_set_are_picked_by_their_numbers() -> None:
+    backbone, head = encoder(), TimeSformerHead(3, WIDTH)
+    for state in (file_of_authors(), file_of_transformers()):
+        read = Checkpoint({f"module.{name}": tensor for name, tensor in state.items()})
+        kind = format_of(read, backbone.file_formats, backbone, head)
+        load_whole(pick_classes(read, kind, [5, 0, 2]), backbone.file_formats, backbone, head)
+        assert torch.equal(head.fc_cls.weight, file_of_authors()["head.weight"][[5, 0, 2]])
 
 
 def test_pretrained_takes_files_of_the_authors(tmp_path: Path) -> None:

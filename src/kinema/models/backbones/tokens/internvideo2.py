@@ -202,6 +202,7 @@ class InternVideo2(Backbone):
             own_names,
             names_of_head,
             of_head=r"^(head|fc_norm|extra_mlp)\.",
+            classes=r"^head\.",
             prefixes=(*WRAPPERS, "backbone.", "encoder."),
             spare=rf"{_OF_PRETRAINING}|^clip_projector\.",
             convert=_spread_over_tubelet,
