@@ -173,8 +173,8 @@ class Card:
         num_classes: classes of the published weights.
         stated_cost: the published count of operations; None: there is none.
         result: what published weights reach; None: there are none.
-        encoder: published weights of the backbone alone, without a classifier, to start a training
-            from; None: there are none.
+        encoder: published weights to start a training from, of the backbone alone or of no published
+            accuracy; None: there are none.
     """
 
     name: str
@@ -214,23 +214,26 @@ def model(
     stated_cost: StatedCost | None = None,
     results: Mapping[str, Result] | None = None,
     encoder: Weights | None = None,
+    name: str | None = None,
+    description: str | None = None,
 ) -> Callable[[Builder], Builder]:
-    """Decorator: put a function that returns a model's config into the zoo, under its own name.
+    """Decorator: put a function that returns a model's config into the zoo.
 
-    The arguments are those of `Card`; the description is the first line of the function's
-    docstring, and the result that of the model's name in `results`, a table of a whole family.
+    The arguments are those of `Card`; the name is by default the function's, the description the
+    first line of its docstring, and the result that of the model's name in `results`, a table of a
+    whole family.
 
     Raises:
         ConfigError: the zoo has a model of that name.
     """
 
     def add(builder: Builder) -> Builder:
-        name = builder.__name__
-        if name in _builders and _builders[name].__module__ != builder.__module__:
-            raise ConfigError(f"the zoo has a model {name!r} already, from {_builders[name].__module__}")
-        _cards[name] = Card(
-            name=name,
-            description=(builder.__doc__ or "").partition("\n")[0].strip(),
+        own = name or builder.__name__
+        if own in _builders and _builders[own].__module__ != builder.__module__:
+            raise ConfigError(f"the zoo has a model {own!r} already, from {_builders[own].__module__}")
+        _cards[own] = Card(
+            name=own,
+            description=description or (builder.__doc__ or "").partition("\n")[0].strip(),
             params_millions=params_millions,
             gflops=gflops,
             source=source,
@@ -238,10 +241,10 @@ def model(
             training=training or {},
             num_classes=num_classes,
             stated_cost=stated_cost,
-            result=(results or {}).get(name),
+            result=(results or {}).get(own),
             encoder=encoder,
         )
-        _builders[name] = builder
+        _builders[own] = builder
         return builder
 
     return add

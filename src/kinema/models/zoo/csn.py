@@ -4,7 +4,7 @@ from functools import partial
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, StatedCost, model
 from kinema.models.zoo.parts import clips, i3d_head, recognizer_3d
-from kinema.models.zoo.published import SGD, kinetics
+from kinema.models.zoo.published import FACEBOOK, SGD, kinetics
 
 _IG65M = "IG-65M weights that were converted from a file of Facebook Research"
 _INPUT = clips(32, 2)
@@ -29,7 +29,7 @@ _RESULTS = {
         "ipcsn_ig65m-pretrained-r152-bnfrozen_32x2x1-58e_kinetics400-rgb",
         "recognition/csn/vmz/vmz_ipcsn_ig65m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-c3be9793.pth",
         start="IG-65M weights",
-        converted=True,
+        converted=FACEBOOK,
     ),
 }
 _model = partial(model, source="CSN, Tran et al. 2019", training=SGD, results=_RESULTS)

@@ -18,6 +18,47 @@ SGD: dict[str, Any] = {
 }
 
 IMAGENET = "ImageNet weights"
+# Who trained files that OpenMMLab converted.
+FACEBOOK = "Facebook Research"
+OPENGVLAB = "OpenGVLab"
+
+
+def adamw(
+    lr: float,
+    *,
+    weight_decay: float = 0.05,
+    max_norm: float = 1,
+    backbone_rate: float = 1,
+    layer_decay: float | None = None,
+) -> dict[str, Any]:
+    """The parts of a training config that suit transformers: no weight decay for norms and biases, and a warm-up.
+
+    Args:
+        lr: learning rate, for batches of 16.
+        weight_decay: of the other parameters.
+        max_norm: largest norm of the gradient.
+        backbone_rate: learning rate of the backbone, as a share of the classifier's.
+        layer_decay: quotient of the learning rates of a block and the block behind it; None: 1.
+    """
+    groups: dict[str, Any] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
+    if backbone_rate != 1:
+        groups["custom_keys"] = {"backbone": {"lr_mult": backbone_rate}}
+    if layer_decay is not None:
+        groups = {"decay_rate": layer_decay, "decay_type": "layer_wise"}
+    wrapper: dict[str, Any] = {
+        "optimizer": {"type": "AdamW", "lr": lr, "betas": (0.9, 0.999), "weight_decay": weight_decay},
+        "paramwise_cfg": groups,
+        "clip_grad": {"max_norm": max_norm, "norm_type": 2},
+    }
+    if layer_decay is not None:
+        wrapper["constructor"] = "LearningRateDecayOptimizerConstructor"
+    return {
+        "optim_wrapper": wrapper,
+        "param_scheduler": [
+            {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": 1, "convert_to_iter_based": True},
+            {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
+        ],
+    }
 
 
 def published(
@@ -30,7 +71,7 @@ def published(
     start: str | None = None,
     protocol: str = "10 x 3",
     size: int = 256,
-    converted: bool = False,
+    converted: str | None = None,
 ) -> Result:
     """What the weights of an OpenMMLab config reach, and where they are.
 
@@ -44,13 +85,13 @@ def published(
         start: what the training started from; None: from scratch.
         protocol: see there.
         size: see there.
-        converted: Facebook Research trained them, and OpenMMLab converted the file.
+        converted: who trained them, where OpenMMLab converted the file.
     """
     if file is None:
         return Result(top1, top5, dataset, protocol, size, config)
     origin = (
         "Published by OpenMMLab with MMAction2"
-        + (", converted from a file of Facebook Research" if converted else "")
+        + (f", converted from a file of {converted}" if converted else "")
         + f". Trained on {dataset}"
         + (f", starting from {start}" if start else "")
         + "; the data's own terms apply."

@@ -4,7 +4,7 @@ from functools import partial
 
 from kinema.models.zoo.cards import ModelConfig, StatedCost, model
 from kinema.models.zoo.parts import clips, i3d_head, recognizer_3d
-from kinema.models.zoo.published import SGD, kinetics
+from kinema.models.zoo.published import FACEBOOK, SGD, kinetics
 
 _COLOURS = {"mean": (114.75, 114.75, 114.75), "std": (57.38, 57.38, 57.38)}
 _INPUTS = {
@@ -21,14 +21,14 @@ _RESULTS = {
         "x3d_s_13x6x1_facebook-kinetics400-rgb",
         "v1.0/recognition/x3d/facebook/x3d_s_13x6x1_facebook-kinetics400-rgb_20201027-623825a0.pth",
         size=182,
-        converted=True,
+        converted=FACEBOOK,
     ),
     "x3d_m": kinetics(
         76.4,
         None,
         "x3d_m_16x5x1_facebook-kinetics400-rgb",
         "v1.0/recognition/x3d/facebook/x3d_m_16x5x1_facebook-kinetics400-rgb_20201027-3f42382a.pth",
-        converted=True,
+        converted=FACEBOOK,
     ),
 }
 _model = partial(model, source="X3D, Feichtenhofer 2020", training=SGD, results=_RESULTS)

@@ -359,7 +359,7 @@ class MViT(Backbone):
         self.stage_indices[self.num_layers - 1] = self.num_scales - 1
         self._widths: dict[int, int] = {}
         self.blocks = nn.ModuleList()
-        rates = torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+        rates = torch.linspace(0, drop_path_rate, self.num_layers, device="cpu").tolist()
         stride_kv: Size = tuple(adaptive_kv_stride)  # type: ignore[assignment]
         channels, heads = self.embed_dims, settings["num_heads"]
         for number, rate in enumerate(rates):

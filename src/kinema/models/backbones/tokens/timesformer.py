@@ -291,7 +291,7 @@ class TimeSformer(Backbone):
         self.drop_after_time = nn.Dropout(dropout_ratio)
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
         hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
-        rates = torch.linspace(0, drop_path_rate, num_transformer_layers).tolist()
+        rates = torch.linspace(0, drop_path_rate, num_transformer_layers, device="cpu").tolist()
         self.transformer_layers = _Layers(
             [
                 DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)

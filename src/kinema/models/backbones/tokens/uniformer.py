@@ -193,7 +193,7 @@ class UniFormer(Backbone):
             )
             self.add_module(f"patch_embed{stage + 1}", embed)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depth)).tolist())
+        rates = iter(torch.linspace(0, drop_path_rate, sum(depth), device="cpu").tolist())
         for stage, (number, channels) in enumerate(zip(depth, embed_dim, strict=True)):
             blocks = [
                 LocalBlock(channels, mlp_ratio, drop_rate, next(rates))
