@@ -12,29 +12,35 @@ _TEST: dict[str, Any] = {"protocol": "4 x 3", "size": 224}
 _RESULTS = {
     "swin_t": kinetics(
         *(78.90, 93.77, "swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb", "20220930-241016b2"),
-        **{"start": IMAGENET, **_TEST},
+        start=IMAGENET,
+        **_TEST,
     ),
     "swin_s": kinetics(
         *(80.54, 94.46, "swin-small-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb", "20220930-e91ab986"),
-        **{"start": IMAGENET, **_TEST},
+        start=IMAGENET,
+        **_TEST,
     ),
     "swin_b": kinetics(
         *(80.57, 94.49, "swin-base-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb", "20220930-182ec6cc"),
-        **{"start": IMAGENET, **_TEST},
+        start=IMAGENET,
+        **_TEST,
     ),
     "swin_l": kinetics(
         *(83.46, 95.91, "swin-large-p244-w877_in22k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb", "20220930-78ad8b11"),
-        **{"start": "ImageNet-22K weights", **_TEST},
+        start="ImageNet-22K weights",
+        **_TEST,
     ),
     "swin_l_k700": published(
         *("Kinetics-700", 75.92, 92.72),
         *("swin-large-p244-w877_in22k-pre_16xb8-amp-32x2x1-30e_kinetics700-rgb", "20220930-f8d74db7"),
-        **{"start": "ImageNet-22K weights", **_TEST},
+        start="ImageNet-22K weights",
+        **_TEST,
     ),
     "swin_s_k710": published(
         *("Kinetics-710", 76.90, 92.96),
         *("swin-small-p244-w877_in1k-pre_32xb4-amp-32x2x1-30e_kinetics710-rgb", "20230612-8e082ff1"),
-        **{"start": IMAGENET, **_TEST},
+        start=IMAGENET,
+        **_TEST,
     ),
 }
 

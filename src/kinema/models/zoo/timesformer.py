@@ -12,15 +12,21 @@ _INPUT = clips(8, 32, num_clips=1, short_side=224, mean=(127.5,) * 3, std=(127.5
 _RESULTS = {
     "timesformer_b_divided": kinetics(
         *(77.69, 93.45, "timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb", "20220815-a4d0d01f"),
-        **{"start": _IMAGENET, "protocol": "1 x 3", "size": 224},
+        start=_IMAGENET,
+        protocol="1 x 3",
+        size=224,
     ),
     "timesformer_b_joint": kinetics(
         *(76.95, 93.28, "timesformer_jointST_8xb8-8x32x1-15e_kinetics400-rgb", "20220815-8022d1c0"),
-        **{"start": _IMAGENET, "protocol": "1 x 3", "size": 224},
+        start=_IMAGENET,
+        protocol="1 x 3",
+        size=224,
     ),
     "timesformer_b_space": kinetics(
         *(76.93, 92.88, "timesformer_spaceOnly_8xb8-8x32x1-15e_kinetics400-rgb", "20220815-78f05367"),
-        **{"start": _IMAGENET, "protocol": "1 x 3", "size": 224},
+        start=_IMAGENET,
+        protocol="1 x 3",
+        size=224,
     ),
 }
 # The published recipe, with a learning rate for batches of 16.

@@ -17,6 +17,7 @@ from kinema.models.backbones.tokens.frame_transformer_files import FORMATS
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_frames
 from kinema.models.layers.latent_pooling import LatentPooling
@@ -154,7 +155,7 @@ class FrameTransformer(Backbone):
                 drop_path=rate,
                 layer_scale=layer_scale,
             )
-            for rate in torch.linspace(0, drop_path_rate, depth).tolist()
+            for rate in rising_rates(drop_path_rate, depth)
         )
         last_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.norm = nn.Identity() if norm_after_pooling else last_norm

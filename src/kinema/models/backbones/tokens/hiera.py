@@ -23,7 +23,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers import Conv3d, LayerCfg
 from kinema.models.layers.attention import check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
@@ -306,7 +306,7 @@ class Hiera(Backbone):
             "norm_cfg": norm_cfg,
             "act_cfg": act_cfg or {"type": "GELU"},
         }
-        rates = torch.linspace(0, drop_path_rate, sum(stages)).tolist()
+        rates = rising_rates(drop_path_rate, sum(stages))
         self.blocks = nn.ModuleList()
         self.widths = [embed_dims]
         for stage, number in enumerate(stages):

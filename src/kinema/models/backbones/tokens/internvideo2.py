@@ -19,7 +19,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.normed_attention import NormedAttention
@@ -275,7 +275,7 @@ class InternVideo2(Backbone):
                 init_values=init_values,
                 drop_path_rate=rate,
             )
-            for rate in torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
+            for rate in rising_rates(drop_path_rate, depth)
         )
         self.out_channels = embed_dims if return_feat_map else out_channels
         if not return_feat_map:

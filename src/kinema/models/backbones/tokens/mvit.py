@@ -17,7 +17,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
@@ -359,7 +359,7 @@ class MViT(Backbone):
         self.stage_indices[self.num_layers - 1] = self.num_scales - 1
         self._widths: dict[int, int] = {}
         self.blocks = nn.ModuleList()
-        rates = torch.linspace(0, drop_path_rate, self.num_layers, device="cpu").tolist()
+        rates = rising_rates(drop_path_rate, self.num_layers)
         stride_kv: Size = tuple(adaptive_kv_stride)  # type: ignore[assignment]
         channels, heads = self.embed_dims, settings["num_heads"]
         for number, rate in enumerate(rates):

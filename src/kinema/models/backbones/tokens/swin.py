@@ -18,7 +18,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
@@ -289,7 +289,7 @@ class SwinTransformer3D(Backbone):
         act_cfg, norm_cfg = act_cfg or {"type": "GELU"}, norm_cfg or {"type": "LN"}
         self.patch_embed = PatchEmbed3D(self.patch_size, in_channels, self.embed_dims, norm_cfg if patch_norm else None)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device="cpu").tolist())
+        rates = iter(rising_rates(drop_path_rate, sum(self.depths)))
         half: Size = tuple(size // 2 for size in self.window_size)  # type: ignore[assignment]
         self.layers = nn.ModuleList()
         for stage, (depth, heads) in enumerate(zip(self.depths, self.num_heads, strict=True)):

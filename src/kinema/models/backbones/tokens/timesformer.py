@@ -25,7 +25,7 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.attention import FFN
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
@@ -291,7 +291,7 @@ class TimeSformer(Backbone):
         self.drop_after_time = nn.Dropout(dropout_ratio)
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
         hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
-        rates = torch.linspace(0, drop_path_rate, num_transformer_layers, device="cpu").tolist()
+        rates = rising_rates(drop_path_rate, num_transformer_layers)
         self.transformer_layers = _Layers(
             [
                 DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)

@@ -5,14 +5,13 @@ Source: UniFormer, Li et al. 2022, arXiv:2201.04676.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.transformer_block import FusedAttention
@@ -193,7 +192,7 @@ class UniFormer(Backbone):
             )
             self.add_module(f"patch_embed{stage + 1}", embed)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depth), device="cpu").tolist())
+        rates = iter(rising_rates(drop_path_rate, sum(depth)))
         for stage, (number, channels) in enumerate(zip(depth, embed_dim, strict=True)):
             blocks = [
                 LocalBlock(channels, mlp_ratio, drop_rate, next(rates))

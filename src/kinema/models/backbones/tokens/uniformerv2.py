@@ -17,7 +17,7 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.attention import PackedAttention, check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.registry import MODELS
 
@@ -159,7 +159,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.return_list = list(return_list)
-        rates = torch.linspace(0, backbone_drop_path_rate, layers, device="cpu").tolist()
+        rates = rising_rates(backbone_drop_path_rate, layers)
         self.resblocks = nn.ModuleList(
             ImageBlock(width, heads, rate, dw_reduction, no_lmhra, double_lmhra) for rate in rates
         )
@@ -167,7 +167,7 @@ class Transformer(nn.Module):
         self.dpe = nn.ModuleList(nn.Conv3d(n_dim, n_dim, 3, padding=1, groups=n_dim) for _ in range(n_layers))
         for convolution in self.dpe:
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        rates = torch.linspace(0, drop_path_rate, n_layers, device="cpu").tolist()
+        rates = rising_rates(drop_path_rate, n_layers)
         self.dec = nn.ModuleList(
             Extractor(n_dim, n_head, mlp_factor, dropout, rate)
             for dropout, rate in zip(mlp_dropout, rates, strict=True)

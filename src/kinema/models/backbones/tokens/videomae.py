@@ -18,7 +18,7 @@ from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import SelfAttention, check_heads
 from kinema.models.layers.bricks.attention import FFN
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
 from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
@@ -205,7 +205,7 @@ class VisionTransformer(Backbone):
             self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, prod(grid), embed_dims))
         self.patch_embed = TubeletEmbed(in_channels, embed_dims, patch_size, tubelet_size)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
+        rates = rising_rates(drop_path_rate, depth)
         shared: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,

@@ -17,6 +17,7 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.recomputation import recomputed
@@ -175,7 +176,7 @@ class ViViT(Backbone):
                 attn_drop=attn_drop_rate,
                 drop_path=rate,
             )
-            for rate in torch.linspace(0, drop_path_rate, depth).tolist()
+            for rate in rising_rates(drop_path_rate, depth)
         )
         self.norm = nn.LayerNorm(embed_dims, eps=norm_eps)
 

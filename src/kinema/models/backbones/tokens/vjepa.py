@@ -15,6 +15,7 @@ from kinema.models.backbones.tokens.vjepa_files import FORMATS
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
+from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.prenorm import PreNormBlock, scale_residuals
 from kinema.models.layers.recomputation import recomputed
@@ -146,7 +147,7 @@ class VJEPA2(Backbone):
         self.img_mod_embed, self.video_mod_embed = (
             nn.Parameter(torch.zeros(1, 1, embed_dims)) if modality_embedding else None for _ in range(2)
         )
-        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        rates = rising_rates(drop_path_rate, depth)
         self.blocks = nn.ModuleList(
             PreNormBlock(embed_dims, num_heads, mlp_ratio, qkv_bias=qkv_bias, norm_eps=norm_eps, drop_path_rate=rate)
             for rate in rates

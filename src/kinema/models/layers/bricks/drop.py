@@ -28,6 +28,11 @@ def drop_path(x: Tensor, drop_prob: float = 0.0, training: bool = False) -> Tens
     return x / (1 - drop_prob) * kept
 
 
+def rising_rates(highest: float, depth: int) -> list[float]:
+    """Rates of drop path of `depth` blocks: from 0 of the first evenly up to `highest` of the last."""
+    return torch.linspace(0, highest, depth, device="cpu").tolist()  # also where a network is built without values
+
+
 @MODELS.register_module()
 class DropPath(nn.Module):
     """`drop_path` in training, the identity in evaluation; it belongs at the end of a residual branch."""
