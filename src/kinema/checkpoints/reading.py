@@ -1,8 +1,8 @@
 """Reading checkpoints of any origin. Nothing that is read here executes code.
 
-Files: folders of `save_pretrained`, `.safetensors`, and what `torch.save` wrote: MMAction2's files
-of both generations, state dicts bare or under the usual keys. Addresses are downloaded once, see
-`kinema.checkpoints.downloads`.
+Files: folders of `save_pretrained`, `.safetensors`, `.npz` of numpy, and what `torch.save` wrote:
+MMAction2's files of both generations, state dicts bare or under the usual keys. Addresses are
+downloaded once, see `kinema.checkpoints.downloads`.
 """
 
 import os
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kinema.checkpoints.connections import shown_address
 from kinema.checkpoints.downloads import fetch, is_address
+from kinema.checkpoints.npz_files import read_npz
 from kinema.checkpoints.safetensors_files import read_safetensors
 from kinema.checkpoints.saving import WEIGHTS_FILE
 from kinema.checkpoints.unpickling import load_restricted
@@ -89,10 +90,10 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     """Read a checkpoint.
 
     Args:
-        path: a folder that `save_pretrained` wrote, a `.safetensors` file, a file of `torch.save`:
-            a state dict, or a dict with one under `state_dict`, `model`, `model_state`, `module` or
-            `model_state_dict`; or the address of one (`https://...`, `torchvision://resnet50`),
-            which is downloaded once.
+        path: a folder that `save_pretrained` wrote, a `.safetensors` or `.npz` file, a file of
+            `torch.save`: a state dict, or a dict with one under `state_dict`, `model`,
+            `model_state`, `module` or `model_state_dict`; or the address of one (`https://...`,
+            `torchvision://resnet50`), which is downloaded once.
         map_location: device of the tensors.
 
     Raises:
@@ -109,6 +110,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
         raise CheckpointError(f"{file}: there is no such checkpoint")
     if file.suffix == ".safetensors":
         return Checkpoint(read_safetensors(file, map_location), path=file, name=name)
+    if file.suffix == ".npz":
+        return Checkpoint(read_npz(file, map_location), path=file, name=name)
     read = load_restricted(file, map_location=map_location)
     state, content, key = _weights_in(read.content, file)
     return Checkpoint(state, content, read.inert, file, name, key)
