@@ -30,6 +30,7 @@ from kinema.models.backbones import (
     TimeSformer,
     UniFormer,
     UniFormerV2,
+    VideoPrism,
     VisionTransformer,
     ViViT,
     VJEPA2Predictor,
@@ -53,6 +54,7 @@ from kinema.models.heads import (
     TSMHead,
     TSNHead,
     UniFormerHead,
+    VideoPrismHead,
     X3DHead,
 )
 from kinema.models.images import ImgDataPreprocessor
@@ -149,6 +151,8 @@ __all__ = [
     "UniFormerV2",
     "VJEPA2Predictor",
     "ViViT",
+    "VideoPrism",
+    "VideoPrismHead",
     "VisionTransformer",
     "X3DHead",
     "count_operations",

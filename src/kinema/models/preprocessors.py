@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.models.mixing import Blending
 from kinema.registry import MODELS
 from kinema.structures import BaseDataElement
@@ -201,3 +202,21 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         shape = (-1, 1, 1, 1) if has_time else (-1, 1, 1)
         mean, std = self._mean.view(shape), self._std.view(shape)
         return batch.sub(mean).div_(std)
+
+
+def check_range(backbone: nn.Module, preprocessor: nn.Module | None) -> None:
+    """Check that a backbone with `unit_range` gets values from 0 to 1.
+
+    Raises:
+        ConfigError: the preprocessor makes other values of frames, which have values from 0 to 255.
+    """
+    if not (getattr(backbone, "unit_range", False) and isinstance(preprocessor, ActionDataPreprocessor)):
+        return
+    mean, std = preprocessor.mean, preprocessor.std
+    if mean is None or std is None or mean.is_meta:
+        return
+    if mean.any() or (std != 255).any():
+        raise ConfigError(
+            f"{type(backbone).__name__} takes values from 0 to 1, but data_preprocessor has mean="
+            f"{mean.flatten().tolist()}, std={std.flatten().tolist()}: set mean=[0, 0, 0], std=[255, 255, 255]"
+        )

@@ -21,6 +21,7 @@ from kinema.models.backbones.libraries import build_third_party, is_third_party
 from kinema.models.base import BaseModel, Mode
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
+from kinema.models.preprocessors import check_range
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -73,8 +74,8 @@ class BaseRecognizer(BaseModel):
             checkpoint says.
 
     Raises:
-        ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head does
-            not fit the backbone.
+        ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head or the
+            preprocessor does not fit the backbone.
     """
 
     contract: ModelContract | None = None
@@ -98,6 +99,7 @@ class BaseRecognizer(BaseModel):
         self.backbone = self._build_backbone(backbone)
         self.neck = None if neck is None else build_part(neck)
         self.cls_head = None if cls_head is None else build_part(cls_head)
+        check_range(self.backbone, self.data_preprocessor)
         if isinstance(self.cls_head, BaseHead):
             source, what = (self.backbone, "backbone") if self.neck is None else (self.neck, "neck")
             self.cls_head.check_source(source, what)

@@ -86,15 +86,17 @@ def of_transformers(fixture: Mapping[str, Any]) -> Built:
 
 def encode(encoder: VideoPrism, x: Tensor, *, cropped: bool) -> dict[str, Tensor]:
     """Outputs for (B, C, T, H, W), and for what is cut to its own size from the front and the top left."""
-    outputs = {f"{name}_interpolated": tensor for name, tensor in parts(encoder, x).items()}
+    whole = parts(encoder, x)
     height, width = encoder.img_size
-    return outputs | parts(encoder, x[:, :, : encoder.num_frames, :height, :width] if cropped else x)
+    cut = parts(encoder, x[:, :, : encoder.num_frames, :height, :width]) if cropped else whole
+    return {f"{name}_interpolated": tensor for name, tensor in whole.items()} | cut
 
 
 def parts(encoder: VideoPrism, x: Tensor) -> dict[str, Tensor]:
+    frames, rows, columns = encoder.check_size(x)
     spatial = encoder.spatial(x)
-    temporal = encoder.temporal(spatial, encoder.check_size(x)[0])
-    return {"tokens": tokens_of(encoder(x)), "spatial": spatial, "temporal": temporal}
+    temporal = encoder.temporal(spatial, frames)
+    return {"spatial": spatial, "temporal": temporal, "tokens": tokens_of(encoder.joined(temporal, rows, columns))}
 
 
 def tokens_of(features: Tensor) -> Tensor:
@@ -135,10 +137,12 @@ def of_flax(fixture: Mapping[str, Any]) -> Built:
 
     def compute(x: Tensor) -> dict[str, Tensor]:
         x = x.permute(0, 4, 1, 2, 3)
-        features = encoder(x)
+        spatial = encoder.spatial(x)
+        frames, rows, columns = encoder.check_size(x)
+        features = encoder.joined(encoder.temporal(spatial, frames), rows, columns)
         outputs = {
             "tokens": tokens_of(features),
-            "spatial": encoder.layernorm1(encoder.spatial(x)).reshape(len(x), -1, width),
+            "spatial": encoder.layernorm1(spatial).reshape(len(x), -1, width),
         }
         if is_classifier:
             pooled = head.pooled(features)

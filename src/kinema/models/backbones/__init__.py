@@ -32,6 +32,7 @@ from kinema.models.backbones.tokens.timesformer import TimeSformer
 from kinema.models.backbones.tokens.uniformer import UniFormer
 from kinema.models.backbones.tokens.uniformerv2 import UniFormerV2
 from kinema.models.backbones.tokens.videomae import VisionTransformer
+from kinema.models.backbones.tokens.videoprism import VideoPrism
 from kinema.models.backbones.tokens.vivit import ViViT
 from kinema.models.backbones.tokens.vjepa import VJEPA2
 from kinema.models.backbones.tokens.vjepa_predictor import VJEPA2Predictor
@@ -86,6 +87,7 @@ __all__ = [
     "UniFormerV2",
     "VJEPA2Predictor",
     "ViViT",
+    "VideoPrism",
     "VisionTransformer",
 ]
 

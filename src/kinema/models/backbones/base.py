@@ -40,6 +40,7 @@ class Backbone(BaseModule, ABC):
         file_formats: files of other publishers that hold its weights under other names. They are read
             in full, or refused.
         branch: key of such a file that holds the weights; None: the one that its format prefers.
+        unit_range: it takes values from 0 to 1, not normalised ones; a recognizer checks its preprocessor.
 
     Raises:
         ConfigError: `pretrained` is no path or address.
@@ -47,6 +48,7 @@ class Backbone(BaseModule, ABC):
 
     file_formats: ClassVar[tuple[FileFormat, ...]] = ()
     branch: str | None = None
+    unit_range: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from kinema.models.heads.trn import RelationModule, RelationModuleMultiScale, TR
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
 from kinema.models.heads.uniformer import UniFormerHead
+from kinema.models.heads.videoprism import VideoPrismHead
 from kinema.models.heads.x3d import X3DHead
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "TSNHead",
     "TimeSformerHead",
     "UniFormerHead",
+    "VideoPrismHead",
     "X3DHead",
 ]

@@ -39,9 +39,9 @@ def soft_capped_attend(
     if torch.compiler.is_compiling():  # which plans memory itself, also for sizes that it does not know
         logits = (query * (scale / cap)) @ key.transpose(-1, -2)
         return (logits.float().tanh() * cap).softmax(-1).to(value.dtype) @ value
-    rows = [part.flatten(0, 1) for part in (query, key, value)]
-    needs_grad = torch.is_grad_enabled() and any(part.requires_grad for part in rows)
-    out: Tensor = _SoftCapped.apply(*rows, cap, scale) if needs_grad else _attend(*rows, cap, scale)
+    needs_grad = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
+    attend = _SoftCapped.apply if needs_grad else _attend
+    out: Tensor = attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), cap, scale)
     return out.unflatten(0, query.shape[:2])
 
 

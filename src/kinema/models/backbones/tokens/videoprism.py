@@ -46,11 +46,11 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        heads = [
+        query, key, value = (
             part(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, H, N, E / H)
             for part in (self.q_proj, self.k_proj, self.v_proj)
-        ]
-        out = soft_capped_attend(*heads, self.logit_cap)
+        )
+        out = soft_capped_attend(query, key, value, self.logit_cap)
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
@@ -139,6 +139,7 @@ class VideoPrism(Backbone):
     """
 
     file_formats = FORMATS
+    unit_range = True
 
     def __init__(
         self,
@@ -265,10 +266,13 @@ class VideoPrism(Backbone):
         x = x + self._positions(self.temporal_embeddings, self.grid_size[:1], (frames,))
         return self._run(self.temporal_layers, x)
 
+    def joined(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """What `temporal` gives of N = `rows` x `columns` places -> (B, E, T', H', W')."""
+        x = self.layernorm2(x).unflatten(0, (-1, rows * columns)).transpose(1, 2)  # (B, T', N, E)
+        if self.auxiliary_layers:
+            x = self._run(self.auxiliary_layers, x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        return x.unflatten(2, (rows, columns)).permute(0, 4, 1, 2, 3)
+
     def forward(self, x: Tensor) -> Tensor:
         frames, rows, columns = self.check_size(x)
-        x = self.layernorm2(self.temporal(self.spatial(x), frames))
-        x = x.unflatten(0, (-1, rows * columns)).transpose(1, 2)  # (B, T', N, E)
-        if self.auxiliary_layers:
-            x = self._run(self.auxiliary_layers, x.flatten(1, 2)).unflatten(1, (frames, rows * columns))
-        return x.unflatten(2, (rows, columns)).permute(0, 4, 1, 2, 3)
+        return self.joined(self.temporal(self.spatial(x), frames), rows, columns)
