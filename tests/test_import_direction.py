@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ ORDER = [
     *("report", "serve"),
 ]
 IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    """The tree of a file of the source, which two tests look at."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 SEES_EVERYTHING = {"__init__", "__main__", "recipes", "cli", "compat"}
 
 
@@ -64,7 +73,7 @@ def wrong_imports(source: Path) -> list[str]:
             continue
         is_package = place.name == "__init__"
         module = ".".join(("kinema", *(place.parts[:-1] if is_package else place.parts)))
-        for line, name in imported_modules(ast.parse(file.read_text(encoding="utf-8")), module, is_package):
+        for line, name in imported_modules(parsed(file), module, is_package):
             root, _, rest = name.partition(".")
             part = rest.partition(".")[0]
             if root != "kinema" or part == own or part not in {*ORDER, *SEES_EVERYTHING}:
@@ -85,9 +94,7 @@ def imports_of_modules() -> dict[str, set[str]]:
     modules = {".".join(place.parts).removesuffix(".__init__"): file for place, file in files.items()}
     imports = {}
     for module, file in modules.items():
-        top_level = ast.Module(
-            [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, IMPORTS)], []
-        )
+        top_level = ast.Module([node for node in parsed(file).body if isinstance(node, IMPORTS)], [])
         names = [name for _, name in imported_modules(top_level, module, file.stem == "__init__")]
         imports[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
         imports[module].discard(module)

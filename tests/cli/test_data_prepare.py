@@ -69,6 +69,7 @@ def test_the_tree_stays_and_a_second_run_has_nothing_to_do(clips, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_changed_sources_settings_and_lost_files_are_made_again(clips, tmp_path, make_video):
     out = tmp_path / "out"
     assert report_of(clips, out)["prepared"] == 3
@@ -95,6 +96,7 @@ def test_a_list_becomes_a_list_with_the_same_labels(clips, tmp_path):
     assert (out / "classes.txt").read_text() == "jump\nwave hands\n"
 
 
+@pytest.mark.slow
 def test_lists_that_share_a_folder_never_overwrite_each_others_videos(clips, tmp_path):
     (clips / "train.txt").write_text("jump/one.mp4 0\n")
     (clips / "val.txt").write_text("jump/one.avi 0\n")
@@ -109,6 +111,7 @@ def test_lists_that_share_a_folder_never_overwrite_each_others_videos(clips, tmp
     assert (out / "train.txt").read_text() == "jump/one.mp4 0\n"
 
 
+@pytest.mark.slow
 def test_failures_are_named_and_the_rest_is_done(clips, tmp_path, damaged_video):
     shutil.move(damaged_video, clips / "jump" / "bad.mp4")
     (clips / "jump" / "text.mp4").write_text("no video at all")

@@ -118,7 +118,7 @@ def test_every_position_of_a_pass_gives_the_rest_of_it(sampler, drop_last) -> No
             assert fresh.epoch == epoch
 
 
-@pytest.mark.parametrize("sampler", ["default", "torch's"])
+@pytest.mark.parametrize("sampler", ["default", pytest.param("torch's", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("workers", WORKERS)
 def test_later_passes_are_whole_after_a_position_and_workers_change_nothing(sampler, workers) -> None:
     plain = loader_of(sampler)

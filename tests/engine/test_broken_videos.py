@@ -64,6 +64,7 @@ def test_the_number_of_workers_changes_no_weight(tmp_path, num_workers):
     assert listed(tmp_path / "plain") == listed(tmp_path / "parallel")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_weights_and_counts(tmp_path):
     class Stop(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):

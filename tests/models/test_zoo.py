@@ -34,7 +34,7 @@ def architectures() -> list[str]:
 def every_model(*, computed: bool) -> list[object]:
     """All names that can be computed here, of some size and on small clips, or all others; large models are slow."""
     return [
-        pytest.param(name, marks=[pytest.mark.slow] if zoo.card(name).params_millions > 3 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if zoo.card(name).params_millions > 1 else [])
         for name in architectures()
         if computed == takes_small_clips(name)
     ]

@@ -38,7 +38,7 @@ def frame_or_error(reader: VideoReader, number: int) -> np.ndarray | str:
         return str(error)
 
 
-@pytest.mark.parametrize("form", [*FORMS, "vp8"])
+@pytest.mark.parametrize("form", [*(pytest.param(form, marks=pytest.mark.slow) for form in FORMS), "vp8"])
 def test_damaged_pictures_are_the_same_in_any_order_or_an_error(form: str, clips: dict[str, Path]) -> None:
     path = clips[form]
     with av.open(str(path)) as container:
