@@ -188,16 +188,33 @@ SIZES: dict[str, tuple[int, int, int, float]] = {
     "medium": (512, 12, 8, 4),
     "betwixt": (640, 12, 10, 4),
     "base": (768, 12, 12, 4),
+    "base_plus": (896, 12, 14, 4),
     "large": (1024, 24, 16, 4),
     "huge": (1280, 32, 16, 4),
     "giant": (1408, 40, 16, 48 / 11),
     "gigantic": (1664, 48, 16, 64 / 13),
     "so400m": (1152, 27, 16, 3.7362),
+    "giantopt": (1536, 40, 16, 4),
 }
+# Outputs that timm gives an encoder of CLIP, where the fixture does not say.
+CLIP_CLASSES = {"xsmall": 512, "medium": 512, "betwixt": 512, "base_plus": 640, "giant": 1024, "gigantic": 1280}
+QUICK_CLIP_CLASSES = {"base": 512, "large": 768, "huge": 1024, "gigantic": 1280}
+# Encoders of SigLIP that timm builds with the approximate GELU.
+TANH_SIGLIP = re.compile(r"vit_(base_patch32|large_patch16_siglip(_gap)?_512|so400m_patch16|giantopt)")
 ARCHITECTURE = re.compile(
-    r"(?:vit|deit)_(?P<size>[a-z0-9]+?)_patch(?P<patch>\d+)(?P<registers>_reg\d+)?"
+    r"(?:vit|deit)_(?P<size>[a-z0-9]+)_patch(?P<patch>\d+)(?P<plus>_plus)?(?P<registers>_reg\d+)?"
     r"(?:_(?P<kind>clip_quickgelu|clip|siglip_gap|siglip|dinov2))?(?:_(?P<pixels>\d+))?"
 )
+
+
+def classes_of_timm(name: str, kind: str, size: str) -> int:
+    """Outputs of an architecture of timm by default."""
+    if kind == "clip_quickgelu":
+        return QUICK_CLIP_CLASSES[size]
+    if kind == "clip":
+        few = name in ("vit_base_patch32_clip_256", "vit_huge_patch14_clip_378")
+        return {"base": 512, "huge": 1024}[size] if few else CLIP_CLASSES.get(size, 1000)
+    return 0 if kind.startswith(("siglip", "dinov2")) else 1000
 
 
 def timm(fixture: Mapping[str, Any]) -> Built:
@@ -207,15 +224,14 @@ def timm(fixture: Mapping[str, Any]) -> Built:
     if match is None:
         raise ValueError(f"{name} is none of the image transformers of timm that are built here")
     kind = match["kind"] or ""
-    width, depth, heads, ratio = SIZES[match["size"]]
-    if kind.startswith("siglip") and match["size"] == "small":
-        raise ValueError(f"timm has no {name}")
-    width, depth, heads = (
-        config.get(key, value) for key, value in (("embed_dim", width), ("depth", depth), ("num_heads", heads))
-    )
-    classes = config.get("num_classes", 1000)
+    size = match["size"] + (match["plus"] or "")
+    width, depth, heads, ratio = SIZES[size]
+    width, depth = config.get("embed_dim", width), config.get("depth", depth)
+    classes = config.get("num_classes", classes_of_timm(name, kind, size))
     pixels = config.get("img_size") or int(match["pixels"] or 518)
-    act = config.get("act_layer") or ("quick_gelu" if "quickgelu" in kind else "gelu")
+    act = (
+        "quick_gelu" if "quickgelu" in kind else "gelu_tanh" if "siglip" in kind and TANH_SIGLIP.match(name) else "gelu"
+    )
     pooling = {"map": "attention", "avg": "mean", "token": "token"}[
         config.get("global_pool") or {"siglip": "map", "siglip_gap": "avg"}.get(kind, "token")
     ]
@@ -225,7 +241,7 @@ def timm(fixture: Mapping[str, Any]) -> Built:
         int(match["patch"]),
         embed_dims=width,
         depth=depth,
-        num_heads=heads,
+        num_heads=config.get("num_heads", heads),
         feedforward_channels=int(width * config.get("mlp_ratio", ratio)),
         pooling=pooling,
         class_token=config.get("class_token", not kind.startswith("siglip")),
@@ -235,7 +251,7 @@ def timm(fixture: Mapping[str, Any]) -> Built:
         norm_after_pooling=pooling == "mean" and kind != "siglip_gap",
         projection=classes or None,
         projection_bias=True,
-        act_cfg=ACTIVATIONS[act],
+        act_cfg=ACTIVATIONS[config.get("act_layer") or act],
         norm_eps=1e-5 if kind.startswith("clip") else 1e-6,
         layer_scale=1e-5 if kind == "dinov2" else None,
     ).eval()
