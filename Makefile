@@ -32,8 +32,13 @@ demo: venv
 test: venv
 	$(PYTEST)
 
-test-slow: venv
+test-slow: $(VENV)/.with-transformers
 	$(PYTEST) -m slow
+
+# Tests against transformers are slow ones, and skipped where it is not installed.
+$(VENV)/.with-transformers: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,transformers]'
+	@touch $@
 
 # The machine's own torch, where PYTHON has one, knows its GPU; everything else is installed beside it.
 test-gpu:

@@ -447,8 +447,14 @@ def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
 def build_model_from_cfg(
     cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
 ) -> Any:
-    """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
+    """Build a module; a list of configs gives a `torch.nn.Sequential` of them.
+
+    A classifier of transformers becomes a recognizer, see `kinema.models.backbones.libraries`.
+    """
     if not isinstance(cfg, list):
+        if isinstance(cfg, Mapping) and str(cfg.get("type")).startswith("transformers."):
+            recognition = importlib.import_module("kinema.models.library_recognition")
+            return build_from_cfg(recognition.recognizer_config({**(default_args or {}), **defaults, **cfg}), registry)
         return build_from_cfg(cfg, registry, default_args, **defaults)
     import torch
 

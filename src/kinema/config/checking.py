@@ -118,6 +118,8 @@ def _unknown(kind: str, registry: Registry) -> str:
 def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, registry: Registry) -> Iterator[Problem]:
     """What is wrong with a part's name, or with its keywords."""
     part = kind
+    if isinstance(kind, str) and kind.partition(".")[0] in LIBRARIES and registry is registries.MODELS:
+        return  # its adapter checks the keywords
     if isinstance(kind, str):
         scope = arguments.get("_scope_")
         part = (registry.get(f"{scope}.{kind}") if scope else None) or registry.get(kind)

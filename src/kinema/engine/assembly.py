@@ -17,6 +17,7 @@ from kinema.distributed import get_world_size
 from kinema.engine.plan import Phase, RunPlan, is_plain
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
+from kinema.models.library_recognition import built_config
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
@@ -180,7 +181,7 @@ def contract_of(
     known = getattr(model, "contract", None)
     if not isinstance(known, ModelContract):
         known = ModelContract()
-    config = portable_config(plan.model, MODELS) if isinstance(plan.model, Mapping) else None
+    config = portable_config(built_config(plan.model, model), MODELS) if isinstance(plan.model, Mapping) else None
     contract = replace(
         known,
         model=config or known.model,

@@ -21,6 +21,7 @@ from kinema.models.backbones.libraries import build_third_party, is_third_party
 from kinema.models.base import BaseModel, Mode
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
+from kinema.models.library_recognition import built_config
 from kinema.models.preprocessors import check_range
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
@@ -72,6 +73,7 @@ class BaseRecognizer(BaseModel):
         contract: what `save_pretrained` writes beside the weights; `kinema.create_model` sets it to
             what the model's card says, a `Runner` to what it trains with, `kinema.load` to what the
             checkpoint says.
+        backbone_config: of a backbone of another library: what builds it again, without its weights.
 
     Raises:
         ConfigError: `train_cfg` or `test_cfg` has an unknown key or a wrong value, or the head or the
@@ -80,6 +82,7 @@ class BaseRecognizer(BaseModel):
 
     contract: ModelContract | None = None
     num_segs: int | None = None  # frames of a view that a neck joins in prediction
+    takes_clips: ClassVar[bool] = True  # the backbone sees (B, C, T, H, W), not (B, C, H, W)
     test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
 
     def __init__(
@@ -96,6 +99,8 @@ class BaseRecognizer(BaseModel):
         self._check_keys("test_cfg", test_cfg, self.test_keys)
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
+        self._features: Callable[[nn.Module, Tensor], Any] = _call
+        self.backbone_config: dict[str, Any] | None = None
         self.backbone = self._build_backbone(backbone)
         self.neck = None if neck is None else build_part(neck)
         self.cls_head = None if cls_head is None else build_part(cls_head)
@@ -238,7 +243,7 @@ class BaseRecognizer(BaseModel):
         """
         contract = self.contract or ModelContract()
         if model is not None:
-            contract = replace(contract, model=dict(model))
+            contract = replace(contract, model=built_config(model, self))
         if pipeline is not None:
             contract = contract.with_pipeline(pipeline)
         if classes:
@@ -264,10 +269,19 @@ class BaseRecognizer(BaseModel):
         return getattr(self.cls_head, "num_classes", None)
 
     def _build_backbone(self, backbone: Part) -> nn.Module:
-        return build_part(backbone)
+        if not isinstance(backbone, Mapping) or not is_third_party(backbone):
+            return build_part(backbone)
+        network = build_third_party(backbone)
+        if network.takes_clips != self.takes_clips:
+            raise ConfigError(
+                f"{backbone['type']} takes {'clips' if network.takes_clips else 'single frames'}: it needs"
+                f" {'Recognizer3D' if network.takes_clips else 'Recognizer2D'}, not {type(self).__name__}"
+            )
+        self._features, self.backbone_config = network.features, network.config
+        return network.module
 
     def _backbone(self, rows: Tensor) -> Any:
-        return self.backbone(rows)
+        return self._features(self.backbone, rows)
 
     def _join(
         self, feats: Any, folded: Folded, data_samples: Sequence[Any] | None
@@ -328,8 +342,8 @@ class Recognizer2D(BaseRecognizer):
 
     Args:
         backbone: (B * S, C, H, W) -> (B * S, C', H', W'); module or config, also of other
-            libraries: `timm.NAME`, `torchvision.NAME`, whose further keys go to that library. One
-            with an attribute `num_segments` joins so many frames, which must divide S.
+            libraries: `timm.NAME`, `torchvision.NAME`, `transformers.NAME`, whose further keys go to
+            that library. One with an attribute `num_segments` joins so many frames, which must divide S.
         cls_head: called with `num_segs` too: frames of a sample among the features.
         neck: gets every level as (B, C, S, H, W); see `BaseRecognizer`, as `train_cfg` and
             `data_preprocessor`.
@@ -340,6 +354,7 @@ class Recognizer2D(BaseRecognizer):
     """
 
     test_keys = ("fcn_test", "num_segs", "max_testing_views")
+    takes_clips = False
 
     def __init__(
         self,
@@ -350,7 +365,6 @@ class Recognizer2D(BaseRecognizer):
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Part | None = None,
     ) -> None:
-        self._features: Callable[[nn.Module, Tensor], Any] = _call
         super().__init__(backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor)
         self.num_segs = (test_cfg or {}).get("num_segs")
         joined = features_of(self.backbone).frames_per_row
@@ -372,15 +386,6 @@ class Recognizer2D(BaseRecognizer):
                 f"the backbone ({type(self.backbone).__name__}) joins num_segments={clip} frames, but the head "
                 f"({type(self.cls_head).__name__}) scores {joined} of them: set num_segments={clip} in cls_head"
             )
-
-    def _build_backbone(self, backbone: Part) -> nn.Module:
-        if isinstance(backbone, Mapping) and is_third_party(backbone):
-            module, self._features = build_third_party(backbone)
-            return module
-        return build_part(backbone)
-
-    def _backbone(self, frames: Tensor) -> Any:
-        return self._features(self.backbone, frames)
 
     def fold(self, inputs: Tensor) -> Folded:
         """(B, S, C, H, W) -> (B * S, C, H, W), without a copy where memory allows."""
@@ -415,7 +420,7 @@ class Recognizer3D(BaseRecognizer):
     It takes inputs (B, V, C, T, H, W), and `"tensor"` gives the features of B * V views.
 
     Args:
-        backbone: (B, C, T, H, W) -> features; module or config.
+        backbone: (B, C, T, H, W) -> features; module or config, also of `transformers.NAME`.
         cls_head: see `BaseRecognizer`, as `neck`, `train_cfg` and `data_preprocessor`.
         neck: see there.
         train_cfg: see there.

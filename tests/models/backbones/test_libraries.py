@@ -82,8 +82,8 @@ def test_a_recognizer_on_such_a_network_is_copied_and_pickled() -> None:
 
 @pytest.mark.usefixtures("libraries")
 def test_classifiers_are_left_out() -> None:
-    assert isinstance(build_third_party({"type": "torchvision.net"})[0].classifier, nn.Identity)
-    assert build_third_party({"type": "timm.net"})[0].num_classes == 0
+    assert isinstance(build_third_party({"type": "torchvision.net"}).module.classifier, nn.Identity)
+    assert build_third_party({"type": "timm.net"}).module.num_classes == 0
 
 
 @pytest.mark.usefixtures("libraries")
@@ -100,18 +100,19 @@ def test_wrong_requests_name_the_way_out() -> None:
         build_third_party({"type": "timm.net", "feature_shape": "HW"})
     with pytest.raises(ConfigError, match=r"mmpretrain\.MobileOne: networks of mmpretrain cannot be used; timm and"):
         build_third_party({"type": "mmpretrain.MobileOne"})
-    network, features = build_third_party({"type": "timm.net", "feature_shape": "NLC"})
+    network = build_third_party({"type": "timm.net", "feature_shape": "NLC"})
     with pytest.raises(ConfigError, match=r"gives features \(6, 5, 4, 4\), which are not NLC: correct feature_shape"):
-        features(network, FRAMES.flatten(0, 1))
-    network, features = build_third_party({"type": "timm.net", "layout": "NCLHW"})
+        network.features(network.module, FRAMES.flatten(0, 1))
+    network = build_third_party({"type": "timm.net", "layout": "NCLHW"})
     with pytest.raises(ConfigError, match=r"gives features \(6, 5, 1, 4, 4\); 2, 3 or 4 dimensions can be pooled"):
-        features(network, FRAMES.flatten(0, 1))
+        network.features(network.module, FRAMES.flatten(0, 1))
 
 
-@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("library", ["timm", "torchvision", "transformers"])
 def test_a_library_that_is_not_there_is_named_with_its_installation(library) -> None:
     if importlib.util.find_spec(library):
         pytest.skip(f"{library} is installed")
-    message = rf"backbone {library}\.resnet50 needs {library}, which cannot be imported .*: pip install {library}"
+    wheel = r"'kinema\[transformers\]'" if library == "transformers" else library
+    message = rf"backbone {library}\.resnet50 needs {library}, which cannot be imported .*: pip install {wheel}"
     with pytest.raises(MissingDependencyError, match=message):
         Recognizer2D({"type": f"{library}.resnet50"})

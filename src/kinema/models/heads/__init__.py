@@ -8,6 +8,7 @@ from kinema.models.heads.internvideo2 import InternVideo2Head
 from kinema.models.heads.movinet import MoViNetHead
 from kinema.models.heads.mvit import MViTHead
 from kinema.models.heads.omni import OmniHead
+from kinema.models.heads.scores import ScoresHead
 from kinema.models.heads.segments import AvgConsensus
 from kinema.models.heads.slowfast import SlowFastHead
 from kinema.models.heads.timesformer import TimeSformerHead
@@ -31,6 +32,7 @@ __all__ = [
     "OmniHead",
     "RelationModule",
     "RelationModuleMultiScale",
+    "ScoresHead",
     "SlowFastHead",
     "TPNHead",
     "TRNHead",
