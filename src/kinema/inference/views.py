@@ -16,7 +16,8 @@ TEST_AUGMENTATIONS = ("flip",)
 MAX_CLIPS = 1000
 TSN_FRAMES = 25  # the test protocol of TSN, Wang et al. 2016, arXiv:1608.00859, section 5.1
 _CROPS = ("CenterCrop", "ThreeCrop", "TenCrop")
-_SPREAD_CLIPS = ("SampleFrames", "UniformSample", "UniformSampleFrames")  # which take `num_clips` over the whole video
+# These take `num_clips` over the whole video.
+_SPREAD_CLIPS = ("SampleFrames", "SegmentSampleFrames", "UniformSample", "UniformSampleFrames")
 
 
 @dataclass(frozen=True)

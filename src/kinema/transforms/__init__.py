@@ -30,6 +30,7 @@ from kinema.transforms.openmmlab_decoders import (
 )
 from kinema.transforms.rand_augment import RandAugment, TrivialAugment
 from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UntrimmedSampleFrames
+from kinema.transforms.segment_sampling import SegmentSampleFrames
 from kinema.transforms.test_time import TestTimeAug
 from kinema.transforms.uniform_sampling import UniformSample, UniformSampleFrames
 from kinema.transforms.views import MirroredViews, TenCrop, ThreeCrop
@@ -74,6 +75,7 @@ __all__ = [
     "Resize",
     "Sample",
     "SampleFrames",
+    "SegmentSampleFrames",
     "TenCrop",
     "TensorTransform",
     "TestTimeAug",

@@ -38,6 +38,7 @@ class InputSpec:
             In `"NCHW"` the flow of all `clip_len` frames is one image of so many channels.
         spread: the frames of a clip come from equal parts of the whole video, so `frame_interval` has
             no effect.
+        in_parts: each clip lies in a part of the video of its own, see `SegmentSampleFrames`.
     """
 
     clip_len: int
@@ -50,6 +51,7 @@ class InputSpec:
     format_shape: Literal["NCTHW", "NCHW"] = "NCTHW"
     modality: Literal["RGB", "Flow"] = "RGB"
     spread: bool = False
+    in_parts: bool = False
 
     @property
     def channels(self) -> int:

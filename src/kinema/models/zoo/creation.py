@@ -227,6 +227,10 @@ def _sampling(spec: InputSpec, frame_interval: int | None, num_clips: int, *, tr
     """Config of the step that chooses frames."""
     if spec.spread:
         return {"type": "UniformSample", "clip_len": spec.clip_len, "num_clips": num_clips, "test_mode": not train}
+    interval = spec.frame_interval if frame_interval is None else frame_interval
+    if spec.in_parts:
+        clips = {"clip_len": spec.clip_len, "frame_interval": interval, "num_clips": num_clips}
+        return {"type": "SegmentSampleFrames", **clips, "test_mode": not train}
     # Both let the frames span a short video: without the first the parts are of whole frames, and
     # the last ones of the video are in none of them; without the second a short video would be its
     # first frames and repetitions.
@@ -234,7 +238,7 @@ def _sampling(spec: InputSpec, frame_interval: int | None, num_clips: int, *, tr
     return {
         "type": "SampleFrames",
         "clip_len": spec.clip_len,
-        "frame_interval": spec.frame_interval if frame_interval is None else frame_interval,
+        "frame_interval": interval,
         "num_clips": spec.num_clips if spec.format_shape == "NCHW" else num_clips,
         "test_mode": not train,
         **fitted,
