@@ -100,7 +100,9 @@ def test_large_models_take_the_clips_of_their_cards_and_train_all_parameters(nam
     assert scores.shape == (2, 5)
     loss = F.cross_entropy(scores, labels) + sum(auxiliary.values())
     loss.backward()
-    assert [key for key, one in model.named_parameters() if one.grad is None] == []
+    trained = [(key, one) for key, one in model.named_parameters() if one.requires_grad]
+    assert len(trained) > 0.9 * len(list(model.parameters()))
+    assert [key for key, one in trained if one.grad is None] == []
 
 
 @pytest.mark.filterwarnings("ignore:(?s).*get_attr:UserWarning")  # of an export, in torch 2.6
@@ -214,7 +216,9 @@ def test_weights_that_are_not_for_commerce_are_loaded_with_a_warning(caplog: pyt
 
 
 def test_no_two_models_have_the_same_weights() -> None:
-    addresses = [card.weights.url for card in map(zoo.card, zoo.names()) if card.weights]
+    # An encoder may have several probes.
+    weights = [card.weights for card in map(zoo.card, zoo.names()) if card.weights]
+    addresses = [(one.url, one.head_url) for one in weights]
     assert len(set(addresses)) == len(addresses)
     alone = [card.encoder.url for card in map(zoo.card, zoo.names()) if card.encoder]
     assert len(set(alone)) == len(alone)

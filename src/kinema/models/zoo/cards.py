@@ -38,7 +38,8 @@ class InputSpec:
             In `"NCHW"` the flow of all `clip_len` frames is one image of so many channels.
         spread: the frames of a clip come from equal parts of the whole video, so `frame_interval` has
             no effect.
-        in_parts: each clip lies in a part of the video of its own, see `SegmentSampleFrames`.
+        in_parts: for published weights, each clip lies in a part of the video of its own, see
+            `SegmentSampleFrames`.
     """
 
     clip_len: int

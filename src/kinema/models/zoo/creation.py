@@ -228,7 +228,7 @@ def _sampling(spec: InputSpec, frame_interval: int | None, num_clips: int, *, tr
     if spec.spread:
         return {"type": "UniformSample", "clip_len": spec.clip_len, "num_clips": num_clips, "test_mode": not train}
     interval = spec.frame_interval if frame_interval is None else frame_interval
-    if spec.in_parts:
+    if spec.in_parts and frame_interval is None and not train:
         clips = {"clip_len": spec.clip_len, "frame_interval": interval, "num_clips": num_clips}
         return {"type": "SegmentSampleFrames", **clips, "test_mode": not train}
     # Both let the frames span a short video: without the first the parts are of whole frames, and

@@ -74,7 +74,8 @@ class VJEPA2(Backbone):
         rotary: how channels turn, see `rotation`.
         rescaled_grid: rows and columns count as if the frame had so many of them; None: they count
             as they are.
-        image_tubelets: single frames (T = 1) have tubelets of one frame, of their own weights.
+        image_tubelets: single frames (T = 1) have tubelets of one frame, of their own weights, which
+            training leaves alone.
         modality_embedding: a vector of videos, and one of single frames, is added to all tokens.
         level_norms: blocks, from 0, of which each has a norm of its own, the last one among them;
             empty: one norm for all.
@@ -156,7 +157,23 @@ class VJEPA2(Backbone):
             self.norms_block = nn.ModuleList(nn.LayerNorm(embed_dims, eps=norm_eps) for _ in level_norms)
         else:
             self.norm = nn.LayerNorm(embed_dims, eps=norm_eps)
+        self._freeze_unused()
         self.hold()
+
+    def _freeze_unused(self) -> None:
+        """Leave alone what clips do not go through: the image path, blocks and norms behind no output."""
+        wanted = (self.depth - 1,) if self.out_indices is None else self.out_indices
+        unused: list[nn.Module] = [*self.blocks[max(wanted) + 1 :]]
+        if self.patch_embed_img is not None:
+            unused.append(self.patch_embed_img)
+        if self.level_norms:
+            unused += [
+                norm for block, norm in zip(self.level_norms, self.norms_block, strict=True) if block not in wanted
+            ]
+        for module in unused:
+            module.requires_grad_(False)
+        if self.img_mod_embed is not None:
+            self.img_mod_embed.requires_grad_(False)
 
     def parts_by_stage(self) -> list[list[nn.Module]]:
         """The tubelets, then each block; the norms belong to the last one."""
