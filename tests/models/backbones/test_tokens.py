@@ -327,8 +327,10 @@ def test_a_head_takes_the_rows_of_a_larger_one(tmp_path: Path) -> None:
     assert torch.equal(again.fc_cls.bias, head.fc_cls.bias)
     with pytest.raises(ConfigError, match=r"map\.json: channel_map must be a list of num_classes=3 numbers"):
         UniFormerHead(3, 3, channel_map=str(tmp_path / "map.json"))
+    without = UniFormerHead(3, 3, channel_map=str(tmp_path / "none.json"))  # as configs are read elsewhere
+    without.load_state_dict(UniFormerHead(3, 3).state_dict())
     with pytest.raises(ConfigError, match=r"none\.json: channel_map cannot be read"):
-        UniFormerHead(3, 3, channel_map=str(tmp_path / "none.json"))
+        without.load_state_dict(larger.state_dict())
 
 
 WRONG = [

@@ -4,6 +4,7 @@ Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class UniFormerHead(TimeSformerHead):
         **settings: further arguments of `BaseHead`.
 
     Raises:
-        ConfigError: the file is none of N numbers.
+        ConfigError: the file is none of N numbers; where it does not exist, when it is needed.
     """
 
     @takes_arguments_of(BaseHead)
@@ -44,12 +45,17 @@ class UniFormerHead(TimeSformerHead):
     ) -> None:
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, **settings)
         self.channel_map = channel_map
-        self._rows = None if channel_map is None else read_label_map(channel_map, num_classes, "channel_map")
+        # Of networks that are built without the weights of the larger head, the file is often not there.
+        self._rows = self._read_rows() if channel_map is not None and Path(channel_map).exists() else None
+
+    def _read_rows(self) -> list[int]:
+        return list(read_label_map(str(self.channel_map), self.num_classes, "channel_map"))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if self._rows is not None:
-            for name in ("fc_cls.weight", "fc_cls.bias"):
-                tensor: Tensor | None = state_dict.get(prefix + name)
-                if tensor is not None and len(tensor) > max(self.num_classes, max(self._rows)):
+        for name in ("fc_cls.weight", "fc_cls.bias") if self.channel_map is not None else ():
+            tensor: Tensor | None = state_dict.get(prefix + name)
+            if tensor is not None and len(tensor) > self.num_classes:
+                self._rows = self._rows or self._read_rows()
+                if len(tensor) > max(self._rows):
                     state_dict[prefix + name] = tensor[self._rows]
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -5,7 +5,7 @@ Source: MViTv2, Li et al. 2022, arXiv:2112.01526.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
+from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
@@ -211,6 +212,7 @@ class PooledBlock(nn.Module):
         super().__init__()
         self.dim_mul_in_attention = dim_mul_in_attention
         self.with_cls_token = settings["with_cls_token"]
+        self.in_dims, self.out_dims = in_dims, out_dims
         attn_dims = out_dims if dim_mul_in_attention else in_dims
         self.norm1 = build_norm_layer(norm_cfg, in_dims)[1]
         self.attn = PooledAttention(
@@ -285,10 +287,13 @@ class MViT(Backbone):
 
     Attributes:
         out_channels: channels of the output; a tuple where there are several scales.
+        arch_zoo: the settings of each named architecture.
 
     Raises:
         ConfigError: there is no such architecture or scale, or heads do not divide channels.
     """
+
+    arch_zoo: ClassVar[Mapping[str, Mapping[str, Any]]] = ARCHITECTURES
 
     def __init__(
         self,
@@ -328,7 +333,9 @@ class MViT(Backbone):
         self.arch_settings = settings
         self.embed_dims: int = settings["embed_dims"]
         self.num_layers: int = settings["num_layers"]
+        self.num_heads: int = settings["num_heads"]
         self.downscale_indices = list(settings["downscale_indices"])
+        self.dim_mul_indices = [index - int(not dim_mul_in_attention) for index in self.downscale_indices]
         self.num_scales = len(self.downscale_indices) + 1
         self.in_channels = in_channels
         self.with_cls_token, self.output_cls_token = with_cls_token, output_cls_token
@@ -361,7 +368,7 @@ class MViT(Backbone):
         self.blocks = nn.ModuleList()
         rates = rising_rates(drop_path_rate, self.num_layers)
         stride_kv: Size = tuple(adaptive_kv_stride)  # type: ignore[assignment]
-        channels, heads = self.embed_dims, settings["num_heads"]
+        channels, heads = self.embed_dims, self.num_heads
         for number, rate in enumerate(rates):
             stride_q: Size = (1, 1, 1)
             width = channels
@@ -369,7 +376,7 @@ class MViT(Backbone):
                 heads *= head_mul
                 stride_q = (1, 2, 2)
                 stride_kv = tuple(max(there // step, 1) for there, step in zip(stride_kv, stride_q, strict=True))  # type: ignore[assignment]
-            if (number if dim_mul_in_attention else number + 1) in self.downscale_indices:
+            if number in self.dim_mul_indices:
                 width = channels * dim_mul
             block = PooledBlock(
                 channels,
@@ -397,6 +404,11 @@ class MViT(Backbone):
                 self.add_module(f"norm{stage}", build_norm_layer(norm_cfg, channels)[1])
         given = tuple(self._widths[stage] for stage in self.out_scales)
         self.out_channels: int | tuple[int, ...] = given[0] if len(given) == 1 else given
+
+    def _init_weights(self, report: InitReport) -> None:
+        if self.use_abs_pos_embed:
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        super()._init_weights(report)
 
     def _size_of(self, clip: Size) -> Size:
         """Tokens of a clip along each dimension."""
