@@ -1,8 +1,8 @@
 """Reading checkpoints of any origin. Nothing that is read here executes code.
 
-Files: folders of `save_pretrained`, `.safetensors`, `.npz` of numpy, and what `torch.save` wrote:
-MMAction2's files of both generations, state dicts bare or under the usual keys. Addresses are
-downloaded once, see `kinema.checkpoints.downloads`.
+Files: folders of `save_pretrained`, work folders, `.safetensors`, `.npz` of numpy, and what
+`torch.save` wrote: MMAction2's files of both generations, state dicts bare or under the usual keys.
+Addresses are downloaded once, see `kinema.checkpoints.downloads`.
 """
 
 import os
@@ -19,6 +19,7 @@ from kinema.checkpoints.downloads import fetch, is_address
 from kinema.checkpoints.npz_files import read_npz
 from kinema.checkpoints.safetensors_files import read_safetensors
 from kinema.checkpoints.saving import WEIGHTS_FILE
+from kinema.checkpoints.store import CheckpointStore
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
 
@@ -90,10 +91,11 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     """Read a checkpoint.
 
     Args:
-        path: a folder that `save_pretrained` wrote, a `.safetensors` or `.npz` file, a file of
-            `torch.save`: a state dict, or a dict with one under `state_dict`, `model`,
-            `model_state`, `module` or `model_state_dict`; or the address of one (`https://...`,
-            `torchvision://resnet50`), which is downloaded once.
+        path: a folder that `save_pretrained` wrote; a work folder, of which it is the best
+            checkpoint, or else the last; a `.safetensors` or `.npz` file, a file of `torch.save`: a
+            state dict, or a dict with one under `state_dict`, `model`, `model_state`, `module` or
+            `model_state_dict`; or the address of one (`https://...`, `torchvision://resnet50`),
+            which is downloaded once.
         map_location: device of the tensors.
 
     Raises:
@@ -103,9 +105,10 @@ def read_checkpoint(path: str | os.PathLike[str], *, map_location: str | torch.d
     name = shown_address(os.fspath(path))
     file = fetch(os.fspath(path)) if is_address(os.fspath(path)) else Path(path).expanduser()
     if file.is_dir():
-        if not (file / WEIGHTS_FILE).is_file():
+        folder = file if (file / WEIGHTS_FILE).is_file() else CheckpointStore(file).find("best")
+        if folder is None:
             raise CheckpointError(f"{file}: the folder holds no {WEIGHTS_FILE}, so it is no checkpoint")
-        file = file / WEIGHTS_FILE
+        file = folder / WEIGHTS_FILE
     if not file.is_file():
         raise CheckpointError(f"{file}: there is no such checkpoint")
     if file.suffix == ".safetensors":
