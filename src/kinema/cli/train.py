@@ -14,7 +14,7 @@ from kinema.cli.cross_validation import cross_validate_clips
 from kinema.cli.dry_run import print_dry_run
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_note
-from kinema.cli.training_config import check_resumed, known_settings, read_patience, run_name
+from kinema.cli.training_config import check_resumed, hold_folder, known_settings, read_patience, run_name
 from kinema.cli.training_guide import config_of_clips, read_guide, try_and_warn, write_guide
 from kinema.cli.training_results import print_summary
 from kinema.errors import ConfigError
@@ -160,7 +160,7 @@ def train(
             print_dry_run(config, world_size or 1, as_json=as_json)
             return
         config["resume"] = resume or bool(config.get("resume"))
-        held = _hold(stack, Path(config["work_dir"]))
+        held = hold_folder(stack, Path(config["work_dir"]))
         if guide is not None:
             guide = try_and_warn(guide, config, is_tried=not no_trial and get_world_size() == 1)
         if not config["resume"]:
@@ -240,12 +240,3 @@ def _data_of(argument: Path | None, option: Path | None) -> Path:
         what = "it is missing" if argument is None else "it is given twice, as --data too"
         raise typer.BadParameter(what, param_hint="DATA|CONFIG")
     return argument or option or Path()
-
-
-def _hold(stack: ExitStack, folder: Path) -> Any:
-    """Keep other runs out of the work folder until the command ends."""
-    from kinema.runs.work_folder import hold
-
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
-    return stack.enter_context(hold(folder))

@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,3 +73,16 @@ def run_name(data: Path) -> str:
     """Name of the work folder: the data's, where `train` says nothing."""
     path = data.resolve()
     return path.parent.name if path.stem == "train" else path.stem
+
+
+def hold_folder(stack: ExitStack, folder: Path) -> Any:
+    """Keep other runs out of the work folder until the command ends.
+
+    Raises:
+        ConfigError: it is a file.
+    """
+    from kinema.runs.work_folder import hold
+
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
+    return stack.enter_context(hold(folder))
