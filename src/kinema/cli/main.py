@@ -20,6 +20,8 @@ from kinema.cli.models import models
 from kinema.cli.output import prepare_streams, print_lines, print_note
 from kinema.cli.predict import EPILOG as PREDICT_EXAMPLES
 from kinema.cli.predict import predict
+from kinema.cli.pretrain import EPILOG as PRETRAIN_EXAMPLES
+from kinema.cli.pretrain import pretrain
 from kinema.cli.recipes import recipes
 from kinema.cli.report import EPILOG as REPORT_EXAMPLES
 from kinema.cli.report import SpacedModels, report
@@ -52,11 +54,12 @@ app = typer.Typer(
 EXAMPLES = {
     train: TRAIN_EXAMPLES,
     validate: VALIDATE_EXAMPLES,
+    pretrain: PRETRAIN_EXAMPLES,
     tune: TUNE_EXAMPLES,
     predict: PREDICT_EXAMPLES,
     config: CONFIG_EXAMPLES,
 }
-for command in (train, validate, test, tune, predict, explain, models, recipes, config, runs, demo, doctor):
+for command in (train, pretrain, validate, test, tune, predict, explain, models, recipes, config, runs, demo, doctor):
     app.command(epilog=EXAMPLES.get(command))(command)
 app.command(epilog=TIMELINE_EXAMPLES)(timeline)
 app.command(epilog=STREAM_EXAMPLES)(stream)
@@ -92,7 +95,7 @@ def main() -> None:
     prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
-    if _is_further_process() and arguments[:1] not in (["train"], ["demo"]):
+    if _is_further_process() and arguments[:1] not in (["train"], ["pretrain"], ["demo"]):
         return
     try:
         app(arguments, prog_name="kinema")

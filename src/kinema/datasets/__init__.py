@@ -14,6 +14,7 @@ from kinema.datasets.rawframe import RawframeDataset
 from kinema.datasets.repeated_augmentation import RepeatAugDataset, repeat_augmentation, repeat_pseudo_collate
 from kinema.datasets.samplers import DefaultSampler, InfiniteSampler
 from kinema.datasets.storage.shards import ShardDataset, ShardSummary, write_shards
+from kinema.datasets.unlabelled import UnlabelledVideos
 from kinema.datasets.video import VideoDataset
 from kinema.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
@@ -31,6 +32,7 @@ __all__ = [
     "ShardDataset",
     "ShardSummary",
     "StartingSampler",
+    "UnlabelledVideos",
     "VideoDataset",
     "build_dataloader",
     "count_classes",

@@ -37,6 +37,7 @@ from kinema.evaluation.intervals import (
 from kinema.evaluation.loop import evaluate_loader
 from kinema.evaluation.metrics import AccMetric, BaseMetric, ConfusionMatrix
 from kinema.evaluation.paired import ChangedClip, PairedComparison, compare_clips, compare_hits, mcnemar_exact
+from kinema.evaluation.reconstruction import ReconstructionError
 from kinema.evaluation.thresholds import (
     ClassThreshold,
     PrecisionRecall,
@@ -64,6 +65,7 @@ __all__ = [
     "MAPInterval",
     "PairedComparison",
     "PrecisionRecall",
+    "ReconstructionError",
     "ReliabilityBin",
     "ScoreDump",
     "Temperature",

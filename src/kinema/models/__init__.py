@@ -74,6 +74,7 @@ from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugme
 from kinema.models.necks import TPN
 from kinema.models.omni_recognition import RecognizerOmni
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
+from kinema.models.pretraining import MaskedAutoencoder
 from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
 from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model
@@ -115,6 +116,7 @@ __all__ = [
     "LogitAdjustedLoss",
     "MViT",
     "MViTHead",
+    "MaskedAutoencoder",
     "MeanScoreTTA",
     "MixupBlending",
     "MoViNet",

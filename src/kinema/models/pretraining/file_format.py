@@ -1,0 +1,29 @@
+"""Files of VideoMAE's authors that hold a pretraining: encoder, decoder, and the token of what is hidden."""
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from kinema.checkpoints.file_formats import FileFormat, Views
+from kinema.models.backbones.tokens.videomae_files import authors_names
+
+if TYPE_CHECKING:
+    from kinema.models.pretraining.masked_autoencoder import MaskedAutoencoder
+
+
+def _views(model: nn.Module) -> Views:
+    """The tensors of a `MaskedAutoencoder` under the authors' names."""
+    autoencoder: MaskedAutoencoder = model  # type: ignore[assignment]
+    encoder, decoder = autoencoder.backbone, autoencoder.decoder
+    views = {f"encoder.{name}": tensor for name, tensor in authors_names(encoder).items()}
+    if not isinstance(encoder.pos_embed, nn.Parameter):
+        del views["encoder.pos_embed"]  # no file has a table that is computed
+    views |= {f"decoder.{name}": tensor for name, tensor in authors_names(decoder).items()}
+    return {
+        **views,
+        "encoder_to_decoder.weight": autoencoder.encoder_to_decoder.weight,
+        "mask_token": autoencoder.mask_token,
+    }
+
+
+PRETRAINING_FILES = (FileFormat("a pretraining of VideoMAE's authors", backbone=_views, of_head=r"(?!)"),)
