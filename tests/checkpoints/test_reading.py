@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from kinema.checkpoints import read_checkpoint
+from kinema.checkpoints.store import CheckpointStore
 from kinema.errors import CheckpointError
 
 
@@ -61,3 +62,10 @@ def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
 def test_weights_are_found_under_the_keys_of_other_trainers(tmp_path: Path, key: str) -> None:
     torch.save({"epoch": 3, key: net().state_dict(), "optimizer": {}}, tmp_path / "a.pth")
     assert len(read_checkpoint(tmp_path / "a.pth").state) == len(net().state_dict())
+
+
+def test_a_work_folder_stands_for_its_best_checkpoint(small_run: Path) -> None:
+    read = read_checkpoint(small_run)
+    best = CheckpointStore(small_run).find("best")
+    assert best is not None
+    assert read.path == best / "model.safetensors"

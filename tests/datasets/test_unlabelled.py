@@ -69,7 +69,9 @@ def test_what_holds_no_videos_is_named(tmp_path: Path, folder: Path) -> None:
         UnlabelledVideos(tmp_path / "empty")
     (tmp_path / "clip_a").mkdir()
     (tmp_path / "frames.txt").write_text("clip_a 30 0\nclip_b 40 1\n")
-    with pytest.raises(AnnotationError, match=r"frames\.txt: expected a list of video files, it lists folders of frames"):
+    with pytest.raises(
+        AnnotationError, match=r"frames\.txt: expected a list of video files, it lists folders of frames"
+    ):
         UnlabelledVideos(tmp_path / "frames.txt")
     with pytest.raises(AnnotationError, match=r"of 3 videos a share of 0\.1 cannot be held out"):
         UnlabelledVideos(folder, part="val")
