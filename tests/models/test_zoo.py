@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import kinema
 from kinema.errors import ConfigError
 from kinema.models import Recognizer3D, zoo
+from kinema.models.backbones.clips import movinet
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.zoo.cards import Card, Weights
 from kinema.models.zoo.creation import published_weights
@@ -66,6 +67,8 @@ def open_residuals(model: torch.nn.Module) -> None:
         weight = getattr(module, "weight", None)
         if isinstance(weight, torch.nn.Parameter) and weight.dim() == 1 and not weight.any():
             torch.nn.init.ones_(weight)
+        if isinstance(module, movinet.Block):  # its branch starts at 0
+            torch.nn.init.ones_(module.alpha)
 
 
 class Scores(torch.nn.Module):
@@ -164,7 +167,9 @@ def test_every_result_says_its_data_and_protocol(name: str) -> None:
 def test_published_weights_say_their_licence_and_their_data(name: str) -> None:
     card = zoo.card(name)
     for weights in filter(None, (card.weights, card.encoder)):
-        assert re.fullmatch(r"https://\S+\.(pth|pt|pyth|bin|safetensors|npz|ckpt)", weights.url)
+        assert re.fullmatch(
+            r"https://\S+(\.(pth|pt|pyth|bin|safetensors|npz|ckpt)|_statedict_v3\?raw=true)", weights.url
+        )
         assert re.fullmatch(r"Apache-2\.0|MIT|BSD-3-Clause|CC-BY(-NC)?-4\.0|CC-BY-NC-SA-4\.0", weights.licence)
         assert "Trained on " in weights.origin
         assert weights.origin.endswith("the data's own terms apply.")
