@@ -50,10 +50,13 @@ class StreamReporter:
             value = {"type": "start", "source": source, "model": checkpoint, "classes": list(self._classes), **lengths}
             self._print(value, "")
         else:
-            print_note(
-                f"watching {source}: windows of {stream.length_seconds:.3g} s every {stream.stride_seconds:.3g} s;"
-                " Ctrl-C ends it"
+            length, stride = f"{stream.length_seconds:.3g} s", f"{stream.stride_seconds:.3g} s"
+            how = (
+                f"scores every {stride}, of up to {length}"
+                if stream.carries_state
+                else f"windows of {length} every {stride}"
             )
+            print_note(f"watching {source}: {how}; Ctrl-C ends it")
 
     def report_all(self, *, most_events: int | None = None) -> None:
         """Report until the stream ends, or so many classes entered; then what was left."""

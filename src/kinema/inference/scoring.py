@@ -13,6 +13,7 @@ from kinema.checkpoints.contract import ModelContract
 from kinema.datasets import pseudo_collate
 from kinema.errors import CheckpointError, KinemaError
 from kinema.evaluation.calibration import calibrated
+from kinema.models.layers.carried_state import CarriedState
 from kinema.printable import first_line
 
 VIEWS_AT_ONCE = 8
@@ -172,11 +173,38 @@ class ScoringModel:
         Returns:
             The data samples with `pred_score`.
         """
-        samples = self.model.test_step(batch)
+        return self._calibrated_samples(self.model.test_step(batch))
+
+    def _calibrated_samples(self, samples: Any) -> Any:
         if self.temperature is not None:
             for sample in samples:
                 sample.set_pred_score(self.calibrated(_of_all_views(sample.pred_score)))
         return samples
+
+    @property
+    def carries_state(self) -> bool:
+        """Can the model take a stream piece by piece, see `scores_of_piece`?"""
+        return bool(getattr(self.model, "carries_state", False))
+
+    def scores_of_piece(self, sample: Mapping[str, Any], state: CarriedState, video: str) -> torch.Tensor:
+        """Scores of all classes for the frames of a stream so far, (N,) on the CPU.
+
+        Args:
+            sample: its next frames, as the last step of the pipeline gives them.
+            state: of the frames before, which becomes that of the next; a new one at the start.
+            video: what messages call the stream.
+
+        Raises:
+            CheckpointError: the model gives scores that are not numbers.
+            ConfigError: the model carries no state.
+        """
+        with self.turn_at_model(video):
+            batch = self.model.data_preprocessor(pseudo_collate([sample]), False)
+            predicted = self.model.predict_piece(batch["inputs"], state, batch["data_samples"])
+            (scored,) = self._calibrated_samples(predicted)
+            scores = _of_all_views(scored.pred_score).cpu()
+        check_scores(scores, self.name, video)
+        return scores
 
     def calibrated(self, scores: torch.Tensor) -> torch.Tensor:
         """(..., N) scores of the head -> the same with the checkpoint's temperature; without one as they are."""

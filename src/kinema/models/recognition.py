@@ -21,6 +21,7 @@ from kinema.models.backbones.libraries import build_third_party, is_third_party
 from kinema.models.base import BaseModel, Mode
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
+from kinema.models.layers.carried_state import CarriedState
 from kinema.models.library_recognition import built_config
 from kinema.models.preprocessors import check_range
 from kinema.registry import MODELS
@@ -437,6 +438,35 @@ class Recognizer3D(BaseRecognizer):
                 " inputs.unsqueeze(1)"
             )
         return Folded(inputs.flatten(0, 1))
+
+    @property
+    def carries_state(self) -> bool:
+        """Can streams go through it piece by piece, see `predict_piece`?"""
+        return self.neck is None and all(features_of(part).carries_state for part in (self.backbone, self.cls_head))
+
+    def predict_piece(
+        self, inputs: Tensor, state: CarriedState, data_samples: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """`predict` for the next frames of streams: the scores are those of all frames so far.
+
+        Args:
+            inputs: (B, V, C, T, H, W), T >= 1; a view is a stream of its own.
+            state: of the pieces before, which becomes that of the next; a new one at the start.
+            data_samples: see `predict`.
+
+        Raises:
+            ConfigError: a part of the model looks at frames behind.
+            ValueError: the inputs have another shape, or are of other streams than the state.
+        """
+        if not self.carries_state:
+            raise ConfigError(
+                "this recognizer carries no state from piece to piece: that takes MoViNet with causal=True, and"
+                " MoViNetHead"
+            )
+        head = self._head()
+        scores = head(self.backbone(self.fold(inputs).rows, state), state=state)
+        samples = [ActionDataSample() for _ in inputs] if data_samples is None else data_samples
+        return head.predict_by_feat(scores, samples)
 
 
 def build_part(part: Part) -> nn.Module:

@@ -9,6 +9,7 @@ import numpy as np
 from kinema.inference.decisions import DecisionSettings, WindowTracker
 from kinema.inference.loading import load
 from kinema.inference.recognizer import VideoRecognizer
+from kinema.inference.stream.carried import CarriedEngine
 from kinema.inference.stream.updates import StreamUpdate, StreamWindow
 from kinema.inference.windows import WindowEngine, WindowScore
 
@@ -26,10 +27,15 @@ class Stream:
     Memory is constant: it keeps the frames of one window. Scores are those of `kinema timeline` for
     a file of these frames. One stream is for one thread; several may share a recognizer.
 
+    A model that carries its state from frame to frame, such as a streaming MoViNet, takes each frame
+    as it comes, and its scores look back as far as a window is long, at most: see `CarriedEngine`.
+    With `views` it is scored by windows, as others are.
+
     Args:
         model: what `kinema.load` takes, or a recognizer.
         length_seconds: of a window; None: as the checkpoint says.
-        stride_seconds: from the start of a window to the start of the next; None: half the length.
+        stride_seconds: from the start of a window to the start of the next; None: half the length, or a
+            step from one frame that the model sees to the next, of a model that carries its state.
         views: clips x crops of a window, such as "1x3"; None: as the checkpoint says.
         decisions: what it takes for a class to be there; None: what suits the model, with the
             thresholds of its checkpoint.
@@ -43,6 +49,7 @@ class Stream:
         length_seconds: of a window.
         stride_seconds: likewise.
         decisions: what it takes for a class to be there.
+        carries_state: the model carries its state from frame to frame.
 
     Raises:
         CheckpointError: the model cannot be loaded.
@@ -65,13 +72,12 @@ class Stream:
             self.recognizer = model
         else:
             self.recognizer = load(model, config=config, device=device)
-        self._engine = WindowEngine(
-            self.recognizer,
-            length_seconds=length_seconds,
-            stride_seconds=stride_seconds,
-            batch_size=1,
-            views=views,
-            fps=fps,
+        lengths: dict[str, Any] = {"length_seconds": length_seconds, "stride_seconds": stride_seconds, "fps": fps}
+        self.carries_state = self.recognizer.carries_state and views is None
+        self._engine: WindowEngine | CarriedEngine = (
+            CarriedEngine(self.recognizer, **lengths)
+            if self.carries_state
+            else WindowEngine(self.recognizer, batch_size=1, views=views, **lengths)
         )
         self.length_seconds, self.stride_seconds = self._engine.length_seconds, self._engine.stride_seconds
         self.decisions = decisions or DecisionSettings.of_model(

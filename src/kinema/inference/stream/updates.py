@@ -18,7 +18,8 @@ class StreamWindow:
         label: the class with the highest score.
         score: of that class.
         scores: (N,) float32, in the order of the recognizer's classes, as `VideoRecognizer.scores`
-            gives them for these frames.
+            gives them for these frames; of a model that carries its state those of all frames since
+            that began.
         latency_seconds: from when its last frame was received to its scores; None where frames do
             not come as they happen.
     """

@@ -105,7 +105,7 @@ class WindowEngine:
                 are so long that their frames take more than 4 GiB.
             CheckpointError: the model gives scores that are not numbers.
         """
-        self._check_frame(frame)
+        check_frame(frame, self._shape)
         with self._recognizer.errors_of_checkpoint(_STREAM):
             prepared, facts = self._preparation.prepare(frame[None], _STREAM)
         self._check_memory(prepared.nbytes)
@@ -132,18 +132,6 @@ class WindowEngine:
         scores = self.cut()
         self._planner = WindowPlanner(self.length_seconds, self.stride_seconds)
         return scores
-
-    def _check_frame(self, frame: np.ndarray) -> None:
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-            kind = f"{frame.dtype} array" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise TypeError(f"a frame must be a uint8 array (H, W, 3) of RGB, got a {kind}")
-        if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            raise ValueError(f"a frame must have the shape (H, W, 3), got {frame.shape}")
-        if self._shape is not None and frame.shape != self._shape:
-            raise ValueError(
-                f"the frame is {frame.shape[1]}x{frame.shape[0]}, those before it {self._shape[1]}x{self._shape[0]}:"
-                " call cut() where the size of the frames changes"
-            )
 
     def _check_memory(self, frame_bytes: int) -> None:
         if (len(self._frames) + 1) * frame_bytes > _MOST_KEPT_BYTES:
@@ -291,3 +279,26 @@ class WindowEngine:
         scores = self._recognizer.scores_of_samples(samples, name, views=self._views).numpy()
         for (span, _), row in zip(windows, scores, strict=True):
             yield WindowScore(span.start_seconds, span.end_seconds, span.first_frame, span.stop_frame, row.copy())
+
+
+def check_frame(frame: np.ndarray, before: tuple[int, ...] | None) -> None:
+    """Check a frame of a stream.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        before: shape of the frames before it; None: it is the first.
+
+    Raises:
+        TypeError: it is no array of bytes.
+        ValueError: it has another shape, or another size than those before.
+    """
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        kind = f"{frame.dtype} array" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise TypeError(f"a frame must be a uint8 array (H, W, 3) of RGB, got a {kind}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise ValueError(f"a frame must have the shape (H, W, 3), got {frame.shape}")
+    if before is not None and frame.shape != before:
+        raise ValueError(
+            f"the frame is {frame.shape[1]}x{frame.shape[0]}, those before it {before[1]}x{before[0]}:"
+            " call cut() where the size of the frames changes"
+        )

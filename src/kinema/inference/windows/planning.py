@@ -87,18 +87,12 @@ class WindowPlanner:
         Raises:
             ValueError: the time is no number, or before that of the last frame.
         """
-        if not math.isfinite(time_seconds):
-            raise ValueError(f"the time of a frame must be a number of seconds, got {time_seconds}")
+        check_time(time_seconds, self._times[-1] if self._times else None)
         if not self._times:
             self._start = time_seconds
             self._append(time_seconds)
             return []
         step = time_seconds - self._times[-1]
-        if step < 0:
-            raise ValueError(
-                f"frames must come in the order of their times, got {time_seconds:g} s after {self._times[-1]:g} s:"
-                " call cut() between two recordings"
-            )
         spans = self._completed(time_seconds)
         if step > 0:
             self._steps.append(step)
@@ -154,6 +148,17 @@ class WindowPlanner:
         self._last = frames
         seconds = self._times[stop - 1] - self._times[begin]
         return [Span(self._times[begin], end, *frames, frame_rate(stop - begin, seconds))]
+
+
+def check_time(time_seconds: float, before: float | None) -> None:
+    """Raises ValueError: the time of a frame is no number, or is before that of the last, `before`."""
+    if not math.isfinite(time_seconds):
+        raise ValueError(f"the time of a frame must be a number of seconds, got {time_seconds}")
+    if before is not None and time_seconds < before:
+        raise ValueError(
+            f"frames must come in the order of their times, got {time_seconds:g} s after {before:g} s:"
+            " call cut() between two recordings"
+        )
 
 
 def check_lengths(length_seconds: float, stride_seconds: float) -> None:

@@ -90,6 +90,28 @@ class WindowPreparation:
             raise VideoError(f"{name}: a step of the recognizer's pipeline rejects a window of {num_frames} frames")
         return dict(packed)
 
+    def pack_piece(self, frames: np.ndarray, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """The model's input of consecutive frames of a stream that it sees.
+
+        Args:
+            frames: (n, h, w, 3), prepared.
+            facts: what `prepare` gave beside them.
+            name: what messages call the stream.
+        """
+        count = len(frames)
+        sampled = {"frame_inds": np.arange(count), "clip_len": count, "num_clips": 1, "frame_interval": 1}
+        start = {"label": -1, "start_index": 0, "modality": "RGB", "filename": name, "total_frames": count}
+        further = {key: _copied(value) for key, value in facts.items()}
+        packed = self._rest({**start, **sampled, **further, "imgs": frames})
+        if packed is None:
+            raise VideoError(f"{name}: a step of the recognizer's pipeline rejects its frames")
+        return dict(packed)
+
+    @property
+    def clip_len(self) -> int:
+        """Frames of a clip."""
+        return int(self._sampled(_MANY_FRAMES, 0.0, "the recognizer's pipeline").get("clip_len", 1))
+
     def clip_seconds(self, fps: float) -> float:
         """How much of a video at `fps` frames a second the model sees in one clip.
 

@@ -5,24 +5,15 @@ from typing import Any
 
 from kinema.models.zoo.cards import ModelConfig, Result, StatedCost, Weights, model
 from kinema.models.zoo.parts import clips, recognizer_3d
+from kinema.models.zoo.published import adamw
 
 _INPUT = clips(
     16, 4, num_clips=5, short_side=224, mean=(114.75, 114.75, 114.75), std=(57.375, 57.375, 57.375)
 )  # .45 and .225 of values from 0 to 1
 _FILES = "https://dl.fbaipublicfiles.com/hiera"
-# Warm-up, then a cosine; the learning rate is for batches of 16.
-_TRAINING: dict[str, Any] = {
-    "optim_wrapper": {
-        "optimizer": {"type": "AdamW", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 0.05},
-        "paramwise_cfg": {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0},
-        "clip_grad": {"max_norm": 5, "norm_type": 2},
-    },
-    "param_scheduler": [
-        {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": 1, "convert_to_iter_based": True},
-        {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
-    ],
-}
-_model = partial(model, source="Hiera, Ryali et al. 2023, arXiv:2306.00989", inputs=_INPUT, training=_TRAINING)
+_model = partial(
+    model, source="Hiera, Ryali et al. 2023, arXiv:2306.00989", inputs=_INPUT, training=adamw(1e-4, max_norm=5)
+)
 
 
 def _weights(file: str, how: str) -> Weights:

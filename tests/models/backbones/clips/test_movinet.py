@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from kinema.checkpoints.file_formats import load_whole
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import MoViNet, MoViNetHead
+from kinema.models import MoViNet, MoViNetHead, Recognizer3D
 from kinema.models.backbones.clips.movinet import ARCHITECTURES, HalfSize, architecture, divisible, pad_same
 from kinema.models.layers import PlanarConv3d
 from kinema.models.layers.carried_state import CarriedState, mean_so_far, with_past
@@ -193,6 +193,9 @@ def test_what_does_not_fit_is_refused() -> None:
     clips = torch.zeros(1, 3, 1, 32, 32)
     with pytest.raises(ValueError, match="looks at frames behind, so it carries no state: build it with causal=True"):
         network()[0](clips, CarriedState())
+    normalised = {"type": "ActionDataPreprocessor", "mean": [114.75] * 3, "std": [57.375] * 3, "format_shape": "NCTHW"}
+    with pytest.raises(ConfigError, match="MoViNet takes values from 0 to 1, but data_preprocessor has mean="):
+        Recognizer3D(network()[0], data_preprocessor=normalised)
     backbone, state = network(causal=True)[0], CarriedState()
     backbone(clips, state)
     message = "of 1 streams with frames of 32 x 32, but 2 with frames of 32 x 40 came: begin a new CarriedState"

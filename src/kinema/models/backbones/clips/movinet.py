@@ -290,7 +290,7 @@ class Block(nn.Module):
 
 @MODELS.register_module()
 class MoViNet(Backbone):
-    """(B, C, T, H, W) float -> (B, C', T, H / 32, W / 32), sizes rounded up; T from 1 on.
+    """(B, C, T, H, W) float -> (B, C', T, H / 32, W / 32), sizes rounded up; T from 1 on; values from 0 to 1.
 
     Args:
         arch: `"A0"`, `"A1"` or `"A2"`, or an `Architecture`, also as a dict.
@@ -317,6 +317,7 @@ class MoViNet(Backbone):
     file_formats = (
         FileFormat("MoViNet (PyTorch port)", nn.Module.state_dict, nn.Module.state_dict, of_head=r"^classifier\."),
     )
+    unit_range = True
 
     def __init__(
         self,
