@@ -1,8 +1,11 @@
 """What the parts of a recognizer say of the features that pass between them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,23 @@ def features_of(part: nn.Module | None) -> Features:
         bool(getattr(part, "temporal_pool", False)),
         bool(getattr(part, "carries_state", False)),
     )
+
+
+@dataclass(frozen=True)
+class TokenMaps:
+    """Where the tokens of a transformer lie in its clips, for what looks into it.
+
+    Attributes:
+        blocks: name of the backbone's list of blocks, which run one after the other; empty: it gives
+            maps itself, whose places a head weighs each in its own way.
+        lay_out: what a block gives -> (R, C, T', H', W') of the tokens that lie somewhere; the rows of
+            a clip follow one another in time. In a tuple of tensors and others the tokens come first.
+    """
+
+    blocks: str
+    lay_out: Callable[[Any], Tensor]
+
+
+def lay_out_tokens(tokens: Tensor, grid: Sequence[int]) -> Tensor:
+    """(R, N, C) tokens, frame by frame and row by row behind those of no place -> (R, C, T', H', W') = (..., *grid)."""
+    return tokens[:, -prod(grid) :].transpose(1, 2).unflatten(2, tuple(grid))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models import Recognizer2D
-from kinema.report.explanation.gradcam import GradCam, evaluating, run_from_layer
+from kinema.report.explanation.gradcam import GradCam, Layer, evaluating, run_from_layer
 
 
 class GradCAM:
@@ -64,7 +64,7 @@ class GradCAM:
         batch = self.model.data_preprocessor(data, False)
         inputs = batch["inputs"]
         with evaluating(self.model):
-            run = run_from_layer(self.model, inputs, self._layer)
+            run = run_from_layer(self.model, inputs, Layer(self._layer))
         run.check(self.model, self._layer)
         scores = torch.cat(run.scores).unflatten(0, (len(inputs), -1)).mean(dim=1)
         if use_labels:

@@ -16,6 +16,7 @@ from kinema.checkpoints.pretrained import load_backbone
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
+from kinema.models.features import TokenMaps
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import arrange, fix_batch_norms, freeze
@@ -95,6 +96,10 @@ class Backbone(BaseModule, ABC):
             load_whole(read, [kind], self, branch=self.branch)
         else:
             load_backbone(self, read, is_image_network=self.from_images)
+
+    def token_maps(self) -> TokenMaps | None:
+        """Where the tokens of its blocks lie; None: it has none, or gives maps of places that count alike."""
+        return None
 
     def parts_by_stage(self) -> Sequence[Sequence[nn.Module]]:
         """What `frozen_stages` counts: the modules of the stem, then those of each stage."""

@@ -5,9 +5,15 @@ the maps. Departures: the weight of a channel is the sum of its gradients, not t
 maps of several pathways (SlowFast) or levels (TPN) can be added; of one map both give the same
 picture. Where a linear classifier follows an average over all places, the map is exact: its mean is
 the score without the bias.
+
+Of a transformer over tokens that says where they lie (`Backbone.token_maps`) the relevance of a place
+is the sum over the channels of its token, each times its own gradient: tokens matter to a class token
+or a pooling by attention each in their own way, so no weight is that of a whole channel. It looks
+into the last block whose tokens the score depends on: where a class token is classified, that is the
+last but one. With an average and a linear classifier both ways are the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +25,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kinema.errors import ConfigError
-from kinema.models.features import features_of
+from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps, features_of
 from kinema.report.explanation.explainer import Saliency
 from kinema.spelling import nearest
 
@@ -72,7 +79,7 @@ class GradCam:
             )
         with evaluating(self.model):
             pieces = inputs.split(1 if inputs.dim() == 6 else self._frames_together(inputs.shape[1]), dim=1)
-            layer, first = (self.layer, None) if self.layer else self._choose(pieces[0])
+            layer, first = (self._named(self.layer), None) if self.layer else self._choose(pieces[0])
             explained = [
                 self._explain_piece(piece, target, layer, first if place == 0 else None)
                 for place, piece in enumerate(pieces)
@@ -82,25 +89,46 @@ class GradCam:
         peak = relevance.max()
         maps = relevance / peak if peak > 0 else relevance
         score = float(np.mean([score for _, score in explained]))
-        return Saliency(maps.numpy(), score, layer)
+        return Saliency(maps.numpy(), score, layer.name)
 
     def _frames_together(self, num_frames: int) -> int:
         """Of a model of single frames: how many it joins to one row of scores."""
         joined = [features_of(part).frames_per_row for part in (self.model.backbone, self.model.cls_head)]
         return max(filter(None, [*joined, getattr(self.model, "num_segs", None)]), default=num_frames)
 
-    def _choose(self, inputs: Tensor) -> tuple[str, "LayerRun | None"]:
-        """The layer to look into, and what a prediction gave if that is the backbone, as it mostly is."""
-        run = run_from_layer(self.model, inputs, "backbone")
+    def _named(self, layer: str) -> "Layer":
+        """A layer by its name: whose tokens are laid out, if it is a block over tokens."""
+        tokens = token_maps_of(self.model)
+        if tokens is None or layer not in _blocks(self.model, tokens):
+            return Layer(layer)
+        return Layer(layer, tokens.lay_out)
+
+    def _choose(self, inputs: Tensor) -> tuple["Layer", "LayerRun | None"]:
+        """The layer to look into, and what a prediction gave if that was tried."""
+        tokens = token_maps_of(self.model)
+        if tokens is not None:
+            return self._last_block(inputs, tokens)
+        run = run_from_layer(self.model, inputs, Layer("backbone"))
         size = (inputs.shape[-2], inputs.shape[-1])
         if run.maps and all(_has_space(tuple(values.shape), size) for _, values in run.maps):
-            return "backbone", run
-        return _last_map(self.model, inputs), None
+            return Layer("backbone"), run
+        return Layer(_last_map(self.model, inputs)), None
 
-    def _explain_piece(self, inputs: Tensor, target: int, layer: str, run: "LayerRun | None") -> tuple[Tensor, float]:
+    def _last_block(self, inputs: Tensor, tokens: TokenMaps) -> tuple["Layer", "LayerRun"]:
+        """The last block over tokens whose places the scores depend on, and what a prediction gave."""
+        for name in reversed(_blocks(self.model, tokens)):
+            layer = Layer(name, tokens.lay_out)
+            run = run_from_layer(self.model, inputs, layer)
+            if run.depends_on_places(layer):
+                return layer, run
+        raise ConfigError(f"the scores depend on no block of {type(self.model.backbone).__name__}")
+
+    def _explain_piece(
+        self, inputs: Tensor, target: int, layer: "Layer", run: "LayerRun | None"
+    ) -> tuple[Tensor, float]:
         """(frames, H, W) relevance on the CPU, not normalised, and the mean score."""
         run = run or run_from_layer(self.model, inputs, layer)
-        run.check(self.model, layer)
+        run.check(self.model, layer.name)
         maps, scores = run.maps, torch.cat(run.scores)
         if not 0 <= target < scores.shape[-1]:
             raise ValueError(f"there is no class {target}: the model has {scores.shape[-1]}")
@@ -108,13 +136,16 @@ class GradCam:
         outputs = [values for _, values in maps]
         gradients = torch.autograd.grad(wanted.sum(), outputs, allow_unused=True) if wanted.requires_grad else ()
         if all(gradient is None for gradient in gradients):
-            raise ConfigError(f"the scores do not depend on the layer {layer!r}: name one that leads to the classifier")
+            raise ConfigError(
+                f"the scores do not depend on the layer {layer.name!r}: name one that leads to the classifier"
+            )
         num_frames = inputs.shape[3] if inputs.dim() == 6 else inputs.shape[1]
         grid = (num_frames, *inputs.shape[-2:])
         by_output: dict[int, list[Tensor]] = {}
         for (place, values), gradient in zip(maps, gradients, strict=True):
             if gradient is not None:
-                by_output.setdefault(place, []).append(weighted_maps(values.detach().float(), gradient.float()))
+                maps_ = layer.relevance(values.detach().float(), gradient.float(), run.rest)
+                by_output.setdefault(place, []).append(maps_)
         # A layer that ran on some of the rows at a time gave parts, which follow one another in time.
         total = sum(onto_frames(torch.cat(parts), grid) for parts in by_output.values())
         assert isinstance(total, Tensor)
@@ -155,21 +186,68 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A layer to look into.
+
+    Attributes:
+        name: of the module in the model.
+        lay_out: see `TokenMaps`, of a block over tokens; None: it gives maps.
+    """
+
+    name: str
+    lay_out: Callable[[Any], Tensor] | None = None
+
+    def relevance(self, values: Tensor, gradients: Tensor, rest: tuple[Any, ...] = ()) -> Tensor:
+        """(R, T', H', W') of what the layer gave; `rest` stood behind its tokens."""
+        if self.lay_out is None:
+            return weighted_maps(values, gradients)
+        products = values * gradients
+        return self.lay_out((products, *rest) if rest else products).sum(1)
+
+
+def token_maps_of(model: Any) -> TokenMaps | None:
+    """Where the tokens of a model's backbone lie, if it says so."""
+    return model.backbone.token_maps() if isinstance(model.backbone, Backbone) else None
+
+
+def _blocks(model: Any, tokens: TokenMaps) -> list[str]:
+    """Names of the blocks over tokens in the model; the backbone's own where it gives maps."""
+    if not tokens.blocks:
+        return ["backbone"]
+    blocks = model.backbone.get_submodule(tokens.blocks).named_children()
+    return [f"backbone.{tokens.blocks}.{name}" for name, _ in blocks]
+
+
 @dataclass
 class LayerRun:
     """What a prediction showed.
 
     Attributes:
         maps: of the layer, each with its place among the layer's outputs.
+        rest: what a block over tokens gave behind its tokens.
         scores: (rows, N) of the head, of each of its calls.
         layer_calls: how often the layer ran.
         backbone_calls: how often the backbone ran, each time on some of the rows.
     """
 
     maps: list[tuple[int, Tensor]] = field(default_factory=list)
+    rest: tuple[Any, ...] = ()
     scores: list[Any] = field(default_factory=list)
     layer_calls: int = 0
     backbone_calls: int = 0
+
+    def depends_on_places(self, layer: Layer) -> bool:
+        """Do the scores depend on tokens that lie somewhere, not on a class token alone?"""
+        wanted = torch.cat(self.scores).float().square().sum()
+        if not wanted.requires_grad:
+            return False
+        outputs = [values for _, values in self.maps]
+        gradients = torch.autograd.grad(wanted, outputs, allow_unused=True, retain_graph=True)
+        return any(
+            gradient is not None and bool(layer.relevance(torch.ones_like(gradient), gradient.abs(), self.rest).any())
+            for gradient in gradients
+        )
 
     def check(self, model: Any, layer: str) -> None:
         """Raise `ConfigError` where it cannot be explained."""
@@ -185,12 +263,12 @@ class LayerRun:
             )
 
 
-def run_from_layer(model: Any, inputs: Tensor, layer: str) -> LayerRun:
+def run_from_layer(model: Any, inputs: Tensor, layer: Layer) -> LayerRun:
     """Predict, with gradients from a layer on, see `LayerRun`."""
     run = LayerRun()
 
     def begin(place: int, output: Any) -> Any:
-        if not isinstance(output, Tensor) or output.dim() not in (4, 5):
+        if not isinstance(output, Tensor) or (layer.lay_out is None and output.dim() not in (4, 5)):
             return output
         values = output.detach().requires_grad_()
         run.maps.append((place, values))
@@ -199,6 +277,9 @@ def run_from_layer(model: Any, inputs: Tensor, layer: str) -> LayerRun:
     def begin_gradients(_module: nn.Module, _args: Any, output: Any) -> Any:
         run.layer_calls += 1
         torch.set_grad_enabled(True)  # until the block around the prediction ends
+        if layer.lay_out is not None and isinstance(output, tuple) and not all(map(torch.is_tensor, output)):
+            run.rest = output[1:]
+            return (begin(0, output[0]), *output[1:])
         if isinstance(output, tuple | list):
             return type(output)(begin(place, one) for place, one in enumerate(output))
         return begin(0, output)
@@ -209,7 +290,7 @@ def run_from_layer(model: Any, inputs: Tensor, layer: str) -> LayerRun:
 
     handles = [
         model.backbone.register_forward_pre_hook(enter_backbone),
-        model.get_submodule(layer).register_forward_hook(begin_gradients),
+        model.get_submodule(layer.name).register_forward_hook(begin_gradients),
         model.cls_head.register_forward_hook(lambda _module, _args, output: run.scores.append(output)),
     ]
     _predict(model, inputs, handles)

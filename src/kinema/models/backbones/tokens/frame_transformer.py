@@ -14,6 +14,7 @@ from kinema.checkpoints.file_formats import FileFormat
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.frame_transformer_files import FORMATS
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
@@ -173,6 +174,10 @@ class FrameTransformer(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pooled(self.norm(self.tokens(x)))[:, :, None, None]
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        return TokenMaps("blocks", lambda tokens: lay_out_tokens(tokens, (1, *self.grid_size)))
 
     def tokens(self, x: Tensor) -> Tensor:
         """All tokens of frames behind the last block, before the last norm.

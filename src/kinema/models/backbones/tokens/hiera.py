@@ -20,6 +20,7 @@ from kinema.checkpoints.file_formats import FileFormat, Views
 from kinema.checkpoints.reading import State
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps
 from kinema.models.init import InitCfg
 from kinema.models.layers import Conv3d, LayerCfg
 from kinema.models.layers.attention import check_heads
@@ -358,6 +359,11 @@ class Hiera(Backbone):
         for stage in range(len(self.stages)):
             x = self._stage(stage, x)
         return self.norm(x.mean((1, 2))) if mask is None else x.flatten(1, 2)
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        left = len(self.stages) - 1 - min(len(self.stages) - 1, self.q_pool)
+        return TokenMaps("blocks", lambda x: reroll(x, self.units, self.stride, left).permute(0, 4, 1, 2, 3))
 
     def stage_maps(self, x: Tensor) -> list[Tensor]:
         """(B, C, T, H, W) clips -> what each stage gives, (B, E, T', H', W') with the channels of the stage."""

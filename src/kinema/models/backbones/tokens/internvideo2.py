@@ -16,6 +16,7 @@ from kinema.checkpoints.file_formats import WRAPPERS, FileFormat, Views
 from kinema.checkpoints.reading import State
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
@@ -315,6 +316,10 @@ class InternVideo2(Backbone):
         if self.return_feat_map:
             return x[:, 1:].transpose(1, 2).unflatten(2, self.grid_size)
         return self.clip_projector(x)
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        return TokenMaps("blocks", lambda tokens: lay_out_tokens(tokens, self.grid_size))
 
     def _check_size(self, x: Tensor) -> None:
         if tuple(x.shape[2:]) != self.clip_size:

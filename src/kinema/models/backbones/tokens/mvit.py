@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
@@ -446,6 +447,10 @@ class MViT(Backbone):
                 x = self.get_submodule(f"norm{stage}")(x)
                 outs.append(self._output(x, size))
         return tuple(outs)
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        return TokenMaps("blocks", lambda output: lay_out_tokens(*output))
 
     def _output(self, x: Tensor, size: Size) -> Any:
         tokens = x[:, 1:] if self.with_cls_token else x

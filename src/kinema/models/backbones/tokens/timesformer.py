@@ -20,6 +20,7 @@ from kinema.checkpoints.renaming import STRIP_WRAPPER
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.timesformer_files import FORMATS
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg, kaiming_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
@@ -333,6 +334,18 @@ class TimeSformer(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self._layers_of(x, only_class=True))[:, 0]
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        side = self.img_size // self.patch_size
+
+        def lay_out(x: Tensor) -> Tensor:
+            if self.attention_type == "joint_space_time":
+                places = x[:, 1:].unflatten(1, (side, side, self.num_frames))
+                return places.permute(0, 4, 3, 1, 2)
+            return lay_out_tokens(x.flatten(0, -3), (1, side, side))  # frame by frame
+
+        return TokenMaps("transformer_layers.layers", lay_out)
 
     def tokens(self, x: Tensor) -> Tensor:
         """All tokens of clips behind the last norm.

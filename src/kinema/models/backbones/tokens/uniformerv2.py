@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.activations import QuickGELU
@@ -321,6 +322,15 @@ class UniFormerV2(Backbone):
     def load_pretrained(self, path: str) -> None:
         """Load the weights at `path`; of CLIP's the patches become the middle of those over time."""
         load_fitted(self, path, _fitted)
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+
+        def lay_out(x: Tensor) -> Tensor:  # frame by frame
+            side = round((x.shape[1] - 1) ** 0.5)
+            return lay_out_tokens(x, (1, side, side))
+
+        return TokenMaps("transformer.resblocks", lay_out)
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "UniFormerV2")

@@ -14,6 +14,7 @@ from kinema.checkpoints.file_formats import FileFormat
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.videomae_files import FORMATS
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import SelfAttention, check_heads
@@ -237,6 +238,11 @@ class VisionTransformer(Backbone):
         if self.return_feat_map:
             return x.transpose(1, 2).unflatten(2, (frames, *self.grid_size))
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        grid = (self.num_frames // self.tubelet_size, *self.grid_size)
+        return TokenMaps("blocks", lambda tokens: lay_out_tokens(tokens, grid))
 
     def _check_size(self, x: Tensor) -> None:
         frames, height, width = x.shape[2:]

@@ -14,6 +14,7 @@ from kinema.checkpoints.file_formats import WRAPPERS, FileFormat, Views
 from kinema.checkpoints.file_names import Renames, cut, own_tensors, renamed
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
@@ -187,6 +188,10 @@ class ViViT(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tokens(x)[:, 0]
+
+    def token_maps(self) -> TokenMaps:
+        """Where the tokens of its blocks lie."""
+        return TokenMaps("blocks", lambda tokens: lay_out_tokens(tokens, self.grid_size))
 
     def tokens(self, x: Tensor) -> Tensor:
         """All tokens of clips behind the last norm.

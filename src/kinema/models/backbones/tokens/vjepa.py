@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.vjepa_files import FORMATS
+from kinema.models.features import TokenMaps
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
@@ -201,6 +202,10 @@ class VJEPA2(Backbone):
         grid = self._grid(x)
         maps = tuple(tokens.transpose(1, 2).unflatten(2, grid) for tokens in self.tokens(x))
         return maps[0] if self.out_indices is None else maps
+
+    def token_maps(self) -> TokenMaps:
+        """It gives maps, which the head pools by attention."""
+        return TokenMaps("", lambda maps: maps)
 
     def tokens(self, x: Tensor, masks: Masks | None = None) -> list[Tensor]:
         """The normed tokens of each level, of those tokens that masks keep.
