@@ -57,10 +57,9 @@ def _capped(query: Tensor, key: Tensor, cap: float, scale: float) -> Tensor:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, cap: float, scale: float) -> Tensor:
     out = torch.empty_like(query)
-    with torch.autocast(query.device.type, enabled=False):
-        for heads, rows in _parts(query, key):
-            weights = _weights(query[heads, rows], key[heads], cap, scale)
-            out[heads, rows] = weights.to(value.dtype) @ value[heads]
+    for heads, rows in _parts(query, key):
+        weights = _weights(query[heads, rows], key[heads], cap, scale)
+        out[heads, rows] = weights.to(value.dtype) @ value[heads]
     return out
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from kinema.checkpoints.file_formats import load_whole
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import Recognizer3D, VideoPrism, VideoPrismHead
+from kinema.models import Recognizer3D, VideoPrism, VideoPrismHead, zoo
 from kinema.models.backbones.tokens.videoprism_files import FORMATS, from_flax
 from kinema.models.layers.offset_norm import OffsetLayerNorm
 from kinema.models.layers.query_pooling import QueryPooling
+from kinema.registry import MODELS
 
 SMALL = dict(patch_size=8, embed_dims=16, num_spatial_layers=2, num_temporal_layers=1, num_heads=2)
 CLIPS = torch.randn(2, 3, 4, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -127,6 +128,13 @@ def test_values_that_are_normalised_otherwise_are_an_error() -> None:
     recognizer(mean=[0, 0, 0], std=[255, 255, 255])
     with pytest.raises(ConfigError, match=r"VideoPrism takes values from 0 to 1, .* set mean=\[0, 0, 0\], std=\[255"):
         recognizer(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+def test_published_sizes_have_the_published_numbers_of_parameters() -> None:
+    with torch.device("meta"):
+        base, large = (MODELS.build(zoo.model_config(f"videoprism_{size}")["backbone"]) for size in ("base", "large"))
+    counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (base, large)]
+    assert counts == [114_365_184, 353_965_056]
 
 
 # ---- files

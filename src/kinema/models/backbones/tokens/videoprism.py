@@ -17,7 +17,7 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg, build_conv_layer
 from kinema.models.layers.attention import check_heads
-from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.bricks.padding import Pair, pair
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
@@ -183,7 +183,7 @@ class VideoPrism(Backbone):
         self.spatial_embeddings = _Embeddings(rows * columns, embed_dims, patches)
         self.temporal_embeddings = _Embeddings(frames, embed_dims)
         counts = (num_spatial_layers, num_temporal_layers, num_auxiliary_layers)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(counts)).tolist())
+        rates = iter(rising_rates(drop_path_rate, sum(counts)))
         self.spatial_layers, self.temporal_layers, self.auxiliary_layers = (
             nn.ModuleList(
                 Layer(
