@@ -5,24 +5,14 @@ from typing import Any
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, Result, Weights, model
 from kinema.models.zoo.parts import clips, recognizer_3d
+from kinema.models.zoo.published import adamw
 from kinema.openmmlab.addresses import weights_url
 
 _V1, _V2 = "VideoMAE, Tong et al. 2022, arXiv:2203.12602", "VideoMAE V2, Wang et al. 2023, arXiv:2303.16727"
 _DENSE = clips(16, 4, num_clips=5, short_side=224)
 _SPREAD = clips(16, 1, num_clips=2, short_side=224, spread=True)
 TERMS = "the data's own terms apply."
-# For fine-tuning, with a learning rate for batches of 16.
-FINE_TUNING: dict[str, Any] = {
-    "optim_wrapper": {
-        "optimizer": {"type": "AdamW", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 0.05},
-        "paramwise_cfg": {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0},
-        "clip_grad": {"max_norm": 1, "norm_type": 2},
-    },
-    "param_scheduler": [
-        {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": 1, "convert_to_iter_based": True},
-        {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
-    ],
-}
+FINE_TUNING = adamw(1e-4)
 
 
 def _authors(size: str, data: str, trained_on: str) -> Weights:

@@ -213,6 +213,15 @@ def test_a_stretched_table_has_the_tokens_that_it_is_made_of() -> None:
     assert not encoder(img_size=64, pos_grid=(2, 2, 2)).pos_embed.equal(encoder(img_size=64).pos_embed)
 
 
+def test_positions_that_are_trained_are_stretched_from_those_of_the_file() -> None:
+    backbone = encoder(num_frames=8, img_size=48, use_learnable_pos_emb=True, pos_grid=(2, 2, 2))
+    table = torch.randn(1, 8, WIDTH)
+    load_whole(Checkpoint({**file_of_authors(), "pos_embed": table}), backbone.file_formats, backbone)
+    assert torch.equal(backbone.positions(), resize_positions(table, (2, 2, 2), (4, 3, 3)))
+    backbone(torch.randn(1, 3, 8, 48, 48)).sum().backward()
+    assert backbone.pos_embed.grad.shape == table.shape
+
+
 def test_clips_need_not_be_square() -> None:
     wide = encoder(img_size=(32, 48), return_feat_map=True)
     assert wide(torch.randn(1, 3, 4, 32, 48)).shape == (1, WIDTH, 2, 2, 3)
@@ -283,7 +292,7 @@ def test_the_giant_has_whole_hidden_channels() -> None:
     [
         (dict(cos_attn=True, qk_scale=0.1), r"cos_attn trains the scale of its products: leave out qk_scale=0\.1"),
         (dict(pos_grid=(2, 2)), r"pos_grid must be \(frames, rows, columns\) of tokens, got \(2, 2\)"),
-        (dict(pos_grid=(2, 2, 2), use_learnable_pos_emb=True), "pos_grid is of fixed positions: leave out use_learn"),
+        (dict(pos_grid=(2, 0, 2)), r"pos_grid must be \(frames, rows, columns\) of tokens, got \(2, 0, 2\)"),
         (dict(img_size=(32, 40)), "patch_size=16 does not divide img_size=40"),
     ],
 )

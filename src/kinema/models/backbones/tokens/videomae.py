@@ -133,16 +133,16 @@ class VisionTransformer(Backbone):
         init_cfg: replaces the initialisation.
         act_cfg, cos_attn: see `Block`.
         pool_norm_cfg: the norm behind the mean of the tokens; None: `norm_cfg`.
-        pos_grid: tokens (T', H', W') of a table of sines and cosines that is stretched to those of the
-            clips, as for clips larger than those that the weights were trained on first; None: the
-            table is of the clips' own tokens, which are other numbers.
+        pos_grid: tokens (T', H', W') of the table of positions where it is of other clips, such as those
+            that the weights were trained on first: it is stretched to the clips described here,
+            bicubically in space and linearly in time. None: the table is of their own tokens, which of
+            sines and cosines are other numbers.
 
     Attributes:
         out_channels: E.
 
     Raises:
-        ConfigError: patches, tubelets or heads do not divide what they should; or a `pos_grid` for
-            positions that are trained.
+        ConfigError: patches, tubelets or heads do not divide what they should; or `pos_grid` is no grid.
     """
 
     file_formats: ClassVar[tuple[FileFormat, ...]] = FORMATS
@@ -197,13 +197,17 @@ class VisionTransformer(Backbone):
         self.return_feat_map = return_feat_map
         self.grid_size = (height // patch_size, width // patch_size)
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
-        grid = (num_frames // tubelet_size, *self.grid_size)
-        if not use_learnable_pos_emb:
-            self.register_buffer("pos_embed", _fixed_positions(grid, embed_dims, pos_grid))
-        elif pos_grid is not None:
-            raise ConfigError("VisionTransformer: pos_grid is of fixed positions: leave out use_learnable_pos_emb=True")
-        else:
+        self.token_grid = (num_frames // tubelet_size, *self.grid_size)
+        grid = self.token_grid if pos_grid is None else tuple(pos_grid)
+        if len(grid) != 3 or min(grid) < 1:
+            raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
+        if use_learnable_pos_emb:
             self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, prod(grid), embed_dims))
+            self.pos_grid = grid
+        else:  # nothing changes it, so it is stretched once
+            table = sinusoid_table(prod(grid), embed_dims)
+            self.register_buffer("pos_embed", resize_positions(table, grid, self.token_grid))
+            self.pos_grid = self.token_grid
         self.patch_embed = TubeletEmbed(in_channels, embed_dims, patch_size, tubelet_size)
         self.pos_drop = nn.Dropout(drop_rate)
         rates = rising_rates(drop_path_rate, depth)
@@ -226,17 +230,20 @@ class VisionTransformer(Backbone):
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
             self.fc_norm = None
 
+    def positions(self) -> Tensor:
+        """What is added to the tokens, (1, N, E)."""
+        return resize_positions(self.pos_embed, self.pos_grid, self.token_grid)
+
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "VisionTransformer")
         self._check_size(x)
-        frames = self.num_frames // self.tubelet_size
         x = self.patch_embed(x)
-        x = self.pos_drop(x + self.pos_embed.to(x.dtype))
+        x = self.pos_drop(x + self.positions().to(x.dtype))
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
         if self.return_feat_map:
-            return x.transpose(1, 2).unflatten(2, (frames, *self.grid_size))
+            return x.transpose(1, 2).unflatten(2, self.token_grid)
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
 
     def token_maps(self) -> TokenMaps:
@@ -252,12 +259,3 @@ class VisionTransformer(Backbone):
                 f" pixels (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and"
                 " crops"
             )
-
-
-def _fixed_positions(grid: tuple[int, ...], channels: int, pos_grid: Sequence[int] | None) -> Tensor:
-    """(1, N, `channels`): sines and cosines of the tokens' running number, stretched from `pos_grid` to `grid`."""
-    if pos_grid is None:
-        return sinusoid_table(prod(grid), channels)
-    if len(pos_grid) != 3 or min(pos_grid) < 1:
-        raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
-    return resize_positions(sinusoid_table(prod(pos_grid), channels), pos_grid, grid)
