@@ -170,5 +170,5 @@ def test_the_loss_falls_and_the_features_transfer() -> None:
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     assert accuracy_of_probe(model) > start + 0.15, f"of a random start: {start:.2f}"

@@ -21,6 +21,7 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import arrange, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_clips, check_frames
+from kinema.models.layers.settings import check_sizes
 
 
 class Backbone(BaseModule, ABC):
@@ -44,7 +45,7 @@ class Backbone(BaseModule, ABC):
         unit_range: it takes values from 0 to 1, not normalised ones; a recognizer checks its preprocessor.
 
     Raises:
-        ConfigError: `pretrained` is no path or address.
+        ConfigError: `pretrained` is no path or address, or `frozen_stages` no whole number from -1.
     """
 
     file_formats: ClassVar[tuple[FileFormat, ...]] = ()
@@ -67,6 +68,7 @@ class Backbone(BaseModule, ABC):
                 f"pretrained of {type(self).__name__} must be a file, folder or address of weights, or None, got"
                 f" {pretrained!r}"
             )
+        check_sizes(type(self).__name__, lowest=-1, frozen_stages=frozen_stages)
         self.pretrained = None if pretrained is None else os.fspath(pretrained)
         self.from_images = from_images
         self.frozen_stages = frozen_stages

@@ -156,11 +156,11 @@ def test_a_file_of_masked_autoencoding_gives_the_encoder(tmp_path: Path, caplog:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"stages": (1, 0)}, r"stages of Hiera must be numbers of blocks from 1, got \[1, 0\]"),
+        ({"stages": (1, 0)}, r"stages must be whole numbers from 1, got \(1, 0\)"),
         ({"q_pool": 4}, "q_pool of Hiera must be from 0 to 3, the stages but one, got 4"),
         ({"mask_unit_attn": (True,)}, r"must have an entry for each of the 4 stages, got \[True\]"),
         ({"mask_unit_size": (1, 4, 4)}, r"power of the 3 stages behind the first, \[1, 8, 8\], got \[1, 4, 4\]"),
-        ({"q_stride": (2, 2)}, r"q_stride of Hiera must have three numbers, of frames, rows and columns, got \[2, 2\]"),
+        ({"q_stride": (2, 2)}, r"q_stride must be three numbers \(frames, rows, columns\), got \(2, 2\)"),
         (
             {"img_size": 48},
             r"makes 2 x 12 x 12 tokens .* of num_frames and img_size 4 x 48 x 48: mask_unit_size=\[1, 8, 8\]",

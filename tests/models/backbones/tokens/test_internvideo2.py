@@ -217,7 +217,7 @@ def test_kernels_over_frames_become_kernels_over_tubelets() -> None:
         (48, dict(pool_heads=5), "InternVideo2's pooling: num_heads=5 does not divide embed_dims=48"),
         (24, dict(num_heads=3), "embed_dims=24 is not a multiple of 16"),
         (48, dict(pos_grid=(2, 0, 2)), r"pos_grid must be \(frames, rows, columns\) of tokens, got \(2, 0, 2\)"),
-        (48, dict(depth=0), "has at least 1 block, got depth=0"),
+        (48, dict(depth=0), "depth must be a whole number from 1, got 0"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(width: int, settings: dict, problem: str) -> None:

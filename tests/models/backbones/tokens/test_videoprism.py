@@ -106,7 +106,7 @@ def test_positions_are_fitted_to_clips_of_another_size_where_that_is_wanted() ->
         ({"img_size": (16, 4)}, "patch_size=8 does not divide the 4 pixels of width"),
         ({"num_frames": 3, "tubelet_size": 2}, "tubelet_size=2 does not divide the 3 frames"),
         ({"num_heads": 3}, "num_heads=3 does not divide embed_dims=16"),
-        ({"logit_cap": 0.0}, "logit_cap must be above 0, or None for no cap, got 0.0"),
+        ({"logit_cap": 0.0}, "logit_cap must be above 0, got 0.0"),
     ],
 )
 def test_sizes_that_do_not_fit_are_an_error(settings: dict, problem: str) -> None:

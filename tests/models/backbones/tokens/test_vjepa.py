@@ -135,7 +135,7 @@ def test_a_predictor_computes_hidden_tokens_from_visible_ones_and_their_places()
         ({"num_heads": 5}, "VJEPA2: num_heads=5 does not divide embed_dims=24"),
         ({"num_heads": 12}, "a head of 2 channels is too narrow"),
         ({"rotary": "half"}, "rotary must be one of tiled, interleaved, got 'half'"),
-        ({"depth": 0}, "VJEPA2 has at least 1 block, got depth=0"),
+        ({"depth": 0}, "VJEPA2: depth must be a whole number from 1, got 0"),
         ({"out_indices": (3,)}, r"out_indices of VJEPA2 names blocks from 0 to 2, each once, got \(3,\)"),
         ({"level_norms": (1, 1)}, r"level_norms of VJEPA2 names blocks from 0 to 2, each once, got \(1, 1\)"),
         ({"out_indices": ()}, "out_indices of VJEPA2 names no block: leave it out for the last one"),

@@ -23,6 +23,7 @@ from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_frames
 from kinema.models.layers.latent_pooling import LatentPooling
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
 from kinema.registry import MODELS
 
@@ -119,6 +120,20 @@ class FrameTransformer(Backbone):
             init_cfg or {"type": "TruncNormal", "layer": ["Linear", "Conv2d"], "std": 0.02, "bias": 0.0},
             pretrained=pretrained,
         )
+        check_sizes(
+            "FrameTransformer",
+            img_size=img_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels,
+            projection=projection,
+        )
+        check_sizes("FrameTransformer", lowest=0, num_registers=num_registers)
+        check_rates("FrameTransformer", drop_path_rate=drop_path_rate)
+        check_positive("FrameTransformer", norm_eps=norm_eps, layer_scale=layer_scale)
         check_heads(embed_dims, num_heads, "FrameTransformer")
         if pooling not in get_args(Pooling):
             raise ConfigError(

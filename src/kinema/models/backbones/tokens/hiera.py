@@ -29,6 +29,7 @@ from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.registry import MODELS
 
 Size = tuple[int, int, int]  # frames, rows, columns
@@ -272,26 +273,39 @@ class Hiera(Backbone):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.02},
         ]
         super().__init__(init_cfg or default, pretrained=pretrained)
+        check_sizes(
+            "Hiera",
+            img_size=img_size,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            stages=stages,
+        )
+        check_triple(
+            "Hiera",
+            q_stride=q_stride,
+            mask_unit_size=mask_unit_size,
+            patch_kernel=patch_kernel,
+            patch_stride=patch_stride,
+        )
+        check_triple("Hiera", lowest=0, patch_padding=patch_padding)
+        check_sizes("Hiera", lowest=0, q_pool=q_pool)
+        check_rates("Hiera", drop_path_rate=drop_path_rate)
+        check_positive("Hiera", dim_mul=dim_mul, head_mul=head_mul, mlp_ratio=mlp_ratio)
         rows, columns = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.in_channels = in_channels
         self.input_size: Size = (num_frames, rows, columns)
         self.stages = tuple(stages)
-        self.stride: Size = _three("q_stride", q_stride)
+        self.stride: Size = _size(q_stride)
         self.with_cp = with_cp
         self._check_stages(q_pool, mask_unit_attn)
-        kernel, step, padding = (
-            _three(name, value)
-            for name, value in (
-                ("patch_kernel", patch_kernel),
-                ("patch_stride", patch_stride),
-                ("patch_padding", patch_padding),
-            )
-        )
+        kernel, step, padding = map(_size, (patch_kernel, patch_stride, patch_padding))
         self.tokens: Size = tuple(
             (size + 2 * pad - width) // move + 1
             for size, width, move, pad in zip(self.input_size, kernel, step, padding, strict=True)
         )  # type: ignore[assignment]
-        self.units: Size = self._units(_three("mask_unit_size", mask_unit_size))
+        self.units: Size = self._units(_size(mask_unit_size))
         self.patch_embed = PatchEmbed(in_channels, embed_dims, kernel, step, padding)
         frames, in_frame = self.tokens[0], self.tokens[1] * self.tokens[2]
         self.sep_pos_embed = sep_pos_embed
@@ -413,8 +427,6 @@ class Hiera(Backbone):
         return x
 
     def _check_stages(self, q_pool: int, mask_unit_attn: Sequence[bool]) -> None:
-        if not self.stages or min(self.stages) < 1:
-            raise ConfigError(f"stages of Hiera must be numbers of blocks from 1, got {list(self.stages)}")
         if not 0 <= q_pool < len(self.stages):
             raise ConfigError(
                 f"q_pool of Hiera must be from 0 to {len(self.stages) - 1}, the stages but one, got {q_pool}"
@@ -443,7 +455,6 @@ class Hiera(Backbone):
         return tuple(size // unit for size, unit in zip(self.tokens, expected, strict=True))  # type: ignore[return-value]
 
 
-def _three(name: str, values: Sequence[int]) -> Size:
-    if len(values) != 3:
-        raise ConfigError(f"{name} of Hiera must have three numbers, of frames, rows and columns, got {list(values)}")
-    return tuple(values)  # type: ignore[return-value]
+def _size(values: Sequence[int]) -> Size:
+    frames, rows, columns = values
+    return frames, rows, columns

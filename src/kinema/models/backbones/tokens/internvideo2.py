@@ -26,6 +26,7 @@ from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.normed_attention import NormedAttention
 from kinema.models.layers.positions import resize_positions, sincos_table
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
 _EPS, _POOL_EPS = 1e-6, 1e-5
@@ -241,13 +242,26 @@ class InternVideo2(Backbone):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
         ]
         super().__init__(init_cfg or default, pretrained=pretrained)
+        check_sizes(
+            "InternVideo2",
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            img_size=img_size,
+            patch_size=patch_size,
+            num_frames=num_frames,
+            tubelet_size=tubelet_size,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            pool_heads=pool_heads,
+        )
+        check_rates("InternVideo2", drop_path_rate=drop_path_rate)
+        check_positive("InternVideo2", mlp_ratio=mlp_ratio, init_values=init_values or None)
         check_heads(embed_dims, num_heads, "InternVideo2")
         if embed_dims % 16:
             raise ConfigError(
                 f"InternVideo2: embed_dims={embed_dims} is not a multiple of 16, as its positions need it"
             )
-        if depth < 1:
-            raise ConfigError(f"InternVideo2 has at least 1 block, got depth={depth}")
         size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         self.clip_size = (num_frames, *size)
         self.grid_size = tuple(

@@ -23,10 +23,13 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.registry import MODELS
 
 Size = tuple[int, int, int]  # frames, rows, columns
 
+# How torch resizes tables of positions over frames, rows and columns.
+INTERPOLATIONS = ("trilinear", "nearest", "nearest-exact", "area")
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "tiny": {"embed_dims": 96, "num_layers": 10, "num_heads": 1, "downscale_indices": [1, 3, 8]},
     "small": {"embed_dims": 96, "num_layers": 16, "num_heads": 1, "downscale_indices": [1, 3, 14]},
@@ -330,6 +333,21 @@ class MViT(Backbone):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.02},
         ]
         super().__init__(init_cfg or default, pretrained=pretrained)
+        check_sizes(
+            "MViT",
+            spatial_size=spatial_size,
+            temporal_size=temporal_size,
+            in_channels=in_channels,
+            dim_mul=dim_mul,
+            head_mul=head_mul,
+        )
+        check_triple("MViT", pool_kernel=pool_kernel, adaptive_kv_stride=adaptive_kv_stride)
+        check_rates("MViT", drop_path_rate=drop_path_rate)
+        check_positive("MViT", mlp_ratio=mlp_ratio)
+        if interpolate_mode not in INTERPOLATIONS:
+            raise ConfigError(
+                f"MViT: interpolate_mode must be one of {', '.join(INTERPOLATIONS)}, got {interpolate_mode!r}"
+            )
         settings = _architecture(arch)
         self.arch_settings = settings
         self.embed_dims: int = settings["embed_dims"]
@@ -347,6 +365,7 @@ class MViT(Backbone):
         if pretrained_type not in (None, "imagenet", "maskfeat"):
             raise ConfigError(f"MViT: pretrained_type must be 'imagenet', 'maskfeat' or None, got {pretrained_type!r}")
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        check_sizes("MViT", lowest=-self.num_scales, out_scales=out_scales)
         scales = [out_scales] if isinstance(out_scales, int) else list(out_scales)
         self.out_scales = sorted(
             scale % self.num_scales for scale in scales if -self.num_scales <= scale < self.num_scales
@@ -463,7 +482,8 @@ class MViT(Backbone):
             return self.pos_embed
         start = int(self.with_cls_token)
         table = self.pos_embed[:, start:].transpose(1, 2).unflatten(2, self.patch_resolution)
-        table = F.interpolate(table, size, mode=self.interpolate_mode, align_corners=False)
+        aligned = False if self.interpolate_mode == "trilinear" else None  # the others have no such choice
+        table = F.interpolate(table, size, mode=self.interpolate_mode, align_corners=aligned)
         return torch.cat([self.pos_embed[:, :start], table.flatten(2).transpose(1, 2)], 1)
 
 

@@ -22,6 +22,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.models.layers.windows import (
     Size,
     attend_in_windows,
@@ -271,6 +272,11 @@ class SwinTransformer3D(Backbone):
         super().__init__(
             init_cfg or default, pretrained=pretrained, from_images=pretrained2d, frozen_stages=frozen_stages
         )
+        check_sizes("SwinTransformer3D", in_channels=in_channels)
+        check_rates(
+            "SwinTransformer3D", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
+        )
+        check_positive("SwinTransformer3D", mlp_ratio=mlp_ratio, qk_scale=qk_scale)
         settings = _architecture(arch)
         self.arch_settings = settings
         self.embed_dims: int = settings["embed_dims"]
@@ -387,6 +393,7 @@ def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _triple(size: int | Sequence[int], name: str) -> Size:
     sizes = (size,) * 3 if isinstance(size, int) else tuple(size)
-    if len(sizes) != 3 or min(sizes) < 1:
-        raise ConfigError(f"SwinTransformer3D: {name} must be three numbers (frames, rows, columns), got {size}")
-    return sizes
+    named: dict[str, Any] = {name: sizes}
+    check_triple("SwinTransformer3D", **named)
+    frames, rows, columns = sizes
+    return frames, rows, columns

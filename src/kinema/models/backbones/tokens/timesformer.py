@@ -30,6 +30,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
 
 AttentionType = Literal["divided_space_time", "space_only", "joint_space_time"]
@@ -267,6 +268,18 @@ class TimeSformer(Backbone):
         drop_path_rate: float = DROP_PATH_RATE,
     ) -> None:
         super().__init__(init_cfg, pretrained=pretrained)
+        check_sizes(
+            "TimeSformer",
+            num_frames=num_frames,
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            num_transformer_layers=num_transformer_layers,
+            in_channels=in_channels,
+            feedforward_channels=feedforward_channels,
+        )
+        check_rates("TimeSformer", dropout_ratio=dropout_ratio, drop_path_rate=drop_path_rate)
         if attention_type not in ATTENTION_TYPES:
             raise ConfigError(
                 f"TimeSformer: attention_type must be one of {', '.join(ATTENTION_TYPES)}, got {attention_type!r}"

@@ -14,6 +14,7 @@ from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import FusedAttention
 from kinema.registry import MODELS
 
@@ -172,6 +173,11 @@ class UniFormer(Backbone):
         ]
         weights = IMAGE_WEIGHTS.get(pretrained, pretrained) if isinstance(pretrained, str) else pretrained
         super().__init__(init_cfg or default, pretrained=weights, from_images=pretrained2d)
+        check_sizes(
+            "UniFormer", depth=depth, img_size=img_size, in_chans=in_chans, embed_dim=embed_dim, head_dim=head_dim
+        )
+        check_rates("UniFormer", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate)
+        check_positive("UniFormer", mlp_ratio=mlp_ratio, qk_scale=qk_scale)
         if len(depth) != 4 or len(embed_dim) != 4:
             raise ConfigError(f"UniFormer has four stages, got depth={list(depth)} and embed_dim={list(embed_dim)}")
         if any(channels % head_dim for channels in embed_dim[2:]):

@@ -20,6 +20,7 @@ from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
 # CLIP's weights over images that MMAction2 names.
@@ -261,6 +262,26 @@ class UniFormerV2(Backbone):
         ]
         weights = IMAGE_WEIGHTS.get(pretrained, pretrained) if isinstance(pretrained, str) else pretrained
         super().__init__(init_cfg or default, pretrained=weights, from_images=clip_pretrained)
+        check_sizes(
+            "UniFormerV2",
+            input_resolution=input_resolution,
+            patch_size=patch_size,
+            width=width,
+            layers=layers,
+            heads=heads,
+            t_size=t_size,
+            kernel_size=kernel_size,
+            n_layers=n_layers,
+            n_dim=n_dim,
+            n_head=n_head,
+        )
+        check_rates(
+            "UniFormerV2",
+            backbone_drop_path_rate=backbone_drop_path_rate,
+            drop_path_rate=drop_path_rate,
+            mlp_dropout=mlp_dropout,
+        )
+        check_positive("UniFormerV2", dw_reduction=dw_reduction, mlp_factor=mlp_factor)
         check_heads(width, heads, "UniFormerV2")
         check_heads(n_dim, n_head, "UniFormerV2 (n_dim, n_head)")
         if input_resolution % patch_size:

@@ -24,6 +24,7 @@ from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
 from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import resize_positions, sinusoid_table
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
 
@@ -181,6 +182,21 @@ class VisionTransformer(Backbone):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
         ]
         super().__init__(init_cfg or default, pretrained=pretrained)
+        check_sizes(
+            "VisionTransformer",
+            img_size=img_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            num_frames=num_frames,
+            tubelet_size=tubelet_size,
+        )
+        check_rates(
+            "VisionTransformer", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
+        )
+        check_positive("VisionTransformer", mlp_ratio=mlp_ratio, qk_scale=qk_scale, init_values=init_values or None)
         check_heads(embed_dims, num_heads, "VisionTransformer")
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         for name, whole, size_name, part in (

@@ -24,6 +24,7 @@ from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.offset_norm import OffsetLayerNorm
 from kinema.models.layers.positions import resize_positions
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.soft_capped_attention import soft_capped_attend
 from kinema.registry import MODELS
 
@@ -168,9 +169,23 @@ class VideoPrism(Backbone):
     ) -> None:
         default: InitCfg = [{"type": "TruncNormal", "layer": ["Linear", "Conv3d"], "std": 0.02, "bias": 0.0}]
         super().__init__(init_cfg or default, pretrained=pretrained, frozen_stages=frozen_stages)
+        check_sizes("VideoPrism", lowest=0, num_auxiliary_layers=num_auxiliary_layers)
+        check_sizes(
+            "VideoPrism",
+            num_frames=num_frames,
+            img_size=img_size,
+            patch_size=patch_size,
+            tubelet_size=tubelet_size,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            num_spatial_layers=num_spatial_layers,
+            num_temporal_layers=num_temporal_layers,
+            num_heads=num_heads,
+            mlp_channels=mlp_channels,
+        )
+        check_rates("VideoPrism", drop_path_rate=drop_path_rate)
+        check_positive("VideoPrism", norm_eps=norm_eps, logit_cap=logit_cap)
         check_heads(embed_dims, num_heads, "VideoPrism")
-        if logit_cap is not None and not logit_cap > 0:
-            raise ConfigError(f"VideoPrism: logit_cap must be above 0, or None for no cap, got {logit_cap}")
         self.in_channels = in_channels
         self.embed_dims = self.out_channels = embed_dims
         self.patch_size, self.tubelet_size = pair(patch_size), tubelet_size

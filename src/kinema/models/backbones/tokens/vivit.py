@@ -22,6 +22,7 @@ from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
 from kinema.registry import MODELS
 
@@ -146,6 +147,18 @@ class ViViT(Backbone):
             init_cfg or {"type": "TruncNormal", "layer": ["Linear", "Conv3d"], "std": 0.02, "bias": 0.0},
             pretrained=pretrained,
         )
+        check_sizes(
+            "ViViT",
+            img_size=img_size,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels,
+        )
+        check_rates("ViViT", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate)
+        check_positive("ViViT", norm_eps=norm_eps)
         check_heads(embed_dims, num_heads, "ViViT")
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.clip_size = (num_frames, height, width)

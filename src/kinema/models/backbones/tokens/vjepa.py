@@ -28,6 +28,7 @@ from kinema.models.layers.rotary import (
     rotation,
     turning_channels,
 )
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
 Masks = Tensor | Sequence[Tensor]
@@ -130,6 +131,18 @@ class VJEPA2(Backbone):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
         ]
         super().__init__(init_cfg or default, pretrained=pretrained, frozen_stages=frozen_stages)
+        check_sizes(
+            "VJEPA2",
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            patch_size=patch_size,
+            tubelet_size=tubelet_size,
+            in_channels=in_channels,
+            rescaled_grid=rescaled_grid,
+        )
+        check_rates("VJEPA2", drop_path_rate=drop_path_rate)
+        check_positive("VJEPA2", mlp_ratio=mlp_ratio, norm_eps=norm_eps)
         check_heads(embed_dims, num_heads, "VJEPA2")
         check_frequencies(rotary)
         turning_channels(embed_dims // num_heads)
@@ -292,8 +305,6 @@ def keep_tokens(x: Tensor, places: Tensor, masks: Masks) -> tuple[Tensor, Tensor
 
 
 def _check_levels(depth: int, level_norms: Sequence[int], out_indices: Sequence[int] | None) -> None:
-    if depth < 1:
-        raise ConfigError(f"VJEPA2 has at least 1 block, got depth={depth}")
     for name, blocks in (("level_norms", level_norms), ("out_indices", out_indices or ())):
         if any(not 0 <= block < depth for block in blocks) or len(set(blocks)) < len(blocks):
             raise ConfigError(f"{name} of VJEPA2 names blocks from 0 to {depth - 1}, each once, got {tuple(blocks)}")
