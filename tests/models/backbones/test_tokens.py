@@ -17,7 +17,7 @@ from kinema.models import (
     UniFormerV2,
     VisionTransformer,
 )
-from kinema.models.backbones.tokens.mvit import relative_rows
+from kinema.models.layers.pooled_attention import relative_rows
 from kinema.models.layers.positions import sinusoid_table
 from kinema.models.layers.windows import from_windows, relative_positions, shifted_kinds, to_windows
 

@@ -19,6 +19,21 @@ def test_packed_attention_is_torchs_with_its_names() -> None:
     torch.testing.assert_close(attention(x, context), reference(x, context, context)[0])
 
 
+def test_few_queries_give_what_many_give_and_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    attention = PackedAttention(24, 4)
+    nn.init.normal_(attention.in_proj_bias)
+    x, context = torch.randn(2, 6, 24), torch.randn(2, 7, 24)
+    gradients = []
+    for count in (1, 6):
+        attention.zero_grad()
+        out = torch.cat([attention(part, context) for part in x.split(count, 1)], 1)
+        out.square().sum().backward()
+        gradients.append([out, *(parameter.grad for parameter in attention.parameters())])
+    for few, many in zip(*gradients, strict=True):
+        torch.testing.assert_close(few, many, atol=1e-5, rtol=1e-5)
+
+
 def test_packed_attention_starts_as_torchs() -> None:
     torch.manual_seed(0)
     attention = PackedAttention(24, 4)

@@ -122,8 +122,26 @@ class PackedAttention(nn.Module):
         """(B, N, E) tokens that look at `context`, (B, M, E), or at each other -> (B, N, E)."""
         if context is None:
             mixed = attend(self.project(x, 0, 3), self.num_heads)
+        elif x.shape[1] * self.num_heads < self.embed_dims:
+            mixed = self._look_from_few(x, context)
         else:
             key, value = self.project(context, 1, 3).chunk(2, -1)
             mixed = attend_across(self.project(x, 0, 1), key, value, self.num_heads)
         out: Tensor = self.out_proj(mixed)
         return out
+
+    def _look_from_few(self, x: Tensor, context: Tensor) -> Tensor:
+        """The same for few queries, without keys and values of the context, which would be most of the work.
+
+        A query times the keys' weights is compared with the context itself, whose weighted mean times
+        the values' weights is the result. The bias of keys is the same for all of a query's weights and
+        changes nothing.
+        """
+        of_keys, of_values = self.in_proj_weight[self.embed_dims :].unflatten(0, (2, self.num_heads, -1))
+        query = self.project(x, 0, 1).unflatten(-1, (self.num_heads, -1))  # (B, N, heads, D)
+        scale = query.shape[-1] ** -0.5
+        looks = torch.einsum("bnhd,hde->bnhe", query * scale, of_keys).flatten(1, 2)
+        weights = (looks @ context.transpose(1, 2)).softmax(-1)  # (B, N heads, M)
+        mean = (weights @ context).unflatten(1, (-1, self.num_heads))  # (B, N, heads, E)
+        mixed = torch.einsum("bnhe,hde->bnhd", mean, of_values).flatten(2)
+        return mixed + self.in_proj_bias[2 * self.embed_dims :]

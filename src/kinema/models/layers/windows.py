@@ -4,13 +4,14 @@ Source: Swin Transformer, Liu et al. 2021, arXiv:2103.14030; Video Swin Transfor
 arXiv:2106.13230.
 """
 
-import functools
 import itertools
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from kinema.models.layers.tables import kept_table
 
 Size = tuple[int, int, int]  # frames, rows, columns
 _FAR = -100.0  # what the comparison of tokens of different regions is lowered by, as published
@@ -45,7 +46,7 @@ def from_windows(windows: Tensor, window: Size, clip: Size) -> Tensor:
     return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(-1, *clip, windows.shape[-1])
 
 
-@functools.cache
+@kept_table
 def relative_positions(window: Size) -> Tensor:
     """For each pair of tokens of a window, which distance they have: (N, N) int64, N tokens a window."""
     places = torch.stack(torch.meshgrid(*(torch.arange(size) for size in window), indexing="ij")).flatten(1)
@@ -69,7 +70,7 @@ class WindowKind(NamedTuple):
     far: Tensor | None
 
 
-@functools.lru_cache(maxsize=64)
+@kept_table
 def shifted_kinds(clip: Size, window: Size, shift: Size, device: torch.device) -> tuple[WindowKind, ...]:
     """The kinds of windows of a clip that was rolled by `shift`: there are at most eight.
 

@@ -67,7 +67,7 @@ def _timesformer(num_classes: int, attention: str, **arguments: Any) -> ModelCon
     return recognizer_3d(backbone, head, _INPUT)
 
 
-@_model(params_millions=121.57, gflops=195.83, stated_cost=StatedCost(196.0, frames=8, size=224))
+@_model(params_millions=121.57, gflops=196.51, stated_cost=StatedCost(196.0, frames=8, size=224))
 def timesformer_b_divided(num_classes: int) -> ModelConfig:
     """TimeSformer, base: attention over time, then over space."""
     return _timesformer(num_classes, "divided_space_time")

@@ -104,7 +104,7 @@ def _add(
 _add(
     "uniformerv2_b16_u8_clip",
     _CLIP,
-    (114.55, 148.10),
+    (114.55, 140.78),
     "Kinetics-400",
     (84.3, 96.4),
     "uniformerv2-base-p16-res224_clip_8xb32-u8_kinetics400-rgb",
@@ -114,7 +114,7 @@ _add(
 _add(
     "uniformerv2_b16_u8",
     _710,
-    (114.55, 148.10),
+    (114.55, 140.78),
     "Kinetics-400",
     (85.8, 97.1),
     "uniformerv2-base-p16-res224_clip-kinetics710-pre_8xb32-u8_kinetics400-rgb",
@@ -124,7 +124,7 @@ _add(
 _add(
     "uniformerv2_b16_u8_k600",
     _710,
-    (114.71, 148.10),
+    (114.71, 140.78),
     "Kinetics-600",
     (86.4, 97.3),
     "uniformerv2-base-p16-res224_clip-kinetics710-pre_8xb32-u8_kinetics600-rgb",
@@ -134,7 +134,7 @@ _add(
 _add(
     "uniformerv2_b16_u8_k700",
     _710,
-    (114.78, 148.10),
+    (114.78, 140.78),
     "Kinetics-700",
     (76.3, 92.9),
     "uniformerv2-base-p16-res224_clip-kinetics710-pre_8xb32-u8_kinetics700-rgb",
@@ -144,7 +144,7 @@ _add(
 _add(
     "uniformerv2_b16_u8_k700_clip",
     _CLIP,
-    (114.78, 148.10),
+    (114.78, 140.78),
     "Kinetics-700",
     (75.9, 92.9),
     "uniformerv2-base-p16-res224_clip_8xb32-u8_kinetics700-rgb",
@@ -154,7 +154,7 @@ _add(
 _add(
     "uniformerv2_b16_u8_k710",
     _CLIP,
-    (114.79, 148.10),
+    (114.79, 140.78),
     "Kinetics-710",
     (78.9, None),
     "uniformerv2-base-p16-res224_clip-pre_u8_kinetics710-rgb",
@@ -163,7 +163,7 @@ _add(
 _add(
     "uniformerv2_b16_u8_mit",
     _400,
-    (114.51, 148.10),
+    (114.51, 140.78),
     "Moments in Time V1",
     (42.3, 71.5),
     "uniformerv2-base-p16-res224_clip-kinetics710-kinetics-k400-pre_16xb32-u8_mitv1-rgb",
@@ -173,7 +173,7 @@ _add(
 _add(
     "uniformerv2_l14_u8",
     _710,
-    (354.10, 665.63),
+    (354.10, 648.64),
     "Kinetics-400",
     (88.7, 98.1),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u8_kinetics400-rgb",
@@ -182,7 +182,7 @@ _add(
 _add(
     "uniformerv2_l14_u16",
     _710,
-    (354.10, 1331.21),
+    (354.10, 1297.23),
     "Kinetics-400",
     (89.0, 98.2),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u16_kinetics400-rgb",
@@ -191,7 +191,7 @@ _add(
 _add(
     "uniformerv2_l14_u32",
     _710,
-    (354.10, 2662.39),
+    (354.10, 2594.42),
     "Kinetics-400",
     (89.3, 98.2),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u32_kinetics400-rgb",
@@ -200,7 +200,7 @@ _add(
 _add(
     "uniformerv2_l14_u8_k600",
     _710,
-    (354.30, 665.63),
+    (354.30, 648.64),
     "Kinetics-600",
     (89.0, 98.3),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u8_kinetics600-rgb",
@@ -209,7 +209,7 @@ _add(
 _add(
     "uniformerv2_l14_u16_k600",
     _710,
-    (354.30, 1331.21),
+    (354.30, 1297.23),
     "Kinetics-600",
     (89.4, 98.3),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u16_kinetics600-rgb",
@@ -218,7 +218,7 @@ _add(
 _add(
     "uniformerv2_l14_u32_k600",
     _710,
-    (354.30, 2662.39),
+    (354.30, 2594.42),
     "Kinetics-600",
     (89.2, 98.3),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u32_kinetics600-rgb",
@@ -227,7 +227,7 @@ _add(
 _add(
     "uniformerv2_l14_u8_k700",
     _710,
-    (354.41, 665.63),
+    (354.41, 648.64),
     "Kinetics-700",
     (80.8, 95.2),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u8_kinetics700-rgb",
@@ -236,7 +236,7 @@ _add(
 _add(
     "uniformerv2_l14_u16_k700",
     _710,
-    (354.41, 1331.22),
+    (354.41, 1297.23),
     "Kinetics-700",
     (81.2, 95.6),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u16_kinetics700-rgb",
@@ -245,7 +245,7 @@ _add(
 _add(
     "uniformerv2_l14_u32_k700",
     _710,
-    (354.41, 2662.39),
+    (354.41, 2594.42),
     "Kinetics-700",
     (81.4, 95.7),
     "uniformerv2-large-p14-res224_clip-kinetics710-pre_u32_kinetics700-rgb",
@@ -254,7 +254,7 @@ _add(
 _add(
     "uniformerv2_l14_336_u32",
     _710,
-    (354.43, 6267.81),
+    (354.43, 6115.20),
     "Kinetics-400",
     (89.5, 98.4),
     "uniformerv2-large-p14-res336_clip-kinetics710-pre_u32_kinetics400-rgb",
@@ -264,7 +264,7 @@ _add(
 _add(
     "uniformerv2_l14_336_u32_k600",
     _710,
-    (354.63, 6267.81),
+    (354.63, 6115.20),
     "Kinetics-600",
     (89.8, 98.5),
     "uniformerv2-large-p14-res336_clip-kinetics710-pre_u32_kinetics600-rgb",
@@ -274,7 +274,7 @@ _add(
 _add(
     "uniformerv2_l14_336_u32_k700",
     _710,
-    (354.73, 6267.81),
+    (354.73, 6115.20),
     "Kinetics-700",
     (82.1, 96.0),
     "uniformerv2-large-p14-res336_clip-kinetics710-pre_u32_kinetics700-rgb",
@@ -284,7 +284,7 @@ _add(
 _add(
     "uniformerv2_l14_u8_k710",
     _CLIP,
-    (354.42, 665.63),
+    (354.42, 648.64),
     "Kinetics-710",
     None,
     "uniformerv2-large-p14-res224_clip-pre_u8_kinetics710-rgb",
@@ -293,7 +293,7 @@ _add(
 _add(
     "uniformerv2_l14_336_u8_k710",
     _CLIP,
-    (354.75, 1566.98),
+    (354.75, 1528.84),
     "Kinetics-710",
     None,
     "uniformerv2-large-p14-res336_clip-pre_u8_kinetics710-rgb",
@@ -302,7 +302,7 @@ _add(
 _add(
     "uniformerv2_l14_u8_mit",
     _400,
-    (354.04, 665.63),
+    (354.04, 648.64),
     "Moments in Time V1",
     (47.0, 76.1),
     "uniformerv2-large-p16-res224_clip-kinetics710-kinetics-k400-pre_u8_mitv1-rgb",
@@ -311,7 +311,7 @@ _add(
 _add(
     "uniformerv2_l14_336_u8_mit",
     _400,
-    (354.36, 1566.98),
+    (354.36, 1528.84),
     "Moments in Time V1",
     (47.7, 76.8),
     "uniformerv2-large-p16-res336_clip-kinetics710-kinetics-k400-pre_u8_mitv1-rgb",

@@ -18,172 +18,23 @@ from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
-from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.pooled_attention import PooledAttention, Size, pool_tokens
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.registry import MODELS
 
-Size = tuple[int, int, int]  # frames, rows, columns
-
 # How torch resizes tables of positions over frames, rows and columns.
 INTERPOLATIONS = ("trilinear", "nearest", "nearest-exact", "area")
+
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "tiny": {"embed_dims": 96, "num_layers": 10, "num_heads": 1, "downscale_indices": [1, 3, 8]},
     "small": {"embed_dims": 96, "num_layers": 16, "num_heads": 1, "downscale_indices": [1, 3, 14]},
     "base": {"embed_dims": 96, "num_layers": 24, "num_heads": 1, "downscale_indices": [2, 5, 21]},
     "large": {"embed_dims": 144, "num_layers": 48, "num_heads": 2, "downscale_indices": [2, 8, 44]},
 }
-
-
-def pool_tokens(x: Tensor, pool: nn.Module, size: Size, has_class: bool) -> tuple[Tensor, Size]:
-    """Pool the tokens of a clip; the class token stays.
-
-    Args:
-        x: (B, heads, N, C), N tokens of `size`, behind the class token where there is one.
-        pool: module over (B * heads, C, frames, rows, columns).
-        size: of the clip in tokens.
-        has_class: the first token is that of the class.
-
-    Returns:
-        (B, heads, N', C), and the size in which they are.
-    """
-    first, tokens = (x[:, :, :1], x[:, :, 1:]) if has_class else (None, x)
-    batch, heads, _, channels = tokens.shape
-    pooled = pool(tokens.reshape(batch * heads, *size, channels).permute(0, 4, 1, 2, 3))
-    smaller: Size = tuple(pooled.shape[2:])
-    tokens = pooled.flatten(2).transpose(1, 2).unflatten(0, (batch, heads))
-    return tokens if first is None else torch.cat([first, tokens], 2), smaller
-
-
-def relative_rows(table: Tensor, num_queries: int, num_keys: int) -> Tensor:
-    """Rows of a table of distances for each pair of a query and a key along one dimension.
-
-    Args:
-        table: (distances, C); another number of distances than is needed is interpolated.
-        num_queries: places of queries along the dimension.
-        num_keys: places of keys.
-
-    Returns:
-        (queries, keys, C).
-    """
-    distances = 2 * max(num_queries, num_keys) - 1
-    if len(table) != distances:
-        table = F.interpolate(table.T[None], distances, mode="linear")[0].T
-    query_step, key_step = max(num_keys / num_queries, 1.0), max(num_queries / num_keys, 1.0)
-    queries = torch.arange(num_queries, device=table.device)[:, None] * query_step
-    keys = torch.arange(num_keys, device=table.device)[None] * key_step
-    return table[(queries - keys + (num_keys - 1) * key_step).long()]
-
-
-class PooledAttention(nn.Module):
-    """(B, N, in_dims) -> (B, N', out_dims): queries, keys and values are pooled before they are compared.
-
-    Args:
-        in_dims: channels of the tokens.
-        out_dims: channels of the result, which the heads divide.
-        num_heads: heads.
-        qkv_bias: queries, keys and values have a bias.
-        norm_cfg: of the pooled ones.
-        pool_kernel: of the pooling convolutions.
-        stride_q: steps of the pooling of queries.
-        stride_kv: of that of keys and values.
-        rel_pos_embed: distances in time, rows and columns count.
-        residual_pooling: the pooled queries are added to the result.
-        input_size: for which the tables of distances are made; other sizes are interpolated.
-        rel_pos_zero_init: they start at 0.
-        with_cls_token: the first token is that of the class.
-    """
-
-    def __init__(
-        self,
-        in_dims: int,
-        out_dims: int,
-        num_heads: int,
-        qkv_bias: bool,
-        norm_cfg: LayerCfg,
-        pool_kernel: Sequence[int],
-        stride_q: Size,
-        stride_kv: Size,
-        rel_pos_embed: bool,
-        residual_pooling: bool,
-        input_size: Size,
-        rel_pos_zero_init: bool,
-        with_cls_token: bool,
-    ) -> None:
-        super().__init__()
-        check_heads(out_dims, num_heads, "MViT")
-        self.num_heads = num_heads
-        self.with_cls_token = with_cls_token
-        self.rel_pos_embed = rel_pos_embed
-        self.residual_pooling = residual_pooling
-        head_dims = out_dims // num_heads
-        self.scale = head_dims**-0.5
-        self.qkv = nn.Linear(in_dims, out_dims * 3, bias=qkv_bias)
-        self.proj = nn.Linear(out_dims, out_dims)
-        for name, stride in (("q", stride_q), ("k", stride_kv), ("v", stride_kv)):
-            kernel: Size = tuple(pool_kernel)  # type: ignore[assignment]
-            padding: Size = tuple(size // 2 for size in kernel)  # type: ignore[assignment]
-            pool = nn.Conv3d(head_dims, head_dims, kernel, stride, padding, groups=head_dims, bias=False)
-            self.add_module(f"pool_{name}", pool)
-            self.add_module(f"norm_{name}", build_norm_layer(norm_cfg, head_dims)[1])
-        if rel_pos_embed:
-            sizes = [
-                2 * max(there // of_queries, there // of_keys) - 1
-                for there, of_queries, of_keys in zip(input_size, stride_q, stride_kv, strict=True)
-            ]
-            self.rel_pos_h = nn.Parameter(torch.zeros(sizes[1], head_dims))
-            self.rel_pos_w = nn.Parameter(torch.zeros(sizes[2], head_dims))
-            self.rel_pos_t = nn.Parameter(torch.zeros(sizes[0], head_dims))
-            if not rel_pos_zero_init:
-                for table in (self.rel_pos_h, self.rel_pos_w, self.rel_pos_t):
-                    nn.init.trunc_normal_(table, std=0.02)
-
-    def _pooled(self, x: Tensor, name: str, size: Size) -> tuple[Tensor, Size]:
-        pooled, smaller = pool_tokens(x, self.get_submodule(f"pool_{name}"), size, self.with_cls_token)
-        return self.get_submodule(f"norm_{name}")(pooled), smaller
-
-    def forward(self, x: Tensor, size: Size) -> tuple[Tensor, Size]:
-        batch, tokens, _ = x.shape
-        heads = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, of_queries = self._pooled(heads[0], "q", size)
-        key, of_keys = self._pooled(heads[1], "k", size)
-        value, _ = self._pooled(heads[2], "v", size)
-        compared, against = query * self.scale, key
-        if self.rel_pos_embed:
-            of_distances, at_places = self._distances(query, of_queries, of_keys)
-            compared = torch.cat([compared, of_distances], -1)
-            against = torch.cat([key, at_places.to(key.dtype).expand(*key.shape[:2], -1, -1)], -1)
-        out = F.scaled_dot_product_attention(compared, against, value, scale=1.0)
-        if self.residual_pooling:
-            start = 1 if self.with_cls_token else 0
-            out = torch.cat([out[:, :, :start], out[:, :, start:] + query[:, :, start:]], 2)
-        return self.proj(out.transpose(1, 2).flatten(2)), of_queries
-
-    def _distances(self, query: Tensor, of_queries: Size, of_keys: Size) -> tuple[Tensor, Tensor]:
-        """Further channels of queries and keys whose product is what distances add to their comparison.
-
-        Those of a query hold what each time, row and column of the keys adds; those of a key are 1 at
-        its own time, row and column. So no matrix of all pairs is built.
-        """
-        start = 1 if self.with_cls_token else 0
-        places = query[:, :, start:].unflatten(2, of_queries)  # (B, heads, T, H, W, C)
-        tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
-        rows = [relative_rows(*part) for part in zip(tables, of_queries, of_keys, strict=True)]
-        added = [
-            torch.einsum("bythwc,tkc->bythwk", places, rows[0]),
-            torch.einsum("bythwc,hkc->bythwk", places, rows[1]),
-            torch.einsum("bythwc,wkc->bythwk", places, rows[2]),
-        ]
-        of_distances = torch.cat(added, -1).flatten(2, 4)
-        grid = torch.meshgrid(*(torch.arange(there, device=query.device) for there in of_keys), indexing="ij")
-        at_places = torch.cat([F.one_hot(axis.flatten(), there) for axis, there in zip(grid, of_keys, strict=True)], -1)
-        if start:  # the class token stands nowhere
-            of_distances = F.pad(of_distances, (0, 0, 1, 0))
-            at_places = F.pad(at_places, (0, 0, 1, 0))
-        return of_distances, at_places
 
 
 class PooledBlock(nn.Module):
@@ -236,7 +87,7 @@ class PooledBlock(nn.Module):
         branch, smaller = self.attn(normed, size)
         skip = x if self.proj is None or not self.dim_mul_in_attention else self.proj(normed)
         if self.pool_skip is not None:
-            skip = pool_tokens(skip[:, None], self.pool_skip, size, self.with_cls_token)[0][:, 0]
+            skip = pool_tokens(skip, self.pool_skip, size, self.with_cls_token)[0]
         x = skip + self.drop_path(branch)
         normed = self.norm2(x)
         skip = x if self.proj is None or self.dim_mul_in_attention else self.proj(normed)
