@@ -49,6 +49,8 @@ class FileFormat:
             head's.
         head_settings: backbone -> arguments that a head must be built with, so that it computes what
             the publisher's own code computes with these weights.
+        advice: regular expression of a name, and what to do where that tensor has another shape in the
+            file; None: nothing but another network.
     """
 
     name: str
@@ -63,6 +65,7 @@ class FileFormat:
     sign: str | None = None
     classes: str | None = None
     head_settings: Callable[[nn.Module], dict[str, Any]] | None = None
+    advice: tuple[str, str] | None = None
 
     def has_head_in(self, read: Checkpoint) -> bool:
         """Does a checkpoint of this format hold a classifier?"""
@@ -98,6 +101,12 @@ class _Fit:
         lists = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
         return "; ".join(f"{what}: {shortened(names)}" for what, names in lists if names) or "it has none of them"
 
+    def advice(self) -> str:
+        """How to fix it."""
+        if self.kind.advice is not None and any(re.search(self.kind.advice[0], name) for name, *_ in self.mismatched):
+            return self.kind.advice[1]
+        return "build the network that the file belongs to"
+
 
 def load_whole(
     source: str | os.PathLike[str] | Checkpoint,
@@ -131,7 +140,7 @@ def load_whole(
     if not best.is_whole:
         raise CheckpointError(
             f"{read.name or 'the checkpoint'} does not hold the weights of this {type(backbone).__name__}, read as "
-            f"{best.kind.name}: {best.problems()}. Nothing was loaded: build the network that the file belongs to"
+            f"{best.kind.name}: {best.problems()}. Nothing was loaded: {best.advice()}"
         )
     _check_head(read, best, backbone, head)
     with torch.no_grad():

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.models.layers.attention import attend, check_heads
+from kinema.models.layers.rms_norm import RMSNorm
 
 
 class NormedAttention(nn.Module):
@@ -33,8 +34,8 @@ class NormedAttention(nn.Module):
         check_heads(embed_dims, num_heads, "attention")
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.q_norm = nn.RMSNorm(embed_dims, eps=norm_eps) if qk_norm else None
-        self.k_norm = nn.RMSNorm(embed_dims, eps=norm_eps) if qk_norm else None
+        self.q_norm = RMSNorm(embed_dims, eps=norm_eps) if qk_norm else None
+        self.k_norm = RMSNorm(embed_dims, eps=norm_eps) if qk_norm else None
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,13 @@ from torch import Tensor
 
 Resampling = Literal["bicubic", "linear", "nearest"]
 
+# For `FileFormat`: what to do with a file whose table is of another grid.
+POSITIONS_ADVICE = (
+    r"^pos_embed",
+    "set pos_grid=(frames, rows, columns) in backbone, in tokens of the clips that it was trained on, to stretch its"
+    " positions",
+)
+
 
 def sinusoid_table(num_positions: int, channels: int) -> Tensor:
     """Sines and cosines of falling frequencies, (1, `num_positions`, `channels`) float32.

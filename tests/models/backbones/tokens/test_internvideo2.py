@@ -59,6 +59,17 @@ def test_activations_computed_again_change_no_gradient() -> None:
     assert torch.allclose(*gradients, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_mixed_precision_gives_nearly_the_same(kind: torch.dtype) -> None:
+    model = encoder().to(kind)
+    clips = torch.randn(1, 3, 2, 28, 28)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model(clips.to(kind))
+    assert mixed.dtype == torch.bfloat16
+    expected = model.float()(clips)
+    assert torch.allclose(mixed.float(), expected, atol=0.05 * expected.abs().max().item())
+
+
 def test_queries_and_keys_are_normed_over_all_heads() -> None:
     layer = randomized(NormedAttention(12, 3))
     x = torch.randn(2, 5, 12)
@@ -175,7 +186,7 @@ def test_a_file_of_the_authors_is_read_in_full(tmp_path: Path, caplog: pytest.Lo
     ("changes", "settings", "problem"),
     [
         ({"blocks.1.ls2.gamma": None}, {}, r"missing: blocks\.1\.ls2\.gamma"),
-        ({}, dict(num_frames=4), r"of another shape: pos_embed \(1x9x48 there, 1x17x48 here\)"),
+        ({}, dict(num_frames=4), r"pos_embed \(1x9x48 there, 1x17x48 here\)\. .* set pos_grid=\(frames, rows"),
         (
             {},
             dict(sep_pos_embed=True),

@@ -24,8 +24,9 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.normed_attention import NormedAttention
-from kinema.models.layers.positions import resize_positions, sincos_table
+from kinema.models.layers.positions import POSITIONS_ADVICE, resize_positions, sincos_table
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.rms_norm import RMSNorm
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
@@ -81,10 +82,10 @@ class Block(nn.Module):
         drop_path_rate: float,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.RMSNorm(embed_dims, eps=_EPS)
+        self.norm1 = RMSNorm(embed_dims, eps=_EPS)
         self.attn = attention
         self.ls1 = nn.Identity() if init_values is None else BranchScale(embed_dims, init_values)
-        self.norm2 = nn.RMSNorm(embed_dims, eps=_EPS)
+        self.norm2 = RMSNorm(embed_dims, eps=_EPS)
         self.mlp = Mlp(embed_dims, hidden, act_cfg=act_cfg)
         self.ls2 = nn.Identity() if init_values is None else BranchScale(embed_dims, init_values)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
@@ -208,6 +209,7 @@ class InternVideo2(Backbone):
             prefixes=(*WRAPPERS, "backbone.", "encoder."),
             spare=rf"{_OF_PRETRAINING}|^clip_projector\.",
             convert=_spread_over_tubelet,
+            advice=POSITIONS_ADVICE,
         ),
     )
 

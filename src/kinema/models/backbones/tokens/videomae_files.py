@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kinema.checkpoints.file_formats import WRAPPERS, FileFormat, Views
 from kinema.checkpoints.reading import State
+from kinema.models.layers.positions import POSITIONS_ADVICE
 
 # Our names -> those of the authors; OpenMMLab's are ours.
 _AUTHORS = (
@@ -89,6 +90,7 @@ _FINE_TUNED = FileFormat(
     _classifier("head"),
     prefixes=(*WRAPPERS, "backbone.", "encoder."),
     convert=_with_positions,
+    advice=POSITIONS_ADVICE,
 )
 _FINE_TUNED_TRANSFORMERS = FileFormat(
     "VideoMAE of transformers",
