@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(module: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def recomputed(module: nn.Module, function: Callable[[Tensor], Any], x: Tensor) -> Any:
     """`function(x)`, whose inner activations are computed again in the backward pass: less memory, more time.
 
     The second time the batch norms of `module` leave their running statistics alone, so that
@@ -17,7 +18,7 @@ def recomputed(module: nn.Module, function: Callable[[Tensor], Tensor], x: Tenso
 
     Args:
         module: that `function` computes with.
-        function: of one tensor.
+        function: of one tensor; gives tensors.
         x: the tensor.
     """
     if torch.compiler.is_compiling():  # which plans the second time itself

@@ -5,6 +5,7 @@ Source: MViTv2, Li et al. 2022, arXiv:2112.01526.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,7 @@ from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.pooled_attention import PooledAttention, Size, pool_tokens
+from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.registry import MODELS
 
@@ -139,6 +141,7 @@ class MViT(Backbone):
         norm_cfg: of all norms.
         patch_cfg: changes of the convolution that makes tokens.
         init_cfg: replaces the initialisation.
+        with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
 
     Attributes:
         out_channels: channels of the output; a tuple where there are several scales.
@@ -177,6 +180,8 @@ class MViT(Backbone):
         norm_cfg: LayerCfg | None = None,
         patch_cfg: Mapping[str, Any] | None = None,
         init_cfg: InitCfg | None = None,
+        *,
+        with_cp: bool = False,
     ) -> None:
         default: InitCfg = [
             {"type": "TruncNormal", "layer": ["Conv2d", "Conv3d"], "std": 0.02},
@@ -199,6 +204,7 @@ class MViT(Backbone):
             raise ConfigError(
                 f"MViT: interpolate_mode must be one of {', '.join(INTERPOLATIONS)}, got {interpolate_mode!r}"
             )
+        self.with_cp = with_cp
         settings = _architecture(arch)
         self.arch_settings = settings
         self.embed_dims: int = settings["embed_dims"]
@@ -311,7 +317,10 @@ class MViT(Backbone):
             x = x + self._positions(size)
         outs: list[Any] = []
         for number, block in enumerate(self.blocks):
-            x, size = block(x, size)
+            if self.with_cp and self.training:
+                x, size = recomputed(block, partial(block, size=size), x)
+            else:
+                x, size = block(x, size)
             stage = self.stage_indices.get(number)
             if stage in self.out_scales:
                 x = self.get_submodule(f"norm{stage}")(x)

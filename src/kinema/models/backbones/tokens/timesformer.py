@@ -30,6 +30,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
 
@@ -200,17 +201,18 @@ class JointLayer(nn.Module):
 
 
 class _Layers(nn.Module):
-    """The layers, one after another, under the name that OpenMMLab gives them."""
+    """The layers, one after another, under the name that OpenMMLab gives them; `with_cp`: see `TimeSformer`."""
 
-    def __init__(self, layers: list[nn.Module]) -> None:
+    def __init__(self, layers: list[nn.Module], *, with_cp: bool = False) -> None:
         super().__init__()
+        self.with_cp = with_cp
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, only_class: bool) -> Tensor:
         """`only_class`: the last gives the class token alone, unless hooks see what is in it."""
         *layers, last = self.layers
         for layer in layers:
-            x = layer(x)
+            x = recomputed(layer, layer, x) if self.with_cp and self.training else layer(x)
         only_class = only_class and (torch.compiler.is_compiling() or not any(map(is_watched, last.modules())))
         return last(x, only_class)
 
@@ -235,6 +237,7 @@ class TimeSformer(Backbone):
             both at once; `"space_only"`, of each frame by itself.
         norm_cfg: of all norms.
         init_cfg: replaces the initialisation.
+        with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
         feedforward_channels: channels between the two linear layers of a layer; None: 4 E.
         drop_path_rate: probability that a row does without a branch of the last layer; it rises from 0
             over the layers.
@@ -264,6 +267,7 @@ class TimeSformer(Backbone):
         norm_cfg: LayerCfg | None = None,
         init_cfg: InitCfg | None = None,
         *,
+        with_cp: bool = False,
         feedforward_channels: int | None = None,
         drop_path_rate: float = DROP_PATH_RATE,
     ) -> None:
@@ -312,7 +316,8 @@ class TimeSformer(Backbone):
                 if attention_type == "divided_space_time"
                 else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
                 for rate in rates
-            ]
+            ],
+            with_cp=with_cp,
         )
 
     def _init_weights(self, report: InitReport) -> None:

@@ -14,6 +14,7 @@ from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import FusedAttention
 from kinema.registry import MODELS
@@ -142,6 +143,7 @@ class UniFormer(Backbone):
         pretrained: checkpoint that `init_weights` loads, or `"uniformer_small_in1k"`,
             `"uniformer_base_in1k"`: ImageNet's.
         init_cfg: replaces the initialisation.
+        with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
 
     Attributes:
         out_channels: E.
@@ -166,6 +168,8 @@ class UniFormer(Backbone):
         pretrained2d: bool = True,
         pretrained: str | None = None,
         init_cfg: InitCfg | None = None,
+        *,
+        with_cp: bool = False,
     ) -> None:
         default: InitCfg = [
             {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
@@ -178,6 +182,7 @@ class UniFormer(Backbone):
         )
         check_rates("UniFormer", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate)
         check_positive("UniFormer", mlp_ratio=mlp_ratio, qk_scale=qk_scale)
+        self.with_cp = with_cp
         if len(depth) != 4 or len(embed_dim) != 4:
             raise ConfigError(f"UniFormer has four stages, got depth={list(depth)} and embed_dim={list(embed_dim)}")
         if any(channels % head_dim for channels in embed_dim[2:]):
@@ -232,7 +237,7 @@ class UniFormer(Backbone):
             if stage == 1:
                 x = self.pos_drop(x)
             for block in getattr(self, f"blocks{stage}"):
-                x = block(x)
+                x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
         return self.norm(x)
 
 

@@ -5,6 +5,7 @@ Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
@@ -158,8 +160,11 @@ class Transformer(nn.Module):
         mlp_factor: float,
         drop_path_rate: float,
         mlp_dropout: Sequence[float],
+        *,
+        with_cp: bool,
     ) -> None:
         super().__init__()
+        self.with_cp = with_cp
         self.return_list = list(return_list)
         rates = rising_rates(backbone_drop_path_rate, layers)
         self.resblocks = nn.ModuleList(
@@ -182,7 +187,10 @@ class Transformer(nn.Module):
         side = round((x.shape[1] - 1) ** 0.5)
         token = self.temporal_cls_token.expand(batch, -1, -1)
         for number, block in enumerate(self.resblocks):
-            x = block(x, frames)
+            if self.with_cp and self.training:
+                x = recomputed(block, partial(block, frames=frames), x)
+            else:
+                x = block(x, frames)
             if number in self.return_list:
                 place = self.return_list.index(number)
                 clip = x.unflatten(0, (batch, frames))  # (B, T, 1 + H W, C)
@@ -223,6 +231,7 @@ class UniFormerV2(Backbone):
         pretrained: checkpoint that `init_weights` loads, or `"ViT-B/16"`, `"ViT-L/14"`, `"ViT-L/14_336"`:
             CLIP's.
         init_cfg: replaces the initialisation.
+        with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
 
     Attributes:
         out_channels: E.
@@ -255,6 +264,8 @@ class UniFormerV2(Backbone):
         clip_pretrained: bool = True,
         pretrained: str | None = None,
         init_cfg: InitCfg | None = None,
+        *,
+        with_cp: bool = False,
     ) -> None:
         default: InitCfg = [
             {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
@@ -331,6 +342,7 @@ class UniFormerV2(Backbone):
             mlp_factor,
             drop_path_rate,
             mlp_dropout,
+            with_cp=with_cp,
         )
 
     def _init_weights(self, report: InitReport) -> None:

@@ -24,6 +24,7 @@ from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
 from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import resize_positions, sinusoid_table
+from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
@@ -132,6 +133,7 @@ class VisionTransformer(Backbone):
         pretrained: checkpoint that `init_weights` loads.
         return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block.
         init_cfg: replaces the initialisation.
+        with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
         act_cfg, cos_attn: see `Block`.
         pool_norm_cfg: the norm behind the mean of the tokens; None: `norm_cfg`.
         pos_grid: tokens (T', H', W') of the table of positions where it is of other clips, such as those
@@ -172,6 +174,7 @@ class VisionTransformer(Backbone):
         return_feat_map: bool = False,
         init_cfg: InitCfg | None = None,
         *,
+        with_cp: bool = False,
         act_cfg: LayerCfg | None = None,
         cos_attn: bool = False,
         pool_norm_cfg: LayerCfg | None = None,
@@ -197,6 +200,7 @@ class VisionTransformer(Backbone):
             "VisionTransformer", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
         )
         check_positive("VisionTransformer", mlp_ratio=mlp_ratio, qk_scale=qk_scale, init_values=init_values or None)
+        self.with_cp = with_cp
         check_heads(embed_dims, num_heads, "VisionTransformer")
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         for name, whole, size_name, part in (
@@ -256,7 +260,7 @@ class VisionTransformer(Backbone):
         x = self.patch_embed(x)
         x = self.pos_drop(x + self.positions().to(x.dtype))
         for block in self.blocks:
-            x = block(x)
+            x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
         x = self.norm(x)
         if self.return_feat_map:
             return x.transpose(1, 2).unflatten(2, self.token_grid)
