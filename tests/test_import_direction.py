@@ -11,7 +11,18 @@ SOURCE = Path(__file__).parents[1] / "src" / "kinema"
 
 # Each sees those before it.
 ORDER = [
-    *("errors", "printable", "cores", "files", "spelling", "real_modules", "scopes", "instances", "openmmlab"),
+    *(
+        "errors",
+        "printable",
+        "cores",
+        "memory",
+        "files",
+        "spelling",
+        "real_modules",
+        "scopes",
+        "instances",
+        "openmmlab",
+    ),
     *("plugins", "registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
     *("logs", "progress"),

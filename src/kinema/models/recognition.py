@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from kinema.checkpoints.contract import ModelContract
@@ -24,6 +23,7 @@ from kinema.models.heads.base import BaseHead
 from kinema.models.layers.carried_state import CarriedState
 from kinema.models.library_recognition import built_config
 from kinema.models.preprocessors import check_range
+from kinema.models.view_chunks import in_chunks
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -66,8 +66,8 @@ class BaseRecognizer(BaseModel):
         train_cfg: has no keys so far.
         test_cfg: settings of prediction. `fcn_test`: the head classifies as a convolution, as
             `TPNHead` can; `max_testing_views`: how many views (frames, where the backbone sees
-            those) go through the backbone at once, at most; the recognizers name what else they
-            have.
+            those) go through the backbone at once, at most; without it as many as memory allows,
+            see `in_chunks`; the recognizers name what else they have.
         data_preprocessor: see `BaseModel`.
 
     Attributes:
@@ -177,8 +177,11 @@ class BaseRecognizer(BaseModel):
         if stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {stage!r}")
         folded = self.fold(inputs)
-        rows = (self.max_testing_views if test_mode else None) or len(folded.rows)
-        feats = in_chunks(self._backbone, folded.rows, rows)
+        if test_mode:
+            together = features_of(self.backbone).frames_per_row or 1
+            feats = in_chunks(self._backbone, folded.rows, self.max_testing_views, multiple=together)
+        else:
+            feats = self._backbone(folded.rows)
         options: dict[str, Any] = dict(folded.options)
         if stage != "backbone" and self.neck is not None:
             feats, joined, losses = self._join(feats, folded, data_samples)
@@ -479,16 +482,6 @@ def features_and_options(extracted: Any) -> tuple[Any, dict[str, Any]]:
     if isinstance(extracted, tuple) and len(extracted) == 2 and isinstance(extracted[1], Mapping):
         return extracted[0], dict(extracted[1])
     return extracted, {}
-
-
-def in_chunks(backbone: Callable[[Tensor], Any], views: Tensor, size: int) -> Any:
-    """Features of all views, computed `size` views at a time."""
-    if len(views) <= size:
-        return backbone(views)
-    parts = [backbone(chunk) for chunk in views.split(size)]
-    if isinstance(parts[0], Tensor):
-        return torch.cat(parts)
-    return tuple(torch.cat(level) for level in zip(*parts, strict=True))
 
 
 def _call(backbone: nn.Module, frames: Tensor) -> Any:
