@@ -57,7 +57,7 @@ def test_clip_and_siglip_have_their_own_activations_and_epsilons() -> None:
     assert siglip.blocks[0].mlp.act.approximate == siglip.attn_pool.mlp.act.approximate == "tanh"
     assert (clip.norm.eps, siglip.norm.eps, siglip.attn_pool.norm.eps) == (1e-5, 1e-6, 1e-6)
     x = torch.linspace(-3, 3, 7)
-    assert torch.equal(clip.blocks[0].mlp.act(x), x * torch.sigmoid(1.702 * x))
+    torch.testing.assert_close(clip.blocks[0].mlp.act(x), x * torch.sigmoid(1.702 * x))
 
 
 @pytest.mark.parametrize(
