@@ -53,7 +53,7 @@ def test_other_features_are_refused() -> None:
         tiny()(torch.zeros(2, 8))
     with pytest.raises(ConfigError, match=r"gives 9 channels, but AttentiveHead was built with in_channels=8"):
         tiny()(torch.zeros(1, 9, 1, 2, 2))
-    with pytest.raises(ConfigError, match="AttentiveHead pools at least 1 clip, got num_clips=0"):
+    with pytest.raises(ConfigError, match="num_clips must be a whole number from 1, got 0"):
         tiny(num_clips=0)
     with pytest.raises(ConfigError, match="num_clips=2 clips together, which do not divide the 3 views of a sample"):
         tiny(num_clips=2).predict(torch.zeros(3, 8, 1, 1, 1), [ActionDataSample()])

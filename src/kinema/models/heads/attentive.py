@@ -16,6 +16,7 @@ from kinema.models.heads.base import BaseHead
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attentive_pooling import AttentivePooler
 from kinema.models.layers.prenorm import scale_residuals
+from kinema.models.layers.settings import check_positive, check_sizes
 from kinema.registry import MODELS
 
 
@@ -69,8 +70,8 @@ class AttentiveHead(BaseHead):
             {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
         ]
         super().__init__(num_classes, in_channels, loss_cls, **settings)
-        if num_clips < 1:
-            raise ConfigError(f"AttentiveHead pools at least 1 clip, got num_clips={num_clips}")
+        check_sizes("AttentiveHead", num_heads=num_heads, depth=depth, num_clips=num_clips)
+        check_positive("AttentiveHead", mlp_ratio=mlp_ratio, norm_eps=norm_eps)
         self.num_clips = num_clips
         self.num_heads = num_heads
         self.norm_eps = norm_eps

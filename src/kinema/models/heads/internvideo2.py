@@ -12,6 +12,7 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_single, check_source
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
 
 
@@ -45,6 +46,7 @@ class InternVideo2Head(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "TruncNormal", "layer": "Linear", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
+        check_rates("InternVideo2Head", dropout_ratio=dropout_ratio)
         self.extra_mlp = (
             nn.Sequential(nn.LayerNorm(in_channels), Mlp(in_channels, 4 * in_channels)) if extra_mlp else None
         )

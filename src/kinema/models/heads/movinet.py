@@ -13,6 +13,7 @@ from kinema.models.backbones.clips.movinet import HARD_SIGMOID, SWISH, ConvBlock
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_source
 from kinema.models.layers.carried_state import CarriedState, mean_so_far
+from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
 
 
@@ -52,6 +53,8 @@ class MoViNetHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Conv3d", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
+        check_sizes("MoViNetHead", hidden_channels=hidden_channels)
+        check_rates("MoViNetHead", dropout_ratio=dropout_ratio)
         self.dropout_ratio = dropout_ratio
         self.init_std = init_std
         style = Style(False, planar, 1e-3, SWISH, HARD_SIGMOID)

@@ -13,6 +13,7 @@ from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_source
 from kinema.models.init_report import InitReport
+from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
 
 
@@ -46,6 +47,7 @@ class MViTHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "TruncNormal", "layer": "Linear", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
+        check_rates("MViTHead", dropout_ratio=dropout_ratio)
         self.init_std = init_std
         self.init_scale = init_scale
         self.dropout_ratio = dropout_ratio

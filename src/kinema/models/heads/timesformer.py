@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_single, check_source
+from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
 
 
@@ -40,6 +41,7 @@ class TimeSformerHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "TruncNormal", "layer": "Linear", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
+        check_rates(type(self).__name__, dropout_ratio=dropout_ratio)
         self.init_std = init_std
         self.dropout_ratio = dropout_ratio
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None

@@ -10,7 +10,7 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
 
     Raises:
         ValueError: `x` has another number of dimensions.
-        ConfigError: it has other channels than the backbone was built for.
+        ConfigError: it has other channels than the backbone was built for, or is empty.
     """
     if x.dim() != 5:
         raise ValueError(
@@ -26,6 +26,10 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
         raise ConfigError(
             f"the clips have {x.shape[1]} channels, but {backbone} was built with in_channels={in_channels}: set "
             f"in_channels={x.shape[1]} in backbone"
+        )
+    if 0 in x.shape[2:]:
+        raise ConfigError(
+            f"the clips for {backbone} are empty: they have {x.shape[2]} frames of {x.shape[3]} x {x.shape[4]} pixels"
         )
 
 

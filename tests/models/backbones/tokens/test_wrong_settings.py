@@ -15,7 +15,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "VisionTransformer": dict(img_size=32, patch_size=8, embed_dims=24, depth=1, num_heads=2, num_frames=4),
     "TimeSformer": dict(num_frames=4, img_size=32, patch_size=8, embed_dims=24, num_heads=2, num_transformer_layers=1),
     "SwinTransformer3D": dict(
-        arch=dict(embed_dims=24, depths=[1, 1], num_heads=[2, 4]), window_size=(2, 4, 4), out_indices=(1,)
+        arch=dict(embed_dims=24, depths=[1, 1], num_heads=[2, 4]),
+        window_size=(2, 4, 4),
+        out_indices=(1,),
+        pretrained2d=False,
     ),
     "MViT": dict(
         arch=dict(embed_dims=24, num_layers=2, num_heads=1, downscale_indices=[1]), spatial_size=32, temporal_size=4
@@ -117,6 +120,32 @@ def test_settings_that_do_not_go_together_say_why(network: str, settings: dict[s
         MODELS.build({"type": network, **SMALL[network], **settings})
 
 
+HEADS: dict[str, dict[str, Any]] = {
+    "TimeSformerHead": dict(num_classes=3, in_channels=24),
+    "MViTHead": dict(num_classes=3, in_channels=24),
+    "UniFormerHead": dict(num_classes=3, in_channels=24),
+    "AttentiveHead": dict(num_classes=3, in_channels=48),
+    "InternVideo2Head": dict(num_classes=3, in_channels=16),
+    "VideoPrismHead": dict(num_classes=3, in_channels=24),
+    "MoViNetHead": dict(num_classes=3, in_channels=24),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_nonsense_of_heads_is_refused_by_its_name(head: str) -> None:
+    kind: Any = MODELS.get(head)
+    sizes = ("num_classes", "in_channels", "num_heads", "depth", "num_clips", "hidden_channels", "inner_channels")
+    parameters = inspect.signature(kind).parameters
+    cases = [(name, wrong) for name in sizes if name in parameters for wrong in (0, -2, 2.5, "many")]
+    cases += [("dropout_ratio", wrong) for wrong in (-0.1, 1.5, "much") if "dropout_ratio" in parameters]
+    cases += [(name, wrong) for name in ("mlp_ratio", "norm_eps") if name in parameters for wrong in (0, -1.0, "much")]
+    with torch.device("meta"):
+        MODELS.build({"type": head, **HEADS[head]})
+        for name, wrong in cases:
+            with pytest.raises(ConfigError, match=rf"^{head}: {name} must be .*, got "):
+                MODELS.build({"type": head, **HEADS[head], name: wrong})
+
+
 @pytest.mark.parametrize(
     ("network", "shape", "message"),
     [
@@ -128,6 +157,12 @@ def test_settings_that_do_not_go_together_say_why(network: str, settings: dict[s
         ("ViViT", (1, 3, 6, 32, 32), "6"),
         ("InternVideo2", (1, 3, 4, 28, 28), "4"),
         ("Hiera", (1, 3, 4, 96, 64), "96"),
+        (
+            "UniFormer",
+            (1, 3, 4, 24, 40),
+            "one place of 32 x 32 pixels, but the clips have 24 x 40: crop at least",
+        ),
+        ("SwinTransformer3D", (1, 3, 0, 32, 32), "clips for SwinTransformer3D are empty: .* 0 frames of 32 x 32"),
         ("VisionTransformer", (1, 1, 4, 32, 32), "1 channels, but VisionTransformer was built with in_channels=3"),
         ("TimeSformer", (1, 4, 3, 32, 32), "frames seem to come before their 3 channels"),
     ],

@@ -27,6 +27,9 @@ IMAGE_WEIGHTS = {
 }
 
 
+_STRIDE = 32  # pixels between two places of the result
+
+
 class PatchEmbed(nn.Module):
     """(B, C, T, H, W) -> (B, E, T', H', W') by a convolution, with a norm over the channels of each token."""
 
@@ -232,6 +235,11 @@ class UniFormer(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "UniFormer")
+        if min(x.shape[3:]) < _STRIDE:
+            raise ConfigError(
+                f"UniFormer makes one place of {_STRIDE} x {_STRIDE} pixels, but the clips have {x.shape[3]} x"
+                f" {x.shape[4]}: crop at least {_STRIDE} x {_STRIDE} (crop_size, and img_size of the backbone)"
+            )
         for stage in range(1, 5):
             x = self.get_submodule(f"patch_embed{stage}")(x)
             if stage == 1:
