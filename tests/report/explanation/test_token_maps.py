@@ -38,6 +38,10 @@ NETWORKS = {
     "InternVideo2": {"type": "InternVideo2", **CLIP, **SMALL, "embed_dims": 32, "out_channels": 24, "pool_heads": 2},
     "ViViT": {"type": "ViViT", **CLIP, "tubelet_size": (2, 8, 8), "embed_dims": 24, "depth": 3, "num_heads": 2},
     "VJEPA2": {"type": "VJEPA2", "patch_size": 8, "embed_dims": 48, "depth": 3, "num_heads": 2},
+    "VideoPrism": {
+        **{"type": "VideoPrism", **CLIP, "patch_size": 8, "embed_dims": 24, "num_heads": 2},
+        **{"num_spatial_layers": 2, "num_temporal_layers": 1},
+    },
     "SwinTransformer3D": {
         **{"type": "SwinTransformer3D", "window_size": (2, 2, 2), "out_indices": (1,)},
         "arch": {"embed_dims": 12, "depths": [2, 2], "num_heads": [2, 2]},
@@ -49,6 +53,7 @@ HEADS = {
     "SwinTransformer3D": {"type": "I3DHead"},
     "UniFormer": {"type": "I3DHead"},
     "VJEPA2": {"type": "AttentiveHead"},
+    "VideoPrism": {"type": "VideoPrismHead", "num_heads": 2},
 }
 OF_FIRST_TOKEN = {name for name in NETWORKS if name.startswith(("TimeSformer", "ViViT", "MViT"))}
 

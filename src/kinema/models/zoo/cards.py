@@ -172,7 +172,7 @@ class Card:
         source: where the architecture is from.
         input: what it takes.
         training: the parts of a training config that are tuned for it: `optim_wrapper`,
-            `param_scheduler`.
+            `param_scheduler`, and `auto_scale_lr` where the rate follows the size of batches.
         num_classes: classes of the published weights.
         stated_cost: the published count of operations; None: there is none.
         result: what published weights reach; None: there are none.

@@ -18,6 +18,8 @@ SGD: dict[str, Any] = {
 }
 
 IMAGENET = "ImageNet weights"
+# Learning rates below are for so many clips a step, and grow and shrink with them.
+BY_16_CLIPS: dict[str, Any] = {"enable": True, "base_batch_size": 16}
 # Who trained files that OpenMMLab converted.
 FACEBOOK = "Facebook Research"
 OPENGVLAB = "OpenGVLab"
@@ -34,7 +36,7 @@ def adamw(
     """The parts of a training config that suit transformers: no weight decay for norms and biases, and a warm-up.
 
     Args:
-        lr: learning rate, for batches of 16.
+        lr: learning rate for 16 clips a step; it is proportional to them.
         weight_decay: of the other parameters.
         max_norm: largest norm of the gradient.
         backbone_rate: learning rate of the backbone, as a share of the classifier's.
@@ -54,6 +56,7 @@ def adamw(
         wrapper["constructor"] = "LearningRateDecayOptimizerConstructor"
     return {
         "optim_wrapper": wrapper,
+        "auto_scale_lr": BY_16_CLIPS,
         "param_scheduler": [
             {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": 1, "convert_to_iter_based": True},
             {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},

@@ -5,7 +5,7 @@ from typing import Any
 
 from kinema.models.zoo.cards import ModelConfig, StatedCost, model
 from kinema.models.zoo.parts import clips, i3d_head, recognizer_3d
-from kinema.models.zoo.published import IMAGENET, kinetics, published
+from kinema.models.zoo.published import BY_16_CLIPS, IMAGENET, kinetics, published
 
 _INPUT = clips(32, 2, num_clips=4, short_side=224)
 _TEST: dict[str, Any] = {"protocol": "4 x 3", "size": 224}
@@ -54,6 +54,7 @@ def _training(weight_decay: float) -> dict[str, Any]:
             "constructor": "SwinOptimWrapperConstructor",
             "paramwise_cfg": {**free, "backbone": {"lr_mult": 0.1}},
         },
+        "auto_scale_lr": BY_16_CLIPS,
         "param_scheduler": [
             {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 1, "convert_to_iter_based": True},
             {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},

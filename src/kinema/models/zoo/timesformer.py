@@ -5,7 +5,7 @@ from typing import Any
 
 from kinema.models.zoo.cards import ModelConfig, StatedCost, model
 from kinema.models.zoo.parts import clips, recognizer_3d
-from kinema.models.zoo.published import kinetics
+from kinema.models.zoo.published import BY_16_CLIPS, kinetics
 
 _IMAGENET = "ImageNet-21K weights"
 _INPUT = clips(8, 32, num_clips=1, short_side=224, mean=(127.5,) * 3, std=(127.5,) * 3)
@@ -38,6 +38,7 @@ _TRAINING: dict[str, Any] = {
         },
         "clip_grad": {"max_norm": 40, "norm_type": 2},
     },
+    "auto_scale_lr": BY_16_CLIPS,
     "param_scheduler": [
         {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 1, "convert_to_iter_based": True},
         {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},

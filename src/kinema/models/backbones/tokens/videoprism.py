@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.videoprism_files import FORMATS
+from kinema.models.features import TokenMaps
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg, build_conv_layer
@@ -287,6 +288,10 @@ class VideoPrism(Backbone):
         if self.auxiliary_layers:
             x = self._run(self.auxiliary_layers, x.flatten(1, 2)).unflatten(1, x.shape[1:3])
         return x.unflatten(2, (rows, columns)).permute(0, 4, 1, 2, 3)
+
+    def token_maps(self) -> TokenMaps:
+        """It gives maps, which the head pools by attention."""
+        return TokenMaps("", lambda maps: maps)
 
     def forward(self, x: Tensor) -> Tensor:
         frames, rows, columns = self.check_size(x)
