@@ -41,10 +41,13 @@ def timesformer(fixture: Mapping[str, Any]) -> Built:
         **fixture["config"],
     }
     by_frame = config["attention_type"] == "space_only"
+    frames = 1 if by_frame else config["num_frames"]
+    rows = side(config["image_size"]) // side(config["patch_size"])
     network = TimeSformer(
-        1 if by_frame else config["num_frames"],
-        side(config["image_size"]),
+        frames,
+        side(fixture["input_shape"][-2:]),
         side(config["patch_size"]),
+        pos_grid=(frames, rows, rows),
         embed_dims=config["hidden_size"],
         num_heads=config["num_attention_heads"],
         num_transformer_layers=config["num_hidden_layers"],
@@ -134,7 +137,7 @@ def clip(fixture: Mapping[str, Any]) -> Built:
     }
     projects = re.search(r"\bCLIPVisionModel\b", str(fixture["how"])) is None
     network = clip_vision(
-        **of_frames(config),
+        **of_frames(fixture, config),
         projection=config["projection_dim"] if projects else None,
     ).eval()
 
@@ -157,7 +160,7 @@ def siglip(fixture: Mapping[str, Any]) -> Built:
         **fixture["config"],
     }
     pools = config["vision_use_head"]
-    network = siglip_vision(**of_frames(config), pooling="attention" if pools else "mean").eval()
+    network = siglip_vision(**of_frames(fixture, config), pooling="attention" if pools else "mean").eval()
 
     def compute(x: Tensor) -> dict[str, Tensor]:
         tokens = network.norm(network.tokens(x))
@@ -166,10 +169,12 @@ def siglip(fixture: Mapping[str, Any]) -> Built:
     return Built(compute, names_of_siglip(network))
 
 
-def of_frames(config: Mapping[str, Any]) -> dict[str, Any]:
+def of_frames(fixture: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `FrameTransformer` that CLIP and SigLIP of transformers share."""
+    rows = side(config["image_size"]) // side(config["patch_size"])
     return {
-        "img_size": side(config["image_size"]),
+        "img_size": side(fixture["input_shape"][-2:]),
+        "pos_grid": (rows, rows),
         "patch_size": side(config["patch_size"]),
         "embed_dims": config["hidden_size"],
         "depth": config["num_hidden_layers"],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.checkpoints.file_formats import load_whole
@@ -90,6 +91,7 @@ def test_files_of_timm_and_transformers_are_read_in_full(
         ({"num_heads": 5}, "FrameTransformer: num_heads=5 does not divide embed_dims=24"),
         ({"pooling": "max"}, "pooling must be one of token, mean, attention, got 'max'"),
         ({"class_token": False}, "pooling='token' needs class_token=True"),
+        ({"pos_grid": (2, 0)}, r"pos_grid must be \(rows, columns\) of patches, got \(2, 0\)"),
         ({"patch_size": 64}, "patch_size=64 must be from 1 to img_size=32"),
     ],
 )
@@ -99,5 +101,22 @@ def test_what_does_not_fit_together_is_said_in_one_line(settings: dict, message:
 
 
 def test_frames_of_another_size_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"frames of 32 x 32 pixels \(img_size\), but they have 48 x 32: set crops"):
+    with pytest.raises(
+        ConfigError, match=r"frames of 32 x 32 pixels \(img_size\), but they have 48 x 32: set crops, or img_size"
+    ):
         FrameTransformer(**SMALL)(torch.zeros(1, 3, 48, 32))
+
+
+@pytest.mark.parametrize("token_positions", [True, False])
+def test_positions_of_frames_of_another_size_are_stretched_by_cubics(token_positions: bool) -> None:
+    settings = {**SMALL, "token_positions": token_positions}
+    small = filled(FrameTransformer(**settings))
+    large = FrameTransformer(**{**settings, "img_size": 48}, pos_grid=(2, 2)).eval()
+    large.load_state_dict(small.state_dict())
+    first = 1 if token_positions else 0
+    table = small.pos_embed[:, first:].detach().unflatten(1, (2, 2)).permute(0, 3, 1, 2)
+    stretched = F.interpolate(table, (3, 3), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
+    native = FrameTransformer(**{**settings, "img_size": 48}).eval()
+    native.load_state_dict({**small.state_dict(), "pos_embed": torch.cat([small.pos_embed[:, :first], stretched], 1)})
+    frames = torch.randn(2, 3, 48, 48)
+    torch.testing.assert_close(large(frames), native(frames), rtol=1e-4, atol=1e-5)

@@ -5,6 +5,8 @@ Sources: An Image is Worth 16x16 Words, Dosovitskiy et al. 2021, arXiv:2010.1192
 arXiv:2304.07193. The names of weights are those of timm, except in `attn_pool`.
 """
 
+from collections.abc import Sequence
+from math import prod
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -22,6 +24,7 @@ from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_frames
 from kinema.models.layers.latent_pooling import LatentPooling
+from kinema.models.layers.positions import resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
@@ -56,6 +59,8 @@ class FrameTransformer(Backbone):
         img_size: pixels of the frames at each side.
         patch_size: pixels of a patch at each side, which divide `img_size`; what is left over at the
             border is not seen.
+        pos_grid: rows and columns of patches of the positions, where these are of frames of another size
+            than the ones that come: they are stretched by cubics; None: of these.
         in_channels: C.
         embed_dims: E.
         depth: number of blocks.
@@ -94,6 +99,7 @@ class FrameTransformer(Backbone):
         img_size: int = 224,
         patch_size: int = 16,
         *,
+        pos_grid: Sequence[int] | None = None,
         in_channels: int = 3,
         embed_dims: int = 768,
         depth: int = 12,
@@ -153,10 +159,12 @@ class FrameTransformer(Backbone):
         self.with_cp = with_cp
         self.num_first = int(class_token) + num_registers
         hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
-        patches = self.grid_size[0] * self.grid_size[1]
+        self.pos_grid = self.grid_size if pos_grid is None else tuple(pos_grid)
+        if len(self.pos_grid) != 2 or min(self.pos_grid) < 1:
+            raise ConfigError(f"FrameTransformer: pos_grid must be (rows, columns) of patches, got {pos_grid!r}")
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, num_registers, embed_dims)) if num_registers else None
-        positions = patches + (self.num_first if token_positions else 0)
+        positions = prod(self.pos_grid) + (self.num_first if token_positions else 0)
         self.pos_embed = nn.Parameter(torch.zeros(1, positions, embed_dims))
         self.patch_embed = Patches(in_channels, embed_dims, patch_size, bias=not pre_norm)
         self.norm_pre = nn.LayerNorm(embed_dims, eps=norm_eps) if pre_norm else nn.Identity()
@@ -207,14 +215,13 @@ class FrameTransformer(Backbone):
         if tuple(x.shape[2:]) != (self.img_size, self.img_size):
             raise ConfigError(
                 f"FrameTransformer was built for frames of {self.img_size} x {self.img_size} pixels (img_size), but"
-                f" they have {x.shape[2]} x {x.shape[3]}: set crops"
+                f" they have {x.shape[2]} x {x.shape[3]}: set crops, or img_size and pos_grid={self.pos_grid}"
             )
         x = self.patch_embed(x)
         first = [token.expand(len(x), -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
-        if self.token_positions:
-            x = torch.cat([*first, x], 1) + self.pos_embed
-        else:
-            x = torch.cat([*first, x + self.pos_embed], 1)
+        num_first = self.num_first if self.token_positions else 0
+        positions = resize_positions(self.pos_embed, self.pos_grid, self.grid_size, num_first=num_first)
+        x = torch.cat([*first, x], 1) + positions if self.token_positions else torch.cat([*first, x + positions], 1)
         x = self.norm_pre(x)
         for block in self.blocks:
             x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
@@ -237,6 +244,7 @@ def clip_vision(
     img_size: int = 224,
     patch_size: int = 16,
     *,
+    pos_grid: Sequence[int] | None = None,
     projection: int | None = None,
     act_cfg: LayerCfg | None = QUICK_GELU,
     norm_eps: float = 1e-5,
@@ -255,6 +263,7 @@ def clip_vision(
     return FrameTransformer(
         img_size,
         patch_size,
+        pos_grid=pos_grid,
         embed_dims=embed_dims,
         depth=depth,
         num_heads=num_heads,
@@ -274,6 +283,7 @@ def siglip_vision(
     img_size: int = 224,
     patch_size: int = 16,
     *,
+    pos_grid: Sequence[int] | None = None,
     pooling: Pooling = "attention",
     act_cfg: LayerCfg | None = TANH_GELU,
     norm_eps: float = 1e-6,
@@ -292,6 +302,7 @@ def siglip_vision(
     return FrameTransformer(
         img_size,
         patch_size,
+        pos_grid=pos_grid,
         embed_dims=embed_dims,
         depth=depth,
         num_heads=num_heads,

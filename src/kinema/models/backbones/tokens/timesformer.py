@@ -4,7 +4,7 @@ Source: Is Space-Time Attention All You Need for Video Understanding?, Bertasius
 arXiv:2102.05095.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -30,6 +30,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.positions import resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
@@ -241,6 +242,9 @@ class TimeSformer(Backbone):
         feedforward_channels: channels between the two linear layers of a layer; None: 4 E.
         drop_path_rate: probability that a row does without a branch of the last layer; it rises from 0
             over the layers.
+        pos_grid: frames, rows and columns of patches of the positions, where these are of other clips
+            than the ones that come: each place takes those of the nearest, as in the authors' code;
+            None: of these.
 
     Attributes:
         out_channels: E.
@@ -270,6 +274,7 @@ class TimeSformer(Backbone):
         with_cp: bool = False,
         feedforward_channels: int | None = None,
         drop_path_rate: float = DROP_PATH_RATE,
+        pos_grid: Sequence[int] | None = None,
     ) -> None:
         super().__init__(init_cfg, pretrained=pretrained)
         check_sizes(
@@ -299,11 +304,16 @@ class TimeSformer(Backbone):
         self.num_frames, self.img_size, self.patch_size = num_frames, img_size, patch_size
         self.num_transformer_layers = num_transformer_layers
         self.attention_type = attention_type
-        num_patches = (img_size // patch_size) ** 2
+        side = img_size // patch_size
+        self.grid_size = (num_frames, side, side)
+        self.pos_grid = self.grid_size if pos_grid is None else tuple(pos_grid)
+        if len(self.pos_grid) != 3 or min(self.pos_grid) < 1:
+            raise ConfigError(f"TimeSformer: pos_grid must be (frames, rows, columns) of patches, got {pos_grid!r}")
+        num_patches = self.pos_grid[1] * self.pos_grid[2]
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + 1, embed_dims))
         if attention_type != "space_only":
-            self.time_embed = nn.Parameter(torch.zeros(1, num_frames, embed_dims))
+            self.time_embed = nn.Parameter(torch.zeros(1, self.pos_grid[0], embed_dims))
         self.patch_embed = PatchEmbed(in_channels, embed_dims, patch_size)
         self.drop_after_pos = nn.Dropout(dropout_ratio)
         self.drop_after_time = nn.Dropout(dropout_ratio)
@@ -377,6 +387,10 @@ class TimeSformer(Backbone):
         """
         return self.norm(self._layers_of(x, only_class=False))
 
+    def _positions(self) -> Tensor:
+        """(1, 1 + N, E)."""
+        return resize_positions(self.pos_embed, self.pos_grid[1:], self.grid_size[1:], space="nearest", num_first=1)
+
     def _layers_of(self, x: Tensor, *, only_class: bool) -> Tensor:
         """The tokens behind the last layer; the first is the class token, and may be alone."""
         check_clips(x, self.in_channels, "TimeSformer")
@@ -384,16 +398,18 @@ class TimeSformer(Backbone):
         if (frames, height, width) != (self.num_frames, self.img_size, self.img_size):
             raise ConfigError(
                 f"TimeSformer was built for {self.num_frames} frames of {self.img_size} x {self.img_size} pixels"
-                f" (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and crops"
+                f" (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and crops,"
+                f" or num_frames, img_size and pos_grid={self.pos_grid}"
             )
         x = self.patch_embed(x)  # (B T, N, E)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
-        x = self.drop_after_pos(x + self.pos_embed)
+        x = self.drop_after_pos(x + self._positions())
         if self.attention_type == "space_only":
             return self.transformer_layers(x, only_class).unflatten(0, (batch, frames)).mean(1)
         first = x[::frames, :1]  # of every clip
         x = x[:, 1:].unflatten(0, (batch, frames)).transpose(1, 2)  # (B, N, T, E)
-        x = self.drop_after_time(x + self.time_embed[:, None])
+        times = resize_positions(self.time_embed, self.pos_grid[:1], self.grid_size[:1], time="nearest")
+        x = self.drop_after_time(x + times[:, None])
         if self.attention_type == "joint_space_time":
             return self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1), only_class)
         x = torch.cat([first[:, None].expand(-1, frames, -1, -1), x.transpose(1, 2)], 2)  # (B, T, 1 + N, E)

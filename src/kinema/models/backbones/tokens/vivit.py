@@ -5,6 +5,7 @@ weights are those that transformers hosts; activation and epsilon are theirs.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -21,6 +22,7 @@ from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.positions import resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
@@ -84,6 +86,8 @@ class ViViT(Backbone):
         img_size: pixels of the clips at each side, or (H, W).
         num_frames: T.
         tubelet_size: frames, rows and columns of a tubelet, which divide the clip.
+        pos_grid: tokens (T', H', W') of the positions, where these are of other clips than the ones that
+            come: they are stretched, in space by cubics and in time linearly; None: of these.
         in_channels: C.
         embed_dims: E.
         depth: number of blocks.
@@ -128,6 +132,7 @@ class ViViT(Backbone):
         num_frames: int = 32,
         *,
         tubelet_size: Sequence[int] = (2, 16, 16),
+        pos_grid: Sequence[int] | None = None,
         in_channels: int = 3,
         embed_dims: int = 768,
         depth: int = 12,
@@ -173,9 +178,11 @@ class ViViT(Backbone):
         self.with_cp = with_cp
         # Tokens in time, rows and columns.
         self.grid_size = tuple(whole // part for whole, part in zip(self.clip_size, tubelet, strict=True))
-        frames, rows, columns = self.grid_size
+        self.pos_grid = self.grid_size if pos_grid is None else tuple(pos_grid)
+        if len(self.pos_grid) != 3 or min(self.pos_grid) < 1:
+            raise ConfigError(f"ViViT: pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + frames * rows * columns, embed_dims))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + prod(self.pos_grid), embed_dims))
         self.patch_embed = Tubelets(in_channels, embed_dims, tubelet)
         self.pos_drop = nn.Dropout(drop_rate)
         self.blocks = nn.ModuleList(
@@ -221,11 +228,11 @@ class ViViT(Backbone):
             given = "{} of {} x {}".format(*x.shape[2:])
             raise ConfigError(
                 f"ViViT was built for {frames} frames of {height} x {width} pixels (num_frames, img_size), but the"
-                f" clips have {given}: set clip_len and crops"
+                f" clips have {given}: set clip_len and crops, or num_frames, img_size and pos_grid={self.pos_grid}"
             )
         x = self.patch_embed(x)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
-        x = self.pos_drop(x + self.pos_embed)
+        x = self.pos_drop(x + resize_positions(self.pos_embed, self.pos_grid, self.grid_size, num_first=1))
         for block in self.blocks:
             x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
         return self.norm(x)
