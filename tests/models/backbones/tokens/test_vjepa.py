@@ -91,6 +91,13 @@ def test_a_single_frame_has_tubelets_and_an_embedding_of_its_own() -> None:
     assert not torch.allclose(features, encoder(frame))
 
 
+def test_all_norms_of_an_encoder_have_the_eps_of_its_authors() -> None:
+    for settings in ({}, OF_2_1):
+        norms = [module for module in tiny(**settings).modules() if isinstance(module, nn.LayerNorm)]
+        assert len(norms) == (8 if settings else 7)
+        assert {norm.eps for norm in norms} == {1e-6}
+
+
 def test_2_1_has_norms_at_four_depths_of_each_size() -> None:
     assert LEVELS[48] == (11, 23, 37, 47)
     assert all(len(levels) == 4 and levels[-1] == depth - 1 for depth, levels in LEVELS.items())
