@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,20 @@ DEFAULT = (
 )
 
 
-def main() -> None:
-    """Measure what the command line names."""
+def main(default: Sequence[str] = DEFAULT, usual_other: str | None = None) -> None:
+    """Measure what the command line names.
+
+    Args:
+        default: networks, where it names none.
+        usual_other: the other side, where it names none.
+    """
     options = parse()
+    options.other = options.other or usual_other
     torch.set_num_threads(options.threads or torch.get_num_threads())
     if options.peak:
         print(json.dumps(peak_memory(options)))
         return
-    names = [name for pattern in options.patterns for name in zoo.names(pattern)] or list(DEFAULT)
+    names = [name for pattern in options.patterns for name in zoo.names(pattern)] or list(default)
     other = options.other or "torch's default kernels"
     print(f"{torch.get_num_threads()} threads, {options.device}, {options.rounds} rounds; ours against {other}\n")
     print(
