@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from kinema.checkpoints.file_formats import load_whole
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import MoViNet, MoViNetHead, Recognizer3D
+from kinema.models import MoViNet, MoViNetHead, Recognizer3D, zoo
 from kinema.models.backbones.clips.movinet import ARCHITECTURES, HalfSize, architecture, divisible, pad_same
 from kinema.models.layers import PlanarConv3d
 from kinema.models.layers.carried_state import CarriedState, mean_so_far, with_past
@@ -201,3 +201,33 @@ def test_what_does_not_fit_is_refused() -> None:
     message = "of 1 streams with frames of 32 x 32, but 2 with frames of 32 x 40 came: begin a new CarriedState"
     with pytest.raises(ValueError, match=message):
         backbone(torch.zeros(2, 3, 1, 32, 40), state)
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 4), (2, 1), (2, 3)])
+def test_channels_stay_last_in_memory(batch: int, frames: int) -> None:
+    x = torch.randn(batch, 8, frames, 10, 12).contiguous(memory_format=torch.channels_last_3d)
+    assert HalfSize()(x).is_contiguous(memory_format=torch.channels_last_3d)
+    layouts = []
+    for causal in (False, True):
+        backbone, _ = network(causal=causal)
+        state = CarriedState() if causal else None
+        backbone.conv7.register_forward_pre_hook(lambda _, args: layouts.append(args[0]))
+        with torch.no_grad():
+            for _ in range(2):
+                backbone(torch.randn(batch, 3, frames, 40, 48), *([state] if causal else []))
+    assert all(seen.is_contiguous(memory_format=torch.channels_last_3d) for seen in layouts)
+    assert len(layouts) == 4
+
+
+def test_a_model_of_the_zoo_is_created_from_a_file_of_the_port(tmp_path: Path) -> None:
+    source = zoo.create_model("movinet_a0_stream")
+    state = {**source.backbone.state_dict(), **source.cls_head.state_dict()}
+    torch.save({name: tensor + 0.5 for name, tensor in state.items()}, tmp_path / "file")
+    model = zoo.create_model("movinet_a0_stream", pretrained=tmp_path / "file")
+    for name, tensor in {**model.backbone.state_dict(), **model.cls_head.state_dict()}.items():
+        assert torch.equal(tensor, (state[name] + 0.5).to(tensor.dtype)), name
+    spec = zoo.card("movinet_a0_stream").input
+    assert (spec.mean, spec.std, spec.clip_len, spec.size) == ((0.0,) * 3, (255.0,) * 3, 50, 172)
+    fewer = zoo.create_model("movinet_a0_stream", num_classes=3, pretrained=tmp_path / "file")
+    assert fewer.cls_head.classifier[3].conv_1.conv2d.weight.shape == (3, 2048, 1, 1)
+    assert torch.equal(fewer.cls_head.classifier[0].conv_1.conv2d.bias, state["classifier.0.conv_1.conv2d.bias"] + 0.5)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from kinema.checkpoints.file_formats import load_whole
 from kinema.errors import CheckpointError, ConfigError
-from kinema.models import Hiera, TimeSformerHead
+from kinema.models import Hiera, Recognizer3D, TimeSformerHead, zoo
 from kinema.models.backbones.tokens.hiera import UnitAttention, pool, reroll, unroll
 
 
@@ -179,3 +179,23 @@ def test_clips_of_another_size_are_refused() -> None:
         small()(torch.zeros(1, 3, 4, 64, 32))
     wide = Hiera((64, 32), 4, embed_dims=8, stages=(1, 1, 2, 1))
     assert wide(torch.zeros(1, 3, 4, 64, 32)).shape == (1, 64)
+
+
+def test_scores_are_made_probabilities_once() -> None:
+    head = TimeSformerHead(5, 64, average_clips="prob")
+    model = Recognizer3D(small(), head).eval()
+    torch.nn.init.normal_(head.fc_cls.weight)
+    clips = torch.randn(1, 2, 3, 4, 64, 64)
+    with torch.no_grad():
+        (sample,) = model(clips, mode="predict")
+        logits = head(model.backbone(clips[0]))
+    assert torch.allclose(sample.pred_score, logits.softmax(-1).mean(0), atol=1e-6)
+
+
+def test_the_cards_normalise_as_the_weights_were_trained() -> None:
+    for name in zoo.names("hiera_*"):
+        spec = zoo.card(name).input
+        assert ({value / 255 for value in spec.mean}, {value / 255 for value in spec.std}) == ({0.45}, {0.225})
+        assert (spec.clip_len, spec.frame_interval, spec.num_clips, spec.size) == (16, 4, 5, 224)
+        assert zoo.card(name).weights.non_commercial
+        assert zoo.card(name).encoder.non_commercial

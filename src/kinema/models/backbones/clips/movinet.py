@@ -130,13 +130,13 @@ def pad_same(x: Tensor, kernel: Sequence[int], stride: int) -> Tensor:
     """Rows and columns of zeros as TensorFlow's SAME adds them: one more behind than before, where they are odd.
 
     Args:
-        x: (B, C, T, H, W).
+        x: (..., H, W).
         kernel: rows and columns of the convolution.
         stride: of it.
     """
     added = [
         max((math.ceil(side / stride) - 1) * stride + size - side, 0)
-        for side, size in zip(x.shape[3:], kernel, strict=True)
+        for side, size in zip(x.shape[-2:], kernel, strict=True)
     ]
     if not any(added):
         return x
@@ -251,9 +251,11 @@ class HalfSize(nn.Module):
     """(B, C, T, H, W) -> (B, C, T, H / 2, W / 2), rounded up: means of 3 x 3 places, those of the clip alone."""
 
     def forward(self, x: Tensor) -> Tensor:
-        places = x.new_ones(1, 1, 1, *x.shape[3:])
-        sums, counts = (F.avg_pool3d(pad_same(part, (3, 3), 2), (1, 3, 3), (1, 2, 2)) for part in (x, places))
-        return sums / counts
+        # Torch's pooling of images keeps their channels last in memory; a single frame must not be flattened for that.
+        frames = x.squeeze(2) if x.shape[2] == 1 else x.transpose(1, 2).flatten(0, 1)
+        places = x.new_ones(1, 1, *x.shape[3:])
+        sums, counts = (F.avg_pool2d(pad_same(part, (3, 3), 2), 3, 2) for part in (frames, places))
+        return (sums / counts).unflatten(0, (len(x), -1)).transpose(1, 2)
 
 
 class Block(nn.Module):
