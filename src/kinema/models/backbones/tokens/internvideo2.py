@@ -28,35 +28,13 @@ from kinema.models.layers.positions import POSITIONS_ADVICE, resize_positions, s
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.rms_norm import RMSNorm
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.transformer_block import ChannelScale
+from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
 
 _EPS, _POOL_EPS = 1e-6, 1e-5
 # What files of the distillation and of masked pretraining hold beside the encoder.
 _OF_PRETRAINING = r"^((final_)?clip_decoder|mae_decoder)\.|^(clip|mae|img|clip_img)_pos_embed"
-
-
-class PatchEmbed(nn.Module):
-    """(B, C, T, H, W) -> (B, N, E): each tubelet of frames and pixels becomes a token."""
-
-    def __init__(self, in_channels: int, embed_dims: int, patch_size: int, tubelet_size: int) -> None:
-        super().__init__()
-        size = (tubelet_size, patch_size, patch_size)
-        self.proj = nn.Conv3d(in_channels, embed_dims, size, stride=size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.proj(x).flatten(2).transpose(1, 2)
-        return out
-
-
-class BranchScale(nn.Module):
-    """A learned factor a channel, at the end of a residual branch."""
-
-    def __init__(self, channels: int, start: float) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((channels,), float(start)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
 
 
 class Block(nn.Module):
@@ -84,10 +62,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = RMSNorm(embed_dims, eps=_EPS)
         self.attn = attention
-        self.ls1 = nn.Identity() if init_values is None else BranchScale(embed_dims, init_values)
+        self.ls1 = nn.Identity() if init_values is None else ChannelScale(embed_dims, init_values)
         self.norm2 = RMSNorm(embed_dims, eps=_EPS)
         self.mlp = Mlp(embed_dims, hidden, act_cfg=act_cfg)
-        self.ls2 = nn.Identity() if init_values is None else BranchScale(embed_dims, init_values)
+        self.ls2 = nn.Identity() if init_values is None else ChannelScale(embed_dims, init_values)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -279,7 +257,7 @@ class InternVideo2(Backbone):
             raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
         self.in_channels, self.embed_dims = in_channels, embed_dims
         self.sep_pos_embed, self.return_feat_map, self.with_cp = sep_pos_embed, return_feat_map, with_cp
-        self.patch_embed = PatchEmbed(in_channels, embed_dims, patch_size, tubelet_size)
+        self.patch_embed = Tubelets(in_channels, embed_dims, (tubelet_size, patch_size, patch_size))
         self.cls_token = nn.Parameter(nn.init.normal_(torch.empty(1, 1, embed_dims), std=0.02))
         self._add_positions()
         act_cfg = act_cfg or {"type": "GELU", "approximate": "tanh"}
@@ -320,7 +298,7 @@ class InternVideo2(Backbone):
         """(B, C, T, H, W) -> (B, 1 + N, E), behind the last block: the class token, then frame by frame."""
         check_clips(x, self.in_channels, "InternVideo2")
         self._check_size(x)
-        x = self.patch_embed(x)
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1).to(x.dtype), x], 1)
         x = x + self.positions().to(x.dtype)
         for block in self.blocks:

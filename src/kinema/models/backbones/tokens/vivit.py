@@ -20,12 +20,13 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import rising_rates
-from kinema.models.layers.by_name import LayerCfg, build_conv_layer
+from kinema.models.layers.by_name import LayerCfg
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
+from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
 
 FAST_GELU: LayerCfg = {"type": "GELU", "approximate": "tanh"}
@@ -64,18 +65,6 @@ def older_names_of_transformers(backbone: nn.Module) -> Views:
 def classifier_of_transformers(head: nn.Module) -> Views:
     """Tensors of a `TimeSformerHead` under the names of a video classifier of transformers."""
     return renamed(own_tensors(head), [(r"^fc_cls\.", "classifier.")])
-
-
-class Tubelets(nn.Module):
-    """(B, C, T, H, W) -> (B, N, E): each tubelet becomes a token, frame by frame, row by row."""
-
-    def __init__(self, in_channels: int, embed_dims: int, size: tuple[int, ...]) -> None:
-        super().__init__()
-        self.proj = build_conv_layer({"type": "Conv3d"}, in_channels, embed_dims, size, stride=size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.proj(x)
-        return out.flatten(2).transpose(1, 2)
 
 
 @MODELS.register_module()
@@ -230,7 +219,7 @@ class ViViT(Backbone):
                 f"ViViT was built for {frames} frames of {height} x {width} pixels (num_frames, img_size), but the"
                 f" clips have {given}: set clip_len and crops, or num_frames, img_size and pos_grid={self.pos_grid}"
             )
-        x = self.patch_embed(x)
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
         x = self.pos_drop(x + resize_positions(self.pos_embed, self.pos_grid, self.grid_size, num_first=1))
         for block in self.blocks:

@@ -29,31 +29,13 @@ from kinema.models.layers.rotary import (
     turning_channels,
 )
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
 
 Masks = Tensor | Sequence[Tensor]
 
 # V-JEPA 2.1: depth -> the blocks that have a norm of their own.
 LEVELS = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: (11, 23, 37, 47)}
-
-
-class Tubelets(nn.Module):
-    """(B, C, T, H, W) -> (B, E, T', H', W'): each tubelet of frames and pixels becomes a token.
-
-    Args:
-        in_channels: C.
-        embed_dims: E.
-        patch_size: pixels of a tubelet at each side.
-        tubelet_size: frames of a tubelet.
-    """
-
-    def __init__(self, in_channels: int, embed_dims: int, patch_size: int, tubelet_size: int) -> None:
-        super().__init__()
-        size = (tubelet_size, patch_size, patch_size)
-        self.proj = nn.Conv3d(in_channels, embed_dims, size, stride=size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x)
 
 
 @MODELS.register_module()
@@ -157,8 +139,9 @@ class VJEPA2(Backbone):
         self.with_cp = with_cp
         self.branch = branch
 
-        self.patch_embed = Tubelets(in_channels, embed_dims, patch_size, tubelet_size)
-        self.patch_embed_img = Tubelets(in_channels, embed_dims, patch_size, 1) if image_tubelets else None
+        self.patch_embed = Tubelets(in_channels, embed_dims, (tubelet_size, patch_size, patch_size))
+        patch = (1, patch_size, patch_size)
+        self.patch_embed_img = Tubelets(in_channels, embed_dims, patch) if image_tubelets else None
         self.img_mod_embed, self.video_mod_embed = (
             nn.Parameter(torch.zeros(1, 1, embed_dims)) if modality_embedding else None for _ in range(2)
         )
