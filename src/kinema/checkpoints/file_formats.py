@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.checkpoints.loading import LoadReport
+from kinema.checkpoints.positions import fit_positions
 from kinema.checkpoints.reading import Checkpoint, State, read_checkpoint, shortened
 from kinema.errors import CheckpointError
 
@@ -86,6 +87,7 @@ class _Fit:
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     resized: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     branch: str
+    hint: str
 
     @property
     def is_whole(self) -> bool:
@@ -99,13 +101,14 @@ class _Fit:
     def problems(self) -> str:
         shapes = [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in self.mismatched]
         lists = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
-        return "; ".join(f"{what}: {shortened(names)}" for what, names in lists if names) or "it has none of them"
+        problems = [f"{what}: {shortened(names)}" for what, names in lists if names]
+        return "; ".join(problems) or "it has none of them"
 
     def advice(self) -> str:
         """How to fix it."""
         if self.kind.advice is not None and any(re.search(self.kind.advice[0], name) for name, *_ in self.mismatched):
-            return self.kind.advice[1]
-        return "build the network that the file belongs to"
+            return "; ".join(filter(None, (self.kind.advice[1], self.hint)))
+        return "; ".join(filter(None, ("build the network that the file belongs to", self.hint)))
 
 
 def load_whole(
@@ -222,6 +225,7 @@ def _fit(kind: FileFormat, read: Checkpoint, backbone: nn.Module, head: nn.Modul
         views |= kind.head(head)
     if kind.convert is not None:
         weights = kind.convert(weights, views)
+    weights, hint = fit_positions(backbone, weights, views)
     left = tuple(
         name
         for name in weights
@@ -246,6 +250,7 @@ def _fit(kind: FileFormat, read: Checkpoint, backbone: nn.Module, head: nn.Modul
         mismatched=tuple(entry for entry in shapes if entry not in resized),
         resized=resized,
         branch=key,
+        hint=hint,
     )
 
 

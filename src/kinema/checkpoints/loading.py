@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.checkpoints.inflation import fit_image_weights
+from kinema.checkpoints.positions import fit_positions
 from kinema.checkpoints.reading import Checkpoint, State, read_checkpoint, shortened
 from kinema.checkpoints.renaming import STRIP_WRAPPER, ReviseKeys, renamed
 from kinema.errors import CheckpointError
@@ -42,6 +43,7 @@ class LoadReport:
             and shapes.
         prefix: what stood before the names in the checkpoint, as training frameworks put it there,
             and was left out.
+        hint: how tables of positions could be fitted, where they were not; empty: none could.
     """
 
     loaded: int
@@ -52,6 +54,7 @@ class LoadReport:
     inert: tuple[str, ...] = ()
     is_converted: bool = False
     prefix: str = ""
+    hint: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -88,6 +91,8 @@ class LoadReport:
         if mismatched:
             shapes = [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in mismatched]
             parts.append(f"of another shape, left as they were: {shortened(shapes)}")
+        if self.hint:
+            parts.append(self.hint)
         if self.unexpected:
             parts.append(f"not in the model, not used: {shortened(self.unexpected)}")
         if self.inert:
@@ -113,6 +118,7 @@ def check_fit(
     """
     own = model.state_dict()
     given, prefix = renamed(state, own, revise_keys)
+    given, hint = fit_positions(model, given, own)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     report = LoadReport(
         loaded=len(fitting),
@@ -125,6 +131,7 @@ def check_fit(
             if name in given and name not in fitting
         ),
         prefix=prefix,
+        hint=hint,
     )
     parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     share = _numbers(own, set(parameters) & set(fitting)) / max(1, _numbers(own, parameters))

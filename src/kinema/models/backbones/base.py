@@ -21,6 +21,7 @@ from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers import arrange, fix_batch_norms, freeze
 from kinema.models.layers.inputs import check_clips, check_frames
+from kinema.models.layers.positions import PositionTable
 from kinema.models.layers.settings import check_sizes
 
 
@@ -42,6 +43,7 @@ class Backbone(BaseModule, ABC):
         file_formats: files of other publishers that hold its weights under other names. They are read
             in full, or refused.
         branch: key of such a file that holds the weights; None: the one that its format prefers.
+        interpolate_positions: tables of positions in files that are for clips of another size are fitted.
         unit_range: it takes values from 0 to 1, not normalised ones; a recognizer checks its preprocessor.
 
     Raises:
@@ -51,6 +53,7 @@ class Backbone(BaseModule, ABC):
     file_formats: ClassVar[tuple[FileFormat, ...]] = ()
     branch: str | None = None
     unit_range: ClassVar[bool] = False
+    interpolate_positions: bool = False
 
     def __init__(
         self,
@@ -98,6 +101,10 @@ class Backbone(BaseModule, ABC):
             load_whole(read, [kind], self, branch=self.branch)
         else:
             load_backbone(self, read, is_image_network=self.from_images)
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """Its trained tables of positions, by their names, and how others become these."""
+        return {}
 
     def token_maps(self) -> TokenMaps | None:
         """Where the tokens of its blocks lie; None: it has none, or gives maps of places that count alike."""

@@ -2,7 +2,8 @@
 
 import functools
 from collections.abc import Sequence
-from math import prod
+from dataclasses import dataclass
+from math import isqrt, prod
 from typing import Literal
 
 import numpy as np
@@ -98,6 +99,56 @@ def resize_positions(
             weights = torch.from_numpy(resampling(side, new_side, how, antialias=antialias)).to(x.device)
             x = torch.tensordot(x, weights, ([axis], [1])).movedim(-1, axis)
     return torch.cat([first, x.reshape(*places.shape[:-2], -1, table.shape[-1]).to(table.dtype)], -2)
+
+
+@dataclass(frozen=True)
+class PositionTable:
+    """A trained table of positions, and how one of another grid becomes it.
+
+    Attributes:
+        grid: see `resize_positions`, as the others.
+        space: see there.
+        time: see there.
+        antialias: see there.
+        num_first: see there.
+    """
+
+    grid: tuple[int, ...]
+    space: Resampling = "bicubic"
+    time: Resampling = "linear"
+    antialias: bool = False
+    num_first: int = 0
+
+    def fitted(self, table: Tensor) -> Tensor | None:
+        """A table of another grid, (..., positions, C), as one of this grid; None: its rows do not say which grid.
+
+        A grid over space is a square. One over space and time has as many frames as this one, or else
+        as many rows and columns.
+        """
+        grid = self._grid_of(table.shape[-2] - self.num_first)
+        if grid is None:
+            return None
+        return resize_positions(
+            table,
+            grid,
+            self.grid,
+            space=self.space,
+            time=self.time,
+            antialias=self.antialias,
+            num_first=self.num_first,
+        )
+
+    def _grid_of(self, positions: int) -> tuple[int, ...] | None:
+        if positions < 1:
+            return None
+        if len(self.grid) == 1:
+            return (positions,)
+        frames = self.grid[0] if len(self.grid) == 3 else 1
+        side = isqrt(positions // frames)
+        if frames * side * side == positions:
+            return (frames, side, side)[-len(self.grid) :]
+        places = prod(self.grid[-2:])
+        return (positions // places, *self.grid[1:]) if len(self.grid) == 3 and positions % places == 0 else None
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer
 from kinema.models.layers.inputs import check_frames
 from kinema.models.layers.latent_pooling import LatentPooling
-from kinema.models.layers.positions import resize_positions
+from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
@@ -81,6 +81,8 @@ class FrameTransformer(Backbone):
         layer_scale: start of the scale of each branch's channels; None: there is none.
         drop_path_rate: probability that a frame does without a branch of the last block; it rises from 0
             over the blocks.
+        interpolate_positions: a table of positions in a file that is for frames of another size is
+            stretched, bicubically; else such a file is an error.
         with_cp: compute activations again in the backward pass: less memory, more time.
         pretrained: checkpoint that `init_weights` loads, also of timm or transformers.
         init_cfg: replaces the initialisation.
@@ -118,6 +120,7 @@ class FrameTransformer(Backbone):
         norm_eps: float = 1e-6,
         layer_scale: float | None = None,
         drop_path_rate: float = 0.0,
+        interpolate_positions: bool = False,
         with_cp: bool = False,
         pretrained: str | None = None,
         init_cfg: InitCfg | None = None,
@@ -157,6 +160,7 @@ class FrameTransformer(Backbone):
         self.pooling = pooling
         self.token_positions = token_positions
         self.with_cp = with_cp
+        self.interpolate_positions = interpolate_positions
         self.num_first = int(class_token) + num_registers
         hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
         self.pos_grid = self.grid_size if pos_grid is None else tuple(pos_grid)
@@ -197,6 +201,10 @@ class FrameTransformer(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pooled(self.norm(self.tokens(x)))[:, :, None, None]
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """That of the patches, behind those of other tokens."""
+        return {"pos_embed": PositionTable(self.pos_grid, num_first=self.num_first if self.token_positions else 0)}
 
     def token_maps(self) -> TokenMaps:
         """Where the tokens of its blocks lie."""
@@ -253,6 +261,7 @@ def clip_vision(
     num_heads: int = 12,
     feedforward_channels: int | None = None,
     drop_path_rate: float = 0.0,
+    interpolate_positions: bool = False,
     with_cp: bool = False,
     pretrained: str | None = None,
 ) -> FrameTransformer:
@@ -273,6 +282,7 @@ def clip_vision(
         act_cfg=act_cfg,
         norm_eps=norm_eps,
         drop_path_rate=drop_path_rate,
+        interpolate_positions=interpolate_positions,
         with_cp=with_cp,
         pretrained=pretrained,
     )
@@ -292,6 +302,7 @@ def siglip_vision(
     num_heads: int = 12,
     feedforward_channels: int | None = None,
     drop_path_rate: float = 0.0,
+    interpolate_positions: bool = False,
     with_cp: bool = False,
     pretrained: str | None = None,
 ) -> FrameTransformer:
@@ -312,6 +323,7 @@ def siglip_vision(
         act_cfg=act_cfg,
         norm_eps=norm_eps,
         drop_path_rate=drop_path_rate,
+        interpolate_positions=interpolate_positions,
         with_cp=with_cp,
         pretrained=pretrained,
     )

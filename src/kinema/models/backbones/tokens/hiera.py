@@ -28,6 +28,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
+from kinema.models.layers.positions import PositionTable
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.registry import MODELS
@@ -217,6 +218,8 @@ class Hiera(Backbone):
             there is one of all tokens.
         norm_cfg: of all norms.
         act_cfg: of the blocks.
+        interpolate_positions: tables of positions in files that are for clips of another size are
+            stretched, cubic in space and linear in time; else such files are an error.
         with_cp: forget the activations of blocks in training and compute them again in the backward
             pass.
         pretrained: checkpoint that `init_weights` loads.
@@ -264,6 +267,7 @@ class Hiera(Backbone):
         sep_pos_embed: bool = True,
         norm_cfg: LayerCfg | None = None,
         act_cfg: LayerCfg | None = None,
+        interpolate_positions: bool = False,
         with_cp: bool = False,
         pretrained: str | None = None,
         init_cfg: InitCfg | None = None,
@@ -299,6 +303,7 @@ class Hiera(Backbone):
         self.stages = tuple(stages)
         self.stride: Size = _size(q_stride)
         self.with_cp = with_cp
+        self.interpolate_positions = interpolate_positions
         self._check_stages(q_pool, mask_unit_attn)
         kernel, step, padding = map(_size, (patch_kernel, patch_stride, patch_padding))
         self.tokens: Size = tuple(
@@ -373,6 +378,13 @@ class Hiera(Backbone):
         for stage in range(len(self.stages)):
             x = self._stage(stage, x)
         return self.norm(x.mean((1, 2))) if mask is None else x.flatten(1, 2)
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """Those of its tokens: cubic in space, linear in time."""
+        if not self.sep_pos_embed:
+            return {"pos_embed": PositionTable(self.tokens)}
+        space, time = PositionTable(self.tokens[1:]), PositionTable(self.tokens[:1])
+        return {"pos_embed_spatial": space, "pos_embed_temporal": time}
 
     def token_maps(self) -> TokenMaps:
         """Where the tokens of its blocks lie."""

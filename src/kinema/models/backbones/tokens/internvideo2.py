@@ -24,7 +24,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.normed_attention import NormedAttention
-from kinema.models.layers.positions import POSITIONS_ADVICE, resize_positions, sincos_table
+from kinema.models.layers.positions import POSITIONS_ADVICE, PositionTable, resize_positions, sincos_table
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.rms_norm import RMSNorm
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
@@ -162,6 +162,8 @@ class InternVideo2(Backbone):
             added; else each token has its own row.
         pos_grid: tokens (T', H', W') of the positions, where these are of another clip than the one
             described here: they are stretched to it, bicubically in space and linearly in time.
+        interpolate_positions: tables of positions in files that are for clips of another size are
+            stretched as those of `pos_grid` are; else such files are an error.
         drop_path_rate: of the last block; it rises from 0 over the blocks.
         return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block without that
             of the class, and without pooling.
@@ -211,6 +213,7 @@ class InternVideo2(Backbone):
         act_cfg: LayerCfg | None = None,
         sep_pos_embed: bool = False,
         pos_grid: Sequence[int] | None = None,
+        interpolate_positions: bool = False,
         drop_path_rate: float = 0.0,
         return_feat_map: bool = False,
         with_cp: bool = False,
@@ -256,6 +259,7 @@ class InternVideo2(Backbone):
         if len(self.pos_grid) != 3 or min(self.pos_grid) < 1:
             raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
         self.in_channels, self.embed_dims = in_channels, embed_dims
+        self.interpolate_positions = interpolate_positions
         self.sep_pos_embed, self.return_feat_map, self.with_cp = sep_pos_embed, return_feat_map, with_cp
         self.patch_embed = Tubelets(in_channels, embed_dims, (tubelet_size, patch_size, patch_size))
         self.cls_token = nn.Parameter(nn.init.normal_(torch.empty(1, 1, embed_dims), std=0.02))
@@ -285,6 +289,13 @@ class InternVideo2(Backbone):
             self.pos_embed_cls = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         else:
             self.pos_embed = nn.Parameter(F.pad(table, (0, 0, 1, 0)))  # the class has none at first
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """Those of the tokens, the class token apart: cubic in space, linear in time."""
+        if not self.sep_pos_embed:
+            return {"pos_embed": PositionTable(self.pos_grid, num_first=1)}
+        space, time = PositionTable(self.pos_grid[1:]), PositionTable(self.pos_grid[:1])
+        return {"pos_embed_spatial": space, "pos_embed_temporal": time}
 
     def positions(self) -> Tensor:
         """What is added to the class token and the others, (1, 1 + N, E)."""

@@ -30,7 +30,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
-from kinema.models.layers.positions import resize_positions
+from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
@@ -245,6 +245,8 @@ class TimeSformer(Backbone):
         pos_grid: frames, rows and columns of patches of the positions, where these are of other clips
             than the ones that come: each place takes those of the nearest, as in the authors' code;
             None: of these.
+        interpolate_positions: tables of positions in files that are for clips of another size are fitted:
+            the nearest place or frame; else they do not fit.
 
     Attributes:
         out_channels: E.
@@ -275,6 +277,7 @@ class TimeSformer(Backbone):
         feedforward_channels: int | None = None,
         drop_path_rate: float = DROP_PATH_RATE,
         pos_grid: Sequence[int] | None = None,
+        interpolate_positions: bool = False,
     ) -> None:
         super().__init__(init_cfg, pretrained=pretrained)
         check_sizes(
@@ -310,6 +313,7 @@ class TimeSformer(Backbone):
         if len(self.pos_grid) != 3 or min(self.pos_grid) < 1:
             raise ConfigError(f"TimeSformer: pos_grid must be (frames, rows, columns) of patches, got {pos_grid!r}")
         num_patches = self.pos_grid[1] * self.pos_grid[2]
+        self.interpolate_positions = interpolate_positions
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + 1, embed_dims))
         if attention_type != "space_only":
@@ -362,6 +366,13 @@ class TimeSformer(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self._layers_of(x, only_class=True))[:, 0]
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """Those of places, behind the class token, and of frames: each takes the nearest."""
+        tables = {"pos_embed": PositionTable(self.pos_grid[1:], space="nearest", num_first=1)}
+        if self.attention_type != "space_only":
+            tables["time_embed"] = PositionTable(self.pos_grid[:1], time="nearest")
+        return tables
 
     def token_maps(self) -> TokenMaps:
         """Where the tokens of its blocks lie."""

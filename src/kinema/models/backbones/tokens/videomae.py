@@ -23,7 +23,7 @@ from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_conv_layer, build_norm_layer
 from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
-from kinema.models.layers.positions import resize_positions, sinusoid_table
+from kinema.models.layers.positions import PositionTable, resize_positions, sinusoid_table
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
@@ -140,6 +140,8 @@ class VisionTransformer(Backbone):
             that the weights were trained on first: it is stretched to the clips described here,
             bicubically in space and linearly in time. None: the table is of their own tokens, which of
             sines and cosines are other numbers.
+        interpolate_positions: tables of positions in files that are for clips of another size are
+            stretched, cubic in space and linear in time; else they do not fit.
 
     Attributes:
         out_channels: E.
@@ -179,6 +181,7 @@ class VisionTransformer(Backbone):
         cos_attn: bool = False,
         pool_norm_cfg: LayerCfg | None = None,
         pos_grid: Sequence[int] | None = None,
+        interpolate_positions: bool = False,
     ) -> None:
         default: InitCfg = [
             {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
@@ -215,6 +218,7 @@ class VisionTransformer(Backbone):
         self.img_size, self.patch_size = (height, width), patch_size
         self.num_frames, self.tubelet_size = num_frames, tubelet_size
         self.return_feat_map = return_feat_map
+        self.interpolate_positions = interpolate_positions
         self.grid_size = (height // patch_size, width // patch_size)
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
         self.token_grid = (num_frames // tubelet_size, *self.grid_size)
@@ -265,6 +269,10 @@ class VisionTransformer(Backbone):
         if self.return_feat_map:
             return x.transpose(1, 2).unflatten(2, self.token_grid)
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """That of all tokens: cubic in space, linear in time."""
+        return {"pos_embed": PositionTable(self.pos_grid)}
 
     def token_maps(self) -> TokenMaps:
         """Where the tokens of its blocks lie."""

@@ -23,7 +23,7 @@ from kinema.models.layers.bricks.padding import Pair, pair
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.offset_norm import OffsetLayerNorm
-from kinema.models.layers.positions import resize_positions
+from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.soft_capped_attention import soft_capped_attend
@@ -124,8 +124,8 @@ class VideoPrism(Backbone):
         logit_cap: logits of attention stay between minus and plus this; None: they are not capped.
         norm_eps: of all norms.
         act_cfg: between the linear layers; None: exact `GELU`.
-        interpolate_positions: positions are fitted to clips of another size; False: such clips are an
-            error.
+        interpolate_positions: positions are fitted to clips of another size, and those in files to the
+            network; False: such clips and files are an error.
         drop_path_rate: of the last layer in training; it rises from 0 over the layers.
         with_cp: compute layers again in the backward pass instead of keeping what is in them.
         frozen_stages: the patches (0) and so many layers are not trained; -1: everything is.
@@ -242,6 +242,14 @@ class VideoPrism(Backbone):
                     f"the {whole} {what}"
                 )
         return frames // self.tubelet_size, height // self.patch_size[0], width // self.patch_size[1]
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """Those of places and of frames: linear, averaged where they shrink."""
+        grids = {"spatial": self.grid_size[1:], "temporal": self.grid_size[:1]}
+        return {
+            f"{kind}_embeddings.position_embeddings": PositionTable(grid, "linear", "linear", antialias=True)
+            for kind, grid in grids.items()
+        }
 
     def _positions(self, part: _Embeddings, grid: Sequence[int], new_grid: Sequence[int]) -> Tensor:
         return resize_positions(part.position_embeddings, grid, new_grid, space="linear", time="linear", antialias=True)

@@ -22,7 +22,7 @@ from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import rising_rates
 from kinema.models.layers.by_name import LayerCfg
 from kinema.models.layers.inputs import check_clips
-from kinema.models.layers.positions import resize_positions
+from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
@@ -89,6 +89,9 @@ class ViViT(Backbone):
         attn_drop_rate: dropout of the attention.
         drop_path_rate: probability that a sample does without a branch of the last block; it rises from
             0 over the blocks.
+        interpolate_positions: a table of positions in a file that is for clips of another size is
+            stretched, cubic in space and linear in time; else such a file is an error. Departs from
+            transformers, which does this for square tables over space alone.
         with_cp: compute activations again in the backward pass: less memory, more time.
         pretrained: checkpoint that `init_weights` loads, also a file or folder of transformers.
         init_cfg: replaces the initialisation.
@@ -133,6 +136,7 @@ class ViViT(Backbone):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        interpolate_positions: bool = False,
         with_cp: bool = False,
         pretrained: str | None = None,
         init_cfg: InitCfg | None = None,
@@ -165,6 +169,7 @@ class ViViT(Backbone):
         self.in_channels = in_channels
         self.embed_dims = self.out_channels = embed_dims
         self.with_cp = with_cp
+        self.interpolate_positions = interpolate_positions
         # Tokens in time, rows and columns.
         self.grid_size = tuple(whole // part for whole, part in zip(self.clip_size, tubelet, strict=True))
         self.pos_grid = self.grid_size if pos_grid is None else tuple(pos_grid)
@@ -197,6 +202,10 @@ class ViViT(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tokens(x)[:, 0]
+
+    def position_tables(self) -> dict[str, PositionTable]:
+        """That of all tokens, the class token apart."""
+        return {"pos_embed": PositionTable(self.pos_grid, num_first=1)}
 
     def token_maps(self) -> TokenMaps:
         """Where the tokens of its blocks lie."""
