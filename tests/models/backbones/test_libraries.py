@@ -18,9 +18,10 @@ FRAMES = torch.rand(2, 3, 3, 4, 4)
 class Network(nn.Module):
     """A network as those libraries have them: features, then a classifier."""
 
-    def __init__(self, layout="NCHW", num_classes=1000):
+    def __init__(self, layout="NCHW", num_classes=1000, num_features=None):
         super().__init__()
         self.layout = layout
+        self.num_features = num_features
         self.num_classes = num_classes
         self.features = nn.Conv2d(3, 5, 1)
         self.classifier = nn.Linear(5, 7)
@@ -58,6 +59,7 @@ def libraries(monkeypatch):
     [
         {"type": "timm.net"},
         {"type": "timm.net", "layout": "NHWC", "feature_shape": "NHWC"},
+        {"type": "timm.net", "layout": "NHWC", "num_features": 5},
         {"type": "timm.net", "layout": "NLC"},
         {"type": "timm.net", "layout": "NC"},
         {"type": "torchvision.net"},

@@ -25,7 +25,8 @@ def build_image_network(library: str, name: str, settings: Mapping[str, Any]) ->
         library: `"timm"` or `"torchvision"`.
         name: of the network there.
         settings: `feature_shape`: how the network's features are laid out, `"NCHW"`, `"NHWC"` or `"NLC"`
-            (default: three dimensions are NLC, four NCHW); all else goes to the library.
+            (default: three dimensions are NLC; four are NCHW, but NHWC where timm's `num_features` says
+            so); all else goes to the library.
 
     Returns:
         The network; its features are (B, C', 1, 1) of (B, C, H, W).
@@ -48,7 +49,11 @@ def build_image_network(library: str, name: str, settings: Mapping[str, Any]) ->
 
 def _features(network: nn.Module, frames: Tensor, *, library: str, shape: FeatureShape | None, what: str) -> Tensor:
     extract = _timm_features if library == "timm" else _torchvision_features
-    return _pooled(extract(network, frames), shape, what)
+    x = extract(network, frames)
+    channels = getattr(network, "num_features", None)  # as timm's networks say it
+    if shape is None and x.dim() == 4 and channels == x.shape[-1] != x.shape[1]:
+        shape = "NHWC"
+    return _pooled(x, shape, what)
 
 
 def _timm(name: str, settings: dict[str, Any]) -> nn.Module:
