@@ -190,6 +190,12 @@ def test_what_does_not_fit_is_refused() -> None:
         MoViNet("A9")
     with pytest.raises(ConfigError, match=r"MoViNet has no arch 'a0': did you mean A0\?"):
         MoViNet("a0")
+    with pytest.raises(ConfigError, match="arch of MoViNet lacks 'head': it has stem, head and stages, of each width"):
+        MoViNet({"stem": 8, "stages": []})
+    for kernels in (["533"], ["533", "333", "333"], ["533", "33"], ["533", "323"]):
+        wrong = {**TINY, "stages": [{"width": 8, "expanded": [16, 16], "kernels": kernels}]}
+        with pytest.raises(ConfigError, match=r"has a kernel such as '533' .* got \['533'.* for \[16, 16\]"):
+            MoViNet(wrong)
     clips = torch.zeros(1, 3, 1, 32, 32)
     with pytest.raises(ValueError, match="looks at frames behind, so it carries no state: build it with causal=True"):
         network()[0](clips, CarriedState())

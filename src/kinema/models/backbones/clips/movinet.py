@@ -396,21 +396,38 @@ def architecture(arch: str | Architecture | Mapping[str, Any]) -> Architecture:
     """The sizes that a name, or a dict, stands for.
 
     Raises:
-        ConfigError: there is no such name.
+        ConfigError: there is no such name, or the dict lacks something, or a stage has other blocks than
+            kernels.
     """
-    if isinstance(arch, Architecture):
-        return arch
     if isinstance(arch, Mapping):
-        stages = tuple(
-            Stage(stage["width"], tuple(stage["expanded"]), tuple(stage["kernels"]), stage.get("stride", 2))
-            for stage in arch["stages"]
-        )
-        return Architecture(arch["stem"], stages, arch["head"])
+        try:
+            stages = tuple(
+                Stage(stage["width"], tuple(stage["expanded"]), tuple(stage["kernels"]), stage.get("stride", 2))
+                for stage in arch["stages"]
+            )
+            arch = Architecture(arch["stem"], stages, arch["head"])
+        except KeyError as error:
+            raise ConfigError(
+                f"arch of MoViNet lacks {error}: it has stem, head and stages, of each width, expanded and kernels"
+            ) from None
+    if isinstance(arch, Architecture):
+        for stage in arch.stages:
+            if len(stage.expanded) != len(stage.kernels) or not all(map(_is_kernel, stage.kernels)):
+                raise ConfigError(
+                    "a stage of MoViNet has a kernel such as '533' (frames, rows, columns, odd) for each of its"
+                    f" expanded widths, got {list(stage.kernels)} for {list(stage.expanded)}"
+                )
+        return arch
     if arch not in ARCHITECTURES:
         near = nearest(arch, ARCHITECTURES)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(ARCHITECTURES)}"
         raise ConfigError(f"MoViNet has no arch {arch!r}: {hint}")
     return ARCHITECTURES[arch]
+
+
+def _is_kernel(text: str) -> bool:
+    """Three odd digits?"""
+    return isinstance(text, str) and len(text) == 3 and all(digit in "13579" for digit in text)
 
 
 def divisible(width: float, by: int = 8) -> int:
