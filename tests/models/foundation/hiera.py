@@ -29,7 +29,7 @@ def build(fixture: Mapping[str, Any]) -> Built:
         norm_cfg={"type": "LN", "eps": config.get("norm_eps", 1e-6)},
         **settings,
     ).eval()
-    head = TimeSformerHead(config["num_classes"], backbone.out_channels).eval()
+    head = TimeSformerHead(config.get("num_classes", 400), backbone.out_channels).eval()
 
     def compute(x: Tensor) -> dict[str, Tensor]:
         features = backbone(x)

@@ -14,14 +14,14 @@ from kinema.models.layers.carried_state import CarriedState
 def build(fixture: Mapping[str, Any]) -> Built:
     """The network with its classifier; a causal one also gives the scores of pieces."""
     config = fixture["config"]
-    planar = "2" in config["conv"].split("d")[0]
-    act = HARD_SWISH if "hard" in config["act"] else SWISH
-    gate = SIGMOID if config["gate"] == "sigmoid" else HARD_SIGMOID
-    if "relu6" in config["gate"]:
-        gate = {"type": "HSigmoid"}
+    causal = config.get("causal", "stream" in fixture["family"])
+    planar = "2" in config.get("conv", "2plus1d" if causal else "3d").split("d")[0]
+    act = {True: HARD_SWISH, False: SWISH}.get("hard" in config["act"]) if "act" in config else None
+    gates = {"sigmoid": SIGMOID, "clip(0.2x+0.5)": HARD_SIGMOID, "relu6(x+3)/6": {"type": "HSigmoid"}}
+    gate = gates[config["gate"]] if "gate" in config else None
     backbone = MoViNet(
         config["arch"],
-        causal=config["causal"],
+        causal=causal,
         planar=planar,
         in_channels=fixture["input_shape"][1],
         act_cfg=act,
@@ -40,7 +40,7 @@ def build(fixture: Mapping[str, Any]) -> Built:
         features = backbone(x)
         whole = head(features)
         outputs = {"features": features, "logits": whole, "whole": whole}
-        if config["causal"]:
+        if causal:
             frames = x.shape[2]
             pieces = scores_of_pieces(x, config.get("chunks") or [frames])
             outputs |= {f"after_chunk{number}": scores for number, scores in enumerate(pieces, 1)}

@@ -72,7 +72,11 @@ def test_a_streaming_network_has_the_gates_and_norms_of_the_original() -> None:
 
 @pytest.mark.parametrize(
     ("name", "base", "stream"),
-    [("A0", 3_111_799, 3_748_031), ("A1", 4_690_296, 6_447_352), ("A2", 5_249_562, 7_326_962)],
+    [
+        ("A0", 3_111_799, 3_748_031),
+        pytest.param("A1", 4_690_296, 6_447_352, marks=pytest.mark.slow),
+        pytest.param("A2", 5_249_562, 7_326_962, marks=pytest.mark.slow),
+    ],
 )
 def test_networks_have_the_published_parameters(name: str, base: int, stream: int) -> None:
     for causal, expected in ((False, base), (True, stream)):
@@ -144,7 +148,7 @@ def test_a_network_over_whole_clips_looks_behind() -> None:
         assert torch.allclose(causal(x)[:, :, :4], causal(later)[:, :, :4], atol=1e-5)
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("causal", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_every_weight_is_trained_and_activations_may_be_computed_again(causal: bool) -> None:
     plain, again = (network(causal=causal, with_cp=with_cp)[0].train() for with_cp in (False, True))
     clips = torch.randn(2, 3, 4, 32, 32)
