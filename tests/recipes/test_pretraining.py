@@ -46,6 +46,7 @@ def test_the_config_has_the_numbers_of_the_authors(clips: Path) -> None:
 def test_a_tenth_of_many_videos_is_held_out_and_none_of_few(clips: Path) -> None:
     config = pretraining(clips)
     assert [config[f"{side}_dataloader"].dataset.part for side in ("train", "val")] == ["train", "val"]
+    assert config.default_hooks.checkpoint.save_best == "reconstruction/error"
     few = pretraining(clips / "val")
     assert few.train_dataloader.dataset.part is None
     assert "val_dataloader" not in few
@@ -78,6 +79,7 @@ def test_a_folder_of_videos_pretrains_resumes_and_starts_a_training(clips: Path,
     assert first.returncode == 0, first.stderr
     summary = json.loads(first.stdout)
     assert summary["pretraining"]["held_out"] == 2
+    assert summary["best"]["metric"] == "reconstruction/error"
     assert {"loss", "reconstruction/error"} <= {
         key for line in (work / "metrics.jsonl").read_text().splitlines() for key in json.loads(line)
     }

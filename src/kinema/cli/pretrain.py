@@ -136,13 +136,16 @@ def pretrain(
 
 
 def _print_summary(summary: dict[str, Any], work_dir: Path, page: Path) -> None:
+    from kinema.runs.records import MetricsFile
+
     facts = summary["pretraining"]
     rows = [["epochs", str(summary["epochs"])], ["training time", f"{summary['train_seconds']:.0f} s"]]
-    if "loss" in summary.get("train", {}):
-        rows.append(["loss of the last epoch", f"{summary['train']['loss']:.4f}"])
-    final = summary.get("final")
-    if final:
-        rows.append([f"on {facts['held_out']} videos held out", f"{final['value']:.4f}"])
+    losses = [line["loss"] for line in MetricsFile(work_dir / "metrics.jsonl").read() if "loss" in line]
+    if losses:
+        rows.append(["loss at the end", f"{losses[-1]:.4f}"])
+    if summary["best"]:
+        best = summary["best"]
+        rows.append([f"of {facts['held_out']} videos held out", f"{best['value']:.4f} (best, epoch {best['epoch']})"])
     rows.append(["reconstructions", str(page)])
     print_table(f"Pretrained in {work_dir}", ["", ""], rows)
     print_line("next:")

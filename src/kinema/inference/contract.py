@@ -12,6 +12,7 @@ from kinema.config.text import parse_config_text
 from kinema.errors import CheckpointError, ConfigError
 from kinema.inference.known_classes import public_classes
 from kinema.inference.untrusted import checked_model, checked_pipeline
+from kinema.models import MaskedAutoencoder
 from kinema.openmmlab.configs import from_0x, is_of_0x, pipeline_of_tests, without_pretrained
 from kinema.printable import first_line
 
@@ -24,11 +25,21 @@ def read_contract(folder: Path) -> ModelContract:
     """
     where = str(folder / CONFIG_FILE)
     contract = ModelContract.read(folder)
+    _require_recognizer(contract, where)
     contract.require_whole(where)
     model = checked_model(contract.model or {}, where)
     sampling, preprocessing = contract.sampling or [], contract.preprocessing or []
     steps = checked_pipeline([*sampling, *preprocessing], where)
     return replace(contract, model=model, sampling=steps[: len(sampling)], preprocessing=steps[len(sampling) :])
+
+
+def _require_recognizer(contract: ModelContract, where: str) -> None:
+    """Raises CheckpointError: the checkpoint is of a pretraining, which names no actions."""
+    if (contract.model or {}).get("type") == MaskedAutoencoder.__name__:
+        raise CheckpointError(
+            f"{where}: was pretrained without labels, so it names no actions: train a recognizer that starts from it"
+            " (kinema train CLIPS --pretrained ...)"
+        )
 
 
 def given_contract(config: Mapping[str, Any], where: str) -> tuple[ModelContract, Steps]:

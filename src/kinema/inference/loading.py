@@ -20,7 +20,7 @@ from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.inference.contract import foreign_contract, given_contract, read_contract
 from kinema.inference.recognizer import VideoRecognizer
 from kinema.inference.untrusted import build_checked, check_class_count
-from kinema.models import MaskedAutoencoder, zoo
+from kinema.models import zoo
 from kinema.printable import first_line
 from kinema.registry import MODELS
 from kinema.video.suffixes import has_video_suffix
@@ -137,11 +137,6 @@ def _recognizer(
     config = contract.model or {}
     model = build_checked(config, read, name) if is_from_file else MODELS.build(config)
     load_checkpoint(model, read, strict=True)
-    if isinstance(model, MaskedAutoencoder):
-        raise CheckpointError(
-            f"{name}: was pretrained without labels, so it names no actions: train a recognizer that starts from it"
-            " (kinema train CLIPS --pretrained ...)"
-        )
     check_class_count(model, contract.classes, name)
     _check_thresholds(contract, name)
     model.contract = contract

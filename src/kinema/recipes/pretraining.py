@@ -26,6 +26,7 @@ _WEIGHT_DECAY, _BETAS = 0.05, (0.9, 0.95)
 _WARMUP_SHARE = 0.05  # 40 of 800 epochs
 _STEPS = 4000  # of a pretraining by default
 _HELD_OUT = 0.1
+_FIGURE = "reconstruction/error"  # of the videos held out: the lower, the better
 _FEWEST_TO_HOLD_OUT = 20
 
 
@@ -123,7 +124,13 @@ def pretraining(
             **(validation if is_validated else {}),
             "train_cfg": {"max_epochs": epochs, "val_interval": max(1, epochs // 20)},
             **_optimization(epochs, batch_size),
-            "default_hooks": {"checkpoint": {"interval": max(1, epochs // 20), "max_keep_ckpts": 2, "save_best": None}},
+            "default_hooks": {
+                "checkpoint": {
+                    "interval": max(1, epochs // 20),
+                    "max_keep_ckpts": 2,
+                    "save_best": _FIGURE if is_validated else None,
+                }
+            },
             "custom_hooks": [{"type": "SummaryNotesHook", "notes": {"pretraining": facts}}],
             "randomness": {"seed": seed},
             "work_dir": os.fspath(work_dir),
