@@ -85,8 +85,9 @@ def test_layers_computed_again_give_the_same_gradients() -> None:
 def test_frozen_stages_are_patches_and_layers() -> None:
     model = small(frozen_stages=2)
     frozen = {name.rsplit(".", 2)[0] for name, one in model.named_parameters() if not one.requires_grad}
-    assert all(name.startswith(("spatial_embeddings", "spatial_layers")) for name in frozen)
+    assert all(name.startswith(("spatial_embeddings", "spatial_layers", "layernorm1")) for name in frozen)
     assert all(parameter.requires_grad for parameter in model.temporal_layers.parameters())
+    assert not any(parameter.requires_grad for parameter in small(frozen_stages=3).parameters())
 
 
 def test_positions_are_fitted_to_clips_of_another_size_where_that_is_wanted() -> None:

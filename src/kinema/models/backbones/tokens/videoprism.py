@@ -225,9 +225,12 @@ class VideoPrism(Backbone):
         super()._init_weights(report)
 
     def parts_by_stage(self) -> list[list[nn.Module]]:
-        """The patches, then each layer."""
-        layers = [*self.spatial_layers, *self.temporal_layers, *self.auxiliary_layers]
-        return [[self.spatial_embeddings], *([layer] for layer in layers)]
+        """The patches, then each layer; norms and positions between them are of the layer that they stand beside."""
+        stages: list[list[nn.Module]] = [[self.spatial_embeddings], *([layer] for layer in self.spatial_layers)]
+        stages[-1].append(self.layernorm1)
+        stages += ([layer] for layer in self.temporal_layers)
+        stages[-1] += [self.temporal_embeddings, self.layernorm2]
+        return [*stages, *([layer] for layer in self.auxiliary_layers)]
 
     def _grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
         """Tokens over time, rows and columns of clips of a size."""
