@@ -42,6 +42,10 @@ def test_a_single_name_shows_the_model_in_full():
     assert "published: 2.97 for 13 frames of 192 px, norms, ReLUs and pooling counted too" in " ".join(text.split())
     assert "converted from a file of Facebook Research" in text
     assert "clips of 13 frames 6 apart, 160 x 160 pixels" in text
+    # Encoder and classifier may be two files.
+    both = kinema("vjepa2_vit_large").stdout
+    assert "\n  weights     https://dl.fbaipublicfiles.com/vjepa2/vitl.pt\n" in both
+    assert "\n  classifier  https://dl.fbaipublicfiles.com/vjepa2/evals/ssv2-vitl-16x2x3.pt\n" in both
 
 
 def test_weights_are_shown_for_all_that_match():

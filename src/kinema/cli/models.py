@@ -132,6 +132,8 @@ def _in_full(card: "Card") -> str:
     for name, weights in (("encoder", card.encoder), ("weights", card.weights)):
         if weights is not None:
             facts[name] = weights.url
+            if weights.head_url:
+                facts["classifier"] = weights.head_url
             if name == "encoder" and card.weights is None:
                 del facts["weights"]
             refused = " (no commercial use)" if weights.non_commercial else ""

@@ -110,8 +110,11 @@ def masks_of(fixture: Mapping[str, Any], x: Tensor, network: VJEPA2) -> Tensor |
     frames, rows, columns = network._grid(x)
     # "keeps tokens 0,3,6..126 of sample 0 and 1,4,7..127 of sample 1"
     runs = [list(map(int, run)) for run in re.findall(r"(\d+),\s*(\d+),\s*\d+\s*\.\.+\s*(\d+)", fixture["how"])]
+    ranges = re.findall(r"tokens (\d+)\s*\.\.+\s*(\d+)", fixture["how"])
+    runs = runs or [[int(first), int(first) + 1, int(last)] for first, last in ranges]
     runs = runs or [[sample, sample + 3, frames * rows * columns - 1] for sample in range(len(x))]
     kept = [torch.arange(first, last + 1, second - first) for first, second, last in runs]
+    kept = kept if len(kept) == len(x) else kept[:1] * len(x)
     return torch.stack([run[: min(map(len, kept))] for run in kept])
 
 
@@ -120,8 +123,10 @@ def named_levels(levels: list[Tensor], blocks: tuple[int, ...], distilled: int) 
     if not blocks:
         return {}
     named = {"hierarchical": torch.cat(levels[-distilled:], -1)}
-    named |= dict.fromkeys(("joined", "levels", "multilevel", "joined_tokens", "tokens_joined"), torch.cat(levels, 1))
-    for kind, numbers in (("block", blocks), ("layer", blocks), ("out", blocks), ("level", range(len(levels)))):
+    names = ("joined", "levels", "multilevel", "joined_tokens", "tokens_joined", "levels_joined", "joined_levels")
+    named |= dict.fromkeys(names, torch.cat(levels, 1))
+    numbered = (("block", blocks), ("layer", blocks), ("out", blocks), ("out_layer", blocks))
+    for kind, numbers in (*numbered, ("level", range(len(levels)))):
         for number, level in zip(numbers, levels, strict=True):
             named |= {f"{kind}{number}": level, f"{kind}_{number}": level}
     for number, level in zip(blocks, levels, strict=True):

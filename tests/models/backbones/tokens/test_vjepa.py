@@ -113,6 +113,14 @@ def test_frozen_stages_hold_embeddings_blocks_and_norms() -> None:
     }
 
 
+def test_what_clips_do_not_go_through_is_not_trained() -> None:
+    encoder = tiny(**OF_2_1, out_indices=(0,)).train()
+    encoder(torch.randn(1, 3, 2, 32, 32))[0].square().sum().backward()
+    trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, parameter in encoder.named_parameters() if parameter.grad is not None}
+    assert {name.partition(".")[0] for name in trained} == {"video_mod_embed", "patch_embed", "blocks", "norms_block"}
+
+
 def test_activations_computed_again_give_the_same_gradients_of_tokens() -> None:
     clips = torch.randn(1, 3, 2, 32, 32)
     plain, again = tiny().train(), tiny(with_cp=True).train()
