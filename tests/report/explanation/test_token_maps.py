@@ -139,3 +139,39 @@ def test_image_encoders_are_explained_frame_by_frame() -> None:
     saliency = GradCam(model.eval()).explain(torch.randn(1, FRAMES, 3, SIZE, SIZE), 1)
     assert saliency.maps.shape == (1, FRAMES, SIZE, SIZE)
     assert saliency.maps.max() == 1
+
+
+def shown(count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Noise with a patch of 8 x 8 pixels in two frames, whose colour is the class; and where: (time, row, column)."""
+    clips = 0.3 * torch.randn(count, 3, FRAMES, SIZE, SIZE)
+    labels = torch.randint(3, (count,))
+    places = np.stack([np.random.randint(0, size, count) for size in (2, 4, 4)], 1)
+    for clip, label, (time, row, column) in zip(clips, labels, places, strict=True):
+        clip[label, 2 * time : 2 * time + 2, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] += 3
+    return clips, labels, places
+
+
+@pytest.mark.slow
+def test_a_trained_network_points_at_the_place_and_the_time_that_show_the_class() -> None:
+    np.random.seed(0)
+    model = built("VideoMAE")
+    model.init_weights()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(200):
+        clips, labels, _ = shown(32)
+        loss = nn.functional.cross_entropy(model.cls_head(model.backbone(clips)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    clips, labels, places = shown(30)
+    with torch.no_grad():
+        right = (model.cls_head(model.backbone(clips)).argmax(1) == labels).float().mean()
+    assert right > 0.9
+    hits = []
+    for clip, label, (time, row, column) in zip(clips, labels, places, strict=True):
+        maps = GradCam(model).explain(clip[None, None], int(label)).maps[0]
+        frame, y, x = np.unravel_index(maps.argmax(), maps.shape)
+        hits.append((frame // 2, y // 8, x // 8) == (time, row, column))
+    assert np.mean(hits) > 0.7  # by chance 1 of 32

@@ -7,10 +7,11 @@ picture. Where a linear classifier follows an average over all places, the map i
 the score without the bias.
 
 Of a transformer over tokens that says where they lie (`Backbone.token_maps`) the relevance of a place
-is the sum over the channels of its token, each times its own gradient: tokens matter to a class token
+is the sum over the channels of what sets its token apart from the average one, each times its own
+gradient: what the score would lose if that token were an average one. Tokens matter to a class token
 or a pooling by attention each in their own way, so no weight is that of a whole channel. It looks
 into the last block whose tokens the score depends on: where a class token is classified, that is the
-last but one. With an average and a linear classifier both ways are the same.
+last but one. With an average and a linear classifier both ways are the same but for a constant.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -202,8 +203,10 @@ class Layer:
         """(R, T', H', W') of what the layer gave; `rest` stood behind its tokens."""
         if self.lay_out is None:
             return weighted_maps(values, gradients)
-        products = values * gradients
-        return self.lay_out((products, *rest) if rest else products).sum(1)
+        laid_out = (self.lay_out((part, *rest) if rest else part) for part in (values, gradients))
+        maps, slopes = laid_out
+        # The norm behind a token takes its length away, so along the token itself the score has no slope.
+        return ((maps - maps.mean((0, 2, 3, 4), keepdim=True)) * slopes).sum(1)
 
 
 def token_maps_of(model: Any) -> TokenMaps | None:
@@ -245,9 +248,12 @@ class LayerRun:
         outputs = [values for _, values in self.maps]
         gradients = torch.autograd.grad(wanted, outputs, allow_unused=True, retain_graph=True)
         return any(
-            gradient is not None and bool(layer.relevance(torch.ones_like(gradient), gradient.abs(), self.rest).any())
+            gradient is not None and layer.lay_out is not None and bool(self._laid_out(layer.lay_out, gradient).any())
             for gradient in gradients
         )
+
+    def _laid_out(self, lay_out: Callable[[Any], Tensor], tokens: Tensor) -> Tensor:
+        return lay_out((tokens, *self.rest) if self.rest else tokens)
 
     def check(self, model: Any, layer: str) -> None:
         """Raise `ConfigError` where it cannot be explained."""
