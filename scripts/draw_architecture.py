@@ -16,6 +16,7 @@ SERVICES = (
         "errors",
         "printable",
         "cores",
+        "memory",
         "files",
         "spelling",
         "real_modules",

@@ -87,6 +87,7 @@ def test_a_device_without_a_number_is_the_one_of_this_process(monkeypatch: pytes
             choose_device(name)
 
 
+@pytest.mark.slow
 def test_a_process_0_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:  # where nobody answers
         taken.bind(("127.0.0.1", 0))

@@ -110,6 +110,7 @@ def test_names_of_wrapped_models_fit_plain_ones_and_the_other_way_round(wrapped:
     assert same(source, outer)
 
 
+@pytest.mark.slow
 def test_a_compiled_part_keeps_its_weights_names(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.compile imports what warns of its own age

@@ -95,6 +95,7 @@ def test_json_has_every_number(config):
     assert (report["frames"]["decoded_short_side"], report["frames"]["used_short_side"]) == (32, 16)
 
 
+@pytest.mark.slow
 def test_a_sweep_tries_numbers_of_workers(config):
     arguments = (config, "--sweep", "--epochs", 1, "--clips", 4)
     report = json.loads(bench_data(*arguments, "--json").stdout)

@@ -85,6 +85,7 @@ def test_an_error_is_never_as_long_as_a_file(tmp_path):
     assert shown.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_characters_ends_no_command(clips):
     root = clips("wave", "動作")
     shown = kinema("data", "info", root, encoding="cp1252")

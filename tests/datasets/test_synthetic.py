@@ -143,6 +143,7 @@ def test_turning_shapes_turn_as_their_name_says(name: str, direction: int) -> No
     assert agreeing >= 17  # nearly round shapes have no long axis
 
 
+@pytest.mark.slow
 def test_a_still_does_not_tell_the_class() -> None:
     """A linear classifier on small pictures, their brightness and contrast stays near 1 in 8 at any time of the
     clip.

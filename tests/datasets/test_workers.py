@@ -107,12 +107,14 @@ def test_a_worker_that_is_killed_while_it_sends_is_one_error():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_one_error_after_the_time_that_was_set():
     with pytest.raises(LoaderError, match=STUCK):
         list(loader(send(signal.SIGSTOP), timeout=2))
     assert torch.multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_with_a_message_on_its_way_is_one_error_too():
     """The message waits in the pipe, but its tensor's file must be fetched from the worker."""
     batches = iter(loader(num_workers=1, timeout=2))

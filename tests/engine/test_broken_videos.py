@@ -90,6 +90,7 @@ def test_too_many_broken_videos_stop_the_run(tmp_path):
     assert set(listed(tmp_path)) == {("train", "03.mp4"), ("train", "12.mp4")}
 
 
+@pytest.mark.slow
 def test_the_share_may_be_set(tmp_path):
     config = broken_config(tmp_path / "more", train=(3, 12), epochs=2)
     config["train_dataloader"]["max_broken_share"] = 0.1

@@ -77,6 +77,7 @@ def test_activations_computed_again_give_the_same_gradients(name: str) -> None:
     assert torch.allclose(*gradients, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_residual_model_can_compute_activations_again() -> None:
     smallest: dict[str, tuple[float, dict]] = {}
     for name in zoo.names():

@@ -53,6 +53,7 @@ def test_a_second_run_is_refused_and_names_the_process_of_the_first(tmp_path, ot
     assert names(tmp_path) == files
 
 
+@pytest.mark.slow
 def test_a_killed_run_lets_go_also_while_its_children_live(tmp_path, other_run):
     other_run.kill()
     other_run.wait()

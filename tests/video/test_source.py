@@ -344,6 +344,7 @@ def test_a_silent_server_is_given_up() -> None:
     assert "secret" not in "".join(map(repr, [caught.value, caught.value.__cause__]))
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_halfway_is_given_up(make_video: MakeVideo, tmp_path: Path) -> None:
     for path in (make_video(num_frames=200, size=(320, 240)), write_long(tmp_path / "a.mkv")):
         content = path.read_bytes()
@@ -391,6 +392,7 @@ def test_a_server_that_trickles_is_given_up(make_video: MakeVideo) -> None:
         VideoReader(f"http://{host}/a.mp4", limits=SHORT)
 
 
+@pytest.mark.slow
 def test_a_server_cannot_lead_to_a_file_or_another_protocol(
     make_video: MakeVideo, capfd: pytest.CaptureFixture
 ) -> None:

@@ -15,8 +15,8 @@ _REQUIRED = (
     *("matplotlib", "jinja2", "pillow"),
 )
 _OPTIONAL = {  # package: extra
-    **{"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "pyarrow": "parquet"},
-    **{"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"},
+    **{"torchcodec": "torchcodec", "decord": "decord", "timm": "timm", "transformers": "transformers"},
+    **{"pyarrow": "parquet", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"},
 }
 
 

@@ -185,7 +185,7 @@ def test_models_are_known_by_the_names_of_their_configs_and_of_the_zoo(
     (tmp_path / "mine.py").write_text("model = dict(type='A')\n")
     assert named_model("tiny")[0].model.type == "A"
     assert named_model("mine")[1] == "https://host/mine.pth"
-    assert list_names("m") == ["mine"]
+    assert list_names("min") == ["mine"]
 
 
 def test_weights_bring_their_config(tmp_path: Path, make_video: Callable[..., Path]) -> None:
