@@ -5,8 +5,10 @@ arXiv:2106.13230.
 """
 
 import itertools
+import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -83,28 +85,29 @@ def shifted_kinds(clip: Size, window: Size, shift: Size, device: torch.device) -
         shift: by which it was rolled.
         device: of the tensors.
     """
-    regions = torch.zeros(clip, dtype=torch.long)
+    regions = np.zeros(clip, dtype=np.int64)  # numpy: a trace of the network takes it as constant
     borders = [
         (slice(0, -size), slice(-size, -step), slice(-step, None)) if step else (slice(None),)
         for size, step in zip(window, shift, strict=True)
     ]
     for number, place in enumerate(itertools.product(*borders)):
         regions[place] = number
-    tokens = to_windows(regions[None, ..., None], window)[..., 0]  # (windows, N)
     counts = [there // size for there, size in zip(clip, window, strict=True)]
-    last = torch.zeros(counts, dtype=torch.long)
+    cut = regions.reshape([part for pair in zip(counts, window, strict=True) for part in pair])
+    tokens = cut.transpose(0, 2, 4, 1, 3, 5).reshape(math.prod(counts), -1)  # (windows, N)
+    last = np.zeros(counts, dtype=np.int64)
     for dimension, step in enumerate(shift):
         if step:
             index = [slice(None)] * 3
             index[dimension] = slice(-1, None)
             last[tuple(index)] += 1 << dimension
     kinds = []
-    for kind in last.unique().tolist():
-        numbers = (last.flatten() == kind).nonzero()[:, 0]
+    for kind in np.unique(last):
+        numbers = np.flatnonzero(last == kind)
         of_window = tokens[numbers[0]]
         is_far = of_window[:, None] != of_window[None]
-        far = is_far.float() * _FAR if bool(is_far.any()) else None
-        kinds.append(WindowKind(numbers.to(device), None if far is None else far.to(device)))
+        far = torch.tensor(is_far * np.float32(_FAR), device=device) if is_far.any() else None
+        kinds.append(WindowKind(torch.tensor(numbers, device=device), far))
     return tuple(kinds)
 
 

@@ -8,7 +8,7 @@ _INPUT = InputSpec(clip_len=8, frame_interval=2, num_clips=1, size=56, short_sid
 
 @model(
     params_millions=1.24,
-    gflops=0.26,
+    gflops=0.2999,
     num_classes=8,
     source="Kinema's own size, for pretraining and training on a CPU; VideoMAE, Tong et al. 2022, arXiv:2203.12602",
     inputs=_INPUT,
