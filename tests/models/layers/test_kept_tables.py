@@ -38,3 +38,9 @@ def test_what_a_trace_computes_is_not_kept() -> None:
     assert type(ramp(6)) is Tensor
     with FakeTensorMode():
         assert type(ramp(6)) is not Tensor
+
+
+def test_what_is_built_without_values_leaves_others_their_table() -> None:
+    with torch.device("meta"):
+        assert ramp(7).is_meta
+    assert ramp(7).tolist() == [0, 1, 2, 3, 4, 5, 6]

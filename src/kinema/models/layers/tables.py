@@ -20,13 +20,16 @@ def kept_table(function: Callable[..., T]) -> Callable[..., T]:
     Args:
         function: of hashable arguments; gives tensors that nobody changes.
     """
-    keep = functools.lru_cache(maxsize=_KEPT)(function)
+
+    @functools.lru_cache(maxsize=_KEPT)
+    def keep(_: torch.device, *sizes: Hashable) -> T:
+        return function(*sizes)
 
     @functools.wraps(function)
     def table(*sizes: Hashable) -> T:
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(torch.empty(0)) is not Tensor:
             return function(*sizes)
         with torch.inference_mode(False):
-            return keep(*sizes)
+            return keep(torch.get_default_device(), *sizes)  # of what is built under `torch.device("meta")`
 
     return table
