@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from kinema.errors import ConfigError
 from kinema.models import Recognizer2D, Recognizer3D
 from kinema.registry import MODELS
 from kinema.report.explanation import GradCam
@@ -85,7 +86,7 @@ def test_a_map_has_the_shape_of_the_frames_and_is_the_same_again(name: str) -> N
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     if name in OF_FIRST_TOKEN:  # behind the last block only the first token counts
-        assert first.layer.endswith(".1")
+        assert first.layer.endswith(".0:input")
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("SwinTransformer3D", "UniFormer")])
@@ -152,13 +153,16 @@ def shown(count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_trained_network_points_at_the_place_and_the_time_that_show_the_class() -> None:
+@pytest.mark.parametrize(
+    "name", ["VideoMAE", "TimeSformer divided_space_time", "TimeSformer space_only", "InternVideo2"]
+)
+def test_a_trained_network_points_at_the_place_and_the_time_that_show_the_class(name: str) -> None:
     np.random.seed(0)
-    model = built("VideoMAE")
+    model = built(name)
     model.init_weights()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     model.train()
-    for _ in range(200):
+    for _ in range(250):
         clips, labels, _ = shown(32)
         loss = nn.functional.cross_entropy(model.cls_head(model.backbone(clips)), labels)
         optimizer.zero_grad()
@@ -175,3 +179,11 @@ def test_a_trained_network_points_at_the_place_and_the_time_that_show_the_class(
         frame, y, x = np.unravel_index(maps.argmax(), maps.shape)
         hits.append((frame // 2, y // 8, x // 8) == (time, row, column))
     assert np.mean(hits) > 0.7  # by chance 1 of 32
+
+
+def test_what_enters_a_block_is_explained_of_blocks_over_tokens_only() -> None:
+    model = built("VideoMAE")
+    clips = torch.randn(1, 1, 3, FRAMES, SIZE, SIZE)
+    assert GradCam(model, "backbone.blocks.1:input").explain(clips, 0).layer == "backbone.blocks.1:input"
+    with pytest.raises(ConfigError, match="'cls_head:input': only of a block over tokens what enters it"):
+        GradCam(model, "cls_head:input").explain(clips, 0)

@@ -7,11 +7,12 @@ picture. Where a linear classifier follows an average over all places, the map i
 the score without the bias.
 
 Of a transformer over tokens that says where they lie (`Backbone.token_maps`) the relevance of a place
-is the sum over the channels of what sets its token apart from the average one, each times its own
-gradient: what the score would lose if that token were an average one. Tokens matter to a class token
-or a pooling by attention each in their own way, so no weight is that of a whole channel. It looks
-into the last block whose tokens the score depends on: where a class token is classified, that is the
-last but one. With an average and a linear classifier both ways are the same but for a constant.
+is what sets its token apart from the average one, each channel times its own gradient. Where all
+places count alike, as in an average, their sum is what the score would lose if that token were an
+average one. Where attention reads the tokens, the norms in between let the channels cancel each other,
+and their magnitudes are added: how much the score depends on the place, in either direction. It looks
+into the last block, or, where the score depends on none of its places (a class token is classified,
+which read them in earlier blocks), at what enters the first one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,9 @@ from kinema.models.features import TokenMaps, features_of
 from kinema.report.explanation.explainer import Saliency
 from kinema.spelling import nearest
 
+_INPUT = ":input"
+_ALIKE = 1e-3  # share of the largest gradient by which those of places that count alike may differ
+
 
 class GradCam:
     """Grad-CAM of a recognizer: a model with `backbone` and `cls_head` that predicts by `forward(mode="predict")`.
@@ -40,8 +44,9 @@ class GradCam:
 
     Args:
         model: the recognizer, such as `kinema.load(...).model`.
-        layer: name of the module whose output is weighted, such as "backbone.layer3"; None: the
-            last one of the backbone that gives feature maps with height and width.
+        layer: name of the module whose output is weighted, such as "backbone.layer3"; with ":input"
+            behind it, of a block over tokens, what enters it. None: the last one of the backbone
+            that gives feature maps with height and width.
 
     Raises:
         ConfigError: the model has no backbone with a head, or no such layer.
@@ -54,7 +59,7 @@ class GradCam:
                     f"Grad-CAM explains recognizers with backbone and cls_head; {type(model).__name__} has no {part}"
                 )
         names = [name for name, _ in model.named_modules() if name]
-        if layer is not None and layer not in names:
+        if layer is not None and layer.removesuffix(_INPUT) not in names:
             near = nearest(layer, names)
             hint = f": did you mean {' or '.join(near)}?" if near else ", whose layers model.named_modules() lists"
             raise ConfigError(f"no layer {layer!r} in {type(model).__name__}{hint}")
@@ -90,7 +95,7 @@ class GradCam:
         peak = relevance.max()
         maps = relevance / peak if peak > 0 else relevance
         score = float(np.mean([score for _, score in explained]))
-        return Saliency(maps.numpy(), score, layer.name)
+        return Saliency(maps.numpy(), score, layer.title)
 
     def _frames_together(self, num_frames: int) -> int:
         """Of a model of single frames: how many it joins to one row of scores."""
@@ -100,9 +105,14 @@ class GradCam:
     def _named(self, layer: str) -> "Layer":
         """A layer by its name: whose tokens are laid out, if it is a block over tokens."""
         tokens = token_maps_of(self.model)
-        if tokens is None or layer not in _blocks(self.model, tokens):
-            return Layer(layer)
-        return Layer(layer, tokens.lay_out)
+        name = layer.removesuffix(_INPUT)
+        if tokens is not None and name in _blocks(self.model, tokens):
+            return Layer(name, tokens.lay_out, of_input=name != layer)
+        if name != layer:
+            raise ConfigError(
+                f"{layer!r}: only of a block over tokens what enters it can be explained: leave {_INPUT} out"
+            )
+        return Layer(layer)
 
     def _choose(self, inputs: Tensor) -> tuple["Layer", "LayerRun | None"]:
         """The layer to look into, and what a prediction gave if that was tried."""
@@ -116,9 +126,9 @@ class GradCam:
         return Layer(_last_map(self.model, inputs)), None
 
     def _last_block(self, inputs: Tensor, tokens: TokenMaps) -> tuple["Layer", "LayerRun"]:
-        """The last block over tokens whose places the scores depend on, and what a prediction gave."""
-        for name in reversed(_blocks(self.model, tokens)):
-            layer = Layer(name, tokens.lay_out)
+        """The last block if the scores depend on its places, else the input of the first; and what was predicted."""
+        first, *_, last = [*_blocks(self.model, tokens)[:1], *_blocks(self.model, tokens)]
+        for layer in (Layer(last, tokens.lay_out), Layer(first, tokens.lay_out, of_input=True)):
             run = run_from_layer(self.model, inputs, layer)
             if run.depends_on_places(layer):
                 return layer, run
@@ -129,7 +139,7 @@ class GradCam:
     ) -> tuple[Tensor, float]:
         """(frames, H, W) relevance on the CPU, not normalised, and the mean score."""
         run = run or run_from_layer(self.model, inputs, layer)
-        run.check(self.model, layer.name)
+        run.check(self.model, layer.title)
         maps, scores = run.maps, torch.cat(run.scores)
         if not 0 <= target < scores.shape[-1]:
             raise ValueError(f"there is no class {target}: the model has {scores.shape[-1]}")
@@ -138,7 +148,7 @@ class GradCam:
         gradients = torch.autograd.grad(wanted.sum(), outputs, allow_unused=True) if wanted.requires_grad else ()
         if all(gradient is None for gradient in gradients):
             raise ConfigError(
-                f"the scores do not depend on the layer {layer.name!r}: name one that leads to the classifier"
+                f"the scores do not depend on the layer {layer.title!r}: name one that leads to the classifier"
             )
         num_frames = inputs.shape[3] if inputs.dim() == 6 else inputs.shape[1]
         grid = (num_frames, *inputs.shape[-2:])
@@ -194,10 +204,17 @@ class Layer:
     Attributes:
         name: of the module in the model.
         lay_out: see `TokenMaps`, of a block over tokens; None: it gives maps.
+        of_input: what enters it is looked at, not what it gives.
     """
 
     name: str
     lay_out: Callable[[Any], Tensor] | None = None
+    of_input: bool = False
+
+    @property
+    def title(self) -> str:
+        """By what `GradCam` is asked for it."""
+        return self.name + (_INPUT if self.of_input else "")
 
     def relevance(self, values: Tensor, gradients: Tensor, rest: tuple[Any, ...] = ()) -> Tensor:
         """(R, T', H', W') of what the layer gave; `rest` stood behind its tokens."""
@@ -206,7 +223,9 @@ class Layer:
         laid_out = (self.lay_out((part, *rest) if rest else part) for part in (values, gradients))
         maps, slopes = laid_out
         # The norm behind a token takes its length away, so along the token itself the score has no slope.
-        return ((maps - maps.mean((0, 2, 3, 4), keepdim=True)) * slopes).sum(1)
+        apart = (maps - maps.mean((0, 2, 3, 4), keepdim=True)) * slopes
+        differences = (slopes - slopes.mean((0, 2, 3, 4), keepdim=True)).abs().max()
+        return (apart if differences <= _ALIKE * slopes.abs().max() else apart.abs()).sum(1)
 
 
 def token_maps_of(model: Any) -> TokenMaps | None:
@@ -280,6 +299,13 @@ def run_from_layer(model: Any, inputs: Tensor, layer: Layer) -> LayerRun:
         run.maps.append((place, values))
         return values.clone()  # a step that works in place may follow
 
+    def begin_at_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        run.layer_calls += 1
+        torch.set_grad_enabled(True)
+        # A block that gives its tokens in a tuple takes the others of it behind them.
+        run.rest = args[1:] if not all(map(torch.is_tensor, args)) else ()
+        return (begin(0, args[0]), *args[1:])
+
     def begin_gradients(_module: nn.Module, _args: Any, output: Any) -> Any:
         run.layer_calls += 1
         torch.set_grad_enabled(True)  # until the block around the prediction ends
@@ -296,7 +322,9 @@ def run_from_layer(model: Any, inputs: Tensor, layer: Layer) -> LayerRun:
 
     handles = [
         model.backbone.register_forward_pre_hook(enter_backbone),
-        model.get_submodule(layer.name).register_forward_hook(begin_gradients),
+        model.get_submodule(layer.name).register_forward_pre_hook(begin_at_input)
+        if layer.of_input
+        else model.get_submodule(layer.name).register_forward_hook(begin_gradients),
         model.cls_head.register_forward_hook(lambda _module, _args, output: run.scores.append(output)),
     ]
     _predict(model, inputs, handles)
