@@ -108,7 +108,7 @@ def test_wrong_requests_name_the_way_out():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.slow
-@pytest.mark.parametrize(("columns", "last"), [(80, "top-1"), (100, "views"), (120, "weights")])
+@pytest.mark.parametrize(("columns", "last"), [(80, "input"), (100, "views"), (120, "weights")])
 def test_tables_fit_a_terminal(columns, last):
     import pty
 
@@ -127,7 +127,8 @@ def test_tables_fit_a_terminal(columns, last):
                 break
     os.close(ours)
     assert process.returncode == 0
-    links = [card.weights.url for card in map(zoo.card, zoo.names()) if card.weights]
+    files = [card.weights or card.encoder for card in map(zoo.card, zoo.names())]
+    links = [weights.url for weights in files if weights]
     assert re.findall(r"\x1b\]8;id=\d+;(.+?)\x1b", text.decode()) == (links if last == "weights" else [])
     plain = re.sub(r"\x1b\]8;.*?\x1b\\", "", text.decode())
     lines = re.sub(r"\x1b\[[\d;]*m", "", plain).splitlines()

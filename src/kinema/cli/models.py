@@ -2,6 +2,8 @@
 
 import sys
 import textwrap
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
     from kinema.models.zoo import Card, InputSpec
 
 _WILDCARDS = frozenset("*?[")
-_WIDTH_OF_VIEWS = 92  # columns of a terminal below which a list leaves out the views, and first:
-_WIDTH_OF_WEIGHTS = 106
-_WIDTH_OF_TYPES = 92  # the same for the types of layers
+_BETWEEN = 3  # characters between the columns of a table
+_WIDTH_OF_TYPES = 92  # columns of a terminal below which the types of layers are left out
 _DEPTH = 2
 _SHORT = {
     **{f"Kinetics-{count}": f"K{count}" for count in (400, 600, 700, 710)},
@@ -75,10 +76,16 @@ def _matching(pattern: str) -> list["Card"]:
 
 def _show_list(cards: list["Card"]) -> None:
     columns = ["name", "params", "GFLOPs", "input", "top-1", "views", "weights"]
-    width = terminal_width()
-    shown = len(columns) - (width < _WIDTH_OF_VIEWS) - (width < _WIDTH_OF_WEIGHTS)
-    print_table("", columns[:shown], [[*_row(card), _weights(card)][:shown] for card in cards])
+    rows = [[*_row(card), _weights(card)] for card in cards]
+    shown = _num_fitting([columns, *rows], terminal_width())
+    print_table("", columns[:shown], [row[:shown] for row in rows])
     print_lines(_LEGEND, to_stderr=True)
+
+
+def _num_fitting(rows: Sequence["Sequence[str | Text]"], width: int) -> int:
+    """How many columns of a table, from the left, a terminal shows without a broken line."""
+    ends = accumulate(max(map(len, column)) + _BETWEEN for column in zip(*rows, strict=True))
+    return max(1, sum(end - 1 <= width for end in ends))
 
 
 def _row(card: "Card") -> list[str]:
