@@ -26,12 +26,12 @@ optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.01))
 def test_a_folder_of_configs_is_trained_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "tsn.py").write_text(CONFIG.replace("BACKBONE", "ResNet"))
-    (tmp_path / "later.py").write_text(CONFIG.replace("BACKBONE", "MobileOneTSM"))
+    (tmp_path / "later.py").write_text(CONFIG.replace("BACKBONE", "STGCN"))
     (tmp_path / "test_only.py").write_text("work_dir = 'a'\n")
     command = [sys.executable, str(SCRIPT), str(tmp_path), "--without-weights", "--jobs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert lines[0].startswith("good/tsn.py  trains  2 steps, loss ")
-    assert "MobileOneTSM of MMAction2 is not in Kinema yet" in lines[1]
+    assert "STGCN of MMAction2 is not in Kinema yet" in lines[1]
     assert lines[2:] == ["test_only.py  tests  it has no train_dataloader", "refused 1, tests 1, trains 1"]

@@ -15,6 +15,7 @@ PUBLISHED = {
     "tsm": (0.02, 1e-4, 8 * 16, 20, 50, (25, 45), 5),
     "tsm-something": (0.02, 5e-4, 8 * 16, 20, 50, (25, 45), 5),
     "tsm-mobilenet": (0.02, 2e-5, 8 * 16, 20, 100, (40, 80), 0),
+    "tsm-mobileone": (0.02, 2e-5, 8 * 16, 20, 50, (25, 45), 5),
     "tin": (0.01, 1e-4, 8 * 6, 40, 50, (20, 40), 0),
     "tanet": (0.01, 1e-4, 8 * 8, 20, 100, (50, 75, 90), 0),
     "tanet-something": (0.0075, 1e-3, 8 * 6, 20, 50, (30, 40, 45), 0),
@@ -36,7 +37,9 @@ PUBLISHED = {
 }
 CROPS = {
     **dict.fromkeys(("tsn", "tin", "c2d"), "multi-scale"),
-    **dict.fromkeys(("tsm", "tsm-something", "tsm-mobilenet", "tanet", "tanet-something", "trn"), "multi-scale 13"),
+    **dict.fromkeys(
+        ("tsm", "tsm-something", "tsm-mobilenet", "tsm-mobileone", "tanet", "tanet-something", "trn"), "multi-scale 13"
+    ),
     **dict.fromkeys(("tpn-tsm", "tpn-slowonly"), "jittered"),
     **dict.fromkeys(("slowonly", "slowonly-r101", "slowonly-imagenet", "slowonly-nonlocal"), "resized crop"),
     **dict.fromkeys(("slowfast", "r2plus1d", "csn"), "resized crop"),
@@ -70,7 +73,7 @@ def test_what_else_differs_is_as_published() -> None:
 
     assert having("nesterov") == {"tpn-tsm", "tpn-slowonly"}
     assert having("tsm_groups") == {
-        *("tsm", "tsm-something", "tsm-mobilenet", "tin", "tanet", "tanet-something", "trn"),
+        *("tsm", "tsm-something", "tsm-mobilenet", "tsm-mobileone", "tin", "tanet", "tanet-something", "trn"),
     }
     assert set(RECIPES) - having("fast_classifier") == {"trn"}
     assert having("dense") == {"tanet"}

@@ -28,6 +28,7 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "ResNetTIN": (*_TSM, "load_original_weights", "make_temporal_interlace"),
     "TANet": (*_RESNET, "make_tam_modeling"),
     "MobileNetV2": ("make_layer",),
+    "MobileOneTSM": ("make_temporal_shift", "init_structure", "load_original_weights"),
     "MobileNetV2TSM": ("make_layer", "make_temporal_shift", "init_structure", "load_original_weights"),
     **dict.fromkeys(("ResNet2Plus1d", "ResNet3d", "ResNet3dCSN"), _INFLATED),
     **dict.fromkeys(("ResNet3dPathway", "ResNet3dSlowOnly"), (*_INFLATED, "_calculate_lateral_inplanes")),

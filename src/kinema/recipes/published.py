@@ -193,6 +193,16 @@ _RECIPES = (
         weight_decay=2e-5,
         weights={"*": "mmcls://mobilenet_v2"},
     ),
+    replace(
+        _TSM,
+        name="tsm-mobileone",
+        models=("tsm_mobileone_s4",),
+        config="tsm_imagenet-pretrained-mobileone-s4_8xb16-1x1x16-50e_kinetics400-rgb",
+        weight_decay=2e-5,
+        weights={
+            "*": "https://download.openmmlab.com/mmclassification/v0/mobileone/mobileone-s4_8xb32_in1k_20221110-28d888cb.pth"
+        },
+    ),
     Recipe(
         name="tin",
         models=("tin_r50",),

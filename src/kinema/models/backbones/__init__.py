@@ -19,6 +19,8 @@ from kinema.models.backbones.clips.slowfast import ResNet3dPathway, ResNet3dSlow
 from kinema.models.backbones.clips.x3d import X3D
 from kinema.models.backbones.frames.mobilenet import InvertedResidual, MobileNetV2
 from kinema.models.backbones.frames.mobilenet_tsm import MobileNetV2TSM
+from kinema.models.backbones.frames.mobileone import MobileOne
+from kinema.models.backbones.frames.mobileone_tsm import MobileOneTSM
 from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
@@ -66,6 +68,8 @@ __all__ = [
     "MoViNet",
     "MobileNetV2",
     "MobileNetV2TSM",
+    "MobileOne",
+    "MobileOneTSM",
     "NL3DWrapper",
     "OmniResNet",
     "ResNet",

@@ -41,6 +41,13 @@ _RESULTS = {
     "tsm_r50_nl_gaussian": _kinetics(
         73.66, 90.99, "tsm_imagenet-pretrained-r50-nl-gaussian_8xb16-1x1x8-50e_kinetics400-rgb", "20220831-7e54dacf"
     ),
+    "tsm_mobileone_s4": _kinetics(
+        74.38,
+        91.71,
+        "tsm_imagenet-pretrained-mobileone-s4_8xb16-1x1x16-50e_kinetics400-rgb",
+        "20230825-a7f8876b",
+        protocol="16 x 3",
+    ),
     # OpenMMLab's list gives its cost under another config's name; the parameters are those of this
     # network.
     "tsm_mobilenetv2": kinetics(
@@ -126,3 +133,10 @@ def tsm_mobilenetv2(num_classes: int) -> ModelConfig:
     """TSM on a network for phones."""
     backbone = {"type": "MobileNetV2TSM", "num_segments": 8, "shift_div": 8}
     return recognizer_2d(backbone, tsm_head(num_classes, 8, 1280), frames(8))
+
+
+@_model(params_millions=13.72, gflops=47.77, stated_cost=StatedCost(48.65, frames=16, size=224), inputs=frames(16))
+def tsm_mobileone_s4(num_classes: int) -> ModelConfig:
+    """TSM on a network whose branches become one convolution each for deployment, 16 frames in two halves."""
+    backbone = {"type": "MobileOneTSM", "arch": "s4", "num_segments": 8, "shift_div": 8}
+    return recognizer_2d(backbone, tsm_head(num_classes, 16), frames(16))
