@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.checkpoints.loading import LoadReport
+from kinema.checkpoints.loading import LoadReport, both_shapes
 from kinema.checkpoints.positions import fit_positions
 from kinema.checkpoints.reading import Checkpoint, State, read_checkpoint, shortened
 from kinema.errors import CheckpointError
@@ -99,8 +99,11 @@ class _Fit:
         return len(self.fitting) + len(self.mismatched) + len(self.resized)
 
     def problems(self) -> str:
-        shapes = [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in self.mismatched]
-        lists = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
+        lists = (
+            ("missing", self.missing),
+            ("unexpected", self.unexpected),
+            ("of another shape", both_shapes(self.mismatched)),
+        )
         problems = [f"{what}: {shortened(names)}" for what, names in lists if names]
         return "; ".join(problems) or "it has none of them"
 
@@ -292,10 +295,6 @@ def _classes(entry: tuple[str, tuple[int, ...], tuple[int, ...]]) -> bool:
     """Does a tensor differ in its first dimension only, the number of classes?"""
     _, given, own = entry
     return 0 < len(given) == len(own) and given[1:] == own[1:]
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def _log(read: Checkpoint, fit: _Fit, head: nn.Module | None) -> None:

@@ -89,8 +89,7 @@ class LoadReport:
                 f"initialised: {shortened(resized)}"
             )
         if mismatched:
-            shapes = [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in mismatched]
-            parts.append(f"of another shape, left as they were: {shortened(shapes)}")
+            parts.append(f"of another shape, left as they were: {shortened(both_shapes(mismatched))}")
         if self.hint:
             parts.append(self.hint)
         if self.unexpected:
@@ -103,6 +102,11 @@ class LoadReport:
 def _is_resized(name: str, given: Sequence[int], own: Sequence[int]) -> bool:
     """Is it a tensor of a classifier for another number of classes?"""
     return bool(_CLASSIFIER.search(name)) and 0 < len(given) == len(own) and tuple(given[1:]) == tuple(own[1:])
+
+
+def both_shapes(mismatched: Sequence[tuple[str, Sequence[int], Sequence[int]]]) -> list[str]:
+    """For messages: each name with its shape in the checkpoint and in the model."""
+    return [f"{name} ({_shape(given)} there, {_shape(own)} here)" for name, given, own in mismatched]
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -4,18 +4,10 @@ from dataclasses import dataclass
 
 from kinema.models.zoo.cards import InputSpec, ModelConfig, Result, Weights, model
 from kinema.models.zoo.parts import clips, recognizer_3d
-from kinema.models.zoo.videomae import FINE_TUNING
+from kinema.models.zoo.videomae import FINE_TUNED_ON, FINE_TUNING
 
 _SOURCE = "InternVideo2, Wang et al. 2024, arXiv:2403.15377"
 _FILES = "https://huggingface.co/OpenGVLab"
-# Classes of the data sets, and the ends of names.
-_DATA = {
-    "Kinetics-400": (400, ""),
-    "Kinetics-600": (600, "_k600"),
-    "Kinetics-700": (700, "_k700"),
-    "Kinetics-710": (710, "_k710"),
-    "Something-Something V2": (174, "_ssv2"),
-}
 _DISTILLED = {
     "Kinetics-400": "k710_ft_k400",
     "Kinetics-600": "k710_ft_k600",
@@ -71,7 +63,7 @@ def _add(
     *,
     frames: int = 8,
 ) -> None:
-    """Put a network into the zoo, as `internvideo2_SIZE[_FRAMES][_DATA]`.
+    """Put a network into the zoo, as `internvideo2_SIZE[_FRAMES][FINE_TUNED_ON]`.
 
     Args:
         size: see `_SIZES`.
@@ -81,7 +73,7 @@ def _add(
         file: path below the publisher's files; None: there is none that is known to hold this network.
         frames: of a clip.
     """
-    classes, suffix = _DATA[dataset]
+    classes, suffix = FINE_TUNED_ON[dataset]
     name = f"internvideo2_{size}{'' if frames == 8 else f'_f{frames}'}{suffix}"
     inputs = _input(frames)
     terms = "the model's page may ask for more than its licence; the data's own terms apply."

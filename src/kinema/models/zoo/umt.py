@@ -2,21 +2,13 @@
 
 from kinema.models.zoo.cards import ModelConfig, Result, Weights, model
 from kinema.models.zoo.parts import clips
-from kinema.models.zoo.videomae import FINE_TUNING, TERMS, vision_transformer
+from kinema.models.zoo.videomae import FINE_TUNED_ON, FINE_TUNING, TERMS, vision_transformer
 
 _SOURCE = "Unmasked Teacher, Li et al. 2023, arXiv:2303.16058"
 _FILES = "https://pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com/umt/single_modality"
 # The positions of all clips are stretched from those of 8 frames of 224 pixels.
 _GRID = (8, 14, 14)
 _SIZES: dict[str, tuple[int, int, int]] = {"base": (768, 12, 12), "large": (1024, 24, 16)}
-# Classes of the data sets, and the ends of names.
-_DATA = {
-    "Kinetics-400": (400, ""),
-    "Kinetics-600": (600, "_k600"),
-    "Kinetics-700": (700, "_k700"),
-    "Kinetics-710": (710, "_k710"),
-    "Something-Something V2": (174, "_ssv2"),
-}
 _FINE_TUNED = {
     "Kinetics-400": "ftk710_ftk400",
     "Kinetics-600": "ftk710_ftk600",
@@ -36,7 +28,7 @@ def _add(
     frames: int = 8,
     num_clips: int = 4,
 ) -> None:
-    """Put a network with its published weights into the zoo, as `umt_vit_SIZE[_FRAMES][_DATA]`.
+    """Put a network with its published weights into the zoo, as `umt_vit_SIZE[_FRAMES][FINE_TUNED_ON]`.
 
     Args:
         size: see `_SIZES`.
@@ -47,7 +39,7 @@ def _add(
         frames: of a clip.
         num_clips: of the published test, over three crops each.
     """
-    classes, suffix = _DATA[dataset]
+    classes, suffix = FINE_TUNED_ON[dataset]
     name = f"umt_vit_{size}{'' if frames == 8 else f'_f{frames}'}{suffix}"
     width, depth, heads = _SIZES[size]
     inputs = clips(frames, 1, num_clips=num_clips, short_side=224, spread=True)

@@ -12,6 +12,14 @@ _V1, _V2 = "VideoMAE, Tong et al. 2022, arXiv:2203.12602", "VideoMAE V2, Wang et
 _DENSE = clips(16, 4, num_clips=5, short_side=224)
 _SPREAD = clips(16, 1, num_clips=2, short_side=224, spread=True)
 TERMS = "the data's own terms apply."
+# Data sets of published weights: their classes, and the ends of names in the zoo.
+FINE_TUNED_ON = {
+    "Kinetics-400": (400, ""),
+    "Kinetics-600": (600, "_k600"),
+    "Kinetics-700": (700, "_k700"),
+    "Kinetics-710": (710, "_k710"),
+    "Something-Something V2": (174, "_ssv2"),
+}
 FINE_TUNING = adamw(1e-4)
 
 
