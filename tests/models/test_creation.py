@@ -77,12 +77,15 @@ def test_activations_computed_again_give_the_same_gradients(name: str) -> None:
     assert torch.allclose(*gradients, atol=1e-4)
 
 
+WITHOUT_BLOCKS = ("c3d", "compact3d", "tsm_mobileone_s4")
+
+
 @pytest.mark.slow
 def test_every_residual_model_can_compute_activations_again() -> None:
     smallest: dict[str, tuple[float, dict]] = {}
     for name in zoo.names():
         config = zoo.model_config(name)
-        if name in ("c3d", "compact3d"):
+        if name in WITHOUT_BLOCKS:
             continue
         _checkpoint_activations(name, config)
         backbone, size = config["backbone"], zoo.card(name).params_millions
@@ -92,8 +95,12 @@ def test_every_residual_model_can_compute_activations_again() -> None:
         with torch.device("meta"):
             network = MODELS.build(backbone)
         assert any(getattr(module, "with_cp", False) for module in network.modules())
-    with pytest.raises(ConfigError, match="c3d: C3D has no residual blocks, so no activations"):
-        kinema.create_model("c3d", activation_checkpointing=True)
+
+
+@pytest.mark.parametrize("name", WITHOUT_BLOCKS)
+def test_networks_without_residual_blocks_refuse_to_compute_activations_again(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: [A-Za-z0-9]+ has no residual blocks, so no activations"):
+        kinema.create_model(name, activation_checkpointing=True)
 
 
 def _is_part(value: object) -> bool:
