@@ -13,6 +13,7 @@ from kinema.models import (
     I3DHead,
     MixupBlending,
     RandomBatchAugment,
+    mixing,
 )
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
@@ -256,3 +257,15 @@ def test_what_the_probabilities_leave_is_shown() -> None:
     assert blending.probs == [0.5, 0.4, pytest.approx(0.1)]
     assert blending.augments == [*augments, None]
     assert RandomBatchAugment(augments).probs is None
+
+
+def test_a_blending_of_ones_own_says_how_it_blends():
+    class Darken(mixing.BatchBlending):
+        def do_blending(self, imgs, label):
+            return imgs / 2, label / 2
+
+    inputs, samples = Darken(num_classes=3)(torch.ones(2, 3), [ActionDataSample().set_gt_label(1) for _ in range(2)])
+    assert inputs.tolist() == [[0.5] * 3] * 2
+    assert samples[0].gt_label.tolist() == [0.0, 0.5, 0.0]
+    with pytest.raises(ValueError, match="Darken: num_classes must be at least 1, got 0"):
+        Darken(0)

@@ -59,25 +59,18 @@ def soft_labels(
     return torch.stack([label.float() if soft else next(rows) for label, soft in zip(labels, is_soft, strict=True)])
 
 
-class _BatchBlending(ABC):
-    """Blends each sample of a batch with another one of it, by one share for the whole batch."""
+class BatchBlending(ABC):
+    """Blends the samples of a batch and their labels: a subclass says how in `do_blending`.
 
-    def __init__(self, num_classes: int, alpha: float = 0.2) -> None:
-        who = type(self).__name__
+    Args:
+        num_classes: N, of the labels.
+    """
+
+    def __init__(self, num_classes: int) -> None:
         if num_classes < 1:
-            raise ValueError(f"{who}: num_classes must be at least 1, got {num_classes}")
-        if alpha <= 0:
-            raise ValueError(f"{who}: alpha must be above 0, got {alpha}")
+            raise ValueError(f"{type(self).__name__}: num_classes must be at least 1, got {num_classes}")
         self.num_classes = num_classes
-        self.alpha = alpha
         self._label_range = LabelRange()
-
-    @abstractmethod
-    def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted.
-
-        Returns the result, and the share it has.
-        """
 
     def __call__(self, inputs: Tensor, data_samples: Sequence[Any]) -> tuple[Tensor, list[Any]]:
         """Blend a batch.
@@ -96,6 +89,7 @@ class _BatchBlending(ABC):
         inputs, labels = self.do_blending(inputs, onto(soft, inputs.device))
         return inputs, [sample.new().set_gt_label(label) for sample, label in zip(data_samples, labels, strict=True)]
 
+    @abstractmethod
     def do_blending(self, imgs: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Blend each sample with another of the batch; OpenMMLab's name, which blendings of users' own override.
 
@@ -106,6 +100,26 @@ class _BatchBlending(ABC):
         Returns:
             Both, blended by the same shares.
         """
+
+
+class _PairBlending(BatchBlending):
+    """Blends each sample with another one, by one share for the whole batch."""
+
+    def __init__(self, num_classes: int, alpha: float = 0.2) -> None:
+        super().__init__(num_classes)
+        if alpha <= 0:
+            raise ValueError(f"{type(self).__name__}: alpha must be above 0, got {alpha}")
+        self.alpha = alpha
+
+    @abstractmethod
+    def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+        """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted.
+
+        Returns the result, and the share it has.
+        """
+
+    def do_blending(self, imgs: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Blend each sample with another of the batch, drawn anew; see `BatchBlending.do_blending`."""
         share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
         partner = onto(torch.randperm(len(imgs)), imgs.device)
         imgs, share = self.blend(imgs, partner, share)
@@ -116,7 +130,7 @@ class _BatchBlending(ABC):
 
 
 @MODELS.register_module()
-class MixupBlending(_BatchBlending):
+class MixupBlending(_PairBlending):
     """Mixup: weighted means of two clips and of their labels.
 
     Args:
@@ -134,7 +148,7 @@ class MixupBlending(_BatchBlending):
 
 
 @MODELS.register_module()
-class CutmixBlending(_BatchBlending):
+class CutmixBlending(_PairBlending):
     """Cutmix: a box of each frame comes from another clip; the labels are mixed by the areas.
 
     The box has the frame's shape and is placed anywhere; what is outside the frame does not count.

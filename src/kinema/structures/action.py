@@ -38,17 +38,17 @@ class ActionDataSample(BaseDataElement):
 
     def set_gt_label(self, value: LabelLike) -> Self:
         """Set the true label: an int, classes as a sequence or array, or a tensor (kept as it is)."""
-        self.gt_label = _label_tensor(value)
+        self.gt_label = label_tensor(value)
         return self
 
     def set_pred_label(self, value: LabelLike) -> Self:
         """Set the predicted label: an int, classes as a sequence or array, or a tensor (kept as it is)."""
-        self.pred_label = _label_tensor(value)
+        self.pred_label = label_tensor(value)
         return self
 
     def set_pred_score(self, value: ScoreLike) -> Self:
         """Set the scores, (N,); a dict of several scores (one a modality) is allowed."""
-        self.pred_score = _score_tensor(value)
+        self.pred_score = score_tensor(value)
         return self
 
     @property
@@ -74,7 +74,7 @@ class ActionDataSample(BaseDataElement):
     features = _instances_field("features", "Features that were computed beforehand.")
 
 
-def _label_tensor(value: Any) -> Tensor:
+def label_tensor(value: Any) -> Tensor:
     """Int -> (1,) int64; sequence or array -> int64 tensor; tensor -> itself, of one dimension at least."""
     if isinstance(value, Tensor):
         return value if value.dim() else value[None]
@@ -89,12 +89,12 @@ def _label_tensor(value: Any) -> Tensor:
     )
 
 
-def _score_tensor(value: Any) -> Any:
+def score_tensor(value: Any) -> Any:
     """Sequence or array -> tensor; tensor -> itself; dict -> dict of these."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, Mapping):
-        return {name: _score_tensor(scores) for name, scores in value.items()}
+        return {name: score_tensor(scores) for name, scores in value.items()}
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from kinema.compat.parts.fileio import backends, choosing, client, functions, handlers
-from kinema.compat.parts.fileio.backends import BaseStorageBackend, HTTPBackend, LocalBackend, register_backend
+from kinema.compat.parts.fileio import choosing, client, functions, handlers, register
+from kinema.compat.parts.fileio.backends import BaseStorageBackend, HTTPBackend, LocalBackend
 from kinema.compat.parts.fileio.client import FileClient, HardDiskBackend
 from kinema.compat.parts.fileio.handlers import BaseFileHandler, register_handler
+from kinema.compat.parts.fileio.register import register_backend
 
 
 @pytest.fixture(autouse=True)
 def _registers() -> Iterator[None]:
-    tables: list[dict[str, Any]] = [backends.backends, backends.prefix_to_backends, handlers.file_handlers]
+    tables: list[dict[str, Any]] = [register.backends, register.prefix_to_backends, handlers.file_handlers]
     tables += [FileClient._backends, FileClient._prefix_to_backends, FileClient._instances, choosing.backend_instances]
     before = [dict(table) for table in tables]
     yield
@@ -58,7 +59,7 @@ def test_a_registered_backend_answers_for_its_name_and_prefixes() -> None:
 def test_a_backend_that_nobody_has_is_an_error() -> None:
     assert isinstance(choosing.get_file_backend(Path("a")), LocalBackend)
     assert isinstance(choosing.get_file_backend("https://host/a"), HTTPBackend)
-    with pytest.raises(ValueError, match="there is no file backend 'cloud': known are local, http"):
+    with pytest.raises(ValueError, match="there is no file backend 'cloud': known are local, memcached"):
         choosing.get_file_backend(backend_args=dict(backend="cloud"))
     with pytest.raises(ValueError, match=r"need uri or backend_args=dict\(backend=...\)"):
         choosing.get_file_backend(backend_args={})
@@ -104,7 +105,9 @@ def test_a_client_is_the_backend_of_a_name_or_address(tmp_path: Path) -> None:
         assert local == path
     files.remove(path)
     assert not files.exists(path)
-    with pytest.raises(ValueError, match="there is no file backend 'cloud': known are disk, local, http"):
+    with pytest.raises(
+        ValueError, match="there is no file backend 'cloud': known are disk, local, memcached, lmdb, petrel, http"
+    ):
         FileClient("cloud")
     with pytest.raises(ValueError, match="need file_client_args or uri: which backend is it"):
         FileClient.infer_client()

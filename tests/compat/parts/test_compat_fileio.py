@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kinema.compat.parts.fileio import functions, handlers, lists
-from kinema.errors import KinemaError, NotYetError
+from kinema.errors import KinemaError
 
 
 class _SilentHandler(http.server.SimpleHTTPRequestHandler):
@@ -91,13 +91,6 @@ def test_files_on_the_web_can_be_read_but_not_written(tmp_path: Path, web_addres
         KinemaError, match=r"http://.*/b\.json: HTTPBackend has no put_text; files on the web can only be read"
     ):
         handlers.dump([1], f"{web_address}/b.json")
-
-
-def test_another_file_backend_is_not_there_yet(tmp_path: Path) -> None:
-    with pytest.raises(NotYetError, match="file backend 'petrel' is not in Kinema yet"):
-        functions.get(tmp_path / "a", backend_args={"backend": "petrel"})
-    with pytest.raises(NotYetError, match="file backend 'lmdb'"):
-        lists.list_from_file(tmp_path / "a", file_client_args={"backend": "lmdb"})
 
 
 def test_questions_and_changes_of_files(tmp_path: Path) -> None:

@@ -311,3 +311,11 @@ def test_a_batch_becomes_images_again(picture: np.ndarray) -> None:
         tensor2imgs(batch[:, :1])
     with pytest.raises(TypeError, match=r"expected a tensor \(B, C, H, W\), got torch.Size\(\[3, 6, 8\]\)"):
         tensor2imgs(batch[0])
+
+
+def test_an_image_is_made_a_type_in_its_range() -> None:
+    assert colors.as_float(np.array([0, 255], np.uint8)).tolist() == [0.0, 1.0]
+    assert colors.as_type(np.array([0.4, 254.6]), np.uint8).tolist() == [0, 255]
+    assert colors.as_type(np.array([0.0, 255.0], np.float32), np.float32).tolist() == [0.0, 1.0]
+    with pytest.raises(TypeError, match="an image can be made uint8 or float32, not <class 'numpy.float64'>"):
+        colors.as_type(np.zeros(1), np.float64)

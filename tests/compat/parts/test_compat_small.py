@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.compat.parts import checks, paths, timers
+from kinema.compat.parts import checks, paths, timers, versions
 
 
 def test_sequences_are_told_by_what_they_hold() -> None:
@@ -120,3 +120,12 @@ def test_a_timer_that_was_not_started_cannot_be_read() -> None:
         timer.since_start()
     with pytest.raises(timers.TimerError, match="timer is not running"):
         timer.since_last_check()
+
+
+def test_versions_are_split_into_numbers() -> None:
+    assert versions.parse_version_info("1.3.0") == (1, 3, 0)
+    assert versions.parse_version_info("2.0.0rc1") == (2, 0, 0, "rc1")
+    assert versions.parse_padded_version_info("1.3.0") == (1, 3, 0, 0, 0, 0)
+    assert versions.parse_padded_version_info("2.0.0rc1", length=3) == (2, 0, 0, "rc", 1)
+    with pytest.raises(ValueError, match="failed to parse the version 'new'"):
+        versions.parse_padded_version_info("new")

@@ -98,6 +98,7 @@ def test_packages_are_known_by_name_or_module() -> None:
     assert Path(requirements.get_installed_path("torch")).name == "torch"
     with pytest.raises(PackageNotFoundError):
         requirements.get_installed_path("nowhere-there")
+    requirements.install_package("torch")  # it is there: nothing to do
     requirements.call_command([sys.executable, "-c", ""])
     with pytest.raises(subprocess.CalledProcessError):
         requirements.call_command([sys.executable, "-c", "raise SystemExit(1)"])

@@ -18,6 +18,11 @@ def is_unsupported_device_available() -> bool:
     return False
 
 
+IS_CUDA_AVAILABLE = is_cuda_available()
+IS_MPS_AVAILABLE = is_mps_available()
+IS_MLU_AVAILABLE = IS_NPU_AVAILABLE = is_unsupported_device_available()
+
+
 def get_device() -> str:
     """The kind of device to use: "cuda", "mps" or "cpu"."""
     return "cuda" if is_cuda_available() else "mps" if is_mps_available() else "cpu"

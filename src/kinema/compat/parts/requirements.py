@@ -94,6 +94,16 @@ def get_installed_path(package: str) -> str:
     raise importlib.metadata.PackageNotFoundError(f"{package}: no folder of its module ({', '.join(modules)})")
 
 
+def install_package(package: str) -> None:
+    """Install a package with pip, unless it is there.
+
+    Raises:
+        CalledProcessError: pip fails.
+    """
+    if not is_installed(package):
+        call_command([sys.executable, "-m", "pip", "install", package])
+
+
 def call_command(cmd: list[str]) -> None:
     """Run a command.
 

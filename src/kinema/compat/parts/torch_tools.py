@@ -31,6 +31,11 @@ def is_jit_tracing() -> bool:
     return bool(torch.jit.is_tracing())
 
 
+def jit(func: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
+    """Decorator that other builds of torch compile by: the function stays as it is."""
+    return func if func is not None else lambda function: function
+
+
 def torch_meshgrid(*tensors: Tensor) -> tuple[Tensor, ...]:
     """`torch.meshgrid` with rows first."""
     return torch.meshgrid(*tensors, indexing="ij")

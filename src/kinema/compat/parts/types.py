@@ -1,4 +1,4 @@
-"""Names that signatures of custom heads and recognizers use, from `mmaction.utils`."""
+"""Names that signatures of custom heads, recognizers and hooks use."""
 
 from typing import Any
 
@@ -19,5 +19,7 @@ LabelList = list[InstanceData]
 
 SampleList = list[ActionDataSample]
 OptSampleList = SampleList | None
+
+DATA_BATCH = dict[str, Any] | tuple[Any, ...] | list[Any] | None
 
 ForwardResults = dict[str, Tensor] | list[ActionDataSample] | tuple[Tensor, ...] | Tensor

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kinema.compat.parts.fileio.backends import BaseStorageBackend, FilePath, backends, prefix_to_backends
-from kinema.errors import KinemaError, NotYetError
+from kinema.compat.parts.fileio.backends import BaseStorageBackend, FilePath
+from kinema.compat.parts.fileio.register import backends, prefix_to_backends
+from kinema.errors import KinemaError
 
 BackendArgs = Mapping[str, Any] | None
-
-_MISSING = ("petrel", "s3", "memcached", "lmdb")
 
 backend_instances: dict[str, BaseStorageBackend] = {}
 
@@ -31,7 +30,6 @@ def backend_of(prefix: str, backend_args: BackendArgs) -> BaseStorageBackend:
     """A new backend: the one that `backend_args` names, or that of the prefix.
 
     Raises:
-        NotYetError: Kinema does not have it.
         ValueError: nobody has it.
     """
     options = dict(backend_args or {})
@@ -39,8 +37,6 @@ def backend_of(prefix: str, backend_args: BackendArgs) -> BaseStorageBackend:
     name = "local" if name == "disk" else name
     known, chosen = (prefix_to_backends, prefix) if name is None else (backends, name)
     if chosen not in known:
-        if chosen in _MISSING:
-            raise NotYetError(f"file backend {chosen!r} is not in Kinema yet: local files and http(s) addresses are")
         raise ValueError(f"there is no file backend {chosen!r}: known are {', '.join(filter(None, known))}")
     return known[chosen](**options)
 
@@ -57,7 +53,6 @@ def get_file_backend(
 
     Raises:
         ValueError: there is no such backend, or neither argument says which.
-        NotYetError: Kinema does not have it.
     """
     if uri is None and "backend" not in (backend_args or {}):
         raise ValueError("need uri or backend_args=dict(backend=...): which backend is it?")

@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from kinema.compat.parts.fileio.backends import (
-    Backend,
     FilePath,
     HTTPBackend,
     LocalBackend,
     Suffix,
-    add_backend,
 )
 from kinema.compat.parts.fileio.choosing import parse_uri_prefix
+from kinema.compat.parts.fileio.register import Backend, add_backend
+from kinema.compat.parts.fileio.remote_backends import LmdbBackend, MemcachedBackend, PetrelBackend
 
 
 class HardDiskBackend(LocalBackend):
@@ -31,8 +31,21 @@ class FileClient:
         ValueError: there is no such backend.
     """
 
-    _backends: ClassVar[dict[str, Any]] = {"disk": HardDiskBackend, "local": LocalBackend, "http": HTTPBackend}
-    _prefix_to_backends: ClassVar[dict[str, Any]] = {"": HardDiskBackend, "http": HTTPBackend, "https": HTTPBackend}
+    _backends: ClassVar[dict[str, Any]] = {
+        "disk": HardDiskBackend,
+        "local": LocalBackend,
+        "memcached": MemcachedBackend,
+        "lmdb": LmdbBackend,
+        "petrel": PetrelBackend,
+        "http": HTTPBackend,
+    }
+    _prefix_to_backends: ClassVar[dict[str, Any]] = {
+        "": HardDiskBackend,
+        "petrel": PetrelBackend,
+        "s3": PetrelBackend,
+        "http": HTTPBackend,
+        "https": HTTPBackend,
+    }
     _instances: ClassVar[dict[str, "FileClient"]] = {}
 
     client: Any

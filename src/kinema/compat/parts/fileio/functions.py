@@ -20,7 +20,6 @@ def get(filepath: FilePath, backend_args: BackendArgs = None) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        NotYetError: Kinema does not have the backend.
     """
     content: bytes = ask(filepath, backend_args, "get")(filepath)
     return content

@@ -104,17 +104,21 @@ def ycbcr2bgr(img: np.ndarray) -> np.ndarray:
 
 
 def _to_ycbcr(img: np.ndarray, matrix: np.ndarray, y_only: bool) -> np.ndarray:
-    unit = _as_float(img)
+    unit = as_float(img)
     values = unit @ matrix[:, 0] + _TO_YCBCR_OFFSET[0] if y_only else unit @ matrix + _TO_YCBCR_OFFSET
-    return _as_type(values, img.dtype)
+    return as_type(values, img.dtype)
 
 
 def _from_ycbcr(img: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    return _as_type(_as_float(img) * 255 @ matrix * 255.0 + offset, img.dtype)
+    return as_type(as_float(img) * 255 @ matrix * 255.0 + offset, img.dtype)
 
 
-def _as_float(img: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1]."""
+def as_float(img: np.ndarray) -> np.ndarray:
+    """uint8 or float32 -> float32 in [0, 1].
+
+    Raises:
+        TypeError: another type.
+    """
     if img.dtype == np.uint8:
         return img.astype(np.float32) / 255.0
     if img.dtype == np.float32:
@@ -122,6 +126,12 @@ def _as_float(img: np.ndarray) -> np.ndarray:
     raise TypeError(f"an image must be of uint8 in [0, 255] or of float32 in [0, 1], got {img.dtype}")
 
 
-def _as_type(img: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in [0, 255] as uint8, or as float32 in [0, 1]."""
+def as_type(img: np.ndarray, dtype: np.dtype | type[np.generic]) -> np.ndarray:
+    """Values in [0, 255] -> the same as uint8, or float32 in [0, 1].
+
+    Raises:
+        TypeError: `dtype` is another type.
+    """
+    if dtype not in (np.uint8, np.float32):
+        raise TypeError(f"an image can be made uint8 or float32, not {dtype}")
     return img.round().astype(np.uint8) if dtype == np.uint8 else (img / 255.0).astype(np.float32)
