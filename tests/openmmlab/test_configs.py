@@ -98,3 +98,12 @@ def test_keys_that_a_run_does_not_read_are_listed() -> None:
 def test_a_misspelled_key_is_an_error_that_names_the_right_one(key: str, near: str) -> None:
     with pytest.raises(ConfigError, match=f"the config's key '{key}' is not known: did you mean {near}?"):
         keys_not_read({key: 1}, {"param_scheduler", "optim_wrapper", "load_from", "val_cfg"})
+
+
+def test_a_variable_that_another_entry_holds_is_no_misspelling() -> None:
+    loader = {"batch_size": 2}
+    known = {"train_cfg", "val_dataloader"}
+    config = {"image_dataloader": loader, "train_cfg": {"other_loaders": [{"batch_size": 2}]}}
+    assert keys_not_read(config, known) == ["image_dataloader"]
+    with pytest.raises(ConfigError, match="'image_dataloader' is not known: did you mean val_dataloader"):
+        keys_not_read({**config, "train_cfg": {"other_loaders": [{"batch_size": 3}]}}, known)

@@ -62,15 +62,31 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
         known: the keys that the run reads.
 
     Raises:
-        ConfigError: a key looks like a misspelling of a known one.
+        ConfigError: a key looks like a misspelling of a known one, and its value is not part of another entry.
     """
     unread = [key for key in config if key not in known and key not in _READ_ELSEWHERE]
     for key in unread:
-        if key not in TOP_LEVEL_KEYS and (near := nearest(key, known, count=1, cutoff=0.8)):
+        if key in TOP_LEVEL_KEYS or _is_used(key, config):
+            continue
+        if near := nearest(key, known, count=1, cutoff=0.8):
             raise ConfigError(
                 f"the config's key {key!r} is not known: did you mean {near[0]}? A variable needs another name"
             )
     return unread
+
+
+def _is_used(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether the value of `key` is inside another entry, as that of a variable is; plain numbers say nothing."""
+    value = config[key]
+    if not value or not isinstance(value, Mapping | Sequence):
+        return False
+    return any(_holds(entry, value) for other, entry in config.items() if other != key)
+
+
+def _holds(entry: Any, value: Any) -> bool:
+    """Whether `value` equals one of the values inside `entry`."""
+    inner = entry.values() if isinstance(entry, Mapping) else entry if isinstance(entry, list | tuple) else ()
+    return any(item == value or _holds(item, value) for item in inner)
 
 
 # OpenMMLab's default hooks that a run of Kinema does without, by their names in `default_hooks`: the
