@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from toy_run import run_config
 
@@ -133,3 +135,13 @@ def test_the_runner_shows_its_loaders_and_its_length(tmp_path):
     assert (len(runner.train_dataloader), len(runner.val_dataloader), runner.test_dataloader) == (4, 3, None)
     assert runner.logger.name == "kinema"
     assert ready(tmp_path, train_cfg=None, train_dataloader=None, optim_wrapper=None).max_epochs == 0
+
+
+def test_the_norm_of_clipped_gradients_is_recorded(tmp_path):
+    runner = ready(tmp_path, optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.01), clip_grad=dict(max_norm=1e-3)))
+    runner.train()
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    norms = [record["grad_norm"] for record in records if record["split"] == "train"]
+    assert min(norms) > 1e-3  # before clipping
+    assert runner.message_hub.get_scalar("train/grad_norm").current() > 1e-3
+    assert "grad_norm" not in (tmp_path / "train.log").read_text()

@@ -116,7 +116,7 @@ class LoggerHook(Hook):
                 "epoch %d%s  batch %s%s  %s  %s",
                 *(progress.present_epoch, f"/{runner.max_epochs}" if runner.max_epochs else ""),
                 *(progress.batch or total or "last", "" if total is None else f"/{total}"),
-                *(format_figures(figures), format_pace(pace, self._seconds_left(runner))),
+                *(format_figures(_of_console(figures)), format_pace(pace, self._seconds_left(runner))),
             )
 
     def _seconds_left(self, runner: Run) -> float | None:
@@ -140,6 +140,11 @@ class LoggerHook(Hook):
         self.averages.load_state_dict(state["averages"])
         self.epoch_averages.load_state_dict(state["epoch_averages"])
         self._mark, self._batch = state["mark"], state["batch"]
+
+
+def _of_console(figures: Mapping[str, float]) -> dict[str, float]:
+    """Without the norm of gradients, which is for plots."""
+    return {name: value for name, value in figures.items() if name != "grad_norm"}
 
 
 def _say(line: str) -> None:

@@ -58,6 +58,10 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         for name, value in (outputs or {}).items():
             runner.message_hub.note(f"train/{name}", value)
+        wrapper = runner.optim_wrapper
+        if wrapper.grad_norm is not None:
+            runner.message_hub.update_scalar("train/grad_norm", wrapper.grad_norm)
+            wrapper.grad_norm = None
 
     def before_val(self, runner: Run) -> None:
         self._stage = runner.message_hub.get_info("loop_stage")

@@ -35,7 +35,12 @@ class BaseOptimWrapper(ABC):
 
     Args:
         optimizer: the optimizer.
+
+    Attributes:
+        grad_norm: of all gradients before the last update clipped it; None: no update clipped by norm.
     """
+
+    grad_norm: Tensor | None = None
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -235,7 +240,7 @@ class OptimWrapper(BaseOptimWrapper):
         if parameters and self._clips_values:
             nn.utils.clip_grad_value_(parameters, **(self.clip_grad_kwargs or {}))
         elif parameters:
-            self.clip_norm(parameters, **(self.clip_grad_kwargs or {}))
+            self.grad_norm = self.clip_norm(parameters, **(self.clip_grad_kwargs or {}))
 
     def zero_grad(self, **kwargs: Any) -> None:
         """Clear the gradients."""
