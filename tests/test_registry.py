@@ -232,6 +232,19 @@ def test_a_network_that_is_still_to_come_is_named_in_one_line() -> None:
     assert str(caught.value).count(",") < 30
 
 
+def test_a_network_over_images_of_mmpretrain_is_the_same_one_here() -> None:
+    for scope in ("mmpretrain", "mmcls"):
+        assert MODELS.get(f"{scope}.MobileOne") is MODELS.get("MobileOne") is not None
+        assert MODELS.get(f"{scope}.MobileNetV2") is MODELS.get("MobileNetV2") is not None
+
+
+def test_a_part_of_another_project_says_what_to_use_instead() -> None:
+    with pytest.raises(RegistryError, match=r"^mmdet\.HRNet is not in the model registry: MMDetection is not"):
+        MODELS.build({"type": "mmdet.HRNet"})
+    with pytest.raises(RegistryError, match=r"^mmcls\.ResNet is not .*: of MMClassification Kinema has"):
+        MODELS.build({"type": "mmcls.ResNet"})
+
+
 def test_an_unknown_name_shows_the_nearest(widgets: Registry) -> None:
     with pytest.raises(
         RegistryError, match=r"Widgit is not in the widget registry: did you mean .*[Ww]idget.*custom_imports"

@@ -26,18 +26,16 @@ from typing import Any
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
-from kinema.openmmlab.names import NOT_YET, OWN_SCOPES
+from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, OWN_SCOPES, SAME_NETWORKS, instead_of
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
 from kinema.scopes import default_scope as default_scope
 from kinema.scopes import default_scope_of, import_registries_of, imports_names
 from kinema.scopes import init_default_scope as init_default_scope
-from kinema.spelling import nearest
+from kinema.spelling import nearest, suggestion
 
 logger = logging.getLogger("kinema")
-
-SHOWN = 20  # names that an error lists at most
 
 Part = Callable[..., Any]
 
@@ -220,7 +218,7 @@ class Registry:
             return self._find(name) if part is None else part
         registry = self._registry_of(scope)
         if registry is None:
-            return None
+            return self._find(SAME_NETWORKS[key]) if key in SAME_NETWORKS else None
         inner = self.split_scope_key(name)[0]
         if inner is None:
             return registry._find(name)
@@ -360,12 +358,11 @@ class Registry:
         name = key.rpartition(".")[2]
         if name in NOT_YET:
             return RegistryError(f"{key} of MMAction2 is not in Kinema yet: docs/compat.md says what there is")
-        near = nearest(name, names)
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        listed = ", ".join(names[:SHOWN]) or "none"
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed}{more}"
+        scope = key.partition(".")[0] if "." in key else ""
+        if scope in OTHER_PROJECTS:
+            return RegistryError(f"{key} is not in the {self.name} registry: {instead_of(scope, name, {})}")
         return RegistryError(
-            f"{key} is not in the {self.name} registry: {hint} "
+            f"{key} is not in the {self.name} registry: {suggestion(name, names)} "
             "(a part of your own must be imported first, e.g. by custom_imports)"
         )
 

@@ -29,7 +29,7 @@ def test_models_are_listed():
     assert card["name"] == "compact3d"
     missing = kinema("models", "resnet*")
     assert (missing.returncode, missing.stdout) == (1, "")
-    assert missing.stderr.startswith("error: no model is called like 'resnet*'; there are: ")
+    assert missing.stderr.startswith("error: no model is called like 'resnet*': there are: ")
     assert "compact3d" in missing.stderr
 
 

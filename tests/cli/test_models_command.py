@@ -95,7 +95,7 @@ def test_wrong_requests_name_the_way_out():
     near = kinema("slowonly_r52").exception
     assert isinstance(near, ConfigError)
     assert str(near).startswith("no model is called 'slowonly_r52': did you mean slowonly_r50")
-    with pytest.raises(ConfigError, match=r"no model is called like 'resnet\*'; there are: c2d_r101_nopool, "):
+    with pytest.raises(ConfigError, match=r"no model is called like 'resnet\*': there are: c2d_r101_nopool, "):
         raise kinema("resnet*").exception
     with pytest.raises(
         ConfigError, match=r"--layers counts one model, but 4 match: give one of x3d_l, x3d_m, x3d_s, \.\.\."

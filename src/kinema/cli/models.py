@@ -67,7 +67,8 @@ def _matching(pattern: str) -> list["Card"]:
         return [zoo.card(pattern)]
     names = zoo.names(pattern)
     if not names:
-        raise ConfigError(f"no model is called like {pattern!r}; there are: {', '.join(zoo.names())}")
+        plain = "".join(letter for letter in pattern if letter not in _WILDCARDS | {"]"})
+        raise ConfigError(f"no model is called like {pattern!r}: {zoo.names_instead(plain)}")
     return [zoo.card(name) for name in names]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from kinema import registry as registries
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
-from kinema.openmmlab.names import NOT_YET
+from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, instead_of
 from kinema.registry import Registry, unknown_keywords
 from kinema.spelling import nearest
 
@@ -107,10 +107,13 @@ def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str,
             yield from _walk(entry, f"{path}.{number}", registry, default_types)
 
 
-def _unknown(kind: str, registry: Registry) -> str:
-    if kind.rpartition(".")[2] in NOT_YET:
+def _unknown(kind: str, arguments: Mapping[str, Any], registry: Registry) -> str:
+    scope, _, name = kind.rpartition(".")
+    if scope in OTHER_PROJECTS:
+        return f"{kind} is not in the {registry.name} registry: {instead_of(scope, name, arguments)}"
+    if name in NOT_YET:
         return str(registry.unknown(kind))
-    near = nearest(kind.rpartition(".")[2], registry.names())
+    near = nearest(name, registry.names())
     hint = f": did you mean {' or '.join(near)}?" if near else ""
     return f"{kind} is not in the {registry.name} registry{hint} (one of your own is imported by custom_imports)"
 
@@ -126,7 +129,7 @@ def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, regist
     if part is None:
         if kind.partition(".")[0] not in LIBRARIES and not any(kind in other for other in _ALL):
             place = f"{path}.type" if "type" in arguments else path
-            yield Problem(place, f"{path}: {_unknown(kind, registry)}", RegistryError)
+            yield Problem(place, f"{path}: {_unknown(kind, arguments, registry)}", RegistryError)
         return
     last = path.rpartition(".")[2]
     if not callable(part) or (last.endswith("_cfg") and last != "init_cfg" and registry is registries.MODELS):

@@ -7,7 +7,7 @@ MMEngine gives to the files of download.openmmlab.com.
 import re
 
 from kinema.errors import CheckpointError
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 
 _PYTORCH = "https://download.pytorch.org/models/"
 _MMCLS = "https://download.openmmlab.com/mmclassification/v0/"
@@ -81,9 +81,7 @@ def published_url(scheme: str, name: str) -> str:
     url = table.get(name.lower().replace("_weights.", "."))
     if url is not None:
         return url
-    near = nearest(name, table)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(table)}"
-    raise CheckpointError(f"{scheme}://{name}: no network of that name is known: {hint}")
+    raise CheckpointError(f"{scheme}://{name}: no network of that name is known: {suggestion(name, table)}")
 
 
 # Families whose files lie in the folder of another.

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from kinema.errors import ConfigError
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 
 Augmentation = Literal["crop", "multi-scale", "multi-scale 13", "two scales", "resized crop", "jittered", "rescaled"]
 
@@ -380,7 +380,10 @@ def find_recipe(name: str, model: str) -> Recipe:
     for recipe in RECIPES.values():
         if any(fnmatchcase(model, pattern) for pattern in recipe.models):
             return recipe
-    raise ConfigError(f"no published recipe belongs to the model {model!r}: name one of {', '.join(RECIPES)}")
+    raise ConfigError(
+        f"no published recipe belongs to the model {model!r}: leave the recipe out, or name one; `kinema recipes` lists"
+        " them"
+    )
 
 
 def model_of_recipe(name: str) -> str | None:
@@ -392,6 +395,10 @@ def model_of_recipe(name: str) -> str | None:
     return None if name == "auto" else named_recipe(name).models[0]
 
 
+def _names_instead(name: str) -> str:
+    return suggestion(name, ["auto", *RECIPES], "`kinema recipes` lists all", by_family=True)
+
+
 def named_recipe(name: str) -> Recipe:
     """The recipe of a name.
 
@@ -399,7 +406,5 @@ def named_recipe(name: str) -> Recipe:
         ConfigError: there is none.
     """
     if name not in RECIPES:
-        near = nearest(name, RECIPES)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: auto, {', '.join(RECIPES)}"
-        raise ConfigError(f"no recipe is called {name!r}: {hint}")
+        raise ConfigError(f"no recipe is called {name!r}: {_names_instead(name)}")
     return RECIPES[name]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError, MissingDependencyError, SampleValueError
 from kinema.registry import TRANSFORMS, check_arguments
-from kinema.spelling import nearest
+from kinema.spelling import nearest, suggestion
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.clips import change_clips
 from kinema.transforms.rand_augment import RandAugment
@@ -126,9 +126,7 @@ def _part_of(library: str, module: str, name: str) -> Any:
         key: value for key, value in vars(imported).items() if inspect.isclass(value) and issubclass(value, nn.Module)
     }
     if name not in parts:
-        near = nearest(name, parts)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(parts))}"
-        raise ConfigError(f"{module} has no transform {name!r}: {hint}")
+        raise ConfigError(f"{module} has no transform {name!r}: {suggestion(name, sorted(parts))}")
     return parts[name]
 
 

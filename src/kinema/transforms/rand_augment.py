@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from kinema.registry import TRANSFORMS
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 from kinema.transforms import operations as ops
 from kinema.transforms.base import BaseTransform, Sample
 from kinema.transforms.clips import change_clips
@@ -239,9 +239,7 @@ def _choose(who: str, known: Mapping[str, Operation], names: Iterable[str] | Non
     wanted = list(known) if names is None else [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
-            raise ValueError(f"{who} has no operation {name!r}: {hint}")
+            raise ValueError(f"{who} has no operation {name!r}: {suggestion(name, known)}")
     if not wanted:
         raise ValueError(f"{who}: operations must hold at least one of {', '.join(known)}")
     return {name: known[name] for name in wanted}

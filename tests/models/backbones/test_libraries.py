@@ -100,8 +100,13 @@ def test_wrong_requests_name_the_way_out() -> None:
         ConfigError, match="feature_shape of backbone timm.net must be 'NCHW', 'NHWC' or 'NLC', got 'HW'"
     ):
         build_third_party({"type": "timm.net", "feature_shape": "HW"})
-    with pytest.raises(ConfigError, match=r"mmpretrain\.MobileOne: networks of mmpretrain cannot be used; timm and"):
-        build_third_party({"type": "mmpretrain.MobileOne"})
+    with pytest.raises(ConfigError, match=r"mmpretrain\.HRNet: of MMPretrain Kinema has MobileNetV2 and "):
+        build_third_party({"type": "mmpretrain.HRNet"})
+    resnext = {"type": "mmcls.ResNeXt", "depth": 101, "groups": 32, "width_per_group": 4}
+    with pytest.raises(ConfigError, match=r"mmcls\.ResNeXt: timm .* dict\(type='timm\.resnext101_32x4d', pret"):
+        build_third_party(resnext)
+    with pytest.raises(ConfigError, match=r"mmcls\.ResNet: timm .* dict\(type='timm\.resnet18', pret"):
+        build_third_party({"type": "mmcls.ResNet", "depth": 18})
     network = build_third_party({"type": "timm.net", "feature_shape": "NLC"})
     with pytest.raises(ConfigError, match=r"gives features \(6, 5, 4, 4\), which are not NLC: correct feature_shape"):
         network.features(network.module, FRAMES.flatten(0, 1))

@@ -19,7 +19,7 @@ from kinema.errors import ConfigError
 from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.cpu_convolution import Conv2d, Conv3d
 from kinema.registry import MODELS
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 
 LayerCfg = Mapping[str, Any]
 
@@ -207,9 +207,7 @@ def layer_of(what: str, cfg: LayerCfg, known: Mapping[str, type[nn.Module]]) -> 
     kind = settings.pop("type")
     layer: Any = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (inspect.isclass(layer) and issubclass(layer, nn.Module)):
-        near = nearest(str(kind), known)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
-        raise ConfigError(f"{what} names {kind!r}, which is no layer: {hint}")
+        raise ConfigError(f"{what} names {kind!r}, which is no layer: {suggestion(str(kind), known)}")
     _check_keywords(what, layer, [name for name in settings if name != "requires_grad"])
     return layer, settings
 

@@ -10,10 +10,20 @@ imported.
 import importlib
 import pkgutil
 
-from kinema.models.zoo.cards import Card, InputSpec, card, model, model_config, names
+from kinema.models.zoo.cards import Card, InputSpec, card, model, model_config, names, names_instead
 from kinema.models.zoo.creation import create_model, video_pipeline
 
-__all__ = ["Card", "InputSpec", "card", "create_model", "model", "model_config", "names", "video_pipeline"]
+__all__ = [
+    "Card",
+    "InputSpec",
+    "card",
+    "create_model",
+    "model",
+    "model_config",
+    "names",
+    "names_instead",
+    "video_pipeline",
+]
 
 for _file in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_file.name}")

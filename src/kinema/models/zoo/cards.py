@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from kinema.errors import ConfigError
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 
 ModelConfig = dict[str, Any]
 Builder = Callable[[int], ModelConfig]
@@ -258,6 +258,11 @@ def names(pattern: str = "*") -> list[str]:
     return sorted(name for name in _cards if fnmatchcase(name, pattern))
 
 
+def names_instead(name: str) -> str:
+    """What a message says behind a name that no model has: the nearest names, and what lists all."""
+    return suggestion(name, sorted(_cards), "`kinema models` lists all", by_family=True)
+
+
 def card(name: str) -> Card:
     """The card of a model. Its `training` is yours to change.
 
@@ -265,9 +270,7 @@ def card(name: str) -> Card:
         ConfigError: there is no such model; the nearest names are in the message.
     """
     if name not in _cards:
-        near = nearest(name, _cards)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names())}"
-        raise ConfigError(f"no model is called {name!r}: {hint}")
+        raise ConfigError(f"no model is called {name!r}: {names_instead(name)}")
     return copy.deepcopy(_cards[name])
 
 

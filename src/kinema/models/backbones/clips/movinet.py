@@ -24,7 +24,7 @@ from kinema.models.layers.carried_state import CarriedState, mean_so_far, with_p
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.recomputation import recomputed
 from kinema.registry import MODELS
-from kinema.spelling import nearest
+from kinema.spelling import suggestion
 
 Kernel = tuple[int, int, int]  # frames, rows, columns
 
@@ -419,9 +419,7 @@ def architecture(arch: str | Architecture | Mapping[str, Any]) -> Architecture:
                 )
         return arch
     if arch not in ARCHITECTURES:
-        near = nearest(arch, ARCHITECTURES)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(ARCHITECTURES)}"
-        raise ConfigError(f"MoViNet has no arch {arch!r}: {hint}")
+        raise ConfigError(f"MoViNet has no arch {arch!r}: {suggestion(arch, ARCHITECTURES)}")
     return ARCHITECTURES[arch]
 
 

@@ -13,6 +13,7 @@ from kinema.models.backbones.libraries.hugging_face import build_transformer
 from kinema.models.backbones.libraries.images import build_image_network
 from kinema.models.backbones.libraries.network import LibraryNetwork
 from kinema.models.backbones.libraries.plain import check_plain as check_plain
+from kinema.openmmlab.names import SAME_NETWORKS, instead_of
 
 LIBRARIES = ("timm", "torchvision", "transformers")
 _NOT_SERVED = ("mmcls", "mmpretrain")
@@ -21,6 +22,8 @@ _NOT_SERVED = ("mmcls", "mmpretrain")
 def is_third_party(cfg: Mapping[str, Any]) -> bool:
     """True when the `type` of a backbone's config names a network of another library."""
     kind = cfg.get("type")
+    if kind in SAME_NETWORKS:
+        return False
     return isinstance(kind, str) and kind.partition(".")[0] in (*LIBRARIES, *_NOT_SERVED) and "." in kind
 
 
@@ -39,9 +42,6 @@ def build_third_party(cfg: Mapping[str, Any]) -> LibraryNetwork:
     settings = dict(cfg)
     library, _, name = settings.pop("type").partition(".")
     if library in _NOT_SERVED:
-        raise ConfigError(
-            f"backbone {library}.{name}: networks of {library} cannot be used; timm and torchvision have most of them: "
-            "timm.NAME, torchvision.NAME"
-        )
+        raise ConfigError(f"backbone {library}.{name}: {instead_of(library, name, settings)}")
     build = build_transformer if library == "transformers" else partial(build_image_network, library)
     return build(name, settings)
