@@ -96,6 +96,22 @@ def test_after_a_cut_another_recording_begins():
     assert tracker.finish() == []
 
 
+@pytest.mark.parametrize("start", [np.nextafter(2.0, 0), 1.7, 1.2])
+def test_a_recording_may_begin_before_the_last_frame_of_the_one_before_was_expected_to_end(start):
+    tracker = WindowTracker(["a"], 1.0)
+    tracker.push(WindowScore(0.0, 2.0, 0, 1, np.array([0.9])))
+    tracker.cut()
+    events = tracker.push(WindowScore(start, start + 0.7, 0, 1, np.array([0.9])))
+    events += tracker.push(WindowScore(start + 0.5, start + 2.5, 0, 1, np.array([0.9])))
+    assert [event.time_seconds for event in events] == [2.0]
+    (left,) = tracker.finish()
+    assert (left.segment.start_seconds, left.segment.end_seconds) == (2.0, start + 2.5)
+    tracker = WindowTracker(["a"], 1.0)
+    tracker.push(WindowScore(0.0, 2.0, 0, 1, np.array([0.9])))
+    tracker.cut()
+    assert tracker.push(WindowScore(1.9, 2.0, 0, 1, np.array([0.9]))) == tracker.cut() == []
+
+
 def test_strides_and_windows_that_would_take_for_ever_are_refused():
     with pytest.raises(ValueError, match=r"stride_seconds must be at least 0\.001, got 0"):
         OverlapMean(0)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -109,6 +110,38 @@ def test_frames_of_a_camera_of_your_own(recognizer, clip):
     last = stream.push(np.zeros((20, 20, 3), np.uint8), 107.0)
     assert not last, "after a cut other sizes may come"
     assert stream.finish().windows[0].start_seconds == 107.0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_may_come_at_any_later_time_after_a_cut(recognizer, seed):
+    """As the clock on the wall puts them after a camera connects again."""
+    random = np.random.default_rng(seed)
+    stream = Stream(recognizer, length_seconds=0.5)
+    frame, now, segments = np.zeros((20, 20, 3), np.uint8), 0.0, []
+    for _ in range(60):
+        now += random.choice([1e-9, 0.01, 0.1, 0.4])
+        segments += [event.segment for event in stream.push(frame, now).events]
+        if random.random() < 0.2:
+            segments += [event.segment for event in stream.cut().events]
+    segments = [segment for segment in [*segments, *(event.segment for event in stream.finish().events)] if segment]
+    assert len(segments) > 3
+    for segment, following in pairwise(segments):
+        assert segment.end_seconds <= following.start_seconds, "the class that is best is there alone"
+
+
+def test_the_clock_begins_anew_after_the_end_only(recognizer):
+    stream, frame = Stream(recognizer), np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match="times of frames are 0 or more seconds, got -1"):
+        stream.push(frame, -1.0)
+    stream.push(frame, 5.0)
+    stream.cut()
+    with pytest.raises(ValueError, match=r"order of their times, got 4 s after 5 s: call finish\(\) where the clock"):
+        stream.push(frame, 4.0)
+    stream.push(frame, 6.0)
+    stream.finish()
+    stream.push(frame, 0.0)
+    (left,) = [event for event in stream.finish().events if event.kind == "left"]
+    assert left.segment.start_seconds == 0.0
 
 
 def test_a_path_is_loaded_and_classes_without_names_are_numbers(tmp_path, recognizer):

@@ -70,10 +70,16 @@ class OverlapMean:
         return updates + self._means(start, stop)
 
     def finish(self) -> list[tuple[float, np.ndarray]]:
-        """What follows from the windows so far, up to `end_seconds`; the next window begins anew."""
-        updates = self._between(self.end_seconds) if self._windows else []
+        """What follows from the windows so far, up to `end_seconds`.
+
+        The next window begins anew. How long the last frame lasts is a guess: where the next window
+        starts before the end, its scores count from there on.
+        """
+        if not self._windows:
+            return []
+        updates = self._between(self.end_seconds)
+        self._until = max(self._until, self.end_seconds)
         self._windows.clear()
-        self._until = -float("inf")
         return updates
 
     def _between(self, stop: float) -> list[tuple[float, np.ndarray]]:
@@ -141,7 +147,10 @@ class WindowTracker:
         return self._update(self._mean.push(window))
 
     def cut(self) -> list[Event]:
-        """End a recording: every class leaves where the last window ends."""
+        """End a recording: every class leaves where the last window ends.
+
+        The next window may start a little before that: how long the last frame lasts is a guess.
+        """
         if not self._has_windows:
             return []
         self._has_windows = False

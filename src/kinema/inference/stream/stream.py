@@ -83,7 +83,11 @@ class Stream:
         self.decisions = decisions or DecisionSettings.of_model(
             thresholds=self.recognizer.thresholds, is_multi_label=self.recognizer.is_multi_label
         )
+        self._begin()
+
+    def _begin(self) -> None:
         self._tracker = self._new_tracker(self.recognizer.classes) if self.recognizer.classes else None
+        self._newest = 0.0  # time of the last frame
 
     def _new_tracker(self, classes: Sequence[str]) -> WindowTracker:
         return WindowTracker(classes, self.stride_seconds, self.decisions)
@@ -98,18 +102,30 @@ class Stream:
         Raises:
             TypeError: the frame is no array of bytes.
             ValueError: it has another shape, or another size than the frames before; or its time is
-                no number, or before that of the last frame. After `cut` other sizes may come.
+                no number, below 0, or before that of the last frame. After `cut` other sizes may
+                come, after `finish` any time.
             CheckpointError: the model gives scores that are not numbers.
         """
-        return self._update(self._engine.push(frame, time_seconds))
+        if time_seconds < 0:
+            raise ValueError(f"times of frames are 0 or more seconds, got {time_seconds:g}")
+        if time_seconds < self._newest:
+            raise ValueError(
+                f"frames must come in the order of their times, got {time_seconds:g} s after {self._newest:g} s:"
+                " call finish() where the clock begins anew"
+            )
+        windows = self._engine.push(frame, time_seconds)
+        self._newest = time_seconds
+        return self._update(windows)
 
     def cut(self) -> StreamUpdate:
         """Frames are missing here: no window spans this place; what waits is scored, and every class leaves."""
         return self._update(self._engine.cut(), is_cut=True)
 
     def finish(self) -> StreamUpdate:
-        """The end: as `cut`. Afterwards the stream is as new."""
-        return self._update(self._engine.finish(), is_cut=True)
+        """The end: as `cut`. Afterwards the stream is as new, and its clock may begin anew."""
+        update = self._update(self._engine.finish(), is_cut=True)
+        self._begin()
+        return update
 
     def _update(self, windows: list[WindowScore], *, is_cut: bool = False) -> StreamUpdate:
         if self._tracker is None:
