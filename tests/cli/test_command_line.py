@@ -97,10 +97,17 @@ def test_a_config_sets_its_own_patience(tmp_path):
 def test_folds_are_shown_with_their_spread_and_the_interval_over_all(clips, tmp_path):
     work = tmp_path / "work"
     options = ["--folds", 2, "--epochs", 1, "--work-dir", work, "--workers", 0, "--save-every", "1steps"]
-    shown = kinema("train", clips.root, *options, "--precision", "bf16")
+    shown = kinema("train", clips.root, *options, "--precision", "bf16", "--prepare")
     assert shown.returncode == 0, shown.stderr
+    assert "prepared 16, 0 were there" in shown.stderr  # once for all folds, and not the clips of val
+    assert "training     2 times, each at most 1 epoch of 4 steps of 2 clips" in shown.stderr
+    assert shown.stderr.count("Before training") == 1
+    assert "clips to train on" not in shown.stderr  # the guide has said it
+    assert json.loads((work / "guide.json").read_text())["plan"]["folds"] == 2
     config = json.loads((work / "fold_2" / "run.json").read_text())["config"]
     assert (config["default_hooks"]["checkpoint"]["interval"], config["precision"]) == ("1steps", "bf16")
+    opening = config["val_dataloader"]["dataset"]["pipeline"][0]
+    assert opening == {"type": "OpenVideo", "prepared": str(tmp_path / "work_prepared")}
     for text in ("fold", "spread", "all clips together, last epoch:", "of 16 clips, 95 % sure:"):
         assert text in shown.stdout
     again = kinema("train", clips.root, *options, "--precision", "bf16", "--resume", "--json")

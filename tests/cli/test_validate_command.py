@@ -118,6 +118,18 @@ def test_prepared_clips_are_trained_from_and_named_by_their_originals(folder, tm
     assert "going on with other settings" not in resumed.stderr
 
 
-def test_what_preparing_does_not_go_with_is_one_line(folder):
-    for options in (("--dry-run",), ("--folds", 2)):
-        assert "--prepare goes with a training on clips" in str(run("train", folder, "--prepare", *options).exception)
+def test_what_preparing_does_not_go_with_is_one_line(folder, tmp_path):
+    tried = run("train", folder, "--prepare", "--dry-run")
+    assert "--dry-run writes nothing, so that it cannot --prepare clips" in str(tried.exception)
+    (tmp_path / "config.py").write_text("train_cfg = dict(max_epochs=3)\n")
+    of_config = run("train", tmp_path / "config.py", "--prepare")
+    assert "--prepare goes with clips, not with a config: `kinema data prepare` makes" in str(of_config.exception)
+
+
+def test_a_dry_run_looks_over_the_clips_first(folder):
+    tried = run("train", folder, "--dry-run", "--device", "cpu", "--json")
+    assert tried.exit_code == 0, tried.output
+    assert json.loads(tried.stdout)["samples"] == 16
+    assert " INFO " not in tried.stderr
+    for text in ("looking over 20 clips", "Before training", "of a clip alone tells its class"):
+        assert tried.stderr.count(text) == 1

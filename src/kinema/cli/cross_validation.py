@@ -9,6 +9,8 @@ import typer
 from kinema.cli.config_or_clips import is_config
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.cli.training_config import known_settings
+from kinema.cli.training_guide import config_of_clips, try_and_warn, write_guide
+from kinema.cli.training_preparation import prepared_of
 from kinema.cli.training_results import with_interval
 from kinema.errors import ConfigError
 
@@ -23,15 +25,18 @@ def cross_validate_clips(
     device: str,
     resume: bool,
     track: list[str],
+    prepare: bool,
+    is_tried: bool,
     as_json: bool,
 ) -> None:
-    """Cross-validate and print the folds, as a table or as JSON.
+    """Look over the clips, cross-validate, and print the folds, as a table or as JSON.
 
     Raises:
         ConfigError: there is a config, or validation clips are named.
     """
-    from kinema.distributed import is_main_process
+    from kinema.distributed import get_world_size, is_main_process
     from kinema.recipes import cross_validate
+    from kinema.runs.settings_file import read_settings
     from kinema.runs.trackers import tracker_configs
 
     if is_config(data) or settings.pop("val") is not None:
@@ -46,8 +51,24 @@ def cross_validate_clips(
             config["trackers"] = tracker_configs(track)
         config.merge_from_dict(known_settings(overrides, config))
 
+    config, guide = config_of_clips(
+        data,
+        work_dir=folder,
+        is_guided=not resume and is_main_process(),
+        is_prepared=prepare,
+        resumed=(read_settings(folder / "fold_1") or {}) if resume else None,
+        fold=(1, folds),  # the others are like it
+        **settings,
+    )
+    if guide is not None:
+        change(config)
+        guide = try_and_warn(guide, config, is_tried=is_tried and get_world_size() == 1)
+        write_guide(folder, guide)
+    settings["prepared"] = prepared_of(config)
     try:
-        results = cross_validate(data, folds=folds, work_dir=folder, change=change, resume=resume, **settings)
+        results = cross_validate(
+            data, folds=folds, work_dir=folder, change=change, resume=resume, announce=guide is None, **settings
+        )
     except KeyboardInterrupt as stop:
         print_note("stopped; the same command with --resume continues where it stopped")
         raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None

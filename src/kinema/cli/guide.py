@@ -16,7 +16,7 @@ MOST_CLASSES = 8  # of more, the largest and the smallest are shown
 
 def show_guide(guide: "Guide", *, to_stderr: bool) -> None:
     """Print what is known before a training: its data, its plan, the estimate of a trial, its warnings."""
-    rows = [*_rows_of_data(guide), *_rows_of_plan(guide), *_rows_of_trial(guide.trial)]
+    rows = [*_rows_of_data(guide), *_rows_of_plan(guide), *_rows_of_trial(guide.trial, guide.plan.get("folds") or 1)]
     print_table("Before training", ["", ""], rows, to_stderr=to_stderr)
     write = print_note if to_stderr else print_line
     for sentence in guide.warnings:
@@ -76,13 +76,19 @@ def _rows_of_plan(guide: "Guide") -> list[list[str]]:
 
 
 def _of_training(plan: dict) -> str:
-    batches = -(-plan["train_clips"] // plan["batch_size"])
-    text = f"at most {plan['epochs']} epochs of {batches} steps of {plan['batch_size']} clips"
-    further = [text, *plan.get("options", ())]
-    return "; ".join(further)
+    from kinema.datasets.inspection.problems import plural
+    from kinema.distributed import get_world_size
+
+    size, processes = plan["batch_size"], get_world_size()
+    steps = plural(-(-plan["train_clips"] // (size * processes)), "step")
+    clips = plural(size, "clip") if processes == 1 else f"{processes} x {plural(size, 'clip')}"
+    text = f"at most {plural(plan['epochs'], 'epoch')} of {steps} of {clips}"
+    if plan.get("folds"):
+        text = f"{plan['folds']} times, each {text}"
+    return "; ".join([text, *plan.get("options", ())])
 
 
-def _rows_of_trial(trial: "Trial | None") -> list[list[str]]:
+def _rows_of_trial(trial: "Trial | None", folds: int) -> list[list[str]]:
     if trial is None:
         return []
     step = (
@@ -92,11 +98,9 @@ def _rows_of_trial(trial: "Trial | None") -> list[list[str]]:
     memory = f"{size_in_words(trial.memory_bytes)} for weights, optimizer and activations"
     if trial.available_bytes is not None:
         memory += f", of {size_in_words(trial.available_bytes)}"
+    total = duration_in_words(folds * trial.total_seconds)
     return [
-        [
-            "estimate",
-            f"{duration_in_words(trial.epoch_seconds)} an epoch, {duration_in_words(trial.total_seconds)} at most",
-        ],
+        ["estimate", f"{duration_in_words(trial.epoch_seconds)} an epoch, {total} at most"],
         ["", step],
         ["memory", memory],
     ]

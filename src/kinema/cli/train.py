@@ -12,6 +12,7 @@ from kinema.cli import training_options as options
 from kinema.cli.config_or_clips import is_config, read_config
 from kinema.cli.cross_validation import cross_validate_clips
 from kinema.cli.dry_run import print_dry_run
+from kinema.cli.guide import show_guide
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_note
 from kinema.cli.training_config import check_resumed, hold_folder, known_settings, read_patience, run_name
@@ -129,6 +130,8 @@ def train(
             device=device or "auto",
             resume=resume,
             track=track or [],
+            prepare=prepare,
+            is_tried=not no_trial,
             as_json=as_json,
         )
         return
@@ -141,7 +144,7 @@ def train(
             config, guide = config_of_clips(
                 data,
                 work_dir=folder,
-                is_guided=not resume and not only_try and is_main_process(),
+                is_guided=not resume and is_main_process(),
                 is_prepared=prepare,
                 resumed=(read_settings(folder) or {}) if resume else None,
                 **recipe_settings,
@@ -157,6 +160,8 @@ def train(
         config.merge_from_dict(chosen)
         config.merge_from_dict(known_settings(settings, config))
         if only_try:
+            if guide is not None:
+                show_guide(guide, to_stderr=True)
             print_dry_run(config, world_size or 1, as_json=as_json)
             return
         config["resume"] = resume or bool(config.get("resume"))
@@ -197,10 +202,11 @@ def _check_combinations(
         )
     if only_try and folds is not None:
         raise ConfigError("--dry-run tries one training: leave --folds out")
-    if prepare and (only_try or folds is not None or is_config(data)):
+    if prepare and only_try:
+        raise ConfigError("--dry-run writes nothing, so that it cannot --prepare clips: leave one of them out")
+    if prepare and is_config(data):
         raise ConfigError(
-            "--prepare goes with a training on clips, without --dry-run and --folds: for those `kinema data prepare`"
-            " makes a new data set"
+            f"{data}: --prepare goes with clips, not with a config: `kinema data prepare` makes a new data set for it"
         )
 
 

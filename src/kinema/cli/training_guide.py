@@ -35,7 +35,7 @@ def config_of_clips(
         is_guided: look over the clips; else the log says what they are.
         is_prepared: re-encode them and read the new files; those of a run that did so, always.
         resumed: config of the run that is resumed.
-        settings: further keywords of `classification`.
+        settings: further keywords of `classification`; of a cross-validation the `fold` to look at.
     """
     from kinema.logs import only_to_files
     from kinema.models import zoo
@@ -44,7 +44,7 @@ def config_of_clips(
     from kinema.recipes.clips import read_clips
 
     check_choice(*(settings.get(name) for name in ("model", "recipe", "preset")))
-    named = {name: settings[name] for name in ("val", "columns", "multi_label") if name in settings}
+    named = {name: settings[name] for name in ("val", "columns", "multi_label", "fold") if name in settings}
     with only_to_files() if is_guided else nullcontext():  # the guide says it
         clips = read_clips(data, **named, work_dir=work_dir, seed=settings.get("seed", 0), resumed=resumed)
     before = prepared_of(resumed)
@@ -89,6 +89,7 @@ def write_guide(work_dir: Path, guide: "Guide") -> None:
     """Keep a guide in the work folder of its run, for the summary, also of a run that is resumed."""
     from kinema.files import write_text
 
+    work_dir.mkdir(parents=True, exist_ok=True)
     write_text(work_dir / GUIDE_FILE, json.dumps(guide.as_dict(), indent=2) + "\n")
 
 

@@ -91,8 +91,7 @@ def _named(failed: list[Failed]) -> str:
 
 def sources_of(clips: "TrainingClips") -> Sources:
     """The videos of the clips, each once, with their places below the folder that holds them all."""
-    layout = clips.layout
-    splits = ((layout.train, clips.train), (layout.val or layout.train, clips.val))
+    splits = ((clips.layout.train, clips.train), (clips.val_split, clips.val))
     paths = list(
         dict.fromkeys(
             absolute_path(split.video_root / path) for split, annotations in splits for path in annotations.paths

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.cores import default_readers
-from kinema.datasets.inspection.problems import Problem, class_counts, problems_of_splits
+from kinema.datasets.inspection.problems import FEW_TO_VALIDATE_ON, Problem, class_counts, problems_of_splits
 from kinema.errors import ConfigError
 from kinema.models import zoo
 from kinema.models.zoo.creation import published_weights
@@ -161,6 +161,8 @@ def classification(
         "mixup": mixup,
     }
     problems = problems_of_splits(train_clips, val_clips, classes)
+    if fold is not None:  # all folds together validate on every clip
+        problems = [problem for problem in problems if problem.kind != FEW_TO_VALIDATE_ON]
     batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
     if epochs is None and chosen is not None:
         epochs = chosen.epochs
@@ -204,6 +206,7 @@ def classification(
         "frame": describe_frame(card.input, probed, whole_frame=whole_frame),
         "epochs": epochs,
         "batch_size": batch_size,
+        "folds": None if fold is None else fold[1],
         "prepared": None if prepared is None else os.fspath(prepared),
         "options": describe_loss_options(multi_label=data.multi_label, **of_loss),
         "warnings": warnings,

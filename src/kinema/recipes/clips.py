@@ -48,6 +48,12 @@ class TrainingClips:
     doubts: tuple[str, ...] = ()
 
     @property
+    def val_split(self) -> Split:
+        """What the clips to validate on are of: the training clips, where they were held out."""
+        given = self.layout.val
+        return self.layout.train if given is None or self.hold_out is not None else given
+
+    @property
     def multi_label(self) -> bool:
         """May a clip have several labels?"""
         return self.layout.train.multi_label

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kinema.engine import Runner
 from kinema.evaluation import AccuracyInterval, ClipOutcomes, Evaluator, accuracy_interval, evaluate_loader
 from kinema.files import write_text
 from kinema.inference import load
+from kinema.logs import only_to_files
 from kinema.recipes.classification import classification
 from kinema.runs.settings_file import read_settings
 from kinema.runs.work_folder import hold
@@ -33,6 +35,7 @@ def cross_validate(
     work_dir: str | os.PathLike,
     change: Callable[[Config], None] = lambda config: None,
     resume: bool = False,
+    announce: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train `folds` times, each time validating on another part of the clips, into `work_dir/fold_1`, `fold_2`, ...
@@ -45,6 +48,7 @@ def cross_validate(
         work_dir: folder for the folders of the runs and `folds.json`.
         change: gets the config of each run, and may change it.
         resume: leave runs that are complete as they are, and resume the one that is not.
+        announce: log of each run what it trains on; else only into its own file.
         settings: further keywords of `classification`.
 
     Returns:
@@ -66,7 +70,8 @@ def cross_validate(
         folder = root / f"fold_{number}"
         is_complete = resume and _is_finished(folder / "summary.json")
         if not is_complete:
-            _train(data, folder, (number, folds), settings, change, resume=resume)
+            logger.info("fold %d of %d", number, folds)
+            _train(data, folder, (number, folds), settings, change, resume=resume, announce=announce)
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         row: dict[str, Any] = {"fold": number, "work_dir": os.fspath(folder), "epochs": summary["epochs"]}
         for choice in CHOICES:
@@ -96,13 +101,15 @@ def _train(
     change: Callable[[Config], None],
     *,
     resume: bool,
+    announce: bool,
 ) -> None:
     resume = resume and (folder / "checkpoints").is_dir()
     with hold(folder) as held:
         if not resume:
             held.set_aside()
         resumed = (read_settings(folder) or {}) if resume else None
-        config = classification(data, work_dir=folder, fold=fold, resumed=resumed, **settings)
+        with nullcontext() if announce else only_to_files():
+            config = classification(data, work_dir=folder, fold=fold, resumed=resumed, **settings)
         change(config)
         config["work_dir"] = os.fspath(folder)
         config["resume"] = resume

@@ -95,7 +95,7 @@ def look_over(clips: TrainingClips, *, seen: Callable[[], object] = lambda: None
     else:
         splits = {
             "train": replace(layout.train, annotations=clips.train),
-            "val": replace(layout.val or layout.train, annotations=clips.val),
+            "val": replace(clips.val_split, annotations=clips.val),
         }
     return survey_splits(
         splits,

@@ -12,6 +12,7 @@ from kinema.datasets.annotations.labels import labels_out_of_range
 
 SHOWN = 5  # examples of a problem
 FEW_VALIDATION_CLIPS = 50
+FEW_TO_VALIDATE_ON = "few validation clips"  # kind of the problem
 FEW_CLIPS_A_CLASS = 5
 
 
@@ -183,7 +184,7 @@ def few_validation_clips(
         f"val: {clips_in_words(total)}, {numbers[smallest]} of the smallest class {classes[smallest]!r}: an accuracy of"
         f" 80 % on so few is known to about {margin} points up or down; `kinema train --folds 5` measures on every clip"
     )
-    yield Problem("few validation clips", total, message)
+    yield Problem(FEW_TO_VALIDATE_ON, total, message)
 
 
 def _least_present(numbers: np.ndarray) -> int:
