@@ -87,7 +87,7 @@ class Stream:
 
     def _begin(self) -> None:
         self._tracker = self._new_tracker(self.recognizer.classes) if self.recognizer.classes else None
-        self._newest = 0.0  # time of the last frame
+        self._last_push_seconds = 0.0  # time of the last frame
 
     def _new_tracker(self, classes: Sequence[str]) -> WindowTracker:
         return WindowTracker(classes, self.stride_seconds, self.decisions)
@@ -108,13 +108,14 @@ class Stream:
         """
         if time_seconds < 0:
             raise ValueError(f"times of frames are 0 or more seconds, got {time_seconds:g}")
-        if time_seconds < self._newest:
+        if time_seconds < self._last_push_seconds:
             raise ValueError(
-                f"frames must come in the order of their times, got {time_seconds:g} s after {self._newest:g} s:"
+                f"frames must come in the order of their times, got {time_seconds:g} s after"
+                f" {self._last_push_seconds:g} s:"
                 " call finish() where the clock begins anew"
             )
         windows = self._engine.push(frame, time_seconds)
-        self._newest = time_seconds
+        self._last_push_seconds = time_seconds
         return self._update(windows)
 
     def cut(self) -> StreamUpdate:
