@@ -2,12 +2,14 @@
 
 import re
 from math import prod
+from typing import Any
 
 import pytest
 
 from kinema.errors import ConfigError
 from kinema.models import zoo
 from kinema.recipes.published import RECIPES, find_recipe, model_of_recipe
+from kinema.recipes.published_transformers import TRANSFORMERS
 
 # Recipe -> lr, weight decay, clips a step, clip_grad, epochs, epochs of drops, warm-up epochs, of the config it names.
 PUBLISHED = {
@@ -32,6 +34,26 @@ PUBLISHED = {
     "slowfast": (0.1, 1e-4, 8 * 8, 40, 256, (), 34),
     "r2plus1d": (0.01, 1e-4, 8 * 8, 40, 180, (), 0),
     "csn": (5e-4, 1e-4, 8 * 12, 40, 58, (32, 48), 16),
+    "timesformer": (0.005, 1e-4, 8 * 8, 40, 15, (5, 10), 0),
+    "swin": (1e-3, 0.02, 8 * 8, None, 30, (), 2.5),
+    "swin-large": (1e-3, 0.05, 8 * 8, None, 30, (), 2.5),
+    "swin-kinetics700": (2e-3, 0.05, 16 * 8, None, 30, (), 2.5),
+    "swin-kinetics710": (2e-3, 0.02, 32 * 4, None, 30, (), 2.5),
+    "mvit": (1.6e-3, 0.05, 32 * 8, 1, 200, (), 30),
+    "mvit-maskfeat": (9.6e-3, 0.05, 256, 5, 100, (), 20),
+    "mvit-large": (1.6e-3, 1e-7, 64, 1, 30, (), 0),
+    "mvit-something": (1.6e-3, 0.05, 16 * 16, None, 100, (), 30),
+    "uniformerv2": (1e-5, 0.05, 8 * 32, 20, 55, (), 5),
+    "uniformerv2-kinetics710": (1e-5, 0.05, 256, 20, 55, (), 5),
+    "uniformerv2-moments": (2e-5, 0.05, 16 * 32, 20, 24, (), 5),
+    "uniformerv2-tuned": (2e-6, 0.05, 8 * 32, 20, 5, (), 1),
+    # The papers of UniFormer, VideoMAE and V-JEPA 2.
+    "uniformer": (1e-4, 0.05, 32, 1, 110, (), 10),
+    "videomae": (1e-3, 0.05, 256, None, 75, (), 5),
+    "videomae-small": (1e-3, 0.05, 256, None, 150, (), 5),
+    "videomae-large": (1e-3, 0.05, 256, None, 50, (), 5),
+    "videomae-something": (5e-4, 0.05, 256, None, 30, (), 5),
+    "vjepa-probe": (1e-3, 0.1, 256, None, 20, (), 0),
     # X3D, Feichtenhofer 2020: 1.6 for 1024 clips a step, 8k of 60k steps of warm-up, half a cosine.
     "x3d": (1.6, 5e-5, 128 * 8, None, 256, (), 34),
 }
@@ -43,14 +65,18 @@ CROPS = {
     **dict.fromkeys(("tpn-tsm", "tpn-slowonly"), "jittered"),
     **dict.fromkeys(("slowonly", "slowonly-r101", "slowonly-imagenet", "slowonly-nonlocal"), "resized crop"),
     **dict.fromkeys(("slowfast", "r2plus1d", "csn"), "resized crop"),
-    **{"c3d": "crop", "i3d": "two scales", "x3d": "rescaled"},
+    **{"c3d": "crop", "i3d": "two scales", "x3d": "rescaled", "timesformer": "rescaled"},
+    **dict.fromkeys((recipe.name for recipe in TRANSFORMERS[1:]), "resized crop"),
 }
 WITH_RECIPE = {
     *("c2d", "c3d", "compact3d", "i3d", "ipcsn", "ircsn", "r2plus1d", "slowfast", "slowonly"),
     *("tanet", "tin", "tpn", "trn", "tsm", "tsn", "x3d"),
+    *("timesformer", "swin", "mvit", "uniformer", "uniformerv2", "videomae", "videomaev2", "vjepa2"),
 }
 # Those without a published recipe for clips of video files.
-WITHOUT = {name for name in zoo.names() if "_flow" in name or name.partition("_")[0] not in WITH_RECIPE}
+WITHOUT = {"videomaev2_vit_giant"} | {
+    name for name in zoo.names() if "_flow" in name or name.partition("_")[0] not in WITH_RECIPE
+}
 
 
 def test_the_numbers_are_the_published_ones() -> None:
@@ -71,17 +97,43 @@ def test_what_else_differs_is_as_published() -> None:
     def having(fact: str) -> set[str]:
         return {name for name, recipe in RECIPES.items() if getattr(recipe, fact)}
 
-    assert having("nesterov") == {"tpn-tsm", "tpn-slowonly"}
+    assert having("nesterov") == {"tpn-tsm", "tpn-slowonly", "timesformer"}
     assert having("tsm_groups") == {
         *("tsm", "tsm-something", "tsm-mobilenet", "tsm-mobileone", "tin", "tanet", "tanet-something", "trn"),
     }
     assert set(RECIPES) - having("fast_classifier") == {"trn"}
     assert having("dense") == {"tanet"}
-    assert having("warmup_overlaps") == {"slowfast", "x3d"}
+    swins = {"swin", "swin-large", "swin-kinetics700", "swin-kinetics710"}
+    assert having("warmup_overlaps") == {"slowfast", "x3d", *swins}
     assert having("frozen_norms") == {"csn"}
-    assert set(RECIPES) - having("mirrored") == {"compact3d"}
-    scratch = {"compact3d", "slowonly", "slowonly-r101", "slowfast", "r2plus1d", "x3d"}
+    with_directions = {"mvit-something", "videomae-something", "vjepa-probe"}
+    assert set(RECIPES) - having("mirrored") == {"compact3d", *with_directions}
+    scratch = {"compact3d", "slowonly", "slowonly-r101", "slowfast", "r2plus1d", "x3d", "mvit", "mvit-large"}
     assert set(RECIPES) - having("start") == scratch
+
+
+def test_transformers_learn_by_groups_and_see_altered_clips_as_published() -> None:
+    def facts(name: str, *keys: str) -> tuple[Any, ...]:
+        return tuple(getattr(RECIPES[name], key) for key in keys)
+
+    assert facts("timesformer", "undecayed") == (("cls_token", "pos_embed", "time_embed"),)
+    assert facts("swin", "backbone_rate", "rand_augment", "erasing", "repeats") == (0.1, None, 0, 1)
+    altered = ("rand_augment", "erasing", "mixup", "cutmix", "label_smoothing", "repeats")
+    for name in ("mvit", "uniformer", "videomae"):
+        assert facts(name, *altered) == ((7, 4), 0.25, 0.8, 1.0, 0.1, 2)
+    assert facts("mvit-maskfeat", *altered) == ((7, 2), 0.25, 0.8, 1.0, 0.1, 2)
+    assert facts("mvit-large", *altered) == ((7, 4), 0.25, None, None, 0.1, 2)
+    assert facts("mvit-something", *altered) == ((7, 4), 0.25, None, None, 0.1, 1)
+    assert facts("uniformerv2", *altered) == ((7, 4), 0, None, None, 0, 1)
+    decays = {name: recipe.layer_decay for name, recipe in RECIPES.items() if recipe.layer_decay}
+    of_videomae = {"videomae": 0.75, "videomae-small": 0.7, "videomae-large": 0.8, "videomae-something": 0.75}
+    assert decays == {"mvit-maskfeat": 0.75, **of_videomae}
+    assert {name for name, recipe in RECIPES.items() if recipe.frozen} == {"vjepa-probe"}
+    rates = {name: recipe.last_rate for name, recipe in RECIPES.items() if recipe.last_rate >= 0.01}
+    assert rates == {
+        **{"mvit": 0.01, "mvit-something": 0.01, "uniformer": 0.01},
+        **{"uniformerv2": 0.1, "uniformerv2-kinetics710": 0.5, "uniformerv2-moments": 0.05, "uniformerv2-tuned": 0.5},
+    }
 
 
 def test_a_config_says_its_batch_epochs_and_start_in_its_name() -> None:
@@ -90,7 +142,9 @@ def test_a_config_says_its_batch_epochs_and_start_in_its_name() -> None:
             continue
         batch = re.search(r"(\d+)xb(\d+)", recipe.config)
         if batch:
-            assert recipe.batch == prod(map(int, batch.groups())), recipe.name
+            samples = recipe.batch * recipe.repeats
+            # A config of MaskFeat's name says half of the samples that its learning rate is for.
+            assert samples == prod(map(int, batch.groups())) * (2 if recipe.name == "mvit-maskfeat" else 1), recipe.name
         epochs = re.search(r"-(\d+)e_", recipe.config)
         if epochs and recipe.name != "slowonly-nonlocal":  # which says 150 and trains 256
             assert recipe.epochs == int(epochs[1]), recipe.name
@@ -114,6 +168,11 @@ def test_every_model_of_the_zoo_has_its_recipe() -> None:
     assert chosen["slowonly_r50"] == "slowonly"
     assert chosen["slowonly_r50_8x8_nl"] == "slowonly-nonlocal"
     assert chosen["compact3d"] == "compact3d"
+    assert (chosen["swin_l_k700"], chosen["mvit_s_maskfeat"]) == ("swin-kinetics700", "mvit-maskfeat")
+    assert (chosen["uniformerv2_l14_u16_k700"], chosen["uniformerv2_b16_u8_k700_clip"]) == (
+        *("uniformerv2-tuned", "uniformerv2"),
+    )
+    assert (chosen["vjepa2_1_vit_base"], chosen["videomae_vit_huge"]) == ("vjepa-probe", "videomae-large")
     assert set(chosen.values()) == set(RECIPES) - {"slowonly-imagenet"}  # a second one of slowonly_r50
     for name in WITHOUT:
         with pytest.raises(

@@ -13,7 +13,7 @@ from kinema.errors import ConfigError
 from kinema.models import zoo
 from kinema.recipes import classification
 from kinema.recipes.published import RECIPES
-from kinema.recipes.training import mirrored_labels, schedules, training_settings
+from kinema.recipes.training import mirrored_labels, model_of_training, repeated, schedules, training_settings
 from kinema.runs.settings_file import as_data
 
 
@@ -215,10 +215,86 @@ def test_weights_of_every_recipe_have_an_address(clips: MotionDataset, tmp_path:
     recipe = RECIPES[name]
     for model in recipe.models if recipe.start else ():
         for entry in zoo.names(model):
-            config = classification(
-                clips.root, recipe=name, model=entry, pretrained="recipe", work_dir=tmp_path, workers=0
-            )
-            assert "://" in config.model.backbone.pretrained
+            make = dict(recipe=name, model=entry, pretrained="recipe", work_dir=tmp_path, workers=0)
+            if name in ("uniformer", *(other for other in RECIPES if other.startswith("videomae"))):
+                with pytest.raises(
+                    ConfigError, match=f"weights, of which there are none for {entry}: name weights, or"
+                ):
+                    classification(clips.root, **make)
+                continue
+            config = classification(clips.root, **make)
+            address = config.get("load_from") or config.model.backbone.pretrained
+            assert "://" in address or address.startswith("ViT-")
+
+
+def test_a_recipe_of_transformers_changes_clips_and_loss(
+    clips: MotionDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    num_classes = 8
+
+    def config_of(recipe: str, **settings: Any) -> Config:
+        return classification(clips.root, recipe=recipe, work_dir=tmp_path, workers=0, **settings)
+
+    config = config_of("videomae")
+    assert "starts from masked pretraining weights, this run from scratch: name a file of them by --pre" in caplog.text
+    steps = config.train_dataloader.dataset.pipeline
+    altered = ["Resize", "RandAugment", "RandomResizedCrop", "Resize", "Flip", "RandomErasing"]
+    assert [step.type for step in steps[3:-2]] == altered
+    assert (steps[3].scale, steps[4].magnitude, steps[4].num_layers) == ((-1, 256), 7, 4)
+    assert (steps[8].erase_prob, steps[8]["mode"]) == (0.25, "rand")
+    dataset = config.train_dataloader.dataset
+    assert (dataset.type, dataset.num_repeats, config.val_dataloader.dataset.type) == (
+        *("RepeatAugDataset", 2),
+        "VideoDataset",
+    )
+    assert (config.model.backbone.drop_path_rate, config.model.cls_head.label_smooth_eps) == (0.1, 0.1)
+    blending = config.model.data_preprocessor.blending
+    assert [(part.type, part.alpha, part.num_classes) for part in blending.augments] == [
+        *(("MixupBlending", 0.8, num_classes), ("CutmixBlending", 1.0, num_classes)),
+    ]
+    own = config_of("videomae", mixup=0.2, label_smoothing=0.3)
+    assert own.model.data_preprocessor.blending == {
+        "type": "MixupBlending",
+        "num_classes": num_classes,
+        "alpha": 0.2,
+    }
+    assert own.model.cls_head.label_smooth_eps == 0.3
+    swin = config_of("swin")
+    assert (swin.train_dataloader.dataset.type, "blending" in swin.model.data_preprocessor) == ("VideoDataset", False)
+
+
+def test_groups_of_parameters_are_those_of_the_recipe() -> None:
+    def wrapper(name: str) -> dict[str, Any]:
+        return training_settings(RECIPES[name], RECIPES[name].epochs or 1)["optim_wrapper"]
+
+    assert wrapper("swin")["constructor"] == "SwinOptimWrapperConstructor"
+    assert wrapper("swin")["paramwise_cfg"] == {
+        **{name: {"decay_mult": 0.0} for name in ("absolute_pos_embed", "relative_position_bias_table", "norm")},
+        "backbone": {"lr_mult": 0.1},
+    }
+    assert wrapper("mvit-maskfeat")["paramwise_cfg"] == {"decay_rate": 0.75, "decay_type": "layer_wise"}
+    assert wrapper("mvit")["paramwise_cfg"] == {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
+    names = ("cls_token", "pos_embed", "time_embed")
+    assert wrapper("timesformer")["paramwise_cfg"] == {"custom_keys": {name: {"decay_mult": 0.0} for name in names}}
+    warmup, cosine = schedules(RECIPES["swin"], 30)
+    assert (warmup["end"], cosine["begin"], "eta_min_ratio" in cosine) == (2.5, 0, False)
+    assert schedules(RECIPES["swin"], 12)[0]["end"] == 1
+    assert schedules(RECIPES["uniformerv2"], 55)[1]["eta_min_ratio"] == 0.1
+
+
+def test_what_a_recipe_needs_of_clips_and_model_is_said() -> None:
+    with pytest.raises(
+        ConfigError, match="'mvit' takes 2 samples of a decoded video, which shards cannot give: train on"
+    ):
+        repeated({"type": "ShardDataset"}, RECIPES["mvit"])
+    model = zoo.model_config("slowfast_r50", 2)
+    with pytest.raises(
+        ConfigError, match="trains a head over an encoder that stays as it is, for which ResNet3dSlowFast"
+    ):
+        model_of_training(model, RECIPES["vjepa-probe"], 2)
+    assert "drop_path_rate" not in model_of_training(model, RECIPES["videomae"], 2)["backbone"]
+    several = model_of_training(zoo.model_config("mvit_s", 2), RECIPES["mvit"], 2, multi_label=True)
+    assert several["cls_head"]["label_smooth_eps"] == 0
 
 
 def test_resuming_with_another_seed_holds_out_the_same_clips(clips: MotionDataset, tmp_path: Path) -> None:
@@ -244,10 +320,38 @@ def shrunk(value: Any, size: int) -> Any:
 
 
 FAST = ("compact3d",)
+# Recipes that differ from another one in numbers alone.
+OTHER_NUMBERS = (
+    *("swin-large", "swin-kinetics700", "swin-kinetics710", "mvit-large", "mvit-something", "uniformerv2-kinetics710"),
+    *("uniformerv2-moments", "uniformerv2-tuned", "videomae-small", "videomae-large", "videomae-something"),
+)
+_MVIT = {"arch": {"embed_dims": 24, "num_layers": 4, "num_heads": 1, "downscale_indices": [1, 2, 3]}}
+# Recipe -> settings of a small network of its kind, and its channels.
+SMALL: dict[str, tuple[dict[str, Any], int]] = {
+    "timesformer": ({"img_size": 64, "embed_dims": 48, "num_heads": 2, "num_transformer_layers": 1}, 48),
+    "swin": ({"arch": {"embed_dims": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2]}}, 192),
+    "mvit": ({**_MVIT, "spatial_size": 64}, 192),
+    "mvit-maskfeat": ({**_MVIT, "spatial_size": 64}, 192),
+    "uniformerv2": (
+        {
+            **{"input_resolution": 64, "width": 48, "layers": 2, "heads": 2, "return_list": [1], "n_layers": 1},
+            **{"n_dim": 48, "n_head": 2, "mlp_dropout": [0.5]},
+        },
+        48,
+    ),
+    "uniformer": ({"depth": [1, 1, 1, 1], "embed_dim": [16, 32, 48, 64], "head_dim": 16}, 64),
+    "videomae": ({"img_size": 64, "embed_dims": 48, "depth": 2, "num_heads": 2}, 48),
+    "vjepa-probe": ({"embed_dims": 48, "depth": 2, "num_heads": 3}, 48),
+}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in RECIPES]
+    "name",
+    [
+        pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name in RECIPES
+        if name not in OTHER_NUMBERS
+    ],
 )
 def test_every_recipe_trains(clips: MotionDataset, tmp_path: Path, name: str) -> None:
     config = classification(clips.root, recipe=name, work_dir=tmp_path, workers=0, batch_size=2, epochs=1)
@@ -258,6 +362,12 @@ def test_every_recipe_trains(clips: MotionDataset, tmp_path: Path, name: str) ->
             dataset.pipeline = shrunk(dataset.to_dict()["pipeline"], size)
     for part in ("train_dataloader", "val_dataloader"):
         config[part].dataset.indices = 4
+    if name in SMALL:
+        settings, channels = SMALL[name]
+        config.model.backbone.update(settings)
+        config.model.cls_head["in_channels"] = channels
+        if RECIPES[name].frozen:
+            config.model.backbone["frozen_stages"] = settings["depth"]
     config.device = "cpu"
     Runner.from_cfg(config).train()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

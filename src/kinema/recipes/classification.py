@@ -17,7 +17,8 @@ from kinema.recipes.clips import TrainingClips, read_clips
 from kinema.recipes.loss_options import describe_loss_options, with_loss_options
 from kinema.recipes.own import config_of_recipe_file, is_recipe_file
 from kinema.recipes.presets import PRESETS, ClipSetFacts, choose, this_machine
-from kinema.recipes.published import Recipe, find_recipe, model_of_recipe
+from kinema.recipes.published import find_recipe, model_of_recipe
+from kinema.recipes.recipe import Recipe
 from kinema.recipes.sampling import (
     choose_frame_interval,
     clip_seconds,
@@ -28,7 +29,16 @@ from kinema.recipes.sampling import (
     sampling_warnings,
     takes_whole_frame,
 )
-from kinema.recipes.training import log_recipe, sampled, train_pipeline, training_settings, with_start_weights
+from kinema.recipes.training import (
+    log_recipe,
+    model_of_training,
+    repeated,
+    sampled,
+    start_address,
+    start_weights,
+    train_pipeline,
+    training_settings,
+)
 
 logger = logging.getLogger("kinema")
 
@@ -185,6 +195,8 @@ def classification(
         "metainfo": metainfo,
         "pipeline": train_steps,
     }
+    if chosen is not None:
+        train_set = repeated(train_set, chosen)
     val_set = {
         "type": "VideoDataset",
         **data.val_data,
@@ -217,8 +229,11 @@ def classification(
     )
     for sentence in warnings:
         logger.warning("%s", sentence)
+    model_config = zoo.model_config(model, num_classes=len(classes))
+    if chosen is not None:
+        model_config = model_of_training(model_config, chosen, len(classes), multi_label=data.multi_label)
     model_config = with_loss_options(
-        zoo.model_config(model, num_classes=len(classes)),
+        model_config,
         class_counts(train_clips, len(classes)),
         multi_label=data.multi_label,
         **of_loss,
@@ -229,9 +244,10 @@ def classification(
     if load_from == "recipe" and chosen is None:
         raise ConfigError("pretrained 'recipe' are the weights that a recipe starts from: name one, or 'auto'")
     if chosen is not None:
-        log_recipe(chosen, classes, starts_fresh=pretrained is None)
+        has_weights = start_address(model_config, chosen, card) is not None
+        log_recipe(chosen, classes, starts_fresh=pretrained is None, has_weights=has_weights)
         if load_from == "recipe":
-            model_config, load_from = with_start_weights(model_config, chosen, card), None
+            model_config, load_from = start_weights(model_config, chosen, card)
     if patience is None:
         patience = max(10, epochs // 3) if fits_clips else "off"
     if chosen is not None:

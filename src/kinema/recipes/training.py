@@ -1,5 +1,6 @@
 """From the facts of a recipe to the parts of a config: optimizer, schedule, the way of clips into training."""
 
+import inspect
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,8 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from kinema.errors import ConfigError
+from kinema.models import zoo
 from kinema.models.zoo import Card, InputSpec
-from kinema.recipes.published import Recipe
+from kinema.models.zoo.creation import published_weights
+from kinema.recipes.recipe import Recipe
+from kinema.registry import MODELS
 
 logger = logging.getLogger("kinema")
 
@@ -42,16 +46,29 @@ def training_settings(recipe: Recipe, epochs: int) -> dict[str, Any]:
     }
     if recipe.optimizer == "SGD":
         optimizer |= {"momentum": MOMENTUM, **({"nesterov": True} if recipe.nesterov else {})}
-    wrapper: dict[str, Any] = {"optimizer": optimizer}
+    wrapper: dict[str, Any] = {"optimizer": optimizer, **_groups(recipe)}
     if recipe.clip is not None:
         wrapper["clip_grad"] = {"max_norm": recipe.clip, "norm_type": 2}
-    if recipe.tsm_groups:
-        wrapper |= {
-            "constructor": "TSMOptimWrapperConstructor",
-            "paramwise_cfg": {"fc_lr5": recipe.fast_classifier},
-        }
     scaling = {"enable": True, "base_batch_size": recipe.batch}
     return {"optim_wrapper": wrapper, "auto_scale_lr": scaling, "param_scheduler": schedules(recipe, epochs)}
+
+
+def _groups(recipe: Recipe) -> dict[str, Any]:
+    """What an optimizer's config says of parameters that learn unlike the others."""
+    if recipe.tsm_groups:
+        rules: dict[str, Any] = {"fc_lr5": recipe.fast_classifier}
+        return {"constructor": "TSMOptimWrapperConstructor", "paramwise_cfg": rules}
+    if recipe.layer_decay is not None:
+        rules = {"decay_rate": recipe.layer_decay, "decay_type": "layer_wise"}
+        return {"constructor": "LearningRateDecayOptimizerConstructor", "paramwise_cfg": rules}
+    rules = {name: {"decay_mult": 0.0} for name in recipe.undecayed}
+    if recipe.backbone_rate != 1:
+        rules["backbone"] = {"lr_mult": recipe.backbone_rate}
+        return {"constructor": "SwinOptimWrapperConstructor", "paramwise_cfg": rules}
+    rules = {"custom_keys": rules} if rules else {}
+    if not recipe.decays_norms:
+        rules |= {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
+    return {"paramwise_cfg": rules} if rules else {}
 
 
 def schedules(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
@@ -61,7 +78,10 @@ def schedules(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
     def scaled(epoch: int) -> int:
         return max(1, round(epoch * epochs / published))
 
-    warmup = min(scaled(recipe.warmup), epochs - 1) if recipe.warmup else 0
+    warmup = recipe.warmup * epochs / published
+    if warmup and not recipe.warmup % 1:  # whole epochs stay whole
+        warmup = max(1, round(warmup))
+    warmup = min(warmup, epochs - 1)
     parts: list[dict[str, Any]] = []
     if warmup:
         parts.append(
@@ -77,7 +97,8 @@ def schedules(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
         parts.append({"type": "MultiStepLR", "milestones": [scaled(epoch) for epoch in recipe.drops], "gamma": 0.1})
     else:
         begin = 0 if recipe.warmup_overlaps else warmup
-        parts.append({"type": "CosineAnnealingLR", "begin": begin, "end": epochs, "convert_to_iter_based": True})
+        cosine = {"type": "CosineAnnealingLR", "begin": begin, "end": epochs, "convert_to_iter_based": True}
+        parts.append(cosine | ({"eta_min_ratio": recipe.last_rate} if recipe.last_rate else {}))
     return parts
 
 
@@ -97,7 +118,9 @@ def _rescaled(spec: InputSpec) -> list[Step]:
 
 
 def _short_side(spec: InputSpec) -> Step:
-    return {"type": "Resize", "scale": (-1, spec.short_side)}
+    """Frames of which crops are cut: larger than these, also where whole frames are evaluated."""
+    side = spec.short_side if spec.short_side > spec.size else int(spec.size * 8 / 7)
+    return {"type": "Resize", "scale": (-1, side)}
 
 
 def _square(spec: InputSpec) -> Step:
@@ -137,6 +160,11 @@ def train_pipeline(
         swapped = mirrored_labels(classes)
         if swapped is not None:
             crops.append({"type": "Flip", "flip_ratio": 0.5, **({"flip_label_map": swapped} if swapped else {})})
+    if recipe.rand_augment is not None:
+        magnitude, num_layers = recipe.rand_augment
+        crops.insert(1, {"type": "RandAugment", "magnitude": magnitude, "num_layers": num_layers})
+    if recipe.erasing:
+        crops.append({"type": "RandomErasing", "erase_prob": recipe.erasing, "mode": "rand"})
     if recipe.augmentation == "jittered":
         crops.append({"type": "ColorJitter"})
     return [*steps[: names.index("DecodeVideo") + 1], *crops, *steps[names.index("FormatShape") :]]
@@ -177,18 +205,84 @@ def _mirrored(name: str, pair: tuple[str, str]) -> str:
     return re.sub(r"[a-z]+", lambda word: words.get(word[0], word[0]), name)
 
 
+def repeated(dataset: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """The config of a dataset of training clips, with as many samples of each as a recipe says.
+
+    Raises:
+        ConfigError: its clips are in shards, which give one.
+    """
+    if recipe.repeats == 1:
+        return dict(dataset)
+    if dataset["type"] != "VideoDataset":
+        raise ConfigError(
+            f"the recipe {recipe.name!r} takes {recipe.repeats} samples of a decoded video, which shards cannot give:"
+            " train on the video files, or without a recipe"
+        )
+    return {**dataset, "type": "RepeatAugDataset", "num_repeats": recipe.repeats}
+
+
+# ---- the model
+
+
+def model_of_training(
+    model: Mapping[str, Any], recipe: Recipe, num_classes: int, *, multi_label: bool = False
+) -> dict[str, Any]:
+    """The config of a model that learns as a recipe says: blended clips, smoothed labels, dropped paths.
+
+    Args:
+        model: the config, as the zoo gives it.
+        recipe: the facts.
+        num_classes: N.
+        multi_label: a clip may have several labels, which are not smoothed.
+
+    Raises:
+        ConfigError: the recipe trains a head alone, and the encoder cannot stay as it is.
+    """
+    backbone, head = dict(model["backbone"]), dict(model["cls_head"])
+    known = inspect.signature(MODELS.get(backbone["type"])).parameters  # type: ignore[arg-type]
+    if recipe.drop_path is not None and "drop_path_rate" in known:
+        backbone["drop_path_rate"] = recipe.drop_path
+    if recipe.frozen:
+        if "frozen_stages" not in known or "depth" not in known or "num_heads" not in known:
+            raise ConfigError(
+                f"the recipe {recipe.name!r} trains a head over an encoder that stays as it is, for which"
+                f" {backbone['type']} has no setting: it is for vjepa2_*"
+            )
+        backbone["frozen_stages"] = backbone.get("depth", known["depth"].default)
+    if recipe.label_smoothing:
+        head["label_smooth_eps"] = 0.0 if multi_label else recipe.label_smoothing
+    changed = {**model, "backbone": backbone, "cls_head": head}
+    blendings = [
+        {"type": kind, "num_classes": num_classes, "alpha": alpha}
+        for kind, alpha in (("MixupBlending", recipe.mixup), ("CutmixBlending", recipe.cutmix))
+        if alpha is not None
+    ]
+    if blendings:
+        blending = {"type": "RandomBatchAugment", "augments": blendings}
+        changed["data_preprocessor"] = {**model["data_preprocessor"], "blending": blending}
+    return changed
+
+
 # ---- what it starts from
 
 
-def log_recipe(recipe: Recipe, classes: Sequence[str], *, starts_fresh: bool) -> None:
-    """Say what a recipe is and where it is from, and what a user should know of it."""
+def log_recipe(recipe: Recipe, classes: Sequence[str], *, starts_fresh: bool, has_weights: bool) -> None:
+    """Say what a recipe is and where it is from, and what a user should know of it.
+
+    Args:
+        recipe: the recipe.
+        classes: names of the classes.
+        starts_fresh: the run starts from no weights.
+        has_weights: the weights that the recipe starts from have a known address.
+    """
     numbers = f"; numbers of {recipe.config}" if recipe.config else ""
     logger.info("recipe %s: %s%s", recipe.name, recipe.source, numbers)
     if recipe.start and starts_fresh:
         logger.warning(
-            "the recipe %s starts from %s weights, this run from scratch: --pretrained recipe downloads them",
+            "the recipe %s starts from %s weights, this run from scratch: %s",
             recipe.name,
             recipe.start,
+            "--pretrained recipe downloads them" if has_weights else "name a file of them by --pretrained",
         )
     if not recipe.mirrored:
         return
@@ -201,8 +295,20 @@ def log_recipe(recipe: Recipe, classes: Sequence[str], *, starts_fresh: bool) ->
         logger.info("half of the clips are mirrored")
 
 
-def with_start_weights(model: dict[str, Any], recipe: Recipe, card: Card) -> dict[str, Any]:
-    """The config of a model whose backbone starts from the weights that a recipe starts from.
+def start_address(model: Mapping[str, Any], recipe: Recipe, card: Card) -> str | None:
+    """Where the weights are that a recipe starts from; None: they are not known."""
+    backbone = model["backbone"]
+    if recipe.start and not recipe.weights and str(backbone.get("type", "")) in _IMAGE_NETWORKS:
+        return f"torchvision://resnet{backbone['depth']}"
+    return next((url for name, url in recipe.weights.items() if fnmatchcase(card.name, name)), None)
+
+
+def start_weights(model: dict[str, Any], recipe: Recipe, card: Card) -> tuple[dict[str, Any], str | None]:
+    """What a recipe starts from.
+
+    Returns:
+        The config of the model, whose backbone names weights where they are those of a network over
+        images; and the address of the weights to load otherwise, else None.
 
     Raises:
         ConfigError: it starts from scratch, or from weights of another network.
@@ -210,19 +316,21 @@ def with_start_weights(model: dict[str, Any], recipe: Recipe, card: Card) -> dic
     if not recipe.start:
         raise ConfigError(f"the recipe {recipe.name!r} starts from scratch: leave pretrained out, or name weights")
     backbone = dict(model["backbone"])
-    address = next((url for name, url in recipe.weights.items() if fnmatchcase(card.name, name)), None)
-    if address is None and not recipe.weights and str(backbone.get("type", "")) in _IMAGE_NETWORKS:
-        address = f"torchvision://resnet{backbone['depth']}"
+    address = start_address(model, recipe, card)
     if address is None:
         raise ConfigError(
             f"the recipe {recipe.name!r} starts from {recipe.start} weights, of which there are none for {card.name}:"
             " name weights, or leave pretrained out"
         )
-    backbone["pretrained"] = address
+    if address.startswith(_OF_ZOO):
+        name = address.removeprefix(_OF_ZOO)
+        return model, published_weights(zoo.card(name) if name else card)
+    backbone |= {"pretrained": address, **recipe.start_settings}
     if recipe.frozen_norms:
         backbone |= {"norm_eval": True, "bn_frozen": True}
-    return {**model, "backbone": backbone}
+    return {**model, "backbone": backbone}, None
 
 
+_OF_ZOO = "zoo:"
 # Backbones that take ImageNet's weights of a residual network of their depth.
 _IMAGE_NETWORKS = ("ResNet", "ResNetTSM", "ResNetTIN", "TANet", "C2D", "ResNet3d", "ResNet3dSlowOnly")
