@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import VideoError
-from kinema.video import VideoLimits, VideoReader, open_backend
+from kinema.video import VideoLimits, VideoReader, open_backend, write_video
 from kinema.video.formats import VIDEO_FORMATS, format_of, kind_of_file, without_secrets
 from kinema.video.limits import Watch
 from kinema.video.source import over_network, reason_of, source_name, why_absent
@@ -329,6 +329,53 @@ def test_an_address_is_read(make_video: MakeVideo) -> None:
             reader[99]
         with pytest.raises(VideoError, match=r"only backend='pyav' opens addresses, with time-outs"):
             VideoReader(f"http://{host}/a.mp4", backend="opencv")
+
+
+@pytest.mark.parametrize("sends_parts", [False, True])
+def test_a_file_whose_table_is_at_its_end_is_read_from_any_server(tmp_path: Path, sends_parts: bool) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (40, 96, 128, 3), dtype=np.uint8)
+    path = tmp_path / "camera.mp4"
+    write_video(tmp_path / "web.mp4", frames, 10)
+    with av.open(tmp_path / "web.mp4") as web, av.open(path, "w") as camera:
+        stream = camera.add_stream_from_template(web.streams.video[0])
+        for packet in web.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                camera.mux(packet)
+    content = path.read_bytes()
+    assert content.index(b"mdat") < content.index(b"moov")
+    asked = []
+
+    def answer(handler: Any) -> None:
+        asked.append(handler.headers["Authorization"])
+        first, _, last = (handler.headers["Range"] or "bytes=0-").removeprefix("bytes=").partition("-")
+        if not sends_parts:
+            send(handler, content)
+            handler.wfile.write(content)
+            return
+        part = content[int(first) : int(last) + 1 if last else None]
+        handler.send_response(206)
+        handler.send_header("Content-Length", str(len(part)))
+        handler.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}")
+        handler.end_headers()
+        handler.wfile.write(part)
+
+    with Server(answer).run() as host, VideoReader(f"http://me:sec%20ret@{host}/camera.mp4") as reader:
+        assert np.array_equal(reader.get_batch([39, 0, 20]), VideoReader(path).get_batch([39, 0, 20]))
+    assert (len(asked) == 1) == (not sends_parts)  # in whole it is fetched once
+    assert asked[0] == "Basic bWU6c2VjIHJldA=="
+
+
+def test_a_file_in_whole_is_held_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kinema.video.remote.MOST_BYTES", 1000)
+
+    def answer(handler: Any) -> None:
+        send(handler, bytes(2000))
+        handler.wfile.write(bytes(2000))
+
+    match = r"a\.mp4: the server sends files in whole only, and this one is above .* GiB: download the file first"
+    with Server(answer).run() as host, pytest.raises(VideoError, match=match):
+        VideoReader(f"http://{host}/a.mp4")
 
 
 SHORT = VideoLimits(network_seconds=0.5)

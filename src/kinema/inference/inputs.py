@@ -14,8 +14,9 @@ import torch
 
 from kinema.errors import ConfigError, VideoError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.decoding import ArrayDecode, DecodeVideo, NamedBytes, OpenVideo, RawFrameDecode, is_kind
+from kinema.transforms.decoding import ArrayDecode, DecodeVideo, OpenVideo, RawFrameDecode, is_kind
 from kinema.video import FrameFolder, VideoReader
+from kinema.video.remote import NamedBytes
 from kinema.video.suffixes import has_video_suffix
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | torch.Tensor

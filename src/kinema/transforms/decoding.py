@@ -1,6 +1,5 @@
 """From a file name, a folder of frames, an array or an image to frames."""
 
-import io
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +14,9 @@ from kinema.transforms.prepared_files import PreparedFiles
 from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoLimits, VideoReader
 from kinema.video.images import read_image
+from kinema.video.remote import NamedBytes
 from kinema.video.slices import FileSlice
 from kinema.video.suffixes import VIDEO_SUFFIXES
-
-
-class NamedBytes(io.BytesIO):
-    """A file in memory that messages call by the name of what it was read from."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
 
 
 def write_frames(results: Sample, frames: Any) -> Sample:

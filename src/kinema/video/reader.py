@@ -15,7 +15,8 @@ from kinema.video.backends.choosing import make_backend, refuse_exact_options
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimitError, VideoLimits, default_limits
-from kinema.video.source import VideoSource, source_name, stat_of
+from kinema.video.remote import seekable
+from kinema.video.source import VideoSource, source_name, stat_of, watch_of
 
 # A time that was computed from a frame's number must find that frame.
 _TIME_TOLERANCE_SECONDS = 1e-6
@@ -80,9 +81,10 @@ class VideoReader:
             backend = "frames" if _is_folder(source) else "pyav"
         exact_options = {"index": index, "short_side": short_side, "size": size}
         refuse_exact_options(backend, {"errors='keep-good'": errors != "strict", **exact_options})
-        self._source = source
+        limits = limits or default_limits()
+        self._source = seekable(source, watch_of(source, limits)) if backend == "pyav" else source
         self._backend_name = backend
-        common_options = {"num_threads": num_threads, "rotate": rotate, "limits": limits or default_limits()}
+        common_options = {"num_threads": num_threads, "rotate": rotate, "limits": limits}
         self._options: dict[str, Any] = {**common_options, **exact_options}
         self._errors = errors
         self._num_replaced = 0

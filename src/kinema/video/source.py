@@ -326,7 +326,7 @@ def _why_not(error: Exception | None, target: _Target, watch: Watch) -> VideoErr
     name, limits = watch.name, watch.limits
     if watch.is_remote:
         if isinstance(error, av.error.ExitError):
-            return _silent_server(watch)
+            return silent_server(watch)
         hint = ""
         if isinstance(error, av.error.ArgumentError):
             hint = ": perhaps its format or a redirect of the server is none that Kinema opens, see docs/video.md"
@@ -345,7 +345,8 @@ def _why_not(error: Exception | None, target: _Target, watch: Watch) -> VideoErr
     return VideoError(f"{name}: is no video that can be read ({reason_of(error)})")
 
 
-def _silent_server(watch: Watch) -> VideoError:
+def silent_server(watch: Watch) -> VideoError:
+    """The error of a server that sends nothing, or too slowly."""
     seconds = watch.limits.network_seconds
     return VideoError(
         f"{watch.name}: the server sent nothing, or too little, for {seconds:g} s; "
@@ -380,7 +381,7 @@ def over_network(packets: Iterator[Packet], watch: Watch) -> Iterator[Packet]:
             packet = next(packets, None)
         except av.FFmpegError as error:
             if isinstance(error, av.error.ExitError):
-                raise _silent_server(watch) from None
+                raise silent_server(watch) from None
             if isinstance(error, av.error.InvalidDataError):
                 raise  # what it sent is damaged
             raise VideoError(
@@ -391,7 +392,7 @@ def over_network(packets: Iterator[Packet], watch: Watch) -> Iterator[Packet]:
         num_bytes += packet.size if packet is not None else 0
         # Some demuxers take silence for the end of the file.
         if waited > limit or seconds > limit + num_bytes / LEAST_BYTES_PER_SECOND:
-            raise _silent_server(watch)
+            raise silent_server(watch)
         if packet is None:
             return
         yield packet

@@ -28,8 +28,8 @@ from kinema.datasets.annotations.several_labels import lists_numbers_behind_vide
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
 from kinema.printable import breaks_lines
-from kinema.transforms.decoding import NamedBytes
 from kinema.video import VideoReader
+from kinema.video.remote import NamedBytes
 
 if TYPE_CHECKING:
     from kinema.datasets.storage.shard_index import ShardIndex
