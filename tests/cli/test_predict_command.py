@@ -88,6 +88,7 @@ def test_a_model_of_several_labels_shows_what_is_present(folder):
     ("arguments", "message"),
     [
         (["one", "--json", "--csv"], "give one of --csv and --json"),
+        (["one", "--csv", "a.csv"], "prints, and takes no file; --out a.csv writes one"),
         (["one", "--out", "a.txt"], "expected a file .csv, .json, .jsonl"),
         (["one", "--threshold", "0.5"], "is for models of several labels a clip"),
         (["several", "--threshold", "2"], "expected a number from 0 to 1"),

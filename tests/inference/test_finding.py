@@ -40,3 +40,13 @@ def test_what_stands_for_several_videos_is_known(tree):
     for one in ("frames", "empty", "clips/b.mp4", "odd[1].mp4", "https://a.b/c.mp4?d=*", b"bytes", b"clips", 3):
         assert not stands_for_several(one), one
     assert find_videos(["odd[1].mp4"]) == ["odd[1].mp4"]
+
+
+def test_a_list_stands_for_its_videos_each_once(tree):
+    (tree / "list.txt").write_text("clips/b.mp4 0\nclips/deep/a.avi 1\nclips/b.mp4 1\n")
+    (tree / "bare.csv").write_text("path\nclips/b.mp4\n")
+    assert find_videos(["list.txt", "bare.csv"]) == ["clips/b.mp4", "clips/deep/a.avi", "clips/b.mp4"]
+    assert stands_for_several("bare.csv")
+    (tree / "parts.csv").write_text("path,start,end,label\nclips/b.mp4,0,1,run\n")
+    with pytest.raises(VideoError, match=r"parts\.csv: names parts of videos: `kinema test` measures a model on them"):
+        find_videos(["parts.csv"])

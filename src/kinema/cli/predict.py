@@ -31,8 +31,8 @@ def predict(
         list[str],
         typer.Argument(
             help=(
-                "Video files, addresses, patterns; a folder stands for all videos in it, or for one video where it"
-                " holds numbered images."
+                "Video files, addresses, patterns, lists; a folder stands for all videos in it, or for one video where"
+                " it holds numbered images."
             ),
             metavar="VIDEO",
         ),
@@ -66,6 +66,7 @@ def predict(
     views, tta = parsed_views(views), parsed_tta(tta)
     if as_csv and as_json:
         raise typer.BadParameter("give one of --csv and --json", param_hint="--csv")
+    _require_no_output(videos, "--csv" if as_csv else "--json" if as_json else None)
     require_checkpoint_first(checkpoint, videos, USAGE)
     require_no_folder(out, "--out")
     from kinema.inference import FailedInput, Prediction, load
@@ -108,13 +109,24 @@ def predict(
         raise typer.Exit(1)
 
 
+def _require_no_output(names: Sequence[str], option: str | None) -> None:
+    """Name a file to write that is given where videos are.
+
+    Raises:
+        BadParameter: `option` prints, and a name is that of a file of its kind that is not there.
+    """
+    for name in names:
+        if option is not None and Path(name).suffix.lower() == option.replace("--", ".") and not Path(name).exists():
+            raise typer.BadParameter(f"prints, and takes no file; --out {name} writes one", param_hint=option)
+
+
 def _find(names: Sequence[str]) -> "tuple[list[str], list[FailedInput]]":
     """The videos that names stand for, and the names that stand for none.
 
     Raises:
         VideoError: no name stands for a video.
     """
-    from kinema.errors import VideoError
+    from kinema.errors import AnnotationError, VideoError
     from kinema.inference import FailedInput
     from kinema.inference.finding import find_videos
 
@@ -123,7 +135,7 @@ def _find(names: Sequence[str]) -> "tuple[list[str], list[FailedInput]]":
     for name in names:
         try:
             files += find_videos([name])
-        except VideoError as error:  # the other videos are not lost
+        except (VideoError, AnnotationError) as error:  # the other videos are not lost
             missing.append(FailedInput(name, str(error)))
     if not files:
         raise VideoError(missing[0].error)
