@@ -105,3 +105,41 @@ def test_parts_of_videos_say_their_times(capsys):
     assert "clips/a.mp4 [1.0-2.5]" in capsys.readouterr().out
     rows = table_of_clips(evaluation)[1]
     assert [row["end_seconds"] for row in rows] == [2.5, ""]
+
+
+def several_labels(count=4):
+    scores = np.array([[0.9, 0.2], [0.8, 0.7], [0.1, 0.6], [0.3, 0.1]], dtype=np.float32)[:count]
+    labels = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], dtype=bool)[:count]
+    clips = ClipScores(tuple(f"{place}.mp4" for place in range(count)), labels, scores, ("run", "jump"))
+    name = "acc/mean_average_precision"
+    numbers = {name: 1.0, f"{name}_low": 0.5, f"{name}_high": 1.0, "loss": 0.25, "num_clips": count, "num_sources": 4}
+    return Evaluation(numbers, count, (FailedClip("b.mp4", "b.mp4: cut off", 1),), clips, source="val.txt")
+
+
+def test_clips_of_several_labels_are_shown_by_class(capsys):
+    show(several_labels())
+    words = " ".join(capsys.readouterr().out.split())
+    assert "acc/mean_average_precision 1.0000 0.50 to 1.00 loss 0.2500" in words
+    assert "num_clips" not in words
+    assert "class clips average precision" in words
+    assert "run 2 1.00 jump 2 1.00" in words
+
+
+def test_json_and_table_carry_all_labels_of_a_clip(tmp_path):
+    value = json_value(several_labels())
+    assert value["classes"][0] == {"name": "run", "clips": 2, "average_precision": 1.0}
+    assert value["predictions"][1]["labels"] == ["run", "jump"]
+    assert value["predictions"][1]["scores"] == {"run": 0.8, "jump": 0.7}
+    columns, rows = table_of_clips(several_labels())
+    assert columns == ["path", "labels", "score of run", "score of jump", "error"]
+    assert [row.get("labels") for row in rows] == ["run", "run|jump", "jump", "", None]
+    assert rows[4] == {"path": "b.mp4", "error": "b.mp4: cut off"}
+
+
+def test_many_classes_of_several_labels_show_the_least_recognized(capsys):
+    drawn = np.random.default_rng(0)
+    labels = drawn.random((40, 35)) < 0.3
+    scores = drawn.random((40, 35)).astype(np.float32)
+    clips = ClipScores(tuple(f"{place}.mp4" for place in range(40)), labels, scores)
+    show(Evaluation({"acc/mean_average_precision": 0.5}, 40, clips=clips, source="val.txt"))
+    assert "The 30 classes of 35 that are recognized least" in " ".join(capsys.readouterr().out.split())

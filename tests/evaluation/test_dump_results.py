@@ -38,6 +38,14 @@ def test_a_config_writes_what_was_predicted(tmp_path: Path) -> None:
     assert dump.clips.scores.tolist() == [[0.25, 0.75], [0.5, 0.5]]
 
 
+def test_labels_of_several_classes_are_written(tmp_path: Path) -> None:
+    metric = DumpResults(str(tmp_path / "a.npz"))
+    scores = torch.tensor([0.2, 0.9, 0.1])
+    metric.process({}, [{"gt_label": torch.tensor([0.0, 1.0, 1.0]), "pred_score": scores, "filename": "a.mp4"}])
+    metric.evaluate(1)
+    assert read_dump(tmp_path / "a.npz").clips.labels.tolist() == [[False, True, True]]
+
+
 def test_samples_without_a_name_are_known_by_their_places(tmp_path: Path) -> None:
     metric = DumpResults(str(tmp_path / "a.npz"))
     metric.process(None, [sample(0, [1.0, 0.0]), sample(1, [0.0, 1.0], frame_dir="b", start_frame=3)])

@@ -46,6 +46,26 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path, suffix: str) -
         assert again.clips.scores.dtype == np.float32
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_labels_of_several_classes_are_written_and_read(tmp_path: Path, suffix: str) -> None:
+    labels = np.array([[True, False, True], [False, False, False], [False, True, False]])
+    dump = ScoreDump(replace(some_scores(3).clips, labels=labels))
+    write_dump(tmp_path / f"a{suffix}", dump)
+    again = read_dump(tmp_path / f"a{suffix}").clips
+    assert again.is_multi_label
+    assert np.array_equal(again.labels, labels)
+    assert [again.labels_of(place) for place in range(3)] == [[0, 2], [], [1]]
+
+
+def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
+    write_dump(tmp_path / "a.json", ScoreDump(replace(some_scores(3).clips, labels=np.eye(3, dtype=bool))))
+    content = json.loads((tmp_path / "a.json").read_text())
+    content["clips"][1]["label"] = [3]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DumpError, match=r"the labels \[3\] are not all classes"):
+        read_dump(tmp_path / "a.json")
+
+
 def test_clips_are_named_by_path_and_times() -> None:
     ids = some_scores(3).clips.ids
     assert ids[0] == ClipId("wave/überall 0.mp4", None, 2.0)

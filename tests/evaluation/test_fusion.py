@@ -89,7 +89,7 @@ def test_clips_that_one_side_lacks_are_named_or_left_out() -> None:
 
 
 def test_other_labels_classes_and_clips_that_are_there_twice_are_named() -> None:
-    with pytest.raises(DumpError, match=r"model 2: a\.mp4 has the label 1 \(run\), but 0 in model 1 \(jump\)"):
+    with pytest.raises(DumpError, match=r"model 2: a\.mp4 has the label 1 \(run\), but 0 \(jump\) in model 1"):
         fuse([ONE, replace(TWO, labels=np.array([0, 1, 1]))])
     with pytest.raises(DumpError, match="model 2: class 1 is 'walk', but 'run' in model 1"):
         fuse([ONE, replace(TWO, classes=("jump", "walk"))])

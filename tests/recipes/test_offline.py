@@ -1,6 +1,7 @@
 """Scores that were written before, measured again and fused: the same numbers to the bit."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kinema.datasets.synthetic import make_motion_dataset
 from kinema.engine import Runner
 from kinema.errors import DumpError
 from kinema.evaluation import ClipScores, FailedClip, ScoreDump, write_dump
+from kinema.evaluation.functional import mean_average_precision
 from kinema.inference import load
 from kinema.recipes import classification, evaluate, evaluation_clips
 from kinema.recipes.evaluation import Evaluation
@@ -64,11 +66,47 @@ def test_other_metrics_can_be_asked_for() -> None:
     assert list(metrics) == ["acc/mean1"]
 
 
-def test_clips_of_several_labels_have_no_dump() -> None:
-    with pytest.raises(
-        DumpError, match=r"val\.txt: the clips have several labels or scores, of which there is no dump"
-    ):
+def test_several_scores_a_clip_have_no_dump() -> None:
+    with pytest.raises(DumpError, match=r"val\.txt: the model gives several scores a clip, of which there is no dump"):
         Evaluation({}, 3, source="val.txt").dump()
+
+
+def several_labels(seed: int = 0) -> ScoreDump:
+    dump = some_scores(seed)
+    labels = np.random.default_rng(3).random(dump.clips.scores.shape) < 0.3
+    labels[0] = False  # a clip of which nothing is there
+    return replace(dump, clips=replace(dump.clips, labels=labels))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".pkl"])
+def test_clips_of_several_labels_are_measured_by_their_average_precision(tmp_path: Path, suffix: str) -> None:
+    dump = several_labels()
+    write_dump(tmp_path / f"a{suffix}", dump)
+    again = read_scores(tmp_path / f"a{suffix}")
+    assert again.clips.labels.dtype == bool
+    assert np.array_equal(again.clips.labels, dump.clips.labels)
+    measured = evaluate_scores(again)
+    expected = mean_average_precision(dump.clips.scores, dump.clips.labels)
+    assert measured.numbers["acc/mean_average_precision"] == expected
+    assert measured.numbers["acc/mean_average_precision_low"] < expected
+    assert measured.intervals == {}
+    fused = fuse_dumps([tmp_path / f"a{suffix}"] * 2)
+    assert np.array_equal(fused.clips.labels, dump.clips.labels)
+    with pytest.raises(DumpError, match="its clips may have several labels, whose scores are fused by 'mean' alone"):
+        fuse_dumps([tmp_path / f"a{suffix}"] * 2, how="geometric-mean")
+
+
+def test_labels_of_two_kinds_do_not_go_together(tmp_path: Path) -> None:
+    write_dump(tmp_path / "one.npz", some_scores())
+    write_dump(tmp_path / "several.npz", several_labels())
+    for files in (("one", "several"), ("several", "one")):
+        with pytest.raises(DumpError, match=r"one\.npz: has one label a clip, but .*several\.npz may have several"):
+            fuse_dumps([tmp_path / f"{name}.npz" for name in files])
+    other = several_labels()
+    other.clips.labels[0, 2] = True
+    write_dump(tmp_path / "other.npz", other)
+    with pytest.raises(DumpError, match=r"other\.npz: .*c00\.mp4 has the label 2 \(class 2\), but none in .*several"):
+        fuse_dumps([tmp_path / "several.npz", tmp_path / "other.npz"])
 
 
 def test_files_are_fused(tmp_path: Path) -> None:
@@ -118,7 +156,15 @@ def test_pickles_of_openmmlab_are_read_and_measured(tmp_path: Path) -> None:
         ([], "expected a list of data samples, .*, got an empty list"),
         ([3], "sample 0 has no gt_label and pred_score: expected those of a recognizer"),
         ([{"gt_label": 1, "pred_score": {"rgb": 1}}], "sample 0 has no gt_label and pred_score"),
-        ([{"gt_label": np.array([0, 1]), "pred_score": np.array([0.5, 0.5])}], "sample 0 has several labels or scores"),
+        (
+            [{"gt_label": np.ones(3), "pred_score": np.ones(2)}],
+            r"sample 0 has float64 labels of shape \(3,\) and scores",
+        ),
+        ([{"gt_label": np.array([0, 1]), "pred_score": np.ones(2)}], r"sample 0 has int64 labels of shape \(2,\) and"),
+        (
+            [{"gt_label": 1, "pred_score": np.ones(2)}, {"gt_label": np.ones(2), "pred_score": np.ones(2)}],
+            "some of its samples have one label and some one for each class",
+        ),
         (
             [{"gt_label": 0, "pred_score": np.ones(2)}, {"gt_label": 0, "pred_score": np.ones(3)}],
             "its samples have scores of different numbers of classes",

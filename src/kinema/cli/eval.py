@@ -31,9 +31,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-METRICS = "top_k_accuracy,mean_class_accuracy"
-
-
 def eval_scores(
     files: Annotated[
         list[str],
@@ -59,12 +56,13 @@ def eval_scores(
         bool, typer.Option("--common", help="Measure the clips that all files have; else a missing one is an error.")
     ] = False,
     metrics: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="top_k_accuracy, mean_class_accuracy, or both; or metrics of your own that are registered.",
+            help="top_k_accuracy, mean_class_accuracy, mean_average_precision, ...; or your own registered ones.",
             metavar="NAME,...",
+            show_default="as kinema test",
         ),
-    ] = METRICS,
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="Write a table of all clips, as `kinema test --csv` does.", metavar="FILE")
     ] = None,
@@ -93,7 +91,7 @@ def eval_scores(
     if len(files) == 1 and (shares is not None or common):
         raise DumpError(f"{files[0]}: --weights and --common fuse several files, but there is one")
     dump = read_scores(files[0]) if len(files) == 1 else fuse_dumps(files, shares, fuse, common=common)
-    evaluation = evaluate_scores(dump, _metric_configs(metrics))
+    evaluation = evaluate_scores(dump, None if metrics is None else _metric_configs(metrics))
     if out is not None:
         write_dump(out, dump)
         print_note(f"scores of all clips: {out}")

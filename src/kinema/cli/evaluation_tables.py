@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,19 +26,29 @@ FEW_CLIPS = 100
 def rows_of_clips(clips: "ClipScores") -> list[dict[str, Any]]:
     """One row a clip: path, its part of the video, label, predicted class, scores."""
     unit = clips.unit if clips.unit == "seconds" else "frame"
-    names = clips.names
     rows = []
-    for place, (path, label, predicted, scores) in enumerate(
-        zip(clips.full_paths, clips.labels.tolist(), clips.predicted.tolist(), clips.scores, strict=True)
-    ):
+    for place, path in enumerate(clips.full_paths):
         row: dict[str, Any] = {"path": str(Path(path))}
         for key, times in ((f"start_{unit}", clips.starts), (f"end_{unit}", clips.ends)):
             if times is not None:
                 row[key] = "" if math.isnan(times[place]) else float(times[place])
-        row |= {"label": names[label], "predicted": names[predicted], "right": int(label == predicted)}
-        row |= {"score": _rounded(scores[predicted]), "score_of_label": _rounded(scores[label])}
-        rows.append(row)
+        rows.append(row | _labels_of(clips, place))
     return rows
+
+
+def _labels_of(clips: "ClipScores", place: int) -> dict[str, Any]:
+    """The part of a row that says what a clip is, and of one label what it was taken for."""
+    names, scores = clips.names, clips.scores[place]
+    if clips.is_multi_label:
+        return {"labels": "|".join(names[index] for index in clips.labels_of(place))}
+    label, predicted = int(clips.labels[place]), int(scores.argmax())
+    return {
+        "label": names[label],
+        "predicted": names[predicted],
+        "right": int(label == predicted),
+        "score": _rounded(scores[predicted]),
+        "score_of_label": _rounded(scores[label]),
+    }
 
 
 def table_of_clips(evaluation: "Evaluation") -> tuple[list[str], list[Any]]:
@@ -62,6 +72,8 @@ def table_of_clips(evaluation: "Evaluation") -> tuple[list[str], list[Any]]:
         for failed in evaluation.failed:
             label = "" if failed.label is None else names[failed.label]
             rows.append({"path": failed.path, "label": label, "error": failed.error})
+            if clips.is_multi_label:
+                del rows[-1]["label"]  # of which the first is known alone
     return columns, rows
 
 
@@ -69,16 +81,14 @@ def show_or_write(evaluation: "Evaluation", csv: Path | None, *, as_json: bool) 
     """Print an evaluation, for people or as one JSON value; write its clips into `csv`, where it is given.
 
     Raises:
-        AnnotationError: `csv` for clips that have several labels or scores.
+        AnnotationError: `csv` for a model that gives several scores a clip.
     """
     if csv is not None:
         from kinema.errors import AnnotationError
         from kinema.report.clip_table import write_clip_table
 
         if evaluation.clips is None:
-            raise AnnotationError(
-                f"{csv}: not written: the clips have several labels or scores, for which there is no table"
-            )
+            raise AnnotationError(f"{csv}: not written: the model gives several scores a clip, which fit no table")
         write_clip_table(csv, *table_of_clips(evaluation))
         print_note(f"all clips with their scores: {csv}")
     if as_json:
@@ -92,16 +102,13 @@ def json_value(evaluation: "Evaluation") -> dict[str, Any]:
     failed = [{"path": clip.path, "error": clip.error} for clip in evaluation.failed]
     value: dict[str, Any] = {"clips": evaluation.num_clips, **evaluation.numbers}
     clips = evaluation.clips
-    if clips is not None:
+    if clips is not None and clips.is_multi_label:
+        value |= {"classes": [result._asdict() for result in label_results(clips)], "predictions": _predictions(clips)}
+    elif clips is not None:
         from kinema.evaluation import class_results, worst_confusions
 
         names = clips.names
         matrix = clips.confusion()
-        rows = rows_of_clips(clips)
-        for row, scores in zip(rows, clips.scores, strict=True):
-            row["right"] = bool(row["right"])
-            shown = range(len(names)) if len(names) <= SCORED_CLASSES else _best(scores)
-            row["scores"] = {names[index]: _rounded(scores[index]) for index in shown}
         results = [
             {"name": name, **{key: _none_for_nan(number) for key, number in asdict(result).items()}}
             for name, result in zip(names, class_results(matrix), strict=True)
@@ -113,11 +120,43 @@ def json_value(evaluation: "Evaluation") -> dict[str, Any]:
                 {"label": names[confusion.label], "predicted": names[confusion.predicted], "clips": confusion.clips}
                 for confusion in worst_confusions(matrix, matrix.size)
             ],
-            "predictions": rows,
+            "predictions": _predictions(clips),
         }
         if len(names) <= SCORED_CLASSES:
             value["confusion_matrix"] = matrix.tolist()
     return {**value, "failed": failed}
+
+
+def _predictions(clips: "ClipScores") -> list[dict[str, Any]]:
+    """One object a clip, with the scores of its classes."""
+    names, rows = clips.names, rows_of_clips(clips)
+    for place, (row, scores) in enumerate(zip(rows, clips.scores, strict=True)):
+        if clips.is_multi_label:
+            row["labels"] = [names[index] for index in clips.labels_of(place)]
+        else:
+            row["right"] = bool(row["right"])
+        shown = range(len(names)) if len(names) <= SCORED_CLASSES else _best(scores)
+        row["scores"] = {names[index]: _rounded(scores[index]) for index in shown}
+    return rows
+
+
+class LabelResult(NamedTuple):
+    """Of a class that a clip may have beside others: its clips, and how well its scores rank them (None: no clip)."""
+
+    name: str
+    clips: int
+    average_precision: float | None
+
+
+def label_results(clips: "ClipScores") -> list[LabelResult]:
+    """One row a class."""
+    from kinema.evaluation.thresholds import precision_recall_curve
+
+    curves = [precision_recall_curve(*pair) for pair in zip(clips.scores.T, clips.labels.T, strict=True)]
+    return [
+        LabelResult(name, curve.positives, _none_for_nan(curve.average_precision))
+        for name, curve in zip(clips.names, curves, strict=True)
+    ]
 
 
 def show(evaluation: "Evaluation") -> None:
@@ -125,12 +164,12 @@ def show(evaluation: "Evaluation") -> None:
     if evaluation.failed:
         print_table("", ["broken clips"], [[clip.error] for clip in evaluation.failed])
     print_line(_what_was_measured(evaluation))
-    rows = []
-    for name, value in evaluation.numbers.items():
-        interval = evaluation.intervals.get(name.removeprefix("acc/"))
-        rows.append([name, f"{value:.4f}", "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"])
-    print_table("", ["metric", "value", "95 % interval" if evaluation.intervals else ""], rows)
+    rows, has_intervals = _rows_of_numbers(evaluation)
+    print_table("", ["metric", "value", "95 % interval" if has_intervals else ""], rows)
     if evaluation.clips is None:
+        return
+    if evaluation.clips.is_multi_label:
+        _show_labels(label_results(evaluation.clips))
         return
     names = evaluation.clips.names
     for line in _doubts(evaluation, names):
@@ -139,6 +178,34 @@ def show(evaluation: "Evaluation") -> None:
     _show_classes(matrix, names)
     _show_confusions(matrix, names)
     _show_wrong(rows_of_clips(evaluation.clips))
+
+
+def _rows_of_numbers(evaluation: "Evaluation") -> tuple[list[list[str]], bool]:
+    """The rows of the table of numbers, and whether one has an interval, its own or that of NAME_low and NAME_high."""
+    numbers = evaluation.numbers
+    ends = {
+        name: (numbers[f"{name}_low"], numbers[f"{name}_high"])
+        for name in numbers
+        if f"{name}_low" in numbers and f"{name}_high" in numbers
+    }
+    ends |= {f"acc/{name}": (interval.low, interval.high) for name, interval in evaluation.intervals.items()}
+    shown = {f"{name}{end}" for name in ends for end in ("_low", "_high")} | {"num_clips", "num_sources"}
+    rows = [
+        [name, f"{value:.4f}", f"{ends[name][0]:.2f} to {ends[name][1]:.2f}" if name in ends else ""]
+        for name, value in numbers.items()
+        if name not in shown
+    ]
+    return rows, bool(ends)
+
+
+def _show_labels(results: Sequence[LabelResult]) -> None:
+    title = "Classes"
+    if len(results) > MOST_CLASSES:
+        measured = [result for result in results if result.average_precision is not None]
+        title = f"The {MOST_CLASSES} classes of {len(results)} that are recognized least"
+        results = sorted(measured, key=lambda result: result.average_precision or 0.0)[:MOST_CLASSES]
+    rows = [[name, str(clips), "-" if precision is None else f"{precision:.2f}"] for name, clips, precision in results]
+    print_table(title, ["class", "clips", "average precision"], rows)
 
 
 def _what_was_measured(evaluation: "Evaluation") -> str:

@@ -39,7 +39,7 @@ class ClipScores:
 
     Attributes:
         paths: (B,) of the clips, as their annotations write them.
-        labels: (B,) int64, their classes.
+        labels: (B,) int64, their classes; (B, N) bool where a clip may have several.
         scores: (B, N) float32.
         classes: names by class index; empty: the indices are the names.
         root: folder that the paths are relative to; empty: none.
@@ -71,6 +71,16 @@ class ClipScores:
         """(N,) names of the classes: `classes`, else the indices."""
         return self.classes or tuple(str(index) for index in range(self.num_classes))
 
+    @property
+    def is_multi_label(self) -> bool:
+        """May a clip have several labels? Then there is no single predicted class, confusion or accuracy."""
+        return self.labels.ndim == 2
+
+    def labels_of(self, place: int) -> list[int]:
+        """The classes of a clip."""
+        label = self.labels[place]
+        return np.flatnonzero(label).tolist() if self.is_multi_label else [int(label)]
+
     @cached_property
     def ids(self) -> tuple[ClipId, ...]:
         """(B,) what names each clip."""
@@ -101,7 +111,12 @@ class ClipScores:
         return confusion_matrix(self.predicted, self.labels, num_classes=self.num_classes)
 
     def intervals(self) -> dict[str, AccuracyInterval]:
-        """For `top1`, and `top5` of more than five classes, the 95 % interval, by source video."""
+        """For `top1`, and `top5` of more than five classes, the 95 % interval, by source video.
+
+        Empty where a clip may have several labels.
+        """
+        if self.is_multi_label:
+            return {}
         sources = [source_video_of(path) for path in self.paths]
         ks = [k for k in (1, 5) if k == 1 or k < self.num_classes]
         return {f"top{k}": accuracy_interval(in_top_k(self.scores, self.labels, k), sources) for k in ks}

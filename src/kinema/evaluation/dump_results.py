@@ -26,11 +26,11 @@ _PATH_KEYS = ("filename", "frame_dir")
 class DumpResults(BaseMetric):
     """Write labels and scores of all samples into a file, for `kinema eval` and for other programs.
 
-    Reads `pred_score` and `gt_label` of each data sample, and what names the clip where the
-    `meta_keys` of `PackActionInputs` carry it: `filename` (or `frame_dir`), `start_seconds` and
-    `end_seconds`, or `start_frame` and `end_frame`. Samples without a name are known by their
-    places. On several processes the main one writes, without the copies that filled the last round
-    up.
+    Reads `pred_score` and `gt_label` of each data sample, a class or a 0 or 1 for each class, and
+    what names the clip where the `meta_keys` of `PackActionInputs` carry it: `filename` (or
+    `frame_dir`), `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`. Samples
+    without a name are known by their places. On several processes the main one writes, without the
+    copies that filled the last round up.
 
     Args:
         out_file_path: `.npz`, `.json` or `.parquet`: one row a sample; `.pkl`: the data samples as
@@ -77,14 +77,17 @@ def _without_device(sample: DataSample | Tensor) -> dict[str, Any] | Tensor:
     return sample.detach().cpu() if isinstance(sample, Tensor) else dict(sample.items())
 
 
-def _row(sample: DataSample) -> Mapping[str, Any]:
+def _row(sample: DataSample) -> dict[str, Any]:
     scores = read_array(sample, "pred_score")
     if scores.ndim != 1:
         raise DumpError(
             f"DumpResults: a sample has scores of shape {scores.shape}: expected one score a class; average its views"
             " (average_clips='prob' of the head), or write a .pkl"
         )
-    row = {"label": read_class(sample, "gt_label", "DumpResults (other than .pkl)"), "scores": scores}
+    label = read_array(sample, "gt_label")
+    is_multi_hot = label.shape == scores.shape != (1,) and label.dtype.kind == "f"
+    row: dict[str, Any] = {"scores": scores}
+    row["label"] = label > 0 if is_multi_hot else read_class(sample, "gt_label", "DumpResults (other than .pkl)")
     row["path"] = next((sample.get(key) for key in _PATH_KEYS if sample.get(key) is not None), None)
     for unit, name in (("seconds", "seconds"), ("frame", "frames")):
         for side in ("start", "end"):

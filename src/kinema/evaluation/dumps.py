@@ -101,11 +101,12 @@ def check_dump(dump: ScoreDump, name: str) -> None:
     clips = dump.clips
     shape, count = clips.scores.shape, len(clips.paths)
     wrong = None
-    if clips.scores.ndim != 2 or shape[0] != count or not clips.scores.size or clips.labels.shape != (count,):
-        wrong = f"{count} clips, {clips.labels.size} labels and scores of shape {shape}"
+    of_labels = shape if clips.is_multi_label else (count,)
+    if clips.scores.ndim != 2 or shape[0] != count or not clips.scores.size or clips.labels.shape != of_labels:
+        wrong = f"{count} clips, {len(clips.labels)} labels and scores of shape {shape}"
     elif not np.isfinite(clips.scores).all():
         wrong = "scores that are not numbers (NaN or infinite)"
-    elif clips.labels.min() < 0 or clips.labels.max() >= shape[1]:
+    elif not clips.is_multi_label and (clips.labels.min() < 0 or clips.labels.max() >= shape[1]):
         wrong = f"labels from {clips.labels.min()} to {clips.labels.max()} for {shape[1]} classes"
     elif clips.classes and len(clips.classes) != shape[1]:
         wrong = f"{len(clips.classes)} class names for scores of {shape[1]} classes"
@@ -128,6 +129,7 @@ def _header(dump: ScoreDump) -> dict[str, Any]:
         "classes": list(clips.classes),
         "failed": [failed._asdict() for failed in dump.failed],
         **({} if dump.temperature is None else {"temperature": dump.temperature}),
+        **({"multi_label": True} if clips.is_multi_label else {}),
     }
 
 
@@ -141,16 +143,15 @@ def _joined(header: Any, columns: Mapping[str, Any]) -> ScoreDump:
         raise ValueError(f"it does not begin with {FORMAT!r}")
     if header["unit"] not in ("seconds", "frames"):
         raise ValueError(f"its unit of time is {header['unit']!r}")
-    labels = np.asarray(columns["label"])
-    if labels.size and labels.dtype.kind not in "iu":
-        raise ValueError("its labels are no whole numbers")
+    scores = np.asarray(columns["scores"], np.float32)
+    labels = _label_rows(columns["label"], scores) if header.get("multi_label") else _label_column(columns["label"])
     starts, ends = (
         None if columns.get(name) is None else np.array(columns[name], np.float64) for name in ("start", "end")
     )
     clips = ClipScores(
         tuple(map(str, columns["path"])),
-        labels.astype(np.int64),
-        np.asarray(columns["scores"], np.float32),
+        labels,
+        scores,
         tuple(map(str, header["classes"])),
         str(header["root"]),
         starts,
@@ -164,6 +165,34 @@ def _joined(header: Any, columns: Mapping[str, Any]) -> ScoreDump:
     return ScoreDump(clips, failed, str(header["source"]), temperature)
 
 
+def _label_column(values: Any) -> np.ndarray:
+    """(B,) int64."""
+    labels = np.asarray(values)
+    if labels.size and labels.dtype.kind not in "iu":
+        raise ValueError("its labels are no whole numbers")
+    return labels.astype(np.int64)
+
+
+def _label_rows(values: Any, scores: np.ndarray) -> np.ndarray:
+    """(B, N) bool, of the classes of each clip or of such rows."""
+    if isinstance(values, np.ndarray):
+        return values.astype(bool)
+    labels = np.zeros(scores.shape, dtype=bool)
+    for row, classes in zip(labels, values, strict=True):
+        if any(type(index) is not int or not 0 <= index < len(row) for index in classes):
+            raise ValueError(f"the labels {classes} are not all classes")
+        row[classes] = True
+    return labels
+
+
+def _labels(clips: ClipScores) -> list[int] | list[list[int]]:
+    """Of each clip its class, or the list of its classes."""
+    if clips.is_multi_label:
+        return [clips.labels_of(place) for place in range(len(clips))]
+    single: list[int] = clips.labels.tolist()
+    return single
+
+
 # ---- npz: `header`, a JSON text, and one array a column
 
 
@@ -172,7 +201,7 @@ def _npz(dump: ScoreDump, path: Path) -> bytes:
     columns: dict[str, Any] = {
         "header": np.array(json.dumps(_header(dump))),
         "path": np.array(clips.paths, dtype=np.str_),
-        "label": clips.labels.astype(np.int64),
+        "label": clips.labels.astype(np.uint8 if clips.is_multi_label else np.int64),
         "scores": clips.scores.astype(np.float32),
         **_times(clips),
     }
@@ -193,7 +222,7 @@ def _json(dump: ScoreDump, path: Path) -> bytes:
     clips = dump.clips
     rows = [
         {**{key: value for key, value in clip._asdict().items() if value is not None}, "label": label, "scores": scores}
-        for clip, label, scores in zip(clips.ids, clips.labels.tolist(), clips.scores.tolist(), strict=True)
+        for clip, label, scores in zip(clips.ids, _labels(clips), clips.scores.tolist(), strict=True)
     ]
     return json.dumps({**_header(dump), "clips": rows}, allow_nan=False).encode()
 
@@ -228,7 +257,7 @@ def _parquet(dump: ScoreDump, path: Path) -> bytes:
     columns = {
         "path": pyarrow.array(clips.paths, pyarrow.string()),
         **{name: pyarrow.array(times, from_pandas=True) for name, times in _times(clips).items()},
-        "label": pyarrow.array(clips.labels.astype(np.int64)),
+        "label": pyarrow.array(_labels(clips)),
         "scores": pyarrow.FixedSizeListArray.from_arrays(flat, clips.num_classes),
     }
     table = pyarrow.table(columns, metadata={"kinema": json.dumps(_header(dump))})
@@ -242,7 +271,7 @@ def _of_parquet(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
         table = pyarrow.parquet.read_table(io.BytesIO(content))
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from error
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    columns: dict[str, Any] = {name: table.column(name).to_pylist() for name in table.column_names}
     for name in ("start", "end"):
         if name in columns:
             columns[name] = [np.nan if time is None else time for time in columns[name]]
@@ -260,9 +289,9 @@ def _pickle(dump: ScoreDump, path: Path) -> bytes:
     rows = zip(clips.ids, torch.from_numpy(clips.labels), torch.tensor(clips.scores), strict=True)
     samples = [
         {
-            "gt_label": label.reshape(1).clone(),
+            "gt_label": label.float() if clips.is_multi_label else label.reshape(1).clone(),
             "pred_score": scores.clone(),
-            "pred_label": scores.argmax().reshape(1),
+            **({} if clips.is_multi_label else {"pred_label": scores.argmax().reshape(1)}),
             "filename": clip.path,
             **({} if clip.start is None else {"start": clip.start}),
             **({} if clip.end is None else {"end": clip.end}),

@@ -64,6 +64,8 @@ def fuse(
     if how not in WAYS:
         raise ValueError(f"how to fuse must be one of {', '.join(WAYS)}, got {how!r}")
     first, rows = models[0], matched_rows(models, called, common=common)
+    if first.is_multi_label and how != "mean":
+        raise DumpError(f"{called[0]}: its clips may have several labels, whose scores are fused by 'mean' alone")
     stacked = np.stack([model.scores[own].astype(np.float64) for model, own in zip(models, rows, strict=True)])
     own = rows[0]
     return replace(
@@ -102,15 +104,23 @@ def matched_rows(models: Sequence[ClipScores], called: Sequence[str], *, common:
         raise DumpError(f"{', '.join(called)}: have no clip in common: are they of the same annotations?")
     rows = [np.array([own[clip] for clip in kept]) for own in places]
     for model, own, name in zip(models, rows, called, strict=True):
-        differ = np.flatnonzero(model.labels[own] != first.labels[rows[0]])
-        if len(differ):
-            place = int(differ[0])
-            labels = (int(first.labels[rows[0][place]]), int(model.labels[own[place]]))
+        if model.is_multi_label != first.is_multi_label:
+            single, several = (called[0], name) if model.is_multi_label else (name, called[0])
+            raise DumpError(f"{single}: has one label a clip, but {several} may have several: they cannot be fused")
+        differ = (model.labels[own] != first.labels[rows[0]]).reshape(len(kept), -1).any(axis=1)
+        if differ.any():
+            place = int(differ.argmax())
+            expected, actual = _label(first, int(rows[0][place])), _label(model, int(own[place]))
             raise DumpError(
-                f"{name}: {kept[place]} has the label {labels[1]} ({model.names[labels[1]]}), but {labels[0]} in"
-                f" {called[0]} ({first.names[labels[0]]}): they were measured with other annotations"
+                f"{name}: {kept[place]} has the label {actual}, but {expected} in {called[0]}: they were measured with"
+                " other annotations"
             )
     return rows
+
+
+def _label(model: ClipScores, place: int) -> str:
+    """Such as "2 (waving)"."""
+    return ", ".join(f"{index} ({model.names[index]})" for index in model.labels_of(place)) or "none"
 
 
 def _shares(weights: Sequence[float] | None, count: int) -> np.ndarray:

@@ -35,7 +35,7 @@ class Evaluation:
         metrics: the numbers by name, over the clips that could be read.
         num_clips: clips in the numbers.
         failed: clips that could not be read, and why; they are in no number.
-        clips: the scores of each; None where clips have several labels or several scores.
+        clips: the scores of each; None where the model gives several scores a clip.
         intervals: for `top1`, ... the 95 % interval, by source video.
         source: what was measured, for people: the file or folder of the annotations.
         temperature: of the checkpoint, by which scores are calibrated; None: they are not.
@@ -60,10 +60,10 @@ class Evaluation:
         """What a file of scores holds of it, see `kinema.evaluation.write_dump`.
 
         Raises:
-            DumpError: the clips have several labels or several scores.
+            DumpError: the model gives several scores a clip.
         """
         if self.clips is None:
-            raise DumpError(f"{self.source}: the clips have several labels or scores, of which there is no dump")
+            raise DumpError(f"{self.source}: the model gives several scores a clip, of which there is no dump")
         return ScoreDump(self.clips, self.failed, self.source, self.temperature)
 
 
@@ -168,12 +168,12 @@ def evaluate(
         seed=0,
     )
     assert isinstance(loader, ReproducibleLoader)
-    evaluator = Evaluator(list(_usual_metrics(recognizer) if metrics is None else metrics))
+    evaluator = Evaluator(list(usual_metrics(multi_label=recognizer.is_multi_label) if metrics is None else metrics))
     evaluator.dataset_meta = dataset.metainfo
     seen: list[tuple[Any, Any]] = []
 
     def keep_scores(number: int, batch: Any, samples: Sequence[Any]) -> None:
-        seen.extend(_label_and_scores(sample, recognizer.name) for sample in samples)
+        seen.extend(_label_and_scores(sample, recognizer) for sample in samples)
 
     def require_some(broken: Sequence[BrokenSample]) -> None:
         if len(broken) == len(dataset):
@@ -202,8 +202,9 @@ def evaluate(
     return Evaluation(numbers, count, failed, clips, intervals, _source(split), recognizer.temperature, places)
 
 
-def _usual_metrics(recognizer: VideoRecognizer) -> list[dict[str, Any]]:
-    if not recognizer.is_multi_label:
+def usual_metrics(*, multi_label: bool) -> list[dict[str, Any]]:
+    """Configs of the metrics of a test: accuracies, or of clips of several labels the mean average precision."""
+    if not multi_label:
         return [{"type": "AccMetric"}]
     return [{"type": "AccMetric", "metric_list": ("mean_average_precision",)}, {"type": "MAPInterval"}]
 
@@ -215,14 +216,18 @@ def _several_labels(recognizer: VideoRecognizer) -> dict[str, Any]:
     return {"multi_class": True, "num_classes": recognizer.model.cls_head.num_classes}
 
 
-def _label_and_scores(sample: Any, model: str) -> tuple[Any, Any]:
-    """Label and (N,) scores of a sample; None for what is no single one."""
+def _label_and_scores(sample: Any, recognizer: VideoRecognizer) -> tuple[Any, Any]:
+    """Label and (N,) scores of a sample, of a clip of several labels (N,) bool; None where there are several scores."""
     label, scores = sample.get("gt_label"), sample.get("pred_score")
     if not isinstance(scores, torch.Tensor):
         return None, None
-    check_scores(scores, model, str(sample.get("filename") or "a clip"))
-    is_single = isinstance(label, torch.Tensor) and label.numel() == 1 and scores.dim() == 1
-    return (int(label), scores.float().cpu().numpy()) if is_single else (None, None)
+    check_scores(scores, recognizer.name, str(sample.get("filename") or "a clip"))
+    if not isinstance(label, torch.Tensor) or scores.dim() != 1:
+        return None, None
+    row = scores.float().cpu().numpy()
+    if recognizer.is_multi_label:
+        return (label.reshape(-1).cpu().numpy() > 0, row) if label.shape == scores.shape else (None, None)
+    return (int(label), row) if label.numel() == 1 else (None, None)
 
 
 def _joined_scores(

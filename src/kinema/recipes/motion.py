@@ -146,7 +146,7 @@ def motion_share(
 
 def _hits(evaluation: Evaluation) -> dict[int, bool]:
     """Is the clip at each place of the split right?"""
-    if evaluation.clips is None:
+    if evaluation.clips is None or evaluation.clips.is_multi_label:
         raise ConfigError(_ONE_LABEL.format(evaluation.source))
     return dict(zip(evaluation.places.tolist(), evaluation.clips.hits.tolist(), strict=True))
 

@@ -13,7 +13,7 @@ from kinema.errors import CheckpointError, DumpError
 from kinema.evaluation import ClipScores, Evaluator, ScoreDump, check_dump, dump_suffix, read_dump
 from kinema.evaluation.dumps import PICKLES
 from kinema.evaluation.fusion import fuse
-from kinema.recipes.evaluation import Evaluation
+from kinema.recipes.evaluation import Evaluation, usual_metrics
 
 UNNAMED = "clip"
 
@@ -54,10 +54,16 @@ def _of_samples(content: Any, file: Path) -> ScoreDump:
         label, row = (_value(sample, *keys) for keys in (("gt_label", "gt_labels"), ("pred_score", "pred_scores")))
         if label is None or row is None:
             raise DumpError(f"{file}: sample {place} has no gt_label and pred_score: expected those of a recognizer")
-        if label.size != 1 or row.ndim != 1:
-            raise DumpError(f"{file}: sample {place} has several labels or scores: expected one label a clip")
-        labels.append(int(label.item()))
+        is_multi_hot = label.shape == row.shape != (1,) and label.dtype.kind == "f"
+        if row.ndim != 1 or (label.size != 1 and not is_multi_hot):
+            raise DumpError(
+                f"{file}: sample {place} has {label.dtype} labels of shape {label.shape} and scores of shape"
+                f" {row.shape}: expected one label a clip, or a float of 0 or 1 for each class"
+            )
+        labels.append(label > 0 if is_multi_hot else int(label.item()))
         scores.append(row)
+    if len({np.ndim(label) for label in labels}) > 1:
+        raise DumpError(f"{file}: some of its samples have one label and some one for each class: it is damaged")
     if len({len(row) for row in scores}) > 1:
         raise DumpError(f"{file}: its samples have scores of different numbers of classes: it is damaged")
     shared = content[0].get("dump")
@@ -69,7 +75,7 @@ def _of_samples(content: Any, file: Path) -> ScoreDump:
     }
     clips = ClipScores(
         tuple(str(sample.get("filename") or f"{UNNAMED} {place}") for place, sample in enumerate(content)),
-        np.array(labels, np.int64),
+        np.array(labels) if np.ndim(labels[0]) else np.array(labels, np.int64),
         np.stack(scores).astype(np.float32),
         tuple(map(str, shared.get("classes", ()))),
         str(shared.get("root", "")),
@@ -98,18 +104,18 @@ def _value(sample: Any, key: str, older_key: str) -> np.ndarray | None:
     return value if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" else None
 
 
-def evaluate_scores(dump: ScoreDump, metrics: Sequence[Any] = ({"type": "AccMetric"},)) -> Evaluation:
+def evaluate_scores(dump: ScoreDump, metrics: Sequence[Any] | None = None) -> Evaluation:
     """The metrics of scores, as `evaluate` gives them with the model.
 
     Args:
         dump: labels and scores.
-        metrics: metrics, or their configs.
+        metrics: metrics, or their configs; None: as `evaluate`.
     """
     clips = dump.clips
-    evaluator = Evaluator(list(metrics))
+    evaluator = Evaluator(list(usual_metrics(multi_label=clips.is_multi_label) if metrics is None else metrics))
     evaluator.dataset_meta = {"classes": list(clips.classes)} if clips.classes else None
     samples = [
-        {"gt_label": label, "pred_score": scores, "filename": path}
+        {"gt_label": label.astype(np.int64), "pred_score": scores, "filename": path}
         for label, scores, path in zip(clips.labels, clips.scores, clips.full_paths, strict=True)
     ]
     numbers = evaluator.offline_evaluate(samples)

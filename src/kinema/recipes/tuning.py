@@ -365,7 +365,7 @@ def scores_of_dump(dump: ScoreDump, recognizer: VideoRecognizer) -> LabelledScor
     """The scores of a file that `kinema test --out` wrote, without the temperature that they were made with.
 
     Raises:
-        DumpError: they are of other classes than the recognizer's.
+        DumpError: they are of other classes than the recognizer's, or of several labels a clip.
     """
     clips, names = dump.clips, recognizer.classes
     if names and (clips.num_classes != len(names) or (clips.classes and clips.classes != names)):
@@ -373,8 +373,10 @@ def scores_of_dump(dump: ScoreDump, recognizer: VideoRecognizer) -> LabelledScor
     multi_label, scores, labels = recognizer.is_multi_label, clips.scores, clips.labels
     if dump.temperature is not None:
         scores = calibrated(scores, 1 / dump.temperature, multi_label=multi_label)
-    if multi_label:
+    if multi_label and not clips.is_multi_label:
         labels = labels[:, None] == np.arange(clips.num_classes)
+    elif clips.is_multi_label and not multi_label:
+        raise DumpError(f"{dump.source}: its clips have several labels, but {recognizer.name} gives one a clip")
     sources = tuple(source_video_of(path) for path in clips.paths)
     return LabelledScores(scores, labels, sources, dump.source, len(dump.failed))
 
