@@ -30,6 +30,12 @@ def write_and_fail(path: Path) -> None:
         raise RuntimeError("stop")
 
 
+def _complete_and_rename(path: Path, text: str) -> None:
+    partial = path.with_name(".part")
+    partial.write_text(text)
+    rename_complete(partial, path)
+
+
 def test_a_written_file_holds_the_text_and_nothing_else_is_left(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "grün\n")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "grün\n"
@@ -85,6 +91,21 @@ def test_a_complete_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None
     rename_complete(tmp_path / ".part", tmp_path / "a.mp4")
     assert names_in(tmp_path) == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("write", [write_text, _complete_and_rename])
+def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_at_the_end(tmp_path: Path, monkeypatch, write) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    synced = []
+
+    def record(descriptor: int) -> None:
+        file = Path(f"/dev/fd/{descriptor}").resolve()
+        synced.append((file.is_dir(), file.read_text() if file.is_file() else None, path.read_text()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    write(path, "new")
+    assert synced == [(False, "new", "old"), (True, None, "new")]
 
 
 def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ An entry is a function `(num_classes) -> config` under `@model(...)`; its name i
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -271,7 +271,8 @@ def card(name: str) -> Card:
     """
     if name not in _cards:
         raise ConfigError(f"no model is called {name!r}: {names_instead(name)}")
-    return copy.deepcopy(_cards[name])
+    own = _cards[name]
+    return replace(own, training=copy.deepcopy(own.training))  # all else is frozen
 
 
 def model_config(name: str, num_classes: int | None = None) -> ModelConfig:
