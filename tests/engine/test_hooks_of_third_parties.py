@@ -1,6 +1,7 @@
 """Hooks and loops as users of MMEngine write them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from kinema.errors import ConfigError
 from kinema.hooks import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.registry import HOOKS, LOOPS
 from kinema.runs.message_hub import MessageHub
+from kinema.runs.vis_backend import BaseVisBackend
+from kinema.visualization import Visualizer
 
 
 def trained(work_dir, **changes):
@@ -304,6 +307,43 @@ def test_the_visualizer_sends_figures_to_the_log_and_images_to_a_folder(tmp_path
     trained(tmp_path, epochs=1, custom_hooks=[Show()])
     assert [(line["brightness"], line["contrast"]) for line in lines_of(tmp_path)] == [(0.5, 2.0), (2.5, 2.0)]
     assert cv2.imread(str(tmp_path / "images" / "red_3.png"))[0, 0].tolist() == [0, 0, 200]
+
+
+def test_the_visualizer_is_that_of_the_config_and_knows_the_trackers(tmp_path):
+    class Backend(BaseVisBackend):
+        def __init__(self, save_dir):
+            super().__init__(save_dir)
+            self.images = []
+            self.graphs = 0
+
+        @property
+        def experiment(self):
+            return self
+
+        def add_image(self, name, image, step=0, **kwargs):
+            self.images.append((name, step))
+
+        def add_graph(self, model, data_batch, **kwargs):
+            self.graphs += 1
+
+    class Drawer(Visualizer):
+        def add_datasample(self, name, image, data_sample=None, **kwargs):
+            self.set_image(image)
+            self.add_image(name, self.get_image(), step=1)
+
+    settings = dict(type=Drawer, name="drawer", vis_backends=[dict(type="LocalVisBackend"), dict(type=Backend)])
+    runner = Runner.from_cfg(run_config(tmp_path, visualizer=settings))
+    assert isinstance(runner.visualizer, Drawer)
+    assert Visualizer.get_current_instance() is runner.visualizer
+    runner.visualizer.add_datasample("a", np.zeros((4, 6, 3), np.uint8))
+    runner.visualizer.add_graph(runner.model, None)
+    backend = runner.visualizer.get_backend("Backend").experiment
+    assert (backend.images, backend.graphs) == ([("a", 1)], 1)
+    assert (tmp_path / "images" / "a_1.png").exists()
+    assert runner.visualizer.get_backend("Run").experiment is runner
+    assert Runner.from_cfg(run_config(tmp_path, visualizer=runner.visualizer)).visualizer is runner.visualizer
+    with pytest.raises(TypeError, match="visualizer must build a Visualizer, got SimpleNamespace"):
+        Runner.from_cfg(run_config(tmp_path, visualizer=dict(type=SimpleNamespace)))
 
 
 # ---- what the runner shows

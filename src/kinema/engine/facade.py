@@ -19,13 +19,14 @@ from kinema.engine.assembly import (
 )
 from kinema.engine.building import RunnerParts
 from kinema.engine.plan import Phase, RunPlan
-from kinema.engine.visualizer import RunVisualizer
+from kinema.engine.visualizer import run_visualizer
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.hooks import BrokenVideosHook, HangHook, Hook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
 from kinema.hooks.tracking import TrackingHook
 from kinema.training.openmmlab_files import write_pth
 from kinema.training.priorities import Priority, build_hooks, get_priority
+from kinema.visualization import Visualizer
 
 
 class RunnerNames(RunnerParts):
@@ -33,6 +34,7 @@ class RunnerNames(RunnerParts):
 
     plan: RunPlan
     cfg: Config
+    _visualizer_settings: Any
     cfg_name: str
     logger: logging.Logger
     _train_dataloader: Any
@@ -263,9 +265,9 @@ class RunnerNames(RunnerParts):
         return evaluator
 
     @cached_property
-    def visualizer(self) -> RunVisualizer:
-        """Takes figures and images for the log of the run."""
-        return RunVisualizer(self)
+    def visualizer(self) -> Visualizer:
+        """Takes figures and images for the log of the run; that of the config, or `Visualizer`."""
+        return run_visualizer(self, self._visualizer_settings, self.experiment_name)
 
     # ---- hooks and files
 

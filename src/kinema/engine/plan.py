@@ -235,7 +235,8 @@ def _default_hooks(entries: Mapping[str, Any], custom: Sequence[Any]) -> list[An
 def _tracking(config: Mapping[str, Any]) -> list[Any]:
     """The hook of the trackers that the config asks for, in our form or in OpenMMLab's."""
     trackers = tracker_configs(config.get("trackers"), config.get("visualizer"))
-    return [{"type": "TrackingHook", "trackers": trackers}] if trackers else []
+    folder = Path(os.fspath(config["work_dir"])) / "vis_data"
+    return [{"type": "TrackingHook", "trackers": trackers, "folder": folder}] if trackers else []
 
 
 def _type_of(hook: Any) -> Any:

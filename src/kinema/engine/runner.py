@@ -152,6 +152,8 @@ class Runner(RunnerNames):
         self.cfg = Config(cfg or {})
         self.cfg_name = Path(str(getattr(cfg, "filename", None) or "")).name
         self.logger = logger
+        self._visualizer_settings = visualizer
+        self.visualizer  # noqa: B018 - built now, for code that asks for the current visualizer
         self._load_from = plan.load_from
         self._has_loaded = False
         # What was given, until the call that needs it builds the part.

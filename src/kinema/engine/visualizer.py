@@ -1,48 +1,85 @@
-"""`runner.visualizer`: what users' hooks send to OpenMMLab's visualizer, kept with what the run logs."""
+"""`runner.visualizer`: OpenMMLab's visualizer, whose figures and images are kept with what the run logs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from kinema.distributed import is_main_process
+from kinema.hooks.tracking import TrackingHook
+from kinema.registry import VISUALIZERS
+from kinema.runs.vis_backend import BaseVisBackend
 from kinema.training.run import Run
+from kinema.visualization import Visualizer
 
 
-class RunVisualizer:
-    """Figures go to the log of the run, `metrics.jsonl` and trackers, images into `images/` in the work folder.
+def run_visualizer(run: Run, settings: Any, name: str) -> Visualizer:
+    """The visualizer of a run: figures go to its log and trackers, images into `images/` in the work folder.
 
     Args:
         run: the run.
+        settings: a visualizer, or a config of one, whose backends are trackers of the run already.
+        name: of the instance, by which other code gets it.
+
+    Raises:
+        TypeError: the config builds no visualizer.
     """
+    if isinstance(settings, Visualizer):
+        visualizer = settings
+    else:
+        given = {key: value for key, value in (settings or {}).items() if key != "vis_backends"}
+        visualizer = VISUALIZERS.build({"type": "Visualizer", "name": name, **given})
+        if not isinstance(visualizer, Visualizer):
+            raise TypeError(f"visualizer must build a Visualizer, got {type(visualizer).__name__}")
+    hooks = [hook for hook in run.hooks if isinstance(hook, TrackingHook)]
+    trackers = {name: _TrackerBackend(part) for hook in hooks for name, part in hook.backends.items()}
+    visualizer._vis_backends = {"Run": _RunBackend(run), **trackers}
+    return visualizer
+
+
+class _RunBackend(BaseVisBackend):
+    """Writes figures to the log of the run, and images beside it."""
 
     def __init__(self, run: Run) -> None:
+        super().__init__(run.work_dir)
         self._run = run
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **options: Any) -> None:
+    @property
+    def experiment(self) -> Run:
+        return self._run
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Average a figure with the others of the training steps; its place is that of the run, not `step`."""
         self._run.message_hub.update_scalar(f"train/{name.removeprefix('train/')}", value)
 
-    def add_scalars(self, scalar_dict: Mapping[str, Any], step: int = 0, **options: Any) -> None:
-        """Figures by name."""
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
         for name, value in scalar_dict.items():
             if name not in ("step", "iter", "epoch"):
                 self.add_scalar(name, value)
 
-    def add_image(self, name: str, image: np.ndarray, step: int = 0, **options: Any) -> None:
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Write an RGB image, (H, W, 3) uint8, as `images/NAME_STEP.png`."""
         import cv2
 
-        if is_main_process():
-            file = self._run.work_dir / "images" / f"{name}_{step}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]))
+        file = self._run.work_dir / "images" / f"{name}_{step}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]))
 
-    def add_config(self, config: Any, **options: Any) -> None:
-        """Nothing to do: the work folder has the config."""
 
-    def add_graph(self, model: Any, data_batch: Any = None, **options: Any) -> None:
-        """Nothing to do: `kinema models NAME --layers` shows the layers."""
+class _TrackerBackend(BaseVisBackend):
+    """Gives images and graphs to a tracker of the run, which has figures and config by itself."""
 
-    def close(self) -> None:
-        """Nothing to do: the run closes its trackers."""
+    def __init__(self, tracker: BaseVisBackend) -> None:
+        super().__init__(tracker._save_dir)
+        self._tracker = tracker
+
+    @property
+    def experiment(self) -> Any:
+        return self._tracker.experiment
+
+    def add_graph(self, model: Any, data_batch: Any, **kwargs: Any) -> None:
+        self._tracker.add_graph(model, data_batch, **kwargs)
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        self._tracker.add_image(name, image, step, **kwargs)

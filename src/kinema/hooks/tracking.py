@@ -1,6 +1,7 @@
 """Figures of a run to its trackers."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ from kinema.hooks.hook import Hook
 from kinema.printable import first_line
 from kinema.registry import HOOKS
 from kinema.runs.settings_file import read_run
-from kinema.runs.trackers import RunInfo, Tracker, build_trackers, tracker_configs
+from kinema.runs.trackers import RunInfo, Tracker, build_trackers, tracker_configs, tracker_name
+from kinema.runs.vis_backend import BaseVisBackend
 from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
@@ -25,6 +27,7 @@ class TrackingHook(Hook):
 
     Args:
         trackers: names, configs or objects, see `kinema.runs.trackers.tracker_configs`.
+        folder: for those that demand one.
 
     Raises:
         ConfigError: one of them is no tracker.
@@ -33,8 +36,11 @@ class TrackingHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, trackers: Any) -> None:
-        built = build_trackers(tracker_configs(trackers))
+    def __init__(self, trackers: Any, folder: str | os.PathLike[str] = "vis_data") -> None:
+        configs = tracker_configs(trackers)
+        built = build_trackers(configs, folder)
+        named = zip(map(tracker_name, configs), built, strict=True)
+        self.backends = {name: tracker for name, tracker in named if isinstance(tracker, BaseVisBackend)}
         self.trackers = {f"{type(tracker).__name__}#{place}": tracker for place, tracker in enumerate(built)}
         self._started: dict[str, Tracker] = {}
 

@@ -102,8 +102,3 @@ class TensorBoardTracker(BaseVisBackend):
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -1,15 +1,19 @@
 """Trackers: where a run's figures go beside `metrics.jsonl`, such as TensorBoard."""
 
 import importlib
+import inspect
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from kinema.errors import ConfigError, MissingDependencyError
+from kinema.openmmlab import run_files
 from kinema.registry import VISBACKENDS
 
-# OpenMMLab's backend that writes what `metrics.jsonl` and `config.py` hold in any case.
+# OpenMMLab's backend that writes what `metrics.jsonl` and `config.py` hold in any case: its files are
+# for programs that read OpenMMLab's.
 _ALWAYS_WRITTEN = ("LocalVisBackend",)
 
 
@@ -74,15 +78,19 @@ def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:
             raise ConfigError(
                 f"{where}: expected a name such as 'tensorboard', dict(type=..., ...) or a tracker, got {entry!r}"
             )
-        if isinstance(config, Mapping) and _name_of(config["type"]) in _ALWAYS_WRITTEN:
+        if isinstance(config, Mapping) and _name_of(config["type"]) in _ALWAYS_WRITTEN and not run_files.also_pth:
             continue
         if config not in chosen:
             chosen.append(config)
     return chosen
 
 
-def build_trackers(configs: Iterable[Any]) -> list[Tracker]:
+def build_trackers(configs: Iterable[Any], folder: str | os.PathLike[str] = "vis_data") -> list[Tracker]:
     """Trackers of what `tracker_configs` gives; their libraries are imported, so that absence is known early.
+
+    Args:
+        configs: names, configs or objects.
+        folder: for trackers that demand a `save_dir`, as OpenMMLab's backends do.
 
     Raises:
         ConfigError: there is no such tracker, or it lacks a method of `Tracker`.
@@ -90,7 +98,7 @@ def build_trackers(configs: Iterable[Any]) -> list[Tracker]:
     """
     trackers = []
     for config in configs:
-        tracker = VISBACKENDS.build(dict(config)) if isinstance(config, Mapping) else config
+        tracker = VISBACKENDS.build(_with_folder(config, folder)) if isinstance(config, Mapping) else config
         if not isinstance(tracker, Tracker):
             raise ConfigError(
                 f"{type(tracker).__name__} is no tracker: it needs the methods start, log, finish, state_dict and"
@@ -98,6 +106,20 @@ def build_trackers(configs: Iterable[Any]) -> list[Tracker]:
             )
         trackers.append(tracker)
     return trackers
+
+
+def _with_folder(config: Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
+    part = VISBACKENDS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
+    save_dir = inspect.signature(part).parameters.get("save_dir") if inspect.isclass(part) else None
+    needs_folder = save_dir is not None and save_dir.default is inspect.Parameter.empty
+    return {"save_dir": os.fspath(folder), **config} if needs_folder else dict(config)
+
+
+def tracker_name(config: Any) -> str:
+    """The name by which a visualizer knows a tracker of `tracker_configs`: its own, or that of its type."""
+    if not isinstance(config, Mapping):
+        return type(config).__name__
+    return str(config.get("name") or _name_of(config["type"]))
 
 
 def library(name: str, extra: str) -> Any:

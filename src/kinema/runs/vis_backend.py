@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from kinema.config import Config
+from kinema.runs.trackers import RunInfo
+
 
 class BaseVisBackend:
-    """Where configs, images and figures of a visualizer go.
+    """Where configs, images and figures of a visualizer go; a tracker of a run as well.
+
+    A run gives it its config, figures and the end: `add_config`, `add_scalars`, `close`. Figures have
+    their plain names, those of validations that are also figures of the training `val/NAME`.
 
     Args:
         save_dir: folder that it writes to, where it writes files.
@@ -16,6 +22,8 @@ class BaseVisBackend:
 
     def __init__(self, save_dir: str | os.PathLike[str] | None = None) -> None:
         self._save_dir = "" if save_dir is None else os.fspath(save_dir)
+
+        self._train_names: set[str] = set()
 
     @property
     def experiment(self) -> Any:
@@ -46,3 +54,28 @@ class BaseVisBackend:
 
     def close(self) -> None:
         """Finish writing."""
+
+    # ---- a tracker, see `kinema.runs.trackers.Tracker`
+
+    def start(self, run: RunInfo) -> None:
+        """Begin a run: without a `save_dir` its folder is `vis_data` in the work folder."""
+        self._train_names = set()
+        if not self._save_dir:
+            self._save_dir = os.fspath(run.work_dir / "vis_data")
+        self.add_config(Config(dict(run.config)))
+
+    def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
+        if split == "train":
+            self._train_names.update(figures)
+            self.add_scalars(dict(figures), step)
+        else:
+            names = {name: f"{split}/{name}" if name in self._train_names else name for name in figures}
+            self.add_scalars({names[name]: value for name, value in figures.items()}, step)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        self.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
