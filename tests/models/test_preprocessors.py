@@ -1,4 +1,4 @@
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -174,3 +174,22 @@ def test_mean_and_deviation_undo_the_normalisation(format_shape, shape) -> None:
 def test_a_blending_that_cannot_be_called_is_refused() -> None:
     with pytest.raises(TypeError, match="blending must be callable, or its config, got 1"):
         ActionDataPreprocessor(blending=1)
+
+
+def test_a_subclass_preprocesses_another_way() -> None:
+    class LongVideo(ActionDataPreprocessor):
+        """Each clip of two frames is a sample of its own."""
+
+        def preprocess(self, inputs: Any, data_samples: Any, training: bool = False) -> tuple[torch.Tensor, Any]:
+            batch, data_samples = super().preprocess(inputs, data_samples, training)
+            return batch.view(-1, 2, *batch.shape[2:]), data_samples
+
+        def forward_onesample(self, data: Any, training: bool = False) -> dict[str, Any]:
+            return {**super().forward_onesample(data, training), "seen": training}
+
+    frames = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 4, 4)
+    batch = LongVideo(mean=[1.0] * 3, std=[2.0] * 3)({"inputs": [frames]}, training=True)
+    assert batch.keys() == {"inputs", "seen"}
+    assert batch["inputs"].shape == (3, 2, 3, 4, 4)
+    assert batch["inputs"][2, 0, 0, 0, 0] == (4 - 1) / 2
+    assert batch["seen"]

@@ -176,15 +176,36 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         """
         if isinstance(data, tuple | list):
             return type(data)(self.forward(part, training) for part in data)
+        return self.forward_onesample(data, training)
+
+    def forward_onesample(self, data: Any, training: bool = False) -> dict[str, Any]:
+        """Preprocess a batch that is a dict: `cast_data`, then `preprocess`."""
         data = self.cast_data(data)
-        inputs = data["inputs"]
-        inputs = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))
-        data["inputs"] = inputs
-        if training and self.blending is not None:
-            if data.get("data_samples") is None:
-                raise ValueError(f"blending needs data_samples with gt_label, got a batch of {', '.join(data)}")
-            data["inputs"], data["data_samples"] = self.blending(inputs, data["data_samples"])
+        data["inputs"], samples = self.preprocess(data["inputs"], data.get("data_samples"), training)
+        if samples is not None:
+            data["data_samples"] = samples
         return data
+
+    def preprocess(self, inputs: Any, data_samples: Any, training: bool = False) -> tuple[Tensor, Any]:
+        """Stack, normalise and, in training, blend.
+
+        Args:
+            inputs: list of B tensors or one tensor of B samples, on `device`.
+            data_samples: of these, or None.
+            training: blend.
+
+        Returns:
+            (B, ...) float, and the data samples.
+
+        Raises:
+            ValueError, ConfigError: see `forward`.
+        """
+        batch = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))
+        if training and self.blending is not None:
+            if data_samples is None:
+                raise ValueError("blending needs data_samples with gt_label, got a batch without data_samples")
+            batch, data_samples = self.blending(batch, data_samples)
+        return batch, data_samples
 
     def _normalize(self, batch: Tensor) -> Tensor:
         has_time = self.format_shape == "NCTHW" or (self.format_shape == "MIX2d3d" and batch.dim() != 4)

@@ -20,7 +20,6 @@ _DATASETS = (
 
 # By the name of the part; the methods of MMAction2 1.2.0, MMEngine 0.10.7 and mmcv 2.2.0.
 UNCALLED: dict[str, tuple[str, ...]] = {
-    "ActionDataPreprocessor": ("forward_onesample", "preprocess"),
     **dict.fromkeys(("BCELossWithLogits", "CBFocalLoss", "CrossEntropyLoss"), ("_forward",)),
     **dict.fromkeys(("Recognizer2D", "Recognizer3D"), ("_forward",)),
     **dict.fromkeys(("C2D", "ResNet"), _RESNET),
