@@ -60,8 +60,23 @@ def test_what_would_stop_a_training_is_exit_status_1(folder, tmp_path):
     shown = run("validate", bad)
     assert (shown.exit_code, "this would stop a training: " in shown.stdout) == (1, True)
     assert "probed videos cannot be read" in shown.stdout
+    stopped = run("train", bad, "--work-dir", tmp_path / "work")
+    assert "take them out, or train on what can be read: --set train_dataloader.max_brok" in str(stopped.exception)
+    assert "Before training" in stopped.stderr
+    assert not (tmp_path / "work" / "checkpoints").exists()
     (tmp_path / "one" / "class").mkdir(parents=True)
     assert "found no videos below it" in str(run("validate", tmp_path / "one").exception)
+
+
+def test_what_needs_no_look_at_the_clips_is_said_before_it(folder, tmp_path):
+    (tmp_path / "file").touch()
+    for option, value, message in (
+        ("--work-dir", tmp_path / "file", "file: is a file: the work folder must be a folder"),
+        ("--device", "tpu9", "the device 'tpu9' cannot be used here"),
+    ):
+        refused = run("train", folder, option, value)
+        assert message in str(refused.exception)
+        assert "looking over" not in refused.stderr
 
 
 def test_options_that_do_not_go_together_are_one_line(folder, tmp_path):

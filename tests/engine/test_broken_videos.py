@@ -86,7 +86,7 @@ def test_too_many_broken_videos_stop_the_run(tmp_path):
     message = (
         "2 of 24 training samples are broken, more than the share of 0.05 that train_dataloader.max_broken_share allows"
     )
-    assert str(caught.value).startswith(f"{message}: {tmp_path / 'broken.jsonl'} lists them; the last: ")
+    assert str(caught.value).startswith(f"{message}: {tmp_path / 'broken.jsonl'} lists them; take them out")
     assert set(listed(tmp_path)) == {("train", "03.mp4"), ("train", "12.mp4")}
 
 

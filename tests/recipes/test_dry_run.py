@@ -73,6 +73,13 @@ def test_a_long_step_is_computed_from_a_small_one(tmp_path: Path, monkeypatch: p
     assert part.memory.total - part.memory.activations == whole.memory.total - whole.memory.activations
 
 
+def test_a_batch_of_more_clips_than_there_are_is_that_of_all(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    config["train_dataloader"] = {**config["train_dataloader"], "batch_size": 1000}
+    run = dry_run(config)
+    assert run.measured_samples == run.samples < run.batch_size == 1000
+
+
 def test_what_a_run_would_refuse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="strategy='single' trains in one process, but there are 2"):
         dry_run(run_config(tmp_path, strategy="single"), world_size=2)

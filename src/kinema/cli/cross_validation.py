@@ -9,7 +9,7 @@ import typer
 from kinema.cli.config_or_clips import is_config
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.cli.training_config import known_settings
-from kinema.cli.training_guide import config_of_clips, try_and_warn, write_guide
+from kinema.cli.training_guide import config_of_clips, require_readable, try_and_warn, write_guide
 from kinema.cli.training_preparation import prepared_of
 from kinema.cli.training_results import with_interval
 from kinema.errors import ConfigError
@@ -62,7 +62,9 @@ def cross_validate_clips(
     )
     if guide is not None:
         change(config)
-        guide = try_and_warn(guide, config, is_tried=is_tried and get_world_size() == 1)
+        is_tried = is_tried and get_world_size() == 1 and guide.stops is None
+        guide = try_and_warn(guide, config, is_tried=is_tried)
+        require_readable(guide, config)
         write_guide(folder, guide)
     settings["prepared"] = prepared_of(config)
     try:

@@ -9,6 +9,7 @@ from kinema import __version__
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
 from kinema.cores import available_cores
+from kinema.printable import plural
 
 _REQUIRED = (
     *("torch", "numpy", "av", "opencv-python-headless", "pyyaml", "safetensors", "filelock", "typer", "rich"),
@@ -55,7 +56,7 @@ def _version(name: str) -> str | None:
 def _devices() -> dict[str, str]:
     import torch
 
-    devices = {"cpu": f"{available_cores()} cores, {torch.get_num_threads()} threads for torch"}
+    devices = {"cpu": f"{plural(available_cores(), 'core')}, {plural(torch.get_num_threads(), 'thread')} for torch"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.evaluation import ClipScores
@@ -211,7 +212,7 @@ def _show_labels(results: Sequence[LabelResult]) -> None:
 def _what_was_measured(evaluation: "Evaluation") -> str:
     where = evaluation.source
     if not evaluation.failed:
-        return f"{evaluation.num_clips} clips of {where}"
+        return f"{plural(evaluation.num_clips, 'clip')} of {where}"
     count = evaluation.num_clips + len(evaluation.failed)
     return f"{evaluation.num_clips} of {count} clips of {where}; {len(evaluation.failed)} broken, not in the numbers"
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from kinema.cli.dry_run import duration_in_words, size_in_words
 from kinema.cli.output import print_line, print_note, print_table
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.datasets.inspection.survey import DatasetSurvey, Spread
@@ -76,7 +77,6 @@ def _rows_of_plan(guide: "Guide") -> list[list[str]]:
 
 
 def _of_training(plan: dict) -> str:
-    from kinema.datasets.inspection.problems import plural
     from kinema.distributed import get_world_size
 
     size, processes = plan["batch_size"], get_world_size()

@@ -15,8 +15,15 @@ from kinema.cli.dry_run import print_dry_run
 from kinema.cli.guide import show_guide
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_note
-from kinema.cli.training_config import check_resumed, hold_folder, known_settings, read_patience, run_name
-from kinema.cli.training_guide import config_of_clips, read_guide, try_and_warn, write_guide
+from kinema.cli.training_config import (
+    check_resumed,
+    hold_folder,
+    known_settings,
+    read_patience,
+    require_folder,
+    run_name,
+)
+from kinema.cli.training_guide import config_of_clips, read_guide, require_readable, try_and_warn, write_guide
 from kinema.cli.training_results import print_summary
 from kinema.errors import ConfigError
 
@@ -79,7 +86,7 @@ def train(
     """
     data = _data_of(data, data_option)
     from kinema.config import parse_override
-    from kinema.distributed import get_world_size, init_from_environment, is_main_process
+    from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
     from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
     from kinema.recipes.results import results_of
@@ -90,6 +97,8 @@ def train(
     _check_combinations(data, world_size, folds, only_try=only_try, prepare=prepare)
     if not only_try:
         init_from_environment(launcher=launcher or "none", device=device or "auto")
+    if device is not None:
+        choose_device(device)  # before minutes are spent on the clips
     if save_every is not None:
         Every.parse(save_every, "--save-every")
     chosen = {
@@ -141,12 +150,14 @@ def train(
             config = _changed_config(data, of_clips, **of_config)
         else:
             folder = Path(settings.get("work_dir") or work_dir or Path("work") / run_name(data))
+            require_folder(folder)
+            before = (read_settings(folder) or {}) if resume else None
             config, guide = config_of_clips(
                 data,
                 work_dir=folder,
-                is_guided=not resume and is_main_process(),
+                is_guided=not before and is_main_process(),
                 is_prepared=prepare,
-                resumed=(read_settings(folder) or {}) if resume else None,
+                resumed=before,
                 **recipe_settings,
             )
         if work_dir is not None:
@@ -167,7 +178,9 @@ def train(
         config["resume"] = resume or bool(config.get("resume"))
         held = hold_folder(stack, Path(config["work_dir"]))
         if guide is not None:
-            guide = try_and_warn(guide, config, is_tried=not no_trial and get_world_size() == 1)
+            is_tried = not no_trial and get_world_size() == 1 and guide.stops is None
+            guide = try_and_warn(guide, config, is_tried=is_tried)
+            require_readable(guide, config)
         if not config["resume"]:
             held.set_aside(config.get("load_from"))
         check_resumed(Path(config["work_dir"]), config)

@@ -83,6 +83,15 @@ def hold_folder(stack: ExitStack, folder: Path) -> Any:
     """
     from kinema.runs.work_folder import hold
 
+    require_folder(folder)
+    return stack.enter_context(hold(folder))
+
+
+def require_folder(folder: Path) -> None:
+    """Require of a work folder that it is no file.
+
+    Raises:
+        ConfigError: it is one.
+    """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file: the work folder must be a folder, or not be there yet")
-    return stack.enter_context(hold(folder))

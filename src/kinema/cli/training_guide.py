@@ -10,6 +10,7 @@ from kinema.cli.config_or_clips import DEFAULT_MODEL
 from kinema.cli.guide import show_guide
 from kinema.cli.output import print_note
 from kinema.cli.training_preparation import SHORT_SIDE, prepare_clips, prepared_folder, prepared_of
+from kinema.errors import ConfigError
 from kinema.runs.layout import GUIDE_FILE
 
 if TYPE_CHECKING:
@@ -83,6 +84,22 @@ def try_and_warn(
     if is_shown:
         show_guide(guide, to_stderr=to_stderr)
     return guide
+
+
+def require_readable(guide: "Guide", config: "Config") -> None:
+    """End a training before it begins that would stop at its broken clips.
+
+    Raises:
+        ConfigError: too many clips cannot be read, all of them were looked at, and the config does
+            not say how many may be.
+    """
+    loaders = [config[f"{name}_dataloader"] for name in ("train", "val")]
+    if guide.stops is None or not guide.survey.is_complete or any("max_broken_share" in loader for loader in loaders):
+        return
+    raise ConfigError(
+        f"{guide.stops}: take them out, or train on what can be read: --set train_dataloader.max_broken_share=1 --set"
+        " val_dataloader.max_broken_share=1"
+    )
 
 
 def write_guide(work_dir: Path, guide: "Guide") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli.output import print_line, print_table
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.recipes.results import ClassFigures, Results
@@ -16,9 +17,9 @@ def with_interval(figure: Mapping[str, Any]) -> str:
     """Such as "87.5 % of 24 clips (95 %: 69.0 to 95.7 %)"."""
     text = f"{100 * figure['value']:.1f} %"
     if "num_clips" in figure:
-        text += f" of {figure['num_clips']} clips"
+        text += f" of {plural(figure['num_clips'], 'clip')}"
     if figure.get("num_sources", figure.get("num_clips")) != figure.get("num_clips"):
-        text += f" of {figure['num_sources']} source videos"
+        text += f" of {plural(figure['num_sources'], 'source video')}"
     if figure.get("interval"):
         low, high = figure["interval"]
         text += f", 95 % sure: {100 * low:.1f} to {100 * high:.1f} %"
@@ -59,7 +60,7 @@ def _figure_row(which: str, figure: Mapping[str, Any]) -> list[str]:
     epoch = f"epoch {figure['epoch']}"
     if figure["metric"] == "acc/mean_average_precision" and "interval" in figure:
         low, high = figure["interval"]
-        on = f"on {figure['num_clips']} clips, 95 % sure: {low:.2f} to {high:.2f}"
+        on = f"on {plural(figure['num_clips'], 'clip')}, 95 % sure: {low:.2f} to {high:.2f}"
         return [f"{which} {figure['metric']}", f"{figure['value']:.3f} {on} ({epoch})"]
     if "interval" not in figure:
         return [f"{which} {figure['metric']}", f"{figure['value']:.4f} ({epoch})"]

@@ -126,5 +126,6 @@ class BrokenVideosHook(Hook):
         return (
             f"{len(self._samples)} of {count} training samples are broken, more than the share of"
             f" {loader.max_broken_share:g} that train_dataloader.max_broken_share allows: {self._list.file} lists"
-            f" them; the last: {self._list.of('train')[-1].error}"
+            " them; take them out, or train without them by --set train_dataloader.max_broken_share=1;"
+            f" the last: {self._list.of('train')[-1].error}"
         )

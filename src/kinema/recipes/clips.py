@@ -146,7 +146,10 @@ def class_names_of(splits: Sequence[Split]) -> list[str]:
         return list(names)
     labels = np.concatenate([split.annotations.labels.values for split in splits])
     if not len(labels):
-        raise AnnotationError(f"{splits[0].path}: the clips have no labels: expected one 'path label' line a clip")
+        raise AnnotationError(
+            f"{splits[0].path}: the clips have no labels: expected one 'path label' line a clip, or in a table a column"
+            " `label` (--columns label=NAME, where it is called otherwise)"
+        )
     if labels.max() >= MAX_UNNAMED_CLASSES:
         raise AnnotationError(
             f"{splits[0].path}: the largest label is {labels.max()}: expected class indices, counted from 0 "

@@ -135,14 +135,15 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: flo
     build_schedules(plan.param_scheduler)
 
     most_seconds = MOST_SECONDS if most_seconds is None else most_seconds
-    few = min(PROBE_SAMPLES, loader.batch_size)
+    largest = min(loader.batch_size, len(loader.dataset))
+    few = min(PROBE_SAMPLES, largest)
     probe = _probe(step, _probe_loader(plan.train.loader, loader, few))
     # The first step of a process is slow, so that there is a second one, unless it would take long.
     if probe.seconds_of(few) <= most_seconds:
         probe = _probe(step, _probe_loader(plan.train.loader, loader, few))
-    if few < loader.batch_size <= len(loader.dataset) and probe.seconds_of(loader.batch_size) <= most_seconds:
-        probe = _probe(step, _probe_loader(plan.train.loader, loader, loader.batch_size))
-    factor = loader.batch_size / probe.samples
+    if few < largest and probe.seconds_of(largest) <= most_seconds:
+        probe = _probe(step, _probe_loader(plan.train.loader, loader, largest))
+    factor = largest / probe.samples
     step_seconds, load_seconds = probe.step_seconds * factor, probe.load_seconds * factor
     samples = len(loader.sampler) if loader.sampler is not None else len(loader.dataset)
     batches, steps = epoch_length(samples, loader.batch_size, world_size, step.accumulate, drop_last=loader.drop_last)

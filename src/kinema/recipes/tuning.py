@@ -22,6 +22,7 @@ from kinema.evaluation.calibration import FOLDS, Calibration, are_probabilities,
 from kinema.evaluation.metrics import BaseMetric, DataSample, read_array
 from kinema.evaluation.thresholds import ClassThreshold, class_thresholds
 from kinema.inference import VideoRecognizer, find_checkpoint, load
+from kinema.printable import plural
 from kinema.recipes.evaluation import evaluate, evaluation_clips
 from kinema.recipes.offline import read_scores
 from kinema.runs.settings_file import read_settings
@@ -203,7 +204,7 @@ def write_tuning(tuning: Tuning) -> None:
     contract = ModelContract.read(tuning.checkpoint)
     changed = replace(contract, thresholds=tuning.thresholds or None, temperature=tuning.temperature)
     rewrite_contract(tuning.checkpoint, changed)
-    logger.info("thresholds of %d classes: %s", len(tuning.thresholds), tuning.checkpoint / CONFIG_FILE)
+    logger.info("thresholds of %s: %s", plural(len(tuning.thresholds), "class"), tuning.checkpoint / CONFIG_FILE)
 
 
 def choose(

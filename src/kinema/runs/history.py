@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinema.errors import ConfigError
+from kinema.printable import plural
 
 History = Sequence[Mapping[str, Any]]
 
@@ -210,8 +211,8 @@ def training_warnings(history: History, best: Mapping[str, Any]) -> Iterator[str
     if low is not None and top is not None and top - low > 0.2:
         count = int(of_best["val"].get("num_clips", 0))
         yield (
-            f"the accuracy stands on {count} validation clips: on others of their kind it may be anything from"
-            f" {low:.1%} to {top:.1%}; more validation clips, or --folds 5, tell better"
+            f"the accuracy stands on {plural(count, 'validation clip')}: on others of their kind it may be anything"
+            f" from {low:.1%} to {top:.1%}; more validation clips, or --folds 5, tell better"
         )
     if len(history) > 1 and unseen is not None and of_best["step"] != last["step"]:
         gain = of_best["val"]["acc/top1"] - unseen

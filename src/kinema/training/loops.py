@@ -267,7 +267,10 @@ class _EvaluationLoop(BaseLoop):
             raise VideoError(f"{self.mode}: all {count} samples are broken; the first: {first}")
         if len(broken) > num_allowed(count, max_share):
             limit = f"more than the share of {max_share:g} that {self.mode}_dataloader.max_broken_share allows"
-            raise VideoError(f"{self.mode}: {report}, {limit}; the first: {first}")
+            raise VideoError(
+                f"{self.mode}: {report}, {limit}: take them out, or measure without them by"
+                f" --set {self.mode}_dataloader.max_broken_share=1; the first: {first}"
+            )
         if is_main_process():
             logger.warning("%s: %s and not in the numbers; the first: %s", self.mode, report, first)
 

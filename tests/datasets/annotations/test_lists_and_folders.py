@@ -110,6 +110,11 @@ def test_videos_outside_of_class_folders_are_told(tmp_path) -> None:
     (tmp_path / "a.MP4").touch()
     with pytest.raises(AnnotationError, match="its 1 videos lie in no class folder: sort them into one folder a class"):
         read_class_folders(tmp_path)
+    (tmp_path / "moments.csv").touch()
+    with pytest.raises(
+        AnnotationError, match=r"name the folder above, or the list of the clips, such as .*moments\.csv"
+    ):
+        read_class_folders(tmp_path)
 
 
 def test_a_folder_of_shards_says_who_reads_it(tmp_path) -> None:

@@ -65,3 +65,18 @@ def test_each_fault_of_the_contents_is_said_with_its_clips(tmp_path):
     }
     assert "the duration of a clip alone tells its class in " in problems["telling fact"].message
     assert "same scene in both parts" not in {problem.kind for problem in survey_dataset(tmp_path).problems}
+
+
+def test_clips_that_end_behind_their_video_are_named(tmp_path, make_video):
+    make_video(tmp_path / "long.mp4", num_frames=20, fps=10)
+    for name, unit, late in (("seconds.csv", "", 25), ("frames.csv", "_frame", 250)):
+        lines = [
+            f"path,start{unit},end{unit},label",
+            f"long.mp4,0,1,{name}",
+            f"long.mp4,1,{late},other",
+            "long.mp4,0,,other",
+        ]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        problems = [problem for problem in survey_dataset(tmp_path / name).problems if problem.kind == "past the end"]
+        assert [(problem.count, problem.examples) for problem in problems] == [(1, (f"{tmp_path / name}:3: long.mp4",))]
+        assert "all: 1 clip of 3 looked at end up to 23.0 s behind the end of their video" in problems[0].message

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kinema.datasets.annotations.collecting import ClipCollector
-from kinema.datasets.annotations.layout import split_of_name, training_part, visible_folders
+from kinema.datasets.annotations.layout import LIST_SUFFIXES, split_of_name, training_part, visible_folders
 from kinema.datasets.annotations.mistaken import IMAGE_SUFFIXES
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.walking import find_videos, folder_id, holds_videos, notes_on_skipped
@@ -50,7 +50,7 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         if loose:
             raise AnnotationError(
                 f"{root}: its {len(loose)} videos lie in no class folder: sort them into one folder a class "
-                f"(such as {root.name}/waving/{loose[0].name}), or name the folder above"
+                f"(such as {root.name}/waving/{loose[0].name}), or name the folder above{_or_list(root)}"
             )
         images = sum(
             videos.skipped[suffix] for videos in (*by_folder.values(), find_videos(root)) for suffix in IMAGE_SUFFIXES
@@ -139,6 +139,12 @@ def _require_no_splits(root: Path, names: Sequence[str]) -> None:
         f" {root.name}/{splits[0]}/CLASS/*.mp4, or one folder a class (where {splits[0]!r} is a class, rename its"
         " folder)"
     )
+
+
+def _or_list(root: Path) -> str:
+    """Names a list that lies beside the videos."""
+    lists = sorted(file.name for file in root.iterdir() if file.suffix.lower() in LIST_SUFFIXES)
+    return f", or the list of the clips, such as {root / lists[0]}" if lists else ""
 
 
 def _notes(

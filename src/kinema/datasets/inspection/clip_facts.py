@@ -37,6 +37,8 @@ class ClipFacts:
         widths: (M,) of the videos, pixels.
         heights: (M,) of the videos, pixels.
         num_bytes: (M,) of the files.
+        overruns: (M,) seconds by which the end of a clip lies behind that of its video; 0: it does
+            not.
         bits: (M, 3) uint64: difference hashes of three frames; empty (M, 0) when none were asked
             for.
         known: (M, 3) uint64: which of these bits say something; of a flat part of a picture none
@@ -51,6 +53,7 @@ class ClipFacts:
     widths: np.ndarray
     heights: np.ndarray
     num_bytes: np.ndarray
+    overruns: np.ndarray
     bits: np.ndarray
     known: np.ndarray
     unreadable: tuple[Unreadable, ...] = ()
@@ -72,7 +75,7 @@ class ClipFacts:
 
 class _Row(NamedTuple):
     place: int
-    numbers: tuple[float, float, int, int, int]
+    numbers: tuple[float, float, int, int, int, float]
     bits: tuple[int, ...]
     known: tuple[int, ...]
 
@@ -127,8 +130,8 @@ def look_at_clips(
 
 
 def _columns(rows: Sequence[_Row], looks: Sequence[_Row | Unreadable], total: int) -> ClipFacts:
-    numbers = np.array([row.numbers for row in rows], dtype=np.float64).reshape(-1, 5)
-    seconds, fps, widths, heights, num_bytes = numbers.T
+    numbers = np.array([row.numbers for row in rows], dtype=np.float64).reshape(-1, 6)
+    seconds, fps, widths, heights, num_bytes, overruns = numbers.T
     num_pictures = len(rows[0].bits) if rows else 0
     bits, known = (
         np.array([getattr(row, name) for row in rows], dtype=np.uint64).reshape(len(rows), num_pictures)
@@ -141,6 +144,7 @@ def _columns(rows: Sequence[_Row], looks: Sequence[_Row | Unreadable], total: in
         widths=widths,
         heights=heights,
         num_bytes=num_bytes,
+        overruns=overruns,
         bits=bits,
         known=known,
         unreadable=tuple(look for look in looks if isinstance(look, Unreadable)),
@@ -158,7 +162,8 @@ def _look(split: Split, place: int, *, pictures: bool) -> _Row:
             middles = (np.arange(PICTURES) + 0.5) / PICTURES
             wanted = np.minimum(first + (middles * (stop - first)).astype(int), len(reader) - 1)
             hashes = [difference_hash(frame) for frame in reader.get_batch(wanted)]
-        numbers = (duration, reader.fps, reader.width, reader.height, num_bytes)
+        overrun = _overrun(split.annotations, place, reader)
+        numbers = (duration, reader.fps, reader.width, reader.height, num_bytes, overrun)
     bits, known = zip(*hashes, strict=True) if hashes else ((), ())
     return _Row(place, numbers, bits, known)
 
@@ -172,6 +177,14 @@ def frames_of_clip(clips: Annotations, place: int, reader: VideoReader) -> tuple
     start, end = clips.clip_starts[place] * rate, clips.clip_ends[place] * rate
     first = min(0 if np.isnan(start) else int(start), total - 1)
     return first, max(first + 1, total if np.isnan(end) else min(int(end), total))
+
+
+def _overrun(clips: Annotations, place: int, reader: VideoReader) -> float:
+    """Seconds by which a clip's start or end lies behind the end of its video, at least 0."""
+    rate = reader.fps or 25.0
+    times = (column[place] for column in (clips.clip_starts, clips.clip_ends) if column is not None)
+    ends = [time if clips.clip_unit == "seconds" else time / rate for time in times if not np.isnan(time)]
+    return max(0.0, max(ends, default=0.0) - len(reader) / rate)
 
 
 def difference_hash(frame: np.ndarray) -> tuple[int, int]:

@@ -7,11 +7,13 @@ import numpy as np
 from kinema.datasets.annotations import Annotations, Split
 from kinema.datasets.inspection.clip_facts import ClipFacts
 from kinema.datasets.inspection.near_duplicates import copies, similar_pairs
-from kinema.datasets.inspection.problems import SHOWN, Problem, clips_in_words, plural
+from kinema.datasets.inspection.problems import SHOWN, Problem, clips_in_words, examples_of
 from kinema.datasets.inspection.shortcuts import Shortcut, find_shortcuts
+from kinema.printable import plural
 
 MOST_COMPARED = 5000  # files whose contents are compared
 MOST_IN_SHORTCUTS = 600  # clips
+MOST_OVERRUN = 0.5  # seconds; programs of annotation round
 LEAST_ALIKE = 0.02  # share of the validation clips
 SURELY_ALIKE = 0.03  # share of differing bits
 
@@ -30,11 +32,24 @@ def content_problems(
         classes: names by class index.
         group_of: from a clip's path to the video that it was cut from.
     """
+    for name, split in splits.items():
+        yield from _past_the_end(name, split, facts[name])
     yield from _copies(splits)
     if "val" in splits:
         yield from _same_scenes(splits, facts)
     name = next(iter(splits))
     yield from _shortcuts(splits[name].annotations, facts[name], group_of)
+
+
+def _past_the_end(name: str, split: Split, facts: ClipFacts) -> Iterator[Problem]:
+    places = facts.places[facts.overruns > MOST_OVERRUN]
+    if len(places):
+        message = (
+            f"{name}: {clips_in_words(len(places))} of {_compared(len(facts), facts.num_clips)} looked at end up to"
+            f" {facts.overruns.max():.1f} s behind the end of their video: are the times in seconds, and of this file?"
+            " What is there of them is used"
+        )
+        yield Problem("past the end", len(places), message, examples_of(split.annotations, places))
 
 
 def _copies(splits: Mapping[str, Split]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import numpy as np
 from kinema.datasets.annotations import Annotations, Split
 from kinema.datasets.annotations.grouping import source_video_of
 from kinema.datasets.annotations.labels import labels_out_of_range
+from kinema.printable import plural
 
 SHOWN = 5  # examples of a problem
 FEW_VALIDATION_CLIPS = 50
@@ -68,17 +69,13 @@ def class_counts(annotations: Annotations, num_classes: int) -> np.ndarray:
     return np.bincount(values[(values >= 0) & (values < num_classes)], minlength=num_classes)
 
 
-def plural(count: int, noun: str) -> str:
-    """Such as "1 clip", "2 clips"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
 def clips_in_words(count: int) -> str:
     """Such as "1 clip"."""
     return plural(count, "clip")
 
 
-def _examples(clips: Annotations, places: np.ndarray) -> tuple[str, ...]:
+def examples_of(clips: Annotations, places: np.ndarray) -> tuple[str, ...]:
+    """Where some clips stand in their annotations."""
     return tuple(f"{clips.place_of(place)}: {clips.paths[place]}" for place in places[:SHOWN].tolist())
 
 
@@ -87,7 +84,7 @@ def missing_files(name: str, split: Split, missing: np.ndarray) -> Iterator[Prob
     places = np.flatnonzero(missing)
     if len(places):
         message = f"{name}: the files of {clips_in_words(len(places))} are not in {split.video_root}"
-        yield Problem("missing file", len(places), message, _examples(split.annotations, places))
+        yield Problem("missing file", len(places), message, examples_of(split.annotations, places))
 
 
 def bad_labels(name: str, clips: Annotations, num_classes: int, *, named: bool) -> Iterator[Problem]:
@@ -98,11 +95,11 @@ def bad_labels(name: str, clips: Annotations, num_classes: int, *, named: bool) 
             f"0 to {num_classes - 1}, as there are {num_classes} class names" if named else "class indices from 0 on"
         )
         message = f"{name}: the labels of {clips_in_words(len(outside))} are out of range: expected {known}"
-        yield Problem("label out of range", len(outside), message, _examples(clips, outside))
+        yield Problem("label out of range", len(outside), message, examples_of(clips, outside))
     without = np.flatnonzero(clips.labels.counts() == 0)
     if len(without):
         message = f"{name}: {clips_in_words(len(without))} without a label"
-        yield Problem("no label", len(without), message, _examples(clips, without))
+        yield Problem("no label", len(without), message, examples_of(clips, without))
 
 
 def _clip_key(clips: Annotations, place: int) -> tuple[str, float, float]:
@@ -125,10 +122,10 @@ def listed_again(name: str, clips: Annotations) -> Iterator[Problem]:
                 differently.append(place)
     if again:
         message = f"{name}: {clips_in_words(len(again))} listed again: a clip counts as often as it is listed"
-        yield Problem("duplicate", len(again), message, _examples(clips, np.array(again)))
+        yield Problem("duplicate", len(again), message, examples_of(clips, np.array(again)))
     if differently:
         message = f"{name}: {clips_in_words(len(differently))} listed again with other labels"
-        yield Problem("contradiction", len(differently), message, _examples(clips, np.array(differently)))
+        yield Problem("contradiction", len(differently), message, examples_of(clips, np.array(differently)))
 
 
 def class_problems(counts: dict[str, np.ndarray], classes: Sequence[str]) -> Iterator[Problem]:

@@ -94,6 +94,12 @@ class DatasetSurvey:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_complete(self) -> bool:
+        """Was every clip opened, and not some of them?"""
+        missing = sum(problem.count for problem in self.problems if problem.kind == "missing file")
+        return sum(part.num_probed for part in self.parts) + missing >= sum(part.num_clips for part in self.parts)
+
 
 def survey_dataset(
     path: str | os.PathLike,

@@ -10,6 +10,7 @@ from kinema.datasets.inspection.problems import Problem, problems_of_splits
 from kinema.evaluation.class_intervals import class_intervals, mean_recall_interval
 from kinema.evaluation.functional import confusion_matrix, in_top_k
 from kinema.evaluation.intervals import AccuracyInterval, accuracy_interval
+from kinema.printable import plural
 from kinema.progress import format_seconds
 from kinema.recipes.reporting import several_labels
 from kinema.recipes.reporting.clips import clip_groups
@@ -114,7 +115,7 @@ def training_facts(run: RunFiles) -> dict[str, str]:
     if last is not None:
         seconds = last.get("seconds")
         time = f", {format_seconds(seconds)}" if isinstance(seconds, int | float) else ""
-        facts["training"] = f"{last.get('epoch')} epochs, {last['step']} steps{time}"
+        facts["training"] = f"{plural(last.get('epoch') or 0, 'epoch')}, {plural(last['step'], 'step')}{time}"
     return facts
 
 
