@@ -91,6 +91,25 @@ def test_videos_give_tables_and_files_and_a_broken_one_is_named(checkpoint, plac
     assert (scores.video, scores.facts.length_seconds, len(scores)) == ("game.mp4", 0.8, 7)
 
 
+def test_of_a_video_that_breaks_off_what_comes_before_is_kept(checkpoint, place, damaged_video):
+    result = run(checkpoint, damaged_video.name, "--to", "csv", "--annotated")
+    assert result.exit_code == 1
+    assert "damaged.mp4: 0:01.2, 2 windows of 0.8 s, every 0.4 s\n  broken: this is what comes before frame 12" in (
+        result.stdout
+    )
+    assert "error: damaged.mp4: frame 12 cannot be decoded: " in result.stderr
+    assert "of 20 frames 17 are good: there are scores of the first 1.2 s\n" in result.stderr
+    assert "error: timeline/damaged.annotated.mp4: ends early: damaged.mp4: frame 12 cannot be" in result.stderr
+    assert len(VideoReader(place / "timeline" / "damaged.annotated.mp4")) == 12
+    for name in ("damaged.npz", "damaged.annotated.mp4", "segments.csv"):
+        assert f"wrote timeline/{name}\n" in result.stdout
+    result = run("--scores", "timeline/damaged.npz", "--json")
+    assert result.exit_code == 0
+    (value,) = json.loads(result.stdout)["videos"]
+    assert value["error"].startswith("damaged.mp4: frame 12 cannot be decoded")
+    assert value["segments"][-1]["end_seconds"] == value["duration_seconds"] == pytest.approx(1.2)
+
+
 def test_json_is_one_value_with_segments_bouts_and_errors(checkpoint, place, make_video):
     make_video("game.mp4", num_frames=30)
     result = run(checkpoint, "game.mp4", "absent.mp4", "--json", "--window", 1, "--stride", 1, "--out", "o")

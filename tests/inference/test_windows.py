@@ -1,6 +1,7 @@
 """The window engine: the scores of a window are those of its frames as a video of their own."""
 
 import itertools
+import pickle
 import re
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from kinema.checkpoints.contract import ModelContract
 from kinema.errors import SampleValueError, VideoError
 from kinema.inference import VideoRecognizer
-from kinema.inference.windows import WindowEngine, WindowScore
+from kinema.inference.windows import PartialScoresError, WindowEngine, WindowScore
 from kinema.inference.windows.planning import WindowPlanner, frame_rate, plan_windows
 from kinema.transforms.base import BaseTransform
 from kinema.video import VideoReader, write_video
@@ -316,6 +317,33 @@ def test_videos_that_cannot_be_read_are_named(make_recognizer: Make, damaged_vid
         recognizer.windows(_frames(4), fps=-1)
     with pytest.raises(TypeError, match="a video must be a path"):
         recognizer.windows(3)
+
+
+@pytest.mark.parametrize("interval", [1, 3])
+def test_what_comes_before_a_lost_frame_is_scored_as_a_video_that_ends_there(
+    make_recognizer: Make, damaged_video: Path, interval: int
+) -> None:
+    recognizer = make_recognizer(clip_len=4, frame_interval=interval)
+    options = {"length_seconds": 0.5, "stride_seconds": 0.2}
+    with pytest.raises(
+        PartialScoresError, match=r"frame 12 cannot be .*: there are scores of the first 1\.\d* s"
+    ) as caught:
+        recognizer.windows(damaged_video, **options)
+    scores = pickle.loads(pickle.dumps(caught.value)).scores
+    assert scores.facts.num_frames == 12
+    assert re.match(r".*damaged\.mp4: frame 12 cannot be decoded", scores.facts.broken)
+    assert scores.stop_frames[-1] >= 12
+    with VideoReader(damaged_video) as reader:
+        good = reader.get_batch(range(12))
+    expected = {window.first_frame: window for window in recognizer.windows(good, fps=10, **options)}
+    for window in scores:
+        if window.stop_frame <= 12:
+            np.testing.assert_allclose(window.scores, expected.pop(window.first_frame).scores, atol=1e-6)
+    assert not [window for window in expected.values() if window.stop_frame > scores.stop_frames[-1]]
+    scored: list[WindowScore] = []
+    with pytest.raises(VideoError, match="frame 12 cannot be decoded") as broken:
+        scored.extend(WindowEngine(recognizer, **options).scan(damaged_video))
+    assert len(pickle.loads(pickle.dumps(broken.value)).args) == 1
 
 
 def test_a_file_whose_frames_have_no_times_needs_a_rate(make_recognizer: Make, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """`kinema timeline`: what happens in these videos, and when?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +98,8 @@ def timeline(
 
     Writes a file of scores for each video, from which --scores decides anew.
 
-    A video that cannot be read is named; the others are not lost, the exit status is 1.
+    A video that cannot be read is named; the others are not lost, the exit status is 1. Of a video that breaks off
+    midway, what comes before is scored.
     """
     decisions = DecisionOptions.parsed(
         threshold,
@@ -131,11 +132,14 @@ def timeline(
     errors: list[str] = []
     for name, read in source:
         try:
-            shown = _decided(read(), decisions, name)
+            scores_of_video, broken = _read(read)
+            shown = _decided(scores_of_video, decisions, name)
         except (VideoError, DumpError) as error:  # the other videos are not lost
             errors.append(str(error))
             values.append({"video": name, "error": str(error)})
             continue
+        if broken:
+            errors.append(broken)
         timelines.append(shown)
         values.append(json_of(shown, files.write_video(shown)))
         if not as_json:
@@ -153,6 +157,21 @@ def timeline(
         print_note(f"error: {text}")
     if errors or files.errors:
         raise typer.Exit(1)
+
+
+def _read(read: Callable[[], "WindowScores"]) -> tuple["WindowScores", str]:
+    """The scores of a video, and why they end before it does; empty: they do not.
+
+    Raises:
+        VideoError: there are no scores.
+        DumpError: likewise, of a file of scores.
+    """
+    from kinema.inference.windows import PartialScoresError
+
+    try:
+        return read(), ""
+    except PartialScoresError as error:
+        return error.scores, str(error)
 
 
 def _decided(scores: "WindowScores", decisions: DecisionOptions, name: str) -> "Timeline":

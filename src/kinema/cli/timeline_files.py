@@ -95,9 +95,13 @@ class TimelineFiles:
         try:
             write(path)
         except KinemaError as error:
-            self.errors.append(f"{path}: not written: {error}")
-        else:
-            files.append(path)
+            from kinema.report.annotated_video import CutShortError
+
+            if not isinstance(error, CutShortError):
+                self.errors.append(f"{path}: not written: {error}")
+                return
+            self.errors.append(str(error))
+        files.append(path)
 
     def _name_of(self, video: str) -> str:
         """The name of the video without its suffix; of equal ones the second gets a number."""

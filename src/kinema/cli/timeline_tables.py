@@ -22,6 +22,8 @@ def print_segments(timeline: "Timeline") -> None:
         f"{'' if len(timeline.scores) == 1 else 's'} of"
         f" {facts.length_seconds:.3g} s, every {facts.stride_seconds:.3g} s"
     )
+    if facts.broken:
+        print_line(f"  broken: this is what comes before frame {facts.num_frames}")
     if not timeline.segments:
         print_line("  no class is there at any time")
         print_line()
@@ -72,6 +74,7 @@ def json_of(timeline: "Timeline", files: Sequence[Path]) -> dict[str, Any]:
     facts, settings = timeline.scores.facts, timeline.settings
     return {
         "video": timeline.video,
+        **({"error": facts.broken} if facts.broken else {}),
         "model": facts.model,
         "duration_seconds": round(timeline.duration_seconds, 6),
         "windows": len(timeline.scores),

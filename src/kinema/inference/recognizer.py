@@ -344,7 +344,8 @@ class VideoRecognizer(ScoringModel):
         Raises:
             TypeError: `video` is nothing that can be a video.
             ValueError: a number is out of its range, or frames have no rate or another shape.
-            VideoError: the video cannot be read.
+            VideoError: the video cannot be read; a `PartialScoresError`, which holds the scores so
+                far, where that shows midway.
             CheckpointError: the model gives scores that are not numbers.
         """
         engine = WindowEngine(

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kinema.errors import VideoError
 from kinema.printable import printable
 from kinema.progress import ProgressBar
 from kinema.report.ethogram import COLOURS
@@ -43,6 +44,10 @@ class Annotation:
     segments: Sequence[Segment]
 
 
+class CutShortError(VideoError):
+    """The file was written, and ends before a frame of the video that cannot be decoded."""
+
+
 def write_annotated_video(
     path: str | os.PathLike,
     video: str | os.PathLike,
@@ -72,6 +77,7 @@ def write_annotated_video(
     Raises:
         ValueError: another suffix, or no class to show.
         VideoError: the video cannot be read, or the file cannot be written.
+        CutShortError: the file was written up to a frame that cannot be decoded.
     """
     target = Path(path)
     if target.suffix.lower() not in _TIMED_SUFFIXES:
@@ -84,10 +90,17 @@ def write_annotated_video(
             raise ValueError(f"{target}: is the video itself: write the annotated one under another name")
         bar = ProgressBar(len(times)) if progress else None
         painter = _Painter(annotation, reader.height, reader.width, most_rows)
+        lost: VideoError | None = None
         try:
             with VideoWriter(target, reader.fps or 25.0, quality=quality) as writer:
                 for number, time in enumerate(_ascending(times)):
-                    frame = reader[number]
+                    try:
+                        frame = reader[number]
+                    except VideoError as error:
+                        if not number:
+                            raise
+                        lost = error
+                        break
                     painter.paint(frame, time)
                     writer.write(frame, time)
                     if bar is not None:
@@ -95,6 +108,8 @@ def write_annotated_video(
         finally:
             if bar is not None:
                 bar.close()
+    if lost is not None:
+        raise CutShortError(f"{target}: ends early: {lost}") from lost
     return target
 
 

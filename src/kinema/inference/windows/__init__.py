@@ -10,11 +10,20 @@ if TYPE_CHECKING:
     from kinema.inference.windows.engine import WindowEngine
     from kinema.inference.windows.overlap import overlap_mean, window_weights
     from kinema.inference.windows.score import WindowScore
-    from kinema.inference.windows.scores import VideoFacts, WindowScores
+    from kinema.inference.windows.scores import PartialScoresError, VideoFacts, WindowScores
 
-__all__ = ["VideoFacts", "WindowEngine", "WindowScore", "WindowScores", "overlap_mean", "window_weights"]
+__all__ = [
+    "PartialScoresError",
+    "VideoFacts",
+    "WindowEngine",
+    "WindowScore",
+    "WindowScores",
+    "overlap_mean",
+    "window_weights",
+]
 
 _MODULES = {
+    "PartialScoresError": "scores",
     "VideoFacts": "scores",
     "WindowEngine": "engine",
     "WindowScore": "score",

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from kinema.errors import VideoError
 from kinema.inference.windows.ahead import computed_ahead
 from kinema.inference.windows.opening import OpenedVideo, open_video
 from kinema.inference.windows.planning import Span, WindowPlanner, check_lengths, plan_windows
 from kinema.inference.windows.preparation import WindowPreparation
 from kinema.inference.windows.score import WindowScore
-from kinema.inference.windows.scores import VideoFacts, WindowScores
+from kinema.inference.windows.scores import PartialScoresError, VideoFacts, WindowScores
 from kinema.progress import ProgressBar
+from kinema.video.limits import VideoLimitError
 
 if TYPE_CHECKING:
     from kinema.inference.recognizer import VideoRecognizer
@@ -162,7 +165,7 @@ class WindowEngine:
         Raises:
             TypeError: `video` is nothing that can be a video.
             ValueError: frames without a rate, or of another shape.
-            VideoError: the video cannot be read.
+            VideoError: the video cannot be read; midway: after the windows before that place.
             CheckpointError: the model gives scores that are not numbers.
         """
         return self._scan(open_video(video, self._pipeline, fps), progress=progress)
@@ -174,11 +177,26 @@ class WindowEngine:
             video: see `scan`, as `fps` and `progress`, and what it raises.
             fps: see there.
             progress: see there.
+
+        Raises:
+            PartialScoresError: the video cannot be read from some place on; it holds the scores of
+                what comes before.
         """
         opened = open_video(video, self._pipeline, fps)
+        rows: list[WindowScore] = []
+        try:
+            for row in self._scan(opened, progress=progress):
+                rows.append(row)
+        except LostFrameError as error:
+            if not rows:
+                raise error.reason from None
+            facts = replace(self._facts_of(opened, rows), num_frames=error.frame, broken=str(error))
+            raise PartialScoresError(WindowScores.of(rows, facts)) from error.reason
+        return WindowScores.of(rows, self._facts_of(opened, rows))
+
+    def _facts_of(self, opened: OpenedVideo, rows: Sequence[WindowScore]) -> VideoFacts:
         length, stride = self._lengths(opened.fps)
-        rows = list(self._scan(opened, progress=progress))
-        facts = VideoFacts(
+        return VideoFacts(
             video=opened.name,
             model=self._recognizer.name,
             classes=self._recognizer.classes or tuple(map(str, range(len(rows[0].scores)))),
@@ -190,24 +208,50 @@ class WindowEngine:
             stride_seconds=stride,
             views=self._views,
         )
-        return WindowScores.of(rows, facts)
 
     def _scan(self, opened: OpenedVideo, *, progress: bool) -> Iterator[WindowScore]:
         bar = None
         try:
             spans = plan_windows(map(float, opened.times), *self._lengths(opened.fps))
             bar = ProgressBar(len(spans)) if progress else None
-            for score in self._batches(self._packed_spans(opened, spans), opened.name):
+            breaks: list[LostFrameError] = []
+            covered = 0
+            for score in self._batches(self._packed_spans(opened, spans, breaks), opened.name):
+                covered = score.stop_frame
                 yield score
                 if bar is not None:
                     bar.update()
+            for error in breaks:
+                yield from self._last_before(error, opened, covered)
+                raise error
         finally:
             opened.reader.close()
             if bar is not None:
                 bar.close()
 
-    def _packed_spans(self, opened: OpenedVideo, spans: Sequence[Span]) -> Iterator[tuple[Span, Any]]:
-        """Windows with the model's inputs, from frames that are decoded in ascending order."""
+    def _last_before(self, error: "LostFrameError", opened: OpenedVideo, covered: int) -> Iterator[WindowScore]:
+        """The windows of the rest before a frame that is lost, as if the video ended there.
+
+        Args:
+            error: names the frame.
+            opened: the video.
+            covered: frames that windows so far hold.
+        """
+        before = replace(opened, times=opened.times[: error.frame])
+        spans = plan_windows(map(float, before.times), *self._lengths(opened.fps))
+        rest = [span for span in spans if span.stop_frame > covered]
+        yield from self._batches(self._packed_spans(before, rest, []), opened.name)
+
+    def _packed_spans(
+        self, opened: OpenedVideo, spans: Sequence[Span], breaks: list["LostFrameError"]
+    ) -> Iterator[tuple[Span, Any]]:
+        """Windows with the model's inputs, from frames that are decoded in ascending order.
+
+        Args:
+            opened: the video.
+            spans: the windows.
+            breaks: gets the error of a frame that is lost, which is the end.
+        """
         name = opened.name
         is_seen = np.zeros(len(opened.times), dtype=bool)
         last_seen = []
@@ -223,7 +267,11 @@ class WindowEngine:
             for span, last in zip(spans, last_seen, strict=True):
                 self._forget(frames, span.first_frame)
                 while newest < last:
-                    numbers, prepared, facts = next(chunks)
+                    try:
+                        numbers, prepared, facts = next(chunks)
+                    except LostFrameError as error:
+                        breaks.append(error)
+                        return
                     frames.update(zip(numbers.tolist(), prepared, strict=True))
                     newest = int(numbers[-1])
                 yield self._packed(span, frames, facts, name)
@@ -232,16 +280,33 @@ class WindowEngine:
         self, opened: OpenedVideo, numbers: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
         """Some frames after the other: their numbers, (n, h, w, 3) pixels, and what preparing wrote beside them."""
-        place, count = 0, 1
+        place, count, most = 0, 1, _MOST_DECODED
         while place < len(numbers):
             chunk = numbers[place : place + count]
-            images = opened.reader.get_batch(chunk)
+            try:
+                images = opened.reader.get_batch(chunk)
+            except VideoError as error:
+                if len(chunk) == 1 or isinstance(error, VideoLimitError):
+                    raise self._first_lost(opened, numbers, place, error) from error
+                count = most = 1  # up to the first that is lost
+                continue
             place += len(chunk)
-            count = max(1, min(_MOST_DECODED, _DECODED_BYTES // images[0].nbytes))
+            count = max(1, min(most, _DECODED_BYTES // images[0].nbytes))
             with self._recognizer.errors_of_checkpoint(opened.name):
                 prepared, facts = self._preparation.prepare(images, opened.name)
             del images  # full frames: the next are decoded into other memory
             yield chunk, prepared, facts
+
+    @staticmethod
+    def _first_lost(opened: OpenedVideo, numbers: np.ndarray, place: int, error: VideoError) -> "LostFrameError":
+        """The first frame behind `numbers[place - 1]` that is lost: at the latest `numbers[place]`, with its error."""
+        begin, end = (int(numbers[place - 1]) + 1 if place else 0), int(numbers[place])
+        for number in range(begin, end):
+            try:
+                opened.reader.get_batch([number])
+            except VideoError as earlier:
+                return LostFrameError(number, earlier)
+        return LostFrameError(end, error)
 
     @staticmethod
     def _forget(frames: dict[int, np.ndarray], first: int) -> None:
@@ -279,6 +344,22 @@ class WindowEngine:
         scores = self._recognizer.scores_of_samples(samples, name, views=self._views).numpy()
         for (span, _), row in zip(windows, scores, strict=True):
             yield WindowScore(span.start_seconds, span.end_seconds, span.first_frame, span.stop_frame, row.copy())
+
+
+class LostFrameError(VideoError):
+    """A frame that a window needs cannot be decoded.
+
+    Args:
+        frame: its number.
+        reason: what the reader said.
+    """
+
+    def __init__(self, frame: int, reason: VideoError) -> None:
+        super().__init__(str(reason))
+        self.frame, self.reason = frame, reason
+
+    def __reduce__(self) -> tuple[type, tuple[int, VideoError]]:
+        return LostFrameError, (self.frame, self.reason)
 
 
 def check_frame(frame: np.ndarray, before: tuple[int, ...] | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinema import __version__
-from kinema.errors import DumpError
+from kinema.errors import DumpError, VideoError
 from kinema.files import open_regular, written_whole
 from kinema.inference.windows.overlap import Weights, overlap_mean
 from kinema.inference.windows.score import WindowScore
@@ -38,11 +38,12 @@ class VideoFacts:
         classes: names of the N classes.
         is_multi_label: classes are there or not, each by itself; else exactly one is.
         thresholds: from which score on a class is there, by name; of classes that were tuned only.
-        num_frames: of the video.
+        num_frames: of the video; of a broken one those before the first that cannot be decoded.
         fps: its frames a second, on average.
         length_seconds: of a window.
         stride_seconds: from the start of a window to the start of the next.
         views: clips x crops of a window; None: as the checkpoint says.
+        broken: why the scores end before the video does; empty: they do not.
     """
 
     video: str
@@ -55,6 +56,31 @@ class VideoFacts:
     length_seconds: float
     stride_seconds: float
     views: str | None = None
+    broken: str = ""
+
+
+class PartialScoresError(VideoError):
+    """A video cannot be decoded from some frame on. What comes before has scores.
+
+        try:
+            timeline = recognizer.timeline("cut.mp4")
+        except PartialScoresError as error:
+            timeline = Timeline.of(error.scores)
+
+    Args:
+        scores: of the windows before, with `facts.broken`.
+
+    Attributes:
+        scores: as given.
+    """
+
+    def __init__(self, scores: "WindowScores") -> None:
+        end = f"{scores.duration_seconds:.3g} s"
+        super().__init__(f"{scores.facts.broken}: there are scores of the first {end}")
+        self.scores = scores
+
+    def __reduce__(self) -> tuple[type, tuple["WindowScores"]]:
+        return PartialScoresError, (self.scores,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +341,7 @@ _KINDS: dict[str, Any] = {
     "length_seconds": (int, float),
     "stride_seconds": (int, float),
     "views": (str, type(None)),
+    "broken": str,
 }
 
 
@@ -332,6 +359,7 @@ def _read_facts(archive: zipfile.ZipFile, where: str) -> VideoFacts:
         raise DumpError(
             f"{where}: is of version {version}, this Kinema {__version__} reads up to {VERSION}: install a newer one"
         )
+    facts.setdefault("broken", "")  # earlier files do not have it
     for entry in fields(VideoFacts):
         value = facts.get(entry.name)
         if not isinstance(value, _KINDS[entry.name]) or (isinstance(value, bool) and entry.name != "is_multi_label"):
