@@ -19,6 +19,21 @@ def test_import_and_help_do_not_import_torch():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def test_ctrl_c_while_the_program_is_imported_ends_it_without_a_traceback():
+    script = """
+import os, signal, sys
+class Stops:
+    def find_spec(self, name, *_):
+        if name == "kinema.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stops())
+from kinema.__main__ import main
+main()
+"""
+    stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (stopped.returncode, stopped.stdout, stopped.stderr) == (130, "", "")
+
+
 def test_help_names_the_commands():
     shown = kinema_process("--help")
     assert shown.returncode == 0

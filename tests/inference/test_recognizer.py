@@ -40,6 +40,7 @@ def test_a_checkpoint_is_all_that_prediction_needs(saved, model, make_video):
     expected = VideoRecognizer(model, CONTRACT["classes"], join_pipeline(SAMPLING, PREPROCESSING)).scores(video)
     recognizer = kinema.load(saved)
     assert torch.equal(recognizer.scores(video), expected)
+    assert repr(recognizer) == f"VideoRecognizer({recognizer.name!r}: CompactNet3D, jump, run, sit)"
     prediction = recognizer.predict(video, top_k=2)
     order = expected.argsort(descending=True).tolist()
     assert prediction.labels == tuple(CONTRACT["classes"][index] for index in order[:2])

@@ -1,5 +1,6 @@
 """`python -m kinema.cli` is the command `kinema`."""
 
-from kinema.cli.main import main
+from kinema.__main__ import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -85,6 +85,11 @@ class VideoRecognizer(ScoringModel):
         self._composed: dict[tuple[str | None, str | None, bool], Compose] = {}
         self._compose(None, None, is_open=False)  # a wrong step is said now
 
+    def __repr__(self) -> str:
+        backbone = type(getattr(self.model, "backbone", self.model)).__name__
+        classes = f"{', '.join(self.classes[:5])}{', ...' if len(self.classes) > 5 else ''}" or "classes without names"
+        return f"VideoRecognizer({self.name!r}: {backbone}, {classes})"
+
     def pipeline_of(self, views: str | None, tta: str | None = None) -> list[dict[str, Any]]:
         """The pipeline that takes these views of a video.
 
