@@ -14,6 +14,7 @@ from kinema.errors import VideoError
 from kinema.printable import printable
 from kinema.progress import ProgressBar
 from kinema.report.ethogram import COLOURS
+from kinema.report.fonts import fonts_of
 from kinema.structures.segment import Segment
 from kinema.video import VideoReader, VideoWriter
 
@@ -191,7 +192,7 @@ def text_mask(name: str, width: int, height: int) -> np.ndarray:
     """A name as a picture of one line.
 
     Args:
-        name: drawn as it can be shown; letters that the font lacks are boxes.
+        name: drawn as it can be shown; letters that no font has are boxes.
         width: of the picture, in pixels; a name that is longer ends with "..".
         height: likewise.
 
@@ -201,9 +202,8 @@ def text_mask(name: str, width: int, height: int) -> np.ndarray:
     figure = Figure(figsize=(width / _POINTS, height / _POINTS), dpi=_POINTS, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     shown = printable(name)
-    text = figure.text(
-        0, 0.5, shown, color="white", fontsize=_LETTER_SHARE * height, va="center_baseline", parse_math=False
-    )
+    look = {"color": "white", "fontsize": _LETTER_SHARE * height, "fontfamily": fonts_of(shown)}
+    text = figure.text(0, 0.5, shown, va="center_baseline", parse_math=False, **look)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         while shown and text.get_window_extent(canvas.get_renderer()).width > width:

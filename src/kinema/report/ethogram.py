@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from kinema.files import written_whole
 from kinema.printable import printable
+from kinema.report.fonts import fonts_of
 from kinema.structures.segment import Segment
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -85,11 +86,13 @@ def write_ethogram(
     styles = _styles(videos, labels)
     by_class = rows == "classes" or (rows == "auto" and len(videos) == 1)
     # Text stays text in an SVG: it can be searched, and the browser has letters of every script.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6}):
+    names = [] if suffix == ".svg" else map(printable, [*labels, *(video.name for video in videos)])
+    look = {"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6, "font.family": fonts_of(*names)}
+    with mpl.rc_context(look):
         figure = _of_classes(videos, labels, styles) if by_class else _of_videos(videos, labels, styles)
         content = io.BytesIO()
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[suffix]
-        with warnings.catch_warnings():  # a letter that matplotlib's font lacks is drawn as a box
+        with warnings.catch_warnings():  # a letter that no font has is drawn as a box
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             figure.savefig(content, format=suffix[1:], dpi=144, bbox_inches="tight", metadata=metadata)
     with written_whole(path, "wb") as file:
