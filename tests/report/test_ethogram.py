@@ -67,6 +67,15 @@ def test_what_is_not_drawn_is_said(tmp_path, monkeypatch):
     assert "and 1 more video, not drawn" in text
 
 
+def test_of_hundreds_of_classes_those_that_are_there_longest_have_rows_in_colour(tmp_path):
+    segments = [Segment(place, place + 0.5 + 10 * (place % 4 == 3), f"class {place}") for place in range(400)]
+    write_ethogram(tmp_path / "e.svg", [EthogramVideo("v.mp4", 420, segments)])
+    text = (tmp_path / "e.svg").read_text()
+    assert "and 280 more classes, not drawn" in text
+    assert all(f">class {place}<" in text for place in range(3, 400, 4))
+    assert "#9ca3af" not in text, "names stand beside the rows, so colours may come again"
+
+
 def test_an_empty_video_is_a_picture_too(tmp_path):
     write_ethogram(tmp_path / "e.png", [EthogramVideo("v.mp4", 10, [])])
     write_ethogram(tmp_path / "f.png", [EthogramVideo("v.mp4", 10, [])] * 2, classes=["a", "b"])

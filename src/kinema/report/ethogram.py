@@ -60,10 +60,10 @@ def write_ethogram(
 ) -> None:
     """Draw when which class was there, whole or not at all.
 
-    Colours are told apart with colour blindness; more than eight classes have patterns too, and of
-    more than 32 those that are there for the shortest time are grey. Of more than 120 rows the first
-    are drawn, and the picture says how many there are. Memory does not grow with the number of
-    segments.
+    Colours are told apart with colour blindness; more than eight classes have patterns too. Of more
+    than 32, those that are there for the shortest time are grey where the colour alone names them.
+    Of more than 120 classes those that are there for the longest time have rows, of more videos the
+    first, and the picture says how many there are. Memory does not grow with the number of segments.
 
     Args:
         path: its suffix says the format: .png, .svg or .pdf.
@@ -83,8 +83,8 @@ def write_ethogram(
     if not videos:
         raise ValueError(f"{path}: there is no video to draw")
     labels = _labels(videos) if classes is None else list(dict.fromkeys(classes))
-    styles = _styles(videos, labels)
     by_class = rows == "classes" or (rows == "auto" and len(videos) == 1)
+    styles = _styles_of_rows(labels) if by_class else _styles(videos, labels)
     # Text stays text in an SVG: it can be searched, and the browser has letters of every script.
     names = [] if suffix == ".svg" else map(printable, [*labels, *(video.name for video in videos)])
     look = {"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6, "font.family": fonts_of(*names)}
@@ -104,7 +104,7 @@ def write_ethogram(
 
 def _of_classes(videos: Sequence[EthogramVideo], labels: Sequence[str], styles: "dict[str, _Style]") -> Figure:
     """A block a video, a row a class in each."""
-    shown_labels = list(labels[:MOST_ROWS]) or [""]
+    shown_labels = _longest(videos, labels, MOST_ROWS) or [""]
     shown = videos[: max(1, MOST_ROWS // len(shown_labels))]
     block_inches = _ROW_INCHES * len(shown_labels) + 0.9
     figure = Figure(figsize=(_WIDTH_INCHES, block_inches * len(shown) + 0.3), layout="constrained")
@@ -201,18 +201,28 @@ class _Style:
         return Patch(facecolor=self.colour, hatch=self.hatch, edgecolor="white", linewidth=0, label=label)
 
 
+def _longest(videos: Sequence[EthogramVideo], labels: Sequence[str], most: int) -> list[str]:
+    """At most so many classes, those that are there for the longest time, in their order."""
+    if len(labels) <= most:
+        return list(labels)
+    totals = dict.fromkeys(labels, 0.0)
+    for video in videos:
+        for segment in video.segments:
+            if segment.label in totals:
+                totals[segment.label] += segment.seconds
+    longest = set(sorted(labels, key=lambda label: -totals[label])[:most])
+    return [label for label in labels if label in longest]
+
+
+def _styles_of_rows(labels: Sequence[str]) -> dict[str, _Style]:
+    """Colours and patterns of classes that have rows with names: they may come again."""
+    kinds = [_Style(colour, hatch) for hatch in HATCHES for colour in COLOURS]
+    return {label: kinds[place % len(kinds)] for place, label in enumerate(labels)}
+
+
 def _styles(videos: Sequence[EthogramVideo], labels: Sequence[str]) -> dict[str, _Style]:
     """Colour and pattern of each class; grey for those that there is none left for."""
-    room = len(COLOURS) * len(HATCHES)
-    styled = list(labels)
-    if len(styled) > room:
-        totals = dict.fromkeys(labels, 0.0)
-        for video in videos:
-            for segment in video.segments:
-                if segment.label in totals:
-                    totals[segment.label] += segment.seconds
-        longest = set(sorted(labels, key=lambda label: -totals[label])[:room])
-        styled = [label for label in labels if label in longest]
+    styled = _longest(videos, labels, len(COLOURS) * len(HATCHES))
     styles = dict.fromkeys(labels, _Style(_OTHERS, ""))
     for place, label in enumerate(styled):
         styles[label] = _Style(COLOURS[place % len(COLOURS)], HATCHES[place // len(COLOURS)])
