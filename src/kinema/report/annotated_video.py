@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -202,7 +203,7 @@ def text_mask(name: str, width: int, height: int) -> np.ndarray:
     figure = Figure(figsize=(width / _POINTS, height / _POINTS), dpi=_POINTS, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     shown = printable(name)
-    look = {"color": "white", "fontsize": _LETTER_SHARE * height, "fontfamily": fonts_of(shown)}
+    look: dict[str, Any] = {"color": "white", "fontsize": _LETTER_SHARE * height, "fontfamily": fonts_of(shown)}
     text = figure.text(0, 0.5, shown, va="center_baseline", parse_math=False, **look)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

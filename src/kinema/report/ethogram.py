@@ -87,8 +87,10 @@ def write_ethogram(
     styles = _styles_of_rows(labels) if by_class else _styles(videos, labels)
     # Text stays text in an SVG: it can be searched, and the browser has letters of every script.
     names = [] if suffix == ".svg" else map(printable, [*labels, *(video.name for video in videos)])
-    look = {"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6, "font.family": fonts_of(*names)}
-    with mpl.rc_context(look):
+    fonts = fonts_of(*names)
+    with mpl.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6, "font.family": fonts}
+    ):
         figure = _of_classes(videos, labels, styles) if by_class else _of_videos(videos, labels, styles)
         content = io.BytesIO()
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[suffix]
