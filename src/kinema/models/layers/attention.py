@@ -115,8 +115,15 @@ class PackedAttention(nn.Module):
 
     def project(self, x: Tensor, first: int, last: int) -> Tensor:
         """(..., E) -> (..., E * (last - first)): of queries (0), keys (1), values (2) those up to `last`."""
+        if last - first == 3:
+            return F.linear(x, self.in_proj_weight, self.in_proj_bias)
         rows = slice(first * self.embed_dims, last * self.embed_dims)
         return F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+
+    def project_apart(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of (..., E), each (..., E) and contiguous."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)  # one gradient, unlike slices
+        return tuple(F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, N, E) tokens that look at `context`, (B, M, E), or at each other -> (B, N, E)."""

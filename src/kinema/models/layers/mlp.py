@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from kinema.models.layers.by_name import LayerCfg, build_activation_layer
+from kinema.models.layers.gelu_linear import map_twice
 
 
 class Mlp(nn.Module):
@@ -31,5 +32,5 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+        out: Tensor = self.drop(map_twice(x, self.fc1, self.act, self.drop, self.fc2))
         return out

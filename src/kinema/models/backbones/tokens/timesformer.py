@@ -107,21 +107,22 @@ class TemporalAttention(_Attention):
         """
         batch, frames, places, channels = x.shape
         query, key, value = (
-            self.attn.project(x, part, part + 1).view(batch, frames, places * self.attn.num_heads, -1).transpose(1, 2)
-            for part in range(3)
+            part.view(batch, frames, places * self.attn.num_heads, -1).transpose(1, 2)
+            for part in self.attn.project_apart(x)
         )
         mixed = F.scaled_dot_product_attention(query, key, value)  # (B, (1 + N) heads, T, E / heads)
         return mixed.transpose(1, 2).reshape(batch, frames, places, channels)
 
     def _mapped(self, x: Tensor) -> Tensor:
-        """The two linear layers behind it: without gradients their product, where that is less work."""
+        """The two linear layers behind it: as their product, where that is less work."""
         first, last = self.attn.out_proj, self.temporal_fc
         rows = x.numel() // x.shape[-1]
-        if torch.is_grad_enabled() or self.training or rows <= x.shape[-1] or not is_plain_cpu(x):
+        if rows <= x.shape[-1] or not is_plain_cpu(x) or any(map(is_watched, (first, last, self.dropout_layer))):
             return last(self._dropped(first(x)))
-        if is_watched(first) or is_watched(last) or is_watched(self.dropout_layer):
-            return last(self._dropped(first(x)))
-        return F.linear(x, last.weight @ first.weight, torch.addmv(last.bias, last.weight, first.bias))
+        weight = last.weight @ first.weight
+        if not self.training:
+            return F.linear(x, weight, torch.addmv(last.bias, last.weight, first.bias))
+        return self._dropped(F.linear(x, weight, last.weight @ first.bias)) + last.bias
 
     def _dropped(self, x: Tensor) -> Tensor:
         """Each patch of a clip does without, or not, at all times."""

@@ -15,6 +15,8 @@ from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.drop import build_dropout
 from kinema.models.layers.bricks.scale import LayerScale
 from kinema.models.layers.by_name import LayerCfg, build_activation_layer
+from kinema.models.layers.cpu_convolution import is_watched
+from kinema.models.layers.gelu_linear import map_twice
 from kinema.registry import MODELS
 
 
@@ -158,5 +160,16 @@ class FFN(BaseModule):
         self.gamma2 = LayerScale(embed_dims, scale=layer_scale_init_value) if has_scale else nn.Identity()
 
     def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
-        out: Tensor = self.dropout_layer(self.gamma2(self.layers(x)))
+        out: Tensor = self.dropout_layer(self.gamma2(self._mapped(x)))
         return out + (x if identity is None else identity) if self.add_identity else out
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        """The layers, in less memory where they are two."""
+        out: Tensor
+        if self.num_fcs > 2 or is_watched(self.layers) or is_watched(self.layers[0]):
+            out = self.layers(x)
+        else:
+            before, last, behind = self.layers.children()
+            linear, act, between = before.children()
+            out = behind(map_twice(x, linear, act, between, last))
+        return out
