@@ -5,6 +5,12 @@ The other side is torch's default kernels (channels first, torch's own choice of
 `Contender`, see contenders/networks.py. Both sides have the same weights and inputs, take turns,
 and must give the same scores. Float32; one view of the card's input.
 
+On a CPU the time is that of the processor, all threads together, so that what else runs there counts
+less. Each network has a process of its own: memory that earlier networks gave back would spare the
+side that needs more of it the time in which the system provides it. The floor, with --floor, is the
+least time of the matrix products of our linear layers alone, as a share of the other side's median:
+no implementation of them gets below it, but by leaving products out.
+
 The claims, for a forward pass on a CPU against OpenMMLab's implementation: 3D networks 0.90, X3D
 0.70, 2D networks 0.95 of the time, none above 1.0, and peak memory never above it.
 
@@ -24,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from contenders.floor import bare_products
 from contenders.networks import Build, Contender, load_other, ours, usual
 from torch import Tensor
 
@@ -60,16 +67,21 @@ def main(default: Sequence[str] = DEFAULT, usual_other: str | None = None) -> No
     if options.peak:
         print(json.dumps(peak_memory(options)))
         return
+    if options.alone:
+        name, _, kind = options.alone.partition(":")
+        print(measured(name, kind == "train", options))
+        return
     names = [name for pattern in options.patterns for name in zoo.names(pattern)] or list(default)
     other = options.other or "torch's default kernels"
     print(f"{torch.get_num_threads()} threads, {options.device}, {options.rounds} rounds; ours against {other}\n")
     print(
         f"{'network':30} {'input':22} {'pass':8} {'other':>9} {'ours':>9} {'ratio':>6} {'of least':>8}"
+        + "  floor" * options.floor
         + "   memory" * options.memory
     )
     for name in names:
-        for is_training in (False, True) if options.train else (False,):
-            print(measured(name, is_training, options), flush=True)
+        for kind in ("forward", "train") if options.train else ("forward",):
+            print(in_own_process(["--alone", f"{name}:{kind}", "--rounds", str(options.rounds)], options), flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -80,12 +92,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--memory", action="store_true", help="also peak memory, each side in a process of its own (Linux)"
     )
+    parser.add_argument("--floor", action="store_true", help="also the time of the bare matrix products")
     parser.add_argument("--other", help="another implementation: FILE.py:FUNCTION")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--size", type=int, help="pixels; default: the card's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--alone", metavar="NAME:PASS", help=argparse.SUPPRESS)
     parser.add_argument("--peak", nargs=2, metavar=("NAME:PASS", "SIDE"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -150,14 +164,18 @@ def measured(name: str, is_training: bool, options: argparse.Namespace) -> str:
         assert worst <= 1e-4 * results["other"].abs().max().item(), (
             f"{name}: the two sides give different scores ({worst})"
         )
+    if options.floor:
+        module = with_same_weights(name, ours, options.device).module
+        steps["floor"] = bare_products(module, inputs, is_training)
+    clock = time.perf_counter if inputs.is_cuda else time.process_time
     times: dict[str, list[float]] = {side: [] for side in steps}
     for _ in range(options.rounds):
         for side, step in steps.items():
-            begin = time.perf_counter()
+            begin = clock()
             step()
             if inputs.is_cuda:
                 torch.cuda.synchronize()
-            times[side].append(time.perf_counter() - begin)
+            times[side].append(clock() - begin)
     other, mine = (statistics.median(times[side]) for side in ("other", "ours"))
     least = min(times["ours"]) / min(times["other"])
     kind = "train" if is_training else "forward"
@@ -165,7 +183,20 @@ def measured(name: str, is_training: bool, options: argparse.Namespace) -> str:
         f"{name:30} {'x'.join(map(str, inputs.shape)):22} {kind:8} {other * 1e3:6.0f} ms {mine * 1e3:6.0f} ms"
         f" {mine / other:6.2f} {least:8.2f}"
     )
+    if options.floor:
+        line += f" {min(times['floor']) / other:6.2f}"
     return line + (f" {memory_ratio(name, kind, options)}" if options.memory else "")
+
+
+def in_own_process(arguments: Sequence[str], options: argparse.Namespace) -> str:
+    """The last line that this script prints with `arguments` and the settings of `options`."""
+    command = [sys.executable, __file__, *arguments, "--batch-size", str(options.batch_size)]
+    command += ["--threads", str(torch.get_num_threads()), "--device", options.device]
+    command += ["--other", options.other] if options.other else []
+    command += ["--size", str(options.size)] if options.size else []
+    command += ["--floor"] * options.floor + ["--memory"] * options.memory
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]
 
 
 # ---- memory
@@ -175,12 +206,7 @@ def memory_ratio(name: str, kind: str, options: argparse.Namespace) -> str:
     """Peak memory of a step above what weights and input take: ours and its ratio."""
     peaks = {}
     for side in ("other", "ours"):
-        command = [sys.executable, __file__, "--peak", f"{name}:{kind}", side, "--batch-size", str(options.batch_size)]
-        command += ["--threads", str(torch.get_num_threads()), "--device", options.device]
-        command += ["--other", options.other] if options.other else []
-        command += ["--size", str(options.size)] if options.size else []
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        peaks[side] = json.loads(done.stdout.splitlines()[-1])
+        peaks[side] = json.loads(in_own_process(["--peak", f"{name}:{kind}", side], options))
     return f"{peaks['ours']:5.0f} MB {peaks['ours'] / peaks['other']:.2f}"
 
 

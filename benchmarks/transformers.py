@@ -2,13 +2,14 @@
 
 Where MMAction2 is not installed beside Kinema, the other side is the same network with attention
 by explicit matrices of all pairs of tokens. All else is as in models.py: same weights and inputs,
-both sides take turns, the scores must agree.
+processor time, both sides take turns, a process for each network, the scores must agree.
 
 The claims against MMAction2 on a CPU: ViT, VideoMAE and TimeSformer 0.70 of its forward time, Swin,
 MViT and UniFormer 0.90, none above 1.0, a training step 0.85, peak memory never above it. Most of
-TimeSformer's time are products with the same weights on both sides: it stays above its claim.
+TimeSformer's time are products with the same weights on both sides: it stays above its claim, which
+is below what --floor prints, the share of these products alone.
 
-Run: python benchmarks/transformers.py [PATTERN ...] [--train] [--memory] [--rounds N] [--threads N]
+Run: python benchmarks/transformers.py [PATTERN ...] [--train] [--memory] [--floor] [--rounds N] [--threads N]
 """
 
 from contextlib import AbstractContextManager
