@@ -145,3 +145,27 @@ def test_the_norm_of_clipped_gradients_is_recorded(tmp_path):
     assert min(norms) > 1e-3  # before clipping
     assert runner.message_hub.get_scalar("train/grad_norm").current() > 1e-3
     assert "grad_norm" not in (tmp_path / "train.log").read_text()
+
+
+class Halve(Note):
+    """Halves the rate before the second epoch, and writes down the rates of all batches."""
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == 1:
+            runner.optim_wrapper.param_groups[0]["lr"] *= 0.5
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.calls.append(runner.optim_wrapper.get_lr()["lr"][0])
+
+
+def test_a_rate_that_a_hook_sets_outlives_the_schedules_and_a_resume(tmp_path):
+    schedule = dict(type="MultiStepLR", milestones=[1, 2], gamma=0.1)
+    runner = ready(tmp_path, param_scheduler=schedule, custom_hooks=[Halve()])
+    rate = runner.cfg["optim_wrapper"]["optimizer"]["lr"]
+    runner.train()
+    rates = list(dict.fromkeys(next(hook for hook in runner.hooks if isinstance(hook, Halve)).calls))
+    assert rates == pytest.approx([rate, 0.05 * rate, 0.005 * rate])
+    further = ready(tmp_path, param_scheduler=schedule, custom_hooks=[Halve()], epochs=4, resume=True)
+    further.train()
+    calls = next(hook for hook in further.hooks if isinstance(hook, Halve)).calls
+    assert list(dict.fromkeys(calls)) == pytest.approx([0.005 * rate])

@@ -312,6 +312,25 @@ def test_a_rate_that_is_a_tensor_is_changed_in_place():
     assert rate.item() == pytest.approx(0.05)
 
 
+def test_a_rate_that_somebody_else_sets_is_where_the_schedules_continue():
+    ours = optimizer(0.1, momentum=0.9)
+    schedules = [StepLR(1), LinearMomentum(0.5, end=2)]
+    apply_schedules(schedules, ours, Position(0, 0, STEPS))
+    ours.param_groups[0]["lr"] = 0.02
+    for step, expected in ((1, 0.02), (STEPS, 0.002), (2 * STEPS, 0.0002), (STEPS, 0.002)):
+        apply_schedules(schedules, ours, Position(step // STEPS, step, STEPS))
+        assert ours.param_groups[0]["lr"] == pytest.approx(expected)
+    assert ours.param_groups[0]["momentum"] == pytest.approx(0.9)  # nobody changed it
+
+
+def test_changed_betas_are_where_the_schedules_continue():
+    ours = optimizer(kind=torch.optim.AdamW)
+    apply_schedules([ConstantMomentum(0.5)], ours, Position(0, 0, STEPS))
+    ours.param_groups[0]["betas"] = (0.4, 0.999)
+    apply_schedules([ConstantMomentum(0.5)], ours, Position(0, 1, STEPS))
+    assert ours.param_groups[0]["betas"] == (pytest.approx(0.4), 0.999)
+
+
 # ---- the registry
 
 

@@ -14,6 +14,8 @@ from kinema.training.run import Run
 class ParamSchedulerHook(Hook):
     """Set learning rates and momenta to what the schedules say of this place of the training.
 
+    A rate that another hook sets is kept: the schedules continue from it.
+
     Schedulers of the user's own, with a `step`, take it behind each batch or epoch.
     """
 
@@ -28,7 +30,13 @@ class ParamSchedulerHook(Hook):
                 " length: give begin and end in batches, with by_epoch=False"
             )
 
+    def before_train_epoch(self, runner: Run) -> None:
+        self._apply(runner)
+
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
+        self._apply(runner)
+
+    def _apply(self, runner: Run) -> None:
         if runner.schedules:
             apply_schedules(runner.schedules, runner.optim_wrapper, runner.position)
 

@@ -78,7 +78,9 @@ def apply_schedules(
 ) -> None:
     """Set what `schedules` give at `position` in every parameter group.
 
-    The values that the optimizer was given stay in the groups as `initial_lr`, `initial_momentum`, ...
+    The values that the optimizer was given stay in the groups as `initial_lr`, `initial_momentum`, ...,
+    those that were set here as `scheduled_lr`, .... Where somebody has set another value since, as a
+    hook may, all further values are scaled by it: the schedules continue from there.
 
     Args:
         schedules: of any parameters.
@@ -93,6 +95,7 @@ def apply_schedules(
         own = [schedule for schedule in schedules if schedule.param_name == name]
         bases = [_base(group, name, own[0]) for group in groups]
         for group, value in zip(groups, scheduled_values(own, position, bases), strict=True):
+            group[f"scheduled_{name}"] = value
             if name not in group:
                 group["betas"] = (value, *group["betas"][1:])
             elif isinstance(group[name], Tensor):  # of a compiled or captured optimizer
@@ -105,9 +108,15 @@ def _base(group: dict[str, Any], name: str, schedule: Schedule) -> float:
     """What the optimizer was given for `name`; "momentum" may be the first of `betas`."""
     in_betas = name == "momentum" and name not in group and "betas" in group
     if name not in group and not in_betas:
-        have = ", ".join(key for key in group if key != "params" and not key.startswith("initial_"))
+        have = ", ".join(key for key in group if key != "params" and not key.startswith(("initial_", "scheduled_")))
         schedule.refuse(f"no {name} to change in the optimizer; there is: {have}")
-    base: float = group.setdefault(f"initial_{name}", float(group["betas"][0] if in_betas else group[name]))
+    present = group["betas"][0] if in_betas else group[name]
+    if f"initial_{name}" not in group:
+        group[f"initial_{name}"] = float(present)
+    last = group.get(f"scheduled_{name}")
+    if last and present != last and not isinstance(present, Tensor):  # a device is not asked at every batch
+        group[f"initial_{name}"] *= present / last
+    base: float = group[f"initial_{name}"]
     return base
 
 
