@@ -82,6 +82,11 @@ def test_image_weights_are_left_out_of_the_backbone_and_its_pathways() -> None:
         "fast_pathway": {"depth": 50},
     }
     assert model == before
+    initial = {"init_cfg": {"type": "Pretrained", "checkpoint": "b.pth"}}
+    bare = {"backbone": {"init_cfg": None}, "cls_head": {"init_cfg": None}}
+    assert without_pretrained({"backbone": initial, "cls_head": initial}) == bare
+    constant = {"backbone": {"init_cfg": {"type": "Constant", "val": 0}}}
+    assert without_pretrained(constant) == constant
     assert without_pretrained({"backbone": None}) == {"backbone": None}
 
 

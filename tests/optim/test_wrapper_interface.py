@@ -64,7 +64,7 @@ def test_gradients_that_wait_are_not_exchanged():
 def test_the_mixed_precision_wrapper_is_a_class_whose_state_holds_the_scaler():
     model = nn.Linear(2, 1)
     wrapper = build_optim_wrapper(
-        model, dict(type="AmpOptimWrapper", loss_scale=4.0, optimizer=dict(type="SGD", lr=0.1))
+        model, dict(type="AmpOptimWrapper", dtype="float16", loss_scale=4.0, optimizer=dict(type="SGD", lr=0.1))
     )
     assert isinstance(wrapper, AmpOptimWrapper)
     assert wrapper.loss_scaler.get_scale() == 4.0

@@ -149,10 +149,14 @@ def pipeline_of_tests(config: Mapping[str, Any]) -> Sequence[Any] | None:
 
 
 def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a model's config whose backbone and its pathways name no image weights."""
+    """A copy of a model's config whose head, backbone and its pathways name no weights to start from."""
     plain = copy.deepcopy(dict(model))
     backbone = plain.get("backbone") or {}
-    for part in (backbone, backbone.get("slow_pathway"), backbone.get("fast_pathway")):
-        if isinstance(part, dict) and part.get("pretrained"):
+    for part in (plain.get("cls_head"), backbone, backbone.get("slow_pathway"), backbone.get("fast_pathway")):
+        if not isinstance(part, dict):
+            continue
+        if part.get("pretrained"):
             part["pretrained"] = None
+        if isinstance(part.get("init_cfg"), Mapping) and part["init_cfg"].get("type") == "Pretrained":
+            part["init_cfg"] = None
     return plain

@@ -1,6 +1,7 @@
 """Optimizers: torch's by name, and the wrapper that accumulates, clips and updates in some precision."""
 
 import inspect
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from kinema.optim.precision import Format, Precision
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 register_optimizers()
+logger = logging.getLogger("kinema")
 
 
 class Guard(Protocol):
@@ -266,10 +268,11 @@ class AmpOptimWrapper(OptimWrapper):
     Args:
         optimizer: the optimizer.
         loss_scale: of fp16: "dynamic", a fixed number, or settings of `torch.amp.GradScaler`.
-        dtype: "float16" or "bfloat16", or that of torch; default: float16.
+        dtype: "float16" or "bfloat16", or that of torch; default: float16, and on a CPU, which computes
+            in them many times slower than in float32, what `precision` says.
         accumulative_counts: see `OptimWrapper`.
         clip_grad: see `OptimWrapper`.
-        precision: tells the device; its format gives way to `dtype`.
+        precision: tells the device, default: a CPU; its format gives way to `dtype`.
 
     Raises:
         ConfigError: no such `dtype` or `loss_scale`.
@@ -297,8 +300,12 @@ class AmpOptimWrapper(OptimWrapper):
             scaler = {}
         else:
             raise ConfigError(f"optim_wrapper.loss_scale must be 'dynamic', a number or a dict, got {loss_scale!r}")
-        device = "cpu" if precision is None else precision.device_type
-        built = Precision(names[wanted], device, scaler=scaler)
+        plain = precision or Precision()
+        name = names[wanted]
+        if dtype is None and plain.device_type == "cpu":
+            name = plain.name
+            logger.info("AmpOptimWrapper: %s on a CPU; dtype='bfloat16' asks for mixed precision all the same", name)
+        built = Precision(name, plain.device_type, scaler=scaler)
         super().__init__(optimizer, accumulative_counts, clip_grad, precision=built)
 
     @property
