@@ -250,6 +250,16 @@ def test_the_layer_is_read_from_the_name(name, layer):
     assert layer_of(name, 12) == layer
 
 
+def test_groups_of_layers_say_what_they_are():
+    groups = build_groups(
+        recognizer(Transformer()), ADAMW, "LearningRateDecayOptimizerConstructor", dict(decay_rate=0.5)
+    )
+    labels = {group["param_names"][0]: (group["group_name"], group["lr_scale"]) for group in groups}
+    assert labels["backbone.cls_token"] == ("layer_0_decay", 0.5**4)
+    assert labels["backbone.blocks.2.0.weight"] == ("layer_3_no_decay", 0.5)
+    assert all(group["lr"] == ADAMW["lr"] * group["lr_scale"] for group in groups)
+
+
 def test_numbers_in_a_head_are_no_layers():
     model = recognizer(Transformer(), head=nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(4, 4)])}))
     result = settings(model, "LearningRateDecayOptimizerConstructor", decay_rate=0.5)

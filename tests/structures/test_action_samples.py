@@ -68,6 +68,15 @@ def test_scores_become_tensors() -> None:
         ActionDataSample().set_pred_score("high")
 
 
+def test_scores_say_how_many_classes_there_are() -> None:
+    sample = ActionDataSample().set_pred_score([0.1, 0.9])
+    assert (sample.num_classes, sample.metainfo) == (2, {"num_classes": 2})
+    sample.set_pred_score(torch.zeros(3, 2))  # of three views
+    with pytest.raises(ValueError, match=r"the sample is of 2 classes \(`num_classes`\), got 3 scores"):
+        sample.set_pred_score([0.1, 0.2, 0.7])
+    assert "num_classes" not in ActionDataSample().set_pred_score({"rgb": [0.1]})
+
+
 def test_pred_scores_written_by_the_guides_head_are_the_pred_score() -> None:
     score = torch.tensor([0.25, 0.75])
     sample = ActionDataSample()

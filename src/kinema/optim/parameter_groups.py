@@ -219,7 +219,8 @@ def layer_of(name: str, num_layers: int) -> int:
 def by_layer(model: nn.Module, num_layers: int | None, decay_rate: float, base: Base) -> Assigned:
     """Settings by a parameter's layer: the rate falls by `decay_rate` from layer to layer towards the input.
 
-    Biases and parameters of one dimension have no weight decay.
+    Biases and parameters of one dimension have no weight decay. Settings have the factor of the rate
+    as `lr_scale`, and layer and decay as `group_name` ("layer_3_decay", "layer_3_no_decay").
 
     Args:
         model: a transformer, or a recognizer with one as `backbone`.
@@ -241,8 +242,10 @@ def by_layer(model: nn.Module, num_layers: int | None, decay_rate: float, base: 
     for owned in owned_parameters(model):
         inner = owned.name.removeprefix(backbone) if owned.name.startswith(backbone) else ""
         flat = owned.parameter.ndim == 1 or owned.own_name == "bias"
-        scale = decay_rate ** (num_layers + 1 - layer_of(inner, num_layers))
-        yield owned.name, owned.parameter, base.times(scale, 0 if flat else 1)
+        layer = layer_of(inner, num_layers)
+        scale = decay_rate ** (num_layers + 1 - layer)
+        labels = {"lr_scale": scale, "group_name": f"layer_{layer}_{'no_decay' if flat else 'decay'}"}
+        yield owned.name, owned.parameter, {**base.times(scale, 0 if flat else 1), **labels}
 
 
 def build_groups(

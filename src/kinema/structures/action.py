@@ -47,8 +47,21 @@ class ActionDataSample(BaseDataElement):
         return self
 
     def set_pred_score(self, value: ScoreLike) -> Self:
-        """Set the scores, (N,); a dict of several scores (one a modality) is allowed."""
-        self.pred_score = score_tensor(value)
+        """Set the scores, (N,); a dict of several scores (one a modality) is allowed.
+
+        The first ones write their N into the metainfo as `num_classes`.
+
+        Raises:
+            ValueError: the sample is of another number of classes.
+        """
+        scores = score_tensor(value)
+        if isinstance(scores, Tensor) and scores.ndim:
+            known, number = self.get("num_classes"), scores.shape[-1]
+            if known is None:
+                self.set_field(number, "num_classes", field_type="metainfo")
+            elif known != number:
+                raise ValueError(f"the sample is of {known} classes (`num_classes`), got {number} scores")
+        self.pred_score = scores
         return self
 
     @property
