@@ -14,6 +14,7 @@ from kinema.models.backbones.tokens.frame_transformer_files import names_of_clip
 from kinema.models.backbones.tokens.timesformer_files import names_of_transformers as names_of_timesformer
 from kinema.models.backbones.tokens.vivit import ViViT, classifier_of_transformers
 from kinema.models.backbones.tokens.vivit import names_of_transformers as names_of_vivit
+from kinema.models.layers import build_activation_layer
 
 # transformers' names of activations, and timm's.
 EXACT = {"type": "GELU"}
@@ -31,6 +32,14 @@ def build(fixture: Mapping[str, Any]) -> Built:
     family = str(fixture["family"])
     kind = next(kind for name, kind in KINDS.items() if family.startswith(name))
     return kind(fixture)
+
+
+def with_activation(network: nn.Module, cfg: dict[str, Any]) -> None:
+    """Put another activation in the place of every GELU."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.GELU):
+                setattr(parent, name, build_activation_layer(cfg))
 
 
 def timesformer(fixture: Mapping[str, Any]) -> Built:
@@ -56,6 +65,7 @@ def timesformer(fixture: Mapping[str, Any]) -> Built:
         norm_cfg={"type": "LN", "eps": config["layer_norm_eps"]},
         feedforward_channels=config["intermediate_size"],
     ).eval()
+    with_activation(network, ACTIVATIONS[config["hidden_act"]])
     tensors = names_of_timesformer(network)
     if not config["qkv_bias"]:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(".qkv.bias")}

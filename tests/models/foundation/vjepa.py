@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from foundation.libraries import ACTIVATIONS, with_activation
 from foundation_fixtures import Built
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ TRANSFORMERS_DEFAULTS = {
     "tubelet_size": 2,
     "in_chans": 3,
     "qkv_bias": True,
+    "hidden_act": "gelu",
     "layer_norm_eps": 1e-6,
     "num_pooler_layers": 3,
     "pred_hidden_size": 384,
@@ -233,6 +235,9 @@ def transformers(fixture: Mapping[str, Any]) -> Built:
             **shared,
         ).eval()
         tensors = {f"vjepa2.{name}": tensor for name, tensor in tensors.items()} | files.transformers_head(head)
+
+    for part in (network, predictor, *([head] if head else [])):
+        with_activation(part, ACTIVATIONS[config["hidden_act"]])
 
     def compute(x: Tensor) -> dict[str, Tensor]:
         clips = x.transpose(1, 2)

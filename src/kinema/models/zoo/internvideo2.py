@@ -111,5 +111,10 @@ _1B, _1B_16 = (1021.018, 2550.7), (1023.901, 6045.27)
 _PAGE = "InternVideo2-Stage1-1B-224p-f8"
 _add("1b", _1B, "Kinetics-400", 91.3, f"{_PAGE}-K400/resolve/main/1B_ft_k710_ft_k400_f8.pth")
 _add("1b", _1B_16, "Kinetics-400", 91.6, f"{_PAGE}-K400/resolve/main/1B_ft_k710_ft_k400_f16.pth", frames=16)
+_add("1b", _1B, "Something-Something V1", 68.5, f"{_PAGE}-SthSth/resolve/main/1B_ft_ssv1_f8.pth")
 _add("1b", _1B, "Something-Something V2", 77.1, f"{_PAGE}-SthSth/resolve/main/1B_ft_ssv2_f8.pth")
+# On pages of their own, whose files have names that are not published elsewhere.
+for _dataset, _top1 in (("600", 91.4), ("700", 85.0), ("710", 87.6)):
+    _add("1b", _1B, f"Kinetics-{_dataset}", _top1)
+_add("1b", _1B, "Moments in Time V1", 50.8)
 _add("6b", (5942.044, 13421.09))

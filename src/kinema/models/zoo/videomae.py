@@ -18,7 +18,9 @@ FINE_TUNED_ON = {
     "Kinetics-600": (600, "_k600"),
     "Kinetics-700": (700, "_k700"),
     "Kinetics-710": (710, "_k710"),
+    "Something-Something V1": (174, "_ssv1"),
     "Something-Something V2": (174, "_ssv2"),
+    "Moments in Time V1": (339, "_mit"),
 }
 FINE_TUNING = adamw(1e-4)
 
