@@ -61,3 +61,26 @@ def test_lines_that_another_start_wrote_are_counted_once(tmp_path):
 )
 def test_a_loss_of_one_part_is_shown_once(figures, names):
     assert list(without_repetition(dict.fromkeys(figures, 0.5))) == names
+
+
+def test_averages_that_were_put_back_in_between_are_the_same_to_the_bit():
+    whole, first, second = Averages(), Averages(), Averages()
+    values = [{"loss": torch.rand(())} for _ in range(50)]
+    for figures in values:
+        whole.add(figures)
+    for figures in values[:17]:
+        first.add(figures)
+    second.load_state_dict(first.state_dict())
+    for figures in values[17:]:
+        second.add(figures)
+    assert whole.means() == second.means()
+
+
+def test_averages_of_several_lines_make_those_of_a_pass():
+    line, whole = Averages(), Averages()
+    for values in ((1.0, 2.0), (6.0,)):
+        for value in values:
+            line.add({"loss": torch.tensor(value, dtype=torch.bfloat16), "acc": value})
+        whole.include(line)
+        line.take()
+    assert whole.take() == {"loss": 3.0, "acc": 3.0}

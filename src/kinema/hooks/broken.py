@@ -44,6 +44,7 @@ class BrokenVideosHook(Hook):
         self._list = BrokenList()
         self._samples: set[int] = set()  # broken ones of the training data; several may be of one video
         self._unsent: list[BrokenSample] = []
+        self._has_new = False  # since the last exchange
         self._in_epoch = 0
 
     def before_train(self, runner: Run) -> None:
@@ -63,7 +64,8 @@ class BrokenVideosHook(Hook):
     def after_train_iter(
         self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
-        if get_world_size() == 1 or self.every_n_inner_iters(batch_idx, self.interval):
+        is_due = self._has_new if get_world_size() == 1 else self.every_n_inner_iters(batch_idx, self.interval)
+        if is_due:
             self._exchange(runner)
 
     def after_train_epoch(self, runner: Run) -> None:
@@ -90,7 +92,7 @@ class BrokenVideosHook(Hook):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._list.load(state["videos"])
-        self._samples, self._in_epoch = set(state["samples"]), state["in_epoch"]
+        self._samples, self._in_epoch, self._has_new = set(state["samples"]), state["in_epoch"], True
 
     def _count_training(self, record: BrokenSample) -> None:
         """Count one, in the main process; written down at once, since the run may not reach the epoch's end."""
@@ -98,6 +100,7 @@ class BrokenVideosHook(Hook):
             logger.warning("%s", describe_broken(record))
         self._samples.add(record.index)
         self._in_epoch += 1
+        self._has_new = True
 
     def _exchange(self, runner: Run) -> None:
         """Bring the other processes' records to the main one; stop all of them when there are too many.
@@ -109,6 +112,7 @@ class BrokenVideosHook(Hook):
         if is_main_process():
             for record in met:
                 self._count_training(record)
+        self._has_new = False
         loader = runner.train_loop.dataloader
         if not isinstance(loader, ReproducibleLoader):
             return

@@ -61,7 +61,6 @@ class LoggerHook(Hook):
             if _TIMES.intersection(figures):  # not the same in each run
                 continue
             self.averages.add(figures)
-            self.epoch_averages.add(figures)
         self._waited += self._got - self._asked
         self._took += now - self._asked
         if runner.line_processor is not None and self._ends_line(runner, batch_idx):
@@ -85,6 +84,7 @@ class LoggerHook(Hook):
             _say(runner.line_processor.get_log_after_epoch(runner, len(runner.test_loop.dataloader), "test")[1])
 
     def after_train_epoch(self, runner: Run) -> None:
+        self.epoch_averages.include(self.averages)
         runner.train_figures = self.epoch_averages.take()
         self._bar.close()
 
@@ -93,16 +93,19 @@ class LoggerHook(Hook):
 
     def at_border(self, runner: Run) -> None:
         progress = runner.progress
-        if progress.mark() == self._mark:
+        mark = progress.mark()
+        if mark == self._mark:
             return
         is_due = progress.batch // self.interval > self._batch // self.interval
         if progress.batch == 0 or is_due or runner.train_loop.is_done:
             self._log(runner)
-        self._mark, self._batch = progress.mark(), progress.batch
+        self._mark, self._batch = mark, progress.batch
         self._asked = time.perf_counter()
 
     def _log(self, runner: Run) -> None:
         progress = runner.progress
+        if progress.batch:  # at the end of a pass its figures are taken already
+            self.epoch_averages.include(self.averages)
         figures = without_repetition(self.averages.take())
         pace = pace_of(progress.samples - self._samples, self._waited, self._took, peak_memory(runner.device))
         self._samples, self._waited, self._took = progress.samples, 0.0, 0.0

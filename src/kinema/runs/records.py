@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,32 +76,66 @@ def without_repetition(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 class Averages:
-    """Means of named figures since the last `take()`; tensors stay on their device until then."""
+    """Means of named figures; tensors stay on their device, untouched, until somebody asks."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Any] = {}
+        self._fresh: dict[str, list[Any]] = {}  # not in the sums yet
+        self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, figures: Mapping[str, Any]) -> None:
         """Add one batch's figures: floats or scalar tensors."""
         for name, value in figures.items():
-            value = value.detach() if isinstance(value, torch.Tensor) else value
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            kept = value.detach() if isinstance(value, torch.Tensor) else value
+            self._fresh.setdefault(name, []).append(kept)
+
+    def include(self, other: "Averages") -> None:
+        """Add all that another one has."""
+        self._totals()
+        for name, (total, count) in other._totals().items():
+            self._sums[name] = self._sums.get(name, 0.0) + total
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def means(self) -> dict[str, float]:
+        """The means by name."""
+        return {name: total / count for name, (total, count) in self._totals().items()}
 
     def take(self) -> dict[str, float]:
         """The means, and start again."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        means = self.means()
         self._sums, self._counts = {}, {}
         return means
 
+    def _totals(self) -> dict[str, tuple[float, int]]:
+        """Sums and counts. A number is added after the other, so that a resumed run has the same sums."""
+        for name, values in self._fresh.items():
+            total = self._sums.get(name, 0.0)
+            for value in _as_floats(values):
+                total += value
+            self._sums[name], self._counts[name] = total, self._counts.get(name, 0) + len(values)
+        self._fresh = {}
+        return {name: (total, self._counts[name]) for name, total in self._sums.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Sums and counts."""
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        totals = self._totals()
+        return {
+            "sums": {name: total for name, (total, _) in totals.items()},
+            "counts": {name: count for name, (_, count) in totals.items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict()` back."""
-        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
+        """Take the sums and counts of `state_dict()` back."""
+        self._fresh, self._counts = {}, dict(state["counts"])
+        self._sums = {name: float(total) for name, total in state["sums"].items()}
+
+
+def _as_floats(values: Sequence[Any]) -> list[float]:
+    """Numbers of scalars; tensors of one kind come from their device in one copy."""
+    if all(isinstance(value, torch.Tensor) for value in values) and len({value.device for value in values}) == 1:
+        numbers: list[float] = torch.stack([value.reshape(()) for value in values]).tolist()
+        return numbers
+    return [float(value) for value in values]
 
 
 def format_validation(figures: Mapping[str, float]) -> str:

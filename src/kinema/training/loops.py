@@ -92,6 +92,7 @@ class TrainLoop(BaseLoop):
             end = min(last, progress.batch + (self.until.iterations or math.inf) - progress.iteration)
             self._window = Window.of(progress.batch - first, self.accumulate, end - first)
             self.run_iter(progress.batch, batch)
+            del batch  # its memory is for the next
             if self._window.is_last and progress.batch < last:
                 self.emit("at_border")
                 if self._ends_inside_pass:
