@@ -103,3 +103,25 @@ def test_a_process_0_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyP
             monkeypatch.setenv(name, value)
         with pytest.raises(ConfigError, match=rf"process 1 of 2 cannot reach process 0 at 127\.0\.0\.1:{port}: "):
             distributed.init_from_environment("gloo", timeout_seconds=1)
+
+
+def test_a_backend_that_torch_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", "1")
+    with pytest.raises(ConfigError, match="torch has no backend 'smoke' here, by which processes could communicate"):
+        distributed.init_from_environment("smoke")
+
+
+def test_a_run_joins_its_processes_as_the_config_says() -> None:
+    script = (
+        "import torch.distributed as dist\nfrom kinema.distributed import init_from_environment\n"
+        "init_from_environment('NCCL', device='cpu', timeout_seconds=7, port=0)\n"
+        "group = dist.distributed_c10d._get_default_group()\n"
+        "print(dist.get_backend(), group._get_backend(__import__('torch').device('cpu')).options._timeout)\n"
+    )
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | alone, capture_output=True, text=True, timeout=600
+    )
+    assert (run.returncode, run.stdout.split()) == (0, ["gloo", "0:00:07"]), run.stderr

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
@@ -73,7 +74,12 @@ def broadcast_object(obj: Any, source: int = 0) -> Any:
 
 
 def init_from_environment(
-    backend: str | None = None, *, launcher: str = "none", device: str = "auto", timeout_seconds: float | None = None
+    backend: str | None = None,
+    *,
+    launcher: str = "none",
+    device: str = "auto",
+    timeout_seconds: float | None = None,
+    port: int | None = None,
 ) -> bool:
     """Join the run that `torchrun`, `srun` or `mpirun` started this process for, and leave it at exit.
 
@@ -81,25 +87,30 @@ def init_from_environment(
     a process that is killed (`kinema.peers`).
 
     Args:
-        backend: "nccl", "gloo", ...; default: nccl where there is CUDA, gloo elsewhere.
+        backend: "nccl", "gloo", ...; default: nccl where there is CUDA, gloo elsewhere. "nccl" is
+            gloo where the run does not use CUDA.
         launcher: see `kinema.launching.place_of`.
         device: that the run will use: on "cpu" the default backend is gloo.
         timeout_seconds: how long an exchange waits for the other processes; default: torch's, 10
             minutes with nccl and 30 with gloo.
+        port: where process 0 listens, unless `MASTER_PORT` says it.
 
     Returns:
         True in a distributed run, False when the environment describes none.
 
     Raises:
-        ConfigError: the launcher did not start this process, or the others cannot be reached.
+        ConfigError: the launcher did not start this process, there is no such backend, or the
+            others cannot be reached.
     """
     if is_distributed():
         return True
     place = place_of(os.environ, launcher)
     if place is None:
         return False
+    if port is not None and not os.environ.get("MASTER_PORT"):
+        place = replace(place, port=port)
     os.environ.update(place.environment())
-    backend = backend or ("nccl" if device != "cpu" and torch.cuda.is_available() else "gloo")
+    backend = _usable((backend or "nccl").lower(), device)
     if "nccl" in backend:
         torch.cuda.set_device(place.local_rank)
     timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
@@ -115,6 +126,20 @@ def init_from_environment(
     if place.world_size > 1:
         _watch_peers(place)  # after `_leave`: what is registered last is called first
     return True
+
+
+def _usable(backend: str, device: str) -> str:
+    """The backend, or gloo in place of nccl where the run uses no CUDA.
+
+    Raises:
+        ConfigError: torch has no such backend here.
+    """
+    if backend == "nccl" and (device == "cpu" or not torch.cuda.is_available()):
+        return "gloo"
+    for name in backend.split(","):  # such as "cpu:gloo,cuda:nccl"
+        if not dist.is_backend_available(name.rpartition(":")[2]):
+            raise ConfigError(f"torch has no backend {name!r} here, by which processes could communicate: use 'gloo'")
+    return backend
 
 
 def _watch_peers(place: Place) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,8 @@ def train(
     show_on_console()
     _check_combinations(data, world_size, folds, only_try=only_try, prepare=prepare)
     if not only_try:
-        init_from_environment(launcher=launcher or "none", device=device or "auto")
+        connection = _connection_in(data) if is_config(data) else {}
+        init_from_environment(launcher=launcher or "none", device=device or "auto", **connection)
     if device is not None:
         choose_device(device)  # before minutes are spent on the clips
     if save_every is not None:
@@ -221,6 +222,16 @@ def _check_combinations(
         raise ConfigError(
             f"{data}: --prepare goes with clips, not with a config: `kinema data prepare` makes a new data set for it"
         )
+
+
+def _connection_in(file: Path) -> dict[str, Any]:
+    """What a config says of the connection of processes, which exists before the config is read with all else."""
+    from kinema.config import Config
+    from kinema.openmmlab.distribution import connection_of
+
+    with suppress(ConfigError):  # it is shown once, when the processes know each other
+        return connection_of(Config.fromfile(file).get("env_cfg"))
+    return {}
 
 
 def _changed_config(

@@ -18,6 +18,7 @@ from kinema.engine.plan import RunPlan
 from kinema.errors import ConfigError
 from kinema.evaluation import BaseMetric, Evaluator
 from kinema.openmmlab.configs import base_batch_size_of, cudnn_benchmark_of
+from kinema.openmmlab.distribution import connection_of
 from kinema.optim.schedules import build_schedules
 from kinema.optim.wrapper import BaseOptimWrapper, OptimWrapper, build_optim_wrapper
 from kinema.randomness import seed_everything
@@ -38,8 +39,12 @@ class RunnerParts(Run):
     visualizer: Any
 
     def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
-        """Join the other processes, where there are some, and set cuDNN's benchmark, at the beginning of a run."""
-        init_from_environment(launcher=self.plan.launcher, device=self.plan.device)
+        """Join the other processes, where there are some, and set cuDNN's benchmark, at the beginning of a run.
+
+        Raises:
+            ConfigError: see `init_from_environment`, or `env_cfg` has an unknown key.
+        """
+        init_from_environment(launcher=self.plan.launcher, device=self.plan.device, **connection_of(env_cfg))
         if cudnn_benchmark_of(env_cfg) and not self.plan.deterministic:
             torch.backends.cudnn.benchmark = True
 

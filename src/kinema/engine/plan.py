@@ -14,7 +14,7 @@ from kinema.hooks import CheckpointHook, LoggerHook
 from kinema.hooks.validation import ValidationHook
 from kinema.launching import LAUNCHERS
 from kinema.openmmlab.configs import OPTIONAL_HOOKS, base_batch_size_of, cudnn_benchmark_of
-from kinema.openmmlab.distribution import strategy_of
+from kinema.openmmlab.distribution import connection_of, strategy_of
 from kinema.optim.precision import DTYPES
 from kinema.randomness import seed_everything
 from kinema.runs.trackers import tracker_configs
@@ -111,6 +111,7 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
     train_cfg = dict(phases["train"].loop) if phases["train"] is not None else {}
     randomness = _randomness(config.get("randomness") or {})
     work_dir = Path(os.fspath(config["work_dir"]))
+    connection_of(config.get("env_cfg") or {})
     _one_of("launcher", config.get("launcher") or "none", LAUNCHERS)
     _one_of("precision", config.get("precision") or "fp32", ("auto", *DTYPES))
     return RunPlan(

@@ -101,7 +101,6 @@ OPTIONAL_HOOKS = {
 # Keys of `env_cfg` that need nothing, and why.
 _ENVIRONMENT = {
     "mp_cfg": "the loaders set up their processes and threads",
-    "dist_cfg": "the device says how processes communicate",
     "resource_limit": "a loader opens few files at a time",
 }
 
@@ -115,8 +114,8 @@ def cudnn_benchmark_of(env_cfg: Any) -> bool:
     if not isinstance(env_cfg, Mapping):
         raise ConfigError(f"env_cfg must be a dict such as dict(cudnn_benchmark=True), got {env_cfg!r}")
     for key in env_cfg:
-        if key != "cudnn_benchmark" and key not in _ENVIRONMENT:
-            raise ConfigError(f"env_cfg has no {key!r}: it takes cudnn_benchmark, {', '.join(_ENVIRONMENT)}")
+        if key not in (known := ("cudnn_benchmark", "dist_cfg", *_ENVIRONMENT)):
+            raise ConfigError(f"env_cfg has no {key!r}: it takes {', '.join(known)}")
     if given := [key for key in _ENVIRONMENT if env_cfg.get(key)]:
         logger.info("env_cfg: without effect: %s", "; ".join(f"{key} ({_ENVIRONMENT[key]})" for key in given))
     return bool(env_cfg.get("cudnn_benchmark"))

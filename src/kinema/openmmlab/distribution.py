@@ -14,6 +14,7 @@ STRATEGIES = {
     "DistributedDataParallel": "ddp",
     "MMFullyShardedDataParallel": "fsdp2",
 }
+_CONNECTION = ("backend", "timeout", "port", "init_backend")
 OPTIONS = ("find_unused_parameters", "static_graph", "broadcast_buffers")
 
 
@@ -51,3 +52,32 @@ def _known(name: str, where: str) -> str:
     if name not in ours:
         raise ConfigError(f"{where}={name!r} is no strategy of Kinema: there are {', '.join(ours)}")
     return name
+
+
+def connection_of(env_cfg: Any) -> dict[str, Any]:
+    """The arguments of `init_from_environment` that `env_cfg.dist_cfg` of a config names.
+
+    Args:
+        env_cfg: a config's, such as `dict(dist_cfg=dict(backend="nccl", timeout=1800))`.
+
+    Raises:
+        ConfigError: `dist_cfg` is no dict, has another key, or a value that does not fit.
+    """
+    settings = (env_cfg.get("dist_cfg") if isinstance(env_cfg, Mapping) else None) or {}
+    where = "env_cfg.dist_cfg"
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{where} must be a dict such as dict(backend='nccl', timeout=1800), got {settings!r}")
+    for key in settings:
+        if key not in _CONNECTION:
+            raise ConfigError(f"{where} has no {key!r}: it takes {', '.join(_CONNECTION)}")
+    backend, timeout, port = (settings.get(key) for key in ("backend", "timeout", "port"))
+    if backend is not None and not isinstance(backend, str):
+        raise ConfigError(f"{where}.backend must be a name such as 'nccl' or 'gloo', got {backend!r}")
+    if settings.get("init_backend", "torch") != "torch":
+        raise ConfigError(f"{where}.init_backend must be 'torch', got {settings['init_backend']!r}")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise ConfigError(f"{where}.timeout must be seconds above 0, got {timeout!r}")
+    if port is not None and not (isinstance(port, int) and 0 < port < 2**16):
+        raise ConfigError(f"{where}.port must be a whole number from 1 to 65535, got {port!r}")
+    given = {"backend": backend, "timeout_seconds": timeout, "port": port}
+    return {name: value for name, value in given.items() if value is not None}

@@ -119,8 +119,7 @@ def init_dist(
         raise ValueError(f"init_backend must be 'torch', got {init_backend!r}")
     if launcher == "none":
         return
-    usable = None if backend == "nccl" and not torch.cuda.is_available() else backend
-    init_from_environment(usable, launcher="none" if launcher == "pytorch" else launcher)
+    init_from_environment(backend, launcher="none" if launcher == "pytorch" else launcher)
 
 
 # ---- devices
