@@ -108,7 +108,13 @@ def test_folds_are_shown_with_their_spread_and_the_interval_over_all(clips, tmp_
     assert (config["default_hooks"]["checkpoint"]["interval"], config["precision"]) == ("1steps", "bf16")
     opening = config["val_dataloader"]["dataset"]["pipeline"][0]
     assert opening == {"type": "OpenVideo", "prepared": str(tmp_path / "work_prepared")}
-    for text in ("fold", "spread", "all clips together, last epoch:", "of 16 clips, 95 % sure:"):
+    for text in (
+        f"kinema train {clips.root}",
+        "fold",
+        "spread",
+        "all clips together, last epoch:",
+        "of 16 clips, 95 % sure:",
+    ):
         assert text in shown.stdout
     again = kinema("train", clips.root, *options, "--precision", "bf16", "--resume", "--json")
     assert json.loads(again.stdout) == json.loads((work / "folds.json").read_text())

@@ -134,6 +134,17 @@ def test_the_command_tunes_on_the_validation_clips_of_the_run(tmp_path, clips, m
     assert tune_after_training(tmp_path, workers=0).thresholds == load(folder).thresholds
 
 
+def test_the_clips_of_a_run_are_relative_to_where_it_was_started(tmp_path, clips, monkeypatch):
+    saved(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    dataset = {"type": "VideoDataset", "ann_file": "val.txt", "data_prefix": {"video": "clips"}, "pipeline": []}
+    monkeypatch.chdir(tmp_path)
+    started = {"folder": str(tmp_path)}
+    write_settings(tmp_path, {"val_dataloader": {"batch_size": 4, "dataset": dataset}}, started)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert tune(tmp_path, workers=0).num_clips == 21
+
+
 def test_after_a_training_nothing_is_an_error(tmp_path, caplog):
     caplog.set_level("INFO", "kinema")
     write_settings(tmp_path, {"val_dataloader": None})

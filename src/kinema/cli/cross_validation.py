@@ -1,5 +1,6 @@
 """`kinema train --folds N`: several trainings, and what they say together."""
 
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,5 @@ def cross_validate_clips(
         "the best epoch was chosen by the clips that it is measured on; the last one was not, so it tells what new"
         " clips will give"
     )
+    print_line("next:")
+    print_line(f"  kinema train {shlex.quote(str(data))}")

@@ -25,7 +25,7 @@ from kinema.inference import VideoRecognizer, find_checkpoint, load
 from kinema.printable import plural
 from kinema.recipes.evaluation import evaluate, evaluation_clips
 from kinema.recipes.offline import read_scores
-from kinema.runs.settings_file import read_settings
+from kinema.runs.settings_file import read_run, read_settings
 
 logger = logging.getLogger("kinema")
 
@@ -343,6 +343,7 @@ def _validation_loader(
     recognizer: VideoRecognizer, folder: Path, batch_size: int | None, workers: int | None
 ) -> ReproducibleLoader:
     """The validation clips of the run that wrote a checkpoint, prepared as the checkpoint says."""
+    run = read_run(_work_dir(folder)) or {}
     config = (read_settings(_work_dir(folder)) or {}).get("val_dataloader")
     dataset = config.get("dataset") if isinstance(config, Mapping) else None
     if not isinstance(config, Mapping) or not isinstance(dataset, Mapping):
@@ -350,6 +351,9 @@ def _validation_loader(
             f"{folder}: there is no run with validation clips around it: name labelled clips (DATA), other than those"
             " it was trained on"
         )
+    started_in = str(run.get("folder") or "")
+    if started_in and started_in != os.fspath(Path.cwd()):  # to which its paths are relative
+        dataset = {**dataset, "data_root": str(Path(started_in, str(dataset.get("data_root") or "")))}
     chosen = {
         "dataset": {**dataset, "pipeline": recognizer.pipeline, "test_mode": True},
         "batch_size": batch_size or config.get("batch_size", 1),
