@@ -53,6 +53,13 @@ def device(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture
+def on_meta_device() -> Generator[None]:
+    """Networks of the test have shapes, but no values, which take most of the time to draw."""
+    with torch.device("meta"):
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Escape what is no text in captured output, such as file names that are not UTF-8: processes send it as UTF-8."""

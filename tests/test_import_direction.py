@@ -1,13 +1,11 @@
 """Imports point up the list of design: small services first, then the stages of the data, then what uses everything."""
 
 import ast
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).parents[1] / "src" / "kinema"
+from source_imports import SOURCE, Import, imports_of
 
 # Each sees those before it.
 ORDER = [
@@ -45,26 +43,17 @@ ORDER = [
     ),
     *("report", "serve"),
 ]
-IMPORTS = (ast.Import, ast.ImportFrom)
-
-
-@cache
-def parsed(file: Path) -> ast.Module:
-    """The tree of a file of the source, which two tests look at."""
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
 SEES_EVERYTHING = {"__init__", "__main__", "recipes", "cli", "compat"}
 
 
-def imported_modules(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
-    """Line and full name of every import of a module, in functions and under conditions too."""
+def imported_modules(nodes: Iterable[Import], module: str, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Line and full name of what these statements of a module import."""
     package = module.split(".") if is_package else module.split(".")[:-1]
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
@@ -84,7 +73,7 @@ def wrong_imports(source: Path) -> list[str]:
             continue
         is_package = place.name == "__init__"
         module = ".".join(("kinema", *(place.parts[:-1] if is_package else place.parts)))
-        for line, name in imported_modules(parsed(file), module, is_package):
+        for line, name in imported_modules(imports_of(file)[0], module, is_package):
             root, _, rest = name.partition(".")
             part = rest.partition(".")[0]
             if root != "kinema" or part == own or part not in {*ORDER, *SEES_EVERYTHING}:
@@ -105,8 +94,8 @@ def imports_of_modules() -> dict[str, set[str]]:
     modules = {".".join(place.parts).removesuffix(".__init__"): file for place, file in files.items()}
     imports = {}
     for module, file in modules.items():
-        top_level = ast.Module([node for node in parsed(file).body if isinstance(node, IMPORTS)], [])
-        names = [name for _, name in imported_modules(top_level, module, file.stem == "__init__")]
+        _, nodes = imports_of(file)
+        names = [name for _, name in imported_modules(nodes, module, file.stem == "__init__")]
         imports[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
         imports[module].discard(module)
     return imports

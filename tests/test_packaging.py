@@ -4,9 +4,11 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
+from source_imports import SOURCE, imports_of
 
 from kinema.cli.doctor import _OPTIONAL, _REQUIRED
 
@@ -35,11 +37,11 @@ EXTRAS = {
 def imported_distributions() -> set[str]:
     """Distributions of other projects that an import statement names, anywhere in the source."""
     modules = set()
-    for file in (ROOT / "src" / "kinema").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for file in SOURCE.rglob("*.py"):
+        for node in imports_of(file)[0]:
             if isinstance(node, ast.Import):
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
+            elif not node.level:
                 modules.add(str(node.module).partition(".")[0])
     own = {"kinema", "mmaction", "mmengine", "mmcv"}
     return {DISTRIBUTIONS.get(module, module) for module in modules - sys.stdlib_module_names - own}
@@ -51,11 +53,15 @@ def test_every_import_is_declared_and_everything_declared_is_imported() -> None:
     assert imported >= REQUIRED
 
 
+@cache
+def source_text() -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for file in SOURCE.rglob("*.py"))
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_is_used(extra: str) -> None:
-    source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "src" / "kinema").rglob("*.py"))
     for distribution in EXTRAS[extra]:
-        assert re.search(rf'import {distribution}\b|"{distribution}["./]', source), f"nothing imports {distribution}"
+        assert re.search(rf'import {distribution}\b|"{distribution}["./]', source_text()), f"nothing imports {distribution}"
 
 
 def test_doctor_shows_what_is_declared() -> None:

@@ -54,13 +54,14 @@ def test_frames_of_one_clip_do_not_see_those_of_another() -> None:
 @pytest.mark.parametrize("depth", [18, 50])
 def test_non_local_blocks_are_where_they_are_asked_for_and_start_as_the_identity(depth) -> None:
     flags = ((0, 0), (1, 0), (0, 1), (0, 0)) if depth == 18 else (0, (1, 0, 1, 0), 1, 0)
-    model = ResNetTSM(depth, 4, non_local=flags, non_local_cfg=NON_LOCAL)
+    stages = {"num_stages": 3, "out_indices": (2,)}
+    model = ResNetTSM(depth, 4, non_local=flags, non_local_cfg=NON_LOCAL, **stages)
     names = [name for name, one in model.named_modules() if isinstance(one, NL3DWrapper)]
     assert names[0] == "layer2.0"
     assert len(names) == (2 if depth == 18 else 8)
     assert isinstance(model.layer2[0].block.conv1.conv, TemporalShift)
     model.init_weights()
-    plain = ResNetTSM(depth, 4)
+    plain = ResNetTSM(depth, 4, **stages)
     plain.load_state_dict(
         {name.replace(".block.", "."): one for name, one in model.state_dict().items() if "non_local" not in name}
     )
