@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
 from source_imports import SOURCE, Import, imports_of
 
 # Each sees those before it.

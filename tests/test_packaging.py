@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from source_imports import SOURCE, imports_of
 
 from kinema.cli.doctor import _OPTIONAL, _REQUIRED
+from source_imports import SOURCE, imports_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -61,7 +61,9 @@ def source_text() -> str:
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_is_used(extra: str) -> None:
     for distribution in EXTRAS[extra]:
-        assert re.search(rf'import {distribution}\b|"{distribution}["./]', source_text()), f"nothing imports {distribution}"
+        assert re.search(rf'import {distribution}\b|"{distribution}["./]', source_text()), (
+            f"nothing imports {distribution}"
+        )
 
 
 def test_doctor_shows_what_is_declared() -> None:

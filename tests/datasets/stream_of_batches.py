@@ -64,7 +64,7 @@ def hash_of(batch, i):
 
 def main():
     distributed.init_from_environment("gloo")
-    seen = stream(sys.argv[1], num_workers=int(sys.argv[3]))
+    seen = [stream(sys.argv[1], num_workers=int(number)) for number in sys.argv[3:]]
     Path(sys.argv[2], f"{distributed.get_rank()}.json").write_text(json.dumps(seen))
     distributed.barrier()
 

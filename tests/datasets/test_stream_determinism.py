@@ -57,15 +57,15 @@ def test_an_epoch_can_be_entered_directly(folder, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_two_processes_share_the_stream_of_one(folder, expected, tmp_path, num_workers):
+def test_two_processes_share_the_stream_of_one(folder, expected, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*launch, SCRIPT, folder, tmp_path, str(num_workers)], check=True, timeout=600, capture_output=True)
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
-    # Rank r takes every second index of the epoch's order: a step of both is a batch of the one
-    # process.
-    merged = [
-        [[sample for pair in zip(*step, strict=True) for sample in pair] for step in zip(*epoch, strict=True)]
-        for epoch in zip(*ranks, strict=True)
-    ]
-    assert merged == expected
+    num_workers = ("0", "2")
+    subprocess.run([*launch, SCRIPT, folder, tmp_path, *num_workers], check=True, timeout=600, capture_output=True)
+    streams = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    for ranks in zip(*streams, strict=True):
+        # Rank r takes every second index of the epoch's order: a step of both is a batch of the one process.
+        merged = [
+            [[sample for pair in zip(*step, strict=True) for sample in pair] for step in zip(*epoch, strict=True)]
+            for epoch in zip(*ranks, strict=True)
+        ]
+        assert merged == expected

@@ -29,7 +29,7 @@ def last_checkpoint(run: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=needs_sharding)])
-def test_two_processes_resume_exactly_and_evaluate_as_one(tmp_path: Path, strategy: str) -> None:
+def test_two_processes_resume_exactly_evaluate_as_one_and_resume_on_one(tmp_path: Path, strategy: str) -> None:
     """Dropout, accumulation that does not divide an epoch, averages, and an odd number of validation clips."""
     on_two_processes("torchrun_runs.py", tmp_path, strategy)
     seen = json.loads((tmp_path / "seen.json").read_text())
@@ -44,15 +44,9 @@ def test_two_processes_resume_exactly_and_evaluate_as_one(tmp_path: Path, strate
     alone = Runner.from_cfg(config_of(tmp_path / "alone", "auto", epochs=1, load_from=str(whole)))
     assert [alone.val()] * 2 == seen["metrics"]
 
-
-@needs_sharding
-@pytest.mark.slow
-def test_a_run_of_two_processes_resumes_on_one(tmp_path: Path) -> None:
-    on_two_processes("torchrun_runs.py", tmp_path, "fsdp2")
-    changes = {"resume": True, "load_from": str(last_checkpoint(tmp_path / "whole"))}
-    alone = Runner.from_cfg(config_of(tmp_path / "alone", "auto", epochs=4, **changes))
-    alone.train()
-    assert (alone.progress.epoch, alone.progress.step) == (4, 6 + 3)  # 8 batches of 3 samples, in windows of 3
+    resumed = Runner.from_cfg(config_of(tmp_path / "resumed", "auto", epochs=4, resume=True, load_from=str(whole)))
+    resumed.train()
+    assert (resumed.progress.epoch, resumed.progress.step) == (4, 6 + 3)  # 8 batches of 3 samples, in windows of 3
 
 
 @pytest.mark.slow

@@ -11,42 +11,50 @@ from kinema.files import lacks_room
 
 SCRIPT = """
 import resource, sys
+from pathlib import Path
 from toy_run import run_config
 from kinema.engine import Hook, Runner
 from kinema.errors import StorageError
 
 class Fill(Hook):
+    def __init__(self, limit):
+        self.limit = limit
+
     def after_train_epoch(self, runner):
         if runner.epoch == 1:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, resource.RLIM_INFINITY))
 
-try:
-    Runner.from_cfg(run_config(sys.argv[1], custom_hooks=[Fill()])).train()
-except StorageError as error:
+for limit in map(int, sys.argv[2:]):
+    work_dir = Path(sys.argv[1], str(limit))
+    message = "no error"
+    try:
+        Runner.from_cfg(run_config(work_dir, custom_hooks=[Fill(limit)])).train()
+    except StorageError as error:
+        message = str(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    print(error)
-runner = Runner.from_cfg(run_config(sys.argv[1], resume=True))
-runner.train()
-print(sum(tensor.double().sum().item() for tensor in runner.model.state_dict().values()))
+    runner = Runner.from_cfg(run_config(work_dir, resume=True))
+    runner.train()
+    print(message, sum(tensor.double().sum().item() for tensor in runner.model.state_dict().values()), sep="\\n")
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [100, 1_000, 3_000])  # stops the log, the weights, the training state
-def test_a_full_disk_is_one_line_and_the_run_resumes(tmp_path, size):
-    def run(work_dir, limit):
-        command = [sys.executable, "-c", SCRIPT, str(work_dir), str(limit)]
-        result = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=600, check=False
-        )
-        assert "Traceback" not in result.stderr, result.stderr
-        return result.stdout.splitlines()
-
-    message, weights = run(tmp_path / "full", size)
-    assert message.startswith(f"no room in {tmp_path / 'full'}: ")
-    assert "the checkpoints that are there are whole: make room, then resume" in message
-    assert run(tmp_path / "whole", 10**9) == [weights]
-    assert [path.name for path in (tmp_path / "full").rglob(".*")] == [".lock"]
+def test_a_full_disk_is_one_line_and_the_run_resumes(tmp_path):
+    limits = (100, 1_000, 3_000, 10**9)  # stop the log, the weights, the training state, nothing
+    command = [sys.executable, "-c", SCRIPT, tmp_path, *map(str, limits)]
+    result = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    lines = result.stdout.splitlines()
+    messages, weights = dict(zip(limits, lines[::2], strict=True)), lines[1::2]
+    assert messages.pop(10**9) == "no error"
+    assert weights == weights[-1:] * 4
+    for limit, message in messages.items():
+        folder = tmp_path / str(limit)
+        assert message.startswith(f"no room in {folder}: ")
+        assert "the checkpoints that are there are whole: make room, then resume" in message
+        assert [path.name for path in folder.rglob(".*")] == [".lock"]
 
 
 @pytest.mark.parametrize(

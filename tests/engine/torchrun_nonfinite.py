@@ -1,6 +1,6 @@
-"""Run by torchrun: train a model on which one process is not finite; the main one writes what came of it.
+"""Run by torchrun: train models on which one process is not finite; the main one writes what came of each.
 
-Usage: torchrun_nonfinite.py WORK_DIR STRATEGY stop|skip|fp16|gradient
+Usage: torchrun_nonfinite.py FOLDER STRATEGY stop|skip|fp16|gradient...: the work folders are FOLDER/stop, ...
 """
 
 import json
@@ -28,24 +28,30 @@ class SteepOnTheLast(ToyModel):
         return losses
 
 
-work_dir, strategy, case = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.set_num_threads(1)
-init_from_environment()
-config = spoiled_config(work_dir, nonfinite=dict(policy="skip" if case == "skip" else "stop"), strategy=strategy)
-if case == "fp16":
-    config["precision"] = "fp16"
-if case == "gradient":
-    config["model"] = dict(type=SteepOnTheLast)
-    config["train_dataloader"]["dataset"]["pipeline"].pop(1)
-runner, error = Runner.from_cfg(config), None
-try:
-    runner.train()
-except TrainingError as caught:
-    error = str(caught)
-weights = runner.train_step.strategy.model_state()
-total = sum(value.double().sum().item() for value in weights.values()) if is_main_process() else None
-results = gather_objects({"error": error, "step": runner.progress.step})
-if is_main_process():
-    assert total == total, "the weights are not finite"
-    (work_dir / "ranks.json").write_text(json.dumps(results))
-barrier()  # nobody leaves while another is still in an exchange
+def train(work_dir: Path, strategy: str, case: str) -> None:
+    nonfinite = dict(policy="skip" if case == "skip" else "stop")
+    config = spoiled_config(work_dir, nonfinite=nonfinite, strategy=strategy)
+    if case == "fp16":
+        config["precision"] = "fp16"
+    if case == "gradient":
+        config["model"] = dict(type=SteepOnTheLast)
+        config["train_dataloader"]["dataset"]["pipeline"].pop(1)
+    runner, error = Runner.from_cfg(config), None
+    try:
+        runner.train()
+    except TrainingError as caught:
+        error = str(caught)
+    weights = runner.train_step.strategy.model_state()
+    total = sum(value.double().sum().item() for value in weights.values()) if is_main_process() else None
+    results = gather_objects({"error": error, "step": runner.progress.step})
+    if is_main_process():
+        assert total == total, "the weights are not finite"
+        (work_dir / "ranks.json").write_text(json.dumps(results))
+    barrier()  # nobody leaves while another is still in an exchange
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    init_from_environment()
+    for case in sys.argv[3:]:
+        train(Path(sys.argv[1], case), sys.argv[2], case)
