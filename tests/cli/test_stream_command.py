@@ -127,6 +127,15 @@ def test_events_are_posted_and_recorded(stream, tmp_path):
             assert len(reader) > 1
 
 
+def test_where_a_file_breaks_off_the_classes_leave_before_the_error(files, damaged_video):
+    result = CliRunner().invoke(app, ["stream", files[0], str(damaged_video), "--json"])
+    assert isinstance(result.exception, VideoError)
+    assert "frame 12 cannot be decoded" in str(result.exception)
+    values = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [value.get("event", value["type"]) for value in values] == ["start", "entered", "left", "end"]
+    assert (values[2]["end_seconds"], values[3]["frames"]) == (pytest.approx(1.2), 12)
+
+
 def test_it_ends_after_some_seconds_or_events(stream):
     _, lines, _ = stream("--window", "0.5", "--json", "--duration", "1.5")
     assert json.loads(lines[-1])["frames"] == 15

@@ -110,6 +110,14 @@ def test_of_a_video_that_breaks_off_what_comes_before_is_kept(checkpoint, place,
     assert value["segments"][-1]["end_seconds"] == value["duration_seconds"] == pytest.approx(1.2)
 
 
+def test_folders_are_made_before_the_work_and_no_empty_one_is_left(checkpoint, place, make_video):
+    (place / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file/out"):
+        run(checkpoint, make_video("game.mp4"), "--out", "file/out")
+    assert run(checkpoint, "absent.mp4", "--out", "new/out", "--ethogram", "pictures/e.svg").exit_code == 1
+    assert {path.name for path in place.iterdir()} == {"file", "game.mp4"}
+
+
 def test_json_is_one_value_with_segments_bouts_and_errors(checkpoint, place, make_video):
     make_video("game.mp4", num_frames=30)
     result = run(checkpoint, "game.mp4", "absent.mp4", "--json", "--window", 1, "--stride", 1, "--out", "o")

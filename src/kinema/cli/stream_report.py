@@ -7,6 +7,7 @@ from typing import Any
 
 from kinema.cli.output import print_json, print_line, print_note
 from kinema.cli.timeline_tables import clock
+from kinema.errors import VideoError
 from kinema.inference.decisions import Event
 from kinema.inference.stream.recorder import EventRecorder
 from kinema.inference.stream.stream import Stream
@@ -59,15 +60,23 @@ class StreamReporter:
             print_note(f"watching {source}: {how}; Ctrl-C ends it")
 
     def report_all(self, *, most_events: int | None = None) -> None:
-        """Report until the stream ends, or so many classes entered; then what was left."""
-        with closing(iter(self._watching)) as items:
-            for item in items:
-                if isinstance(item, StreamGap):
-                    self._report_gap(item)
-                else:
-                    self._report(item)
-                if most_events is not None and self._watching.figures.num_events >= most_events:
-                    break
+        """Report until the stream ends, or so many classes entered; then what was left.
+
+        Raises:
+            VideoError: the stream broke; what was left before is reported, too.
+        """
+        try:
+            with closing(iter(self._watching)) as items:
+                for item in items:
+                    if isinstance(item, StreamGap):
+                        self._report_gap(item)
+                    else:
+                        self._report(item)
+                    if most_events is not None and self._watching.figures.num_events >= most_events:
+                        break
+        except VideoError:
+            self._report(self._watching.finish())
+            raise
         self._report(self._watching.finish())
 
     def end(self) -> None:

@@ -27,6 +27,7 @@ from kinema.cli.timeline_tables import json_of, print_bouts, print_segments
 from kinema.errors import DumpError, VideoError
 
 if TYPE_CHECKING:
+    from kinema.cli.timeline_files import TimelineFiles
     from kinema.inference.timeline import Timeline
     from kinema.inference.windows import WindowScores
 
@@ -127,25 +128,9 @@ def timeline(
     from kinema.cli.timeline_files import TimelineFiles
 
     files = TimelineFiles(out, formats, ethogram, annotates=annotated, keeps_scores=not scores)
-    values: list[dict[str, Any]] = []
-    timelines: list[Timeline] = []
-    errors: list[str] = []
-    for name, read in source:
-        try:
-            scores_of_video, broken = _read(read)
-            shown = _decided(scores_of_video, decisions, name)
-        except (VideoError, DumpError) as error:  # the other videos are not lost
-            errors.append(str(error))
-            values.append({"video": name, "error": str(error)})
-            continue
-        if broken:
-            errors.append(broken)
-        timelines.append(shown)
-        values.append(json_of(shown, files.write_video(shown)))
-        if not as_json:
-            print_segments(shown)
-            print_bouts(shown)
-    more = files.write_all(timelines)
+    with files.folders():
+        values, timelines, errors = _each_video(source, decisions, files, as_json=as_json)
+        more = files.write_all(timelines)
     if as_json:
         print_json({"videos": values, "files": [str(path) for path in more]})
     else:
@@ -157,6 +142,31 @@ def timeline(
         print_note(f"error: {text}")
     if errors or files.errors:
         raise typer.Exit(1)
+
+
+def _each_video(
+    source: "_StoredScores | _ScannedVideos", decisions: DecisionOptions, files: "TimelineFiles", *, as_json: bool
+) -> tuple[list[dict[str, Any]], "list[Timeline]", list[str]]:
+    """Decide, write and show one video after the other: what JSON says of each, the timelines, and what went wrong."""
+    values: list[dict[str, Any]] = []
+    timelines: list[Timeline] = []
+    errors: list[str] = []
+    for name, read in source:
+        try:
+            scores, broken = _read(read)
+            shown = _decided(scores, decisions, name)
+        except (VideoError, DumpError) as error:  # the other videos are not lost
+            errors.append(str(error))
+            values.append({"video": name, "error": str(error)})
+            continue
+        if broken:
+            errors.append(broken)
+        timelines.append(shown)
+        values.append(json_of(shown, files.write_video(shown)))
+        if not as_json:
+            print_segments(shown)
+            print_bouts(shown)
+    return values, timelines, errors
 
 
 def _read(read: Callable[[], "WindowScores"]) -> tuple["WindowScores", str]:

@@ -1,6 +1,7 @@
 """The files that `kinema timeline` writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ class TimelineFiles:
     """Writes what was asked for, each file whole or not at all, and keeps the names.
 
     Args:
-        folder: of the files; it is made.
+        folder: of the files; see `folders`.
         formats: of the segments.
         ethogram: file of the picture; None: none.
         annotates: write each video with classes and scores over its frames.
@@ -44,6 +45,28 @@ class TimelineFiles:
     def notes(self) -> list[str]:
         """What the programs of the formats must be set to, where files were written."""
         return [note for format in self._formats if self.written and (note := _writers()[format].note)]
+
+    @contextmanager
+    def folders(self) -> Iterator[None]:
+        """Have the folders of the files inside the block, and no empty ones behind it.
+
+        That they cannot be made shows before hours of work are lost.
+
+        Raises:
+            OSError: a folder cannot be made.
+        """
+        folders = [self._folder] if self._keeps_scores or self._formats or self._annotates else []
+        if self._ethogram is not None:
+            folders.append(self._ethogram.parent)
+        new = [place for folder in folders for place in (folder, *folder.parents) if not place.exists()]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        finally:
+            for folder in dict.fromkeys(new):
+                with suppress(OSError):  # it is not empty, or it is gone
+                    folder.rmdir()
 
     def write_video(self, timeline: Timeline) -> list[Path]:
         """Write what belongs to one video alone; the files.
@@ -83,14 +106,12 @@ class TimelineFiles:
                 save = partial(save_segments, timelines=timelines, format=format)
                 self._write(files, f"{name}{writer.suffix}", save)
         if self._ethogram is not None:
-            self._ethogram.parent.mkdir(parents=True, exist_ok=True)
             _draw(self._ethogram, timelines)
             files.append(self._ethogram)
         self.written += files
         return files
 
     def _write(self, files: list[Path], name: str, write: Callable[[Path], Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
         try:
             write(path)
