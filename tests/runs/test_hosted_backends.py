@@ -15,8 +15,10 @@ from kinema.runs import (
     BaseVisBackend,
     ClearMLVisBackend,
     DVCLiveVisBackend,
+    MLflowTracker,
     NeptuneVisBackend,
     RunInfo,
+    WandbTracker,
 )
 from kinema.runs.trackers import build_trackers, tracker_name
 
@@ -49,7 +51,7 @@ class Recorder:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
-    for name in ("clearml", "neptune", "neptune.types", "dvclive", "aim"):
+    for name in ("clearml", "neptune", "neptune.types", "dvclive", "aim", "wandb", "mlflow"):
         module = types.ModuleType(name)
         module.__getattr__ = Recorder(made).__getattr__  # type: ignore[method-assign]
         monkeypatch.setitem(sys.modules, name, module)
@@ -114,12 +116,53 @@ def test_aim_tracks_by_name(calls: list[Any], tmp_path: Path) -> None:
     assert calls[-1] == ("Run.close",)
 
 
-@pytest.mark.parametrize("backend", [ClearMLVisBackend, NeptuneVisBackend, AimVisBackend])
+def test_wandb_logs_for_a_visualizer(calls: list[Any], tmp_path: Path) -> None:
+    metrics = [dict(name="loss", summary="min")]
+    backend = WandbTracker(str(tmp_path / "new"), dict(project="p"), metrics, False, "code", dict(log="all"))
+    backend.add_graph("model", None)
+    use(backend, tmp_path)
+    assert (tmp_path / "new").is_dir()
+    assert calls[:3] == [
+        ("init", ("dir", str(tmp_path / "new")), ("project", "p")),
+        ("init.define_metric", ("name", "loss"), ("summary", "min")),
+        ("watch", "model", ("log", "all")),
+    ]
+    assert ("run.log_code", ("name", "code")) in calls
+    assert ("log", {"loss": np.float32(0.5)}, ("commit", False)) in calls
+    assert ("log", {"acc": 1.0}, ("commit", False)) in calls
+    assert calls[-1] == ("init.finish",)
+    WandbTracker(define_metric_cfg={"acc": "max"}).experiment.log({})
+    assert calls[-2] == ("init.define_metric", ("name", "acc"), ("summary", "max"))
+    with pytest.raises(TypeError, match="define_metric_cfg must be a dict or a list, got str"):
+        WandbTracker(define_metric_cfg="acc")  # type: ignore[arg-type]
+
+
+def test_mlflow_logs_for_a_visualizer(calls: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.log", "sub/b.json", "c.txt"):
+        (tmp_path / name).touch()
+    backend = MLflowTracker(str(tmp_path), "exp", "run", params=dict(p=1), tracked_config_keys=["width"])
+    use(backend, tmp_path)
+    named = {call[0]: call[1:] for call in calls}
+    assert named["set_experiment"] == ("exp",)
+    assert named["log_params"] == ({"width": "8"},)
+    assert named["log_metric"] == ("loss", np.float32(0.5), 4)
+    assert named["log_metrics"] == ({"acc": 1.0}, 5)
+    assert named["log_image"][1] == "img_3.png"
+    uploads = [call[1:] for call in calls if call[0] == "log_artifact"]
+    assert uploads == [(str(tmp_path / "a.log"), None), (str(tmp_path / "sub" / "b.json"), "sub")]
+    assert calls[-1] == ("end_run",)
+
+
+@pytest.mark.parametrize("backend", [ClearMLVisBackend, NeptuneVisBackend, AimVisBackend, MLflowTracker])
 def test_a_dict_of_figures_has_no_step_of_its_own(backend: type[BaseVisBackend], calls: list[Any]) -> None:
     with pytest.raises(ValueError, match="scalar_dict must not have the key 'step'"):
         backend().add_scalars({"step": 1})
+
+
+def test_figures_are_a_dict(calls: list[Any]) -> None:
     with pytest.raises(TypeError, match="scalar_dict must be a dict, got list"):
-        backend().add_scalars([1])  # type: ignore[arg-type]
+        AimVisBackend().add_scalars([1])  # type: ignore[arg-type]
 
 
 def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from kinema.errors import MissingDependencyError
 from kinema.registry import VISBACKENDS
-from kinema.runs.vis_backend import BaseVisBackend
+from kinema.runs.vis_backend import BaseVisBackend, files_with_endings
 
 Suffixes = str | Sequence[str]
 
@@ -107,7 +107,7 @@ class ClearMLVisBackend(_HostedBackend):
         if self._run is None:
             return
         work_dir = self._config.get("work_dir") if self._config is not None else None
-        for file in _files(work_dir, self._artifact_suffix):
+        for file in files_with_endings(work_dir, self._artifact_suffix):
             self._task.upload_artifact(file.name, str(file))
         self._task.close()
         self._run = None
@@ -185,7 +185,7 @@ class DVCLiveVisBackend(_HostedBackend):
     def close(self) -> None:
         if self._run is None:
             return
-        for file in _files(self._save_dir, self._artifact_suffix, below=True):
+        for file in files_with_endings(self._save_dir, self._artifact_suffix, below=True):
             self._run.log_artifact(str(file), str(file.parent.relative_to(self._save_dir)))
         self._run.end()
         self._run = None
@@ -227,14 +227,6 @@ class AimVisBackend(_HostedBackend):
 
 def _endings(suffixes: Suffixes) -> tuple[str, ...]:
     return (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
-
-
-def _files(folder: str | os.PathLike[str] | None, suffixes: tuple[str, ...], *, below: bool = False) -> list[Path]:
-    """The files of a folder, and those below it, that end so; None: there are none."""
-    if folder is None:
-        return []
-    files = Path(folder).rglob("*") if below else Path(folder).glob("*")
-    return sorted(file for file in files if file.is_file() and file.name.endswith(suffixes))
 
 
 def _plain(value: Any) -> Any:

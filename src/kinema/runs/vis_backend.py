@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,13 @@ class BaseVisBackend:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def files_with_endings(
+    folder: str | os.PathLike[str] | None, endings: tuple[str, ...], *, below: bool = False
+) -> list[Path]:
+    """The files of a folder, and those below it, that end so; None: there are none."""
+    if folder is None:
+        return []
+    files = Path(folder).rglob("*") if below else Path(folder).glob("*")
+    return sorted(file for file in files if file.is_file() and file.name.endswith(endings))

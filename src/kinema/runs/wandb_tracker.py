@@ -2,15 +2,19 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
 from kinema.runs.trackers import RunInfo, in_split, library
+from kinema.runs.vis_backend import BaseVisBackend
 
 
 @VISBACKENDS.register_module(name=["wandb", "WandbVisBackend"])
-class WandbTracker:
+class WandbTracker(BaseVisBackend):
     """Log figures to Weights & Biases.
 
     A resumed run continues the run of the same id; the axis is `step`, and steps that are made
@@ -20,6 +24,10 @@ class WandbTracker:
     Args:
         save_dir: folder for W&B's files; default: the work folder.
         init_kwargs: further arguments of `wandb.init`.
+        define_metric_cfg: summaries by metric, or arguments of calls of `define_metric`.
+        commit: of `wandb.log`, for what a visualizer writes.
+        log_code_name: of the code that `add_config` records.
+        watch_kwargs: of `wandb.watch`, which `add_graph` calls.
         project: default "kinema".
         name: of the run; default: that of the experiment.
         mode: "online", "offline" or "disabled"; default: as the environment says.
@@ -27,12 +35,17 @@ class WandbTracker:
 
     Raises:
         MissingDependencyError: the package wandb is not installed.
+        TypeError: `define_metric_cfg` is neither a dict nor a list.
     """
 
     def __init__(
         self,
         save_dir: str | os.PathLike[str] | None = None,
         init_kwargs: Mapping[str, Any] | None = None,
+        define_metric_cfg: Mapping[str, str] | Sequence[Mapping[str, Any]] | None = None,
+        commit: bool = True,
+        log_code_name: str | None = None,
+        watch_kwargs: Mapping[str, Any] | None = None,
         *,
         project: str | None = None,
         name: str | None = None,
@@ -41,7 +54,14 @@ class WandbTracker:
         group: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> None:
+        super().__init__(save_dir)
+        if not isinstance(define_metric_cfg, Mapping | list | tuple | None):
+            raise TypeError(f"define_metric_cfg must be a dict or a list, got {type(define_metric_cfg).__name__}")
         self._wandb = library("wandb", "wandb")
+        self._define_metric_cfg = define_metric_cfg
+        self._commit = commit
+        self._log_code_name = log_code_name
+        self._watch_kwargs = dict(watch_kwargs or {})
         given = {"project": project, "name": name, "mode": mode, "entity": entity, "group": group, "tags": tags}
         self.settings = {**(init_kwargs or {}), **{key: value for key, value in given.items() if value is not None}}
         self.save_dir = save_dir
@@ -62,6 +82,8 @@ class WandbTracker:
             "config": {**run.config, "run": dict(run.description)},
             "settings": self._wandb.Settings(console="off"),  # the log is in train.log
         }
+        if self._run is not None:  # which a visualizer began before the training
+            self.id = self._run.id
         try:
             self._run = self._wandb.init(**{**defaults, **self.settings}, id=self.id)
         except (self._wandb.Error, TypeError, ValueError) as error:
@@ -72,6 +94,13 @@ class WandbTracker:
         self.id = self._run.id
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
+        self._define_metrics()
+
+    def _define_metrics(self) -> None:
+        given = self._define_metric_cfg or ()
+        calls = [{"name": name, "summary": way} for name, way in given.items()] if isinstance(given, Mapping) else given
+        for call in calls:
+            self._run.define_metric(**call)
 
     def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
         self._run.log({**in_split(figures, split), "step": step})
@@ -82,6 +111,47 @@ class WandbTracker:
             self._run.summary.update({f"best/{best['metric']}": best["value"]})
         self._run.summary.update({"state": summary.get("state")})
         self._run.finish(exit_code=int(summary.get("state") == "failed"))
+
+    # ---- a visualizer's backend
+
+    def _init_env(self) -> None:
+        """Begin outside a run of Kinema."""
+        if self._save_dir:
+            Path(self._save_dir).mkdir(parents=True, exist_ok=True)
+        self._run = self._wandb.init(**{**({"dir": self._save_dir} if self._save_dir else {}), **self.settings})
+        self._define_metrics()
+
+    @property
+    def experiment(self) -> Any:
+        """The module wandb, with a run of it."""
+        if self._run is None:
+            self._init_env()
+        return self._wandb
+
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        wandb = self.experiment
+        wandb.config.update(config.to_dict(), allow_val_change=self.settings.get("allow_val_change", False))
+        wandb.run.log_code(name=self._log_code_name)
+
+    def add_graph(self, model: Any, data_batch: Any, **kwargs: Any) -> None:
+        self.experiment.watch(model, **self._watch_kwargs)
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        wandb = self.experiment
+        wandb.log({name: wandb.Image(image)}, commit=self._commit)
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        self.experiment.log({name: value}, commit=self._commit)
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
+    ) -> None:
+        self.experiment.log(dict(scalar_dict), commit=self._commit)
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.finish()
+            self._run = None
 
     def state_dict(self) -> dict[str, Any]:
         return {"id": self.id}
