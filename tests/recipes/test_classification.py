@@ -79,6 +79,11 @@ def test_impossible_data_is_named(tmp_path, make_video, clips):
     (tmp_path / "train.txt").write_text("a.mp4\n")
     with pytest.raises(AnnotationError, match=r"the clips have no labels: .* a column `label` \(--columns label=NAME"):
         classification(tmp_path / "train.txt", work_dir=tmp_path)
+    (tmp_path / "train.txt").write_text("a 10 0\nb 10 1\n")
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    with pytest.raises(AnnotationError, match="lists folders of frames, on which a config with RawframeDataset trains"):
+        classification(tmp_path / "train.txt", work_dir=tmp_path)
     with pytest.raises(ConfigError, match="no model is called 'resnet'"):
         classification(clips.root, model="resnet", work_dir=tmp_path)
 

@@ -76,6 +76,11 @@ def read_clips(
     """
     layout = find_layout(data, val, columns, multi_label=multi_label)
     train_split, val_split = layout.train, layout.val
+    if train_split.annotations.total_frames is not None:
+        raise AnnotationError(
+            f"{train_split.path}: lists folders of frames, on which a config with RawframeDataset trains; here videos"
+            " are expected: a folder becomes one by ffmpeg -framerate 25 -i FOLDER/img_%05d.jpg FOLDER.mp4"
+        )
     logger.info("%s", layout.description)
     for note in layout.notes:
         logger.warning("%s", note)

@@ -58,7 +58,8 @@ def read_class_folders(root: str | os.PathLike, *, class_names: Sequence[str] | 
         if images:
             raise AnnotationError(
                 f"{root}: holds images and no videos: folders of frames are read from a list of 'folder total_frames"
-                " label' lines, by RawframeDataset in a config"
+                " label' lines, by RawframeDataset in a config; a folder becomes a video by ffmpeg -framerate 25 -i"
+                " FOLDER/img_%05d.jpg FOLDER.mp4"
             )
         if any(root.glob("*.tar")):
             raise AnnotationError(
