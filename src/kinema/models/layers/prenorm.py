@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.models.layers.attention import attend, check_heads
+from kinema.models.layers.attention import attend, check_heads, in_rows
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.rotary import Rotation, turn
@@ -39,8 +39,8 @@ class QkvAttention(nn.Module):
             return self.proj(attend(qkv, self.num_heads))
         heads = qkv.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, H, D)
         turned = turn(heads[:, :, :2].flatten(2, 3), by)  # (B, N, 2 H, D): queries, then keys
-        query, key = turned.transpose(1, 2).chunk(2, 1)
-        out = F.scaled_dot_product_attention(query, key, heads[:, :, 2].transpose(1, 2))
+        query, key = in_rows(turned.transpose(1, 2)).chunk(2, 1)
+        out = F.scaled_dot_product_attention(query, key, in_rows(heads[:, :, 2].transpose(1, 2)))
         return self.proj(out.transpose(1, 2).flatten(2))
 
 

@@ -101,8 +101,8 @@ def rotation(places: Tensor, head_width: int, frequencies: Frequencies = "interl
 def turn(x: Tensor, by: Rotation) -> Tensor:
     """(B, N, H, D) queries or keys -> the same, turned by the places of their tokens."""
     cos, sin = by.cos.to(x.dtype), by.sin.to(x.dtype)
-    turning = sin.shape[-1]
-    partners = x[..., :turning].unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    even, odd = slice(0, sin.shape[-1], 2), slice(1, sin.shape[-1], 2)  # the two channels of the pairs
     turned = x * cos
-    turned[..., :turning].addcmul_(partners, sin)
+    turned[..., even].addcmul_(x[..., odd], sin[..., even])
+    turned[..., odd].addcmul_(x[..., even], sin[..., odd])
     return turned
