@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models.layers.attention import PackedAttention
+from kinema.models.layers.attention import PackedAttention, attend, in_rows
+from kinema.models.layers.cpu_convolution import default_kernels
 
 
 def test_packed_attention_is_torchs_with_its_names() -> None:
@@ -46,3 +47,17 @@ def test_packed_attention_starts_as_torchs() -> None:
 def test_heads_divide_the_channels() -> None:
     with pytest.raises(ConfigError, match="num_heads=5 does not divide embed_dims=24"):
         PackedAttention(24, 5)
+
+
+def test_long_sequences_without_gradients_lie_by_head_and_give_the_same() -> None:
+    torch.manual_seed(0)
+    qkv = torch.randn(2, 800, 3 * 8)
+    with torch.no_grad():
+        assert in_rows(qkv.view(2, 800, 6, 4).transpose(1, 2)).is_contiguous()
+        actual = attend(qkv, 2)
+        with default_kernels():
+            torch.testing.assert_close(actual, attend(qkv, 2))
+        short = torch.randn(2, 6, 5, 4).transpose(2, 3)
+        assert in_rows(short) is short
+    heads = qkv.view(2, 800, 6, 4).transpose(1, 2)
+    assert in_rows(heads) is heads  # gradients are recorded

@@ -7,6 +7,7 @@ as SigLIP uses it.
 import torch
 from torch import Tensor, nn
 
+from kinema.models.layers.attention import PackedAttention
 from kinema.models.layers.by_name import LayerCfg
 from kinema.models.layers.mlp import Mlp
 
@@ -34,12 +35,12 @@ class LatentPooling(nn.Module):
         super().__init__()
         self.latent = nn.Parameter(torch.zeros(1, 1, channels))
         nn.init.trunc_normal_(self.latent, std=channels**-0.5)
-        self.attn = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        self.attn = PackedAttention(channels, num_heads)
         self.norm = nn.LayerNorm(channels, eps=norm_eps)
         self.mlp = Mlp(channels, hidden, act_cfg=act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         query = self.latent.expand(len(x), -1, -1)
-        x = self.attn(query, x, x, need_weights=False)[0]  # (B, 1, C)
+        x = self.attn(query, x)  # (B, 1, C)
         out: Tensor = x + self.mlp(self.norm(x))
         return out[:, 0]
