@@ -102,8 +102,17 @@ class RunnerParts(Run):
         return build_optim_wrapper(self.model, optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> list[Any]:
-        """Schedules of their config, or of several."""
-        return build_schedules(scheduler)
+        """Schedules of their config, or of several; those of the user's own hold the optimizer of the run."""
+        entries = scheduler if isinstance(scheduler, list | tuple) else [] if scheduler is None else [scheduler]
+        schedules = []
+        for entry in entries:
+            settings = entry if isinstance(entry, Mapping) else {}
+            end = self.max_epochs if settings.get("by_epoch", True) else self.max_iters
+            stepping = {"optimizer": self.optim_wrapper, **({"end": end} if end else {})}
+            if settings.get("convert_to_iter_based"):
+                stepping["epoch_length"] = len(self.train_dataloader)
+            schedules += build_schedules(entry, **stepping)
+        return schedules
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         """An evaluator of its config, or of that of a metric or of several.

@@ -278,12 +278,12 @@ class Runner(RunnerNames):
         self.train_step = build_step(plan, self.model, self.device)
         self.scale_lr(self.train_step.optim_wrapper)
         check_schedule_config(self._param_schedulers)
-        with naming("param_scheduler"):
-            self.schedules = self.build_param_scheduler(self._param_schedulers)
         if "train" not in self.loops:
             self.train_loop = build_train_loop(self, plan.train.loop, loader, plan.until)
         elif hasattr(self.train_loop, "attach"):
             self.train_loop.attach(self.train_step)
+        with naming("param_scheduler"):
+            self.schedules = self.build_param_scheduler(self._param_schedulers)
         averaging = [hook for hook in self.hooks if isinstance(hook, EMAHook)]
         if averaging:
             self.train_step.ema = averaging[0].build(self)

@@ -53,6 +53,8 @@ class ParamSchedulerHook(Hook):
             for schedule in runner.schedules:
                 if hasattr(schedule, "observe"):
                     schedule.observe(metrics or {})
+                elif not isinstance(schedule, Schedule) and getattr(schedule, "need_val_args", False):
+                    schedule.step(metrics or {})
 
 
 def _take_step(runner: Run, *, by_epoch: bool) -> None:
@@ -60,5 +62,7 @@ def _take_step(runner: Run, *, by_epoch: bool) -> None:
     given: Any = getattr(runner, "param_schedulers", ())
     for schedulers in given.values() if isinstance(given, dict) else (given,):
         for scheduler in schedulers:
-            if not isinstance(scheduler, Schedule) and hasattr(scheduler, "step") and scheduler.by_epoch == by_epoch:
+            if isinstance(scheduler, Schedule) or getattr(scheduler, "need_val_args", False):
+                continue
+            if hasattr(scheduler, "step") and scheduler.by_epoch == by_epoch:
                 scheduler.step()

@@ -17,7 +17,7 @@ from kinema.errors import ConfigError
 from kinema.hooks.averaging import EMAHook
 from kinema.logs import only_to_files
 from kinema.optim.accumulation import Window
-from kinema.optim.schedules import build_schedules, check_schedule_config
+from kinema.optim.schedules import check_schedule_config
 from kinema.parallel.shards import units_of
 from kinema.training.loops import ValLoop
 from kinema.training.step import TrainStep
@@ -132,7 +132,7 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: flo
     runner.train_dataloader = loader
     runner.train_loop = build_train_loop(runner, plan.train.loop, loader, plan.until)
     check_schedule_config(plan.param_scheduler)
-    build_schedules(plan.param_scheduler)
+    runner.build_param_scheduler(plan.param_scheduler)
 
     most_seconds = MOST_SECONDS if most_seconds is None else most_seconds
     largest = min(loader.batch_size, len(loader.dataset))

@@ -1,5 +1,6 @@
 """Chains of schedules, and what sets their values in an optimizer."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -83,13 +84,14 @@ def apply_schedules(
     hook may, all further values are scaled by it: the schedules continue from there.
 
     Args:
-        schedules: of any parameters.
+        schedules: of any parameters; those that step by themselves are left out.
         optimizer: an optimizer, its wrapper or its parameter groups.
         position: where the training is.
 
     Raises:
         ValueError: the optimizer has no such parameter.
     """
+    schedules = [schedule for schedule in schedules if isinstance(schedule, Schedule)]  # others step by themselves
     groups = optimizer if isinstance(optimizer, list) else optimizer.param_groups
     for name in dict.fromkeys(schedule.param_name for schedule in schedules):
         own = [schedule for schedule in schedules if schedule.param_name == name]
@@ -120,15 +122,38 @@ def _base(group: dict[str, Any], name: str, schedule: Schedule) -> float:
     return base
 
 
-def build_schedules(config: Any) -> list[Schedule]:
+def build_schedules(config: Any, **stepping: Any) -> list[Any]:
     """Schedules of one config or a list of them; built ones are taken as they are; None gives none.
 
-    A `type` may be a class that names its curve as `schedule`, as OpenMMLab's schedulers do here.
+    A `type` may be a class that names its curve as `schedule`, as OpenMMLab's schedulers do here, or
+    one of the user's own that takes an `optimizer`, as theirs do, and has a `step`.
+
+    Args:
+        config: of the schedules.
+        stepping: further arguments of those with a `step`: `optimizer`, `end`, ...
     """
     if config is None:
         return []
     entries = config if isinstance(config, list | tuple) else [config]
-    return [entry if isinstance(entry, Schedule) else PARAM_SCHEDULERS.build(_of_curve(entry)) for entry in entries]
+    return [_built(_of_curve(entry), stepping) for entry in entries]
+
+
+def _built(entry: Any, stepping: Mapping[str, Any]) -> Any:
+    if isinstance(entry, Schedule):
+        return entry
+    default_args = stepping if isinstance(entry, Mapping) and _takes_optimizer(_part_of(entry)) else None
+    return PARAM_SCHEDULERS.build(entry, default_args=default_args)
+
+
+def _part_of(entry: Mapping[str, Any]) -> Any:
+    kind = entry.get("type")
+    return PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+
+
+def _takes_optimizer(part: Any) -> bool:
+    return (
+        isinstance(part, type) and not issubclass(part, Schedule) and "optimizer" in inspect.signature(part).parameters
+    )
 
 
 def _of_curve(entry: Any) -> Any:
@@ -146,6 +171,4 @@ def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
     places = enumerate(config) if isinstance(config, list | tuple) else [("", config)]
     for place, entry in places:
         if isinstance(entry, Mapping):
-            kind = _of_curve(entry).get("type")
-            part = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
-            check_types(part, entry, f"{where}.{place}".rstrip("."))
+            check_types(_part_of(_of_curve(entry)), entry, f"{where}.{place}".rstrip("."))
