@@ -7,7 +7,7 @@ import pytest
 from kinema.errors import ConfigError, MissingDependencyError, RegistryError
 from kinema.registry import VISBACKENDS
 from kinema.runs.settings_file import flat
-from kinema.runs.trackers import RunInfo, Tracker, build_trackers, in_split, tracker_configs
+from kinema.runs.trackers import LoggedSteps, RunInfo, Tracker, build_trackers, in_split, tracker_configs
 
 EXTRAS = ("tensorboard", "wandb", "mlflow")
 
@@ -100,6 +100,28 @@ def test_figures_are_grouped_by_split_and_configs_are_flat():
     }
 
 
+def test_steps_that_a_run_of_a_tracker_has_are_known_after_a_kill(tmp_path):
+    file = tmp_path / "steps.json"
+    steps = LoggedSteps(file, "abc")
+    assert not steps.has("train", 1)
+    for step in (1, 4):
+        steps.note("train", step)
+    steps.note("val", 2)
+    assert not steps.has("val", 2)  # more figures of a step may follow
+    again = LoggedSteps(file, "abc")
+    assert [again.has("train", step) for step in (3, 4, 5)] == [True, True, False]
+    assert [again.has("val", step) for step in (2, 3)] == [True, False]
+    assert not LoggedSteps(file, "another run").has("train", 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"id": "abc", "last": {"train": ', '{"id": "abc", "last": {"train": "x"}}', "3"]
+)
+def test_damaged_notes_of_steps_count_for_nothing(tmp_path, text):
+    (tmp_path / "steps.json").write_text(text)
+    assert not LoggedSteps(tmp_path / "steps.json", "abc").has("train", 1)
+
+
 # ---- the libraries themselves
 
 
@@ -181,7 +203,10 @@ def test_mlflow_continues_the_same_run_in_a_data_base_of_the_work_folder(tmp_pat
     assert run.data.tags["best/acc/top1"] == "0.5"
     assert run.data.tags["who"] == "ada"
     history = client.get_metric_history(run.info.run_id, "train/loss")
-    assert {(metric.step, metric.value) for metric in history} >= {(1, 1.0), (2, 0.5), (5, 50.0)}
+    assert [(metric.step, metric.value) for metric in history] == [
+        *((1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3)), (4, 0.25)),  # steps 3 and 4 of the killed run
+        (5, 50.0),
+    ]
     assert not (tmp_path / "mlruns").exists()
 
 

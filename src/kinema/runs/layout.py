@@ -12,5 +12,5 @@ RUN_FILES = (
     *SIGNS_OF_A_RUN,
     *(SETTINGS_FILE, "config.py", "train.log", "train_clips.csv", "val_clips.csv", GUIDE_FILE),
     *("nonfinite.jsonl", "hang.txt"),
-    *("tensorboard", "wandb", "mlflow.db", "mlflow_files"),  # of trackers
+    *("tensorboard", "wandb", "wandb_steps.json", "mlflow.db", "mlflow_files", "mlflow_steps.json"),  # of trackers
 )

@@ -12,7 +12,7 @@ import numpy as np
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
 from kinema.runs.settings_file import flat
-from kinema.runs.trackers import RunInfo, in_split, library
+from kinema.runs.trackers import LoggedSteps, RunInfo, in_split, library
 from kinema.runs.vis_backend import BaseVisBackend, files_with_endings
 
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # of a metric or a parameter
@@ -25,8 +25,8 @@ _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 class MLflowTracker(BaseVisBackend):
     """Log figures and the config to MLflow.
 
-    A resumed run continues the run of the same id; steps that are made again have their figures
-    twice.
+    A resumed run continues the run of the same id; steps that it makes again keep the figures that
+    are there.
 
     Args:
         save_dir: folder for the data base; default: the work folder.
@@ -91,6 +91,7 @@ class MLflowTracker(BaseVisBackend):
         except self._mlflow.MlflowException as error:
             text = " ".join(str(error).split())
             raise ConfigError(f"the tracker 'mlflow' cannot use {uri}: {text}") from error
+        self._steps = LoggedSteps(run.work_dir / "mlflow_steps.json", self.id)
 
     def _uri_in(self, folder: Path) -> str:
         return self.tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
@@ -113,12 +114,15 @@ class MLflowTracker(BaseVisBackend):
             self._client.log_batch(self.id, params=parameters[first : first + _AT_ONCE])
 
     def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
+        if self._steps.has(split, step):
+            return
         now = int(1000 * time.time())
         metrics = [
             self._mlflow.entities.Metric(_NOT_IN_A_NAME.sub("_", name), value, now, step)
             for name, value in in_split(figures, split).items()
         ]
         self._client.log_batch(self.id, metrics=metrics)
+        self._steps.note(split, step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         if self._active:  # by a visualizer of the run

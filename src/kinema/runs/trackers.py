@@ -2,8 +2,10 @@
 
 import importlib
 import inspect
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -56,6 +58,37 @@ class Tracker(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class LoggedSteps:
+    """Which steps a tracker's run has figures of, for trackers that cannot take figures back.
+
+    They are in a file of the work folder, since a killed run has logged more than its checkpoint
+    knows. What a resumed run makes again is then left out, so that each step is there once.
+
+    Args:
+        file: in the work folder; one of another run of the tracker's, or damaged, counts for
+            nothing.
+        run_id: of the tracker's run.
+    """
+
+    def __init__(self, file: Path, run_id: str | None) -> None:
+        self._file, self._run_id = file, run_id
+        self._last: dict[str, int] = {}
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            known = json.loads(file.read_text(encoding="utf-8"))
+            if known["id"] == run_id:
+                self._last = {str(split): int(step) for split, step in known["last"].items()}
+        self._before = dict(self._last)
+
+    def has(self, split: str, step: int) -> bool:
+        """Are figures of this step there from before? Those of this process are never in question."""
+        return step <= self._before.get(split, -1)
+
+    def note(self, split: str, step: int) -> None:
+        """Figures of this step are there."""
+        self._last[split] = max(step, self._last.get(split, step))
+        self._file.write_text(json.dumps({"id": self._run_id, "last": self._last}), encoding="utf-8")
 
 
 def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:

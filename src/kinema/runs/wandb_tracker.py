@@ -9,7 +9,7 @@ import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
-from kinema.runs.trackers import RunInfo, in_split, library
+from kinema.runs.trackers import LoggedSteps, RunInfo, in_split, library
 from kinema.runs.vis_backend import BaseVisBackend
 
 
@@ -17,8 +17,8 @@ from kinema.runs.vis_backend import BaseVisBackend
 class WandbTracker(BaseVisBackend):
     """Log figures to Weights & Biases.
 
-    A resumed run continues the run of the same id; the axis is `step`, and steps that are made
-    again have their figures twice there. Offline, each start is a folder of its own below `wandb`
+    A resumed run continues the run of the same id; the axis is `step`. Steps that it makes again keep
+    the figures that are there. Offline, each start is a folder of its own below `wandb`
     in the work folder, for `wandb sync`.
 
     Args:
@@ -92,6 +92,7 @@ class WandbTracker(BaseVisBackend):
                 " with dict(type='wandb', mode='offline')"
             ) from error
         self.id = self._run.id
+        self._steps = LoggedSteps(run.work_dir / "wandb_steps.json", self.id)
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
         self._define_metrics()
@@ -103,7 +104,9 @@ class WandbTracker(BaseVisBackend):
             self._run.define_metric(**call)
 
     def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
-        self._run.log({**in_split(figures, split), "step": step})
+        if not self._steps.has(split, step):
+            self._run.log({**in_split(figures, split), "step": step})
+            self._steps.note(split, step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         best = summary.get("best") or {}
