@@ -66,3 +66,11 @@ def test_a_value_is_a_single_number(arguments, message):
 def test_a_window_is_a_whole_number():
     with pytest.raises(TypeError, match="window_size must be a whole number, got str: '3'"):
         HistoryBuffer([1], [1]).mean("3")
+
+
+def test_a_tensor_that_is_changed_in_place_is_kept_as_it_was():
+    buffer, value = HistoryBuffer(), torch.tensor(1.0)
+    for _ in range(2):
+        buffer.update(value)
+        value += 1
+    assert buffer.data[0].tolist() == [1.0, 2.0]

@@ -65,7 +65,7 @@ def test_a_loss_of_one_part_is_shown_once(figures, names):
 
 def test_averages_that_were_put_back_in_between_are_the_same_to_the_bit():
     whole, first, second = Averages(), Averages(), Averages()
-    values = [{"loss": torch.rand(())} for _ in range(50)]
+    values = [{"loss": torch.rand(())} for _ in range(1_500)]
     for figures in values:
         whole.add(figures)
     for figures in values[:17]:
@@ -84,3 +84,11 @@ def test_averages_of_several_lines_make_those_of_a_pass():
         whole.include(line)
         line.take()
     assert whole.take() == {"loss": 3.0, "acc": 3.0}
+
+
+def test_a_figure_that_a_model_changes_in_place_counts_as_it_was():
+    averages, temperature = Averages(), torch.tensor(1.0)
+    for _ in range(3):
+        averages.add({"temperature": temperature})
+        temperature += 1
+    assert averages.take() == {"temperature": 2.0}

@@ -56,7 +56,7 @@ class HistoryBuffer:
             TypeError: `log_val` or `count` is no single number.
         """
         if isinstance(log_val, Tensor) and log_val.numel() == 1:
-            log_val = log_val.detach()
+            log_val = log_val.detach().clone()  # a parameter or buffer is another number at the next step
         elif not isinstance(log_val, int | float | np.number):
             raise TypeError(f"log_val must be a single number, got {type(log_val).__name__}: {log_val!r}")
         if not isinstance(count, int | float | np.number):

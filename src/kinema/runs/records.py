@@ -75,6 +75,9 @@ def without_repetition(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if name != parts[0]}
 
 
+_MOST = 1_000  # values of a figure that wait on their device
+
+
 class Averages:
     """Means of named figures; tensors stay on their device, untouched, until somebody asks."""
 
@@ -86,8 +89,11 @@ class Averages:
     def add(self, figures: Mapping[str, Any]) -> None:
         """Add one batch's figures: floats or scalar tensors."""
         for name, value in figures.items():
-            kept = value.detach() if isinstance(value, torch.Tensor) else value
-            self._fresh.setdefault(name, []).append(kept)
+            fresh = self._fresh.setdefault(name, [])
+            # A copy: a parameter or buffer is another number at the next step.
+            fresh.append(value.detach().clone() if isinstance(value, torch.Tensor) else value)
+            if len(fresh) == _MOST:
+                self._totals()
 
     def include(self, other: "Averages") -> None:
         """Add all that another one has."""
@@ -108,12 +114,12 @@ class Averages:
 
     def _totals(self) -> dict[str, tuple[float, int]]:
         """Sums and counts. A number is added after the other, so that a resumed run has the same sums."""
-        for name, values in self._fresh.items():
+        fresh, self._fresh = self._fresh, {}
+        for name, values in fresh.items():
             total = self._sums.get(name, 0.0)
             for value in _as_floats(values):
                 total += value
             self._sums[name], self._counts[name] = total, self._counts.get(name, 0) + len(values)
-        self._fresh = {}
         return {name: (total, self._counts[name]) for name, total in self._sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
