@@ -117,7 +117,8 @@ def config_of(work_dir, case, hooks=()):
     Args:
         case: what differs from 3 epochs in one process with SGD in float32; any of `length` (of
             `train_cfg`), `save`, `workers`, `persistent`, `precision`, `accumulate`, `ema`,
-            `sampler`, `optimizer`, `asynchronous`, `batch_size`, `val_interval`, `samples`, `model`.
+            `sampler`, `optimizer`, `asynchronous`, `batch_size`, `val_interval`, `samples`, `model`,
+            `strategy`.
     """
     config = run_config(work_dir, resume=True, model=dict(type=MODELS[case.get("model", "toy")]))
     workers = dict(num_workers=case.get("workers", 0), persistent_workers=case.get("persistent", False))
@@ -134,6 +135,7 @@ def config_of(work_dir, case, hooks=()):
         accumulative_counts=case.get("accumulate", 1),
     )
     config["precision"] = case.get("precision", "fp32")
+    config["strategy"] = case.get("strategy", "auto")
     config["default_hooks"] = dict(
         logger=dict(interval=1),
         checkpoint=dict(

@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.datasets.synthetic import make_motion_dataset
+from kinema.parallel.shards import can_shard
 
 HERE = Path(__file__).parent
 ADAM = dict(type="AdamW", lr=0.01)
+SHARDED = "fsdp2" if can_shard(torch.device("cpu")) else "ddp"  # torch 2.6 shards models on GPUs only
 
 # Every value of every option, and every pair of processes, workers and precisions.
 CASES = {
@@ -33,7 +35,9 @@ CASES = {
     "two, scaled": dict(
         processes=2, precision="fp16", workers=2, persistent=True, length=dict(max_steps=30), val_interval=12
     ),
-    "two, bf16": dict(processes=2, precision="bf16", workers=2, accumulate=3, optimizer=ADAM, save="1steps"),
+    "two, sharded": dict(
+        processes=2, strategy=SHARDED, precision="bf16", workers=2, accumulate=3, optimizer=ADAM, ema={}, save="1steps"
+    ),
 }
 
 
