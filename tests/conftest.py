@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -31,13 +32,20 @@ os.fsync = os.fstat  # type: ignore[assignment]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is collected stays, so it is searched for garbage neither while it grows nor later."""
+    """What is collected stays, so it is searched for garbage neither while it grows nor later.
+
+    Loggers of torch pass their records on, so that pytest need not attach its handlers to each of
+    its fifty loggers in every test.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.enable()
         gc.freeze()
+        for name, logger in logging.root.manager.loggerDict.items():
+            if name.startswith("torch") and isinstance(logger, logging.Logger):
+                logger.propagate = True
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

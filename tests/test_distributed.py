@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from group_of_one import group_of_one
 from kinema import distributed
 from kinema.distributed import choose_device
 from kinema.errors import ConfigError
@@ -27,13 +28,10 @@ def test_one_process_needs_no_process_group(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_group_of_one_process_exchanges_nothing(tmp_path: Path) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
+    with group_of_one(tmp_path):
         thing = lambda: None  # noqa: E731 - cannot be pickled
         assert distributed.gather_objects(thing) == [thing]
         assert distributed.broadcast_object(thing) is thing
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def test_a_process_leaves_its_group_before_the_interpreter_ends() -> None:

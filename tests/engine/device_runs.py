@@ -1,7 +1,7 @@
 """Train toy runs on a device, alone or by torchrun: a whole one, and one that stops within an epoch and is resumed.
 
-Usage: device_runs.py FOLDER DEVICE STRATEGY PRECISION: they are in FOLDER/whole and FOLDER/parts. The main process
-writes FOLDER/seen.json.
+Usage: device_runs.py FOLDER DEVICE STRATEGY PRECISION...: they are in FOLDER/PRECISION/whole and
+FOLDER/PRECISION/parts. The main process writes FOLDER/PRECISION/seen.json.
 """
 
 import json
@@ -38,7 +38,11 @@ def config_of(folder, device, strategy, precision, hooks=(), **changes):
 
 def main():
     torch.set_num_threads(1)
-    folder, settings = Path(sys.argv[1]), sys.argv[2:]
+    for precision in sys.argv[4:]:
+        train_twice(Path(sys.argv[1], precision), [*sys.argv[2:4], precision])
+
+
+def train_twice(folder, settings):
     whole = Runner.from_cfg(config_of(folder / "whole", *settings))
     whole.train()
     first = Runner.from_cfg(config_of(folder / "parts", *settings, [Stop()]))

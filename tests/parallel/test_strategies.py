@@ -10,6 +10,7 @@ from filelock import FileLock
 from torch import nn
 from torchrun_strategies import Block, Blocks, batch_of, begin, new_optimizer, same, train, worst_difference
 
+from group_of_one import group_of_one
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
@@ -96,9 +97,8 @@ def test_one_process_has_nothing_to_distribute(caplog: pytest.LogCaptureFixture)
 
 @pytest.fixture
 def process_group(tmp_path):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
+    with group_of_one(tmp_path):
+        yield
 
 
 @needs_sharding

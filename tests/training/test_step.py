@@ -2,6 +2,7 @@ import pytest
 import torch
 from toy_run import Pack, Points, ToyModel
 
+from group_of_one import group_of_one
 from kinema.datasets import build_dataloader
 from kinema.engine import TrainStep, Window, build_optim_wrapper
 from kinema.parallel.strategies import DataParallel
@@ -16,9 +17,8 @@ class Own(ToyModel):
 
 @pytest.fixture
 def one_process(tmp_path):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
+    with group_of_one(tmp_path):
+        yield
 
 
 def test_a_parallel_step_does_not_need_the_models_own(one_process) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from group_of_one import group_of_one
 from kinema.compat.parts import checking, checkpoint_files, checkpoints, communication, devices, process_groups
 from kinema.compat.parts.metric_values import get_metric_value
 from kinema.errors import CheckpointError
@@ -47,8 +48,7 @@ def test_collectives_work_in_one_process_without_any_set_up(monkeypatch: pytest.
 
 
 def test_collectives_agree_with_torch_distributed(tmp_path: Path) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
+    with group_of_one(tmp_path):
         data = torch.tensor([1.0, 2.0])
         assert [one.tolist() for one in communication.all_gather(data)] == [[1, 2]]
         for op in ("sum", "mean", "max"):
@@ -63,8 +63,6 @@ def test_collectives_agree_with_torch_distributed(tmp_path: Path) -> None:
         process_groups.init_local_group(0, 1)
         assert (process_groups.get_local_size(), process_groups.get_local_rank()) == (1, 0)
         process_groups.barrier()
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def test_tensors_are_moved_and_their_device_is_asked() -> None:

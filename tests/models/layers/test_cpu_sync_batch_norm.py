@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch import nn
 
+from group_of_one import group_of_one
 from kinema.models.layers.cpu_sync_batch_norm import CpuSyncBatchNorm, synchronise_batch_norms
 
 
-@pytest.fixture
-def process_group(tmp_path):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
+@pytest.fixture(scope="module")
+def process_group(tmp_path_factory):
+    with group_of_one(tmp_path_factory.mktemp("group")):
+        yield
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5), (2, 4, 3, 5), (2, 4, 3, 5, 2)])
