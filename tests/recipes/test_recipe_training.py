@@ -259,6 +259,9 @@ def test_a_recipe_of_transformers_changes_clips_and_loss(
         "alpha": 0.2,
     }
     assert own.model.cls_head.label_smooth_eps == 0.3
+    assert "hardly learns by it" not in caplog.text
+    config_of("uniformerv2-tuned")
+    assert "recipe uniformerv2-tuned: its learning rate is for classes that the weights it starts from" in caplog.text
     swin = config_of("swin")
     assert (swin.train_dataloader.dataset.type, "blending" in swin.model.data_preprocessor) == ("VideoDataset", False)
 
@@ -292,7 +295,14 @@ def test_what_a_recipe_needs_of_clips_and_model_is_said() -> None:
         ConfigError, match="trains a head over an encoder that stays as it is, for which ResNet3dSlowFast"
     ):
         model_of_training(model, RECIPES["vjepa-probe"], 2)
-    assert "drop_path_rate" not in model_of_training(model, RECIPES["videomae"], 2)["backbone"]
+    with pytest.raises(
+        ConfigError, match="'videomae' sets learning rates that fall from block to block of a .* ResNet3dSl"
+    ):
+        model_of_training(model, RECIPES["videomae"], 2)
+    with pytest.raises(
+        ConfigError, match="'tsm' sets learning rates of convolutions and their norms, which SwinTransf"
+    ):
+        model_of_training(zoo.model_config("swin_t", 2), RECIPES["tsm"], 2)
     several = model_of_training(zoo.model_config("mvit_s", 2), RECIPES["mvit"], 2, multi_label=True)
     assert several["cls_head"]["label_smooth_eps"] == 0
 

@@ -11,6 +11,10 @@ _MASKFEAT = (
     "maskfeat_mvit-small_16xb32-amp-coslr-300e_k400_20230131-87d60b6f.pth"
 )
 
+_KNOWN_CLASSES = (
+    "its learning rate is for classes that the weights it starts from know already; a classifier for others hardly"
+    " learns by it, but does without a recipe"
+)
 _TIMESFORMER = Recipe(
     name="timesformer",
     models=("timesformer_b_divided", "timesformer_*"),
@@ -234,6 +238,7 @@ TRANSFORMERS = (
         warmup=1,
         warmup_start=0.5,
         start="Kinetics-710",
+        doubt=_KNOWN_CLASSES,
         weights={
             "uniformerv2_b16_*": "zoo:uniformerv2_b16_u8_k710",
             "uniformerv2_l14_336_*": "zoo:uniformerv2_l14_336_u8_k710",

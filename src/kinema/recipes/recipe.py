@@ -56,6 +56,7 @@ class Recipe:
         start_settings: what the backbone must know of these weights.
         frozen_norms: the norms of these weights stay as they are.
         frozen: only the head learns.
+        doubt: why it may not suit a user's clips; empty: no reason is known.
     """
 
     name: str
@@ -96,3 +97,4 @@ class Recipe:
     start_settings: Mapping[str, Any] = field(default_factory=dict)
     frozen_norms: bool = False
     frozen: bool = False
+    doubt: str = ""

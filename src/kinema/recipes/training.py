@@ -236,9 +236,10 @@ def model_of_training(
         multi_label: a clip may have several labels, which are not smoothed.
 
     Raises:
-        ConfigError: the recipe trains a head alone, and the encoder cannot stay as it is.
+        ConfigError: the recipe is for networks of another kind.
     """
     backbone, head = dict(model["backbone"]), dict(model["cls_head"])
+    _require_kind(recipe, backbone["type"])
     known = inspect.signature(MODELS.get(backbone["type"])).parameters  # type: ignore[arg-type]
     if recipe.drop_path is not None and "drop_path_rate" in known:
         backbone["drop_path_rate"] = recipe.drop_path
@@ -263,6 +264,21 @@ def model_of_training(
     return changed
 
 
+def _require_kind(recipe: Recipe, backbone: str) -> None:
+    """Raise `ConfigError` where a recipe has rates for layers that a backbone does not have."""
+    is_transformer = MODELS.get(backbone).__module__.startswith("kinema.models.backbones.tokens.")
+    if recipe.layer_decay is not None and not is_transformer:
+        what = "learning rates that fall from block to block of a transformer"
+    elif recipe.tsm_groups and is_transformer:
+        what = "learning rates of convolutions and their norms"
+    else:
+        return
+    raise ConfigError(
+        f"the recipe {recipe.name!r} sets {what}, which {backbone} does not have: --recipe auto takes the model's own,"
+        " and without a recipe every model trains"
+    )
+
+
 # ---- what it starts from
 
 
@@ -284,6 +300,8 @@ def log_recipe(recipe: Recipe, classes: Sequence[str], *, starts_fresh: bool, ha
             recipe.start,
             "--pretrained recipe downloads them" if has_weights else "name a file of them by --pretrained",
         )
+    if recipe.doubt:
+        logger.warning("the recipe %s: %s", recipe.name, recipe.doubt)
     if not recipe.mirrored:
         return
     swapped = mirrored_labels(classes)
