@@ -160,6 +160,7 @@ def test_stored_scores_are_decided_anew(place):
         "--classes sit,run --min-duration 2": ["run"],
         "--best --hysteresis 0.9": ["jump"],
         "--smooth 6": ["jump", "run"],
+        "--smooth mean:6": ["jump", "run"],
     }
     for options, expected in labels.items():
         result = run("--scores", "a.npz", "--json", *options.split())
@@ -213,7 +214,9 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
         (["--scores", "a.npz", "--threshold", "rum=0.5"], "--threshold: there is no class 'rum', but run"),
         (["--scores", "a.npz", "--classes", "rum"], "--classes: there is no class 'rum', but run"),
         (["--scores", "a.npz", "--background", "rum"], "--background: there is no class 'rum', but run"),
-        (["--scores", "a.npz", "--smooth", "-1"], "--smooth: expected 0 or more seconds, got -1.0"),
+        (["--scores", "a.npz", "--smooth", "-1"], "--smooth: expected 0 or more seconds, as in 1.5, or mean:1.5 or"),
+        (["--scores", "a.npz", "--smooth", "mode:1"], "median:1.5 or gaussian:1.5, got 'mode:1'"),
+        (["--scores", "a.npz", "--smooth", "nan"], "expected 0 or more seconds, got nan"),
         (["--scores", "a.npz", "--hysteresis", "1"], "expected a share from 0 to below 1, got 1.0"),
         (
             ["--scores", "a.npz", "--to", "xml"],

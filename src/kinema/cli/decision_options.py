@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from kinema.inference.decisions import DecisionSettings
 
+SMOOTHING_KINDS = ("mean", "median", "gaussian")
+
 Window = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="Length of a window; default: what the model saw of a clip in training."),
@@ -44,7 +46,14 @@ Hysteresis = Annotated[
     ),
 ]
 Smooth = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Average the scores over so many seconds around each moment.")
+    str | None,
+    typer.Option(
+        metavar="[KIND:]SECONDS",
+        help=(
+            "Average the scores over so many seconds around each moment. median:SECONDS and gaussian:SECONDS take the"
+            " median, or weights of a bell, in the place of the mean."
+        ),
+    ),
 ]
 MinDuration = Annotated[float | None, typer.Option(metavar="SECONDS", help="Leave out segments that are shorter.")]
 MergeGap = Annotated[
@@ -70,6 +79,7 @@ class DecisionOptions:
         best: see `Best`.
         hysteresis: see there, as all that follows.
         smooth: see there.
+        smoothing: its kind.
         min_duration: see there.
         merge_gap: see there.
         classes: values of the option, not yet split into names.
@@ -81,6 +91,7 @@ class DecisionOptions:
     best: bool | None
     hysteresis: float | None
     smooth: float | None
+    smoothing: str | None
     min_duration: float | None
     merge_gap: float | None
     classes: tuple[str, ...]
@@ -93,7 +104,7 @@ class DecisionOptions:
         *,
         best: bool | None,
         hysteresis: float | None,
-        smooth: float | None,
+        smooth: str | None,
         min_duration: float | None,
         merge_gap: float | None,
         classes: Sequence[str] | None,
@@ -105,21 +116,23 @@ class DecisionOptions:
             BadParameter: a value is out of its range.
         """
         default, thresholds = _thresholds(threshold or ())
+        smoothing, seconds = _smoothing(smooth)
         options = cls(
             threshold=default,
             thresholds=thresholds,
             best=best,
             hysteresis=hysteresis,
-            smooth=smooth,
+            smooth=seconds,
+            smoothing=smoothing,
             min_duration=min_duration,
             merge_gap=merge_gap,
             classes=tuple(classes or ()),
             background=tuple(background or ()),
         )
-        names = {"--smooth": smooth, "--min-duration": min_duration, "--merge-gap": merge_gap}
-        for name, seconds in names.items():
-            if seconds is not None and not 0 <= seconds < float("inf"):
-                raise typer.BadParameter(f"expected 0 or more seconds, got {seconds}", param_hint=name)
+        names = {"--smooth": seconds, "--min-duration": min_duration, "--merge-gap": merge_gap}
+        for name, value in names.items():
+            if value is not None and not 0 <= value < float("inf"):
+                raise typer.BadParameter(f"expected 0 or more seconds, got {value}", param_hint=name)
         if hysteresis is not None and not 0 <= hysteresis < 1:
             raise typer.BadParameter(f"expected a share from 0 to below 1, got {hysteresis}", param_hint="--hysteresis")
         return options
@@ -137,6 +150,7 @@ class DecisionOptions:
         changes: dict[str, Any] = {
             "hysteresis": self.hysteresis,
             "smoothing_seconds": self.smooth,
+            "smoothing": self.smoothing,
             "min_seconds": self.min_duration,
             "merge_seconds": self.merge_gap,
             "classes": _names(self.classes, classes) or None,
@@ -159,6 +173,24 @@ class DecisionOptions:
 def _option_of(error: ValueError) -> str:
     field = str(error).partition(":")[0]
     return "threshold" if field == "thresholds" else field
+
+
+def _smoothing(text: str | None) -> tuple[str | None, float | None]:
+    """Kind and seconds: "median:2" -> ("median", 2.0)."""
+    if text is None:
+        return None, None
+    kind, _, number = text.rpartition(":")
+    try:
+        seconds = float(number)
+    except ValueError:
+        seconds = -1.0
+    if kind not in ("", *SMOOTHING_KINDS) or seconds < 0:
+        raise typer.BadParameter(
+            f"expected 0 or more seconds, as in 1.5, or {' or '.join(f'{kind}:1.5' for kind in SMOOTHING_KINDS)},"
+            f" got {text!r}",
+            param_hint="--smooth",
+        )
+    return kind or None, seconds
 
 
 def _thresholds(values: Sequence[str]) -> tuple[float | None, dict[str, float]]:

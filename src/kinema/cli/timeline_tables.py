@@ -88,6 +88,7 @@ def json_of(timeline: "Timeline", files: Sequence[Path]) -> dict[str, Any]:
             },
             "hysteresis": settings.hysteresis,
             "smoothing_seconds": settings.smoothing_seconds,
+            "smoothing": settings.smoothing,
             "min_seconds": settings.min_seconds,
             "merge_seconds": settings.merge_seconds,
             "reported_classes": list(timeline.reported_classes),

@@ -175,6 +175,7 @@ def test_what_suits_a_model_follows_from_its_thresholds_and_labels():
         (dict(hysteresis=1), "hysteresis must be a share of the threshold, from 0 to below 1, got 1"),
         (dict(min_seconds=-1), "min_seconds must be 0 or more seconds, got -1"),
         (dict(smoothing_seconds=float("nan")), "smoothing_seconds must be 0 or more seconds, got nan"),
+        (dict(smoothing="mode"), "smoothing must be one of mean, median, gaussian, got 'mode'"),
         (dict(thresholds={"rum": 0.5}), "thresholds: there is no class 'rum', but run"),
         (dict(classes=("walk",)), "classes: there is no class 'walk', but run, jump, nothing"),
         (dict(background=("notihng",)), "background: there is no class 'notihng', but nothing"),

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import get_args
 
 import numpy as np
 
+from kinema.inference.decisions.smoothing import Smoothing
 from kinema.spelling import nearest
 
 DEFAULT_THRESHOLD = 0.5
@@ -25,8 +27,9 @@ class DecisionSettings:
         hysteresis: a class that is there stays until its score falls below (1 - `hysteresis`) times
             its threshold, and with `best_only` below that share of the highest score. From 0
             (inclusive) to 1.
-        smoothing_seconds: each score becomes the mean of its class over so many seconds around it (a
-            centred moving average, cut off where the scores begin and end); 0: none.
+        smoothing_seconds: each score becomes that of so many seconds around it, which are cut off
+            where the scores begin and end; 0: it stays.
+        smoothing: "mean", "median" or "gaussian" of its class over these seconds, see `MovingWindow`.
         merge_seconds: a gap between two segments of a class is closed when it is shorter.
         min_seconds: segments that are shorter, after merging, are dropped.
         classes: the classes to report; None: all. The others still compete with `best_only`.
@@ -41,6 +44,7 @@ class DecisionSettings:
     best_only: bool = False
     hysteresis: float = 0.0
     smoothing_seconds: float = 0.0
+    smoothing: Smoothing = "mean"
     merge_seconds: float = 0.0
     min_seconds: float = 0.0
     classes: tuple[str, ...] | None = None
@@ -58,6 +62,8 @@ class DecisionSettings:
         for name in ("smoothing_seconds", "merge_seconds", "min_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more seconds, got {getattr(self, name)}")
+        if self.smoothing not in get_args(Smoothing):
+            raise ValueError(f"smoothing must be one of {', '.join(get_args(Smoothing))}, got {self.smoothing!r}")
 
     def check(self, classes: Sequence[str]) -> None:
         """Raises ValueError: the settings name a class that is not among these."""

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from kinema.inference.decisions.settings import DecisionSettings
-from kinema.inference.decisions.smoothing import TOLERANCE_SECONDS, Cell, MovingMean
+from kinema.inference.decisions.smoothing import TOLERANCE_SECONDS, Cell, MovingWindow
 from kinema.structures.segment import Segment
 
 
@@ -54,8 +54,8 @@ class EventTracker:
     def __init__(self, classes: Sequence[str], settings: DecisionSettings | None = None, *, video: str = "") -> None:
         self.classes = tuple(classes)
         self.settings = settings or DecisionSettings()
-        smoothing = self.settings.smoothing_seconds
-        self._mean = MovingMean(smoothing) if smoothing else None
+        seconds = self.settings.smoothing_seconds
+        self._smoothing = MovingWindow(seconds, self.settings.smoothing) if seconds else None
         self._runs = _Runs(self.classes, self.settings, video)
         self._last: tuple[float, np.ndarray] | None = None
         self._end_seconds = 0.0  # of what is known
@@ -90,7 +90,7 @@ class EventTracker:
             raise ValueError(f"times must ascend: got {time_seconds} s after {self._end_seconds} s")
         self._last = time_seconds, values
         self._end_seconds = time_seconds
-        return events if self._mean else [*events, *self._runs.begin(time_seconds, values)]
+        return events if self._smoothing else [*events, *self._runs.begin(time_seconds, values)]
 
     def cut(self, time_seconds: float) -> list[Event]:
         """Say that nothing is known from a time on: every class leaves there, and nothing spans the gap.
@@ -105,8 +105,8 @@ class EventTracker:
             return []
         events = self._until(time_seconds)
         self._last = None
-        if self._mean is not None:
-            events += self._cells(self._mean.flush())
+        if self._smoothing is not None:
+            events += self._cells(self._smoothing.flush())
         return [*events, *self._runs.end()]
 
     def finish(self, time_seconds: float | None = None) -> list[Event]:
@@ -131,9 +131,9 @@ class EventTracker:
         if not start < time_seconds < float("inf"):
             raise ValueError(f"times must ascend: got {time_seconds} s after {start} s")
         self._end_seconds = time_seconds
-        if self._mean is None:
+        if self._smoothing is None:
             return self._runs.advance(time_seconds)
-        return self._cells(self._mean.push(Cell(start, time_seconds, scores)))
+        return self._cells(self._smoothing.push(Cell(start, time_seconds, scores)))
 
     def _cells(self, cells: Iterable[Cell]) -> list[Event]:
         events = []
