@@ -55,3 +55,10 @@ def test_a_listed_name_without_a_definition_imports_as_a_placeholder() -> None:
 
     with pytest.raises(NotYetError, match=r"mmaction\.localization\.load_localize_proposal_file is not in Kinema"):
         load_localize_proposal_file("proposals.txt")
+
+
+def test_a_placeholder_says_what_to_use_instead() -> None:
+    with pytest.raises(
+        NotYetError, match=r"rest of your code can run\. Instead, use AmpOptimWrapper, which torch brings"
+    ):
+        Placeholder("mmengine.optim", "ApexOptimWrapper")()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kinema.compat.parts.training import build_runner_with_tta
 from kinema.datasets.synthetic import MotionDataset, make_motion_dataset
 from kinema.engine import Runner
 from kinema.errors import ConfigError
@@ -34,7 +35,7 @@ def test_flips_in_a_config_give_the_scores_of_flipped_views(clips: MotionDataset
         tta_model=dict(type="MeanScoreTTA"),
         load_from=str(tmp_path / "checkpoints" / (tmp_path / "checkpoints" / "last").read_text().strip()),
     )
-    runner = Runner.from_cfg({**with_test_augmentation(config), "work_dir": str(tmp_path / "test")})
+    runner = build_runner_with_tta({**config, "work_dir": str(tmp_path / "test"), "runner_type": "FlexibleRunner"})
     plain = runner.model
     runner.test()
     assert runner.model is plain

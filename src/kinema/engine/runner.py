@@ -48,7 +48,7 @@ from kinema.training.openmmlab_files import newest_pth, resume_pth
 logger = logging.getLogger("kinema")
 
 
-@RUNNERS.register_module()
+@RUNNERS.register_module(name=["Runner", "FlexibleRunner"])  # OpenMMLab has another one for strategies
 class Runner(RunnerNames):
     """Train, validate and test a model. Every part is an object or its config.
 

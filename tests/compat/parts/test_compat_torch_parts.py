@@ -1,5 +1,6 @@
 """Collective operations, checkpoints and assertions."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ import torch
 from torch import nn
 
 from group_of_one import group_of_one
-from kinema.compat.parts import checking, checkpoint_files, checkpoints, communication, devices, process_groups
+from kinema.compat.parts import (
+    checking,
+    checkpoint_files,
+    checkpoints,
+    communication,
+    devices,
+    environment,
+    process_groups,
+)
 from kinema.compat.parts.metric_values import get_metric_value
 from kinema.errors import CheckpointError
 
@@ -168,3 +177,17 @@ def test_norm_layers_are_looked_at_and_backbones_get_inputs() -> None:
     inputs = checking.generate_backbone_demo_inputs((1, 3, 2, 4, 4))
     assert inputs.shape == (1, 3, 2, 4, 4)
     assert inputs.dtype == torch.float32
+
+
+def test_a_script_runs_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "hello.py"
+    script.write_text("import sys\nprint(__name__, sys.argv[1:])\n")
+    before = sys.argv
+    for command in (f"{script} a 'b c'", f"python {script} a 'b c'"):
+        checking.check_python_script(command)
+    assert capsys.readouterr().out == "__main__ ['a', 'b c']\n" * 2
+    assert sys.argv is before
+
+
+def test_mmactions_facts_are_those_of_the_program_and_its_release() -> None:
+    assert environment.collect_mmaction_env()["MMAction2"].startswith("1.2.0+")

@@ -1,5 +1,8 @@
 """Assertions of `mmengine.testing` and `mmaction.testing`; they return whether it holds."""
 
+import runpy
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -81,3 +84,19 @@ def assert_allclose(
         check_dtype=False,
         msg=msg or None,
     )
+
+
+def check_python_script(cmd: str) -> None:
+    """Run a script in this process, as `python SCRIPT ARGUMENTS` does.
+
+    Args:
+        cmd: `SCRIPT ARGUMENTS` or `python SCRIPT ARGUMENTS`.
+    """
+    words = shlex.split(cmd)
+    words = words[1:] if words[0] == "python" else words
+    before = sys.argv
+    sys.argv = words
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    finally:
+        sys.argv = before

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from kinema import __version__
+from kinema.compat.parts.versions import MMACTION
 
 
 def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
@@ -27,6 +28,11 @@ def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
     except (OSError, subprocess.CalledProcessError):
         return fallback
     return run.stdout.strip()[:digits]
+
+
+def collect_mmaction_env() -> dict[str, object]:
+    """As `collect_env`, with the release of MMAction2 that Kinema answers for and the commit of the folder."""
+    return {**collect_env(), "MMAction2": f"{MMACTION}+{get_git_hash(digits=7)}"}
 
 
 def collect_env() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,10 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
+
+from kinema.engine import Runner
+from kinema.hooks.test_augmentation import with_test_augmentation
+from kinema.registry import RUNNERS
 
 logger = logging.getLogger("kinema")
 
@@ -117,3 +121,13 @@ def find_latest_checkpoint(path: str | Path) -> str | None:
         return str(own.with_name(own.read_text(encoding="utf-8").strip()))
     logger.warning("%s: no last_checkpoint in this folder, so there is nothing to resume", folder)
     return None
+
+
+def build_runner_with_tta(cfg: Mapping[str, Any]) -> Any:
+    """A runner whose test goes through the `tta_pipeline` and the `tta_model` of its config.
+
+    Raises:
+        ConfigError: the config lacks one of the two.
+    """
+    config = with_test_augmentation(cfg)
+    return RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
