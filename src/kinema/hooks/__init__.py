@@ -11,6 +11,7 @@ from kinema.hooks.memory import EmptyCacheHook
 from kinema.hooks.notes import SummaryNotesHook
 from kinema.hooks.precise_bn import PreciseBNHook
 from kinema.hooks.profiling import ProfilerHook
+from kinema.hooks.receptive_fields import RFSearchHook
 from kinema.hooks.recording import LoggerHook
 from kinema.hooks.runtime import DistSamplerSeedHook, IterTimerHook, RuntimeInfoHook, SyncBuffersHook
 from kinema.hooks.scheduling import ParamSchedulerHook
@@ -39,6 +40,7 @@ __all__ = [
     "PreciseBNHook",
     "PrepareTTAHook",
     "ProfilerHook",
+    "RFSearchHook",
     "RuntimeInfoHook",
     "StopSignalHook",
     "SummaryNotesHook",
