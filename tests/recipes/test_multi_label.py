@@ -5,6 +5,7 @@ import pytest
 
 from kinema.datasets.annotations import read_split
 from kinema.engine import Runner
+from kinema.errors import AnnotationError, ConfigError
 from kinema.evaluation.functional import mean_average_precision
 from kinema.evaluation.intervals import precision_interval
 from kinema.inference import load
@@ -33,6 +34,25 @@ TEXTS = {
         [{"path": f"clip {k}.mp4", "label": ["abc"[n] for n in ns]} for k, ns in enumerate(LABELS)]
     ),
 }
+
+
+def test_a_single_label_is_the_text_of_a_table_and_not_to_be_had_of_a_line_with_several(folder):
+    for name in ("list.txt", "table.csv"):
+        (folder / name).write_text(TEXTS[name])
+    assert set(read_clips(folder / "table.csv", multi_label=False).classes) == {"a", "a|b", "a|c", "b", "b|c", "c"}
+    with pytest.raises(
+        AnnotationError, match=r"list\.txt: its lines have several labels: for --single-label leave one"
+    ):
+        read_clips(folder / "list.txt", multi_label=False)
+    for name in ("list.txt", "table.csv"):
+        (folder / name).unlink()
+
+
+def test_folds_are_of_clips_of_one_label(folder):
+    (folder / "table.csv").write_text(TEXTS["table.csv"])
+    with pytest.raises(ConfigError, match=r"table\.csv: cross-validation measures accuracies, .*: leave --folds out"):
+        classification(folder / "table.csv", fold=(1, 2))
+    (folder / "table.csv").unlink()
 
 
 @pytest.mark.parametrize("name", TEXTS)

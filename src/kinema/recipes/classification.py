@@ -127,6 +127,11 @@ def classification(
         data = read_clips(
             data, val, columns, work_dir=work_dir, seed=seed, fold=fold, resumed=resumed, multi_label=multi_label
         )
+    if fold is not None and data.multi_label:
+        raise ConfigError(
+            f"{data.layout.train.path}: cross-validation measures accuracies, of clips of one label; these have"
+            " several: leave --folds out"
+        )
     if recipe is not None and is_recipe_file(recipe):
         return config_of_recipe_file(
             recipe,

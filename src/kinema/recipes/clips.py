@@ -76,6 +76,11 @@ def read_clips(
     """
     layout = find_layout(data, val, columns, multi_label=multi_label)
     train_split, val_split = layout.train, layout.val
+    is_plain_list = multi_label is False and train_split.annotations.format == "list"
+    if is_plain_list and find_layout(data, val, columns, multi_label=None).train.multi_label:
+        raise AnnotationError(
+            f"{train_split.path}: its lines have several labels: for --single-label leave one on each line"
+        )
     if train_split.annotations.total_frames is not None:
         raise AnnotationError(
             f"{train_split.path}: lists folders of frames, on which a config with RawframeDataset trains; here videos"
@@ -120,7 +125,8 @@ def _several_labels(train: Split) -> Iterator[str]:
     if train.multi_label:
         yield (
             f"{several} of {len(counts)} training clips have several labels: each class is learned by itself, yes or"
-            " no, and measured by mAP; --single-label learns the first label of each clip only"
+            " no, and measured by mAP; --single-label learns one label of each clip: the first of a list, and of a text"
+            " such as run|jump the whole, as a class of its own"
         )
     elif several:
         yield f"{several} of {len(counts)} training clips have several labels, of which the first is learned only"

@@ -2,6 +2,7 @@ import pytest
 
 from kinema.datasets.annotations import find_splits, read_list, read_split, split_by_group, write_list
 from kinema.datasets.annotations.folders import has_splits
+from kinema.datasets.annotations.splits import find_layout
 from kinema.errors import AnnotationError
 
 
@@ -96,3 +97,10 @@ def test_a_list_with_names_for_labels_says_what_was_expected(tmp_path):
     message = r"all\.txt:3: the clip 'a wave' is not there: .*; expected 'path label' lines with whole-number labels"
     with pytest.raises(AnnotationError, match=message):
         read_split(tmp_path / "all.txt")
+
+
+def test_a_list_that_is_both_parts_is_named_twice(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "all.txt").write_text("a.mp4 0\na.mp4 1\n")
+    file = tmp_path / "all.txt"
+    assert find_layout(file, file).description == f"{file}: 2 clips, {file}: 2 clips, 2 classes"

@@ -262,7 +262,7 @@ def describe_splits(train: Split, val: Split | None) -> str:
         shape = root / _shape_in_folder(train)
         parts = [f"{_name_of(split)} {_clips(split)}" for split in splits]
         return f"{shape}: {', '.join([*parts, numbers])}"
-    if val is not None and train.path == val.path:
+    if val is not None and train.path == val.path and train.part != val.part:
         return f"{train.path}: {', '.join([*(f'{split.part} {_clips(split)}' for split in splits), numbers])}"
     if train.shards is not None:
         parts = [f"{split.path / '*.tar'}: {_clips(split)}" for split in splits]
