@@ -227,6 +227,7 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
         (["--scores", "a.npz", "--out", "a.npz"], "--out: expected a folder, got the file a.npz"),
         (["--scores", "empty"], "empty: no file of scores (.npz) in this folder"),
         (["MODEL"], "expected at least one video, as in kinema timeline CHECKPOINT VIDEO..."),
+        (["MODEL", "v.mp4", "-"], "a timeline is of files: for standard input use kinema stream"),
         (["MODEL", "v.mp4", "--classes", "rum"], "--classes: there is no class 'rum', but jump"),
         (["MODEL", "v.mp4", "--stride", "2", "--window", "1"], "stride_seconds must be at most length_seconds"),
     ],

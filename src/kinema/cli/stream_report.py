@@ -190,7 +190,7 @@ class StreamReporter:
         figures = self._watching.figures
         parts = [
             f"{figures.num_frames} frames in {figures.stream_seconds:.1f} s",
-            f"{figures.num_windows} windows",
+            _count(figures.num_windows, "window"),
             _count(figures.num_events, "event"),
             f"{figures.num_dropped} frames dropped",
             *_others(figures),

@@ -243,6 +243,10 @@ class _ScannedVideos:
         if not videos:
             raise typer.BadParameter(f"expected at least one video, as in {USAGE}", param_hint="VIDEO...")
         require_checkpoint_first(checkpoint, videos, USAGE)
+        if "-" in videos:
+            raise typer.BadParameter(
+                f"a timeline is of files: for standard input use kinema stream {checkpoint} -", param_hint="VIDEO..."
+            )
         from kinema.inference import load
         from kinema.inference.finding import find_videos
         from kinema.inference.windows import WindowEngine
