@@ -124,7 +124,7 @@ def test_wandb_logs_for_a_visualizer(calls: list[Any], tmp_path: Path) -> None:
     assert (tmp_path / "new").is_dir()
     assert calls[:3] == [
         ("init", ("dir", str(tmp_path / "new")), ("project", "p")),
-        ("init.define_metric", ("name", "loss"), ("summary", "min")),
+        ("define_metric", ("name", "loss"), ("summary", "min")),
         ("watch", "model", ("log", "all")),
     ]
     assert ("run.log_code", ("name", "code")) in calls
@@ -132,7 +132,7 @@ def test_wandb_logs_for_a_visualizer(calls: list[Any], tmp_path: Path) -> None:
     assert ("log", {"acc": 1.0}, ("commit", False)) in calls
     assert calls[-1] == ("init.finish",)
     WandbTracker(define_metric_cfg={"acc": "max"}).experiment.log({})
-    assert calls[-2] == ("init.define_metric", ("name", "acc"), ("summary", "max"))
+    assert calls[-2] == ("define_metric", "acc", ("summary", "max"))
     with pytest.raises(TypeError, match="define_metric_cfg must be a dict or a list, got str"):
         WandbTracker(define_metric_cfg="acc")  # type: ignore[arg-type]
 

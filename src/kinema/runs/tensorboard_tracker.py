@@ -61,10 +61,13 @@ class TensorBoardTracker(BaseVisBackend):
             ConfigError: there is neither a run nor a `save_dir`.
         """
         if self._writer is None:
-            if self.save_dir is None:
-                raise ConfigError("TensorboardVisBackend needs save_dir: the folder for its event files")
-            self._writer = self._make_writer(os.fspath(self.save_dir))
+            self._init_env()
         return self._writer
+
+    def _init_env(self) -> None:
+        if self.save_dir is None:
+            raise ConfigError("TensorboardVisBackend needs save_dir: the folder for its event files")
+        self._writer = self._make_writer(os.fspath(self.save_dir))
 
     @property
     def _tensorboard(self) -> Any:

@@ -99,9 +99,12 @@ class WandbTracker(BaseVisBackend):
 
     def _define_metrics(self) -> None:
         given = self._define_metric_cfg or ()
-        calls = [{"name": name, "summary": way} for name, way in given.items()] if isinstance(given, Mapping) else given
-        for call in calls:
-            self._run.define_metric(**call)
+        if isinstance(given, Mapping):
+            for name, summary in given.items():
+                self._wandb.define_metric(name, summary=summary)
+        else:
+            for call in given:
+                self._wandb.define_metric(**call)
 
     def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
         if not self._steps.has(split, step):
