@@ -336,8 +336,11 @@ OTHER_NUMBERS = (
     *("uniformerv2-moments", "uniformerv2-tuned", "videomae-small", "videomae-large", "videomae-something"),
 )
 _MVIT = {"arch": {"embed_dims": 24, "num_layers": 4, "num_heads": 1, "downscale_indices": [1, 2, 3]}}
+_NARROW = ({"depth": 18, "base_channels": 8}, 64)
 # Recipe -> settings of a small network of its kind, and its channels.
 SMALL: dict[str, tuple[dict[str, Any], int]] = {
+    **dict.fromkeys(("slowonly", "slowonly-r101", "slowonly-imagenet", "r2plus1d"), _NARROW),
+    **dict.fromkeys(("tsn", "tsm", "tsm-something", "trn", "c2d"), ({"depth": 18}, 512)),
     "timesformer": ({"img_size": 64, "embed_dims": 48, "num_heads": 2, "num_transformer_layers": 1}, 48),
     "swin": ({"arch": {"embed_dims": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2]}}, 192),
     "mvit": ({**_MVIT, "spatial_size": 64}, 192),
