@@ -123,3 +123,12 @@ def test_a_run_joins_its_processes_as_the_config_says() -> None:
         [sys.executable, "-c", script], env=os.environ | alone, capture_output=True, text=True, timeout=600
     )
     assert (run.returncode, run.stdout.split()) == (0, ["gloo", "0:00:07"]), run.stderr
+
+
+def test_each_process_has_a_gpu_of_its_own() -> None:
+    for device in ("auto", "cuda", "cuda:1"):
+        distributed.check_own_gpu(1, 2, device)
+    with pytest.raises(ConfigError, match=r"process 2 of this machine has no GPU: it sees 2; .*--nproc-per-node 2"):
+        distributed.check_own_gpu(2, 2)
+    with pytest.raises(ConfigError, match="the device 'cuda:0' is not the GPU of process 1 of this machine: with sev"):
+        distributed.check_own_gpu(1, 2, "cuda:0")

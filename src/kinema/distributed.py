@@ -99,8 +99,8 @@ def init_from_environment(
         True in a distributed run, False when the environment describes none.
 
     Raises:
-        ConfigError: the launcher did not start this process, there is no such backend, or the
-            others cannot be reached.
+        ConfigError: the launcher did not start this process, there is no such backend, no GPU of
+            its own, or the others cannot be reached.
     """
     if is_distributed():
         return True
@@ -112,6 +112,7 @@ def init_from_environment(
     os.environ.update(place.environment())
     backend = _usable((backend or "nccl").lower(), device)
     if "nccl" in backend:
+        check_own_gpu(place.local_rank, torch.cuda.device_count(), device if place.world_size > 1 else "auto")
         torch.cuda.set_device(place.local_rank)
     timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
     try:
@@ -140,6 +141,29 @@ def _usable(backend: str, device: str) -> str:
         if not dist.is_backend_available(name.rpartition(":")[2]):
             raise ConfigError(f"torch has no backend {name!r} here, by which processes could communicate: use 'gloo'")
     return backend
+
+
+def check_own_gpu(local_rank: int, num_gpus: int, device: str = "auto") -> None:
+    """Check that a process that communicates by nccl has a GPU of its own.
+
+    Args:
+        local_rank: number of the process on its machine.
+        num_gpus: that it sees.
+        device: that the run will use.
+
+    Raises:
+        ConfigError: there are more processes than GPUs, or the device is the GPU of another process.
+    """
+    if local_rank >= num_gpus:
+        raise ConfigError(
+            f"process {local_rank} of this machine has no GPU: it sees {num_gpus}; start a process a GPU"
+            f" (--nproc-per-node {num_gpus}), or use the device 'cpu'"
+        )
+    if device.startswith("cuda:") and device != f"cuda:{local_rank}":
+        raise ConfigError(
+            f"the device {device!r} is not the GPU of process {local_rank} of this machine: with several processes use"
+            " 'cuda' or 'auto', so that each has its own"
+        )
 
 
 def _watch_peers(place: Place) -> None:
