@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kinema.models.layers.bricks.attention import FFN
 from kinema.models.layers.cpu_convolution import default_kernels
+from kinema.models.layers.gelu_linear import activate
 from kinema.models.layers.mlp import Mlp
 
 BLOCKS: dict[str, Callable[[], nn.Module]] = {
@@ -129,3 +130,14 @@ def test_a_layer_of_another_kind_is_called() -> None:
     other.load_state_dict(block.fc2.state_dict())
     block.fc2 = other
     torch.testing.assert_close(block(x), expected)
+
+
+def test_a_convolution_is_activated_in_place_without_gradients_alone() -> None:
+    conv, act = nn.Conv3d(3, 4, 1), nn.GELU()
+    hidden = conv(torch.randn(1, 3, 2, 2, 2)).detach()
+    expected = act(hidden)
+    assert activate(hidden, conv, act) is not hidden
+    with torch.no_grad():
+        activated = activate(hidden, conv, act)
+    assert activated is hidden
+    assert torch.equal(activated, expected)

@@ -32,25 +32,35 @@ def map_twice(x: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last
         (..., E), E of `last`.
     """
     hidden: Tensor = first(x)
-    weights = _weights(hidden, first, act, drop, last)
-    if weights is None:
-        out: Tensor = last(drop(act(hidden)))
-        return out
-    if torch.is_grad_enabled():
-        return _LinearOfGelu.apply(hidden, *weights, act.approximate)
-    return F.linear(torch.ops.aten.gelu_(hidden, approximate=act.approximate), *weights)
+    if torch.is_grad_enabled() and _can_replace(hidden, first, act) and _is_plain_linear(last, drop):
+        return _LinearOfGelu.apply(hidden, last.weight, last.bias, act.approximate)
+    out: Tensor = last(drop(activate(hidden, first, act)))
+    return out
 
 
-def _weights(
-    hidden: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last: nn.Module
-) -> tuple[Tensor, Tensor | None] | None:
-    """Weight and bias of `last`, where the modules can be replaced; None: they cannot."""
-    if not (type(act) is nn.GELU and type(first) is nn.Linear and type(last) is nn.Linear):
-        return None
-    if not is_plain_cpu(hidden) or any(map(is_watched, (first, act, drop, last))):
-        return None
+def activate(hidden: Tensor, first: nn.Module, act: nn.Module) -> Tensor:
+    """`act(hidden)`, in place where nothing else sees it.
+
+    Args:
+        hidden: what `first` gave.
+        first: a linear layer or convolution.
+        act: the activation.
+    """
+    in_place = not torch.is_grad_enabled() and _can_replace(hidden, first, act)
+    out: Tensor = torch.ops.aten.gelu_(hidden, approximate=act.approximate) if in_place else act(hidden)
+    return out
+
+
+def _can_replace(hidden: Tensor, first: nn.Module, act: nn.Module) -> bool:
+    """Is `act` a GELU, and does nothing else see what `first` gave, or what `act` gives?"""
+    known = type(act) is nn.GELU and type(first) in (nn.Linear, nn.Conv3d)
+    return known and is_plain_cpu(hidden) and not is_watched(first) and not is_watched(act)
+
+
+def _is_plain_linear(last: nn.Module, drop: nn.Module) -> bool:
+    """Is `last` a linear layer behind a dropout that drops nothing, neither with hooks?"""
     keeps_all = type(drop) is nn.Identity or (type(drop) is nn.Dropout and not (drop.training and drop.p))
-    return (last.weight, last.bias) if keeps_all else None
+    return keeps_all and type(last) is nn.Linear and not is_watched(drop) and not is_watched(last)
 
 
 class _LinearOfGelu(torch.autograd.Function):

@@ -51,6 +51,25 @@ def test_joined_linear_layers_change_no_result_and_leave_hooks_alone() -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_joined_linear_layers_have_the_gradients_of_both(rate: float) -> None:
+    model = network("divided_space_time").train()
+    attention = model.transformer_layers.layers[1].attentions[0]
+    attention.dropout_layer.drop_prob = rate
+    x = torch.randn(4, 2, 17, 16)
+
+    def result_and_gradients() -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        out = attention(x)
+        return [out, *torch.autograd.grad(out.square().sum(), list(attention.parameters()))]
+
+    joined = result_and_gradients()
+    calls = []
+    attention.temporal_fc.register_forward_hook(lambda *args: calls.append(1))
+    torch.testing.assert_close(joined, result_and_gradients(), atol=1e-4, rtol=1e-4)
+    assert calls
+
+
 def test_a_place_that_does_without_does_so_at_all_times_and_keeps_the_bias() -> None:
     model = network("divided_space_time")
     attention = model.transformer_layers.layers[1].attentions[0].train()

@@ -12,6 +12,7 @@ from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
+from kinema.models.layers.gelu_linear import activate
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.recomputation import recomputed
@@ -55,7 +56,7 @@ class ConvolutionalMlp(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+        return self.drop(self.fc2(self.drop(activate(self.fc1(x), self.fc1, self.act))))
 
 
 class LocalBlock(nn.Module):
