@@ -396,14 +396,14 @@ class Recognizer2D(BaseRecognizer):
         if inputs.dim() != 5:
             raise ValueError(
                 "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
-                f" {tuple(inputs.shape)}: set input_format='NCHW' in FormatShape; for frames of one clip without batch:"
+                f" {_sizes(inputs)}: set input_format='NCHW' in FormatShape; for frames of one clip without batch:"
                 " inputs.unsqueeze(0)"
             )
         channels = getattr(self.backbone, "in_channels", None)
         if channels == inputs.shape[1] != inputs.shape[2]:
             raise ConfigError(
                 "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
-                f" {tuple(inputs.shape)}, whose {channels} channels seem to come before the segments: set"
+                f" {_sizes(inputs)}, whose {channels} channels seem to come before the segments: set"
                 " input_format='NCHW' in FormatShape"
             )
         for name, part in (("backbone", self.backbone), ("cls_head", self.cls_head)):
@@ -437,7 +437,7 @@ class Recognizer3D(BaseRecognizer):
         if inputs.dim() != 6:
             raise ValueError(
                 "Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got"
-                f" {tuple(inputs.shape)}: set input_format='NCTHW' in FormatShape; for clips without views:"
+                f" {_sizes(inputs)}: set input_format='NCTHW' in FormatShape; for clips without views:"
                 " inputs.unsqueeze(1)"
             )
         return Folded(inputs.flatten(0, 1))
@@ -486,3 +486,8 @@ def features_and_options(extracted: Any) -> tuple[Any, dict[str, Any]]:
 
 def _call(backbone: nn.Module, frames: Tensor) -> Any:
     return backbone(frames)
+
+
+def _sizes(inputs: Tensor) -> tuple[int, ...]:
+    """The shape as numbers, also where a trace gives tensors."""
+    return tuple(map(int, inputs.shape))

@@ -6,6 +6,7 @@ from torch import nn
 
 from kinema.compat.parts.analysis.tables import get_model_complexity_info, parameter_count
 from kinema.compat.parts.analysis.tracing import FlopAnalyzer, JitModelAnalysis, activation_count, flop_count
+from kinema.models import Recognizer2D
 from kinema.models.layers.bricks import MultiheadAttention
 
 
@@ -108,3 +109,10 @@ def test_a_report_shows_numbers_table_and_modules() -> None:
     assert (big["flops_str"], big["activations_str"], big["out_table"]) == ("13.824K", "0.512K", "")
     with pytest.raises(ValueError, match="give one of input_shape and inputs"):
         get_model_complexity_info(model)
+
+
+def test_a_shape_that_the_model_does_not_take_is_named_in_numbers() -> None:
+    model = Recognizer2D(dict(type="MobileNetV2"), dict(type="TSNHead", num_classes=2, in_channels=1280))
+    model.forward = model.extract_feat
+    with pytest.raises(ValueError, match=r"got \(1, 3, 32, 32\): set input_format='NCHW' in FormatShape"):
+        get_model_complexity_info(model, (3, 32, 32))
