@@ -122,7 +122,7 @@ def _num_bytes(tensor: Tensor) -> int:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Can its bytes be copied? What cannot goes torch's own way."""
+    """Can its bytes be copied? What cannot is sent as torch sends it."""
     return (
         tensor.device.type == "cpu"
         and tensor.layout is torch.strided

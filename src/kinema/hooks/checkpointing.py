@@ -42,8 +42,8 @@ class CheckpointHook(Hook):
         max_keep_ckpts: how many of the newest to keep, the best beside them; -1: all. Default: 3,
             and all `.pth` files.
         save_last: write one at the end of the training.
-        save_best: the figure of the validations that tells the best: its name, "auto" for the
-            first, None for none. Of several names the first tells Kinema's best.
+        save_best: the figure of the validations that decides which is best: its name, "auto" for the
+            first, None for none. Of several names the first decides Kinema's best.
         rule: "greater" or "less" is better; default: less for losses and errors.
         filename_tmpl: name of `.pth` files, with `{}` for epoch or iteration.
         published_keys: entries of the copies of `.pth` files that the end of the training writes.

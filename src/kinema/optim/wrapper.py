@@ -272,7 +272,7 @@ class AmpOptimWrapper(OptimWrapper):
             in them many times slower than in float32, what `precision` says.
         accumulative_counts: see `OptimWrapper`.
         clip_grad: see `OptimWrapper`.
-        precision: tells the device, default: a CPU; its format gives way to `dtype`.
+        precision: names the device, default: a CPU; its format gives way to `dtype`.
 
     Raises:
         ConfigError: no such `dtype` or `loss_scale`.

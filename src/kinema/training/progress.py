@@ -35,7 +35,7 @@ class Progress:
     best: dict[str, Any] = field(default_factory=dict)
 
     def count(self, num_samples: int, *, updated: bool) -> None:
-        """A batch is done: `num_samples` of all processes; `updated` tells whether the weights were updated."""
+        """A batch is done: `num_samples` of all processes; `updated`: were the weights updated?"""
         self.batch += 1
         self.iteration += 1
         self.step += updated
@@ -95,7 +95,7 @@ class Until:
         return progress.iteration >= (self.iterations or 0)
 
     def iterations_left(self, progress: Progress, batches_per_epoch: int | None, accumulate: int = 1) -> int | None:
-        """Batches that are still to come; None where an endless pass tells no number.
+        """Batches that are still to come; None in a pass without end.
 
         Args:
             progress: where the run is.

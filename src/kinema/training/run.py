@@ -49,7 +49,7 @@ class Run:
         loops: what moves them, "train", and what evaluates, "val" and "test"; there once needed.
         schedules: of learning rate and momentum.
         history: the validations, see `kinema.runs.history`.
-        monitor: which figure of a validation tells how good the model is.
+        monitor: which figure of a validation says how good the model is.
         train_figures: of the epoch that was trained last.
         metrics: of the validation at this place of the training; empty: there was none.
         notes: further entries of the summary.
