@@ -1,6 +1,6 @@
 """Score a long video or a stream, window by window; each frame is decoded and prepared once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -221,26 +221,40 @@ class WindowEngine:
                 yield score
                 if bar is not None:
                     bar.update()
-            for error in breaks:
-                yield from self._last_before(error, opened, covered)
-                raise error
+            if breaks:
+                raise (yield from self._last_before(breaks[0], opened, covered))
         finally:
             opened.reader.close()
             if bar is not None:
                 bar.close()
 
-    def _last_before(self, error: "LostFrameError", opened: OpenedVideo, covered: int) -> Iterator[WindowScore]:
+    def _last_before(
+        self, error: "LostFrameError", opened: OpenedVideo, covered: int
+    ) -> Generator[WindowScore, None, "LostFrameError"]:
         """The windows of the rest before a frame that is lost, as if the video ended there.
+
+        They may need a frame that no window so far did, and that is lost, too.
 
         Args:
             error: names the frame.
             opened: the video.
             covered: frames that windows so far hold.
+
+        Returns:
+            The error of the frame up to which there are scores.
         """
-        before = replace(opened, times=opened.times[: error.frame])
-        spans = plan_windows(map(float, before.times), *self._lengths(opened.fps))
-        rest = [span for span in spans if span.stop_frame > covered]
-        yield from self._batches(self._packed_spans(before, rest, []), opened.name)
+        while True:
+            before, breaks = replace(opened, times=opened.times[: error.frame]), list[LostFrameError]()
+            spans = plan_windows(map(float, before.times), *self._lengths(opened.fps))
+            rest = [span for span in spans if span.stop_frame > covered]
+            for score in self._batches(self._packed_spans(before, rest, breaks), opened.name):
+                covered = score.stop_frame
+                yield score
+            if not breaks:
+                return error
+            error = breaks[0]
+            if isinstance(error.reason, VideoLimitError):
+                return LostFrameError(covered, error.reason)  # another try would end there, too
 
     def _packed_spans(
         self, opened: OpenedVideo, spans: Sequence[Span], breaks: list["LostFrameError"]
