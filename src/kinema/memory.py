@@ -1,5 +1,7 @@
 """Memory of this process and of the machine, where the system says it (Linux)."""
 
+import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,17 +13,29 @@ except ImportError:  # Windows
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 
 
+def whole_memory() -> int | None:
+    """Bytes that this process could have if it were alone; None: not known."""
+    sizes = [limit for limit, _ in _limits_of_group()]
+    with suppress(OSError, ValueError, AttributeError):
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(sizes, default=None)
+
+
 def free_memory() -> int | None:
     """Bytes that this process may still take without swapping; None: not known."""
-    sizes = []
+    sizes = [max(limit - used, 0) for limit, used in _limits_of_group()]
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         sizes.append(1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))))
-    for limit, used in _LIMITS:
-        with suppress(OSError, ValueError):
-            of_group = [int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")) for name in (limit, used)]
-            sizes.append(max(of_group[0] - of_group[1], 0))
     return min(sizes, default=None)
+
+
+def _limits_of_group() -> Iterator[tuple[int, int]]:
+    """What a container may have, and has, in bytes, where it has a limit."""
+    for names in _LIMITS:
+        with suppress(OSError, ValueError):
+            limit, used = (int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")) for name in names)
+            yield limit, used
 
 
 def memory_in_use() -> int | None:

@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import runpy
 
 import pytest
 
 from command_line import kinema
+from kinema.cli.main import _one_line
 from kinema.cli.output import print_table
 from kinema.datasets.synthetic import make_motion_dataset
 
@@ -287,3 +289,12 @@ def test_traceback_is_shown_when_asked_for(tmp_path):
     result = kinema("predict", tmp_path, "a.mp4", "--traceback")
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_an_error_of_code_of_the_user_keeps_its_type_and_says_how_to_see_the_place(tmp_path):
+    """A bare text would seem to come from Kinema."""
+    module = tmp_path / "user.py"
+    module.write_text("def label_of(name):\n    raise ValueError('no label in a.mp4')\n")
+    with pytest.raises(ValueError, match="no label") as raised:
+        runpy.run_path(str(module))["label_of"]("a")
+    assert _one_line(raised.value) == "error: ValueError: no label in a.mp4 (--traceback shows where)"

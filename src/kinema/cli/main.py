@@ -126,11 +126,17 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KinemaError):
         return _shortened(f"error: {error}")  # one line, unless a name in it has a line break, which is shown as \\n
     text = _shortened(" ".join(str(error).split()))
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and _is_raised_by(error, "kinema"):
         return f"error: {text}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"error: {_shortened(str(error.filename))}: {error.strerror}"
     return f"error: {type(error).__name__}: {text} (--traceback shows where)"
+
+
+def _is_raised_by(error: BaseException, package: str) -> bool:
+    """Was an error raised by a line of a package, not by a library or by code of the user?"""
+    lines = list(traceback.walk_tb(error.__traceback__))
+    return not lines or str(lines[-1][0].f_globals.get("__name__")).partition(".")[0] == package
 
 
 def _shortened(text: str) -> str:

@@ -1,14 +1,13 @@
 """What a training will take, by a few real steps of it: time, memory, and whether reading or computing limits it."""
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from kinema.logs import only_to_files
+from kinema.memory import whole_memory
 from kinema.randomness import capture_state, restore_state
 from kinema.recipes.dry_run import DryRun, dry_run
 
@@ -125,11 +124,4 @@ def available_memory(device: str) -> int | None:
     """Bytes of memory that a device has: of a GPU all of it, of a CPU what this process may use; None: not known."""
     if device.startswith("cuda"):
         return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
-    if device != "cpu":
-        return None
-    sizes = []
-    with suppress(ValueError, OSError, AttributeError):
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123
-        sizes.append(int(file.read()))
-    return min(sizes, default=None)
+    return whole_memory() if device == "cpu" else None
