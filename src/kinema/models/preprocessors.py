@@ -203,7 +203,7 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         batch = self._normalize(inputs if isinstance(inputs, Tensor) else stack_batch(inputs))
         if training and self.blending is not None:
             if data_samples is None:
-                raise ValueError("blending needs data_samples with gt_label, got a batch without data_samples")
+                raise ValueError("blending needs data_samples with gt_label, got a batch of inputs alone")
             batch, data_samples = self.blending(batch, data_samples)
         return batch, data_samples
 
