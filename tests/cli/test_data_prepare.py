@@ -214,7 +214,7 @@ def test_a_run_that_is_killed_in_the_middle_goes_on_without_half_files(long_clip
     _, errors = process.communicate(timeout=30)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     if how == signal.SIGINT:
-        assert errors.splitlines()[-1] == "stopped; the same command goes on from here"
+        assert errors.splitlines()[-1] == "stopped; the same command resumes from here"
         assert "Traceback" not in errors
         assert not list(out.glob(".part-*"))
     for path in out.glob("[!.]*.mp4"):

@@ -88,7 +88,7 @@ def test_a_bad_line_is_named(tmp_path, text, options, message):
 
 def test_annotations_without_lengths_are_named(tmp_path):
     (tmp_path / "train.csv").write_text("path,label\na,0\n")
-    with pytest.raises(AnnotationError, match=r"train\.csv: tells no numbers of frames: expected"):
+    with pytest.raises(AnnotationError, match=r"train\.csv: has no numbers of frames: expected"):
         RawframeDataset(tmp_path / "train.csv", ann_format="auto")
     (tmp_path / "train.csv").write_text("path,total_frames,label\na,5,0\nb,0,0\n")
     with pytest.raises(AnnotationError, match=r"train\.csv:3: 'b' has 0 frames: expected at least 1"):

@@ -90,7 +90,7 @@ def cross_validate_clips(
     print_table(f"Cross-validated in {folder}", ["fold", "clips", "epochs", "last epoch", "best epoch"], rows)
     print_line(f"all clips together, last epoch: {with_interval(last)}")
     print_line(
-        "the best epoch was chosen by the clips that it is measured on; the last one was not, so it tells what new"
+        "the best epoch was chosen by the clips that it is measured on; the last one was not, so it says what new"
         " clips will give"
     )
     print_line("next:")

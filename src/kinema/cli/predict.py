@@ -92,9 +92,9 @@ def predict(
     if out is not None:
         write_predictions(out, everything)
         print_note(f"predictions: {out}")
-    predictions = [one for one in everything if isinstance(one, Prediction)]
+    predictions = [result for result in everything if isinstance(result, Prediction)]
     if as_json:
-        print_json([one.to_dict() for one in everything])
+        print_json([result.to_dict() for result in everything])
     elif as_csv:
         print_lines(csv_text(everything).replace("\r\n", "\n").rstrip("\n"))
     elif predictions:
@@ -102,9 +102,9 @@ def predict(
     hint = hint_of(predictions, is_default=views is None)
     if hint:
         print_note(hint)
-    failed = [one for one in everything if isinstance(one, FailedInput)]
-    for one in failed:
-        print_note(f"error: {one.error}")
+    failed = [result for result in everything if isinstance(result, FailedInput)]
+    for failure in failed:
+        print_note(f"error: {failure.error}")
     if failed:
         raise typer.Exit(1)
 
@@ -176,9 +176,9 @@ def _thresholds(texts: list[str] | None, recognizer: "VideoRecognizer") -> dict[
 def _show(predictions: "Sequence[Prediction]") -> None:
     """Print predictions for people."""
     if predictions[0].present is None:
-        print_table("", ["video", "class", "score", "next", "looked at"], [_row(one) for one in predictions])
+        print_table("", ["video", "class", "score", "next", "looked at"], list(map(_row, predictions)))
     else:
-        print_table("", ["video", "present", "likeliest", "looked at"], [_row(one) for one in predictions])
+        print_table("", ["video", "present", "likeliest", "looked at"], list(map(_row, predictions)))
 
 
 def _row(prediction: "Prediction") -> list[str]:

@@ -145,9 +145,9 @@ def _writers() -> "dict[str, SegmentWriter]":
 def _draw(path: Path, timelines: Sequence[Timeline]) -> None:
     from kinema.report.ethogram import EthogramVideo, write_ethogram
 
-    videos = [EthogramVideo(Path(one.video).name, one.duration_seconds, one.segments) for one in timelines]
-    names = dict.fromkeys(label for one in timelines for label in one.reported_classes)
-    present = {segment.label for one in timelines for segment in one.segments}
+    videos = [EthogramVideo(Path(scored.video).name, scored.duration_seconds, scored.segments) for scored in timelines]
+    names = dict.fromkeys(label for scored in timelines for label in scored.reported_classes)
+    present = {segment.label for scored in timelines for segment in scored.segments}
     # Classes that never occur are shown while there are few: that they do not is an answer, too.
     classes = [label for label in names if label in present or len(names) <= SHOWN_CLASSES]
     write_ethogram(path, videos, classes=classes)

@@ -71,27 +71,27 @@ def _print_classes(results: "Results") -> None:
     classes = list(results.classes)
     title = f"Classes on the validation clips, by the best checkpoint, {results.checkpoint}"
     if len(classes) > MOST_CLASSES:
-        classes = sorted((one for one in classes if one.clips), key=_how_well)[:MOST_CLASSES]
+        classes = sorted((figures for figures in classes if figures.clips), key=_how_well)[:MOST_CLASSES]
         title += f": the {MOST_CLASSES} least recognized of {len(results.classes)}"
     several = results.metric != "acc/top1"
     rows = [
         [
-            one.name,
-            str(one.clips),
-            str(one.right),
-            _share(one.recall),
-            *([_share(one.average_precision)] if several else [_ends(one.recall_interval)]),
-            _share(one.precision),
-            "-" if one.threshold is None else f"{one.threshold:.2f}",
+            figures.name,
+            str(figures.clips),
+            str(figures.right),
+            _share(figures.recall),
+            *([_share(figures.average_precision)] if several else [_ends(figures.recall_interval)]),
+            _share(figures.precision),
+            "-" if figures.threshold is None else f"{figures.threshold:.2f}",
         ]
-        for one in classes
+        for figures in classes
     ]
     third = "average precision" if several else "95 % sure"
     print_table(title, ["class", "clips", "right", "recall", third, "precision", "threshold"], rows)
 
 
-def _how_well(one: "ClassFigures") -> float:
-    return one.average_precision if one.average_precision is not None else one.recall or 0.0
+def _how_well(figures: "ClassFigures") -> float:
+    return figures.average_precision if figures.average_precision is not None else figures.recall or 0.0
 
 
 def _share(value: float | None) -> str:

@@ -105,26 +105,26 @@ def show(tuning: "Tuning") -> None:
     print_line(f"{tuning.num_clips} clips of {tuning.data}, from {_count(tuning.num_sources, 'source video')}")
     rows = [
         [
-            one.name,
-            str(one.clips),
-            "-" if one.threshold is None else f"{one.threshold:.3f}",
-            str(one.taken),
-            *map(_share, (one.precision, one.recall, one.f1)),
-            "-" if one.held_out is None else _share(one.held_out.f1),
-            _share(one.average_precision),
-            one.note,
+            tuned.name,
+            str(tuned.clips),
+            "-" if tuned.threshold is None else f"{tuned.threshold:.3f}",
+            str(tuned.taken),
+            *map(_share, (tuned.precision, tuned.recall, tuned.f1)),
+            "-" if tuned.held_out is None else _share(tuned.held_out.f1),
+            _share(tuned.average_precision),
+            tuned.note,
         ]
-        for one in tuning.classes
+        for tuned in tuning.classes
     ]
     columns = ["class", "clips", "threshold", "taken", "precision", "recall", "F1", "F1 held out", "average precision"]
-    if any(one.note for one in tuning.classes):
+    if any(tuned.note for tuned in tuning.classes):
         columns.append("note")
     print_table(f"Thresholds for {tuning.goal}", columns, [row[: len(columns)] for row in rows])
     print_line(
         "Precision, recall and F1 are of the clips that the thresholds were chosen on, so too good; 'held out' is of"
         " thresholds that were chosen without a clip's source video."
     )
-    few = [one.name for one in tuning.classes if 0 < one.clips < FEW_CLIPS]
+    few = [tuned.name for tuned in tuning.classes if 0 < tuned.clips < FEW_CLIPS]
     if few:
         shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
         print_line(f"Fewer than {FEW_CLIPS} clips, so of little weight: {shown}")

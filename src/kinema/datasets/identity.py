@@ -53,7 +53,7 @@ def hash_of_names(names: Sequence[str]) -> str:
 
 
 def _columns_of(dataset: BaseDataset) -> Mapping[str, Any]:
-    """What tells the clips apart, of samples that are dicts."""
+    """What identifies the clips, of samples that are dicts."""
     samples: Any = dataset.data_list if dataset._samples is None else dataset._samples
     paths, labels = [], []
     parts: dict[str, list[float]] = {}

@@ -3,7 +3,7 @@
 The state of a clip's shape is a point on a torus: place across and down (leaving on one side it
 comes in on the other), angle, and logarithm of the size (the largest dissolves into the smallest).
 The starting point is uniform, and a class moves one coordinate at constant speed in one direction.
-So at every frame the state is uniform whatever the class: no single frame tells anything, and a
+So at every frame the state is uniform whatever the class: no single frame shows anything, and a
 clip of one class played backwards is a clip of its opposite. Every frame is encoded as a key frame
 with a fixed quantizer, so that compression keeps it so.
 """

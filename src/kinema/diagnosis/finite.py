@@ -161,22 +161,22 @@ class FiniteGuard:
         return Finding(-first, batch if own == -first else NONE, count) if count else None
 
 
-def flag_if_bad(tensors: Sequence[Tensor], flag: Tensor, one: Tensor) -> None:
+def flag_if_bad(tensors: Sequence[Tensor], flag: Tensor, unit: Tensor) -> None:
     """Set `flag` to 1 if an element of any tensor is not finite, without making the host wait.
 
     Args:
         tensors: on the device of the flag.
         flag: scalar, float32.
-        one: scalar 1, float32.
+        unit: scalar 1, float32.
     """
     if not tensors:
         return
     if flag.device.type in ("cpu", "cuda"):
-        # What a GradScaler looks with: exact, and the quickest by far. It multiplies by `one`.
-        torch._amp_foreach_non_finite_check_and_unscale_(list(tensors), flag, one)
+        # What a GradScaler looks with: exact, and the quickest by far. It multiplies by `unit`.
+        torch._amp_foreach_non_finite_check_and_unscale_(list(tensors), flag, unit)
     else:
         norm = nn.utils.get_total_norm(tensors)
-        flag.copy_(torch.where(torch.isfinite(norm), flag, one))
+        flag.copy_(torch.where(torch.isfinite(norm), flag, unit))
 
 
 def _local(gradient: Tensor) -> Tensor:

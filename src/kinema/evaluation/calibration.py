@@ -162,10 +162,10 @@ def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
 
     Source: Guo et al. 2017, equation 3.
     """
-    total = sum(one.count for one in bins)
+    total = sum(part.count for part in bins)
     if not total:
         return math.nan
-    return math.fsum(one.count / total * abs(one.accuracy - one.confidence) for one in bins if one.count)
+    return math.fsum(part.count / total * abs(part.accuracy - part.confidence) for part in bins if part.count)
 
 
 def negative_log_likelihood(scores: np.ndarray, labels: np.ndarray, *, multi_label: bool = False) -> float:
@@ -332,10 +332,10 @@ def calibrate(
             held = parts == number
             scaled[held] = values[held] / _fit(values[~held], truth[~held], multi_label).factor
     figures = []
-    for one in (values, scaled):
-        confidences, hits = top_label(probabilities(one, multi_label=multi_label), truth, multi_label=multi_label)
+    for part in (values, scaled):
+        confidences, hits = top_label(probabilities(part, multi_label=multi_label), truth, multi_label=multi_label)
         bins = reliability_bins(np.minimum(confidences, 1.0), hits, num_bins)
-        figures.append((bins, expected_calibration_error(bins), _loss(one, truth, multi_label)))
+        figures.append((bins, expected_calibration_error(bins), _loss(part, truth, multi_label)))
     (before, ece_before, loss_before), (after, ece_after, loss_after) = figures
     return Calibration(
         *(fit.value, fit.reason, before, after, ece_before, ece_after, loss_before, loss_after, num_folds)
@@ -352,7 +352,7 @@ def fold_of(sources: Sequence[Hashable], folds: int) -> np.ndarray:
         sizes[source] = sizes.get(source, 0) + 1
     filled = [0] * max(1, min(folds, len(sizes)))
     chosen: dict[Hashable, int] = {}
-    for source in sorted(sizes, key=lambda one: -sizes[one]):  # stable: the first of equal size first
+    for source in sorted(sizes, key=lambda key: -sizes[key]):  # stable: the first of equal size first
         chosen[source] = filled.index(min(filled))
         filled[chosen[source]] += sizes[source]
     return np.array([chosen[source] for source in sources], dtype=int)

@@ -45,18 +45,18 @@ def class_intervals(
         )
     codes: dict[Hashable, int] = {}
     members = np.array([codes.setdefault(source, len(codes)) for source in sources], dtype=np.int64)
-    found = []
+    intervals = []
     for number in range(num_classes):
         taken, real = predicted == number, labels == number
         union = _share_interval(taken & real, taken | real, members)
-        found.append(
+        intervals.append(
             ClassInterval(
                 _share_interval(taken & real, taken, members),
                 _share_interval(taken & real, real, members),
                 None if union is None else (2 * union[0] / (1 + union[0]), 2 * union[1] / (1 + union[1])),
             )
         )
-    return found
+    return intervals
 
 
 def _share_interval(part: np.ndarray, whole: np.ndarray, members: np.ndarray) -> Ends | None:

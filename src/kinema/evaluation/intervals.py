@@ -146,9 +146,9 @@ def precision_interval(
         times = drawn[members][order]  # (B, N) how often the clip at each rank was drawn
         hits, seen = np.cumsum(times * ranked, axis=0), np.cumsum(times, axis=0)
         precision = np.take_along_axis(hits / np.maximum(seen, 1), ends, axis=0)
-        found = hits[-1]
-        if found.any():
-            average = (precision * times * ranked).sum(axis=0)[found > 0] / found[found > 0]
+        match = hits[-1]
+        if match.any():
+            average = (precision * times * ranked).sum(axis=0)[match > 0] / match[match > 0]
             values.append(float(average.mean()))
     if not values:
         return float("nan"), float("nan")

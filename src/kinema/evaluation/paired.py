@@ -120,25 +120,25 @@ def compare_hits(
     Raises:
         ValueError: there are no clips, or lengths differ.
     """
-    one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    groups: Sequence[Hashable] = range(one.size) if sources is None else sources
-    if one.ndim != 1 or not one.size or one.shape != other.shape or len(groups) != one.size:
+    right, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    groups: Sequence[Hashable] = range(right.size) if sources is None else sources
+    if right.ndim != 1 or not right.size or right.shape != other.shape or len(groups) != right.size:
         raise ValueError(
-            f"need two outcomes and a source a clip and at least one clip, got {one.shape}, {other.shape} and"
+            f"need two outcomes and a source a clip and at least one clip, got {right.shape}, {other.shape} and"
             f" {len(groups)} sources"
         )
-    only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     num_sources = len(set(groups))
     low = high = None
     if num_sources >= FEW_SOURCES:
-        low, high = bootstrap_interval(other.astype(float) - one.astype(float), groups)
+        low, high = bootstrap_interval(other.astype(float) - right.astype(float), groups)
     return PairedComparison(
-        one.size,
+        right.size,
         num_sources,
-        int((one & other).sum()),
+        int((right & other).sum()),
         only_first,
         only_second,
-        int((~one & ~other).sum()),
+        int((~right & ~other).sum()),
         mcnemar_exact(only_first, only_second),
         low,
         high,

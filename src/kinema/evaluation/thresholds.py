@@ -207,8 +207,8 @@ def class_thresholds(
     if folds is None or len(np.unique(folds)) < 2:
         return tuple(chosen)
     return tuple(
-        replace(one, held_out=_held_out(scores[:, index], positive[:, index], folds, least_precision))
-        for index, one in enumerate(chosen)
+        replace(choice, held_out=_held_out(scores[:, index], positive[:, index], folds, least_precision))
+        for index, choice in enumerate(chosen)
     )
 
 

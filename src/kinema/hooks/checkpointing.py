@@ -49,7 +49,7 @@ class CheckpointHook(Hook):
         published_keys: entries of the copies of `.pth` files that the end of the training writes.
         save_begin: the epoch, or iteration, from which on the interval counts.
         smooth: validations over which that figure is averaged.
-        asynchronous: copy the state, and write the copy while training goes on.
+        asynchronous: copy the state, and write the copy while training continues.
         also_pth: write `.pth` files beside the checkpoints, see `kinema.hooks.pth_files`; default:
             where one of `by_epoch`, `save_optimizer`, `save_param_scheduler`, `out_dir`,
             `filename_tmpl`, `published_keys` and `save_begin` is given, or OpenMMLab's names are

@@ -110,11 +110,11 @@ class PthFiles:
             run.message_hub.update_info_dict({f"best_score{suffix}": value, f"best_ckpt{suffix}": str(file)})
 
     def _write(self, run: Run, name: str) -> Path:
-        about = run.about_checkpoint()
+        description = run.about_checkpoint()
         return write_pth(
             run,
             self.folder(run) / name,
-            about,
+            description,
             by_epoch=self.by_epoch,
             with_optimizer=self.save_optimizer,
             with_schedules=self.save_param_scheduler,

@@ -190,7 +190,7 @@ def _predictions(
     prepared = [read.result for read in batch if read.result is not None]
     rows: Iterator[torch.Tensor] = iter(())
     if prepared:
-        samples, names = [one.packed for one in prepared], [one.name for one in prepared]
+        samples, names = [clip.packed for clip in prepared], [clip.name for clip in prepared]
         rows = iter(recognizer.scores_of_samples(samples, names, views=options.views))
     for read in batch:
         if read.result is not None:

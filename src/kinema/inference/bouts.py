@@ -116,7 +116,7 @@ def write_bouts(path: str | os.PathLike, statistics: Iterable[BoutStatistics]) -
     with written_whole(Path(path), newline="", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow([entry.name for entry in fields(BoutStatistics)])
-        table.writerows([_cell(value) for value in one.to_dict().values()] for one in statistics)
+        table.writerows([_cell(value) for value in bout.to_dict().values()] for bout in statistics)
 
 
 def _cell(value: Any) -> Any:

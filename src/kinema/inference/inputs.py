@@ -131,7 +131,7 @@ def require_videos(videos: Sequence[Any]) -> None:
     """
     if not videos:
         raise ValueError("no videos were given: the list is empty")
-    if all(isinstance(one, np.ndarray | torch.Tensor) and one.ndim == 3 for one in videos):
+    if all(isinstance(clip, np.ndarray | torch.Tensor) and clip.ndim == 3 for clip in videos):
         raise ValueError(
             f"a list holds several videos, this one {len(videos)} single frames of shape {tuple(videos[0].shape)}: "
             "put them together as one array (T, H, W, 3), by np.stack(frames)"
@@ -150,7 +150,7 @@ def _from_path(path: str, fps: float | None) -> VideoSource:
 
 
 def _require_no_videos(folder: Path) -> None:
-    videos = sorted(one.name for one in folder.iterdir() if has_video_suffix(one.name))
+    videos = sorted(entry.name for entry in folder.iterdir() if has_video_suffix(entry.name))
     if videos:
         raise VideoError(
             f"{folder}: is a folder of videos, not of frames: give the videos themselves, such as {folder / videos[0]}"

@@ -126,7 +126,7 @@ class VideoRecognizer(ScoringModel):
         """
         if isinstance(video, list | tuple):
             require_videos(video)
-            return torch.stack([self._look(one, views, tta, fps)[1] for one in video])
+            return torch.stack([self._look(clip, views, tta, fps)[1] for clip in video])
         return self._look(video, views, tta, fps)[1]
 
     @overload

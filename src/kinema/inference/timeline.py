@@ -136,8 +136,10 @@ class Timeline:
             yield replace(window, start_seconds=window.start_seconds - start, end_seconds=window.end_seconds - start)
 
     def __repr__(self) -> str:
-        bouts = sorted((one for one in self.bouts() if one.count), key=lambda one: -one.total_seconds)
-        parts = [f"{printable(one.label)} {one.count} ({one.total_seconds:.1f} s)" for one in bouts[:_SHOWN_CLASSES]]
+        bouts = sorted((bout for bout in self.bouts() if bout.count), key=lambda bout: -bout.total_seconds)
+        parts = [
+            f"{printable(bout.label)} {bout.count} ({bout.total_seconds:.1f} s)" for bout in bouts[:_SHOWN_CLASSES]
+        ]
         if len(bouts) > _SHOWN_CLASSES:
             parts.append(f"{len(bouts) - _SHOWN_CLASSES} more")
         shown = f": {', '.join(parts)}" if parts else ""

@@ -331,7 +331,7 @@ def _counted(state: Mapping[str, Tensor], where: str) -> Iterator[None]:
 
 
 def check_class_count(model: nn.Module, classes: tuple[str, ...], where: str) -> None:
-    """Raises CheckpointError: the model tells another number of classes apart than there are names."""
+    """Raises CheckpointError: the model has another number of classes than there are names."""
     outputs = getattr(getattr(model, "cls_head", None), "num_classes", None)
     if classes and isinstance(outputs, int) and outputs != len(classes):
         raise CheckpointError(f"{where}: it has the names of {len(classes)} classes, and a model for {outputs}")

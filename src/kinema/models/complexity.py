@@ -122,7 +122,9 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
     counter = FlopCounterMode(display=False, custom_mapping=_ELEMENT_OPS)
     with _evaluating(model), _recorded_shapes(model) as shapes, torch.no_grad(), counter:
         try:
-            functional_call(model, {name: one.detach().to("meta") for name, one in tensors.items()}, (inputs,), options)
+            functional_call(
+                model, {name: tensor.detach().to("meta") for name, tensor in tensors.items()}, (inputs,), options
+            )
         except (RuntimeError, TypeError) as error:
             if "meta" not in str(error):
                 raise

@@ -269,7 +269,7 @@ class BaseRecognizer(BaseModel):
 
     @property
     def num_classes(self) -> int | None:
-        """Classes that the head tells apart; None without a head, or where it does not say."""
+        """Classes of the head; None without a head, or where it does not say."""
         return getattr(self.cls_head, "num_classes", None)
 
     def _build_backbone(self, backbone: Part) -> nn.Module:

@@ -49,12 +49,12 @@ def config_of_recipe_file(
             f"{file}: recipe(clips, ...) has no keyword {unknown[0]!r}: it has {', '.join(list(known)[1:])}"
         )
     try:
-        made = function(clips, **keywords)
+        recipe = function(clips, **keywords)
     except Exception as error:
         raise ConfigError(f"{file}: recipe(...) failed: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Mapping):
-        raise ConfigError(f"{file}: recipe(...) must return a Config, got a {type(made).__name__}")
-    config = Config(made)
+    if not isinstance(recipe, Mapping):
+        raise ConfigError(f"{file}: recipe(...) must return a Config, got a {type(recipe).__name__}")
+    config = Config(recipe)
     if pretrained is not None:
         config["load_from"] = os.fspath(pretrained)
     config["custom_hooks"] = [

@@ -199,7 +199,7 @@ def _single(scores: LabelledScores, names: tuple[str, ...], tuning: Tuning | Non
 
 
 def _several(scores: LabelledScores, names: tuple[str, ...], tuning: Tuning | None) -> dict[str, Any]:
-    by_name = {} if tuning is None else {one.name: one for one in tuning.classes}
+    by_name = {} if tuning is None else {tuned.name: tuned for tuned in tuning.classes}
     classes = []
     for place, name in enumerate(names):
         tuned, count = by_name.get(name), int(scores.labels[:, place].sum())

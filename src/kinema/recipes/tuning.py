@@ -83,7 +83,7 @@ class Tuning:
     @property
     def thresholds(self) -> dict[str, float]:
         """From which score on a class is there, by its name; without those that no clip has."""
-        return {one.name: one.threshold for one in self.classes if one.threshold is not None}
+        return {tuned.name: tuned.threshold for tuned in self.classes if tuned.threshold is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON holds it; a number that there is none of is null."""

@@ -135,7 +135,7 @@ class _Painter:
         self._names: dict[int, np.ndarray] = {}
         self._colours = [_rgb(COLOURS[place % len(COLOURS)]) for place in range(len(annotation.classes))]
         index = {label: place for place, label in enumerate(annotation.classes)}
-        spans = [(one.start_seconds, one.end_seconds, index[one.label]) for one in annotation.segments]
+        spans = [(segment.start_seconds, segment.end_seconds, index[segment.label]) for segment in annotation.segments]
         self._spans = sorted(spans)
         self._next = 0
         self._present: list[tuple[float, int]] = []  # (end, class) of the segments at the last time
@@ -145,7 +145,7 @@ class _Painter:
         present = self._present_at(time)
         place = max(int(np.searchsorted(self._annotation.times, time + 1e-6, "right")) - 1, 0)
         scores = self._annotation.scores[place]
-        order = sorted(range(len(scores)), key=lambda one: (one not in present, -scores[one], one))
+        order = sorted(range(len(scores)), key=lambda position: (position not in present, -scores[position], position))
         rows = order[: self._num_rows]
         panel = frame[: self._line * len(rows), : self._width]
         panel[:] = (panel * _SHADE).astype(np.uint8)

@@ -60,7 +60,7 @@ def write_ethogram(
 ) -> None:
     """Draw when which class was there, whole or not at all.
 
-    Colours are told apart with colour blindness; more than eight classes have patterns too. Of more
+    Colours differ with colour blindness, too; more than eight classes have patterns too. Of more
     than 32, those that are there for the shortest time are grey where the colour alone names them.
     Of more than 120 classes those that are there for the longest time have rows, of more videos the
     first, and the picture says how many there are. Memory does not grow with the number of segments.

@@ -250,8 +250,8 @@ def reliability_plot(title: str, bins: Mapping[str, Sequence[ReliabilityBin]], n
     """
     series = []
     for number, (name, row) in enumerate(bins.items(), start=1):
-        known = [one for one in row if one.count]
-        series.append(Series(name, [one.confidence for one in known], [one.accuracy for one in known], number))
+        known = [point for point in row if point.count]
+        series.append(Series(name, [point.confidence for point in known], [point.accuracy for point in known], number))
     return line_plot(
         title,
         series,

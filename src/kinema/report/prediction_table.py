@@ -19,22 +19,22 @@ def predictions_table(predictions: Sequence[Predicted]) -> tuple[list[str], list
 
     Models of several labels a clip also have a column `present`, separated by semicolons.
     """
-    rows = [_row(one) for one in predictions]
+    rows = [_row(prediction) for prediction in predictions]
     columns = ["path", "label", "score"]
     columns += [name for name in ("present", "start_seconds", "end_seconds") if any(name in row for row in rows)]
-    ranks = max((len(one.labels) for one in predictions if isinstance(one, Prediction)), default=1)
+    ranks = max((len(prediction.labels) for prediction in predictions if isinstance(prediction, Prediction)), default=1)
     columns += [f"{name} {rank}" for rank in range(2, ranks + 1) for name in ("label", "score")]
     return [*columns, *(["error"] if any("error" in row for row in rows) else [])], rows
 
 
-def _row(one: Predicted) -> dict[str, Any]:
-    value = one.to_dict()
-    if isinstance(one, FailedInput):
+def _row(prediction: Predicted) -> dict[str, Any]:
+    value = prediction.to_dict()
+    if isinstance(prediction, FailedInput):
         return value
     row = {key: value[key] for key in ("path", "label", "score")}
-    if one.present is not None:
-        row["present"] = ";".join(one.present)
-    if one.end_seconds is not None:
+    if prediction.present is not None:
+        row["present"] = ";".join(prediction.present)
+    if prediction.end_seconds is not None:
         row |= {key: value[key] for key in ("start_seconds", "end_seconds")}
     for rank, (label, score) in enumerate(zip(value["labels"][1:], value["scores"][1:], strict=True), start=2):
         row |= {f"label {rank}": label, f"score {rank}": score}
@@ -62,7 +62,7 @@ def write_predictions(path: Path, predictions: Sequence[Predicted]) -> None:
     if path.suffix.lower() == ".csv":
         write_clip_table(path, *predictions_table(predictions))
         return
-    values = [one.to_dict() for one in predictions]
+    values = [prediction.to_dict() for prediction in predictions]
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".json":
         write_text(path, json.dumps(values, indent=1) + "\n")

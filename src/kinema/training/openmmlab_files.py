@@ -29,7 +29,7 @@ POINTER = "last_checkpoint"  # beside the files, with the path of the newest
 def write_pth(
     run: Run,
     file: Path,
-    about: Mapping[str, Any],
+    description: Mapping[str, Any],
     *,
     by_epoch: bool = True,
     with_optimizer: bool = True,
@@ -44,7 +44,7 @@ def write_pth(
     Args:
         run: a training.
         file: its path; `{}` in its name stands for the epoch or iteration.
-        about: further entries of `meta`.
+        description: further entries of `meta`.
         by_epoch: inside an epoch, the present epoch counts as done, otherwise the present batch.
         with_optimizer: whether it holds the optimizer's state.
         with_schedules: whether it holds the schedules' states.
@@ -60,7 +60,7 @@ def write_pth(
     }
     facts = {"seed": run.seed, "time": time.strftime("%Y%m%d_%H%M%S"), "kinema_version": __version__}
     checkpoint: dict[str, Any] = {
-        "meta": {**place, **facts, **about},
+        "meta": {**place, **facts, **description},
         "state_dict": weights,
         "message_hub": _facts_of(run, place),
     }

@@ -293,7 +293,7 @@ def older(numel: int, part: bytes = b"N", again: int | None = None) -> bytes:
     ("whole", "said"),
     [
         (older(10**9), "its tensors are larger than the file"),
-        (older(4, again=5), "it tells two sizes of the storage '0'"),
+        (older(4, again=5), "it gives two sizes of the storage '0'"),
         (older(4, several(text("1"), number(0), number(2))), "parts of others, as torch wrote before 0.4"),
     ],
 )

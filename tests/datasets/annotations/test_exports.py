@@ -123,7 +123,7 @@ def test_an_image_named_like_a_video_is_the_whole_video(tmp_path):
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotations/>", r"annotations\.xml: defines XML entities"),
         (
             '<annotations><image name="x"><tag label="a"/></image></annotations>',
-            r"the image 'x' tells no video and frame",
+            r"the image 'x' names no video and frame",
         ),
     ],
 )

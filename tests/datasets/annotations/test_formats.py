@@ -55,7 +55,7 @@ def test_a_wrong_format_or_option_is_named(tmp_path):
         read_annotations(tmp_path / "a.txt", "excel")
     with pytest.raises(ValueError, match=r"a\.txt: the format list takes no columns"):
         read_annotations(tmp_path / "a.txt", columns={"path": "x"})
-    with pytest.raises(AnnotationError, match=r"a\.txt: there is no split 'val': it tells no splits"):
+    with pytest.raises(AnnotationError, match=r"a\.txt: there is no split 'val': it names no splits"):
         read_annotations(tmp_path / "a.txt", split="val")
 
 

@@ -318,7 +318,7 @@ class LegacyStorages:
             self._storages[str(key)] = (_allocated(num_bytes), kind.dtype)
         memory, dtype = self._storages[str(key)]
         if len(memory) != num_bytes or dtype != kind.dtype:
-            raise CheckpointError(f"is damaged: it tells two sizes of the storage {str(key)[:40]!r}")
+            raise CheckpointError(f"is damaged: it gives two sizes of the storage {str(key)[:40]!r}")
         return Storage(memory.untyped_storage(), kind.dtype, numel)
 
     def fill(self, keys: Any, order: str) -> None:

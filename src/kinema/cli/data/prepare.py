@@ -85,7 +85,7 @@ def prepare(
     """Re-encode videos as small H.264 files whose frames at random places are cheap to read.
 
     The tree of folders stays, audio goes, rotation is baked in, and lists
-    are written anew. A run that was stopped or killed goes on where it was;
+    are written anew. A run that was stopped or killed resumes where it was;
     what is done is skipped. Videos that are cheap to read already keep
     their pictures bit for bit.
     """
@@ -102,7 +102,7 @@ def prepare(
             )
             lists = _write_lists(_lists_of(source, target, sources), target, done)
     except KeyboardInterrupt:
-        print_note("stopped; the same command goes on from here")
+        print_note("stopped; the same command resumes from here")
         raise typer.Exit(130) from None
     gain = _measured_gain(list(done.values()), target)
     if as_json:

@@ -8,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 def fuse_conv_bn(module: nn.Module) -> nn.Module:
     """Fold every batch norm that follows a convolution among its parent's children into it, in place.
 
-    The norm becomes `nn.Identity`; parts that look it up, such as `ConvModule`, go on working.
+    The norm becomes `nn.Identity`; parts that look it up, such as `ConvModule`, keep working.
 
     Args:
         module: the network, in evaluation: the folded norm uses its running statistics.

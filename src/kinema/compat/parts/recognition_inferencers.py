@@ -274,8 +274,8 @@ class MMAction2Inferencer(BaseInferencer):
         clips = [[as_dict(sample) for sample in samples] for samples in preds["rec"]]
         predictions = [
             {
-                "rec_labels": [one["pred_labels"] for one in clip],
-                "rec_scores": [one["pred_scores"] for one in clip],
+                "rec_labels": [answer["pred_labels"] for answer in clip],
+                "rec_scores": [answer["pred_scores"] for answer in clip],
             }
             for clip in clips
         ]

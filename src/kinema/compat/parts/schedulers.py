@@ -49,7 +49,7 @@ class ParamScheduler(ABC):
     Raises:
         TypeError: `optimizer` is none.
         ValueError: `end` is not above `begin`, or `last_step` is below -1.
-        KeyError: the groups have no such parameter; or a training that goes on lacks `initial_...`.
+        KeyError: the groups have no such parameter; or a resumed training lacks `initial_...`.
     """
 
     need_val_args: ClassVar[bool] = False

@@ -40,7 +40,7 @@ class Timer:
         self._started_at = None
 
     def start(self) -> None:
-        """Start, or go on."""
+        """Start, or continue."""
         if self._started_at is None:
             self._started_at = time.perf_counter()
         self._last = time.perf_counter()

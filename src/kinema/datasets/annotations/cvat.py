@@ -124,7 +124,7 @@ def _frames(root: ElementTree.Element, tasks: dict[str, _Task], source: Path) ->
         task = tasks.get(image.get("task_id", ""), only)
         if number is None or not task.video:
             raise AnnotationError(
-                f"{source}: the image {name[:200]!r} tells no video and frame: export a task over a video"
+                f"{source}: the image {name[:200]!r} names no video and frame: export a task over a video"
             )
         for label in tags:
             frames[task][label].add(int(number[0]))

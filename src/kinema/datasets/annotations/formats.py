@@ -167,7 +167,7 @@ def read_annotations(
 def _take_split(annotations: Annotations, split: str) -> Annotations:
     if split in annotations.split_names:
         return annotations.of_split(split)
-    there = f"it has {', '.join(annotations.split_names)}" if annotations.split_names else "it tells no splits"
+    there = f"it has {', '.join(annotations.split_names)}" if annotations.split_names else "it names no splits"
     raise AnnotationError(f"{annotations.source}: there is no split {split!r}: {there}")
 
 

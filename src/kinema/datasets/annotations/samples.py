@@ -59,7 +59,7 @@ def require_lengths(annotations: Annotations) -> None:
     """
     if annotations.total_frames is None or len(annotations.total_frames) != len(annotations):
         raise AnnotationError(
-            f"{annotations.source}: tells no numbers of frames: expected 'folder total_frames label' lines, or a column"
+            f"{annotations.source}: has no numbers of frames: expected 'folder total_frames label' lines, or a column"
             " total_frames"
         )
     empty = np.flatnonzero(annotations.total_frames < 1)

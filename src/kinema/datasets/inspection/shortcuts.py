@@ -60,15 +60,15 @@ def find_shortcuts(
         return []
     generator = np.random.default_rng(seed)
     shuffled = [_shuffled(labels, codes, generator) for _ in range(SHUFFLES)]
-    found = []
+    shortcuts = []
     for name, values in facts.items():
         if np.ptp(values) == 0:
             continue
         near = _neighbours(np.asarray(values, dtype=np.float64), codes)
         by_luck = [_accuracy(near, other, num_classes) for other in shuffled]
         lucky = float(np.quantile(by_luck, 1 - 0.01 / len(facts)))
-        found.append(Shortcut(name, _accuracy(near, labels, num_classes), 1 / num_classes, lucky))
-    return sorted(found, key=lambda shortcut: -shortcut.accuracy)
+        shortcuts.append(Shortcut(name, _accuracy(near, labels, num_classes), 1 / num_classes, lucky))
+    return sorted(shortcuts, key=lambda shortcut: -shortcut.accuracy)
 
 
 def _neighbours(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

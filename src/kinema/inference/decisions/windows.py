@@ -98,9 +98,9 @@ class OverlapMean:
         inside = [window for window in self._windows if window.start_seconds <= middle < window.end_seconds]
         while len(self._windows) > 1 and self._windows[0].end_seconds <= middle:
             self._windows.popleft()
-        places = [(middle - one.start_seconds) / (one.end_seconds - one.start_seconds) for one in inside]
+        places = [(middle - window.start_seconds) / (window.end_seconds - window.start_seconds) for window in inside]
         weights = window_weights(np.array(places))
-        mean: np.ndarray = weights @ np.array([one.scores for one in inside], dtype=np.float64) / weights.sum()
+        mean: np.ndarray = weights @ np.array([window.scores for window in inside], dtype=np.float64) / weights.sum()
         return [(start, mean)]
 
 

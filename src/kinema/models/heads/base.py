@@ -176,7 +176,7 @@ class BaseHead(BaseModule, ABC):
         if rest or not num_views:
             raise ConfigError(
                 f"{type(self).__name__} gives {len(cls_scores)} rows of scores for {num_samples} samples: set what"
-                " tells the frames of a clip, such as num_segments and temporal_pool, alike in backbone and cls_head"
+                " says how many frames a clip has, num_segments or temporal_pool, alike in backbone and cls_head"
             )
         return num_views
 

@@ -61,11 +61,11 @@ def by_segment(x: Tensor, num_segs: int | None, head: str) -> Tensor:
     """(B * S, C) -> (B, S, C).
 
     Raises:
-        ConfigError: S is not told, or the rows are no multiple of it.
+        ConfigError: S is not given, or the rows are no multiple of it.
     """
     if num_segs is None:
         raise ConfigError(
-            f"{head} joins the frames of a sample, whose number num_segs Recognizer2D tells: for a backbone of clips"
+            f"{head} joins the frames of a sample, whose number num_segs Recognizer2D gives: for a backbone of clips"
             " set cls_head to I3DHead"
         )
     if num_segs < 1 or len(x) % num_segs:

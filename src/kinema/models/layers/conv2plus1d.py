@@ -30,7 +30,7 @@ class Conv2plus1d(PreparedConv):
         stride: step.
         padding: zeros at each side.
         dilation: distance of neighbouring taps.
-        groups: is taken for the sake of `nn.Conv3d`'s signature; must be 1.
+        groups: as `nn.Conv3d` has it; must be 1.
         bias: of both convolutions.
         norm_cfg: norm between them.
 

@@ -47,8 +47,8 @@ def reliability(measured: Measured, temperature: float | None) -> Reliability:
     """
     several = measured.is_multi_label
     if temperature is None:
-        found = calibrate(measured.scores, measured.labels, measured.sources, multi_label=several)
-        return Reliability(found.temperature, False, found.before, found.after, found.reason)
+        result = calibrate(measured.scores, measured.labels, measured.sources, multi_label=several)
+        return Reliability(result.temperature, False, result.before, result.after, result.reason)
     plain = calibrated(measured.scores, 1 / temperature, multi_label=several)
     before, after = (
         reliability_bins(*top_label(scores, measured.labels, multi_label=several))
@@ -57,25 +57,25 @@ def reliability(measured: Measured, temperature: float | None) -> Reliability:
     return Reliability(temperature, True, before, after)
 
 
-def calibration_figures(found: Reliability) -> dict[str, Any]:
+def calibration_figures(result: Reliability) -> dict[str, Any]:
     """The figures of the section, as JSON holds them."""
-    before, after = (expected_calibration_error(bins) for bins in (found.before, found.after))
+    before, after = (expected_calibration_error(bins) for bins in (result.before, result.after))
     return {
-        "temperature": found.temperature,
-        "temperature_of_model": found.of_model,
+        "temperature": result.temperature,
+        "temperature_of_model": result.of_model,
         "ece_before": before,
-        "ece_after": before if found.temperature is None else after,
+        "ece_after": before if result.temperature is None else after,
     }
 
 
-def calibration_section(measured: Measured, found: Reliability) -> Section:
+def calibration_section(measured: Measured, result: Reliability) -> Section:
     """Are the scores probabilities?"""
-    figures = calibration_figures(found)
-    lines: dict[str, Sequence[ReliabilityBin]] = {"as they are": found.before}
-    if found.of_model:
-        lines = {"without the model's temperature": found.before, "as they are": found.after}
-    elif found.temperature is not None:
-        lines["with a temperature"] = found.after
+    figures = calibration_figures(result)
+    lines: dict[str, Sequence[ReliabilityBin]] = {"as they are": result.before}
+    if result.of_model:
+        lines = {"without the model's temperature": result.before, "as they are": result.after}
+    elif result.temperature is not None:
+        lines["with a temperature"] = result.after
     confidences, hits = top_label(measured.scores, measured.labels, multi_label=measured.is_multi_label)
     return Section(
         "calibration",
@@ -89,20 +89,20 @@ def calibration_section(measured: Measured, found: Reliability) -> Section:
                 score_histogram(confidences, hits, multi_label=measured.is_multi_label),
             ]
         },
-        _calibration_note(found, figures),
+        _calibration_note(result, figures),
     )
 
 
-def _calibration_note(found: Reliability, figures: Mapping[str, Any]) -> str:
+def _calibration_note(result: Reliability, figures: Mapping[str, Any]) -> str:
     before, after = figures["ece_before"], figures["ece_after"]
     said = "The expected calibration error is the mean distance of a score from how often such scores are right."
-    if found.of_model:
-        return f"{said} With the model's temperature {found.temperature:.2f} it is {after:.3f}, without {before:.3f}."
-    if found.temperature is None:
-        return f"{said} It is {before:.3f}. No temperature is proposed: {found.reason}."
+    if result.of_model:
+        return f"{said} With the model's temperature {result.temperature:.2f} it is {after:.3f}, without {before:.3f}."
+    if result.temperature is None:
+        return f"{said} It is {before:.3f}. No temperature is proposed: {result.reason}."
     better = "`kinema tune` writes one into the checkpoint." if after < before else "That is no gain."
     return (
-        f"{said} It is {before:.3f}; divided by a temperature of about {found.temperature:.2f}, on clips that it was"
+        f"{said} It is {before:.3f}; divided by a temperature of about {result.temperature:.2f}, on clips that it was"
         f" not chosen on, {after:.3f}. {better}"
     )
 
@@ -162,7 +162,7 @@ def threshold_section(measured: Measured, thresholds: Mapping[str, float]) -> Se
         ),
     ]
     chosen = class_thresholds(measured.scores, measured.labels, measured.classes)
-    rows = [ThresholdRow(one, thresholds.get(one.name)) for one in chosen]
+    rows = [ThresholdRow(row, thresholds.get(row.name)) for row in chosen]
     return Section(
         "thresholds",
         "Thresholds",

@@ -38,18 +38,18 @@ def baselines(measured: Measured, train: Split | None) -> dict[str, float]:
 
 def figures_of(measured: Measured, train: Split | None) -> dict[str, Any]:
     """The figures of a model with one label a clip, as JSON holds them."""
-    found = accuracies(measured)
+    figures = accuracies(measured)
     mean, low, high = mean_recall_interval(measured.predicted, measured.labels, measured.sources, len(measured.classes))
     return {
-        **{f"acc/{name}": interval.value for name, interval in found.items()},
+        **{f"acc/{name}": interval.value for name, interval in figures.items()},
         "acc/mean1": mean,
         "intervals": {
-            **{f"acc/{name}": [interval.low, interval.high] for name, interval in found.items()},
+            **{f"acc/{name}": [interval.low, interval.high] for name, interval in figures.items()},
             "acc/mean1": [low, high],
         },
         **baselines(measured, train),
         "clips": len(measured.places),
-        "sources": found["top1"].num_sources,
+        "sources": figures["top1"].num_sources,
         "failed": len(measured.failed),
     }
 

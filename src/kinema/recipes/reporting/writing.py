@@ -119,7 +119,7 @@ def write_model_report(
         settings: `batch_size` and `workers` of `evaluate`.
     """
     train = training_clips(run)
-    first, found = _rated(recognizer, split, run, train, (), settings)
+    first, reliability = _rated(recognizer, split, run, train, (), settings)
     rated = [first]
     for other in others:
         its_run = run_files(other.name)
@@ -140,7 +140,7 @@ def write_model_report(
         sections.curves_section({model.name: model.run for model in rated}),
         several_labels.class_section(measured, thresholds) if several else sections.class_section(measured),
         None if several else sections.confusion_section(measured),
-        scores.calibration_section(measured, found),
+        scores.calibration_section(measured, reliability),
         scores.threshold_section(measured, thresholds),
         sections.clips_section(measured, shown_clips),
         None if quick else looked_section(recognizer, measured, min(shown_clips, SHOWN_LOOKS)),
@@ -182,11 +182,11 @@ def _rated(
     measured = measure(recognizer, split, name=name, **settings)
     if like is not None:
         measured = with_classes_of(like, measured)
-    found = scores.reliability(measured, recognizer.temperature)
+    reliability = scores.reliability(measured, recognizer.temperature)
     several = measured.is_multi_label
     figures = several_labels.figures_of(measured) if several else sections.figures_of(measured, train)
     size = sum(parameter.numel() for parameter in recognizer.model.parameters())
-    return Rated(name, measured, {**figures, **scores.calibration_figures(found)}, run, size), found
+    return Rated(name, measured, {**figures, **scores.calibration_figures(reliability)}, run, size), reliability
 
 
 def _described(recognizer: VideoRecognizer) -> str:

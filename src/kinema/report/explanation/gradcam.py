@@ -282,7 +282,7 @@ class LayerRun:
             )
         if not self.maps:
             raise ConfigError(f"the layer {layer!r} gives no maps over height and width: name another")
-        if not self.scores or not all(isinstance(one, Tensor) and one.dim() == 2 for one in self.scores):
+        if not self.scores or not all(isinstance(logits, Tensor) and logits.dim() == 2 for logits in self.scores):
             raise ConfigError(
                 f"{type(model.cls_head).__name__} gives no scores (clips, classes), which Grad-CAM explains"
             )
@@ -313,7 +313,7 @@ def run_from_layer(model: Any, inputs: Tensor, layer: Layer) -> LayerRun:
             run.rest = output[1:]
             return (begin(0, output[0]), *output[1:])
         if isinstance(output, tuple | list):
-            return type(output)(begin(place, one) for place, one in enumerate(output))
+            return type(output)(begin(place, part) for place, part in enumerate(output))
         return begin(0, output)
 
     def enter_backbone(*_: Any) -> None:
@@ -345,7 +345,7 @@ def _last_map(model: Any, inputs: Tensor) -> str:
     """Name of the last module of the backbone that gives maps over height and width.
 
     Raises:
-        ConfigError: there is none, or it stands so far in front that it tells little of the network.
+        ConfigError: there is none, or it stands so far in front that it shows little of the network.
     """
     calls: list[tuple[str, Any]] = []
     names = {module: name for name, module in model.named_modules()}

@@ -3,7 +3,7 @@
     dict(type="transformers.VivitModel", num_frames=16, image_size=224)          # random weights
     dict(type="transformers.VideoMAEForVideoClassification", pretrained=FOLDER)  # a folder of save_pretrained
 
-Clips come as (B, C, T, H, W), as all backbones take them, and go on as (B, T, C, H, W). Some of these
+Clips come as (B, C, T, H, W), as all backbones take them, and continue as (B, T, C, H, W). Some of these
 networks take clips of any size and compute nonsense of them: sizes are compared with the config.
 """
 
