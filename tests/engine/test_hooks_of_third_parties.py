@@ -1,6 +1,8 @@
 """Hooks and loops as users of MMEngine write them."""
 
+import gc
 import json
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -307,6 +309,19 @@ def test_the_visualizer_sends_figures_to_the_log_and_images_to_a_folder(tmp_path
     trained(tmp_path, epochs=1, custom_hooks=[Show()])
     assert [(line["brightness"], line["contrast"]) for line in lines_of(tmp_path)] == [(0.5, 2.0), (2.5, 2.0)]
     assert cv2.imread(str(tmp_path / "images" / "red_3.png"))[0, 0].tolist() == [0, 0, 200]
+
+
+def test_a_run_that_nobody_holds_is_let_go_though_its_visualizer_is_still_asked_for(tmp_path):
+    def visualizer_of_a_run():
+        runner = trained(tmp_path)
+        return runner.visualizer, weakref.ref(runner), runner.visualizer.get_backend("Run").experiment is runner
+
+    visualizer, run, is_given = visualizer_of_a_run()
+    gc.collect()
+    assert is_given
+    assert run() is None
+    with pytest.raises(ReferenceError, match=r"the run in .* is no longer there: keep its Runner"):
+        visualizer.add_scalar("brightness", 1.0)
 
 
 def test_the_visualizer_is_that_of_the_config_and_knows_the_trackers(tmp_path):

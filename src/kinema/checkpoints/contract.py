@@ -229,7 +229,7 @@ def portable_config(config: Any, registry: Registry) -> Any:
     try:
         return _portable(config, registry)
     except TypeError as error:
-        logger.info("the checkpoints will not tell how to rebuild the %s: %s", registry.name, error)
+        logger.info("the checkpoints will not say how to rebuild the %s: %s", registry.name, str(error))  # no frames
         return None
 
 

@@ -1,5 +1,6 @@
 """`runner.visualizer`: OpenMMLab's visualizer, whose figures and images are kept with what the run logs."""
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,19 +38,27 @@ def run_visualizer(run: Run, settings: Any, name: str) -> Visualizer:
 
 
 class _RunBackend(BaseVisBackend):
-    """Writes figures to the log of the run, and images beside it."""
+    """Writes figures to the log of the run, and images beside it.
+
+    The visualizer stays among the instances that other code asks for by name, and must not keep
+    the run with it: its weights, and the processes that read clips.
+    """
 
     def __init__(self, run: Run) -> None:
         super().__init__(run.work_dir)
-        self._run = run
+        self._work_dir = run.work_dir
+        self._run = weakref.ref(run)
 
     @property
     def experiment(self) -> Run:
-        return self._run
+        run = self._run()
+        if run is None:
+            raise ReferenceError(f"the run in {self._work_dir} is no longer there: keep its Runner to log figures")
+        return run
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Average a figure with the others of the training steps; its place is that of the run, not `step`."""
-        self._run.message_hub.update_scalar(f"train/{name.removeprefix('train/')}", value)
+        self.experiment.message_hub.update_scalar(f"train/{name.removeprefix('train/')}", value)
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
@@ -62,7 +71,7 @@ class _RunBackend(BaseVisBackend):
         """Write an RGB image, (H, W, 3) uint8, as `images/NAME_STEP.png`."""
         import cv2
 
-        file = self._run.work_dir / "images" / f"{name}_{step}.png"
+        file = self._work_dir / "images" / f"{name}_{step}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(file), np.ascontiguousarray(image[..., ::-1]))
 
