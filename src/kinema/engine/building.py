@@ -109,8 +109,8 @@ class RunnerParts(Run):
             settings = entry if isinstance(entry, Mapping) else {}
             end = self.max_epochs if settings.get("by_epoch", True) else self.max_iters
             stepping = {"optimizer": self.optim_wrapper, **({"end": end} if end else {})}
-            if settings.get("convert_to_iter_based"):
-                stepping["epoch_length"] = len(self.train_dataloader)
+            if settings.get("convert_to_iter_based") and self.train_loop.epoch_length is not None:
+                stepping["epoch_length"] = self.train_loop.epoch_length
             schedules += build_schedules(entry, **stepping)
         return schedules
 

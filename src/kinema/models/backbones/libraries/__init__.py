@@ -22,9 +22,9 @@ _NOT_SERVED = ("mmcls", "mmpretrain")
 def is_third_party(cfg: Mapping[str, Any]) -> bool:
     """True when the `type` of a backbone's config names a network of another library."""
     kind = cfg.get("type")
-    if kind in SAME_NETWORKS:
+    if not isinstance(kind, str) or kind in SAME_NETWORKS:
         return False
-    return isinstance(kind, str) and kind.partition(".")[0] in (*LIBRARIES, *_NOT_SERVED) and "." in kind
+    return kind.partition(".")[0] in (*LIBRARIES, *_NOT_SERVED) and "." in kind
 
 
 def build_third_party(cfg: Mapping[str, Any]) -> LibraryNetwork:
