@@ -68,7 +68,7 @@ def clip_vit_large(num_classes: int) -> ModelConfig:
 
 @_model(
     params_millions=93.19,
-    gflops=141.67,
+    gflops=139.85,
     inputs=_SIGLIP,
     source=_OF_SIGLIP,
     encoder=_google("google/siglip-base-patch16-224"),
@@ -80,7 +80,7 @@ def siglip_vit_base(num_classes: int) -> ModelConfig:
 
 @_model(
     params_millions=93.19,
-    gflops=141.67,
+    gflops=139.85,
     inputs=_SIGLIP,
     source=_OF_SIGLIP2,
     encoder=_google("google/siglip2-base-patch16-224"),
