@@ -126,6 +126,7 @@ class LiveCamera(io.RawIOBase):
             try:
                 client.sendall(bytes(content))
             except OSError:  # it went away
+                client.close()
                 self._client = None
         return len(content)
 
