@@ -206,3 +206,11 @@ def test_a_stream_without_a_length_takes_schedules_in_batches_only(tmp_path):
         train(tmp_path, **options)
     _, seen = train(tmp_path, param_scheduler=dict(type="LinearLR", end=4, by_epoch=False), **options)
     assert [(epoch, batch) for epoch, batch, _ in seen] == [(0, 0), (0, 1), (0, 2), (1, 3), (1, 4)]
+
+
+def test_a_run_that_is_resumed_at_its_end_keeps_the_facts_of_its_last_step(tmp_path):
+    whole, _ = train(tmp_path)
+    again, seen = train(tmp_path, resume=True)
+    assert seen == []
+    for fact in ("epoch", "iter"):
+        assert again.message_hub.get_info(fact) == whole.message_hub.get_info(fact)

@@ -38,7 +38,8 @@ class RuntimeInfoHook(Hook):
         meta = dict(getattr(loop.dataloader.dataset, "metainfo", None) or {})
         facts = {"loop_stage": "train", "max_epochs": runner.max_epochs, "max_iters": runner.max_iters}
         hub.update_info_dict(facts, resumed=False)
-        hub.update_info_dict({"epoch": runner.epoch, "iter": runner.iter})
+        if not getattr(loop, "is_done", False):  # resumed at its end, a run saves what it had saved
+            hub.update_info_dict({"epoch": runner.epoch, "iter": runner.iter})
         hub.update_info("dataset_meta", meta, resumed=False)
 
     def after_train(self, runner: Run) -> None:
