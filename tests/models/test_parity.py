@@ -16,7 +16,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 SHARED = Path(__file__).parents[2].parent / "shared" / "parity"
 SUFFIX = ".json.gz"
 QUICK = ("ircsn_", "slowonly_r50_", "tsm_imagenet-pretrained-mobilenetv2_", "tsn_", "x3d_")
-# Transformers, skeleton graphs and audio come later.
+# Skeleton graphs and audio come later.
 NOT_BUILT = (
     "skeleton/2s-agcn",
     "skeleton/stgcn",
