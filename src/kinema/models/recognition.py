@@ -31,6 +31,7 @@ logger = logging.getLogger("kinema")
 
 Part = nn.Module | Mapping[str, Any]
 Stage = Literal["backbone", "neck", "head"]
+_STAGES: tuple[Stage, ...] = get_args(Stage)  # torch 2.6 cannot compile `get_args`
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,8 @@ class BaseRecognizer(BaseModel):
             ValueError: there is no such stage, or the inputs have another shape.
             ConfigError: there is no head for "head", or parts do not fit one another.
         """
-        if stage not in get_args(Stage):
-            raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {stage!r}")
+        if stage not in _STAGES:
+            raise ValueError(f"stage must be one of {', '.join(_STAGES)}, got {stage!r}")
         folded = self.fold(inputs)
         if test_mode:
             together = features_of(self.backbone).frames_per_row or 1

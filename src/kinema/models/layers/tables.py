@@ -27,9 +27,12 @@ def kept_table(function: Callable[..., T]) -> Callable[..., T]:
 
     @functools.wraps(function)
     def table(*sizes: Hashable) -> T:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(torch.empty(0)) is not Tensor:
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return function(*sizes)
+        sample = torch.empty(0)  # torch 2.6's default device leaves out `with torch.device("meta")`
+        if type(sample) is not Tensor:
             return function(*sizes)
         with torch.inference_mode(False):
-            return keep(torch.get_default_device(), *sizes)  # of what is built under `torch.device("meta")`
+            return keep(sample.device, *sizes)
 
     return table
