@@ -4,16 +4,18 @@ The claim: a step of a run, data loading included, takes at most 1.02 times as l
 in a loop that does nothing else; a checkpoint that is written meanwhile stops the training for the
 time of a copy.
 
-Both sides train the same network on the same clips with loaders of the same settings, a step of the
-one after a step of the other; the figure is the ratio of the medians over all steps, in CPU time of
-the one process with one thread, which also reads the clips. The run has the hooks that every run
-has, logging every 20 batches; checkpoints are measured by themselves: seconds that the training
-waits for one, and the share of these in an epoch of 100 steps.
+Both sides train the same network from the same weights (the time of pooling depends on values) on
+the same clips with loaders of the same settings, a step of the one after a step of the other; the
+figure is the ratio of the medians over all steps, in CPU time of the one process with one thread,
+which also reads the clips. The run has the hooks that every run has, logging every 20 batches;
+checkpoints are measured by themselves: seconds that the training waits for one, and the share of
+these in an epoch of 100 steps.
 
 Run: python benchmarks/train.py [--steps N] [--models NAME ...]
 """
 
 import argparse
+import copy
 import logging
 import statistics
 import tempfile
@@ -151,9 +153,11 @@ def main() -> None:
 
 def measure(name: str, clips: Any, steps: int, folder: str) -> None:
     """One network's line."""
-    beside = Beside(model_of(name), loader_of(name, clips))
+    model = model_of(name)
+    model.init_weights()  # as the run does, before the twin is copied
+    beside = Beside(copy.deepcopy(model), loader_of(name, clips))
     loader = loader_of(name, clips)
-    runner = in_run(model_of(name), loader, beside, steps, folder)
+    runner = in_run(model, loader, beside, steps, folder)
     plain, engine = (statistics.median(seconds[3:]) for seconds in (beside.bare, beside.run))
     batch = next(iter(loader))
     waits = [waiting(runner, batch, asynchronous=asynchronous) for asynchronous in (False, True)]
