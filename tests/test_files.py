@@ -108,11 +108,14 @@ def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_at_the_end(tmp_pa
     assert synced == [(False, "new", "old"), (True, None, "new")]
 
 
-def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path) -> None:
+def test_syncing_takes_files_and_folders_that_exist_or_not(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "a").write_bytes(b"1")
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/dev/fd/{descriptor}").resolve()))
     sync_file(tmp_path / "a")
     sync_folder(tmp_path)
     sync_folder(tmp_path / "not there")
+    assert synced == [(tmp_path / "a").resolve(), tmp_path.resolve()]
 
 
 def test_regular_files_are_read(tmp_path: Path) -> None:

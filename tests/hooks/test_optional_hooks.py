@@ -178,7 +178,9 @@ def test_a_model_without_batch_norms_is_left_alone(tmp_path):
             super().__init__()
             self.layers[1] = torch.nn.Identity()
 
-    trained(tmp_path, dict(type="PreciseBNHook"), epochs=1, model=dict(type=NoNorm))
+    settings = dict(epochs=1, model=dict(type=NoNorm))
+    hooked = trained(tmp_path / "hooked", dict(type="PreciseBNHook"), **settings)
+    assert_same_weights(hooked, trained(tmp_path / "plain", **settings))
 
 
 def test_what_does_not_suit_precise_statistics_is_named(tmp_path):

@@ -48,9 +48,10 @@ def test_labels_of_a_gpu_are_not_waited_for() -> None:
 def test_a_head_with_labels_on_their_way_can_be_copied(device) -> None:
     head = I3DHead(3, 4).to(device)
     sample = ActionDataSample().set_gt_label(torch.tensor([1])).to(device)
-    head.loss(torch.ones(1, 4, 1, 1, 1, device=device), [sample])
+    inputs = torch.ones(1, 4, 1, 1, 1, device=device)
+    head.loss(inputs, [sample])
     for other in (copy.deepcopy(head), pickle.loads(pickle.dumps(head))):
-        other.eval()
+        assert torch.equal(other.eval()(inputs), head.eval()(inputs))
 
 
 def test_a_wrong_label_is_an_error_before_an_evaluation_at_the_latest(device) -> None:

@@ -189,6 +189,9 @@ def test_values_of_another_type_are_unknown(tmp_path, wrong):
     list_runs(tmp_path)
     (folder / "run.json").write_text(json.dumps({**content, "config": wrong, "sessions": wrong}))
     (row,) = list_runs(tmp_path)
+    assert {row.epochs, row.steps, row.best, row.last, row.seconds} <= {None, 3}
+    assert row.state == "finished"  # there is a summary
+    assert {row.model, row.data} <= {None, "x"}
     json.dumps(row.as_dict(), allow_nan=False)
 
 
