@@ -6,6 +6,7 @@ python scripts/draw_architecture.py [OUTPUT]
 import sys
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 
@@ -35,7 +36,7 @@ FLOORS = [
     (("evaluation",), "scores, labels → numbers"),
     (("checkpoints",), "a file of weights ↔ weights and a contract"),
     (("models",), "batch → loss or scores"),
-    (("optim",), "parameters and their updates: optimizers, schedules, precision, averages"),
+    (("optim",), "updates of parameters: optimizers, schedules, precision"),
     (("parallel",), "one device or many processes: DDP, FSDP2"),
     (("runs",), "what a run keeps on disk: its folder, settings, figures"),
     (("visualization",), "images and figures drawn in passing"),
@@ -57,6 +58,7 @@ CLIP = {
     "inference": "label and scores",
 }
 WIDTH, ROW, LEFT, NAMES, TOP = 1010, 46, 20, 250, 56
+LINE_OF_NAMES = 100  # letters of a line of the ground floor
 PATH = 760  # x of the clip's path
 
 
@@ -90,13 +92,14 @@ def draw() -> str:
         parts.append(f'<rect x="{LEFT}" y="{y}" width="710" height="{size}" rx="6" fill="#e7f0fa" stroke="#9db8d3"/>')
         if is_ground:
             parts.append(text(LEFT + 14, y + 24, what))
-            parts.append(text(LEFT + 14, y + 50, " ".join(names), font_size="12", fill="#456"))
+            for line, words in enumerate(wrap(" ".join(names), LINE_OF_NAMES)):
+                parts.append(text(LEFT + 14, y + 44 + 16 * line, words, font_size="12", fill="#456"))
         else:
             parts.append(text(LEFT + 14, y + 25, "  ".join(f"{name}/" for name in names), font_weight="bold"))
             parts.append(text(LEFT + NAMES, y + 25, what))
         stops += [(y + 19, CLIP[name]) for name in names if name in CLIP]
     stops.reverse()
-    parts.append(text(PATH, TOP + ROW * len(FLOORS), "clip.mp4, a line of a list", fill="#d9480f"))
+    parts.append(text(PATH - 8, TOP + ROW * len(FLOORS), "clip.mp4, a line of a list", fill="#d9480f"))
     before = TOP + ROW * len(FLOORS) - 18
     for y, what in stops:
         parts.append(
