@@ -41,6 +41,22 @@ def test_the_network_or_what_is_named_is_compiled_in_place(settings, name):
     torch.testing.assert_close(net(x), copy.deepcopy(net)(x))
 
 
+@pytest.mark.parametrize(("settings", "graphs"), [({}, 3), (dict(dynamic=None), 2)])
+def test_kernels_do_not_depend_on_the_sizes_of_batches_before(settings, graphs):
+    torch._dynamo.reset()  # what other tests compiled
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(inputs)
+        return graph.forward
+
+    net = Net()
+    compile_model(net, {"backend": backend, **settings})
+    for size in (2, 8, 5, 8, 2):
+        net(torch.randn(size, 3))
+    assert len(compiled) == graphs
+
+
 def test_a_model_without_a_backbone_is_compiled_whole():
     net = nn.Linear(3, 4)
     assert compile_model(net, dict(backend="eager")) is net

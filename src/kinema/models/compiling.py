@@ -16,6 +16,10 @@ _HOW_TO_FIX = "train without compile, or try compile=dict(backend='eager') to se
 def compile_model(model: nn.Module, settings: bool | Mapping[str, Any] = True) -> nn.Module:
     """Compile a network in place, at its first call; names of weights and saved files stay as they are.
 
+    Each size of a batch gets kernels of its own, unless `dynamic` says otherwise. By default torch
+    compiles the second size that it meets for all sizes: results would then depend, in their last
+    digits, on which batches came before, and a resumed run would not equal one that never stopped.
+
     Args:
         model: the model.
         settings: True, or keywords of `torch.compile`, and `target`: dotted name of the module to
@@ -28,7 +32,7 @@ def compile_model(model: nn.Module, settings: bool | Mapping[str, Any] = True) -
     Raises:
         ConfigError: there is no such module, or `torch.compile` refuses a keyword.
     """
-    options = dict(settings) if isinstance(settings, Mapping) else {}
+    options = {"dynamic": False, **(settings if isinstance(settings, Mapping) else {})}
     has_backbone = isinstance(getattr(model, "backbone", None), nn.Module)
     target = options.pop("target", "backbone" if has_backbone else "forward")
     try:
@@ -41,7 +45,7 @@ def compile_model(model: nn.Module, settings: bool | Mapping[str, Any] = True) -
     try:
         module.compile(**options)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"compile: torch.compile takes no such values: {first_line(error)}; got {options}") from error
+        raise ConfigError(f"compile: torch.compile takes no such values: {first_line(error)}; got {settings}") from error
     return module
 
 
