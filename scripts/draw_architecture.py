@@ -3,7 +3,7 @@
 python scripts/draw_architecture.py [OUTPUT]
 """
 
-import sys
+import argparse
 from html import escape
 from pathlib import Path
 from textwrap import wrap
@@ -114,7 +114,9 @@ def draw() -> str:
 
 def main() -> None:
     """Write the picture."""
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", nargs="?", type=Path, default=OUTPUT)
+    output = parser.parse_args().output
     output.write_text(draw(), encoding="utf-8")
     print(output)
 

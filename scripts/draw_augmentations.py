@@ -3,7 +3,7 @@
 python scripts/draw_augmentations.py [OUTPUT]
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import cv2
@@ -98,7 +98,9 @@ def draw(cells: list[tuple[str, np.ndarray]]) -> Figure:
 
 def main() -> None:
     """Write the picture and say where."""
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", nargs="?", type=Path, default=OUTPUT)
+    output = parser.parse_args().output
     output.parent.mkdir(parents=True, exist_ok=True)
     draw(examples()).savefig(output, dpi=90, metadata={"Software": None})
     print(f"{output}: {output.stat().st_size / 1000:.0f} KB")
