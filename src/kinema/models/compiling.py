@@ -45,7 +45,8 @@ def compile_model(model: nn.Module, settings: bool | Mapping[str, Any] = True) -
     try:
         module.compile(**options)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"compile: torch.compile takes no such values: {first_line(error)}; got {settings}") from error
+        problem = f"compile: torch.compile takes no such values: {first_line(error)}; got {settings}"
+        raise ConfigError(problem) from error
     return module
 
 

@@ -92,16 +92,6 @@ class TensorBoardTracker(BaseVisBackend):
         else:
             logger.warning("TensorBoard shows numbers: %s of type %s is left out", name, type(value).__name__)
 
-    def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
-    ) -> None:
-        if not isinstance(scalar_dict, Mapping):
-            raise TypeError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
-        if "step" in scalar_dict:
-            raise ValueError("scalar_dict must not have the key 'step': it is an argument of its own")
-        for name, value in scalar_dict.items():
-            self.add_scalar(name, value, step)
-
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()

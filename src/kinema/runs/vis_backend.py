@@ -51,7 +51,18 @@ class BaseVisBackend:
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Record figures by name; by default they are not."""
+        """Record figures by name; by default each by `add_scalar`.
+
+        Raises:
+            TypeError: `scalar_dict` is no dict.
+            ValueError: a figure is named `step`.
+        """
+        if not isinstance(scalar_dict, Mapping):
+            raise TypeError(f"scalar_dict must be a dict, got {type(scalar_dict).__name__}")
+        if "step" in scalar_dict:
+            raise ValueError("scalar_dict must not have the key 'step': it is an argument of its own")
+        for name, value in scalar_dict.items():
+            self.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Finish writing."""
