@@ -91,7 +91,7 @@ def test_what_a_file_cannot_hold_is_named(tmp_path: Path) -> None:
         Config({"kind": LabelData}).dump(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="kind is a type, which JSON cannot hold"):
         Config({"kind": LabelData}).dump(tmp_path / "a.json")
-    with pytest.raises(ConfigError, match=r"names\.0 has the key 1, but keys of JSON are strings"):
+    with pytest.raises(ConfigError, match=r"names\.0 has the key 1, but keys of JSON are strings; \.py and"):
         Config({"names": [{1: "a"}]}).dump(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"a\.txt: a config is written as \.py, \.yaml, \.yml, \.json, not \.txt"):
         Config().dump(tmp_path / "a.txt")

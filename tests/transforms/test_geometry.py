@@ -120,6 +120,7 @@ def test_flip_mirrors_all_frames(as_list, direction, axis) -> None:
 def test_flip_maps_the_label_only_when_it_mirrors() -> None:
     assert Flip(1.0, flip_label_map={3: 4})(sample_of(6, 8, label=3))["label"] == 4
     assert Flip(1.0, flip_label_map={3: 4})(sample_of(6, 8, label=5))["label"] == 5
+    assert Flip(1.0, flip_label_map={"3": 4})(sample_of(6, 8, label=3))["label"] == 4  # a config in JSON has no others
     unflipped = Flip(0.0, flip_label_map={3: 4})(sample_of(6, 8, label=3))
     assert (unflipped["label"], unflipped["flip"]) == (3, False)
 
@@ -127,6 +128,7 @@ def test_flip_maps_the_label_only_when_it_mirrors() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Flip(flip_label_map={"left": 1}), r"must map labels to labels, \{0: 1, 1: 0\}, got \{'left': 1\}"),
         (lambda: Resize(0), "scale must be above 0, got 0"),
         (lambda: Resize((-1, -1)), "at most one -1"),
         (lambda: Resize((-1, 20), keep_ratio=False), r"keep_ratio=False needs scale=\(width, height\)"),

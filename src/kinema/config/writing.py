@@ -182,7 +182,9 @@ def _check_json_keys(value: Any, path: str) -> None:
     if isinstance(value, dict):
         for key, entry in value.items():
             if not isinstance(key, str):
-                raise ConfigError(f"{path or 'the config'} has the key {key!r}, but keys of JSON are strings")
+                raise ConfigError(
+                    f"{path or 'the config'} has the key {key!r}, but keys of JSON are strings; .py and .yaml keep it"
+                )
             _check_json_keys(entry, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list | tuple):
         for number, entry in enumerate(value):

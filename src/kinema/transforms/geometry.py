@@ -1,5 +1,6 @@
 """Resizing and mirroring whole clips. A flip is a view; only resizing computes pixels."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -256,14 +257,14 @@ class Flip(BaseTransform):
         flip_ratio: probability of mirroring.
         direction: "horizontal" or "vertical".
         flip_label_map: label -> label of the mirrored action ("pushing left to right"); others
-            stay.
+            stay. Labels may be texts of whole numbers, which is what JSON has as keys.
         left_kp: joints of the left side, for samples with joints.
         right_kp: their counterparts of the right side, in the same order.
         lazy: wait for `Fuse`.
 
     Raises:
-        ValueError: a ratio outside [0, 1], an unknown direction, or lists of joints of different
-            lengths.
+        ValueError: a ratio outside [0, 1], an unknown direction, lists of joints of different
+            lengths, or labels in `flip_label_map` that are no whole numbers.
         SampleValueError: optical flow, joints or boxes with "vertical"; joints without `left_kp`
             and `right_kp`; several labels with `flip_label_map`.
 
@@ -274,7 +275,7 @@ class Flip(BaseTransform):
         self,
         flip_ratio: float = 0.5,
         direction: Literal["horizontal", "vertical"] = "horizontal",
-        flip_label_map: Mapping[int, int] | None = None,
+        flip_label_map: Mapping[int | str, int] | None = None,
         left_kp: Sequence[int] | None = None,
         right_kp: Sequence[int] | None = None,
         lazy: bool = False,
@@ -289,7 +290,7 @@ class Flip(BaseTransform):
             )
         self.flip_ratio = flip_ratio
         self.direction = direction
-        self.flip_label_map = flip_label_map
+        self.flip_label_map = _label_map(flip_label_map) if flip_label_map else None
         self.left_kp = left_kp
         self.right_kp = right_kp
         self.lazy = lazy
@@ -343,3 +344,17 @@ class Flip(BaseTransform):
             f"{type(self).__name__}(flip_ratio={self.flip_ratio}, direction={self.direction}, "
             f"flip_label_map={self.flip_label_map}, lazy={self.lazy})"
         )
+
+
+def _label_map(flip_label_map: Mapping[int | str, int]) -> dict[int, int]:
+    """Labels as whole numbers on both sides; texts that are none would match no label, without a word."""
+    try:
+        return {_label(key): _label(value) for key, value in flip_label_map.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(
+            f"Flip: flip_label_map must map labels to labels, {{0: 1, 1: 0}}, got {flip_label_map!r}"
+        ) from None
+
+
+def _label(value: Any) -> int:
+    return int(value) if isinstance(value, str) else operator.index(value)
