@@ -13,7 +13,7 @@ from kinema import plugins
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.openmmlab.names import NOT_YET
-from kinema.registry import MODELS, Registry, default_scope, init_default_scope
+from kinema.registry import DATASETS, MODELS, Registry, default_scope, init_default_scope
 
 ALL = [value for value in vars(registry_module).values() if isinstance(value, Registry)]
 
@@ -243,6 +243,10 @@ def test_a_part_of_another_project_says_what_to_use_instead() -> None:
         MODELS.build({"type": "mmdet.HRNet"})
     with pytest.raises(RegistryError, match=r"^mmcls\.ResNet is not .*: of MMClassification Kinema has"):
         MODELS.build({"type": "mmcls.ResNet"})
+    with pytest.raises(
+        RegistryError, match=r"^mmcls\.ImageNet is not .*: MMClassification is not a part .* register 'Im"
+    ):
+        DATASETS.build({"type": "mmcls.ImageNet"})
 
 
 def test_an_unknown_name_shows_the_nearest(widgets: Registry) -> None:

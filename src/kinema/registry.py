@@ -360,7 +360,7 @@ class Registry:
             return RegistryError(f"{key} of MMAction2 is not in Kinema yet: docs/compat.md says what there is")
         scope = key.partition(".")[0] if "." in key else ""
         if scope in OTHER_PROJECTS:
-            return RegistryError(f"{key} is not in the {self.name} registry: {instead_of(scope, name, {})}")
+            return RegistryError(f"{key} is not in the {self.name} registry: {instead_of(scope, name, {}, self.name)}")
         return RegistryError(
             f"{key} is not in the {self.name} registry: {suggestion(name, names)} "
             "(a part of your own must be imported first, e.g. by custom_imports)"

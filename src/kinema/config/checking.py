@@ -110,7 +110,7 @@ def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str,
 def _unknown(kind: str, arguments: Mapping[str, Any], registry: Registry) -> str:
     scope, _, name = kind.rpartition(".")
     if scope in OTHER_PROJECTS:
-        return f"{kind} is not in the {registry.name} registry: {instead_of(scope, name, arguments)}"
+        return f"{kind} is not in the {registry.name} registry: {instead_of(scope, name, arguments, registry.name)}"
     if name in NOT_YET:
         return str(registry.unknown(kind))
     near = nearest(name, registry.names())

@@ -31,17 +31,18 @@ ALIASES = {
 }
 
 
-def instead_of(project: str, name: str, settings: Mapping[str, Any]) -> str:
+def instead_of(project: str, name: str, settings: Mapping[str, Any], kind: str = "model") -> str:
     """What a message says of a part of another project: what to use in its place.
 
     Args:
         project: a key of `OTHER_PROJECTS`, the prefix of the part.
         name: of the part there.
         settings: what a config gives it.
+        kind: what it is, by the name of its registry; only of models are there some in its place.
     """
     title = OTHER_PROJECTS[project]
     own = [kind.partition(".")[2] for kind in SAME_NETWORKS if kind.startswith(f"{project}.")]
-    if not own:
+    if not own or kind != "model":
         return f"{title} is not a part of Kinema: use one of Kinema's own parts, or register {name!r} yourself"
     if name not in ("ResNet", "ResNeXt") or "depth" not in settings:
         return (
