@@ -100,6 +100,14 @@ def test_a_dict_as_override_is_merged_or_replaces() -> None:
     assert cfg.model.backbone == 3
 
 
+def test_the_path_of_a_delete_empties_a_dict_before_what_is_set_in_it() -> None:
+    cfg = example()
+    cfg.merge_from_dict({"model.backbone.type": "X", "model.backbone._delete_": True, "steps.1._delete_": True})
+    assert (cfg.model.backbone, cfg.steps[1]) == ({"type": "X"}, {})
+    cfg.merge_from_dict({"model.backbone._delete_": False, "model.backbone.depth": 3})
+    assert cfg.model.backbone == {"type": "X", "depth": 3}
+
+
 @pytest.mark.parametrize(
     ("key", "message"),
     [

@@ -115,6 +115,7 @@ def test_overrides_come_from_the_command_line(files: Path) -> None:
         "steps.0.type=X",
         "model.new.key=1",
         "model.head={'_delete_': True, 'k': 1}",
+        "common._delete_=True",
     ):
         override_places(places, *parse_override(text))
     assert {places.of(key) for key in ("model.backbone.depth", "steps.0.type", "model.new.key", "model.head.k")} == {
@@ -122,6 +123,7 @@ def test_overrides_come_from_the_command_line(files: Path) -> None:
     }
     assert places.of("model.backbone.type").endswith("base.py:5")
     assert places.of("model.head.nothing.there") == "command line"  # of what would hold it
+    assert not places.entries["common"].entries
 
 
 def test_a_dict_over_a_value_takes_its_place() -> None:

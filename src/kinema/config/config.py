@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from kinema.config.arguments import add_options
-from kinema.config.dictionary import ConfigDict, plain_dicts, raw_items
+from kinema.config.dictionary import DELETE_KEY, ConfigDict, plain_dicts, raw_items
 from kinema.config.origins import Places, override_places
 from kinema.config.overrides import apply_override
 from kinema.config.reading import RESERVED_KEYS, SUFFIXES, Reading, read_places
@@ -253,7 +253,8 @@ class Config(MutableMapping[str, Any]):
         """Apply changes given by dotted paths: `{"model.backbone.depth": 101, "train_pipeline.0.type": "OpenVideo"}`.
 
         A dict is merged into one that is there (`_delete_=True` replaces it), everything else
-        replaces.
+        replaces. The path of a `_delete_` in it, `model.backbone._delete_=True`, empties a dict
+        before the other options, in whichever order they come.
 
         Args:
             options: value by dotted path.
@@ -262,7 +263,8 @@ class Config(MutableMapping[str, Any]):
         Raises:
             ConfigError: a path leads nowhere.
         """
-        for key, value in options.items():
+        emptied_first = sorted(options.items(), key=lambda option: not option[0].endswith(f".{DELETE_KEY}"))
+        for key, value in emptied_first:
             apply_override(self._cfg_dict, key, value, list_keys=allow_list_keys)
             self._overrides.append((key, value))
 

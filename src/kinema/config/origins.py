@@ -66,6 +66,10 @@ def override_places(places: Places, path: str, value: Any, where: str = COMMAND_
     for part in way:
         key = int(part) if not node.is_dict and part.lstrip("-").isdecimal() else part
         node = node.entries.setdefault(key, Places(where, is_dict=True))
+    if last == DELETE_KEY and way:
+        if value:
+            node.entries.clear()
+        return
     key = int(last) if not node.is_dict and last.lstrip("-").isdecimal() else last
     new = uniform_places(value, where)
     node.entries[key] = merge_places(node.entries[key], new) if key in node.entries else new

@@ -4,7 +4,7 @@ import ast
 import re
 from typing import Any
 
-from kinema.config.dictionary import ConfigDict, list_index, merged_value, unknown_key
+from kinema.config.dictionary import DELETE_KEY, ConfigDict, list_index, merged_value, unknown_key
 from kinema.errors import ConfigError
 from kinema.openmmlab.configs import TOP_LEVEL_KEYS
 from kinema.spelling import nearest
@@ -105,7 +105,7 @@ def _scalar(text: str) -> Any:
 def apply_override(config: ConfigDict, key: str, value: Any, *, list_keys: bool = True) -> None:
     """Set the entry at a dotted path, in place; a number is an index of a list or tuple.
 
-    A dict is merged into one that is there.
+    A dict is merged into one that is there. A true `_delete_` at the end of the path empties one.
 
     A key that does not exist yet is added, unless one on the way to the last looks like a
     misspelling.
@@ -135,6 +135,10 @@ def _changed(place: Any, parts: list[str], value: Any, key: str, depth: int, lis
         return place if isinstance(place, list) else tuple(entries)
     if not isinstance(place, dict):
         raise _no_keys(key, way, place)
+    if part == DELETE_KEY and way and depth + 1 == len(parts):
+        if value:
+            place.clear()
+        return place
     if depth + 1 < len(parts):
         _check_spelling(place, part, key, way)
     inherited = dict.get(place, part)
