@@ -13,7 +13,7 @@ from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_source
 from kinema.models.layers.offset_norm import OffsetLayerNorm
 from kinema.models.layers.query_pooling import QueryPooling
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
 
 
@@ -52,7 +52,8 @@ class VideoPrismHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "TruncNormal", "layer": "Linear", "std": 0.02}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
-        check_sizes("VideoPrismHead", num_heads=num_heads, inner_channels=inner_channels)
+        check_sizes("VideoPrismHead", num_heads=num_heads)
+        check_given("VideoPrismHead", inner_channels=inner_channels)
         check_rates("VideoPrismHead", dropout_ratio=dropout_ratio)
         check_positive("VideoPrismHead", norm_eps=norm_eps)
         self.head = QueryPooling(in_channels, num_heads, inner_channels)

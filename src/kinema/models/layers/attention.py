@@ -54,11 +54,14 @@ def attend_across(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> 
     return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
-def check_heads(embed_dims: int, num_heads: int, what: str) -> None:
-    """Raise `ConfigError` where the heads do not divide the channels."""
+def check_heads(
+    embed_dims: int, num_heads: int, what: str, names: tuple[str, str] = ("embed_dims", "num_heads")
+) -> None:
+    """Raise `ConfigError` where the heads do not divide the channels; `names` are those of both arguments."""
     if num_heads < 1 or embed_dims % num_heads:
+        channels, heads = names
         raise ConfigError(
-            f"{what}: num_heads={num_heads} does not divide embed_dims={embed_dims}: each head has the same channels"
+            f"{what}: {heads}={num_heads} does not divide {channels}={embed_dims}: each head has the same channels"
         )
 
 

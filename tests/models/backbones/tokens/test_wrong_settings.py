@@ -8,7 +8,14 @@ import torch
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
+from kinema.models.layers.settings import (
+    check_given,
+    check_positive,
+    check_rates,
+    check_several,
+    check_sizes,
+    check_triple,
+)
 from kinema.registry import MODELS
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -52,7 +59,9 @@ def nonsense_for(name: str, value: Any, annotation: str) -> list[Any]:
     if isinstance(value, bool) or annotation.startswith("<class 'bool"):
         return []
     if isinstance(value, int):
-        return [*zero, *([] if name == "out_scales" else [-2]), 2.5, "many"]  # stages count from the last, too
+        if name == "out_scales":  # stages count from the last, too
+            return [2.5, "many"]
+        return [*zero, -2, 2.5, "many", (value,) * 3, *([] if "None" in annotation else [None])]
     if value is None and "int" in annotation and "Sequence" not in annotation:
         return [*zero, -2, 2.5]
     if isinstance(value, str):
@@ -105,7 +114,8 @@ def test_nonsense_is_refused_by_its_name(network: str) -> None:
         ("MViT", dict(interpolate_mode="cubic"), "interpolate_mode must be one of trilinear, .*got 'cubic'"),
         ("UniFormer", dict(head_dim=48), r"head_dim=48 does not divide the channels \[64, 64\]"),
         ("UniFormer", dict(depth=(1, 1, 1)), "UniFormer has four stages, got depth=.1, 1, 1."),
-        ("UniFormerV2", dict(heads=5), "num_heads=5 does not divide embed_dims=24"),
+        ("UniFormerV2", dict(heads=5), "heads=5 does not divide width=24"),
+        ("UniFormerV2", dict(n_head=5), "n_head=5 does not divide n_dim=24"),
         ("UniFormerV2", dict(input_resolution=36), "patch_size=8 does not divide input_resolution=36"),
         ("UniFormerV2", dict(return_list=[4]), "return_list"),
         ("ViViT", dict(num_frames=5), r"tubelet_size=\(2, 8, 8\) does not divide num_frames=5"),
@@ -113,6 +123,7 @@ def test_nonsense_is_refused_by_its_name(network: str) -> None:
         ("VideoPrism", dict(num_heads=5), "num_heads=5 does not divide embed_dims=24"),
         ("Hiera", dict(patch_padding=(1, 3, -1)), r"patch_padding must be whole numbers from 0, got \(1, 3, -1\)"),
         ("VJEPA2", dict(frozen_stages=-3), "frozen_stages must be a whole number from -1, got -3"),
+        ("VisionTransformer", dict(img_size=(32,)), r"img_size must be .* two of them \(height, width\), got \(32,\)"),
     ],
 )
 def test_settings_that_do_not_go_together_say_why(network: str, settings: dict[str, Any], message: str) -> None:
@@ -177,15 +188,16 @@ def test_clips_that_a_network_was_not_built_for_are_named(network: str, shape: t
 
 
 def test_sizes_are_whole_numbers() -> None:
-    check_sizes("Net", depth=1, stages=(1, 2), width=None)
-    for value, expected in (
-        (0, "a whole number"),
-        (True, "a whole number"),
-        ("3", "a whole number"),
-        ((), "whole numbers"),
-    ):
-        with pytest.raises(ConfigError, match=f"^Net: depth must be {expected} from 1, got "):
-            check_sizes("Net", depth=value)  # type: ignore[arg-type]
+    check_sizes("Net", depth=1)
+    check_given("Net", width=None)
+    check_several("Net", stages=(1, 2))
+    wrong: list[Any] = [0, True, "3", (1, 2), None]
+    for value in wrong:
+        with pytest.raises(ConfigError, match="^Net: depth must be a whole number from 1, got "):
+            check_sizes("Net", depth=value)
+    for value in [*wrong[:3], (), (1, 0)]:
+        with pytest.raises(ConfigError, match="^Net: stages must be whole numbers from 1, got "):
+            check_several("Net", stages=value)
     with pytest.raises(ConfigError, match="from -1, got -2"):
         check_sizes("Net", lowest=-1, frozen_stages=-2)
 

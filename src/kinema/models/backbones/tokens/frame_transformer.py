@@ -26,7 +26,7 @@ from kinema.models.layers.inputs import check_frames
 from kinema.models.layers.latent_pooling import LatentPooling
 from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes
 from kinema.models.layers.transformer_block import TransformerBlock
 from kinema.registry import MODELS
 
@@ -137,9 +137,8 @@ class FrameTransformer(Backbone):
             embed_dims=embed_dims,
             depth=depth,
             num_heads=num_heads,
-            feedforward_channels=feedforward_channels,
-            projection=projection,
         )
+        check_given("FrameTransformer", feedforward_channels=feedforward_channels, projection=projection)
         check_sizes("FrameTransformer", lowest=0, num_registers=num_registers)
         check_rates("FrameTransformer", drop_path_rate=drop_path_rate)
         check_positive("FrameTransformer", norm_eps=norm_eps, layer_scale=layer_scale)

@@ -30,7 +30,7 @@ from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.positions import PositionTable
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
+from kinema.models.layers.settings import check_positive, check_rates, check_several, check_sizes, check_triple, sides
 from kinema.registry import MODELS
 
 Size = tuple[int, int, int]  # frames, rows, columns
@@ -279,13 +279,12 @@ class Hiera(Backbone):
         super().__init__(init_cfg or default, pretrained=pretrained)
         check_sizes(
             "Hiera",
-            img_size=img_size,
             num_frames=num_frames,
             in_channels=in_channels,
             embed_dims=embed_dims,
             num_heads=num_heads,
-            stages=stages,
         )
+        check_several("Hiera", stages=stages)
         check_triple(
             "Hiera",
             q_stride=q_stride,
@@ -297,7 +296,7 @@ class Hiera(Backbone):
         check_sizes("Hiera", lowest=0, q_pool=q_pool)
         check_rates("Hiera", drop_path_rate=drop_path_rate)
         check_positive("Hiera", dim_mul=dim_mul, head_mul=head_mul, mlp_ratio=mlp_ratio)
-        rows, columns = (img_size, img_size) if isinstance(img_size, int) else img_size
+        rows, columns = sides("Hiera", "img_size", img_size)
         self.in_channels = in_channels
         self.input_size: Size = (num_frames, rows, columns)
         self.stages = tuple(stages)

@@ -27,7 +27,7 @@ from kinema.models.layers.normed_attention import NormedAttention
 from kinema.models.layers.positions import POSITIONS_ADVICE, PositionTable, resize_positions, sincos_table
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.rms_norm import RMSNorm
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes, sides
 from kinema.models.layers.transformer_block import ChannelScale
 from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
@@ -230,7 +230,6 @@ class InternVideo2(Backbone):
             embed_dims=embed_dims,
             depth=depth,
             num_heads=num_heads,
-            img_size=img_size,
             patch_size=patch_size,
             num_frames=num_frames,
             tubelet_size=tubelet_size,
@@ -245,7 +244,7 @@ class InternVideo2(Backbone):
             raise ConfigError(
                 f"InternVideo2: embed_dims={embed_dims} is not a multiple of 16, as its positions need it"
             )
-        size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        size = sides("InternVideo2", "img_size", img_size)
         self.clip_size = (num_frames, *size)
         self.grid_size = tuple(
             _divided(name, whole, part_name, part)

@@ -25,7 +25,7 @@ from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.pooled_attention import PooledAttention, Size, pool_tokens
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
+from kinema.models.layers.settings import check_positive, check_rates, check_several, check_sizes, check_triple
 from kinema.registry import MODELS
 
 # How torch resizes tables of positions over frames, rows and columns.
@@ -222,8 +222,8 @@ class MViT(Backbone):
         if pretrained_type not in (None, "imagenet", "maskfeat"):
             raise ConfigError(f"MViT: pretrained_type must be 'imagenet', 'maskfeat' or None, got {pretrained_type!r}")
         norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
-        check_sizes("MViT", lowest=-self.num_scales, out_scales=out_scales)
-        scales = [out_scales] if isinstance(out_scales, int) else list(out_scales)
+        scales = [out_scales] if isinstance(out_scales, int) else out_scales
+        check_several("MViT", lowest=-self.num_scales, out_scales=scales)
         self.out_scales = sorted(
             scale % self.num_scales for scale in scales if -self.num_scales <= scale < self.num_scales
         )

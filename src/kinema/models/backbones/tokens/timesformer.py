@@ -32,7 +32,7 @@ from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_rates, check_sizes
 from kinema.registry import MODELS
 
 AttentionType = Literal["divided_space_time", "space_only", "joint_space_time"]
@@ -290,8 +290,8 @@ class TimeSformer(Backbone):
             num_heads=num_heads,
             num_transformer_layers=num_transformer_layers,
             in_channels=in_channels,
-            feedforward_channels=feedforward_channels,
         )
+        check_given("TimeSformer", feedforward_channels=feedforward_channels)
         check_rates("TimeSformer", dropout_ratio=dropout_ratio, drop_path_rate=drop_path_rate)
         if attention_type not in ATTENTION_TYPES:
             raise ConfigError(

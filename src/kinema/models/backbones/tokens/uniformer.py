@@ -16,7 +16,7 @@ from kinema.models.layers.gelu_linear import activate
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_positive, check_rates, check_several, check_sizes
 from kinema.models.layers.transformer_block import FusedAttention
 from kinema.registry import MODELS
 
@@ -181,9 +181,8 @@ class UniFormer(Backbone):
         ]
         weights = IMAGE_WEIGHTS.get(pretrained, pretrained) if isinstance(pretrained, str) else pretrained
         super().__init__(init_cfg or default, pretrained=weights, from_images=pretrained2d)
-        check_sizes(
-            "UniFormer", depth=depth, img_size=img_size, in_chans=in_chans, embed_dim=embed_dim, head_dim=head_dim
-        )
+        check_sizes("UniFormer", img_size=img_size, in_chans=in_chans, head_dim=head_dim)
+        check_several("UniFormer", depth=depth, embed_dim=embed_dim)
         check_rates("UniFormer", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate)
         check_positive("UniFormer", mlp_ratio=mlp_ratio, qk_scale=qk_scale)
         self.with_cp = with_cp

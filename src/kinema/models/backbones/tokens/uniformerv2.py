@@ -293,8 +293,8 @@ class UniFormerV2(Backbone):
             mlp_dropout=mlp_dropout,
         )
         check_positive("UniFormerV2", dw_reduction=dw_reduction, mlp_factor=mlp_factor)
-        check_heads(width, heads, "UniFormerV2")
-        check_heads(n_dim, n_head, "UniFormerV2 (n_dim, n_head)")
+        check_heads(width, heads, "UniFormerV2", ("width", "heads"))
+        check_heads(n_dim, n_head, "UniFormerV2", ("n_dim", "n_head"))
         if input_resolution % patch_size:
             raise ConfigError(
                 f"UniFormerV2: patch_size={patch_size} does not divide input_resolution={input_resolution}"

@@ -25,7 +25,7 @@ from kinema.models.layers.cosine_attention import CosineAttention
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import PositionTable, resize_positions, sinusoid_table
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_positive, check_rates, check_sizes, sides
 from kinema.registry import MODELS
 
 
@@ -190,7 +190,6 @@ class VisionTransformer(Backbone):
         super().__init__(init_cfg or default, pretrained=pretrained)
         check_sizes(
             "VisionTransformer",
-            img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
             embed_dims=embed_dims,
@@ -205,7 +204,7 @@ class VisionTransformer(Backbone):
         check_positive("VisionTransformer", mlp_ratio=mlp_ratio, qk_scale=qk_scale, init_values=init_values or None)
         self.with_cp = with_cp
         check_heads(embed_dims, num_heads, "VisionTransformer")
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        height, width = sides("VisionTransformer", "img_size", img_size)
         for name, whole, size_name, part in (
             ("img_size", height, "patch_size", patch_size),
             ("img_size", width, "patch_size", patch_size),

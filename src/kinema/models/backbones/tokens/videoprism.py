@@ -19,13 +19,13 @@ from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg, build_conv_layer
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
-from kinema.models.layers.bricks.padding import Pair, pair
+from kinema.models.layers.bricks.padding import Pair
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.offset_norm import OffsetLayerNorm
 from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes, sides
 from kinema.models.layers.soft_capped_attention import soft_capped_attend
 from kinema.registry import MODELS
 
@@ -174,24 +174,22 @@ class VideoPrism(Backbone):
         check_sizes(
             "VideoPrism",
             num_frames=num_frames,
-            img_size=img_size,
-            patch_size=patch_size,
             tubelet_size=tubelet_size,
             in_channels=in_channels,
             embed_dims=embed_dims,
             num_spatial_layers=num_spatial_layers,
             num_temporal_layers=num_temporal_layers,
             num_heads=num_heads,
-            mlp_channels=mlp_channels,
         )
+        check_given("VideoPrism", mlp_channels=mlp_channels)
         check_rates("VideoPrism", drop_path_rate=drop_path_rate)
         check_positive("VideoPrism", norm_eps=norm_eps, logit_cap=logit_cap)
         check_heads(embed_dims, num_heads, "VideoPrism")
         self.in_channels = in_channels
         self.embed_dims = self.out_channels = embed_dims
-        self.patch_size, self.tubelet_size = pair(patch_size), tubelet_size
-        self.grid_size = self._grid(num_frames, *pair(img_size))
-        self.num_frames, self.img_size = num_frames, pair(img_size)
+        self.patch_size, self.tubelet_size = sides("VideoPrism", "patch_size", patch_size), tubelet_size
+        self.num_frames, self.img_size = num_frames, sides("VideoPrism", "img_size", img_size)
+        self.grid_size = self._grid(num_frames, *self.img_size)
         self.interpolate_positions = interpolate_positions
         self.with_cp = with_cp
         frames, rows, columns = self.grid_size

@@ -24,7 +24,7 @@ from kinema.models.layers.by_name import LayerCfg
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes, sides
 from kinema.models.layers.transformer_block import TransformerBlock
 from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
@@ -147,18 +147,17 @@ class ViViT(Backbone):
         )
         check_sizes(
             "ViViT",
-            img_size=img_size,
             num_frames=num_frames,
             in_channels=in_channels,
             embed_dims=embed_dims,
             depth=depth,
             num_heads=num_heads,
-            feedforward_channels=feedforward_channels,
         )
+        check_given("ViViT", feedforward_channels=feedforward_channels)
         check_rates("ViViT", drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate)
         check_positive("ViViT", norm_eps=norm_eps)
         check_heads(embed_dims, num_heads, "ViViT")
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        height, width = sides("ViViT", "img_size", img_size)
         self.clip_size = (num_frames, height, width)
         tubelet = tuple(tubelet_size)
         if len(tubelet) != 3:

@@ -28,7 +28,7 @@ from kinema.models.layers.rotary import (
     rotation,
     turning_channels,
 )
-from kinema.models.layers.settings import check_positive, check_rates, check_sizes
+from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes
 from kinema.models.layers.tubelets import Tubelets
 from kinema.registry import MODELS
 
@@ -121,8 +121,8 @@ class VJEPA2(Backbone):
             patch_size=patch_size,
             tubelet_size=tubelet_size,
             in_channels=in_channels,
-            rescaled_grid=rescaled_grid,
         )
+        check_given("VJEPA2", rescaled_grid=rescaled_grid)
         check_rates("VJEPA2", drop_path_rate=drop_path_rate)
         check_positive("VJEPA2", mlp_ratio=mlp_ratio, norm_eps=norm_eps)
         check_heads(embed_dims, num_heads, "VJEPA2")
