@@ -47,7 +47,8 @@ class Backbone(BaseModule, ABC):
         unit_range: it takes values from 0 to 1, not normalised ones; a recognizer checks its preprocessor.
 
     Raises:
-        ConfigError: `pretrained` is no path or address, or `frozen_stages` no whole number from -1.
+        ConfigError: `pretrained` is no path or address, or `frozen_stages` no whole number from -1
+            or more than there are.
     """
 
     file_formats: ClassVar[tuple[FileFormat, ...]] = ()
@@ -115,8 +116,14 @@ class Backbone(BaseModule, ABC):
         return []
 
     def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            freeze(chain(*self.parts_by_stage()[: self.frozen_stages + 1]))
+        if self.frozen_stages < 0:
+            return
+        parts = self.parts_by_stage()
+        if self.frozen_stages >= len(parts):
+            raise ConfigError(
+                f"frozen_stages of {type(self).__name__} must be from -1 to {len(parts) - 1}, got {self.frozen_stages}"
+            )
+        freeze(chain(*parts[: self.frozen_stages + 1]))
 
     def hold(self) -> None:
         """Put frozen stages, and under `norm_eval` batch norms, into evaluation mode."""

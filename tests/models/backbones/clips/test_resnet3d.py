@@ -185,7 +185,7 @@ def test_wrong_configs_say_what_is_wrong() -> None:
         ResNet3d(18, non_local=((0, 0, 1), 0, 0, 0))
     with pytest.raises(ConfigError, match=r"inflate=\(1, 1\) of ResNet3d has 2 entries"):
         ResNet3d(18, inflate=(1, 1))
-    with pytest.raises(ConfigError, match=r"frozen_stages must be from -1 to 4, got 5"):
+    with pytest.raises(ConfigError, match=r"frozen_stages of ResNet3d must be from -1 to 4, got 5"):
         ResNet3d(18, frozen_stages=5)
     with pytest.raises(ConfigError, match=r"style must be 'pytorch' or 'caffe', got 'tf'"):
         ResNet3d(18, style="tf")

@@ -79,7 +79,7 @@ def test_wrong_configs_say_what_is_wrong() -> None:
         X3D(num_stages=5)
     with pytest.raises(ConfigError, match=r"spatial_strides=\(2, 2\) of X3D has 2 entries for 4 stages"):
         X3D(spatial_strides=(2, 2))
-    with pytest.raises(ConfigError, match=r"frozen_stages must be from -1 to 4, got 9"):
+    with pytest.raises(ConfigError, match=r"frozen_stages of X3D must be from -1 to 4, got 9"):
         X3D(frozen_stages=9)
     with pytest.raises(ConfigError, match=r"se_style of X3D must be 'half' or 'all', got 'some'"):
         X3D(se_style="some")

@@ -123,6 +123,7 @@ def test_nonsense_is_refused_by_its_name(network: str) -> None:
         ("VideoPrism", dict(num_heads=5), "num_heads=5 does not divide embed_dims=24"),
         ("Hiera", dict(patch_padding=(1, 3, -1)), r"patch_padding must be whole numbers from 0, got \(1, 3, -1\)"),
         ("VJEPA2", dict(frozen_stages=-3), "frozen_stages must be a whole number from -1, got -3"),
+        ("VJEPA2", dict(frozen_stages=9), "frozen_stages of VJEPA2 must be from -1 to 1, got 9"),
         ("VisionTransformer", dict(img_size=(32,)), r"img_size must be .* two of them \(height, width\), got \(32,\)"),
     ],
 )

@@ -139,8 +139,6 @@ class ResNet3dArguments(NamedTuple):
                 f"out_indices={out_indices} of {network} must name stages from 0 to {self.num_stages - 1}, as "
                 f"num_stages={self.num_stages}"
             )
-        if not -1 <= self.frozen_stages <= self.num_stages:
-            raise ConfigError(f"frozen_stages must be from -1 to {self.num_stages}, got {self.frozen_stages}")
         return block, blocks[: self.num_stages]
 
     def stem(self) -> ConvModule:

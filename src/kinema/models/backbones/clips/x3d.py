@@ -186,7 +186,7 @@ class X3D(Backbone):
         zero_init_residual: bool = True,
         init_cfg: InitCfg | None = None,
     ) -> None:
-        _check_arguments(num_stages, spatial_strides, frozen_stages, se_style, se_ratio)
+        _check_arguments(num_stages, spatial_strides, se_style, se_ratio)
         _check_factors(gamma_w=gamma_w, gamma_b=gamma_b, gamma_d=gamma_d)
         super().__init__(init_cfg or INIT_CFG, pretrained=pretrained, frozen_stages=frozen_stages, norm_eval=norm_eval)
         self.gamma_w, self.gamma_b, self.gamma_d = gamma_w, gamma_b, gamma_d
@@ -291,9 +291,7 @@ def _check_factors(**factors: float) -> None:
             raise ConfigError(f"{name} of X3D must not be negative, got {factor}: 0 is 1, unscaled")
 
 
-def _check_arguments(
-    num_stages: int, spatial_strides: Sequence[int], frozen_stages: int, se_style: str, se_ratio: float | None
-) -> None:
+def _check_arguments(num_stages: int, spatial_strides: Sequence[int], se_style: str, se_ratio: float | None) -> None:
     if not 1 <= num_stages <= 4:
         raise ConfigError(f"num_stages of X3D must be from 1 to 4, got {num_stages}")
     if len(spatial_strides) < num_stages:
@@ -301,8 +299,6 @@ def _check_arguments(
             f"spatial_strides={tuple(spatial_strides)} of X3D has {len(spatial_strides)} entries for {num_stages}"
             " stages"
         )
-    if not -1 <= frozen_stages <= num_stages:
-        raise ConfigError(f"frozen_stages must be from -1 to {num_stages}, got {frozen_stages}")
     if se_style not in ("half", "all"):
         raise ConfigError(f"se_style of X3D must be 'half' or 'all', got {se_style!r}")
     if se_ratio is not None and se_ratio <= 0:

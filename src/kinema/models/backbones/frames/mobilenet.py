@@ -119,8 +119,6 @@ class MobileNetArguments(NamedTuple):
         """
         if not self.out_indices or not all(0 <= index <= 7 for index in self.out_indices):
             raise ConfigError(f"out_indices of {network} must be from 0 to 7, got {tuple(self.out_indices)}")
-        if not -1 <= self.frozen_stages <= 8:
-            raise ConfigError(f"frozen_stages of {network} must be from -1 to 8, got {self.frozen_stages}")
         layers: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
         channels = divisible(32 * self.widen_factor)
         stem = ConvModule(3, channels, 3, stride=2, padding=1, **layers)
