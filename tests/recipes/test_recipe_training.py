@@ -272,7 +272,7 @@ def test_groups_of_parameters_are_those_of_the_recipe() -> None:
 
     assert wrapper("swin")["constructor"] == "SwinOptimWrapperConstructor"
     assert wrapper("swin")["paramwise_cfg"] == {
-        **{name: {"decay_mult": 0.0} for name in ("absolute_pos_embed", "relative_position_bias_table", "norm")},
+        **{name: {"decay_mult": 0.0} for name in ("relative_position_bias_table", "norm")},
         "backbone": {"lr_mult": 0.1},
     }
     assert wrapper("mvit-maskfeat")["paramwise_cfg"] == {"decay_rate": 0.75, "decay_type": "layer_wise"}

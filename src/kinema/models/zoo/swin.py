@@ -47,7 +47,7 @@ _RESULTS = {
 
 def _training(weight_decay: float) -> dict[str, Any]:
     """The published recipe, with a learning rate for batches of 16; the backbone starts from images."""
-    free = {name: {"decay_mult": 0.0} for name in ("absolute_pos_embed", "relative_position_bias_table", "norm")}
+    free = {name: {"decay_mult": 0.0} for name in ("relative_position_bias_table", "norm")}
     return {
         "optim_wrapper": {
             "optimizer": {"type": "AdamW", "lr": 2.5e-4, "betas": (0.9, 0.999), "weight_decay": weight_decay},

@@ -29,25 +29,28 @@ _RESULTS = {
         size=224,
     ),
 }
-# The published recipe, with a learning rate for batches of 16.
-_TRAINING: dict[str, Any] = {
-    "optim_wrapper": {
-        "optimizer": {"type": "SGD", "lr": 0.00125, "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True},
-        "paramwise_cfg": {
-            "custom_keys": {name: {"decay_mult": 0.0} for name in ("cls_token", "pos_embed", "time_embed")}
+
+
+def _training(*undecayed: str) -> dict[str, Any]:
+    """The published recipe, with a learning rate for batches of 16."""
+    return {
+        "optim_wrapper": {
+            "optimizer": {"type": "SGD", "lr": 0.00125, "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True},
+            "paramwise_cfg": {"custom_keys": {name: {"decay_mult": 0.0} for name in undecayed}},
+            "clip_grad": {"max_norm": 40, "norm_type": 2},
         },
-        "clip_grad": {"max_norm": 40, "norm_type": 2},
-    },
-    "auto_scale_lr": BY_16_CLIPS,
-    "param_scheduler": [
-        {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 1, "convert_to_iter_based": True},
-        {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
-    ],
-}
+        "auto_scale_lr": BY_16_CLIPS,
+        "param_scheduler": [
+            {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 1, "convert_to_iter_based": True},
+            {"type": "CosineAnnealingLR", "begin": 1, "convert_to_iter_based": True},
+        ],
+    }
+
+
 _model = partial(
     model,
     inputs=_INPUT,
-    training=_TRAINING,
+    training=_training("cls_token", "pos_embed", "time_embed"),
     source="TimeSformer, Bertasius et al. 2021",
     results=_RESULTS,
 )
@@ -80,7 +83,12 @@ def timesformer_b_joint(num_classes: int) -> ModelConfig:
     return _timesformer(num_classes, "joint_space_time")
 
 
-@_model(params_millions=86.11, gflops=140.50, stated_cost=StatedCost(141.0, frames=8, size=224))
+@_model(
+    params_millions=86.11,
+    gflops=140.50,
+    stated_cost=StatedCost(141.0, frames=8, size=224),
+    training=_training("cls_token", "pos_embed"),  # it has no positions in time
+)
 def timesformer_b_space(num_classes: int) -> ModelConfig:
     """TimeSformer, base: attention over each frame alone."""
     return _timesformer(num_classes, "space_only")
