@@ -47,6 +47,7 @@ PRIVATE_NAMES = (
     "_C._functorch.peek_interpreter_stack",
     "autograd.forward_ad._current_level",
     *(f"nn.modules.module.{name}" for name in _GLOBAL_HOOKS),
+    "ops.aten._softmax_backward_data",
     "ops.aten.mkldnn_convolution",
 )
 

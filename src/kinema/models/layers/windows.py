@@ -6,6 +6,7 @@ arXiv:2106.13230.
 
 import itertools
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kinema.models.layers.cpu_convolution import is_plain_cpu
 from kinema.models.layers.tables import kept_table
+from kinema.models.layers.window_gradient import AttentionOfWindows
 
 Size = tuple[int, int, int]  # frames, rows, columns
 _FAR = -100.0  # what the comparison of tokens of different regions is lowered by, as published
@@ -127,6 +130,21 @@ def attend_in_windows(
     Returns:
         (B * W, N, C).
     """
+    if dropout or not (torch.is_grad_enabled() and bias.requires_grad and is_plain_cpu(qkv)):
+        return _attend_all(qkv, bias, num_heads, scale, kinds, dropout)
+    attend = partial(_attend_all, num_heads=num_heads, scale=scale, kinds=kinds)
+    rows = torch.arange(len(qkv))
+    by_kind = [(rows, kinds[0].far if kinds else None)]
+    if len(kinds) > 1:
+        by_clip = rows.view(-1, sum(len(kind.numbers) for kind in kinds))
+        by_kind = [(by_clip[:, kind.numbers].flatten(), kind.far) for kind in kinds]
+    return AttentionOfWindows.apply(qkv, bias, num_heads, scale, by_kind, attend)
+
+
+def _attend_all(
+    qkv: Tensor, bias: Tensor, num_heads: int, scale: float, kinds: tuple[WindowKind, ...], dropout: float = 0.0
+) -> Tensor:
+    """`attend_in_windows` by torch's kernels and their gradients."""
     rows, tokens, width = qkv.shape
     heads = qkv.view(rows, tokens, 3, num_heads, width // 3 // num_heads).permute(2, 0, 3, 1, 4)
     if len(kinds) < 2:
