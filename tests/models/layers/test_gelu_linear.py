@@ -15,6 +15,7 @@ from kinema.models.layers.mlp import Mlp
 BLOCKS: dict[str, Callable[[], nn.Module]] = {
     "Mlp": lambda: Mlp(6, 24, 10),
     "tanh": lambda: Mlp(6, 24, act_cfg={"type": "GELU", "approximate": "tanh"}),
+    "quick": lambda: Mlp(6, 24, act_cfg={"type": "QuickGELU"}),
     "FFN": lambda: FFN(6, 24, act_cfg={"type": "GELU"}),
 }
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinema.models.layers.activations import QUICK, QuickGELU
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 
 
@@ -33,7 +34,7 @@ def map_twice(x: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last
     """
     hidden: Tensor = first(x)
     if torch.is_grad_enabled() and _can_replace(hidden, first, act) and _is_plain_linear(last, drop):
-        return _LinearOfGelu.apply(hidden, last.weight, last.bias, act.approximate)
+        return _LinearOfGelu.apply(hidden, last.weight, last.bias, _kind(act))
     out: Tensor = last(drop(activate(hidden, first, act)))
     return out
 
@@ -46,14 +47,18 @@ def activate(hidden: Tensor, first: nn.Module, act: nn.Module) -> Tensor:
         first: a linear layer or convolution.
         act: the activation.
     """
-    in_place = not torch.is_grad_enabled() and _can_replace(hidden, first, act)
-    out: Tensor = torch.ops.aten.gelu_(hidden, approximate=act.approximate) if in_place else act(hidden)
-    return out
+    if torch.is_grad_enabled() or not _can_replace(hidden, first, act):
+        out: Tensor = act(hidden)
+        return out
+    if isinstance(act, QuickGELU):
+        return F.silu(hidden.mul_(QUICK), inplace=True).div_(QUICK)
+    in_place: Tensor = torch.ops.aten.gelu_(hidden, approximate=act.approximate)
+    return in_place
 
 
 def _can_replace(hidden: Tensor, first: nn.Module, act: nn.Module) -> bool:
     """Is `act` a GELU, and does nothing else see what `first` gave, or what `act` gives?"""
-    known = type(act) is nn.GELU and type(first) in (nn.Linear, nn.Conv3d)
+    known = type(act) in (nn.GELU, QuickGELU) and type(first) in (nn.Linear, nn.Conv3d)
     return known and is_plain_cpu(hidden) and not is_watched(first) and not is_watched(act)
 
 
@@ -63,14 +68,33 @@ def _is_plain_linear(last: nn.Module, drop: nn.Module) -> bool:
     return keeps_all and type(last) is nn.Linear and not is_watched(drop) and not is_watched(last)
 
 
+def _kind(act: nn.Module) -> str:
+    return "quick" if isinstance(act, QuickGELU) else str(act.approximate)
+
+
+def _gelu(hidden: Tensor, kind: str) -> Tensor:
+    if kind == "quick":
+        return F.silu(QUICK * hidden, inplace=True).div_(QUICK)
+    return F.gelu(hidden, approximate=kind)
+
+
+def _gelu_backward(grad: Tensor, hidden: Tensor, kind: str) -> Tensor:
+    result: Tensor = (
+        torch.ops.aten.silu_backward(grad, QUICK * hidden)
+        if kind == "quick"
+        else torch.ops.aten.gelu_backward(grad, hidden, approximate=kind)
+    )
+    return result
+
+
 class _LinearOfGelu(torch.autograd.Function):
     """A linear layer of the GELU of `hidden`, which alone is kept besides the weights."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, approximate: str) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, kind: str) -> Tensor:
         ctx.save_for_backward(hidden, weight)
-        ctx.approximate = approximate
-        return F.linear(F.gelu(hidden, approximate=approximate), weight, bias)
+        ctx.kind = kind
+        return F.linear(_gelu(hidden, kind), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -78,9 +102,9 @@ class _LinearOfGelu(torch.autograd.Function):
         of_hidden = of_weight = of_bias = None
         rows = grad.flatten(0, -2)
         if ctx.needs_input_grad[1]:
-            of_weight = rows.t() @ F.gelu(hidden, approximate=ctx.approximate).flatten(0, -2)
+            of_weight = rows.t() @ _gelu(hidden, ctx.kind).flatten(0, -2)
         if ctx.needs_input_grad[2]:
             of_bias = rows.sum(0)
         if ctx.needs_input_grad[0]:
-            of_hidden = torch.ops.aten.gelu_backward(grad @ weight, hidden, approximate=ctx.approximate)
+            of_hidden = _gelu_backward(grad @ weight, hidden, ctx.kind)
         return of_hidden, of_weight, of_bias, None

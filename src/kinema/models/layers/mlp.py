@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.by_name import LayerCfg, build_activation_layer
 from kinema.models.layers.gelu_linear import map_twice
 
@@ -34,3 +35,23 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.drop(map_twice(x, self.fc1, self.act, self.drop, self.fc2))
         return out
+
+
+class ClipMlp(nn.Module):
+    """(..., C) -> (..., C): two linear layers under CLIP's names.
+
+    Args:
+        channels: C.
+        hidden: channels between them.
+        dropout: of these.
+    """
+
+    def __init__(self, channels: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(channels, hidden)
+        self.gelu = QuickGELU()
+        self.dropout = nn.Dropout(dropout)
+        self.c_proj = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return map_twice(x, self.c_fc, self.gelu, self.dropout, self.c_proj)

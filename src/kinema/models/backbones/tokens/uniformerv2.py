@@ -3,7 +3,6 @@
 Source: UniFormerV2, Li et al. 2022, arXiv:2211.09552.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,10 +16,10 @@ from kinema.models.backbones.base import Backbone
 from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
-from kinema.models.layers.activations import QuickGELU
 from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.mlp import ClipMlp
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes
 from kinema.registry import MODELS
@@ -86,7 +85,7 @@ class ImageBlock(nn.Module):
         self.lmhra2 = None if no_lmhra or not double_lmhra else LocalTime(channels, dw_reduction)
         self.attn = PackedAttention(channels, num_heads)
         self.ln_1 = nn.LayerNorm(channels)
-        self.mlp = _mlp(channels, channels * 4)
+        self.mlp = ClipMlp(channels, channels * 4)
         self.ln_2 = nn.LayerNorm(channels)
 
     def _gather(self, x: Tensor, local: LocalTime | None, frames: int) -> Tensor:
@@ -121,7 +120,7 @@ class Extractor(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.attn = PackedAttention(channels, num_heads)
         self.ln_1 = nn.LayerNorm(channels)
-        self.mlp = _mlp(channels, round(mlp_factor * channels), dropout)
+        self.mlp = ClipMlp(channels, round(mlp_factor * channels), dropout)
         self.ln_2 = nn.LayerNorm(channels)
         self.ln_3 = nn.LayerNorm(channels)
 
@@ -129,13 +128,6 @@ class Extractor(nn.Module):
         clip = self.ln_3(clip)
         token = token + self.drop_path(self.attn(self.ln_1(token), clip))
         return token + self.drop_path(self.mlp(self.ln_2(token)))
-
-
-def _mlp(channels: int, hidden: int, dropout: float | None = None) -> nn.Sequential:
-    parts: list[tuple[str, nn.Module]] = [("c_fc", nn.Linear(channels, hidden)), ("gelu", QuickGELU())]
-    if dropout is not None:
-        parts.append(("dropout", nn.Dropout(dropout)))
-    return nn.Sequential(OrderedDict([*parts, ("c_proj", nn.Linear(hidden, channels))]))
 
 
 class Transformer(nn.Module):
