@@ -147,7 +147,7 @@ class BaseHead(BaseModule, ABC):
             if labels.shape[1] != num_classes:
                 raise ConfigError(
                     f"labels have {labels.shape[1]} values, but the head was built with num_classes={num_classes}:"
-                    " set num_classes of cls_head, and of the dataset, to the number of classes"
+                    " set num_classes of cls_head, dataset and blending (MixupBlending, ...) to the number of classes"
                 )
             return labels.float()
         if labels.shape[1] != 1:
