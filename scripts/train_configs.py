@@ -1,5 +1,7 @@
 """Train every config of a folder for two steps on made clips, and validate: one line a config.
 
+Configs without training are tested, those without data have their model built.
+
 python scripts/train_configs.py FOLDER [--jobs 2] [--only TEXT] [--without-weights] [--limit 900]
 
 Only paths of data, batch sizes and numbers of workers are overridden, by dotted keys; networks keep
@@ -26,6 +28,7 @@ from kinema.config import Config
 from kinema.engine import Hook, Runner
 from kinema.errors import KinemaError
 from kinema.openmmlab.configs import without_pretrained
+from kinema.registry import MODELS
 from kinema.training import Run
 from kinema.video import write_video
 
@@ -66,7 +69,7 @@ def make_data(folder: Path) -> None:
 def data_overrides(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Overrides of a config that let it read the data of `make_data`, a clip a batch, without further processes."""
     overrides: dict[str, Any] = {}
-    for loader in ("train_dataloader", "val_dataloader"):
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         settings = config.get(loader)
         if not isinstance(settings, Mapping):
             continue
@@ -96,27 +99,32 @@ def _datasets(dataset: Mapping[str, Any], place: str) -> Iterator[tuple[str, Map
 
 
 def train(file: Path, data: Path, work_dir: Path, *, without_weights: bool) -> str:
-    """Train and validate a config; returns what to report.
+    """Train and validate a config, or test what has no training; returns what to report.
 
     Raises:
         KinemaError: see the parts of the config.
     """
     config = Config.fromfile(file)
-    if not config.get("train_dataloader"):
-        return "tests  it has no train_dataloader"
     config.merge_from_dict(data_overrides(config, data))
-    if without_weights:
+    if without_weights and config.get("model"):
         config["model"] = without_pretrained(config["model"])
         config["load_from"] = None
     config["work_dir"] = str(work_dir)
+    if not (config.get("train_dataloader") or config.get("test_dataloader")):
+        return f"builds  {type(MODELS.build(config['model'])).__name__}" if config.get("model") else "empty  no model"
     runner = Runner.from_cfg(config)
-    runner.register_hook(StopAfter())
     start = time.perf_counter()
+    if not config.get("train_dataloader"):
+        return f"tests  {_shown(runner.test())}; {time.perf_counter() - start:.0f} s"
+    runner.register_hook(StopAfter())
     runner.train()
-    metrics = runner.val()
-    figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+    figures = _shown(runner.val())
     loss = runner.train_figures.get("loss", float("nan"))
     return f"trains  {runner.progress.step} steps, loss {loss:.3g}; {figures}; {time.perf_counter() - start:.0f} s"
+
+
+def _shown(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
 
 
 def report(file: Path, data: Path, without_weights: bool, sender: Any) -> None:
