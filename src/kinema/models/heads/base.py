@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
-from kinema.models.layers.settings import check_sizes
+from kinema.models.layers.settings import check_given
 from kinema.models.transfers import LabelRange, onto
 from kinema.registry import MODELS
 
@@ -46,7 +46,8 @@ class BaseHead(BaseModule, ABC):
         init_cfg: InitCfg | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_sizes(type(self).__name__, num_classes=num_classes, in_channels=in_channels)
+        # A head that gives features, as FeatureHead, has None.
+        check_given(type(self).__name__, num_classes=num_classes, in_channels=in_channels)
         ks = (topk,) if isinstance(topk, int) else tuple(topk)
         if not ks or min(ks) < 1:
             raise ValueError(f"topk must be numbers from 1, got {topk}")
