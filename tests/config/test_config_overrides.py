@@ -39,6 +39,9 @@ from kinema.errors import ConfigError
         ("(a, b), 3", [("a", "b"), 3]),
         ("{'a': [1, 'x,y']}", {"a": [1, "x,y"]}),
         ("[{'a': 1},{'a': 2}]", [{"a": 1}, {"a": 2}]),
+        ("dict(a=1, b='x,y', c=dict(d=[1,z]),)", {"a": 1, "b": "x,y", "c": {"d": [1, "z"]}}),
+        ("[dict(type=EMAHook),dict()]", [{"type": "EMAHook"}, {}]),
+        ("dict(a)b", "dict(a)b"),
     ],
 )
 def test_an_override_is_parsed(text: str, value: Any) -> None:
@@ -57,6 +60,8 @@ def test_an_override_is_parsed(text: str, value: Any) -> None:
         ("a=1]", r"the value of a cannot be read: '\]' closes nothing in '1\]'"),
         ("a='x", r"the value of a cannot be read: \"'\" is missing"),
         ("a={b: 1}", r"the value of a cannot be read: a dict must be written as in Python"),
+        ("a=dict(b)", r"the value of a cannot be read: dict\(\.\.\.\) holds NAME=VALUE, each name once, not 'b', in"),
+        ("a=dict(b=1,b=2)", "each name once, not 'b=2', in"),
     ],
 )
 def test_an_override_that_cannot_be_read_is_refused(text: str, message: str) -> None:

@@ -2,6 +2,7 @@ import pytest
 from toy_run import run_config
 
 from kinema.config import Config, parse_override
+from kinema.config.kinds import check_kinds
 from kinema.config.values import naming
 from kinema.engine import Runner
 from kinema.errors import ConfigError
@@ -69,3 +70,31 @@ def test_errors_about_user_files_are_left_as_they_are():
         raise ConfigError("of its own")
     with pytest.raises(ConfigError, match=r"^train_cfg: cannot be used \(KeyError\)$"), naming("train_cfg"):
         raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "default_hooks",
+            [1],
+            r"default_hooks must be a dict such as dict\(logger=dict\(interval=20\)\), got list: \[1\]",
+        ),
+        ("custom_hooks", "EMAHook", "custom_hooks must be a list such as .*, got str: 'EMAHook'"),
+        ("custom_hooks", {"type": "EMAHook"}, "custom_hooks must be a list such as .*, got dict: "),
+        ("train_cfg", 5, "train_cfg must be a dict such as dict\\(max_epochs=30\\), got int: 5"),
+        ("val_evaluator", "AccMetric", "val_evaluator must be a dict such as .*, or a list, got str: 'AccMetric'"),
+        ("model", "slowonly_r50", "model must be a dict with 'type', or a module, got str: 'slowonly_r50'"),
+        ("randomness", 3, "randomness must be a dict such as dict\\(seed=0\\), got int: 3"),
+        ("visualizer", True, "visualizer must be a dict such as .*, got bool: True"),
+        ("load_from", 3, "load_from must be a file, folder or address, got int: 3"),
+        ("resume", "maybe", "resume must be True or False; load_from names the checkpoint, got str: 'maybe'"),
+    ],
+)
+def test_each_key_of_a_run_takes_its_kind_of_value(key, value, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        check_kinds({key: value})
+
+
+def test_none_and_objects_are_left_to_the_part_that_takes_them():
+    check_kinds({"custom_hooks": None, "optim_wrapper": object(), "model": object(), "resume": None})

@@ -154,6 +154,11 @@ def test_wrong_loader_configs_are_named() -> None:
         build_dataloader(dict(batchsize=2, dataset=Draws()))
     with pytest.raises(TypeError, match="a data loader needs 'dataset'"):
         build_dataloader(dict(batch_size=2))
+    with pytest.raises(TypeError, match=r"needs 'dataset': a dataset or dict\(type=...\), got str: 'Draws'"):
+        build_dataloader(dict(batch_size=2, dataset="Draws"))
+    for name in ("sampler", "batch_sampler"):  # a text would be iterated letter by letter
+        with pytest.raises(TypeError, match=f"^{name} must be a dict with 'type', or give indices, got str: 'Some'"):
+            build_dataloader(dict(dataset=Draws(), **{name: "Some"}))
     with pytest.raises(
         RegistryError, match="sudo_collate is not in the function registry: did you mean pseudo_collate"
     ):

@@ -4,7 +4,7 @@ import pytest
 from toy_run import run_config
 
 from kinema.engine import CheckpointHook, Hook, LoggerHook, Runner
-from kinema.errors import RegistryError
+from kinema.errors import ConfigError, RegistryError
 from kinema.registry import HOOKS
 
 
@@ -169,3 +169,10 @@ def test_a_rate_that_a_hook_sets_outlives_the_schedules_and_a_resume(tmp_path):
     further.train()
     calls = next(hook for hook in further.hooks if isinstance(hook, Halve)).calls
     assert list(dict.fromkeys(calls)) == pytest.approx([0.005 * rate])
+
+
+@pytest.mark.parametrize("entry", ["EMAHook", {"type": "EMAHook"}.keys(), 3])
+def test_an_entry_that_is_no_hook_is_an_error_that_shows_it(tmp_path, entry):
+    message = r"default_hooks, custom_hooks: a hook must be a dict with 'type' or an object of a subclass of Hook, got "
+    with pytest.raises(ConfigError, match=message + type(entry).__name__):
+        Runner.from_cfg(run_config(tmp_path, custom_hooks=[entry]))

@@ -86,6 +86,7 @@ def train(
     """
     data = _data_of(data, data_option)
     from kinema.config import parse_override
+    from kinema.config.kinds import check_kinds
     from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
     from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
@@ -112,6 +113,7 @@ def train(
     }
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = dict(map(parse_override, overrides or []))
+    check_kinds(settings)
     of_config = {"epochs": epochs, "batch_size": batch_size, "workers": workers}
     of_clips: dict[str, Any] = {
         "--val": val,
@@ -176,6 +178,7 @@ def train(
                 show_guide(guide, to_stderr=True)
             print_dry_run(config, world_size or 1, as_json=as_json)
             return
+        check_kinds(config)
         config["resume"] = resume or bool(config.get("resume"))
         held = hold_folder(stack, Path(config["work_dir"]))
         if guide is not None:

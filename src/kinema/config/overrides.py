@@ -17,7 +17,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     """`"a.b.c=value"` -> `("a.b.c", value)`.
 
     A value is an int, a float, a bool, `None`, a list `[a,b]` or `a,b`, a tuple `(a,b)`, a dict
-    `{'a': 1}`, any of these nested, or else a string. Quotes make a string of anything.
+    `dict(a=1)` or `{'a': 1}`, any of these nested, or else a string. Quotes make a string of anything.
 
     Raises:
         ConfigError: there is no `=`, no key, or a bracket or quote is not closed.
@@ -42,8 +42,8 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _split(text: str) -> list[str]:
-    """Text at its commas outside of brackets and quotes; always at least one part."""
+def _split(text: str, *, named: bool = False) -> list[str]:
+    """Text at its commas outside of brackets and quotes; always at least one part. `named`: NAME=VALUE parts."""
     parts: list[str] = []
     closing: list[str] = []
     quote, start = "", 0
@@ -60,7 +60,9 @@ def _split(text: str) -> list[str]:
         elif character == "," and not closing:
             parts.append(text[start:place])
             start = place + 1
-        at_start = character in "([{,:" or (at_start and character == " ")
+        at_start = (
+            character in "([{,:" or (character == "=" and (named or bool(closing))) or (at_start and character == " ")
+        )
     if quote or closing:
         raise ValueError(f"{quote or closing[-1]!r} is missing")
     return [*parts, text[start:]]
@@ -73,6 +75,21 @@ def _elements(text: str) -> list[Any]:
     return [_parse(part) for part in parts]
 
 
+def _entries(text: str) -> dict[str, Any]:
+    """`"a=1, b=x"` -> `{"a": 1, "b": "x"}`."""
+    parts = _split(text, named=True)
+    if not parts[-1].strip():
+        parts.pop()
+    entries: dict[str, Any] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not (equals and name.isidentifier() and name not in entries):
+            raise ValueError(f"dict(...) holds NAME=VALUE, each name once, not {part.strip()!r},")
+        entries[name] = _parse(value)
+    return entries
+
+
 def _parse(text: str) -> Any:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
@@ -82,6 +99,8 @@ def _parse(text: str) -> Any:
             return ast.literal_eval(text)
         except (ValueError, SyntaxError):
             raise ValueError("a dict must be written as in Python, {'a': 1},") from None
+    if text.startswith("dict(") and text.endswith(")"):
+        return _entries(text[5:-1])
     if text.startswith("[") and text.endswith("]"):
         return _elements(text[1:-1])
     if text.startswith("(") and text.endswith(")"):

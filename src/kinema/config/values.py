@@ -43,7 +43,8 @@ def check_types(part: Any, values: Any, where: str) -> None:
         parameter = parameters.get(str(name))
         kind = None if parameter is None else _kind(parameter)
         if kind is not None and isinstance(value, _REFUSED[kind][0]):
-            raise PartArgumentError(f"{where}.{name} must be {_REFUSED[kind][1]}, got {value!r}")
+            expected = "a list" if parameter is not None and parameter.default == () else _REFUSED[kind][1]
+            raise PartArgumentError(f"{where}.{name} must be {expected}, got {value!r}")
 
 
 def _kind(parameter: inspect.Parameter) -> type | None:

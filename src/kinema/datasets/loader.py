@@ -396,8 +396,9 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
     dataset = keywords.pop("dataset", None)
     if isinstance(dataset, Mapping):
         dataset = DATASETS.build(dataset)
-    if dataset is None:
-        raise TypeError("a data loader needs 'dataset': a dataset or dict(type=...)")
+    if dataset is None or isinstance(dataset, str | int | float):
+        given = "" if dataset is None else f", got {type(dataset).__name__}: {dataset!r}"
+        raise TypeError(f"a data loader needs 'dataset': a dataset or dict(type=...){given}")
     if hasattr(dataset, "full_init"):
         dataset.full_init()  # in this process: the workers share the list
     collate = _build_function(keywords.pop("collate_fn", None)) or getattr(dataset, "collate_fn", pseudo_collate)
@@ -417,8 +418,8 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
     own: dict[str, Any] = {key: keywords.pop(key) for key in ("allow_broken", "max_broken_share") if key in keywords}
     check_arguments(DataLoader, {"dataset": dataset, **keywords}, "a data loader")
     keywords |= own
-    sampler = _build_sampler(keywords.pop("sampler", None), dataset, seed)
-    batch_sampler = keywords.pop("batch_sampler", None)
+    sampler = _build_sampler(_no_text(keywords.pop("sampler", None), "sampler"), dataset, seed)
+    batch_sampler = _no_text(keywords.pop("batch_sampler", None), "batch_sampler")
     if isinstance(batch_sampler, Mapping):
         batch_sampler = DATA_SAMPLERS.build(
             batch_sampler, default_args={"sampler": sampler, "batch_size": keywords.pop("batch_size")}
@@ -426,6 +427,13 @@ def build_dataloader(dataloader: DataLoader | Mapping[str, Any], seed: int | Non
     if batch_sampler is not None:
         return ReproducibleLoader(dataset, seed=seed, batch_sampler=batch_sampler, collate_fn=collate, **keywords)
     return ReproducibleLoader(dataset, seed=seed, sampler=sampler, collate_fn=collate, **keywords)
+
+
+def _no_text(value: Any, name: str) -> Any:
+    """A sampler; a text would be iterated letter by letter."""
+    if isinstance(value, str | int | float):
+        raise TypeError(f"{name} must be a dict with 'type', or give indices, got {type(value).__name__}: {value!r}")
+    return value
 
 
 def _build_sampler(sampler: Any, dataset: Any, seed: int) -> Any:

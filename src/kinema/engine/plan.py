@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kinema.config.kinds import check_kinds
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader
 from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -107,6 +108,7 @@ def plan_of(config: Mapping[str, Any]) -> RunPlan:
     Raises:
         ConfigError: a value is of a wrong kind, unknown, or does not fit another.
     """
+    check_kinds(config)
     phases = {split: _phase(config, split) for split in ("train", "val", "test")}
     train_cfg = dict(phases["train"].loop) if phases["train"] is not None else {}
     randomness = _randomness(config.get("randomness") or {})

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from kinema.errors import ConfigError
 from kinema.registry import HOOKS
 
 
@@ -53,6 +54,7 @@ def build_hooks(entries: Sequence[Any], priority: str | int | Priority | None = 
 
     Raises:
         ValueError: no such priority.
+        ConfigError: an entry is neither a config nor a hook.
     """
     hooks = []
     for entry in entries:
@@ -61,6 +63,11 @@ def build_hooks(entries: Sequence[Any], priority: str | int | Priority | None = 
             settings = dict(entry)
             own_priority = settings.pop("priority", None)
             hook = HOOKS.build(settings)
+        elif not hasattr(entry, "priority"):
+            raise ConfigError(
+                f"default_hooks, custom_hooks: a hook must be a dict with 'type' or an object of a subclass of Hook,"
+                f" got {type(entry).__name__}: {entry!r}"
+            )
         if priority is not None or own_priority is not None:
             hook.priority = own_priority if priority is None else priority
         hooks.append(hook)
