@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kinema.datasets import ShardDataset, VideoDataset, build_dataloader, write_shards
-from kinema.datasets.storage.shard_index import INDEX_FILE
+from kinema.datasets.annotations.shard_index import INDEX_FILE
 from kinema.errors import AnnotationError, VideoError
 from kinema.video.slices import FileSlice
 
@@ -136,7 +136,7 @@ def test_bad_folders_of_shards_are_named(tmp_path, shards, videos):
 
 
 def test_an_index_of_a_later_format_is_named(shards, monkeypatch):
-    monkeypatch.setattr("kinema.datasets.storage.shard_index.INDEX_FORMAT", 2)
+    monkeypatch.setattr("kinema.datasets.annotations.shard_index.INDEX_FORMAT", 2)
     with pytest.raises(AnnotationError, match="expected an index of format 2, got 1: remove"):
         ShardDataset(shards)
 

@@ -22,6 +22,7 @@ from kinema.datasets.annotations.mistaken import require_annotations
 from kinema.datasets.annotations.official_splits import is_hmdb51, is_ucf101, read_hmdb51, read_ucf101
 from kinema.datasets.annotations.parquet import read_parquet
 from kinema.datasets.annotations.records import Annotations
+from kinema.datasets.annotations.shard_index import load_index
 from kinema.datasets.annotations.something_something import read_something_something
 from kinema.datasets.annotations.subtitles import read_subtitles
 from kinema.datasets.annotations.via import is_via, read_via
@@ -215,8 +216,6 @@ def holds_shards(folder: Path) -> bool:
 
 def _read_shards(path: Path, *, class_names: Sequence[str] | None = None) -> Annotations:
     """What tar files of videos hold; `Split.open_video` and `ShardDataset` know where in them the videos lie."""
-    from kinema.datasets.storage.shard_index import load_index  # which reads annotations itself
-
     return load_index(path).annotations
 
 

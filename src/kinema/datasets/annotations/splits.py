@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +25,12 @@ from kinema.datasets.annotations.layout import (
 )
 from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.several_labels import lists_numbers_behind_videos, says_several_labels
+from kinema.datasets.annotations.shard_index import ShardIndex, load_index
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
 from kinema.printable import breaks_lines
 from kinema.video import VideoReader
 from kinema.video.remote import NamedBytes
-
-if TYPE_CHECKING:
-    from kinema.datasets.storage.shard_index import ShardIndex
 
 SHAPED_CLIPS = 1000  # so many paths say how deep the clips of a folder lie
 
@@ -55,7 +53,7 @@ class Split:
     video_root: Path
     part: str | None = None
     columns: Mapping[str, str] | None = None
-    shards: "ShardIndex | None" = None
+    shards: ShardIndex | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     multi_label: bool = False
 
@@ -313,8 +311,6 @@ def read_split(
     if format == "rawframes" and multi_label is not False and lists_numbers_behind_videos(path):
         format = "list"  # several labels look like a number of frames and a label
     if format == "shards":
-        from kinema.datasets.storage.shard_index import load_index  # which reads annotations itself
-
         index = load_index(path)
         several = bool(multi_label) or (multi_label is None and bool((index.annotations.labels.counts() > 1).any()))
         return Split(index.annotations, path, shards=index, multi_label=several)

@@ -14,9 +14,9 @@ import numpy as np
 from kinema.datasets.annotations.class_names import write_class_names
 from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.annotations.samples import samples_of, settle_classes
+from kinema.datasets.annotations.shard_index import PART_KEYS, build_index, load_index
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
-from kinema.datasets.storage.shard_index import PART_KEYS, build_index, load_index
 from kinema.errors import AnnotationError
 from kinema.files import open_regular, rename_complete
 from kinema.progress import track_iter_progress

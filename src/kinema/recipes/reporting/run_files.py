@@ -90,7 +90,7 @@ def clips_of_run(run: RunFiles, part: str) -> Split:
 def _split(config: Mapping[str, Any], path: Path, base: Path) -> Split:
     options = {key: config[key] for key in _KEPT if config.get(key) is not None}
     if path.is_dir() and config.get("folder"):
-        from kinema.datasets.storage.shard_index import load_index
+        from kinema.datasets.annotations.shard_index import load_index
 
         index = load_index(path)
         several = bool(config.get("multi_class"))

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kinema.datasets.annotations import Annotations
 from kinema.datasets.annotations.class_names import check_class_names, read_class_names
 from kinema.datasets.annotations.collecting import ClipCollector
+from kinema.datasets.annotations.records import Annotations
 from kinema.datasets.annotations.tables import MAX_NUMBER
 from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
