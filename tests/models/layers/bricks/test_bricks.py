@@ -145,6 +145,9 @@ def test_attention_equals_its_formula_in_both_layouts() -> None:
     other.load_state_dict(attention.state_dict())
     swapped = [part.transpose(0, 1) for part in (x, key)]
     assert torch.allclose(other(*swapped, query_pos=place.transpose(0, 1)).transpose(0, 1), expected, atol=1e-5)
+    zero = torch.zeros_like(x)
+    assert torch.equal(attention(x, residual=zero), attention(x, identity=zero))
+    assert not torch.equal(attention(x, residual=zero), attention(x))
     with pytest.warns(UserWarning, match="position encoding of key is missing"):
         attention(x, key[:, :2], query_pos=place)
 
@@ -154,6 +157,7 @@ def test_a_feed_forward_block_has_its_layers_scale_and_identity() -> None:
     x = torch.rand(2, 3, 4)
     assert torch.allclose(block(x), x + 0.5 * block.layers(x))
     assert torch.allclose(block(x, identity=2 * x) - block(x), x, atol=1e-6)
+    assert torch.equal(block(x, residual=2 * x), block(x, identity=2 * x))
     plain = FFN(4, 8, dropout=0.25, add_residual=False)
     assert plain.layers[0][2].p == 0.25
     assert torch.equal(plain.eval()(x), plain.layers(x))

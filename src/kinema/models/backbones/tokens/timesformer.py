@@ -161,8 +161,9 @@ class NormedFFN(FFN):
         )
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
-    def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
-        return super().forward(self.norm(x), x if identity is None else identity)
+    def forward(self, x: Tensor, identity: Tensor | None = None, *, residual: Tensor | None = None) -> Tensor:
+        given = residual if identity is None else identity
+        return super().forward(self.norm(x), x if given is None else given)
 
 
 class DividedLayer(nn.Module):

@@ -70,6 +70,8 @@ class MultiheadAttention(BaseModule):
         key_pos: Tensor | None = None,
         attn_mask: Tensor | None = None,
         key_padding_mask: Tensor | None = None,
+        *,
+        residual: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """Attend.
@@ -83,11 +85,12 @@ class MultiheadAttention(BaseModule):
             key_pos: is added to `key`; None: `query_pos`, where it has the shape of `key`.
             attn_mask: (L, S) or (B heads, L, S): True, or minus infinity, where not to look.
             key_padding_mask: (B, S), True where there is no key.
+            residual: older name of `identity`.
             **kwargs: of layers that call different kinds of attention alike; no effect.
         """
         key = query if key is None else key
         value = key if value is None else value
-        identity = query if identity is None else identity
+        identity = _identity(query, identity, residual)
         if key_pos is None and query_pos is not None:
             if query_pos.shape == key.shape:
                 key_pos = query_pos
@@ -159,9 +162,9 @@ class FFN(BaseModule):
         has_scale = layer_scale_init_value > 0
         self.gamma2 = LayerScale(embed_dims, scale=layer_scale_init_value) if has_scale else nn.Identity()
 
-    def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, identity: Tensor | None = None, *, residual: Tensor | None = None) -> Tensor:
         out: Tensor = self.dropout_layer(self.gamma2(self._mapped(x)))
-        return out + (x if identity is None else identity) if self.add_identity else out
+        return out + _identity(x, identity, residual) if self.add_identity else out
 
     def _mapped(self, x: Tensor) -> Tensor:
         """The layers, in less memory where they are two."""
@@ -173,3 +176,9 @@ class FFN(BaseModule):
             linear, act, between = before.children()
             out = behind(map_twice(x, linear, act, between, last))
         return out
+
+
+def _identity(x: Tensor, identity: Tensor | None, residual: Tensor | None) -> Tensor:
+    """What a branch over `x` is added to; `residual` is the older name of `identity`."""
+    given = residual if identity is None else identity
+    return x if given is None else given
