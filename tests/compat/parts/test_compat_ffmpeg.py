@@ -32,6 +32,8 @@ def test_videos_are_cut_joined_and_resized(
     assert "-f concat -safe 0 -i" in capfd.readouterr().out
     ffmpeg.resize_video(video, out, ratio=(0.5, 1), log_level="error")
     assert facts(out) == (frames, width // 2, height)
+    ffmpeg.resize_video(video, out, ratio=(0.5, 1), keep_ar=True, log_level="error")
+    assert facts(out) == (frames, width // 2, height)
     ffmpeg.resize_video(video, out, (width, height // 2), keep_ar=True, log_level="error")
     assert facts(out) == (frames, width // 2, height // 2)
     with pytest.raises(VideoError, match=r"x\.mp4: ffmpeg failed with status \d+: .*ffmpeg -y -i"):

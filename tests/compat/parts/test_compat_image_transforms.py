@@ -142,6 +142,9 @@ def test_a_mirrored_image_mirrors_what_is_in_it(sample: dict[str, Any]) -> None:
     np.random.seed(0)
     directions = [None, "vertical", "horizontal"]
     flip = build("RandomFlip", prob=[0.5, 0.25], direction=["vertical", "horizontal"])
+    for mirror in (flip._flip_bbox, flip._flip_keypoints):
+        with pytest.raises(ValueError, match="direction must be one of horizontal, vertical, diagonal, got 'left'"):
+            mirror(np.zeros((1, 1, 4)), (5, 8), "left")
     counts = dict.fromkeys(directions, 0)
     for _ in range(400):
         counts[flip({"img": pixels})["flip_direction"]] += 1

@@ -213,6 +213,11 @@ def test_the_environment_is_described(tmp_path: Path, monkeypatch: pytest.Monkey
     facts = environment.collect_env()
     assert facts["PyTorch"] == torch.__version__
     assert str(facts["MMEngine"]).startswith("provided by Kinema")
+    assert environment.collect_mmcv_env() == {
+        **facts,
+        "MMCV": "2.1.0",
+        **dict.fromkeys(("MMCV Compiler", "MMCV CUDA Compiler"), "n/a"),
+    }
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert environment.get_git_hash(fallback="none") == "none"

@@ -38,7 +38,7 @@ class Cache:
         self._capacity = int(capacity)
         if self._capacity < 1:
             raise ValueError(f"capacity must be a whole number above 0, got {capacity!r}")
-        self._values: dict[Any, Any] = {}
+        self._cache: dict[Any, Any] = {}
 
     @property
     def capacity(self) -> int:
@@ -48,19 +48,19 @@ class Cache:
     @property
     def size(self) -> int:
         """How many values there are."""
-        return len(self._values)
+        return len(self._cache)
 
     def put(self, key: Any, val: Any) -> None:
         """Keep a value; the oldest gives way. A key that is there keeps the value that it has."""
-        if key in self._values:
+        if key in self._cache:
             return
         if self.size >= self._capacity:
-            del self._values[next(iter(self._values))]
-        self._values[key] = val
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = val
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        return self._values.get(key, default)
+        return self._cache.get(key, default)
 
 
 class VideoReader:

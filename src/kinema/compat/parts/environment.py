@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kinema import __version__
-from kinema.compat.parts.versions import MMACTION
+from kinema.compat.parts.versions import MMACTION, MMCV
 
 
 def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
@@ -33,6 +33,11 @@ def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
 def collect_mmaction_env() -> dict[str, object]:
     """As `collect_env`, with the release of MMAction2 that Kinema answers for and the commit of the folder."""
     return {**collect_env(), "MMAction2": f"{MMACTION}+{get_git_hash(digits=7)}"}
+
+
+def collect_mmcv_env() -> dict[str, object]:
+    """As `collect_env`, with the release of MMCV that Kinema answers for, which has no compiled code."""
+    return {**collect_env(), "MMCV": MMCV, "MMCV Compiler": "n/a", "MMCV CUDA Compiler": "n/a"}
 
 
 def collect_env() -> dict[str, object]:

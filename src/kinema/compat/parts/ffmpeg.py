@@ -71,7 +71,7 @@ def resize_video(
         out_file: where to.
         size: (width, height) wanted; or
         ratio: factor of both, or of width and height.
-        keep_ar: keep the shape, so that the video fits into `size`.
+        keep_ar: keep the shape, so that the video fits into `size`; without effect on `ratio`.
         log_level: of ffmpeg.
         print_cmd: print the command.
 
@@ -86,7 +86,7 @@ def resize_video(
     else:
         across, down = ratio if isinstance(ratio, tuple) else (ratio, ratio)
         width, height = f"trunc(iw*{across})", f"trunc(ih*{down})"
-    shape = ":force_original_aspect_ratio=decrease" if keep_ar else ""
+    shape = ":force_original_aspect_ratio=decrease" if keep_ar and size is not None else ""
     convert_video(in_file, out_file, print_cmd, vf=f"scale={width}:{height}{shape}", log_level=log_level)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinema.compat.parts.image_transforms.randomness import cache_randomness
 from kinema.compat.parts.image_transforms.registry import IMAGE_TRANSFORMS
+from kinema.compat.parts.images.choices import check_choice
 from kinema.compat.parts.images.geometry import imflip
 from kinema.transforms import BaseTransform
 
@@ -85,6 +86,7 @@ class RandomFlip(BaseTransform):
             results["swap_seg_labels"] = self.swap_seg_labels
 
     def _flip_bbox(self, bboxes: np.ndarray, img_shape: tuple[int, int], direction: str) -> np.ndarray:
+        check_choice(direction, DIRECTIONS, "direction")
         height, width = img_shape
         flipped = bboxes.copy()
         if direction != "vertical":
@@ -96,6 +98,7 @@ class RandomFlip(BaseTransform):
         return flipped
 
     def _flip_keypoints(self, keypoints: np.ndarray, img_shape: tuple[int, int], direction: str) -> np.ndarray:
+        check_choice(direction, DIRECTIONS, "direction")
         height, width = img_shape
         flipped = keypoints.copy()
         if direction != "vertical":
