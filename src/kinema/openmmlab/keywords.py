@@ -90,7 +90,7 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
         "log_metric_by_epoch": Needless("metrics.jsonl has both, epoch and step"),
     },
     "EMAHook": {
-        "strict_load": Needless("averages are always loaded whole"),
+        "strict_load": Needless("averages are always loaded whole", 1),
         "evaluate_on_ema": Needless("evaluations use the averages"),
         "evaluate_on_origin": Needless("evaluations use the averages"),
     },
