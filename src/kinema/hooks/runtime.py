@@ -1,14 +1,18 @@
 """OpenMMLab's hooks that keep a run's books: the message hub, times, and those whose work Kinema does elsewhere."""
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from kinema.distributed import is_distributed
 from kinema.errors import ConfigError
 from kinema.hooks.hook import Hook
+from kinema.optim.wrapper import BaseOptimWrapper
 from kinema.registry import HOOKS
 from kinema.training.run import Run
 
@@ -38,7 +42,7 @@ class RuntimeInfoHook(Hook):
         meta = dict(getattr(loop.dataloader.dataset, "metainfo", None) or {})
         facts = {"loop_stage": "train", "max_epochs": runner.max_epochs, "max_iters": runner.max_iters}
         hub.update_info_dict(facts, resumed=False)
-        if not getattr(loop, "is_done", False):  # resumed at its end, a run saves what it had saved
+        if getattr(loop, "is_done", False) is not True:  # resumed at its end, a run saves what it had saved
             hub.update_info_dict({"epoch": runner.epoch, "iter": runner.iter})
         hub.update_info("dataset_meta", meta, resumed=False)
 
@@ -60,7 +64,7 @@ class RuntimeInfoHook(Hook):
         for name, value in (outputs or {}).items():
             runner.message_hub.note(f"train/{name}", value)
         wrapper = runner.optim_wrapper
-        if wrapper.grad_norm is not None:
+        if isinstance(wrapper, BaseOptimWrapper) and wrapper.grad_norm is not None:
             runner.message_hub.update_scalar("train/grad_norm", wrapper.grad_norm)
             wrapper.grad_norm = None
 
@@ -90,7 +94,8 @@ class RuntimeInfoHook(Hook):
 def _note(runner: Run, split: str, metrics: Mapping[str, Any] | None) -> None:
     """Numbers become figures, anything else facts, as in OpenMMLab."""
     for name, value in (metrics or {}).items():
-        if isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1):
+        is_single = isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == 1
+        if is_single or isinstance(value, int | float | np.number):
             runner.message_hub.note(f"{split}/{name}", float(value))
         else:
             runner.message_hub.update_info(f"{split}/{name}", value, resumed=False)
@@ -158,3 +163,6 @@ class DistSamplerSeedHook(Hook):
 @HOOKS.register_module()
 class SyncBuffersHook(Hook):
     """Nothing is left to do: the strategy aligns buffers before evaluations and checkpoints. For users' subclasses."""
+
+    def __init__(self) -> None:
+        self.distributed = is_distributed()

@@ -50,19 +50,28 @@ class ParamSchedulerHook(Hook):
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         if runner.is_training:
-            for schedule in runner.schedules:
-                if hasattr(schedule, "observe"):
+            for schedule in _schedulers(runner):
+                if isinstance(schedule, Schedule) and hasattr(schedule, "observe"):
                     schedule.observe(metrics or {})
-                elif not isinstance(schedule, Schedule) and getattr(schedule, "need_val_args", False):
+                elif _waits_for_figures(schedule):
                     schedule.step(metrics or {})
 
 
 def _take_step(runner: Run, *, by_epoch: bool) -> None:
     """Step the schedulers that keep a state; `Schedule`s are functions of the place."""
-    given: Any = getattr(runner, "param_schedulers", ())
-    for schedulers in given.values() if isinstance(given, dict) else (given,):
-        for scheduler in schedulers:
-            if isinstance(scheduler, Schedule) or getattr(scheduler, "need_val_args", False):
-                continue
-            if hasattr(scheduler, "step") and scheduler.by_epoch == by_epoch:
-                scheduler.step()
+    for scheduler in _schedulers(runner):
+        if isinstance(scheduler, Schedule) or _waits_for_figures(scheduler):
+            continue
+        if hasattr(scheduler, "step") and scheduler.by_epoch == by_epoch:
+            scheduler.step()
+
+
+def _schedulers(runner: Run) -> list[Any]:
+    """All of a run, of one optimizer or of several by name."""
+    given: Any = getattr(runner, "param_schedulers", runner.schedules) or ()
+    groups = given.values() if isinstance(given, dict) else (given,)
+    return [scheduler for schedulers in groups for scheduler in schedulers]
+
+
+def _waits_for_figures(scheduler: Any) -> bool:
+    return not isinstance(scheduler, Schedule) and getattr(scheduler, "need_val_args", False) is True
