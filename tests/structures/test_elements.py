@@ -279,7 +279,7 @@ def test_repr_shows_fields_and_the_shape_of_big_tensors() -> None:
     one.frames = torch.zeros(10, 20)
     one.inner = LabelData(item=1)
     text = repr(one)
-    assert re.search(r"metainfo:\n\s+img_shape: \(4, 5\)", text)
+    assert re.search(r"META INFORMATION\n\s+img_shape: \(4, 5\)", text)
     assert "frames: Tensor of shape (10, 20), torch.float32" in text
     assert "name: 'clip'" in text
     assert "LabelData(" in text

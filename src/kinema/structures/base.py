@@ -285,13 +285,12 @@ class BaseDataElement:
         return ", ".join(self.all_keys()) or "none"
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__}("]
-        for title, items in (("metainfo", self.metainfo_items()), ("data", self.items())):
-            fields = list(items)
-            if fields:
-                lines.append(f"    {title}:")
-                lines += [f"        {name}: {brief(value)}".replace("\n", "\n        ") for name, value in fields]
-        return "\n".join([*lines, ")"])
+        """In OpenMMLab's layout, big tensors by their shapes."""
+        lines = [f"<{type(self).__name__}("]
+        for title, items in (("META INFORMATION", self.metainfo_items()), ("DATA FIELDS", self.items())):
+            lines += ["", f"    {title}"]
+            lines += [f"    {name}: {brief(value)}".replace("\n", "\n        ") for name, value in items]
+        return "\n".join([*lines, f") at {hex(id(self))}>"])
 
 
 def brief(value: Any) -> str:
