@@ -8,6 +8,7 @@ from toy_run import run_config
 from kinema.engine import Hook, Runner
 from kinema.errors import ConfigError, StorageError
 from kinema.hooks import TrackingHook
+from kinema.openmmlab import run_files
 from kinema.registry import VISBACKENDS
 
 
@@ -121,6 +122,18 @@ def test_trackers_are_named_in_the_config_or_in_that_of_a_visualizer(tmp_path):
         assert [type(tracker) for tracker in hook.trackers.values()] == [Recorder]
     without = Runner.from_cfg(run_config(tmp_path, visualizer={"type": "Visualizer"}))
     assert not any(isinstance(hook, TrackingHook) for hook in without.hooks)
+
+
+def test_the_figures_of_a_visualizer_have_the_places_that_openmmlabs_tools_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_files, "also_pth", True)
+    visualizer = {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
+    Runner.from_cfg(run_config(tmp_path, visualizer=visualizer)).train()
+    lines = [json.loads(line) for line in (tmp_path / "vis_data" / "scalars.json").read_text().splitlines()]
+    trained = [line for line in lines if "loss" in line]
+    places = [(line["epoch"], line["iter"], line["step"]) for line in trained]
+    assert places == [(1, 2, 2), (1, 4, 4), (2, 6, 6), (2, 8, 8), (3, 10, 10), (3, 12, 12)]
+    assert all(line["time"] > line["data_time"] >= 0 for line in trained)
+    assert [line["step"] for line in lines if "acc/top1" in line] == [1, 2, 3]
 
 
 def test_a_run_that_only_evaluates_starts_no_tracker(tmp_path):

@@ -217,6 +217,8 @@ class RunnerNames(RunnerParts):
         """The work folder."""
         return self.work_dir
 
+    _log_dir = log_dir
+
     @property
     def model_name(self) -> str:
         """Name of the model's class."""

@@ -55,7 +55,7 @@ class TrackingHook(Hook):
         description = read_run(runner.work_dir) or {}
         config = description.pop("config", {})
         name = str(description.get("experiment") or runner.work_dir.name)
-        info = RunInfo(name, runner.work_dir, runner.progress.step, config, description)
+        info = RunInfo(name, runner.work_dir, runner.progress.step, config, description, lambda: _place_of(runner))
         for key, tracker in self.trackers.items():
             tracker.start(info)
             self._started[key] = tracker
@@ -83,3 +83,9 @@ class TrackingHook(Hook):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for key, tracker in self.trackers.items():
             tracker.load_state_dict(state.get(key, {}))
+
+
+def _place_of(runner: Run) -> dict[str, Any]:
+    progress = runner.progress
+    place = {"iter": progress.iteration, "seconds": progress.seconds}
+    return {"epoch": progress.present_epoch, **place} if runner.max_epochs else place

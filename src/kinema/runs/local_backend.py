@@ -10,6 +10,7 @@ import numpy as np
 
 from kinema.config import Config
 from kinema.registry import VISBACKENDS
+from kinema.runs.trackers import RunInfo
 from kinema.runs.vis_backend import BaseVisBackend
 from kinema.video import write_video
 
@@ -113,6 +114,27 @@ class LocalVisBackend(BaseVisBackend):
                 raise ValueError(f"{file_path} is the file of all figures: give file_path another name")
             self._append(line, other)
         self._append(line, Path(self._scalar_save_file))
+
+    # ---- a tracker: the keys and steps that OpenMMLab's tools read
+
+    def start(self, run: RunInfo) -> None:
+        super().start(run)
+        self._place, self._last = run.place, dict(run.place())
+
+    def log(self, figures: Mapping[str, float], step: int, split: str) -> None:
+        """Append a line, of the training with `epoch`, `iter` and `time` of a batch, of a validation by its epoch."""
+        place = dict(self._place())
+        if split != "train":
+            super().log(figures, place.get("epoch", place.get("iter", step)), split)
+            return
+        batches = place.get("iter", 0) - self._last.get("iter", 0)
+        seconds = place.pop("seconds", 0.0)
+        line = {**figures, **place}
+        if batches > 0:
+            line["time"] = (seconds - self._last["seconds"]) / batches
+            line["data_time"] = line["time"] * figures.get("data_share", 0.0)
+        self._last = {**place, "seconds": seconds}
+        super().log(line, place.get("iter", step), split)
 
     def _append(self, line: Mapping[str, Any], file: Path) -> None:
         plain = {

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ class RunInfo:
         step: optimizer steps that are done: 0, or those of the checkpoint that a run resumes from.
         config: the resolved config as data, see `kinema.runs.settings_file.as_data`.
         description: see `kinema.runs.description.describe_run`.
+        place: where the run is whenever it is called: `iter` (batches that are done), `seconds` (of
+            training), and `epoch` (the present one, from 1) in a run that is counted in epochs.
     """
 
     name: str
@@ -36,6 +38,7 @@ class RunInfo:
     step: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     description: Mapping[str, Any] = field(default_factory=dict)
+    place: Callable[[], Mapping[str, Any]] = dict
 
 
 @runtime_checkable
