@@ -7,6 +7,7 @@ from torch import nn
 from kinema.errors import ConfigError, PartArgumentError
 from kinema.optim.constructors import DefaultOptimWrapperConstructor
 from kinema.optim.parameter_groups import build_groups, layer_of, scaled_rate
+from kinema.optim.schedules import ConstantLR, Position, apply_schedules
 from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
@@ -291,7 +292,9 @@ def test_a_config_may_name_rules_and_their_constructor():
         optimizer=dict(ADAMW), paramwise_cfg=dict(fc=dict(lr_mult=10)), constructor="SwinOptimWrapperConstructor"
     )
     wrapper = build_optim_wrapper(Net(), dict(config, accumulative_counts=2, type="AmpOptimWrapper", dtype="bfloat16"))
-    assert wrapper.get_lr() == {"lr": pytest.approx([0.1, 1.0])}
+    assert wrapper.get_lr() == {"lr": pytest.approx([0.1, 1.0]), "base_lr": [0.1]}
+    apply_schedules([ConstantLR(factor=0.5, end=4)], wrapper, Position(epoch=0, step=0, steps_per_epoch=2))
+    assert wrapper.get_lr()["base_lr"] == [0.05]
     assert wrapper.accumulative_counts == 2
     assert wrapper.precision.name == "bf16"
 

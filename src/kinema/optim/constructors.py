@@ -90,7 +90,10 @@ class DefaultOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> Any:
         optimizer = build_optimizer(self.optimizer_cfg, self.groups(model))
-        return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={"optimizer": optimizer})
+        wrapper = OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={"optimizer": optimizer})
+        if self.paramwise_cfg:
+            wrapper.base_lr = self.optimizer_cfg.get("lr")
+        return wrapper
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Parameter groups of `model`, each with the names of its parameters as `param_names`."""

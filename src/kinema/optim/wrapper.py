@@ -40,9 +40,11 @@ class BaseOptimWrapper(ABC):
 
     Attributes:
         grad_norm: of all gradients before the last update clipped it; None: no update clipped by norm.
+        base_lr: the rate that a config gives where rules give groups rates of their own; None: none do.
     """
 
     grad_norm: Tensor | None = None
+    base_lr: float | None = None
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -75,8 +77,12 @@ class BaseOptimWrapper(ABC):
         return defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Learning rates by parameter group: `dict(lr=[...])`."""
-        return {"lr": [float(group["lr"]) for group in self.param_groups]}
+        """Learning rates by parameter group: `dict(lr=[...])`; with rules of groups also `base_lr`, scheduled alike."""
+        rates = {"lr": [float(group["lr"]) for group in self.param_groups]}
+        if self.base_lr is not None:
+            initial = float(self.param_groups[0].get("initial_lr", rates["lr"][0]))
+            rates["base_lr"] = [self.base_lr * (rates["lr"][0] / initial if initial else 1.0)]
+        return rates
 
     def get_momentum(self) -> dict[str, list[float]]:
         """Momenta by parameter group; of Adam and its kin the first of `betas`."""
@@ -272,7 +278,7 @@ class AmpOptimWrapper(OptimWrapper):
             in them many times slower than in float32, what `precision` says.
         accumulative_counts: see `OptimWrapper`.
         clip_grad: see `OptimWrapper`.
-        precision: names the device, default: a CPU; its format gives way to `dtype`.
+        precision: names the device, default: a GPU where there is one; its format gives way to `dtype`.
 
     Raises:
         ConfigError: no such `dtype` or `loss_scale`.
@@ -300,7 +306,7 @@ class AmpOptimWrapper(OptimWrapper):
             scaler = {}
         else:
             raise ConfigError(f"optim_wrapper.loss_scale must be 'dynamic', a number or a dict, got {loss_scale!r}")
-        plain = precision or Precision()
+        plain = precision or Precision(device="cuda" if torch.cuda.is_available() else "cpu")
         name = names[wanted]
         if dtype is None and plain.device_type == "cpu":
             name = plain.name
@@ -312,6 +318,10 @@ class AmpOptimWrapper(OptimWrapper):
     def loss_scaler(self) -> Any:
         """What scales the loss; None in bfloat16."""
         return self.precision.scaler
+
+    @loss_scaler.setter
+    def loss_scaler(self, scaler: Any) -> None:
+        self.precision.scaler = scaler
 
     def state_dict(self) -> dict[str, Any]:
         """State of the optimizer, and that of the scaler as `loss_scaler`."""
