@@ -39,6 +39,7 @@ _TORCHVISION = "names of torchvision's weights are recognised"
 _IS_2D = "the weights of a network over frames are always 2D"
 _OF_TSM = "it belongs to ResNetTSM"
 _LOCAL = "files are local"
+_BY_CLIP = "the tokens of a clip are always in one row"
 _OWN_FOLDER = "the files of a run are in its work folder"
 NEEDLESS: dict[str, dict[str, Needless]] = {
     "DenseSampleFrames": {
@@ -58,6 +59,8 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     },
     "TAM": {"init_std": Needless(_AS_PUBLISHED, 8)},
     "ResNet": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},
+    "DividedTemporalAttentionWithNorm": {"batch_first": Needless(_BY_CLIP)},
+    "DividedSpatialAttentionWithNorm": {"batch_first": Needless(_BY_CLIP)},
     "C3D": {"style": Needless("its convolutions have no stride to place", 1)},
     "X3D": {"use_swish": Needless("a Swish follows the middle convolutions, as in the published networks", 10)},
     "C2D": {"torchvision_pretrain": Needless(_TORCHVISION, 2)},

@@ -370,7 +370,6 @@ WRONG = [
         lambda: timesformer(attention_type="time_only"),
         r"attention_type must be one of divided_space_time, .* 'time_only'",
     ),
-    (lambda: timesformer(transformer_layers={}), r"transformer_layers must be None: attention_type chooses"),
     (
         lambda: timesformer()(torch.zeros(1, 3, 4, 32, 32)),
         r"built for 2 frames of 32 x 32 .* have 4 of 32 x 32: set clip_len",

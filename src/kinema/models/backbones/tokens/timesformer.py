@@ -27,6 +27,7 @@ from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import PackedAttention, check_heads
 from kinema.models.layers.bricks.attention import FFN
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
+from kinema.models.layers.bricks.transformer import build_transformer_layer_sequence
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
@@ -235,7 +236,10 @@ class TimeSformer(Backbone):
         num_transformer_layers: number of layers.
         in_channels: C.
         dropout_ratio: dropout behind the positions.
-        transformer_layers: layers of your own in place of these are not supported: None.
+        transformer_layers: config of a `TransformerLayerSequence` in place of these layers; `num_heads`,
+            `num_transformer_layers` and what follows `with_cp` have no effect then. It gets the class token
+            and the patches place by place, all frames of a place together; of `"space_only"` those of
+            each frame by itself.
         attention_type: `"divided_space_time"`, over time and then over space; `"joint_space_time"`, over
             both at once; `"space_only"`, of each frame by itself.
         norm_cfg: of all norms.
@@ -298,8 +302,6 @@ class TimeSformer(Backbone):
             raise ConfigError(
                 f"TimeSformer: attention_type must be one of {', '.join(ATTENTION_TYPES)}, got {attention_type!r}"
             )
-        if transformer_layers is not None:
-            raise ConfigError("TimeSformer: transformer_layers must be None: attention_type chooses the layers")
         check_heads(embed_dims, num_heads, "TimeSformer")
         if img_size % patch_size:
             raise ConfigError(f"TimeSformer: patch_size={patch_size} does not divide img_size={img_size}")
@@ -326,14 +328,18 @@ class TimeSformer(Backbone):
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
         hidden = embed_dims * 4 if feedforward_channels is None else feedforward_channels
         rates = rising_rates(drop_path_rate, num_transformer_layers)
-        self.transformer_layers = _Layers(
-            [
-                DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
-                if attention_type == "divided_space_time"
-                else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
-                for rate in rates
-            ],
-            with_cp=with_cp,
+        self.transformer_layers: nn.Module = (
+            build_transformer_layer_sequence(transformer_layers)
+            if transformer_layers is not None
+            else _Layers(
+                [
+                    DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
+                    if attention_type == "divided_space_time"
+                    else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
+                    for rate in rates
+                ],
+                with_cp=with_cp,
+            )
         )
 
     def _init_weights(self, report: InitReport) -> None:
@@ -418,13 +424,18 @@ class TimeSformer(Backbone):
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
         x = self.drop_after_pos(x + self._positions())
         if self.attention_type == "space_only":
-            return self.transformer_layers(x, only_class).unflatten(0, (batch, frames)).mean(1)
+            return self._through_layers(x, only_class).unflatten(0, (batch, frames)).mean(1)
         first = x[::frames, :1]  # of every clip
         x = x[:, 1:].unflatten(0, (batch, frames)).transpose(1, 2)  # (B, N, T, E)
         times = resize_positions(self.time_embed, self.pos_grid[:1], self.grid_size[:1], time="nearest")
         x = self.drop_after_time(x + times[:, None])
-        if self.attention_type == "joint_space_time":
-            return self.transformer_layers(torch.cat([first, x.flatten(1, 2)], 1), only_class)
+        if self.attention_type == "joint_space_time" or not isinstance(self.transformer_layers, _Layers):
+            return self._through_layers(torch.cat([first, x.flatten(1, 2)], 1), only_class)
         x = torch.cat([first[:, None].expand(-1, frames, -1, -1), x.transpose(1, 2)], 2)  # (B, T, 1 + N, E)
-        x = self.transformer_layers(x, only_class)
+        x = self._through_layers(x, only_class)
         return x if x.dim() == 3 else torch.cat([x[:, 0, :1], x[:, :, 1:].transpose(1, 2).flatten(1, 2)], 1)
+
+    def _through_layers(self, x: Tensor, only_class: bool) -> Tensor:
+        if isinstance(self.transformer_layers, _Layers):
+            return self.transformer_layers(x, only_class)
+        return self.transformer_layers(x, None, None)

@@ -1,15 +1,18 @@
 """TimeSformer's layers for networks that order their tokens as OpenMMLab's."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from kinema.compat.parts.divided_attention import (
+from kinema.errors import ConfigError
+from kinema.models.backbones.tokens.divided_attention import (
     DividedSpatialAttentionWithNorm,
     DividedTemporalAttentionWithNorm,
     FFNWithNorm,
 )
-from kinema.errors import ConfigError
 from kinema.models.backbones.tokens.timesformer import DividedLayer
+from kinema.registry import MODELS
 
 
 def values_of(*shape: int) -> torch.Tensor:
@@ -58,3 +61,54 @@ def test_what_they_cannot_do_is_said() -> None:
         layer(values_of(1, 37, 24), residual=values_of(1, 37, 24))
     with pytest.raises(ConfigError, match="FFNWithNorm adds its own input"):
         FFNWithNorm(24, 48)(values_of(1, 2, 24), values_of(1, 2, 24))
+
+
+NORM = {"type": "LN", "eps": 1e-6}
+KEPT = {"type": "DropPath", "drop_prob": 0.0}
+DIVIDED = {
+    "type": "BaseTransformerLayer",
+    "attn_cfgs": [
+        {"type": kind, "embed_dims": 48, "num_heads": 3, "num_frames": 4, "norm_cfg": NORM, "dropout_layer": KEPT}
+        for kind in ("DividedTemporalAttentionWithNorm", "DividedSpatialAttentionWithNorm")
+    ],
+    "ffn_cfgs": {"type": "FFNWithNorm", "embed_dims": 48, "feedforward_channels": 96, "norm_cfg": NORM},
+    "operation_order": ("self_attn", "self_attn", "ffn"),
+}
+DIVIDED["ffn_cfgs"]["act_cfg"] = {"type": "GELU"}
+PLAIN = {
+    "type": "BaseTransformerLayer",
+    "attn_cfgs": {"type": "MultiheadAttention", "embed_dims": 48, "num_heads": 3},
+    "ffn_cfgs": {"type": "FFN", "embed_dims": 48, "feedforward_channels": 96, "act_cfg": {"type": "GELU"}},
+    "operation_order": ("norm", "self_attn", "norm", "ffn"),
+    "norm_cfg": NORM,
+    "batch_first": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("attention_type", "layer", "total", "size"),
+    [("divided_space_time", DIVIDED, -2.766393, 4.286500), ("space_only", PLAIN, -1.281470, 4.134914)],
+)
+def test_timesformer_of_layers_from_a_config_has_the_originals_values(
+    attention_type: str, layer: dict[str, Any], total: float, size: float
+) -> None:
+    layers = {"type": "TransformerLayerSequence", "transformerlayers": layer, "num_layers": 2}
+    network = MODELS.build(
+        {
+            "type": "TimeSformer",
+            "num_frames": 4,
+            "img_size": 32,
+            "patch_size": 16,
+            "embed_dims": 48,
+            "attention_type": attention_type,
+            "transformer_layers": layers,
+        }
+    ).eval()
+    for number, (_, values) in enumerate(sorted(network.state_dict().items())):
+        places = torch.arange(values.numel(), dtype=torch.float32)
+        values.copy_((torch.sin(places * 0.37 + number) * 0.05).view(values.shape))
+    clips = torch.cos(torch.arange(2 * 3 * 4 * 32 * 32) * 0.011).view(2, 3, 4, 32, 32)
+    with torch.no_grad():
+        features = network(clips).double()
+    assert features.sum().item() == pytest.approx(total, abs=2e-6)
+    assert features.abs().sum().item() == pytest.approx(size, abs=2e-6)

@@ -11,6 +11,8 @@ from kinema.models.backbones.tokens.timesformer import SpatialAttention, Tempora
 from kinema.models.layers import LayerCfg, build_norm_layer
 from kinema.models.layers.bricks import FFN
 from kinema.models.layers.bricks.drop import build_dropout
+from kinema.openmmlab.keywords import accepts_openmmlab_keywords
+from kinema.registry import MODELS
 
 _DROP_PATH: LayerCfg = {"type": "DropPath", "drop_prob": 0.1}
 _NORM: LayerCfg = {"type": "LN"}
@@ -54,10 +56,19 @@ class _Divided(nn.Module):
         self.init_cfg = None
 
     def forward(
-        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None, residual: Tensor | None = None
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        residual: Tensor | None = None,
+        query_pos: None = None,
+        key_pos: None = None,
+        attn_mask: None = None,
+        key_padding_mask: None = None,
     ) -> Tensor:
-        """(B, 1 + N T, E) -> the same; keys and values are those of the queries."""
-        if any(tensor is not None and tensor is not query for tensor in (key, value, residual)):
+        """(B, 1 + N T, E) -> the same; keys and values are those of the queries, and there are no masks."""
+        others = (key, value, residual, query_pos, key_pos, attn_mask, key_padding_mask)
+        if any(tensor is not None and tensor is not query for tensor in others):
             raise ConfigError(f"{type(self).__name__} attends to its queries and adds them: give query alone")
         batch, tokens, channels = query.shape
         if (tokens - 1) % self.num_frames:
@@ -71,6 +82,8 @@ class _Divided(nn.Module):
         return torch.cat([result[:, 0, :1], result[:, :, 1:].transpose(1, 2).flatten(1, 2)], 1)
 
 
+@MODELS.register_module()
+@accepts_openmmlab_keywords
 class DividedTemporalAttentionWithNorm(_Divided, TemporalAttention):
     """Each place looks at itself at all times."""
 
@@ -80,10 +93,16 @@ class DividedTemporalAttentionWithNorm(_Divided, TemporalAttention):
             torch.nn.init.zeros_(parameter)
 
 
+@MODELS.register_module()
+@accepts_openmmlab_keywords
 class DividedSpatialAttentionWithNorm(_Divided, SpatialAttention):
     """The places of a frame, and the class token, look at each other."""
 
+    def init_weights(self) -> None:
+        """Leave the weights as torch draws them."""
 
+
+@MODELS.register_module()
 class FFNWithNorm(FFN):
     """`FFN` behind a norm: (B, N, E) -> (B, N, E).
 
