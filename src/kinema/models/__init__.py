@@ -73,6 +73,7 @@ from kinema.models.losses import (
     NLLLoss,
 )
 from kinema.models.mixing import CutmixBlending, MixupBlending, RandomBatchAugment
+from kinema.models.modality_preprocessor import MultiModalDataPreprocessor
 from kinema.models.necks import TPN
 from kinema.models.omni_recognition import RecognizerOmni
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
@@ -127,6 +128,7 @@ __all__ = [
     "MobileNetV2TSM",
     "MobileOne",
     "MobileOneTSM",
+    "MultiModalDataPreprocessor",
     "NLLLoss",
     "OmniHead",
     "OmniResNet",

@@ -12,6 +12,7 @@ from kinema.models.layers.by_name import (
     norm_attribute,
 )
 from kinema.models.layers.conv2plus1d import Conv2plus1d
+from kinema.models.layers.conv_audio import ConvAudio
 from kinema.models.layers.conv_module import ConvModule, Size
 from kinema.models.layers.cpu_convolution import (
     Conv2d,
@@ -34,6 +35,7 @@ __all__ = [
     "Conv2d",
     "Conv2plus1d",
     "Conv3d",
+    "ConvAudio",
     "ConvModule",
     "HSigmoid",
     "LayerCfg",
