@@ -36,6 +36,7 @@ def test_networks_and_blocks_say_how_they_are_built() -> None:
     block = network.layer2[0]
     assert (block.spatial_stride, block.temporal_stride, block.inflate, block.non_local) == (2, 1, False, False)
     assert MobileNetV2().out_channel == 1280
+    assert ResNet3dCSN(50, bottleneck_mode="ip").layer1[0].bottleneck_mode == "ip"
     assert ResNet3dSlowOnly(depth=18).lateral_connections == []
     network = X3D(se_ratio=None)
     assert (network.se_style, network.se_ratio, network.layer1[0].outplanes) == ("half", None, 24)

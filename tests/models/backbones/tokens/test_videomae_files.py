@@ -223,10 +223,21 @@ def test_positions_that_are_trained_are_stretched_from_those_of_the_file() -> No
 
 
 def test_clips_need_not_be_square() -> None:
-    wide = encoder(img_size=(32, 48), return_feat_map=True)
-    assert wide(torch.randn(1, 3, 4, 32, 48)).shape == (1, WIDTH, 2, 2, 3)
+    wide = encoder(img_size=(32, 48))
+    assert wide(torch.randn(1, 3, 4, 32, 48)).shape == (1, WIDTH)
     with pytest.raises(ConfigError, match=r"built for 4 frames of 32 x 48 pixels .* have 4 of 48 x 32"):
         wide(torch.randn(1, 3, 4, 48, 32))
+
+
+def test_a_map_of_features_may_be_of_larger_clips() -> None:
+    settings = {"return_feat_map": True, "use_learnable_pos_emb": True}
+    small, large = encoder(**settings), encoder(img_size=(48, 64), pos_grid=(2, 2, 2), **settings)
+    nn.init.normal_(small.pos_embed)
+    large.load_state_dict(small.state_dict())
+    clips = torch.randn(1, 3, 4, 48, 64)
+    assert torch.equal(small.eval()(clips), large.eval()(clips))
+    with pytest.raises(ConfigError, match=r"built for 4 frames of 32 x 32 pixels .* have 4 of 40 x 64"):
+        small(clips[..., :40, :])
 
 
 def test_cosine_attention_is_softmax_over_angles() -> None:

@@ -23,6 +23,8 @@ NORM: LayerCfg = {"type": "BN3d", "requires_grad": True, "eps": 1e-3}
 class ReducedBlock(Bottleneck3d):
     """Interaction-reduced: the middle convolution is depthwise."""
 
+    bottleneck_mode = "ir"
+
     def _middle(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> nn.Module:
         return Sequential(self._depthwise(planes, kernel, stride, dilation))
 
@@ -32,6 +34,8 @@ class ReducedBlock(Bottleneck3d):
 
 class PreservedBlock(ReducedBlock):
     """Interaction-preserved: 1 x 1 x 1 kernels in front of the depthwise ones mix the channels."""
+
+    bottleneck_mode = "ip"
 
     def _middle(self, planes: int, kernel: Triple, stride: Triple, dilation: int) -> nn.Module:
         mix = self._conv(planes, planes, (1, 1, 1), act_cfg=None)

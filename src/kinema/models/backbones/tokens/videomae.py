@@ -131,7 +131,8 @@ class VisionTransformer(Backbone):
         tubelet_size: frames of a tubelet, which divide T.
         use_mean_pooling: the output is the mean of the tokens; else the first token.
         pretrained: checkpoint that `init_weights` loads.
-        return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block.
+        return_feat_map: give (B, E, T', H', W') instead, the tokens behind the last block; of clips of any
+            size of whole tubelets, to which the positions are stretched.
         init_cfg: replaces the initialisation.
         with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
         act_cfg, cos_attn: see `Block`.
@@ -253,20 +254,20 @@ class VisionTransformer(Backbone):
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
             self.fc_norm = None
 
-    def positions(self) -> Tensor:
+    def positions(self, grid: tuple[int, ...] | None = None) -> Tensor:
         """What is added to the tokens, (1, N, E)."""
-        return resize_positions(self.pos_embed, self.pos_grid, self.token_grid)
+        return resize_positions(self.pos_embed, self.pos_grid, grid or self.token_grid)
 
     def forward(self, x: Tensor) -> Tensor:
         check_clips(x, self.in_channels, "VisionTransformer")
-        self._check_size(x)
+        grid = self._grid_of(x)
         x = self.patch_embed(x)
-        x = self.pos_drop(x + self.positions().to(x.dtype))
+        x = self.pos_drop(x + self.positions(grid).to(x.dtype))
         for block in self.blocks:
             x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
         x = self.norm(x)
         if self.return_feat_map:
-            return x.transpose(1, 2).unflatten(2, self.token_grid)
+            return x.transpose(1, 2).unflatten(2, grid)
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
 
     def position_tables(self) -> dict[str, PositionTable]:
@@ -278,11 +279,14 @@ class VisionTransformer(Backbone):
         grid = (self.num_frames // self.tubelet_size, *self.grid_size)
         return TokenMaps("blocks", lambda tokens: lay_out_tokens(tokens, grid))
 
-    def _check_size(self, x: Tensor) -> None:
+    def _grid_of(self, x: Tensor) -> tuple[int, ...]:
+        """Tokens (T', H', W') of clips."""
         frames, height, width = x.shape[2:]
-        if (frames, height, width) != (self.num_frames, *self.img_size):
+        fits = self.return_feat_map and height % self.patch_size == 0 == width % self.patch_size
+        if frames != self.num_frames or not (fits or (height, width) == self.img_size):
             raise ConfigError(
                 f"VisionTransformer was built for {self.num_frames} frames of {self.img_size[0]} x {self.img_size[1]}"
                 f" pixels (num_frames, img_size), but the clips have {frames} of {height} x {width}: set clip_len and"
                 " crops"
             )
+        return (self.token_grid[0], height // self.patch_size, width // self.patch_size)
