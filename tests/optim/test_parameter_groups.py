@@ -197,6 +197,15 @@ def test_tsm_has_seven_groups_in_order(fc_lr5):
     torch.optim.AdamW(groups)
 
 
+def test_tsm_trains_a_parameter_beside_the_layers_of_a_module_as_a_weight(caplog):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
+    model.scale = nn.Parameter(torch.ones(1))
+    with caplog.at_level(logging.WARNING, logger="kinema"):
+        groups = build_groups(model, ADAMW, "TSMOptimWrapperConstructor", dict(fc_lr5=True))
+    assert groups[2]["param_names"] == ["scale"]
+    assert "scale is trained as a weight; MMAction2 leaves it out" in caplog.text
+
+
 def test_tsm_refuses_parameters_of_other_modules():
     with pytest.raises(ConfigError, match=r"has no rate for 0\.weight of LayerNorm; it knows convolutions, linear"):
         settings(nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 2)), "TSMOptimWrapperConstructor", fc_lr5=True)

@@ -5,6 +5,7 @@ puts those of equal settings into one group of torch's optimizers. `kinema.optim
 OpenMMLab's configs and calls them.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from kinema.errors import ConfigError
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+logger = logging.getLogger("kinema")
 
 Settings = dict[str, Any]  # entries of a parameter group that differ from the optimizer's own
 Assigned = Iterable[tuple[str, nn.Parameter, Settings]]
@@ -163,10 +166,10 @@ def by_role(model: nn.Module, fc_lr5: bool, base: Base) -> list[dict[str, Any]]:
     """The seven groups of TSM, of which some may be empty.
 
     Weight and bias of the first convolution, other weights, other biases, norms, and with `fc_lr5`
-    weight and bias of the last layer.
+    weight and bias of the last layer. A parameter beside the layers of a module is a weight.
 
     Raises:
-        ConfigError: a parameter is of another kind of module.
+        ConfigError: a parameter is of another kind of layer.
 
     Source: TSM, Lin et al. 2019, arXiv:1811.08383, and its published training.
     """
@@ -183,6 +186,9 @@ def by_role(model: nn.Module, fc_lr5: bool, base: Base) -> list[dict[str, Any]]:
             number = 4
         elif isinstance(owned.module, _ConvNd | nn.Linear):
             number = (0 if owned.module is first else 5 if owned.module is last else 2) + is_bias
+        elif any(True for _ in owned.module.children()):
+            logger.warning("TSMOptimWrapperConstructor: %s is trained as a weight; MMAction2 leaves it out", owned.name)
+            number = 2
         else:
             raise ConfigError(
                 f"{RULES}: TSMOptimWrapperConstructor has no rate for {owned.name} of "
