@@ -74,7 +74,8 @@ def test_transforms_are_those_that_the_registry_builds_under_their_old_names() -
     names = transforms.__all__
     assert {"DecordInit", "SampleFrames", "DecordDecode"} <= set(names)
     for name in names:
-        assert TRANSFORMS.get(name) is getattr(transforms, name), name
+        part = getattr(transforms, name)
+        assert TRANSFORMS.get(name) is part, name
 
 
 def test_a_star_import_gives_what_kinema_has_and_no_placeholder() -> None:

@@ -59,3 +59,16 @@ def test_the_parts_of_all_registries_are_listed(tmp_path: Path) -> None:
     result = count_registered_modules(str(tmp_path), verbose=False)
     assert "ResNet" in result["registries"]["MODELS"][0]["kinema/models/backbones/frames"]
     assert json.loads((tmp_path / "modules_statistic_results.json").read_text()) == result
+
+
+@pytest.mark.usefixtures("shim")
+def test_registering_all_modules_warns_where_it_changes_the_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmaction.utils import register_all_modules
+    from mmengine.registry import DefaultScope
+
+    monkeypatch.setattr(DefaultScope, "_instance_dict", OrderedDict())
+    DefaultScope.get_instance("first", scope_name="other")
+    with pytest.warns(UserWarning, match='The default scope "other" is not "mmaction"'):
+        register_all_modules()
+    register_all_modules()
+    assert default_scope() == "mmaction"

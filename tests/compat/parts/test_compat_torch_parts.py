@@ -177,6 +177,11 @@ def test_norm_layers_are_looked_at_and_backbones_get_inputs() -> None:
     inputs = checking.generate_backbone_demo_inputs((1, 3, 2, 4, 4))
     assert inputs.shape == (1, 3, 2, 4, 4)
     assert inputs.dtype == torch.float32
+    batch = checking.generate_recognizer_demo_inputs((1, 5, 3, 2, 4, 4), "3D")
+    assert batch["imgs"].shape == (1, 5, 3, 2, 4, 4)
+    assert batch["gt_labels"].tolist() == [2] * 5
+    with pytest.raises(ValueError, match="model_type must be '2D', '3D', 'audio' or 'skeleton', got 'text'"):
+        checking.generate_recognizer_demo_inputs(model_type="text")
 
 
 def test_a_script_runs_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,25 @@ def generate_backbone_demo_inputs(input_shape: Sequence[int] = (1, 3, 64, 64)) -
     return torch.from_numpy(np.random.random(tuple(input_shape)).astype(np.float32))
 
 
+def generate_recognizer_demo_inputs(
+    input_shape: Sequence[int] = (1, 3, 3, 224, 224), model_type: str = "2D"
+) -> dict[str, torch.Tensor]:
+    """A batch of random clips, as `imgs`, and their labels, as `gt_labels`: class 2.
+
+    Args:
+        input_shape: of `imgs`.
+        model_type: "2D" or "skeleton": a label for each of the first dimension; "3D" or "audio": of
+            the second.
+
+    Raises:
+        ValueError: another type of model.
+    """
+    if model_type not in ("2D", "3D", "audio", "skeleton"):
+        raise ValueError(f"model_type must be '2D', '3D', 'audio' or 'skeleton', got {model_type!r}")
+    count = input_shape[0 if model_type in ("2D", "skeleton") else 1]
+    return {"imgs": generate_backbone_demo_inputs(input_shape), "gt_labels": torch.full((count,), 2)}
+
+
 def assert_allclose(
     actual: Any,
     expected: Any,

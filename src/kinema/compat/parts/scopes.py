@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -81,4 +82,10 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: make "mmaction" the default scope. Its parts are Kinema's.
     """
     if init_default_scope:
+        current = DefaultScope.get_current_instance()
+        if current is not None and current.scope_name not in ("mmaction", "mmengine"):
+            warnings.warn(
+                f'The default scope "{current.scope_name}" is not "mmaction": register_all_modules sets that',
+                stacklevel=2,
+            )
         DefaultScope.get_instance(f"mmaction-{time.time_ns()}", scope_name="mmaction")
