@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.layers.cpu_convolution import is_plain_cpu
+from kinema.models.layers.linear import apply_linear, linear
 
 _MANY_TOKENS = 768  # from here on the kernel takes 256 queries at once
 
@@ -102,9 +103,11 @@ class SelfAttention(nn.Module):
         bias = None
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias)
+        qkv = linear(x, self.qkv.weight, bias)
         dropout = self.attn_drop_rate if self.training else 0.0
-        out: Tensor = self.proj_drop(self.proj(attend(qkv, self.num_heads, scale=self.scale, dropout=dropout)))
+        out: Tensor = self.proj_drop(
+            apply_linear(self.proj, attend(qkv, self.num_heads, scale=self.scale, dropout=dropout))
+        )
         return out
 
 
@@ -132,14 +135,14 @@ class PackedAttention(nn.Module):
     def project(self, x: Tensor, first: int, last: int) -> Tensor:
         """(..., E) -> (..., E * (last - first)): of queries (0), keys (1), values (2) those up to `last`."""
         if last - first == 3:
-            return F.linear(x, self.in_proj_weight, self.in_proj_bias)
+            return linear(x, self.in_proj_weight, self.in_proj_bias)
         rows = slice(first * self.embed_dims, last * self.embed_dims)
-        return F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        return linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
 
     def project_apart(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of (..., E), each (..., E) and contiguous."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)  # one gradient, unlike slices
-        return tuple(F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        return tuple(linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, N, E) tokens that look at `context`, (B, M, E), or at each other -> (B, N, E)."""
@@ -150,7 +153,7 @@ class PackedAttention(nn.Module):
         else:
             key, value = self.project(context, 1, 3).chunk(2, -1)
             mixed = attend_across(self.project(x, 0, 1), key, value, self.num_heads)
-        out: Tensor = self.out_proj(mixed)
+        out: Tensor = apply_linear(self.out_proj, mixed)
         return out
 
     def _look_from_few(self, x: Tensor, context: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models.layers.attention import check_heads
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.prenorm import PreNormBlock
 
@@ -37,10 +38,12 @@ class CrossAttention(nn.Module):
         self.out_projection = out_projection
 
     def forward(self, queries: Tensor, x: Tensor) -> Tensor:
-        query = self.q(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, Q, D)
-        key, value = self.kv(x).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, N, D)
+        query = apply_linear(self.q, queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, Q, D)
+        key, value = (
+            apply_linear(self.kv, x).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        )  # (B, H, N, D)
         seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        return self.proj(seen) if self.out_projection else seen
+        return apply_linear(self.proj, seen) if self.out_projection else seen
 
 
 class CrossAttentionBlock(nn.Module):

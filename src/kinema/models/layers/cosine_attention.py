@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.models.layers.attention import check_heads
+from kinema.models.layers.linear import apply_linear, linear
 
 # Products of unit vectors lie in [-1, 1]; they start ten times as large, and never exceed 100.
 START, LIMIT = math.log(10), math.log(100)
@@ -53,12 +54,12 @@ class CosineAttention(nn.Module):
         bias = None
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.num_heads, -1))
+        qkv = linear(x, self.qkv.weight, bias).unflatten(2, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, E / heads)
         query = F.normalize(query, dim=-1) * self.scale.clamp(max=LIMIT).exp()
         dropout = self.attn_drop_rate if self.training else 0.0
         out = F.scaled_dot_product_attention(
             query.to(value.dtype), F.normalize(key, dim=-1), value, dropout_p=dropout, scale=1.0
         )
-        result: Tensor = self.proj_drop(self.proj(out.transpose(1, 2).flatten(2)))
+        result: Tensor = self.proj_drop(apply_linear(self.proj, out.transpose(1, 2).flatten(2)))
         return result

@@ -29,6 +29,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinema.models.layers.matrix_products import linear
+
 # oneDNN arranges the weights anew for each call. Where a layer has more than so many weights for
 # each value that it computes, that takes longer than the convolution.
 _WEIGHTS_PER_OUTPUT = 16
@@ -113,7 +115,7 @@ class Conv3d(nn.Conv3d):
         if _has_few_positions(self, x):
             if is_over_time and spacing_t == self.groups == 1:
                 seen = F.pad(places, (0, 0, 0, 0, 0, 0, pad_t, pad_t)).unfold(1, self.kernel_size[0], step_t)
-                return F.linear(seen.flatten(-2), weight.flatten(1), bias).movedim(-1, 1)
+                return linear(seen.flatten(-2), weight.flatten(1), bias).movedim(-1, 1)
             out = super()._conv_forward(x.contiguous(), weight, bias)
             return out.contiguous(memory_format=torch.channels_last_3d)
         if (self.kernel_size[0], step_t, pad_t) == (1, 1, 0):
@@ -342,5 +344,5 @@ def _convolve(
         places = x.movedim(1, -1)  # as it lies in memory
         if max(stride) > 1:
             places = places[(slice(None), *(slice(None, None, step) for step in stride))].contiguous()
-        return F.linear(places, weight.flatten(1), bias).movedim(-1, 1)
+        return linear(places, weight.flatten(1), bias).movedim(-1, 1)
     return torch.ops.aten.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)

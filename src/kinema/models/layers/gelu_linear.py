@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from kinema.models.layers.activations import QUICK, QuickGELU
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
+from kinema.models.layers.linear import apply_linear
+from kinema.models.layers.matrix_products import gradient_of_input, gradient_of_weight, linear
 
 
 def map_twice(x: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last: nn.Module) -> Tensor:
@@ -32,11 +34,10 @@ def map_twice(x: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last
     Returns:
         (..., E), E of `last`.
     """
-    hidden: Tensor = first(x)
+    hidden = apply_linear(first, x)
     if torch.is_grad_enabled() and _can_replace(hidden, first, act) and _is_plain_linear(last, drop):
         return _LinearOfGelu.apply(hidden, last.weight, last.bias, _kind(act))
-    out: Tensor = last(drop(activate(hidden, first, act)))
-    return out
+    return apply_linear(last, drop(activate(hidden, first, act)))
 
 
 def activate(hidden: Tensor, first: nn.Module, act: nn.Module) -> Tensor:
@@ -94,17 +95,16 @@ class _LinearOfGelu(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, kind: str) -> Tensor:
         ctx.save_for_backward(hidden, weight)
         ctx.kind = kind
-        return F.linear(_gelu(hidden, kind), weight, bias)
+        return linear(_gelu(hidden, kind), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight = ctx.saved_tensors
         of_hidden = of_weight = of_bias = None
-        rows = grad.flatten(0, -2)
         if ctx.needs_input_grad[1]:
-            of_weight = rows.t() @ _gelu(hidden, ctx.kind).flatten(0, -2)
+            of_weight = gradient_of_weight(grad, _gelu(hidden, ctx.kind))
         if ctx.needs_input_grad[2]:
-            of_bias = rows.sum(0)
+            of_bias = grad.flatten(0, -2).sum(0)
         if ctx.needs_input_grad[0]:
-            of_hidden = _gelu_backward(grad @ weight, hidden, ctx.kind)
+            of_hidden = _gelu_backward(gradient_of_input(grad, weight), hidden, ctx.kind)
         return of_hidden, of_weight, of_bias, None

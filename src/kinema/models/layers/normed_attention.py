@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.models.layers.attention import attend, check_heads
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.rms_norm import RMSNorm
 
 
@@ -39,14 +40,14 @@ class NormedAttention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(x)
+        qkv = apply_linear(self.qkv, x)
         if self.q_norm is None or self.k_norm is None:
-            return self.proj(attend(qkv, self.num_heads))
+            return apply_linear(self.proj, attend(qkv, self.num_heads))
         query, key, value = qkv.chunk(3, -1)
         out = F.scaled_dot_product_attention(
             self._heads(self.q_norm(query)), self._heads(self.k_norm(key)), self._heads(value)
         )
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return apply_linear(self.proj, out.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, N, E) -> (B, heads, N, E / heads)."""

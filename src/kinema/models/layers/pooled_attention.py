@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.by_name import LayerCfg, build_norm_layer
+from kinema.models.layers.linear import apply_linear, linear
 from kinema.models.layers.tables import kept_table
 
 Size = tuple[int, int, int]  # frames, rows, columns
@@ -138,7 +139,7 @@ class PooledAttention(nn.Module):
         """(B, N, in_dims) -> (B, N', heads, C): pooled queries (0), keys (1) or values (2)."""
         rows = slice(number * self.proj.in_features, (number + 1) * self.proj.in_features)
         bias = None if self.qkv.bias is None else self.qkv.bias[rows]
-        tokens = F.linear(x, self.qkv.weight[rows], bias)
+        tokens = linear(x, self.qkv.weight[rows], bias)
         name = "qkv"[number]
         pooled, smaller = pool_tokens(tokens, self.get_submodule(f"pool_{name}"), size, self.with_cls_token)
         return self.get_submodule(f"norm_{name}")(pooled.unflatten(2, (self.num_heads, -1))), smaller
@@ -162,7 +163,7 @@ class PooledAttention(nn.Module):
             out = out + query
             if self.with_cls_token:
                 out[:, :1] = of_class
-        return self.proj(out.flatten(2)), of_queries
+        return apply_linear(self.proj, out.flatten(2)), of_queries
 
     def _distances(self, query: Tensor, of_queries: Size, of_keys: Size) -> tuple[Tensor, Tensor]:
         """Further channels of queries and keys whose product is what distances add to their comparison.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kinema.models.layers.attention import attend, check_heads, in_rows
 from kinema.models.layers.bricks.drop import DropPath
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.rotary import Rotation, turn
 
@@ -34,14 +35,14 @@ class QkvAttention(nn.Module):
 
     def forward(self, x: Tensor, by: Rotation | None = None) -> Tensor:
         """Attend; `by` turns queries and keys by the places of their tokens."""
-        qkv = self.qkv(x)
+        qkv = apply_linear(self.qkv, x)
         if by is None:
-            return self.proj(attend(qkv, self.num_heads))
+            return apply_linear(self.proj, attend(qkv, self.num_heads))
         heads = qkv.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, H, D)
         turned = turn(heads[:, :, :2].flatten(2, 3), by)  # (B, N, 2 H, D): queries, then keys
         query, key = in_rows(turned.transpose(1, 2)).chunk(2, 1)
         out = F.scaled_dot_product_attention(query, key, in_rows(heads[:, :, 2].transpose(1, 2)))
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return apply_linear(self.proj, out.transpose(1, 2).flatten(2))
 
 
 class PreNormBlock(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kinema.models.layers.attention import attend
 from kinema.models.layers.bricks.drop import DropPath
 from kinema.models.layers.by_name import LayerCfg
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 
 
@@ -44,7 +45,9 @@ class FusedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         dropout = self.attn_drop_rate if self.training else 0.0
-        return self.proj_drop(self.proj(attend(self.qkv(x), self.num_heads, scale=self.scale, dropout=dropout)))
+        mixed = attend(apply_linear(self.qkv, x), self.num_heads, scale=self.scale, dropout=dropout)
+        out: Tensor = self.proj_drop(apply_linear(self.proj, mixed))
+        return out
 
 
 class ChannelScale(nn.Module):

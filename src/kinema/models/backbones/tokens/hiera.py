@@ -27,6 +27,7 @@ from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.positions import PositionTable
 from kinema.models.layers.recomputation import recomputed
@@ -111,11 +112,11 @@ class UnitAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, units, _, _ = x.shape
-        query, key, value = self.qkv(x).chunk(3, -1)
+        query, key, value = apply_linear(self.qkv, x).chunk(3, -1)
         if self.joined > 1:
             query = pool(query, self.joined)
         out = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value))
-        return self.proj(out.transpose(1, 2).reshape(batch, units, -1, query.shape[-1]))
+        return apply_linear(self.proj, out.transpose(1, 2).reshape(batch, units, -1, query.shape[-1]))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, units, N, E) -> (B * units, heads, N, E / heads), or (B, heads, units * N, E / heads)."""
@@ -164,7 +165,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normed = self.norm1(x)
         if self.proj is not None:
-            x = self.proj(normed)
+            x = apply_linear(self.proj, normed)
             x = pool(x, self.joined) if self.joined > 1 else x
         x = x + self.drop_path(self.attn(normed))
         return x + self.drop_path(self.mlp(self.norm2(x)))

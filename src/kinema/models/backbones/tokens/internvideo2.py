@@ -22,6 +22,7 @@ from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.linear import apply_linear, linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.normed_attention import NormedAttention
 from kinema.models.layers.positions import POSITIONS_ADVICE, PositionTable, resize_positions, sincos_table
@@ -90,10 +91,10 @@ class PoolAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         layers = ((query, self.q, self.q_bias), (key, self.k, self.k_bias), (value, self.v, self.v_bias))
         heads = (
-            F.linear(x, layer.weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+            linear(x, layer.weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
             for x, layer, bias in layers
         )
-        out: Tensor = self.proj(F.scaled_dot_product_attention(*heads).flatten(1))
+        out: Tensor = apply_linear(self.proj, F.scaled_dot_product_attention(*heads).flatten(1))
         return out
 
 

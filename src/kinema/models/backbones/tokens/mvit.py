@@ -22,6 +22,7 @@ from kinema.models.layers import LayerCfg
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.pooled_attention import PooledAttention, Size, pool_tokens
 from kinema.models.layers.recomputation import recomputed
@@ -87,12 +88,12 @@ class PooledBlock(nn.Module):
     def forward(self, x: Tensor, size: Size) -> tuple[Tensor, Size]:
         normed = self.norm1(x)
         branch, smaller = self.attn(normed, size)
-        skip = x if self.proj is None or not self.dim_mul_in_attention else self.proj(normed)
+        skip = x if self.proj is None or not self.dim_mul_in_attention else apply_linear(self.proj, normed)
         if self.pool_skip is not None:
             skip = pool_tokens(skip, self.pool_skip, size, self.with_cls_token)[0]
         x = skip + self.drop_path(branch)
         normed = self.norm2(x)
-        skip = x if self.proj is None or self.dim_mul_in_attention else self.proj(normed)
+        skip = x if self.proj is None or self.dim_mul_in_attention else apply_linear(self.proj, normed)
         return skip + self.drop_path(self.mlp(normed)), smaller
 
 

@@ -21,6 +21,7 @@ from kinema.models.layers.attention import check_heads
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.linear import apply_linear
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.settings import check_positive, check_rates, check_sizes, check_triple
 from kinema.models.layers.windows import (
@@ -97,8 +98,10 @@ class WindowAttention3D(nn.Module):
         rows = to_windows(x, window)
         dropout = self.attn_drop_rate if self.training else 0.0
         bias = self._bias(rows.shape[1])
-        rows = attend_in_windows(self.qkv(rows), self.num_heads, bias, scale=self.scale, kinds=kinds, dropout=dropout)
-        x = from_windows(self.proj_drop(self.proj(rows)), window, padded)
+        rows = attend_in_windows(
+            apply_linear(self.qkv, rows), self.num_heads, bias, scale=self.scale, kinds=kinds, dropout=dropout
+        )
+        x = from_windows(self.proj_drop(apply_linear(self.proj, rows)), window, padded)
         if any(shift):
             x = torch.roll(x, shift, (1, 2, 3))
         return x[:, : clip[0], : clip[1], : clip[2]].reshape(batch, *clip, channels)
@@ -170,7 +173,7 @@ class PatchMerging(nn.Module):
         if rows % 2 or columns % 2:
             x = F.pad(x, (0, 0, 0, columns % 2, 0, rows % 2))
         corners = [x[:, :, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(corners, -1)))
+        return apply_linear(self.reduction, self.norm(torch.cat(corners, -1)))
 
 
 class SwinStage(nn.Module):

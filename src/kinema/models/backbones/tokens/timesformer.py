@@ -31,6 +31,7 @@ from kinema.models.layers.bricks.transformer import build_transformer_layer_sequ
 from kinema.models.layers.by_name import build_norm_layer
 from kinema.models.layers.cpu_convolution import is_plain_cpu, is_watched
 from kinema.models.layers.inputs import check_clips
+from kinema.models.layers.linear import apply_linear, linear
 from kinema.models.layers.positions import PositionTable, resize_positions
 from kinema.models.layers.recomputation import recomputed
 from kinema.models.layers.settings import check_given, check_rates, check_sizes
@@ -119,11 +120,11 @@ class TemporalAttention(_Attention):
         first, last = self.attn.out_proj, self.temporal_fc
         rows = x.numel() // x.shape[-1]
         if rows <= x.shape[-1] or not is_plain_cpu(x) or any(map(is_watched, (first, last, self.dropout_layer))):
-            return last(self._dropped(first(x)))
+            return apply_linear(last, self._dropped(apply_linear(first, x)))
         weight = last.weight @ first.weight
         if not self.training:
-            return F.linear(x, weight, torch.addmv(last.bias, last.weight, first.bias))
-        return self._dropped(F.linear(x, weight, last.weight @ first.bias)) + last.bias
+            return linear(x, weight, torch.addmv(last.bias, last.weight, first.bias))
+        return self._dropped(linear(x, weight, last.weight @ first.bias)) + last.bias
 
     def _dropped(self, x: Tensor) -> Tensor:
         """Each patch of a clip does without, or not, at all times."""

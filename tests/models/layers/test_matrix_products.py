@@ -1,0 +1,64 @@
+"""Products by oneDNN: values and gradients of torch's own, and when they are used."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kinema.models.layers import matrix_products
+from kinema.models.layers.cpu_convolution import default_kernels
+from kinema.models.layers.linear import apply_linear
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """On any processor large products, here all, are oneDNN's; the sizes of its results so far."""
+    results = []
+    multiply = matrix_products._multiply
+
+    def noted(*tensors: Tensor | None) -> Tensor:
+        results.append(multiply(*tensors).shape)
+        return multiply(*tensors)
+
+    monkeypatch.setattr(matrix_products, "is_onednn_faster", lambda: True)
+    monkeypatch.setattr(matrix_products, "_FEWEST", 1)
+    monkeypatch.setattr(matrix_products, "_multiply", noted)
+    return results
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_values_and_gradients_are_those_of_the_layer(bias: bool, used: list[torch.Size]) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(6, 10, bias=bias), torch.randn(2, 5, 6).transpose(0, 1).requires_grad_()
+
+    def all_of(out: Tensor) -> list[Tensor]:
+        return [out, *torch.autograd.grad(out.sin().sum(), [x, *layer.parameters()])]
+
+    torch.testing.assert_close(all_of(apply_linear(layer, x)), all_of(layer(x)))
+    assert used == [(5, 2, 10), (5, 2, 6), (10, 6)]
+    with torch.no_grad():
+        torch.testing.assert_close(apply_linear(layer, x), layer(x))
+
+
+def test_gradients_of_gradients_are_those_of_the_layer(used: list[torch.Size]) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(4, 6), torch.randn(3, 4, requires_grad=True)
+    results = []
+    for out in (apply_linear(layer, x), layer(x)):
+        (first,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+        results.append(torch.autograd.grad(first.square().sum(), [x, layer.weight]))
+    torch.testing.assert_close(*results)
+    assert used
+
+
+def test_watched_layers_and_other_types_are_left_as_they_are(used: list[torch.Size]) -> None:
+    layer, x = nn.Linear(4, 6), torch.randn(3, 4)
+    with default_kernels():
+        apply_linear(layer, x)
+    apply_linear(nn.Linear(4, 6).double(), x.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        apply_linear(layer, x)
+    seen = []
+    layer.register_forward_hook(lambda *_: seen.append(1))
+    apply_linear(layer, x)
+    assert seen
+    assert not used
