@@ -150,6 +150,13 @@ def test_video_dataset_makes_multi_hot_labels(tmp_path) -> None:
     (tmp_path / "train.txt").write_text("a.mp4 0 2\nb.mp4 1\n")
     dataset = VideoDataset(tmp_path / "train.txt", multi_class=True, num_classes=3)
     assert dataset[0]["label"].tolist() == [1, 0, 1]
+    assert [sample["label"] for sample in dataset.load_data_list()] == [[0, 2], [1]]
+
+    class Remapped(VideoDataset):
+        def load_data_list(self) -> list[dict]:
+            return [sample | {"label": [2 - label for label in sample["label"]]} for sample in super().load_data_list()]
+
+    assert Remapped(tmp_path / "train.txt", multi_class=True, num_classes=3)[1]["label"].tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="multi_class=True needs num_classes"):
         VideoDataset(tmp_path / "train.txt", multi_class=True)
 

@@ -170,9 +170,17 @@ class BaseDataset(Dataset):
             raise IndexError(f"sample {idx} of a dataset of {count}")
         place = idx % count
         info = copy.deepcopy(self.data_list[place]) if self._samples is None else self._samples[place]
-        return (
-            info | {key: value for key, value in self.common_info().items() if key not in info} | {"sample_idx": place}
-        )
+        info |= {key: value for key, value in self.common_info().items() if key not in info} | {"sample_idx": place}
+        num_classes = self.multi_hot_classes()
+        if num_classes is not None and isinstance(info.get("label"), list):
+            hot = np.zeros(num_classes, dtype=np.float32)
+            hot[info["label"]] = 1
+            info["label"] = hot
+        return info
+
+    def multi_hot_classes(self) -> int | None:
+        """N where samples are listed with several class indices, which become (N,) float32 of 0 and 1."""
+        return None
 
     def common_info(self) -> dict[str, Any]:
         """What every sample has, unless the list of samples says otherwise."""

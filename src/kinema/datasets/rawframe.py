@@ -115,9 +115,13 @@ class RawframeDataset(BaseDataset):
             take_part(annotations, self.hold_out),
             "frame_dir",
             self.data_prefix.get("img") or "",
-            multi_hot_classes=self.num_classes if self.multi_class else None,
+            multi_class=self.multi_class,
         )
         return samples if type(self).load_data_list is RawframeDataset.load_data_list else list(samples)
+
+    def multi_hot_classes(self) -> int | None:
+        """N where a clip may have several labels."""
+        return self.num_classes if self.multi_class else None
 
     def common_info(self) -> dict[str, Any]:
         """What transforms need of every sample, also where a subclass lists the clips."""

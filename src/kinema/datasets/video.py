@@ -121,9 +121,13 @@ class VideoDataset(BaseDataset):
             take_part(annotations, self.hold_out),
             "filename",
             self.data_prefix["video"],
-            multi_hot_classes=self.num_classes if self.multi_class else None,
+            multi_class=self.multi_class,
         )
         return samples if type(self).load_data_list is VideoDataset.load_data_list else list(samples)
+
+    def multi_hot_classes(self) -> int | None:
+        """N where a clip may have several labels."""
+        return self.num_classes if self.multi_class else None
 
     def common_info(self) -> dict[str, Any]:
         """What transforms need of every sample, also where a subclass lists the clips."""

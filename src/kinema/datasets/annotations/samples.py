@@ -75,7 +75,7 @@ def samples_of(
     path_key: str,
     folder: str,
     *,
-    multi_hot_classes: int | None = None,
+    multi_class: bool = False,
     constants: Mapping[str, Any] | None = None,
 ) -> ColumnSamples:
     """The samples of a dataset, by column.
@@ -84,15 +84,15 @@ def samples_of(
         annotations: the clips.
         path_key: key of the path, such as "filename" or "frame_dir".
         folder: put before relative paths.
-        multi_hot_classes: N: labels are (N,) float32 of 0 and 1; None: the first class index, -1
-            where there is none.
+        multi_class: labels are lists of class indices; else the first class index, -1 where there is
+            none.
         constants: what all samples have besides.
 
     Returns:
         Samples with `path_key`, `label` and, where the annotations have them, `total_frames`,
         `offset`, and `start_seconds` and `end_seconds`, or `start_frame` and `end_frame`.
     """
-    labels = annotations.labels if multi_hot_classes is None else annotations.labels.multi_hot(multi_hot_classes)
+    labels = annotations.labels.as_lists() if multi_class else annotations.labels
     columns: dict[str, Column] = {path_key: annotations.paths.below(folder), "label": labels}
     unit = annotations.clip_unit if annotations.clip_unit == "seconds" else "frame"
     numbers = {

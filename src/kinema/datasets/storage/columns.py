@@ -150,14 +150,13 @@ class LabelColumn(WorkerShared):
     Args:
         values: (total,) class indices, sample after sample.
         ends: (N,) where in `values` each sample's end; None when each has exactly one.
-        num_classes: N; `[place]` gives (N,) float32 of 0 and 1 then, else the first class index, -1
-            where there is none.
+        several: `[place]` gives the list of class indices; else the first, -1 where there is none.
     """
 
-    def __init__(self, values: np.ndarray, ends: np.ndarray | None = None, num_classes: int | None = None) -> None:
+    def __init__(self, values: np.ndarray, ends: np.ndarray | None = None, *, several: bool = False) -> None:
         self.values = values
         self.ends = ends
-        self.num_classes = num_classes
+        self.several = several
 
     @classmethod
     def from_counts(cls, values: np.ndarray, counts: np.ndarray) -> Self:
@@ -179,10 +178,8 @@ class LabelColumn(WorkerShared):
         return len(self.values) if self.ends is None else len(self.ends)
 
     def __getitem__(self, place: int) -> Any:
-        if self.num_classes is not None:
-            hot = np.zeros(self.num_classes, dtype=np.float32)
-            hot[self._values_of(place)] = 1
-            return hot
+        if self.several:
+            return self._values_of(place).tolist()
         if self.ends is None:
             return self.values.item(place)
         return next(iter(self.of(place)), -1)
@@ -207,16 +204,16 @@ class LabelColumn(WorkerShared):
 
     def take(self, places: Indices) -> Self:
         if self.ends is None:
-            return type(self)(self.values[places], None, self.num_classes)
+            return type(self)(self.values[places], several=self.several)
         counts = self.counts()[places]
         ends = np.cumsum(counts, dtype=np.int64)
         begins = self.ends[places] - counts
         within = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
-        return type(self)(self.values[np.repeat(begins, counts) + within], ends, self.num_classes)
+        return type(self)(self.values[np.repeat(begins, counts) + within], ends, several=self.several)
 
-    def multi_hot(self, num_classes: int) -> "LabelColumn":
-        """The same labels, given out as (num_classes,) float32 of 0 and 1."""
-        return LabelColumn(self.values, self.ends, num_classes)
+    def as_lists(self) -> "LabelColumn":
+        """The same labels, given out as lists of class indices."""
+        return LabelColumn(self.values, self.ends, several=True)
 
 
 class ColumnSamples:

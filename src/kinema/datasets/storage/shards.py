@@ -248,7 +248,7 @@ class ShardDataset(BaseDataset):
             annotations,
             "filename",
             str(folder),
-            multi_hot_classes=self.num_classes if self.multi_class else None,
+            multi_class=self.multi_class,
             constants={"start_index": 0, "modality": "RGB"},
         )
         shards = [str(folder / name) for name in index.shards]
@@ -257,3 +257,7 @@ class ShardDataset(BaseDataset):
             places = {path: place for place, path in enumerate(annotations.paths)}
             samples = samples.take([places[path] for path in take_part(annotations, self.hold_out).paths])
         return samples if type(self).load_data_list is ShardDataset.load_data_list else list(samples)
+
+    def multi_hot_classes(self) -> int | None:
+        """N where a clip may have several labels."""
+        return self.num_classes if self.multi_class else None
