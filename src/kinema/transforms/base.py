@@ -39,6 +39,7 @@ class Sample(TypedDict, total=False):
     text: Annotated[Any, "the dataset"]  # a caption
     audios: Annotated[Any, "the dataset"]  # features of the sound
     video_reader: Annotated[Any, "OpenVideo"]  # an open reader; None after decoding
+    new_path: Annotated[str, "OpenCVInit"]  # path of the file that is open
     total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video, or of its part
     num_replaced_frames: Annotated[int, "OpenVideo"]  # of errors="keep-good": frames of `imgs` in place of damaged ones
     avg_fps: Annotated[float, "OpenVideo"]  # average frames per second

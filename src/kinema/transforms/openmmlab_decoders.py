@@ -7,6 +7,7 @@ import logging
 from typing import Literal
 
 from kinema.registry import TRANSFORMS
+from kinema.transforms.base import Sample
 from kinema.transforms.decoding import DecodeVideo, OpenVideo
 
 logger = logging.getLogger("kinema")
@@ -32,7 +33,12 @@ class PyAVInit(OpenVideo):
 
 @TRANSFORMS.register_module()
 class OpenCVInit(OpenVideo):
-    """`OpenVideo`, by the name for OpenCV. Arguments as there."""
+    """`OpenVideo`, by the name for OpenCV. Arguments as there. Writes `new_path` too, the path of the file."""
+
+    def transform(self, results: Sample) -> Sample:
+        results = super().transform(results)
+        results["new_path"] = results["filename"]
+        return results
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(io_backend={self.io_backend})"
