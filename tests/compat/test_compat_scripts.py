@@ -140,6 +140,7 @@ def test_a_training_is_resumed_tested_dumped_and_measured_from_its_dump(config: 
     lines = [line for line in Path("work/metrics.jsonl").read_text().splitlines() if '"train"' in line]
     assert len(lines) == 4
     assert '"lr": 0.05' in lines[0]  # 2 of 4 clips a batch
+    assert Config.fromfile(Path("work", Path(config).name)).auto_scale_lr.enable is True
     metrics = _run(argparse.Namespace(**arguments | {"checkpoint": "work/checkpoints/step_00000004"}, cfg_options={}))
     assert sorted(folder.name for folder in Path("shown").iterdir()) == ["0_0", "2_0"]
     again = Evaluator(Config.fromfile(config).test_evaluator).offline_evaluate(mmengine.load("dump.pkl"), None)

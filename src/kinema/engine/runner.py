@@ -150,7 +150,8 @@ class Runner(RunnerNames):
         if plan.compiled:
             compile_model(self.model, plan.compiled)
         self.cfg = Config(cfg or {})
-        self.cfg_name = Path(str(getattr(cfg, "filename", None) or "")).name
+        self._config_file = Path(cfg.filename) if isinstance(cfg, Config) and cfg.filename else None
+        self.cfg_name = self._config_file.name if self._config_file else ""
         self.logger = logger
         self._visualizer_settings = visualizer
         self.visualizer  # noqa: B018 - built now, for code that asks for the current visualizer
@@ -217,7 +218,7 @@ class Runner(RunnerNames):
                 if aside is not None:
                     logger.info("the files of the earlier run are in %s now", aside)
                 self._prepare_training()
-                keep_config(self, self.cfg, self.plan.experiment_name, self.classes)
+                keep_config(self, self.cfg, self.plan.experiment_name, self.classes, self._config_file)
                 logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
                 with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes), self.closing:
                     self.call_hook("before_run")

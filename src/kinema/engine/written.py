@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from kinema import __version__
@@ -11,6 +12,7 @@ from kinema.config import Config
 from kinema.distributed import get_world_size, is_main_process
 from kinema.errors import ConfigError
 from kinema.files import write_text
+from kinema.openmmlab import run_files
 from kinema.printable import first_line
 from kinema.runs.description import changed_hashes, describe_run
 from kinema.runs.history import summary_of
@@ -20,11 +22,14 @@ from kinema.training.run import Run
 logger = logging.getLogger("kinema")
 
 
-def keep_config(run: Run, config: Mapping[str, Any], experiment: str, classes: Sequence[str]) -> None:
+def keep_config(
+    run: Run, config: Mapping[str, Any], experiment: str, classes: Sequence[str], source: Path | None = None
+) -> None:
     """Write what the run is made of into the work folder: as data in `run.json`, the config also as Python.
 
     What changed since a run that is resumed was started last, is logged. A config that holds
-    objects is no Python, which is logged, too.
+    objects is no Python, which is logged, too. `source` is the config's file, by whose name
+    programs for OpenMMLab look for it there; one that lies in the work folder stays as it is.
     """
     if not is_main_process():
         return
@@ -43,6 +48,10 @@ def keep_config(run: Run, config: Mapping[str, Any], experiment: str, classes: S
     try:
         if config:
             plain.dump(run.work_dir / "config.py")
+            if run_files.also_pth and source is not None and source.suffix == ".py":
+                copy = run.work_dir / source.name
+                if copy.resolve() != source.resolve():
+                    plain.dump(copy)
     except ConfigError as error:
         logger.warning("config.py is not written: %s", error)
 
