@@ -252,6 +252,10 @@ class Registry:
             registry = registry.parent
         return registry
 
+    def _get_root_registry(self) -> "Registry":
+        """The name in OpenMMLab's registry."""
+        return self.root
+
     @property
     def children(self) -> "dict[str, Registry]":
         """The registries whose parent this one is, by scope."""
