@@ -20,9 +20,11 @@ def test_figures_and_facts_are_found_by_name():
     assert hub.pop_info("names") is None
 
 
-@pytest.mark.parametrize("value", [torch.zeros(2), torch.zeros(2).numpy()])
-def test_a_figure_is_a_single_number(value):
-    with pytest.raises(ValueError, match="the figure 'train/x' must be a single number, got 2 elements"):
+@pytest.mark.parametrize(
+    ("value", "actual"), [(torch.zeros(2), "2 elements"), (torch.zeros(2).numpy(), "2 elements"), ("1", "the text '1'")]
+)
+def test_a_figure_is_a_single_number(value, actual):
+    with pytest.raises(ValueError, match=f"the figure 'train/x' must be a single number, got {actual}"):
         MessageHub("a").update_scalar("train/x", value)
 
 

@@ -94,6 +94,8 @@ def test_a_length_and_an_interval_are_checked() -> None:
         Until(epochs=1, steps=2)
     with pytest.raises(ValueError, match="max_steps must be at least 1, got max_steps=0"):
         Until(steps=0)
+    with pytest.raises(ValueError, match="max_epochs must be a whole number, got max_epochs=1.5"):
+        Until(epochs=1.5)
     with pytest.raises(ValueError, match="give one of epochs, steps and iterations, got"):
         Every(epochs=1, steps=2)
     with pytest.raises(ValueError, match="an interval must be at least 1, got"):

@@ -89,7 +89,7 @@ class MessageHub(ManagerMixin):
             resumed: whether checkpoints hold it.
 
         Raises:
-            ValueError: there is more than one element.
+            ValueError: there is more than one element, or it is text.
         """
         value = _single(key, value)
         self.note(key, value, count, resumed)
@@ -222,7 +222,7 @@ class CheckpointedHub:
         figures = {key: buffer.data for key, buffer in hub.log_scalars.items() if hub._is_kept(key)}
         return {
             "figures": {key: [torch.from_numpy(part) for part in pair] for key, pair in figures.items()},
-            "facts": {key: value for key, value in hub.runtime_info.items() if hub._is_kept(key) and _is_plain(value)},
+            "facts": {key: value for key, value in hub.runtime_info.items() if hub._is_kept(key) and is_plain(value)},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -239,6 +239,8 @@ def _single(key: str, value: Any) -> Any:
         if size != 1:
             raise ValueError(f"the figure {key!r} must be a single number, got {size} elements")
         return value.detach().reshape(()) if isinstance(value, Tensor) else value.item()
+    if isinstance(value, str | bytes):
+        raise ValueError(f"the figure {key!r} must be a single number, got the text {value!r}")
     return value if isinstance(value, int | float) else float(value)
 
 
@@ -250,10 +252,10 @@ def _copied(value: Any) -> Any:
         return value
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Is it nested lists and dicts of plain values, which a checkpoint may hold?"""
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
+        return all(isinstance(key, str) and is_plain(entry) for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return value is None or isinstance(value, str | int | float | bool)

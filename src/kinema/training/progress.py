@@ -85,6 +85,8 @@ class Until:
         ((name, value),) = given.items()
         if value < 1:
             raise ValueError(f"max_{name} must be at least 1, got max_{name}={value}")
+        if value % 1:
+            raise ValueError(f"max_{name} must be a whole number, got max_{name}={value}")
 
     def reached(self, progress: Progress) -> bool:
         """Is the training at its end?"""
