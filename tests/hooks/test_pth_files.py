@@ -31,7 +31,12 @@ def test_a_config_that_asks_gets_the_files_of_openmmlab(tmp_path: Path) -> None:
     assert Path((tmp_path / "last_checkpoint").read_text()) == tmp_path / "epoch_2.pth"
     content = torch.load(tmp_path / "epoch_1.pth", weights_only=True)
     assert (content["meta"]["epoch"], content["meta"]["iter"], content["meta"]["seed"]) == (1, 4, runner.seed)
-    assert content["message_hub"]["runtime_info"]["iter"] == 3
+    facts = content["message_hub"]["runtime_info"]
+    assert (facts["iter"], facts["last_ckpt"]) == (3, str(tmp_path / "epoch_1.pth"))
+    assert (content["meta"]["mmengine_version"], content["meta"]["dataset_meta"]["classes"]) == (
+        "0.10.7",
+        runner.classes,
+    )
     (group,) = content["optimizer"]["param_groups"]
     assert group["params"] == list(range(len(list(runner.model.parameters()))))
     assert group["lr"] == pytest.approx(0.01)  # of the batch that comes next

@@ -24,6 +24,7 @@ from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.hooks import BrokenVideosHook, HangHook, Hook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
 from kinema.hooks.tracking import TrackingHook
+from kinema.runs.message_hub import is_plain
 from kinema.training.openmmlab_files import write_pth
 from kinema.training.priorities import Priority, build_hooks, get_priority
 from kinema.visualization import Visualizer
@@ -310,12 +311,17 @@ class RunnerNames(RunnerParts):
                 Config(dict(self.cfg)).dump(self.work_dir / name)
 
     def about_checkpoint(self) -> dict[str, Any]:
-        """Config, experiment and classes, for `meta` in a `.pth` file."""
+        """Config, experiment and what is known of the data, for `meta` in a `.pth` file."""
         try:
             config = Config(dict(self.cfg)).pretty_text
         except ConfigError:  # it holds objects
             config = ""
-        return {"cfg": config, "experiment_name": self.experiment_name, "dataset_meta": {"classes": self.classes}}
+        facts = {key: value for key, value in self._metainfo.items() if is_plain(value)}
+        return {
+            "cfg": config,
+            "experiment_name": self.experiment_name,
+            "dataset_meta": {**facts, "classes": self.classes} if self.classes else facts,
+        }
 
     def save_checkpoint(
         self,

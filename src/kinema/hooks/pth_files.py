@@ -13,7 +13,7 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.distributed import is_main_process
 from kinema.errors import ConfigError
 from kinema.files import written_whole
-from kinema.training.openmmlab_files import point_to, write_pth
+from kinema.training.openmmlab_files import place_of, point_to, write_pth
 from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
@@ -81,16 +81,17 @@ class PthFiles:
         """
         if self.by_epoch and run.progress.batch:
             return
+        number = place_of(run, by_epoch=self.by_epoch)["epoch" if self.by_epoch else "iter"]
+        self.last = str(self.folder(run) / self.filename_tmpl.format(number))
+        run.message_hub.update_info("last_ckpt", self.last)  # which the file itself holds
         file = self._write(run, self.filename_tmpl)
         if str(file) not in self.kept:
             self.kept.append(str(file))
-        self.last = str(file)
         old, self.kept = (self.kept[: -self.keep], self.kept[-self.keep :]) if self.keep > 0 else ([], self.kept)
         if is_main_process():
             point_to(file)
             for name in old:
                 Path(name).unlink(missing_ok=True)
-        run.message_hub.update_info("last_ckpt", self.last)
 
     def save_best(self, run: Run, metrics: Mapping[str, float]) -> None:
         """Write a file for each figure that is better than ever before, in place of the one before. All call it."""

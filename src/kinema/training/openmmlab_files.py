@@ -15,6 +15,7 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.distributed import is_main_process
 from kinema.errors import CheckpointError
 from kinema.files import write_text, written_whole
+from kinema.openmmlab import run_files
 from kinema.optim.schedules import apply_schedules
 from kinema.printable import first_line
 from kinema.training.checkpoints import snapshot
@@ -53,12 +54,9 @@ def write_pth(
         The path of the file.
     """
     weights, state = snapshot(run)
-    is_counted = run.is_at_border
-    place = {
-        "epoch": run.progress.epoch + (by_epoch and not is_counted),
-        "iter": run.progress.iteration + (not by_epoch and not is_counted),
-    }
+    place = place_of(run, by_epoch=by_epoch)
     facts = {"seed": run.seed, "time": time.strftime("%Y%m%d_%H%M%S"), "kinema_version": __version__}
+    facts["mmengine_version"] = run_files.MMENGINE
     checkpoint: dict[str, Any] = {
         "meta": {**place, **facts, **description},
         "state_dict": weights,
@@ -78,6 +76,15 @@ def write_pth(
         with written_whole(target, "wb") as opened:
             torch.save(checkpoint, opened)
     return target
+
+
+def place_of(run: Run, *, by_epoch: bool) -> dict[str, int]:
+    """The numbers that a file written now has: `epoch` and `iter`, the present one counted as done."""
+    is_counted = run.is_at_border
+    return {
+        "epoch": run.progress.epoch + (by_epoch and not is_counted),
+        "iter": run.progress.iteration + (not by_epoch and not is_counted),
+    }
 
 
 def _facts_of(run: Run, place: Mapping[str, int]) -> dict[str, Any]:

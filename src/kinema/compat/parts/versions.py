@@ -2,8 +2,10 @@
 
 import re
 
+from kinema.openmmlab import run_files
+
 MMACTION, MMACTION_NUMBERS = "1.2.0", (1, 2, 0)
-MMENGINE, MMENGINE_NUMBERS = "0.10.7", (0, 10, 7)
+MMENGINE, MMENGINE_NUMBERS = run_files.MMENGINE, (0, 10, 7)
 MMCV, MMCV_NUMBERS = "2.1.0", (2, 1, 0)
 DECORD = "0.6.0"
 

@@ -104,6 +104,8 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _write(self, runner: Any, number: int) -> None:
         """The regular file of an epoch or iteration; those that are too old are removed."""
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(number))
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
         self._save(
             runner,
             self.filename_tmpl.format(number),
@@ -111,8 +113,6 @@ class CheckpointHook(hooks.CheckpointHook):
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
         )
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(number))
-        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
         Path(runner.work_dir, "last_checkpoint").write_text(str(self.last_ckpt), encoding="utf-8")
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids.append(number)
