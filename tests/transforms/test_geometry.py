@@ -244,6 +244,7 @@ def test_random_rescale_draws_the_published_size():
             lambda: RandomRescale((320, 256)),
             r"scale_range must be two whole numbers, 0 < low <= high, got \(320, 256\)",
         ),
+        (lambda: RandomRescale((224.0, 256)), r"scale_range must be two whole numbers, .* got \(224\.0, 256\)"),
         (lambda: RandomRescale((20, 30), "cubic"), "interpolation must be one of"),
     ],
 )

@@ -225,7 +225,10 @@ class RandomRescale(BaseTransform):
     """
 
     def __init__(self, scale_range: Sequence[int], interpolation: str = "bilinear") -> None:
-        if not (isinstance(scale_range, Sequence) and len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1]):
+        is_pair = isinstance(scale_range, Sequence) and len(scale_range) == 2
+        if not (
+            is_pair and all(isinstance(side, int) for side in scale_range) and 0 < scale_range[0] <= scale_range[1]
+        ):
             raise ValueError(
                 f"RandomRescale: scale_range must be two whole numbers, 0 < low <= high, got {scale_range!r}"
             )
