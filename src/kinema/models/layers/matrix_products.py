@@ -35,8 +35,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
     tensors = (x, weight) if bias is None else (x, weight, bias)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        out: Tensor = _Linear.apply(x, weight, bias)
-        return out
+        rows: Tensor = _Linear.apply(x, weight, bias)
+        return rows.view(*x.shape[:-1], len(weight))  # a view out of the function could not be changed in place
     return _multiply(x, weight, bias)
 
 
@@ -57,7 +57,7 @@ def gradient_of_weight(grad: Tensor, x: Tensor) -> Tensor:
 
 
 def _is_large(x: Tensor, outputs: int) -> bool:
-    return is_onednn_faster() and x.numel() * outputs >= _FEWEST
+    return is_onednn_faster() and x.dim() > 1 and x.numel() * outputs >= _FEWEST
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -66,17 +66,19 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
+    """(..., C), (E, C), (E) -> (rows, E)."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _multiply(x, weight, bias)
+        return _multiply(x.flatten(0, -2), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            gradient_of_input(grad, weight) if needs_x else None,
+            gradient_of_input(grad, weight).view_as(x) if needs_x else None,
             gradient_of_weight(grad, x) if needs_weight else None,
-            grad.flatten(0, -2).sum(0) if needs_bias else None,
+            grad.sum(0) if needs_bias else None,
         )
