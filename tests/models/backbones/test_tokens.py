@@ -334,7 +334,7 @@ def test_a_head_takes_the_rows_of_a_larger_one(tmp_path: Path) -> None:
 
 
 WRONG = [
-    (lambda: uniformer_v2(heads=3), r"num_heads=3 does not divide embed_dims=16"),
+    (lambda: uniformer_v2(heads=3), r"UniFormerV2: heads=3 does not divide width=16"),
     (lambda: uniformer_v2(patch_size=15), r"patch_size=15 does not divide input_resolution=32"),
     (lambda: uniformer_v2(n_dim=8), r"n_dim=8 must be width=16"),
     (lambda: uniformer_v2(return_list=[0, 2]), r"must have n_layers=2 entries, blocks of 0 to 1, got \[0, 2\]"),
