@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kinema.models.layers import matrix_products
 from kinema.models.layers.bricks.attention import FFN
 from kinema.models.layers.cpu_convolution import default_kernels
 from kinema.models.layers.gelu_linear import activate
@@ -53,6 +54,18 @@ def test_values_and_gradients_are_those_of_the_modules(name: str) -> None:
     with torch.no_grad():
         assert torch.equal(block(x), expected[0])
         assert torch.equal(block(x), expected[0])
+
+
+def test_results_may_be_changed_in_place_and_inputs_be_single_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_products, "is_onednn_faster", lambda: True)
+    monkeypatch.setattr(matrix_products, "_FEWEST", 1)
+    block, x = BLOCKS["Mlp"](), torch.randn(2, 7, 6)
+    first, second = (batch.requires_grad_() for batch in (x.clone(), x.clone()))
+    block(first).sum().backward()
+    block(second).mul_(2).sum().backward()
+    torch.testing.assert_close(second.grad, 2 * first.grad)
+    torch.testing.assert_close(block(x[0, 0]), block(x)[0, 0])
+    block(x[0, 0]).sum().backward()
 
 
 def test_evaluation_leaves_the_input_as_it_is() -> None:

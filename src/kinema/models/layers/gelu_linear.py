@@ -35,8 +35,10 @@ def map_twice(x: Tensor, first: nn.Module, act: nn.Module, drop: nn.Module, last
         (..., E), E of `last`.
     """
     hidden = apply_linear(first, x)
-    if torch.is_grad_enabled() and _can_replace(hidden, first, act) and _is_plain_linear(last, drop):
-        return _LinearOfGelu.apply(hidden, last.weight, last.bias, _kind(act))
+    can_recompute = torch.is_grad_enabled() and hidden.dim() > 1 and _can_replace(hidden, first, act)
+    if can_recompute and _is_plain_linear(last, drop):
+        rows: Tensor = _LinearOfGelu.apply(hidden, last.weight, last.bias, _kind(act))
+        return rows.view(*hidden.shape[:-1], rows.shape[-1])  # as in `matrix_products.linear`
     return apply_linear(last, drop(activate(hidden, first, act)))
 
 
@@ -89,13 +91,13 @@ def _gelu_backward(grad: Tensor, hidden: Tensor, kind: str) -> Tensor:
 
 
 class _LinearOfGelu(torch.autograd.Function):
-    """A linear layer of the GELU of `hidden`, which alone is kept besides the weights."""
+    """A linear layer of the GELU of `hidden`, which alone is kept besides the weights: (..., C) -> (rows, E)."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, kind: str) -> Tensor:
         ctx.save_for_backward(hidden, weight)
         ctx.kind = kind
-        return linear(_gelu(hidden, kind), weight, bias)
+        return linear(_gelu(hidden, kind).reshape(-1, hidden.shape[-1]), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -104,7 +106,7 @@ class _LinearOfGelu(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_weight = gradient_of_weight(grad, _gelu(hidden, ctx.kind))
         if ctx.needs_input_grad[2]:
-            of_bias = grad.flatten(0, -2).sum(0)
+            of_bias = grad.sum(0)
         if ctx.needs_input_grad[0]:
-            of_hidden = _gelu_backward(gradient_of_input(grad, weight), hidden, ctx.kind)
+            of_hidden = _gelu_backward(gradient_of_input(grad, weight).view_as(hidden), hidden, ctx.kind)
         return of_hidden, of_weight, of_bias, None
