@@ -5,9 +5,9 @@ by explicit matrices of all pairs of tokens. All else is as in models.py: same w
 processor time, both sides take turns, a process for each network, the scores must agree.
 
 The claims against MMAction2 on a CPU: ViT, VideoMAE and TimeSformer 0.70 of its forward time, Swin,
-MViT and UniFormer 0.90, none above 1.0, a training step 0.85, peak memory never above it. Most of
-TimeSformer's time are products with the same weights on both sides: it stays above its claim, which
-is below what --floor prints, the share of these products alone.
+MViT and UniFormer 0.90, none above 1.0, a training step 0.85, peak memory never above it. Where
+MKL multiplies for both sides, most of TimeSformer's time are products with the same weights: it stays
+above its claim, which is below what --floor prints, the share of these products alone.
 
 Run: python benchmarks/transformers.py [PATTERN ...] [--train] [--memory] [--floor] [--rounds N] [--threads N]
 """
