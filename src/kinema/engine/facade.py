@@ -1,7 +1,6 @@
 """MMEngine's names on a run, which users' hooks and scripts read."""
 
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,21 +11,16 @@ from torch.utils.data import DataLoader
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.config import Config
-from kinema.distributed import get_rank, get_world_size, is_distributed, is_main_process
-from kinema.engine.assembly import (
-    build_loader,
-    contract_of,
-)
+from kinema.distributed import get_rank, get_world_size, is_distributed
+from kinema.engine.assembly import build_loader, contract_of
 from kinema.engine.building import RunnerParts
 from kinema.engine.plan import Phase, RunPlan
 from kinema.engine.visualizer import run_visualizer
-from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
-from kinema.hooks import BrokenVideosHook, HangHook, Hook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
+from kinema.hooks import BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
+from kinema.hooks.hook import points_of
 from kinema.hooks.tracking import TrackingHook
-from kinema.runs.message_hub import is_plain
-from kinema.training.openmmlab_files import write_pth
-from kinema.training.priorities import Priority, build_hooks, get_priority
+from kinema.training.priorities import build_hooks
 from kinema.visualization import Visualizer
 
 
@@ -272,7 +266,7 @@ class RunnerNames(RunnerParts):
         """Takes figures and images for the log of the run; that of the config, or `Visualizer`."""
         return run_visualizer(self, self._visualizer_settings, self.experiment_name)
 
-    # ---- hooks and files
+    # ---- hooks
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Sequence[Any] | None = None) -> None:
         """Add hooks, objects or configs; `default_hooks` are those of a dict by name."""
@@ -289,78 +283,7 @@ class RunnerNames(RunnerParts):
 
     def get_hooks_info(self) -> str:
         """For each point of a run the hooks that do something there, in their order."""
-        points = [name for name in vars(Hook) if name.startswith(("before_", "after_", "at_"))]
-        lines = []
-        width = max(map(len, Priority.__members__))
-        numbers = {priority.value: priority.name for priority in Priority}
-        for point in points:
-            general = "_" + point.replace("_train", "").replace("_val", "").replace("_test", "")
-            does = [hook for hook in self.hooks if _does(hook, point, general)]
-            if does:
-                ranks = [get_priority(hook.priority) for hook in does]
-                names = [f"({numbers.get(rank, str(rank)):<{width}}) " for rank in ranks]
-                shown = [f"{name}{type(hook).__name__:<35}" for name, hook in zip(names, does, strict=True)]
-                lines += [f"{point}:", *shown, " -------------------- "]
-        return "\n".join(lines)
-
-    def dump_config(self) -> None:
-        """Write the config of the run as `config.py` into the work folder, and under the name of its file, if any."""
-        if is_main_process():
-            self.work_dir.mkdir(parents=True, exist_ok=True)
-            for name in {"config.py", self.cfg_name or f"{self.timestamp}.py"}:
-                Config(dict(self.cfg)).dump(self.work_dir / name)
-
-    def about_checkpoint(self) -> dict[str, Any]:
-        """Config, experiment and what is known of the data, for `meta` in a `.pth` file."""
-        try:
-            config = Config(dict(self.cfg)).pretty_text
-        except ConfigError:  # it holds objects
-            config = ""
-        facts = {key: value for key, value in self._metainfo.items() if is_plain(value)}
-        return {
-            "cfg": config,
-            "experiment_name": self.experiment_name,
-            "dataset_meta": {**facts, "classes": self.classes} if self.classes else facts,
-        }
-
-    def save_checkpoint(
-        self,
-        out_dir: str | os.PathLike,
-        filename: str,
-        file_client_args: Any = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
-        meta: Mapping[str, Any] | None = None,
-        by_epoch: bool = True,
-        backend_args: Any = None,
-    ) -> None:
-        """Write a `.pth` file as MMEngine does, see `kinema.training.openmmlab_files`. All processes call it.
-
-        Args:
-            out_dir: folder of the file.
-            filename: its name; `{}` in it stands for the epoch or iteration.
-            file_client_args: None: files are local.
-            save_optimizer: whether the file holds the optimizer's state.
-            save_param_scheduler: whether it holds the schedules' states.
-            meta: further entries of its `meta`.
-            by_epoch: `meta` counts the present epoch as done, otherwise the present batch.
-            backend_args: None: files are local.
-
-        Raises:
-            ConfigError: there is no training, or the file is not to be local.
-        """
-        if self.train_step is None:
-            raise ConfigError("save_checkpoint: no training has begun; save_pretrained of the model writes its weights")
-        if file_client_args or backend_args:
-            raise ConfigError("save_checkpoint: files are local: leave file_client_args and backend_args out")
-        write_pth(
-            self,
-            Path(out_dir) / filename,
-            {**self.about_checkpoint(), **(meta or {})},
-            by_epoch=by_epoch,
-            with_optimizer=save_optimizer,
-            with_schedules=save_param_scheduler,
-        )
+        return points_of(self.hooks)
 
 
 # Those of OpenMMLab by default, by their names in `default_hooks`.
@@ -373,12 +296,3 @@ _DEFAULT_HOOKS = {
     "checkpoint": "CheckpointHook",
 }
 _OWN_HOOKS = (BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, TrackingHook, ValidationHook)
-
-
-def _does(hook: Any, point: str, general: str) -> bool:
-    """Does a hook override a point, or what it shares with the other modes?"""
-    kind = type(hook)
-    own = getattr(kind, point, None)
-    return own is not None and (
-        own is not getattr(Hook, point) or getattr(kind, general, None) is not getattr(Hook, general, None)
-    )

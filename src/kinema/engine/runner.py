@@ -15,27 +15,18 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 
-from kinema.checkpoints.file_formats import load_published
-from kinema.checkpoints.loading import load_checkpoint
-from kinema.checkpoints.pretrained import log_report
-from kinema.checkpoints.reading import read_checkpoint
-from kinema.checkpoints.store import read_training_state
 from kinema.config import Config
 from kinema.config.checking import check_parts
 from kinema.config.values import naming
 from kinema.distributed import choose_device, is_main_process
-from kinema.engine.assembly import (
-    build_model,
-    build_step,
-    build_train_loop,
-)
-from kinema.engine.facade import RunnerNames
+from kinema.engine.assembly import build_model, build_step, build_train_loop
 from kinema.engine.plan import DEFAULT_TYPES, plan_of
+from kinema.engine.state import RunnerState
 from kinema.engine.written import keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.hooks.averaging import EMAHook
-from kinema.logs import log_to_file, only_to_files, show_on_console, stop_logging
+from kinema.logs import log_to_file, show_on_console, stop_logging
 from kinema.models.compiling import compile_errors_explained, compile_model
 from kinema.models.recognition import BaseRecognizer
 from kinema.openmmlab.configs import keys_not_read
@@ -43,13 +34,13 @@ from kinema.optim.schedules import check_schedule_config
 from kinema.registry import RUNNERS, init_default_scope
 from kinema.runs.work_folder import hold
 from kinema.training.checkpoints import find_to_resume, take_up
-from kinema.training.openmmlab_files import newest_pth, resume_pth
+from kinema.training.openmmlab_files import resume_pth
 
 logger = logging.getLogger("kinema")
 
 
 @RUNNERS.register_module(name=["Runner", "FlexibleRunner"])  # OpenMMLab has another one for strategies
-class Runner(RunnerNames):
+class Runner(RunnerState):
     """Train, validate and test a model. Every part is an object or its config.
 
     Args:
@@ -295,93 +286,3 @@ class Runner(RunnerNames):
         self._has_loaded = self._has_loaded or folder is not None or file is not None
         if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
             self.model.contract = self.contract()
-
-    def _pth_to_resume(self) -> Path | None:
-        """The `.pth` file to resume: the named one, or the newest where there is no checkpoint of Kinema's."""
-        if self._load_from is not None:
-            return Path(self._load_from) if Path(self._load_from).is_file() else None
-        return None if self.store.newest_first() else newest_pth(self.work_dir)
-
-    # ---- state
-
-    def _init_model_weights(self) -> None:
-        if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
-            with only_to_files():  # a line a parameter
-                self.model.init_weights()
-
-    def _load_weights(self) -> None:
-        if self._load_from is not None:
-            self.load_checkpoint(self._load_from)
-            self._load_from = None
-
-    def load_checkpoint(
-        self,
-        filename: str | os.PathLike,
-        map_location: Any = "cpu",
-        strict: bool = False,
-        revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
-    ) -> dict[str, Any]:
-        """Load weights into the model, and return what else the file holds, with the weights as `state_dict`.
-
-        Args:
-            filename: a checkpoint's folder, or a file.
-            map_location: without effect: weights are read on the CPU, then copied to the model's device.
-            strict: whether weights that are missing or left over are an error.
-            revise_keys: (regular expression, replacement) pairs for the names.
-
-        Raises:
-            CheckpointError: it cannot be read, or does not fit.
-        """
-        read = read_checkpoint(filename)
-        if load_published(self.model, read) is None:
-            log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
-        self._has_loaded = True
-        content = {**read.content, "state_dict": read.state}
-        self.call_hook("after_load_checkpoint", checkpoint=content)
-        return content
-
-    def resume(
-        self,
-        filename: str | os.PathLike,
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-        map_location: Any = "default",
-    ) -> None:
-        """Take a training up, before `train()`.
-
-        Args:
-            filename: a checkpoint's folder, which is taken up exactly, or a `.pth` file of Kinema's
-                or OpenMMLab's, see `kinema.training.openmmlab_files.resume_pth`.
-            resume_optimizer: whether the optimizer's state is taken.
-            resume_param_scheduler: without effect: schedules are functions of the place.
-            map_location: without effect.
-
-        Raises:
-            ConfigError: there is no training in the config.
-            CheckpointError: it cannot be read, or does not fit.
-        """
-        self._check_training()
-        if self.train_step is None and self.plan.resume:
-            self.plan = replace(self.plan, resume=False)
-        self._has_loaded = True
-        self._prepare_training()
-        self._load_from = None
-        path = Path(filename)
-        if path.is_dir():
-            take_up(self, path, read_training_state(path))
-        else:
-            resume_pth(self, path, with_optimizer=resume_optimizer)
-
-    def load_or_resume(self) -> None:
-        """Do what `load_from` and `resume` of the config ask for, unless it is done."""
-        if self._has_loaded:
-            return
-        if self.plan.resume:
-            self._check_training()
-            self._prepare_training()
-        else:
-            self._load_weights()
-
-    def _check_training(self) -> None:
-        if self.plan.train is None or self._optim_wrapper is None:
-            raise ConfigError("training needs train_dataloader, train_cfg and optim_wrapper")

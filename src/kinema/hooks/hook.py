@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence, Sized
 from typing import Any, ClassVar
 
 from kinema.registry import HOOKS
+from kinema.training.priorities import Priority, get_priority
 from kinema.training.run import Run
 
 
@@ -184,3 +185,29 @@ _SHARED = {
 
 def _is_nth(done: int, n: int) -> bool:
     return n > 0 and done >= 0 and done % n == 0
+
+
+def points_of(hooks: Sequence[Any]) -> str:
+    """For each point of a run the hooks that do something there, in their order, with their priorities."""
+    points = [name for name in vars(Hook) if name.startswith(("before_", "after_", "at_"))]
+    lines = []
+    width = max(map(len, Priority.__members__))
+    numbers = {priority.value: priority.name for priority in Priority}
+    for point in points:
+        general = "_" + point.replace("_train", "").replace("_val", "").replace("_test", "")
+        does = [hook for hook in hooks if _does(hook, point, general)]
+        if does:
+            ranks = [get_priority(hook.priority) for hook in does]
+            names = [f"({numbers.get(rank, str(rank)):<{width}}) " for rank in ranks]
+            shown = [f"{name}{type(hook).__name__:<35}" for name, hook in zip(names, does, strict=True)]
+            lines += [f"{point}:", *shown, " -------------------- "]
+    return "\n".join(lines)
+
+
+def _does(hook: Any, point: str, general: str) -> bool:
+    """Does a hook override a point, or what it shares with the other modes?"""
+    kind = type(hook)
+    own = getattr(kind, point, None)
+    return own is not None and (
+        own is not getattr(Hook, point) or getattr(kind, general, None) is not getattr(Hook, general, None)
+    )
