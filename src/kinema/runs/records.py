@@ -11,7 +11,6 @@ import torch
 
 from kinema.distributed import is_main_process
 from kinema.files import write_text
-from kinema.runs.history_buffer import number_now
 
 logger = logging.getLogger("kinema")
 
@@ -91,7 +90,8 @@ class Averages:
         """Add one batch's figures: floats or scalar tensors."""
         for name, value in figures.items():
             fresh = self._fresh.setdefault(name, [])
-            fresh.append(number_now(value) if isinstance(value, torch.Tensor) else value)
+            # A copy: a parameter or buffer is another number at the next step.
+            fresh.append(value.detach().clone() if isinstance(value, torch.Tensor) else value)
             if len(fresh) == _MOST:
                 self._totals()
 
