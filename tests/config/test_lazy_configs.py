@@ -53,7 +53,8 @@ def child(tmp_path: Path) -> Path:
 
 
 def test_a_config_inherits_by_imports_and_names_parts_by_their_classes(child: Path) -> None:
-    from kinema.hooks import CheckpointHook, LoggerHook
+    from kinema.compat.parts.hooks.checkpointing import CheckpointHook
+    from kinema.compat.parts.hooks.recording import LoggerHook
     from kinema.models import Recognizer3D
 
     config = Config.fromfile(child)
