@@ -9,7 +9,7 @@ keyword-only; calls by position in that order work all the same.
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -141,7 +141,7 @@ def _accepting(function: Any, name: str, offset: int) -> Any:
             return function(*args, **kwargs)  # which says how many it takes
         by_place = dict(zip(order[start:], args[start:], strict=False))
         if taken := [keyword for keyword in needless if keyword in by_place or keyword in kwargs]:
-            _log(name, taken)
+            log_needless(name, taken)
         by_place, kwargs = (
             {key: value for key, value in values.items() if key not in needless} for values in (by_place, kwargs)
         )
@@ -152,7 +152,8 @@ def _accepting(function: Any, name: str, offset: int) -> Any:
     return call
 
 
-def _log(name: str, keywords: list[str]) -> None:
+def log_needless(name: str, keywords: Sequence[str]) -> None:
+    """Log once that these keywords of a part, given, have no effect, and why."""
     new = [keyword for keyword in keywords if (name, keyword) not in _logged]
     _logged.update((name, keyword) for keyword in new)
     if new:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from toy_run import run_config
 
 from kinema.compat.parts.hooks.averaging import EMAHook
 from kinema.compat.parts.hooks.checkpointing import CheckpointHook
 from kinema.compat.parts.hooks.recording import LoggerHook
+from kinema.engine import Runner
 from kinema.hooks import ParamSchedulerHook, RuntimeInfoHook
 from kinema.registry import HOOKS
 from kinema.runs.message_hub import MessageHub
@@ -144,3 +146,20 @@ def test_configs_build_these_hooks_while_the_names_are_kinemas() -> None:
     assert type(HOOKS.build({"type": "CheckpointHook"})).__module__ == "kinema.hooks.checkpointing"
     kinema.compat.install()
     assert type(HOOKS.build({"type": "EMAHook"})) is EMAHook
+
+
+def test_a_run_of_kinema_says_once_which_arguments_have_no_effect_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kinema.openmmlab.keywords._logged", set())
+    caplog.set_level("INFO", "kinema")
+    hooks = [LoggerHook(5, ignore_last=False, out_dir=str(tmp_path / "out")), EMAHook(strict_load=True), LoggerHook()]
+    runner = Runner.from_cfg(run_config(tmp_path / "run", epochs=1))
+    for hook in hooks:
+        hook.before_run(runner)
+    lines = [line.split(": ")[2] for line in caplog.messages if "no effect in Kinema" in line]
+    assert lines == [
+        "ignore_last (the last batches of an epoch are always reported); out_dir (the files of a run are in its work"
+        " folder)",
+        "strict_load (averages are always loaded whole)",
+    ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kinema import hooks
 from kinema.compat.parts.averaged_models import BaseAveragedModel
 from kinema.compat.parts.models import is_model_wrapper
+from kinema.openmmlab.keywords import log_needless
 from kinema.registry import MODELS
 from kinema.training.run import Run
 
@@ -71,6 +72,7 @@ class EMAHook(hooks.EMAHook):
         self.src_model: nn.Module = model.module if is_model_wrapper(model) else model
         if isinstance(runner, Run):
             self._run = runner
+            log_needless("EMAHook", ["strict_load"] if self.strict_load else [])
         else:
             self._averages = self._build()
 

@@ -1,5 +1,6 @@
 """`LoggerHook` for runners that are not Kinema's."""
 
+import inspect
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from kinema import hooks
 from kinema.compat.parts.fileio.choosing import get_file_backend
 from kinema.compat.parts.fileio.client import FileClient
 from kinema.compat.parts.paths import scandir
+from kinema.openmmlab.keywords import log_needless, needless_keywords
 from kinema.training.run import Run
 
 
@@ -66,6 +68,9 @@ class LoggerHook(hooks.LoggerHook):
     def before_run(self, runner: Any) -> None:
         super().before_run(runner)
         if isinstance(runner, Run):
+            defaults = inspect.signature(LoggerHook).parameters
+            names = needless_keywords(hooks.LoggerHook)
+            log_needless("LoggerHook", [name for name in names if getattr(self, name) != defaults[name].default])
             return
         if self.out_dir is not None:
             self.out_dir = self.file_backend.join_path(self.out_dir, Path(runner.work_dir).name)
