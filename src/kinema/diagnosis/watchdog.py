@@ -88,6 +88,7 @@ class Watchdog:
 
     def _end(self) -> None:
         """Show the stacks, wait until the other processes have shown theirs, and end."""
+        self._arm()  # this thread runs: the timer of a process that cannot would end it before the line is shown
         rank, size = get_rank(), get_world_size()
         which = f"process {rank} of {size}, " if size > 1 else ""
         title = f"{which}pid {os.getpid()} on {socket.gethostname()}, {self._doing}"
