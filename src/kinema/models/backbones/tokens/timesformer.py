@@ -25,7 +25,7 @@ from kinema.models.init import InitCfg, kaiming_init
 from kinema.models.init_report import InitReport
 from kinema.models.layers import LayerCfg
 from kinema.models.layers.attention import PackedAttention, check_heads
-from kinema.models.layers.bricks.attention import FFN
+from kinema.models.layers.bricks.attention import FFN, identity_of
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.bricks.transformer import build_transformer_layer_sequence
 from kinema.models.layers.by_name import build_norm_layer
@@ -164,8 +164,7 @@ class NormedFFN(FFN):
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
     def forward(self, x: Tensor, identity: Tensor | None = None, *, residual: Tensor | None = None) -> Tensor:
-        given = residual if identity is None else identity
-        return super().forward(self.norm(x), x if given is None else given)
+        return super().forward(self.norm(x), identity_of(x, identity, residual))
 
 
 class DividedLayer(nn.Module):

@@ -90,7 +90,7 @@ class MultiheadAttention(BaseModule):
         """
         key = query if key is None else key
         value = key if value is None else value
-        identity = _identity(query, identity, residual)
+        identity = identity_of(query, identity, residual)
         if key_pos is None and query_pos is not None:
             if query_pos.shape == key.shape:
                 key_pos = query_pos
@@ -164,7 +164,7 @@ class FFN(BaseModule):
 
     def forward(self, x: Tensor, identity: Tensor | None = None, *, residual: Tensor | None = None) -> Tensor:
         out: Tensor = self.dropout_layer(self.gamma2(self._mapped(x)))
-        return out + _identity(x, identity, residual) if self.add_identity else out
+        return out + identity_of(x, identity, residual) if self.add_identity else out
 
     def _mapped(self, x: Tensor) -> Tensor:
         """The layers, in less memory where they are two."""
@@ -178,7 +178,7 @@ class FFN(BaseModule):
         return out
 
 
-def _identity(x: Tensor, identity: Tensor | None, residual: Tensor | None) -> Tensor:
+def identity_of(x: Tensor, identity: Tensor | None, residual: Tensor | None) -> Tensor:
     """What a branch over `x` is added to; `residual` is the older name of `identity`."""
     given = residual if identity is None else identity
     return x if given is None else given
