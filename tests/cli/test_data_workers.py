@@ -1,5 +1,6 @@
 """Processes that crash, hang or fail: the task is reported, the others are done."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -38,16 +39,17 @@ def test_a_process_that_dies_or_raises_costs_its_own_task_only():
 
 
 def test_a_task_that_hangs_is_given_up():
-    found = outcomes(["hang", "a", "b"], num_workers=1, timeout_seconds=0.5)
-    assert found == {"hang": Failure("took more than 0.5 s"), "a": "A", "b": "B"}
+    found = outcomes(["hang", "a", "b"], num_workers=1, timeout_seconds=2)
+    assert found == {"hang": Failure("took more than 2 s"), "a": "A", "b": "B"}
 
 
 def test_leaving_early_ends_the_processes():
-    started = time.monotonic()
+    others = set(multiprocessing.active_children())
     iterator = run_isolated(work, ["a", "hang", "hang"], num_workers=2)
     assert next(iterator).result == "A"
+    assert set(multiprocessing.active_children()) - others
     iterator.close()
-    assert time.monotonic() - started < 30
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_no_tasks_need_no_processes():
