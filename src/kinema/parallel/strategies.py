@@ -198,6 +198,14 @@ class SingleDevice(Strategy):
         """Nothing to do."""
 
 
+def in_torch_terms(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `DistributedDataParallel` under the names that this torch has for them."""
+    options = dict(options)
+    if "broadcast_buffers" in options and "forward_sync_buffers" in signature(DistributedDataParallel).parameters:
+        options["forward_sync_buffers"] = options.pop("broadcast_buffers")  # since torch 2.13
+    return options
+
+
 class DataParallel(Strategy):
     """The whole model in every process; gradients are averaged while they are computed."""
 
@@ -207,9 +215,7 @@ class DataParallel(Strategy):
     def _wrapped(self, model: nn.Module) -> nn.Module:
         options = asdict(self.options)
         del options["sync_bn"]
-        if "forward_sync_buffers" in signature(DistributedDataParallel).parameters:  # its name since torch 2.13
-            options["forward_sync_buffers"] = options.pop("broadcast_buffers")
-        return DistributedDataParallel(_Losses(model), **options)
+        return DistributedDataParallel(_Losses(model), **in_torch_terms(options))
 
     def synchronising(self, on: bool) -> AbstractContextManager[None]:
         """Off: `no_sync`."""

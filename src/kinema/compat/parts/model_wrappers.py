@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from kinema.compat.parts.models import detect_anomalous_params
+from kinema.parallel.strategies import in_torch_terms
 from kinema.registry import MODEL_WRAPPERS
 
 MODEL_WRAPPERS.register_module(module=DataParallel)
@@ -26,7 +27,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
     """
 
     def __init__(self, module: nn.Module, detect_anomalous_params: bool = False, **kwargs: Any) -> None:
-        super().__init__(module, **kwargs)
+        super().__init__(module, **in_torch_terms(kwargs))
         self.detect_anomalous_params = detect_anomalous_params
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Any]:
