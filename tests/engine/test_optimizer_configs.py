@@ -7,7 +7,7 @@ from toy_run import ToyModel, run_config
 from kinema.engine import Hook, OptimWrapper, Runner
 from kinema.errors import ConfigError, RegistryError
 from kinema.optim import DefaultOptimWrapperConstructor
-from kinema.optim.wrapper import build_optim_wrapper
+from kinema.optim.building import build_optim_wrapper
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from kinema.engine import OptimWrapper, Window
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
-from kinema.optim.wrapper import build_optim_wrapper
+from kinema.optim.building import build_optim_wrapper
 from kinema.registry import OPTIMIZERS
 
 

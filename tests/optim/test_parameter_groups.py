@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError, PartArgumentError
+from kinema.optim.building import build_optim_wrapper
 from kinema.optim.constructors import DefaultOptimWrapperConstructor
 from kinema.optim.parameter_groups import build_groups, layer_of, scaled_rate
 from kinema.optim.schedules import ConstantLR, Position, apply_schedules
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
+from kinema.optim.wrapper import OptimWrapper
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 ADAMW = dict(type="AdamW", lr=0.1, weight_decay=0.5)

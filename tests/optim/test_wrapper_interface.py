@@ -11,7 +11,8 @@ from kinema.engine import RunPlan
 from kinema.engine.assembly import build_step
 from kinema.errors import ConfigError
 from kinema.optim import OptimWrapper
-from kinema.optim.wrapper import AmpOptimWrapper, BaseOptimWrapper, build_optim_wrapper
+from kinema.optim.building import build_optim_wrapper
+from kinema.optim.wrapper import AmpOptimWrapper, BaseOptimWrapper
 from kinema.optim.wrapper_dict import OptimWrapperDict
 
 

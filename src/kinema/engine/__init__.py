@@ -14,6 +14,7 @@ from kinema.hooks import (
     SummaryNotesHook,
 )
 from kinema.optim.accumulation import Window
+from kinema.optim.building import build_optim_wrapper
 from kinema.optim.constructors import (
     DefaultOptimWrapperConstructor,
     LearningRateDecayOptimizerConstructor,
@@ -24,7 +25,7 @@ from kinema.optim.ema import Ema
 from kinema.optim.parameter_groups import build_groups
 from kinema.optim.precision import Precision
 from kinema.optim.schedules import ConstantLR, CosineAnnealingLR, LinearLR, MultiStepLR, Position, Schedule, StepLR
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
+from kinema.optim.wrapper import OptimWrapper
 from kinema.training.checkpoints import restore, resume, snapshot
 from kinema.training.loops import TestLoop, TrainLoop, ValLoop
 from kinema.training.progress import Every, Progress, Until

@@ -18,9 +18,10 @@ from kinema.engine.plan import Phase, RunPlan, is_plain
 from kinema.errors import ConfigError
 from kinema.evaluation import Evaluator
 from kinema.models.library_recognition import built_config
+from kinema.optim.building import build_optim_wrapper, check_optim_config
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper, check_optim_config
+from kinema.optim.wrapper import OptimWrapper
 from kinema.optim.wrapper_dict import OptimWrapperDict
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS

@@ -19,8 +19,9 @@ from kinema.errors import ConfigError
 from kinema.evaluation import BaseMetric, Evaluator
 from kinema.openmmlab.configs import base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import connection_of
+from kinema.optim.building import build_optim_wrapper
 from kinema.optim.schedules import build_schedules
-from kinema.optim.wrapper import BaseOptimWrapper, OptimWrapper, build_optim_wrapper
+from kinema.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from kinema.randomness import seed_everything
 from kinema.registry import LOG_PROCESSORS, MODEL_WRAPPERS, MODELS, VISUALIZERS
 from kinema.runs.message_hub import MessageHub

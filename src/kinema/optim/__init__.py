@@ -1,6 +1,7 @@
 """Parameters and their updates: optimizers, groups, schedules, accumulation, precision, averages."""
 
 from kinema.optim.accumulation import Window
+from kinema.optim.building import build_optim_wrapper
 from kinema.optim.constructors import (
     DefaultOptimWrapperConstructor,
     LearningRateDecayOptimizerConstructor,
@@ -21,7 +22,7 @@ from kinema.optim.schedules import (
     apply_schedules,
     build_schedules,
 )
-from kinema.optim.wrapper import OptimWrapper, build_optim_wrapper
+from kinema.optim.wrapper import OptimWrapper
 
 __all__ = [
     "ConstantLR",

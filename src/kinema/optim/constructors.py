@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kinema.errors import ConfigError
+from kinema.optim.building import build_optimizer
 from kinema.optim.parameter_groups import (
     RULES,
     Base,
@@ -20,7 +21,6 @@ from kinema.optim.parameter_groups import (
     grouped,
     owned_parameters,
 )
-from kinema.optim.wrapper import build_optimizer
 from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS, check_arguments
 from kinema.spelling import nearest
 

@@ -1,6 +1,5 @@
-"""Optimizers: torch's by name, and the wrapper that accumulates, clips and updates in some precision."""
+"""The wrapper of an optimizer that accumulates, clips and updates in some precision."""
 
-import inspect
 import logging
 import math
 from abc import ABC, abstractmethod
@@ -11,14 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from kinema.config.values import check_types
-from kinema.errors import ConfigError, KinemaError
+from kinema.errors import ConfigError
 from kinema.optim.accumulation import Window
-from kinema.optim.libraries import register_optimizers
 from kinema.optim.precision import Format, Precision
-from kinema.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from kinema.registry import OPTIM_WRAPPERS
 
-register_optimizers()
 logger = logging.getLogger("kinema")
 
 
@@ -330,96 +326,3 @@ class AmpOptimWrapper(OptimWrapper):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.precision.load_state_dict(state_dict.get("loss_scaler", {}))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "loss_scaler"})
-
-
-def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None = None) -> OptimWrapper:
-    """An `OptimWrapper` for the parameters of `model`.
-
-    Args:
-        model: whose parameters to update.
-        cfg: `dict(optimizer=dict(type="SGD", lr=0.01, ...), clip_grad=...,
-            accumulative_counts=..., paramwise_cfg=..., constructor=...)`, an optimizer, or a
-            wrapper that is built already. For the last two keys see `kinema.optim.constructors`.
-            Wrappers by name are an `OptimWrapperDict`; configs of several by name are for a
-            `constructor` of the user's own.
-        precision: of the forward pass, unless `cfg` says another.
-
-    Raises:
-        ConfigError: no such optimizer or keyword, or a value that it does not take.
-    """
-    if isinstance(cfg, OptimWrapper):
-        return cfg
-    if isinstance(cfg, torch.optim.Optimizer):
-        return OptimWrapper(cfg, precision=precision)
-    if isinstance(cfg, Mapping) and cfg and all(isinstance(value, OptimWrapper) for value in cfg.values()):
-        from kinema.optim.wrapper_dict import OptimWrapperDict  # which is made of this file's
-
-        return OptimWrapperDict(**cfg)
-    keywords = {"type": "OptimWrapper", **cfg}
-    constructor, rules = keywords.pop("constructor", None), keywords.pop("paramwise_cfg", None)
-    if constructor is not None and any(isinstance(value, Mapping) and "optimizer" in value for value in cfg.values()):
-        several = {key: value for key, value in cfg.items() if key not in ("constructor", "paramwise_cfg")}
-        arguments = {"optim_wrapper_cfg": several, "paramwise_cfg": rules}
-        built: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": constructor}, default_args=arguments)(model)
-        return built
-    optimizer = keywords.get("optimizer")
-    kind: Any = keywords["type"]
-    kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
-    takes_precision = kind is not None and "precision" in inspect.signature(kind).parameters
-    if takes_precision and precision is not None:
-        keywords.setdefault("precision", precision)
-    if constructor is not None or rules is not None:
-        if not isinstance(optimizer, Mapping):
-            raise ConfigError("optim_wrapper: paramwise_cfg and constructor need the config of an optimizer")
-        settings = {"optim_wrapper_cfg": keywords, "paramwise_cfg": rules}
-        build = OPTIM_WRAPPER_CONSTRUCTORS.build(
-            {"type": constructor or "DefaultOptimWrapperConstructor"}, default_args=settings
-        )
-        build.merges_groups = True
-        wrapper = build(model)
-    else:
-        if isinstance(optimizer, Mapping):
-            # Frozen ones, too: without gradients they stay as they are, and a hook may train them later.
-            keywords["optimizer"] = build_optimizer(optimizer, list(model.parameters()))
-        wrapper = OPTIM_WRAPPERS.build(keywords)
-    if precision is not None and not takes_precision:  # a class of the user's own
-        wrapper.precision = precision
-    return wrapper
-
-
-def build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> torch.optim.Optimizer:
-    """The optimizer of a config.
-
-    Args:
-        cfg: `dict(type="SGD", lr=0.01, ...)`.
-        parameters: what to update, or groups of it.
-
-    Raises:
-        ConfigError: a value that it does not take.
-    """
-    try:
-        return OPTIMIZERS.build(cfg, default_args={"params": parameters})
-    except (TypeError, ValueError) as error:
-        if isinstance(error, KinemaError) or not parameters:
-            raise
-        given = ", ".join(f"{key}={value!r}" for key, value in cfg.items() if key != "type")
-        raise ConfigError(
-            f"optim_wrapper.optimizer: {cfg.get('type')} takes no such values: {error}; got {given}"
-        ) from error
-
-
-def check_optim_config(cfg: Any, where: str = "optim_wrapper") -> None:
-    """Refuse values of a wrong type in a config for `build_optim_wrapper`.
-
-    Raises:
-        ConfigError: names the key.
-    """
-    if not isinstance(cfg, Mapping):
-        return
-    check_types(OptimWrapper, cfg, where)
-    check_types(nn.utils.clip_grad_norm_, cfg.get("clip_grad"), f"{where}.clip_grad")
-    check_types(nn.utils.clip_grad_value_, cfg.get("clip_grad"), f"{where}.clip_grad")
-    optimizer = cfg.get("optimizer")
-    if isinstance(optimizer, Mapping):
-        kind = optimizer.get("type")
-        check_types(OPTIMIZERS.get(kind) if isinstance(kind, str) else kind, optimizer, f"{where}.optimizer")
