@@ -9,8 +9,6 @@ Import = ast.Import | ast.ImportFrom
 
 
 @cache
-def imports_of(file: Path) -> tuple[list[Import], list[Import]]:
-    """All import statements of a file, and those that run while it is imported itself."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, Import)]
-    return nodes, [node for node in tree.body if isinstance(node, Import)]
+def imports_of(file: Path) -> list[Import]:
+    """All import statements of a file, those in functions, too."""
+    return [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, Import)]

@@ -74,7 +74,7 @@ def wrong_imports(source: Path) -> list[str]:
             continue
         is_package = place.name == "__init__"
         module = ".".join(("kinema", *(place.parts[:-1] if is_package else place.parts)))
-        for line, name in imported_modules(imports_of(file)[0], module, is_package):
+        for line, name in imported_modules(imports_of(file), module, is_package):
             root, _, rest = name.partition(".")
             part = rest.partition(".")[0]
             if root != "kinema" or part == own or part not in {*ORDER, *SEES_EVERYTHING}:
@@ -90,13 +90,12 @@ def test_imports_point_up_the_list() -> None:
 
 
 def imports_of_modules() -> dict[str, set[str]]:
-    """Module of the source -> those of the source that it imports while it is imported itself."""
+    """Module of the source -> those of the source that it imports, in functions and for types, too."""
     files = {file.relative_to(SOURCE.parent).with_suffix(""): file for file in SOURCE.rglob("*.py")}
     modules = {".".join(place.parts).removesuffix(".__init__"): file for place, file in files.items()}
     imports = {}
     for module, file in modules.items():
-        _, nodes = imports_of(file)
-        names = [name for _, name in imported_modules(nodes, module, file.stem == "__init__")]
+        names = [name for _, name in imported_modules(imports_of(file), module, file.stem == "__init__")]
         imports[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
         imports[module].discard(module)
     return imports

@@ -38,7 +38,7 @@ def imported_distributions() -> set[str]:
     """Distributions of other projects that an import statement names, anywhere in the source."""
     modules = set()
     for file in SOURCE.rglob("*.py"):
-        for node in imports_of(file)[0]:
+        for node in imports_of(file):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif not node.level:

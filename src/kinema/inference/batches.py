@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -15,10 +15,8 @@ from kinema.errors import VideoError
 from kinema.inference.finding import find_videos
 from kinema.inference.inputs import VideoSource, name_of, require_videos, video_source
 from kinema.inference.prediction import FailedInput, Prediction, make_prediction
+from kinema.inference.scoring import Prepared, ScoringModel
 from kinema.inference.views import parse_views
-
-if TYPE_CHECKING:
-    from kinema.inference.recognizer import Prepared, VideoRecognizer
 
 CLIPS_A_STEP = 8
 VIEWS_A_STEP = 16
@@ -146,7 +144,7 @@ _Source = tuple[str, VideoSource | Exception]  # name of a video, and how it beg
 
 
 def predict_videos(
-    recognizer: "VideoRecognizer", videos: Iterable[Any] | str | os.PathLike[str], options: BatchOptions
+    recognizer: ScoringModel, videos: Iterable[Any] | str | os.PathLike[str], options: BatchOptions
 ) -> Iterator[Prediction | FailedInput]:
     """What `VideoRecognizer.predict_many` does; what is wrong with the options is raised at the call."""
     size = default_batch_size(options.views) if options.batch_size is None else options.batch_size
@@ -158,7 +156,7 @@ def predict_videos(
     elif isinstance(videos, list | tuple):
         require_videos(videos)
 
-    def read(named: _Source) -> "Prepared":
+    def read(named: _Source) -> Prepared:
         if isinstance(named[1], Exception):
             raise named[1]
         return recognizer.prepare(named[1], views=options.views, tta=options.tta, fps=options.fps)
@@ -182,8 +180,8 @@ def _source_of(video: Any, fps: float | None) -> _Source:
 
 
 def _predictions(
-    recognizer: "VideoRecognizer",
-    batch: "list[Read[_Source, Prepared]]",
+    recognizer: ScoringModel,
+    batch: list[Read[_Source, Prepared]],
     options: BatchOptions,
     limits: float | Mapping[str, float] | None,
 ) -> Iterator[Prediction | FailedInput]:
@@ -210,7 +208,7 @@ def _predictions(
 
 
 def _limits(
-    recognizer: "VideoRecognizer", thresholds: float | Mapping[str, float] | None
+    recognizer: ScoringModel, thresholds: float | Mapping[str, float] | None
 ) -> float | Mapping[str, float] | None:
     """Thresholds for `make_prediction`; None for a model of one label a clip."""
     if thresholds is None:

@@ -1,55 +1,32 @@
-"""A trained model with its way from a video to its input: predictions, windows and timelines of videos."""
+"""A trained model with its class names: predictions, windows and timelines of videos."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 import torch
-from torch import nn
 
-from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.saving import save_pretrained
-from kinema.errors import CheckpointError, VideoError
+from kinema.errors import CheckpointError
 from kinema.inference.batches import BatchOptions, predict_videos
 from kinema.inference.decisions.settings import DecisionSettings
 from kinema.inference.finding import stands_for_several
 from kinema.inference.inputs import (
     VideoInput,
-    VideoSource,
-    open_source,
-    opens_videos,
-    pipeline_of_frames,
     require_videos,
-    video_source,
 )
 from kinema.inference.prediction import FailedInput, Prediction, make_prediction
 from kinema.inference.scoring import ScoringModel
 from kinema.inference.timeline import Timeline
-from kinema.inference.views import Looked, Watcher, parse_views, with_augmentation, with_views
+from kinema.inference.views import Looked
 from kinema.inference.windows.engine import DEFAULT_BATCH_SIZE, WindowEngine
 from kinema.inference.windows.scores import WindowScores
-from kinema.transforms import Compose
 
 BLACK_FRAMES = (64, 240, 320, 3)  # of a video that warms up
 BLACK_FPS = 30.0
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A video as a model takes it.
-
-    Attributes:
-        name: of the video.
-        packed: what the pipeline packed: `inputs`, and `data_samples`.
-        watcher: what its steps chose.
-    """
-
-    name: str
-    packed: Any
-    watcher: Watcher
 
 
 class VideoRecognizer(ScoringModel):
@@ -69,43 +46,10 @@ class VideoRecognizer(ScoringModel):
             them is an error of the checkpoint.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        classes: Sequence[str],
-        pipeline: Sequence[dict[str, Any]],
-        *,
-        device: str | torch.device = "cpu",
-        contract: ModelContract | None = None,
-        name: str = "the model",
-        is_from_file: bool = False,
-    ) -> None:
-        super().__init__(model, classes, device=device, contract=contract, name=name, is_from_file=is_from_file)
-        self.pipeline = [dict(step) for step in pipeline]
-        self._composed: dict[tuple[str | None, str | None, bool], Compose] = {}
-        self._compose(None, None, is_open=False)  # a wrong step is said now
-
     def __repr__(self) -> str:
         backbone = type(getattr(self.model, "backbone", self.model)).__name__
         classes = f"{', '.join(self.classes[:5])}{', ...' if len(self.classes) > 5 else ''}" or "classes without names"
         return f"VideoRecognizer({self.name!r}: {backbone}, {classes})"
-
-    def pipeline_of(self, views: str | None, tta: str | None = None) -> list[dict[str, Any]]:
-        """The pipeline that takes these views of a video.
-
-        Args:
-            views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None:
-                those of the checkpoint.
-            tta: "flip": each view is seen mirrored too (see `with_augmentation` there); None: not.
-
-        Raises:
-            ValueError: `views` or `tta` is no such text.
-            ConfigError: the pipeline chooses frames or crops in a way that has no such number.
-        """
-        pipeline = [dict(step) for step in self.pipeline]
-        if views is not None:
-            pipeline = with_views(pipeline, parse_views(views), joined_frames=self._joined_frames())
-        return pipeline if tta is None else with_augmentation(pipeline, tta)
 
     def scores(
         self, video: Any, *, views: str | None = None, tta: str | None = None, fps: float | None = None
@@ -289,40 +233,6 @@ class VideoRecognizer(ScoringModel):
         (scores,) = self.scores_of_samples([prepared.packed], prepared.name, views=views)
         return prepared.name, scores, prepared.watcher.looked()
 
-    def prepare(
-        self,
-        video: Any,
-        *,
-        views: str | None = None,
-        tta: str | None = None,
-        fps: float | None = None,
-        with_times: bool = False,
-    ) -> Prepared:
-        """Bring a video into the form that the model takes, without running the model.
-
-        Args:
-            video: one video, see `predict`, as `views`, `tta` and `fps`.
-            views: see there.
-            tta: see there.
-            fps: see there.
-            with_times: note when the chosen frames are shown.
-
-        Raises:
-            TypeError: `video` is nothing that can be a video.
-            ValueError: frames have another shape, or `views` or `tta` is no such text.
-            VideoError: the video cannot be read.
-        """
-        source = video if isinstance(video, VideoSource) else video_source(video, fps)
-        if not opens_videos(self.pipeline):
-            source = open_source(source, fps)
-        sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
-        watcher = Watcher(with_times=with_times)
-        with self.errors_of_checkpoint(source.name):
-            packed = watcher.run(self._compose(views, tta, source.is_open).transforms, sample)
-        if packed is None:
-            raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
-        return Prepared(source.name, packed, watcher)
-
     def windows(
         self,
         video: Any,
@@ -400,13 +310,6 @@ class VideoRecognizer(ScoringModel):
             progress=progress,
         )
         return Timeline.of(scores, settings)
-
-    def _compose(self, views: str | None, tta: str | None, is_open: bool) -> Compose:
-        key = (views, tta, is_open)
-        if key not in self._composed:
-            pipeline = self.pipeline_of(views, tta)
-            self._composed[key] = Compose(pipeline_of_frames(pipeline) if is_open else pipeline)
-        return self._composed[key]
 
     def save_pretrained(self, folder: str | os.PathLike) -> Path:
         """Write weights, contract and a model card into `folder`, from which `kinema.load` takes them.

@@ -1,9 +1,9 @@
-"""A trained model with its class names: from prepared samples to scores."""
+"""A trained model with its class names and its pipeline: from a video to its input, and from there to scores."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,31 +11,53 @@ from torch import nn
 
 from kinema.checkpoints.contract import ModelContract
 from kinema.datasets import pseudo_collate
-from kinema.errors import CheckpointError, KinemaError
+from kinema.errors import CheckpointError, KinemaError, VideoError
 from kinema.evaluation.calibration import calibrated
+from kinema.inference.inputs import VideoSource, open_source, opens_videos, pipeline_of_frames, video_source
+from kinema.inference.views import Watcher, parse_views, with_augmentation, with_views
 from kinema.models.layers.carried_state import CarriedState
 from kinema.printable import first_line
+from kinema.transforms import Compose
 
 VIEWS_AT_ONCE = 8
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A video as a model takes it.
+
+    Attributes:
+        name: of the video.
+        packed: what the pipeline packed: `inputs`, and `data_samples`.
+        watcher: what its steps chose.
+    """
+
+    name: str
+    packed: Any
+    watcher: Watcher
+
+
 class ScoringModel:
-    """A trained model and what its checkpoint says of it. Several threads take turns at it.
+    """A trained model, its pipeline, and what its checkpoint says of it.
+
+    Several threads prepare videos side by side, and take turns at the model.
 
     Args:
         model: the model, with its weights.
         classes: names by class index; empty: the indices are the names.
+        pipeline: configs of transforms, from `filename` to packed inputs.
         device: where to compute.
         contract: what the checkpoint says of the model.
         name: what messages call it, such as the path of its checkpoint.
-        is_from_file: the model is what came with the weights, so what goes wrong in it is an error
-            of the checkpoint.
+        is_from_file: model and pipeline are those that came with the weights, so what goes wrong in
+            them is an error of the checkpoint.
     """
 
     def __init__(
         self,
         model: nn.Module,
         classes: Sequence[str],
+        pipeline: Sequence[dict[str, Any]],
         *,
         device: str | torch.device = "cpu",
         contract: ModelContract | None = None,
@@ -46,8 +68,11 @@ class ScoringModel:
         self.classes = tuple(classes)
         self.contract = contract or ModelContract()
         self.name = name
+        self.pipeline = [dict(step) for step in pipeline]
         self._is_from_file = is_from_file
         self._lock = threading.Lock()
+        self._composed: dict[tuple[str | None, str | None, bool], Compose] = {}
+        self._compose(None, None, is_open=False)  # a wrong step is said now
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -75,6 +100,68 @@ class ScoringModel:
     def temperature(self) -> float | None:
         """What logits are divided by, so that scores are calibrated; None: they are as the head gives them."""
         return self.contract.temperature
+
+    # ---- from a video to the input of the model
+
+    def pipeline_of(self, views: str | None, tta: str | None = None) -> list[dict[str, Any]]:
+        """The pipeline that takes these views of a video.
+
+        Args:
+            views: clips x crops, such as "10x3" (see `kinema.inference.views.with_views`); None:
+                those of the checkpoint.
+            tta: "flip": each view is seen mirrored too (see `with_augmentation` there); None: not.
+
+        Raises:
+            ValueError: `views` or `tta` is no such text.
+            ConfigError: the pipeline chooses frames or crops in a way that has no such number.
+        """
+        pipeline = [dict(step) for step in self.pipeline]
+        if views is not None:
+            pipeline = with_views(pipeline, parse_views(views), joined_frames=self._joined_frames())
+        return pipeline if tta is None else with_augmentation(pipeline, tta)
+
+    def prepare(
+        self,
+        video: Any,
+        *,
+        views: str | None = None,
+        tta: str | None = None,
+        fps: float | None = None,
+        with_times: bool = False,
+    ) -> Prepared:
+        """Bring a video into the form that the model takes, without running the model.
+
+        Args:
+            video: one video, see `predict`, as `views`, `tta` and `fps`.
+            views: see there.
+            tta: see there.
+            fps: see there.
+            with_times: note when the chosen frames are shown.
+
+        Raises:
+            TypeError: `video` is nothing that can be a video.
+            ValueError: frames have another shape, or `views` or `tta` is no such text.
+            VideoError: the video cannot be read.
+        """
+        source = video if isinstance(video, VideoSource) else video_source(video, fps)
+        if not opens_videos(self.pipeline):
+            source = open_source(source, fps)
+        sample = {"label": -1, "start_index": 0, "modality": "RGB", **source.sample}
+        watcher = Watcher(with_times=with_times)
+        with self.errors_of_checkpoint(source.name):
+            packed = watcher.run(self._compose(views, tta, source.is_open).transforms, sample)
+        if packed is None:
+            raise VideoError(f"{source.name}: a step of the recognizer's pipeline rejects it")
+        return Prepared(source.name, packed, watcher)
+
+    def _compose(self, views: str | None, tta: str | None, is_open: bool) -> Compose:
+        key = (views, tta, is_open)
+        if key not in self._composed:
+            pipeline = self.pipeline_of(views, tta)
+            self._composed[key] = Compose(pipeline_of_frames(pipeline) if is_open else pipeline)
+        return self._composed[key]
+
+    # ---- from the input to scores
 
     def scores_of_samples(
         self, samples: Sequence[Mapping[str, Any]], video: str | Sequence[str], *, views: str | None = None

@@ -3,12 +3,13 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from kinema.errors import VideoError
+from kinema.inference.scoring import ScoringModel
 from kinema.inference.windows.ahead import computed_ahead
 from kinema.inference.windows.opening import OpenedVideo, open_video
 from kinema.inference.windows.planning import Span, WindowPlanner, check_lengths, plan_windows
@@ -17,9 +18,6 @@ from kinema.inference.windows.score import WindowScore
 from kinema.inference.windows.scores import PartialScoresError, VideoFacts, WindowScores
 from kinema.progress import ProgressBar
 from kinema.video.limits import VideoLimitError
-
-if TYPE_CHECKING:
-    from kinema.inference.recognizer import VideoRecognizer
 
 DEFAULT_BATCH_SIZE = 8
 _DECODED_BYTES = 16 << 20  # of a chunk: frames that are decoded before they are prepared, about
@@ -58,7 +56,7 @@ class WindowEngine:
 
     def __init__(
         self,
-        recognizer: "VideoRecognizer",
+        recognizer: ScoringModel,
         *,
         length_seconds: float | None = None,
         stride_seconds: float | None = None,

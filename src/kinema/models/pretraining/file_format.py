@@ -1,19 +1,15 @@
 """Files of VideoMAE's authors that hold a pretraining: encoder, decoder, and the token of what is hidden."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import nn
 
 from kinema.checkpoints.file_formats import FileFormat, Views
 from kinema.models.backbones.tokens.videomae_files import authors_names
 
-if TYPE_CHECKING:
-    from kinema.models.pretraining.masked_autoencoder import MaskedAutoencoder
 
-
-def _views(model: nn.Module) -> Views:
+def _views(autoencoder: Any) -> Views:
     """The tensors of a `MaskedAutoencoder` under the authors' names."""
-    autoencoder: MaskedAutoencoder = model  # type: ignore[assignment]
     encoder, decoder = autoencoder.backbone, autoencoder.decoder
     views = {f"encoder.{name}": tensor for name, tensor in authors_names(encoder).items()}
     if not isinstance(encoder.pos_embed, nn.Parameter):
