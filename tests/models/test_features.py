@@ -3,7 +3,7 @@
 from torch import nn
 
 from kinema.models import I3DHead, ResNetTSM, TSMHead
-from kinema.models.features import Features, features_of
+from kinema.models.features import Features, features_of, joined_frames
 
 
 class Stating(nn.Module):
@@ -29,3 +29,12 @@ def test_networks_and_heads_state_the_frames_that_they_join() -> None:
     assert features_of(ResNetTSM(18, num_segments=4)) == Features((512,), frames_per_row=4)
     assert features_of(TSMHead(3, 512, num_segments=4)).frames_per_row == 4
     assert features_of(I3DHead(3, 512)).frames_per_row is None
+
+
+def test_a_model_joins_as_many_frames_as_the_part_that_joins_most() -> None:
+    model = nn.Module()
+    assert joined_frames(model) is None
+    model.backbone, model.cls_head = Stating(num_segments=4), Stating(num_segments=8)
+    assert joined_frames(model) == 8
+    model.num_segs = 16  # frames of a view that a neck joins
+    assert joined_frames(model) == 16

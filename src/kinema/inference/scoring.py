@@ -15,6 +15,7 @@ from kinema.errors import CheckpointError, KinemaError, VideoError
 from kinema.evaluation.calibration import calibrated
 from kinema.inference.inputs import VideoSource, open_source, opens_videos, pipeline_of_frames, video_source
 from kinema.inference.views import Watcher, parse_views, with_augmentation, with_views
+from kinema.models.features import joined_frames
 from kinema.models.layers.carried_state import CarriedState
 from kinema.printable import first_line
 from kinema.transforms import Compose
@@ -308,11 +309,8 @@ class ScoringModel:
 
     def _joined_frames(self) -> int | None:
         """Frames that the layers of the model join; None: it joins none, or any number."""
-        parts = [getattr(self.model, name, None) for name in ("backbone", "cls_head", "neck")]
-        joined = [getattr(part, "num_segments", None) for part in parts]
-        if joined == [None, None, None] and parts[2] is not None:
-            return int(getattr(self.model, "num_segs", None) or 1)
-        return next((int(number) for number in joined if number), None)
+        has_neck = getattr(self.model, "neck", None) is not None  # which joins those of one view
+        return joined_frames(self.model) or (1 if has_neck else None)
 
 
 def check_scores(scores: torch.Tensor, model: str, video: str) -> None:

@@ -42,6 +42,13 @@ def features_of(part: nn.Module | None) -> Features:
     )
 
 
+def joined_frames(model: nn.Module) -> int | None:
+    """Frames that a recognizer of single frames joins to one row of scores; None: any number, or it sees clips."""
+    parts = [getattr(model, name, None) for name in ("backbone", "cls_head")]
+    counts = [features_of(part).frames_per_row for part in parts]
+    return max(filter(None, [*counts, getattr(model, "num_segs", None)]), default=None)
+
+
 @dataclass(frozen=True)
 class TokenMaps:
     """Where the tokens of a transformer lie in its clips, for what looks into it.

@@ -13,7 +13,7 @@ from kinema.evaluation import AccuracyInterval
 from kinema.evaluation.intervals import accuracy_interval
 from kinema.evaluation.paired import PairedComparison, compare_hits
 from kinema.inference import VideoRecognizer
-from kinema.models.features import features_of
+from kinema.models.features import joined_frames
 from kinema.recipes.evaluation import Evaluation, evaluate
 from kinema.registry import TRANSFORMS
 from kinema.transforms import BaseTransform
@@ -164,10 +164,7 @@ def frames_in_order(
     Raises:
         ConfigError: by what is returned, where the pipeline decodes no frames.
     """
-    model = recognizer.model
-    parts = [getattr(model, name, None) for name in ("backbone", "cls_head")]
-    joined = [features_of(part).frames_per_row for part in parts] + [getattr(model, "num_segs", None)]
-    together = max(filter(None, joined), default=None)
+    together = joined_frames(recognizer.model)
 
     def change(pipeline: list[Any]) -> list[Any]:
         kinds = [step.get("type") if isinstance(step, Mapping) else type(step) for step in pipeline]

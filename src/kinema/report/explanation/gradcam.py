@@ -28,7 +28,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
-from kinema.models.features import TokenMaps, features_of
+from kinema.models.features import TokenMaps, joined_frames
 from kinema.report.explanation.explainer import Saliency
 from kinema.spelling import nearest
 
@@ -84,7 +84,7 @@ class GradCam:
                 f" width), got {tuple(inputs.shape)}"
             )
         with evaluating(self.model):
-            pieces = inputs.split(1 if inputs.dim() == 6 else self._frames_together(inputs.shape[1]), dim=1)
+            pieces = inputs.split(1 if inputs.dim() == 6 else joined_frames(self.model) or inputs.shape[1], dim=1)
             layer, first = (self._named(self.layer), None) if self.layer else self._choose(pieces[0])
             explained = [
                 self._explain_piece(piece, target, layer, first if place == 0 else None)
@@ -96,11 +96,6 @@ class GradCam:
         maps = relevance / peak if peak > 0 else relevance
         score = float(np.mean([score for _, score in explained]))
         return Saliency(maps.numpy(), score, layer.title)
-
-    def _frames_together(self, num_frames: int) -> int:
-        """Of a model of single frames: how many it joins to one row of scores."""
-        joined = [features_of(part).frames_per_row for part in (self.model.backbone, self.model.cls_head)]
-        return max(filter(None, [*joined, getattr(self.model, "num_segs", None)]), default=num_frames)
 
     def _named(self, layer: str) -> "Layer":
         """A layer by its name: whose tokens are laid out, if it is a block over tokens."""
