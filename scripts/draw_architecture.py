@@ -15,6 +15,7 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 SERVICES = (
     *(
         "errors",
+        "arguments",
         "printable",
         "cores",
         "memory",

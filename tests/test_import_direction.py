@@ -12,6 +12,7 @@ from source_imports import SOURCE, Import, imports_of
 ORDER = [
     *(
         "errors",
+        "arguments",
         "printable",
         "cores",
         "memory",

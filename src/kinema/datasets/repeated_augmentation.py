@@ -1,17 +1,17 @@
 """Repeated augmentation: a video is decoded once and augmented several times."""
 
 import copy
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets.loader import pseudo_collate
 from kinema.datasets.video import VideoDataset
 from kinema.errors import ConfigError
-from kinema.registry import DATASETS, FUNCTIONS, check_arguments
+from kinema.registry import DATASETS, FUNCTIONS
 from kinema.transforms import Compose, DecodeVideo, OpenVideo
 
 Step = Callable[[Any], Any]
@@ -46,7 +46,7 @@ class RepeatAugDataset(VideoDataset):
         num_repeats: samples a video.
         sample_once: the samples of a video have the same frames; otherwise frames are sampled for
             each.
-        options: the other arguments of `VideoDataset`.
+        **settings: further arguments of `VideoDataset`.
 
     Raises:
         ValueError: `num_repeats` below 1.
@@ -57,6 +57,7 @@ class RepeatAugDataset(VideoDataset):
 
     collate_fn = staticmethod(repeat_pseudo_collate)
 
+    @takes_arguments_of(VideoDataset)
     def __init__(
         self,
         ann_file: str | os.PathLike,
@@ -64,15 +65,13 @@ class RepeatAugDataset(VideoDataset):
         data_prefix: Mapping[str, Any] | None = None,
         num_repeats: int = 4,
         sample_once: bool = False,
-        **options: Any,
+        **settings: Any,
     ) -> None:
         if num_repeats < 1:
             raise ValueError(f"RepeatAugDataset: num_repeats must be at least 1, got {num_repeats}")
         self.num_repeats = num_repeats
         self.sample_once = sample_once
-        arguments = {"ann_file": ann_file, "pipeline": pipeline, "data_prefix": data_prefix, **options}
-        check_arguments(RepeatAugDataset, arguments, "dataset RepeatAugDataset")
-        super().__init__(**arguments)
+        super().__init__(ann_file, pipeline, data_prefix, **settings)
         _find_decoding(self.pipeline.transforms)  # says now what is missing
 
     def prepare_data(self, idx: int) -> list[Any] | None:
@@ -80,22 +79,6 @@ class RepeatAugDataset(VideoDataset):
         return repeat_augmentation(
             self.pipeline.transforms, self.get_data_info(idx), self.num_repeats, sample_once=self.sample_once
         )
-
-
-def _whole_signature() -> inspect.Signature:
-    """The arguments of `VideoDataset` with those of `RepeatAugDataset` among them.
-
-    They are what help and error messages show.
-    """
-    own = inspect.signature(RepeatAugDataset).parameters
-    inherited = inspect.signature(VideoDataset).parameters
-    rest = [parameter.replace(kind=parameter.KEYWORD_ONLY) for name, parameter in inherited.items() if name not in own]
-    return inspect.Signature(
-        [*(parameter for parameter in own.values() if parameter.kind is not parameter.VAR_KEYWORD), *rest]
-    )
-
-
-RepeatAugDataset.__signature__ = _whole_signature()  # type: ignore[attr-defined]
 
 
 def repeat_augmentation(

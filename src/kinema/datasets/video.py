@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations import Annotations, read_annotations
 from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.annotations.samples import samples_of, settle_classes
@@ -48,7 +49,7 @@ class VideoDataset(BaseDataset):
             `kinema.datasets.annotations.hold_out.HoldOut`.
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         data_root: folder that `ann_file` and `data_prefix` are relative to.
-        filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
+        **settings: further arguments of `BaseDataset`.
 
     Raises:
         AnnotationError: the annotations are missing or wrong, or nothing can be held out. Names
@@ -56,6 +57,7 @@ class VideoDataset(BaseDataset):
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 
+    @takes_arguments_of(BaseDataset)
     def __init__(
         self,
         ann_file: str | os.PathLike,
@@ -73,13 +75,7 @@ class VideoDataset(BaseDataset):
         fold: int = 1,
         columns: Mapping[str, str] | None = None,
         hold_out: Mapping[str, Any] | None = None,
-        metainfo: Mapping[str, Any] | None = None,
-        data_root: str | os.PathLike | None = None,
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **settings: Any,
     ) -> None:
         self.multi_class = multi_class
         self.num_classes = num_classes
@@ -93,16 +89,10 @@ class VideoDataset(BaseDataset):
         self.hold_out = hold_out
         super().__init__(
             ann_file,
-            metainfo=metainfo,
-            data_root=data_root,
             data_prefix={"video": ""} if data_prefix is None else data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
             pipeline=pipeline,
             test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
+            **settings,
         )
 
     def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:

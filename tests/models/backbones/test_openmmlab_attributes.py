@@ -1,5 +1,7 @@
 """What code written for OpenMMLab reads of networks, and values that none can have."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import nn
@@ -20,10 +22,23 @@ from kinema.models import (
     TANet,
 )
 from kinema.models.backbones import Bottleneck, InvertedResidual
+from kinema.models.backbones.base import keep_arguments
 from kinema.models.layers import TAM, Conv2plus1d, SubBatchNorm3D
 
 
 @pytest.mark.usefixtures("on_meta_device")
+class Sizes(NamedTuple):
+    depth: int
+    width: int = 8
+
+
+def test_arguments_are_kept_beside_what_the_network_has() -> None:
+    module = nn.Module()
+    module.depth = (1, 2)
+    keep_arguments(module, Sizes(3))
+    assert (module.depth, module.width) == ((1, 2), 8)
+
+
 def test_networks_and_blocks_say_how_they_are_built() -> None:
     network = ResNetTSM(18, non_local_cfg={})
     assert (network.inplanes, network.feat_dim, network.stage_blocks) == (512, 512, (2, 2, 2, 2))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets import BaseDataset
 from kinema.registry import DATASETS
 
@@ -40,13 +41,13 @@ class BaseActionDataset(BaseDataset):
         num_classes: number of classes N, for `multi_class`.
         start_index: number of the first frame.
         modality: "RGB", "Flow", "Pose" or "Audio".
-        metainfo, data_root, filter_cfg, indices, serialize_data, lazy_init, max_refetch: see
-        `BaseDataset`.
+        **settings: further arguments of `BaseDataset`.
 
     Raises:
         ValueError: `multi_class` without `num_classes`.
     """
 
+    @takes_arguments_of(BaseDataset)
     def __init__(
         self,
         ann_file: str | os.PathLike,
@@ -57,14 +58,7 @@ class BaseActionDataset(BaseDataset):
         num_classes: int | None = None,
         start_index: int = 0,
         modality: str = "RGB",
-        *,
-        metainfo: Mapping[str, Any] | None = None,
-        data_root: str | os.PathLike | None = "",
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **settings: Any,
     ) -> None:
         if multi_class and num_classes is None:
             raise ValueError(f"{type(self).__name__}: multi_class=True needs num_classes")
@@ -74,16 +68,10 @@ class BaseActionDataset(BaseDataset):
         self.modality = modality
         super().__init__(
             ann_file,
-            metainfo=metainfo,
-            data_root=data_root,
             data_prefix={"prefix": ""} if data_prefix is None else data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
             pipeline=pipeline,
             test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
+            **settings,
         )
 
     def get_data_info(self, idx: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations.class_names import write_class_names
 from kinema.datasets.annotations.hold_out import take_part
 from kinema.datasets.annotations.samples import samples_of, settle_classes
@@ -195,13 +196,14 @@ class ShardDataset(BaseDataset):
         metainfo: what is known of the whole set; `classes` (names by class index) sets the classes.
         hold_out: read only the clips of one side of a hold-out, see `VideoDataset`.
         data_root: folder that `folder` is relative to.
-        filter_cfg, indices, serialize_data, lazy_init, max_refetch: see `BaseDataset`.
+        **settings: further arguments of `BaseDataset`.
 
     Raises:
         AnnotationError: there are no shards, or the index does not fit them.
         ValueError: `multi_class` without `num_classes` or `classes`.
     """
 
+    @takes_arguments_of(BaseDataset, without=("ann_file", "data_prefix"))
     def __init__(
         self,
         folder: str | os.PathLike,
@@ -210,31 +212,13 @@ class ShardDataset(BaseDataset):
         multi_class: bool = False,
         num_classes: int | None = None,
         test_mode: bool = False,
-        metainfo: Mapping[str, Any] | None = None,
         hold_out: Mapping[str, Any] | None = None,
-        data_root: str | os.PathLike | None = None,
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **settings: Any,
     ) -> None:
         self.multi_class = multi_class
         self.num_classes = num_classes
         self.hold_out = hold_out
-        super().__init__(
-            folder,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix={},
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-        )
+        super().__init__(folder, data_prefix={}, pipeline=pipeline, test_mode=test_mode, **settings)
 
     def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
         """The clips. A subclass that calls this gets a list of dicts, which it may change."""

@@ -234,3 +234,15 @@ class StagedNetwork(Backbone):
             for name in self.res_layers:
                 fix_batch_norms(self.get_submodule(name), freeze_parameters=True, kind=nn.BatchNorm2d)
         return self
+
+
+def keep_arguments(network: nn.Module, arguments: Any) -> None:
+    """Set the arguments that `network` has no attribute for, as OpenMMLab's networks do.
+
+    Args:
+        network: is changed in place.
+        arguments: a named tuple.
+    """
+    for name, value in arguments._asdict().items():
+        if not hasattr(network, name):
+            setattr(network, name, value)

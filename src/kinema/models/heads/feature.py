@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.segments import by_segment
 from kinema.registry import MODELS

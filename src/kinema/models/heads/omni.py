@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.registry import MODELS
 

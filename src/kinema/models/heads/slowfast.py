@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.pooling import ClipMean

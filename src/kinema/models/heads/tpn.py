@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.arguments import takes_arguments_of
+from kinema.arguments import takes_arguments_of
 from kinema.models.heads.features import check_single
 from kinema.models.heads.pooling import ClipMean
 from kinema.models.heads.segments import by_segment, join_segments, pool_frames

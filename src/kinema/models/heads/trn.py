@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_frame_features, check_segments, check_source
 from kinema.models.heads.pooling import FrameMean

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.checkpoints.label_maps import read_label_map
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.timesformer import TimeSformerHead
 from kinema.registry import MODELS

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.arguments import takes_arguments_of
+from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_source
 from kinema.models.layers.offset_norm import OffsetLayerNorm

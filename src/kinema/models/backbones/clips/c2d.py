@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.layers.inputs import check_clips
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords

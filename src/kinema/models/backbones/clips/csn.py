@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.clips.blocks3d import Block3d, Bottleneck3d, InflateStyle, Triple
 from kinema.models.backbones.clips.resnet3d import ClipResNet, ResNet3dArguments
 from kinema.models.base import Sequential

@@ -6,8 +6,8 @@ Source: A Closer Look at Spatiotemporal Convolutions, Tran et al. 2018, arXiv:17
 from collections.abc import Sequence
 from typing import Any
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.clips.resnet3d import ClipResNet, ResNet3dArguments
 from kinema.models.layers import LayerCfg
 from kinema.registry import MODELS

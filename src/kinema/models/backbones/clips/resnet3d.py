@@ -10,9 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import keep_arguments, takes_arguments_of
-from kinema.models.backbones.base import StagedNetwork
+from kinema.models.backbones.base import StagedNetwork, keep_arguments
 from kinema.models.backbones.clips.blocks3d import (
     BATCH_NORM,
     CONV3D,

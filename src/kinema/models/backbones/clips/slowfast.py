@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.clips.resnet3d import ARCHITECTURES, ClipResNet, Pattern, ResNet3dArguments
 from kinema.models.init import InitCfg

@@ -6,8 +6,8 @@ Source: TSM, Lin et al. 2019, arXiv:1811.08383, section 5.3.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from kinema.models.arguments import keep_arguments, takes_arguments_of
-from kinema.models.backbones.base import StagedNetwork
+from kinema.arguments import takes_arguments_of
+from kinema.models.backbones.base import StagedNetwork, keep_arguments
 from kinema.models.backbones.frames.mobilenet import STAGES, InvertedResidual, MobileNetArguments
 from kinema.models.layers import TemporalShift
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kinema.models.arguments import takes_arguments_of
+from kinema.arguments import takes_arguments_of
 from kinema.models.backbones.frames.mobileone import MobileOne
 from kinema.models.layers import TemporalShift
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords

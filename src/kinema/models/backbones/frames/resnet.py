@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import keep_arguments, takes_arguments_of
-from kinema.models.backbones.base import StagedNetwork
+from kinema.models.backbones.base import StagedNetwork, keep_arguments
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.models.layers.recomputation import recomputed

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import Bottleneck, FrameResNet, ResNetArguments
 from kinema.models.layers import TAM
 from kinema.models.layers.recomputation import recomputed

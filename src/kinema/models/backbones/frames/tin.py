@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kinema.models.arguments import takes_arguments_of
+from kinema.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.backbones.frames.tsm import (
     NonLocalPlaces,

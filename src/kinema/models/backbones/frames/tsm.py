@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
-from kinema.models.arguments import takes_arguments_of
 from kinema.models.backbones.frames.resnet import FrameResNet, ResNetArguments
 from kinema.models.layers import NonLocal3d, TemporalShift
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 import pytest
 from torch import nn
 
-from kinema.models.arguments import keep_arguments, takes_arguments_of
+from kinema.arguments import takes_arguments_of
 
 
 class Sizes(NamedTuple):
@@ -35,6 +35,17 @@ def test_the_signature_lists_all_arguments() -> None:
     assert str(inspect.signature(Variant)) == "(hue: str = 'blue', *, depth: int, width: int = 8) -> None"
 
 
+def test_an_argument_of_the_source_may_be_left_out() -> None:
+    class Small(Network):
+        @takes_arguments_of(Network, without=("width",))
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(width=1, **settings)
+
+    assert Small(depth=2).seen == ((), {"width": 1, "depth": 2})
+    with pytest.raises(TypeError, match=r"Small.__init__\(\) got an unexpected keyword argument 'width'"):
+        Small(depth=2, width=3)
+
+
 def test_arguments_arrive_as_they_are() -> None:
     assert Network(3, 4, hue="green").seen == ((3, 4), {"hue": "green"})
     assert Variant(depth=2).seen == {"hue": "blue", "depth": 2}
@@ -47,10 +58,3 @@ def test_a_wrong_argument_is_refused_in_the_name_of_the_class() -> None:
         Variant()
     with pytest.raises(TypeError, match=r"Network.__init__\(\) too many positional arguments"):
         Network(1, 2, "red")
-
-
-def test_arguments_are_kept_beside_what_the_network_has() -> None:
-    module = nn.Module()
-    module.depth = (1, 2)
-    keep_arguments(module, Sizes(3))
-    assert (module.depth, module.width) == ((1, 2), 8)

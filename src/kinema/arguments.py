@@ -2,15 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
-
-from torch import nn
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
-def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
+def takes_arguments_of(*sources: Callable[..., Any], without: Collection[str] = ()) -> Callable[[Init], Init]:
     """Decorator for an `__init__` that passes further arguments on.
 
     Its signature then lists them, so that help, editors and the registry's messages name the real
@@ -19,6 +17,7 @@ def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
 
     Args:
         *sources: what the arguments go to, such as a named tuple or a class.
+        without: arguments of these that may not be given.
     """
 
     def decorate(init: Init) -> Init:
@@ -28,7 +27,7 @@ def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
         further: dict[str, inspect.Parameter] = {}
         for number, source in enumerate(sources):
             for name, item in inspect.signature(source).parameters.items():
-                if name not in own.parameters and name not in further:
+                if name not in own.parameters and name not in further and name not in without:
                     further[name] = item if has_args and number == 0 else item.replace(kind=item.KEYWORD_ONLY)
         signature = own.replace(parameters=[*named, *further.values()])
 
@@ -44,15 +43,3 @@ def takes_arguments_of(*sources: Callable[..., Any]) -> Callable[[Init], Init]:
         return checked  # type: ignore[return-value]
 
     return decorate
-
-
-def keep_arguments(network: nn.Module, arguments: Any) -> None:
-    """Set the arguments that `network` has no attribute for, as OpenMMLab's networks do.
-
-    Args:
-        network: is changed in place.
-        arguments: a named tuple.
-    """
-    for name, value in arguments._asdict().items():
-        if not hasattr(network, name):
-            setattr(network, name, value)
