@@ -12,7 +12,7 @@ from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 
 
-def check_source(head: BaseHead, source: nn.Module, what: str, *, flat: bool = False) -> None:
+def check_single_source(head: BaseHead, source: nn.Module, what: str, *, flat: bool = False) -> None:
     """Raise `ConfigError` where `source` is known to give one feature of other channels than the head takes.
 
     Where it gives several, the recognizer can still give these (`mode="tensor"`).

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_clip_features, check_single, check_source
-from kinema.models.heads.pooling import ClipMean
+from kinema.models.heads.features import check_clip_features, check_single, check_single_source
+from kinema.models.heads.pooling import ClipMean, check_spatial_type
 from kinema.registry import MODELS
 
 
@@ -44,8 +44,7 @@ class I3DHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
-        if spatial_type not in ("avg", None):
-            raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
+        check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
         self.avg_pool = ClipMean() if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio
@@ -54,7 +53,7 @@ class I3DHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what, flat=self.spatial_type is None)
+        check_single_source(self, source, what, flat=self.spatial_type is None)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample, has no effect here."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_single, check_source
+from kinema.models.heads.features import check_single, check_single_source
 from kinema.models.layers.mlp import Mlp
 from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
@@ -55,7 +55,7 @@ class InternVideo2Head(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample, has no effect here."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kinema.arguments import takes_arguments_of
 from kinema.models.backbones.clips.movinet import HARD_SIGMOID, SWISH, ConvBlock, Style
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_clip_features, check_source
+from kinema.models.heads.features import check_clip_features, check_single_source
 from kinema.models.layers.carried_state import CarriedState, mean_so_far
 from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
@@ -66,7 +66,7 @@ class MoViNetHead(BaseHead):
         )
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def forward(self, x: Tensor, num_segs: int | None = None, state: CarriedState | None = None) -> Tensor:
         """Classify.

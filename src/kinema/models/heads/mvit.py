@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_source
+from kinema.models.heads.features import check_single_source
 from kinema.models.init_report import InitReport
 from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
@@ -61,7 +61,7 @@ class MViTHead(BaseHead):
         self.fc_cls.bias.data.mul_(self.init_scale)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def pre_logits(self, feats: Any) -> Tensor:
         """(B, C): the class token of the last scale, or the mean of its map.

@@ -35,3 +35,9 @@ class ClipMaximum(nn.AdaptiveMaxPool3d):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.amax(dim=(2, 3, 4), keepdim=True)
+
+
+def check_spatial_type(spatial_type: str | None) -> None:
+    """Raise `ValueError` unless it is `"avg"` or None."""
+    if spatial_type not in ("avg", None):
+        raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")

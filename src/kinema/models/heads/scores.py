@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_single, check_source
+from kinema.models.heads.features import check_single, check_single_source
 from kinema.models.heads.segments import by_segment
 from kinema.registry import MODELS
 
@@ -34,7 +34,7 @@ class ScoresHead(BaseHead):
         super().__init__(num_classes, num_classes if in_channels is None else in_channels, loss_cls, **settings)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Average the scores of frames, `num_segs` of a sample; those of clips stay as they are."""

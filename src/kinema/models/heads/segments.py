@@ -74,9 +74,3 @@ def by_segment(x: Tensor, num_segs: int | None, head: str) -> Tensor:
             "sample a multiple of them, or change num_segments"
         )
     return x.unflatten(0, (-1, num_segs))
-
-
-def check_spatial_type(spatial_type: str | None) -> None:
-    """Raise `ValueError` unless it is `"avg"` or None."""
-    if spatial_type not in ("avg", None):
-        raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")

@@ -13,7 +13,7 @@ from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.pooling import ClipMean
+from kinema.models.heads.pooling import ClipMean, check_spatial_type
 from kinema.registry import MODELS
 
 _TWO = (
@@ -50,8 +50,7 @@ class SlowFastHead(BaseHead):
     ) -> None:
         settings["init_cfg"] = settings.get("init_cfg") or {"type": "Normal", "layer": "Linear", "std": init_std}
         super().__init__(num_classes, in_channels, loss_cls, **settings)
-        if spatial_type not in ("avg", None):
-            raise ValueError(f"spatial_type must be 'avg' or None, got {spatial_type!r}")
+        check_spatial_type(spatial_type)
         self.spatial_type = spatial_type
         self.avg_pool = ClipMean() if spatial_type == "avg" else None
         self.dropout_ratio = dropout_ratio

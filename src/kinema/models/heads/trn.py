@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_frame_features, check_segments, check_source
-from kinema.models.heads.pooling import FrameMean
-from kinema.models.heads.segments import by_segment, check_spatial_type, pool_frames
+from kinema.models.heads.features import check_frame_features, check_segments, check_single_source
+from kinema.models.heads.pooling import FrameMean, check_spatial_type
+from kinema.models.heads.segments import by_segment, pool_frames
 from kinema.models.transfers import onto
 from kinema.registry import MODELS
 
@@ -162,7 +162,7 @@ class TRNHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, hidden_dim)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what, flat=self.spatial_type is None)
+        check_single_source(self, source, what, flat=self.spatial_type is None)
         check_segments(self, source, self.num_segments)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:

@@ -12,14 +12,13 @@ from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_frame_features, check_segments, check_source
-from kinema.models.heads.pooling import FrameMean
+from kinema.models.heads.features import check_frame_features, check_segments, check_single_source
+from kinema.models.heads.pooling import FrameMean, check_spatial_type
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
     build_consensus,
     by_segment,
-    check_spatial_type,
     join_segments,
     pool_frames,
 )
@@ -76,7 +75,7 @@ class TSMHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what, flat=self.spatial_type is None)
+        check_single_source(self, source, what, flat=self.spatial_type is None)
         check_segments(self, source, self.num_segments)
         if features_of(source).halves_frames and not self.temporal_pool:
             raise ConfigError(

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_single, check_source
-from kinema.models.heads.pooling import FrameMean
+from kinema.models.heads.features import check_single, check_single_source
+from kinema.models.heads.pooling import FrameMean, check_spatial_type
 from kinema.models.heads.segments import (
     AVERAGE,
     Consensus,
     build_consensus,
     by_segment,
-    check_spatial_type,
     join_segments,
     pool_frames,
 )
@@ -65,7 +64,7 @@ class TSNHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what, flat=self.spatial_type is None)
+        check_single_source(self, source, what, flat=self.spatial_type is None)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify clips of `num_segs` frames each, S."""

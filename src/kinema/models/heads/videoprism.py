@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_clip_features, check_source
+from kinema.models.heads.features import check_clip_features, check_single_source
 from kinema.models.layers.offset_norm import OffsetLayerNorm
 from kinema.models.layers.query_pooling import QueryPooling
 from kinema.models.layers.settings import check_given, check_positive, check_rates, check_sizes
@@ -62,7 +62,7 @@ class VideoPrismHead(BaseHead):
         self.classifier = nn.Linear(in_channels, num_classes)
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def pooled(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C): what is classified."""

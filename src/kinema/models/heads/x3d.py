@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_clip_features, check_source
+from kinema.models.heads.features import check_clip_features, check_single_source
 from kinema.models.heads.pooling import ClipMaximum, ClipMean
 from kinema.registry import MODELS
 
@@ -59,7 +59,7 @@ class X3DHead(BaseHead):
         self.pool = ClipMean() if spatial_type == "avg" else ClipMaximum()
 
     def check_source(self, source: nn.Module, what: str = "backbone") -> None:
-        check_source(self, source, what)
+        check_single_source(self, source, what)
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample, has no effect here."""
