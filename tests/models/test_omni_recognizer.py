@@ -29,6 +29,15 @@ def test_images_and_clips_train_one_network(model) -> None:
     assert all(values.grad is not None for values in model.parameters())
 
 
+def test_running_statistics_of_the_network_are_of_clips_alone(model) -> None:
+    norms = [module for module in model.backbone.modules() if isinstance(module, torch.nn.BatchNorm3d)]
+    before = [norm.running_var.clone() for norm in norms]
+    model.train().train_step((batch(3, 32, 32, label=2),))
+    assert all(torch.equal(norm.running_var, value) for norm, value in zip(norms, before, strict=True))
+    model.train_step((batch(1, 3, 2, 32, 32, label=8),))
+    assert not any(torch.equal(norm.running_var, value) for norm, value in zip(norms, before, strict=True))
+
+
 def test_each_kind_has_its_own_classes(model) -> None:
     model.eval()
     for shape, classes in (((2, 3, 2, 32, 32), 9), ((3, 32, 32), 3)):

@@ -5,6 +5,7 @@ Source: OmniSource, Duan et al. 2020, arXiv:2003.13042; the network is SlowOnly,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,13 +27,13 @@ class OmniBlock(nn.Module):
         planes: channels inside.
         stride: step over height and width.
         frames: that the first convolution spans.
-        downsample: the shortcut; None: the input itself.
+        downsample: a convolution and a norm as the shortcut; None: the input itself.
     """
 
     expansion = 4
 
     def __init__(
-        self, inplanes: int, planes: int, stride: int = 1, frames: int = 1, downsample: nn.Module | None = None
+        self, inplanes: int, planes: int, stride: int = 1, frames: int = 1, downsample: nn.Sequential | None = None
     ) -> None:
         super().__init__()
         width = planes * self.expansion
@@ -48,10 +49,10 @@ class OmniBlock(nn.Module):
     def forward(self, x: Tensor, is_image: bool = False) -> Tensor:
         """Compute on clips, or (T = 1) on images, as if the frames around were the same."""
         conv = F.conv3d(x, self.conv1.weight.sum(2, keepdim=True)) if is_image else self.conv1(x)
-        out = self.relu(self.bn1(conv))
-        out = self.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        out += x if self.downsample is None else self.downsample(x)
+        out = self.relu(_norm(self.bn1, conv, is_image))
+        out = self.relu(_norm(self.bn2, self.conv2(out), is_image))
+        out = _norm(self.bn3, self.conv3(out), is_image)
+        out += x if self.downsample is None else _norm(self.downsample[1], self.downsample[0](x), is_image)
         return self.relu(out)
 
 
@@ -96,11 +97,19 @@ class OmniResNet(Backbone):
             )
         is_image = x.dim() == 4
         x = x[:, :, None] if is_image else x
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.relu(_norm(self.bn1, self.conv1(x), is_image)))
         for number in range(1, 5):
             for block in self.get_submodule(f"layer{number}").children():
                 x = block(x, is_image)
         return x[:, :, 0] if is_image else x
+
+
+def _norm(norm: Any, x: Tensor, is_image: bool) -> Tensor:
+    """Normalise a batch; the running statistics, which evaluation uses, are of clips alone."""
+    if is_image and norm.training:
+        return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+    normalised: Tensor = norm(x)
+    return normalised
 
 
 def _stage(inplanes: int, planes: int, count: int, stride: int, frames: int) -> nn.Sequential:
