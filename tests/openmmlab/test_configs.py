@@ -108,7 +108,11 @@ def test_a_misspelled_key_is_an_error_that_names_the_right_one(key: str, near: s
 def test_a_variable_that_another_entry_holds_is_no_misspelling() -> None:
     loader = {"batch_size": 2}
     known = {"train_cfg", "val_dataloader"}
-    config = {"image_dataloader": loader, "train_cfg": {"other_loaders": [{"batch_size": 2}]}}
-    assert keys_not_read(config, known) == ["image_dataloader"]
-    with pytest.raises(ConfigError, match="'image_dataloader' is not known: did you mean val_dataloader"):
+    config = {"all_dataloader": loader, "train_cfg": {"other_loaders": [{"batch_size": 2}]}}
+    assert keys_not_read(config, known) == ["all_dataloader"]
+    with pytest.raises(ConfigError, match="'all_dataloader' is not known: did you mean val_dataloader"):
         keys_not_read({**config, "train_cfg": {"other_loaders": [{"batch_size": 3}]}}, known)
+
+
+def test_a_variable_of_another_first_word_is_no_misspelling() -> None:
+    assert keys_not_read({"image_dataloader": {"batch_size": 2}}, {"val_dataloader"}) == ["image_dataloader"]

@@ -68,11 +68,18 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     for key in unread:
         if key in TOP_LEVEL_KEYS or _is_used(key, config):
             continue
-        if near := nearest(key, known, count=1, cutoff=0.8):
+        near = nearest(key, known, count=1, cutoff=0.8)
+        if near and _looks_misspelled(key, near[0]):
             raise ConfigError(
                 f"the config's key {key!r} is not known: did you mean {near[0]}? A variable needs another name"
             )
     return unread
+
+
+def _looks_misspelled(key: str, known: str) -> bool:
+    """Whether each word of `key` looks like that of `known`: `val_dataloder`, but not `image_dataloader`."""
+    words, others = key.split("_"), known.split("_")
+    return len(words) != len(others) or all(nearest(word, [other]) for word, other in zip(words, others, strict=True))
 
 
 def _is_used(key: str, config: Mapping[str, Any]) -> bool:
