@@ -61,20 +61,28 @@ def make_data(folder: Path) -> None:
         "videos.txt": [f"{name}.mp4 {label}" for label, name in enumerate(CLIPS)],
         "videos.csv": [f"{name}.mp4,{label}" for label, name in enumerate(CLIPS)],
         "frames.txt": [f"{name} {FRAMES} {label}" for label, name in enumerate(CLIPS)],
+        "images.txt": [f"frames/{name}/img_00001.jpg {label}" for label, name in enumerate(CLIPS)],
     }
     for file, content in lines.items():
         (folder / file).write_text("\n".join(content) + "\n")
 
 
 def data_overrides(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Overrides of a config that let it read the data of `make_data`, a clip a batch, without further processes."""
+    """Overrides of a config that let it read the data of `make_data`, one or two clips a batch, in this process."""
     overrides: dict[str, Any] = {}
-    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        settings = config.get(loader)
+    other_loaders = dict(enumerate((config.get("train_cfg") or {}).get("other_loaders", ())))
+    loaders = {f"train_cfg.other_loaders.{number}": settings for number, settings in other_loaders.items()}
+    loaders |= {name: config.get(name) for name in ("train_dataloader", "val_dataloader", "test_dataloader")}
+    batch_size = 2 if other_loaders else 1  # OmniHead normalises over the samples
+    for loader, settings in loaders.items():
         if not isinstance(settings, Mapping):
             continue
-        overrides |= {f"{loader}.batch_size": 1, f"{loader}.num_workers": 0, f"{loader}.persistent_workers": False}
+        size = 1 if loader == "test_dataloader" else batch_size
+        overrides |= {f"{loader}.batch_size": size, f"{loader}.num_workers": 0, f"{loader}.persistent_workers": False}
         for place, dataset in _datasets(settings["dataset"], f"{loader}.dataset"):
+            if "ImageNet" in str(dataset.get("type")):
+                overrides |= {f"{place}.ann_file": str(folder / "images.txt"), f"{place}.data_prefix": str(folder)}
+                continue
             is_frames = "Rawframe" in str(dataset.get("type"))
             template = str(dataset.get("filename_tmpl", "img_{:05}.jpg"))
             kind = "flow" if template.startswith("{}_") else "frames" if template.startswith("img_") else "sth"

@@ -244,9 +244,9 @@ def test_a_part_of_another_project_says_what_to_use_instead() -> None:
     with pytest.raises(RegistryError, match=r"^mmcls\.ResNet is not .*: of MMClassification Kinema has"):
         MODELS.build({"type": "mmcls.ResNet"})
     with pytest.raises(
-        RegistryError, match=r"^mmcls\.ImageNet is not .*: MMClassification is not a part .* register 'Im"
+        RegistryError, match=r"^mmcls\.CIFAR10 is not .*: of MMClassification Kinema has ImageNet: .* 'CI"
     ):
-        DATASETS.build({"type": "mmcls.ImageNet"})
+        DATASETS.build({"type": "mmcls.CIFAR10"})
 
 
 def test_an_unknown_name_shows_the_nearest(widgets: Registry) -> None:

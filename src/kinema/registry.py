@@ -26,7 +26,7 @@ from typing import Any
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
-from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, OWN_SCOPES, SAME_NETWORKS, instead_of
+from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, same_part
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
@@ -218,7 +218,8 @@ class Registry:
             return self._find(name) if part is None else part
         registry = self._registry_of(scope)
         if registry is None:
-            return self._find(SAME_NETWORKS[key]) if key in SAME_NETWORKS else None
+            same = same_part(self.root.name, key)
+            return None if same is None else object_named(same) if "." in same else self._find(same)
         inner = self.split_scope_key(name)[0]
         if inner is None:
             return registry._find(name)

@@ -11,6 +11,7 @@ from kinema.transforms import (
     Flip,
     FormatShape,
     ImageDecode,
+    LoadRGBFromFile,
     OpenVideo,
     RawFrameDecode,
 )
@@ -201,3 +202,22 @@ def test_frames_of_another_kind_are_refused(frame_folder) -> None:
     ):
         with pytest.raises(SampleValueError, match="modality must be 'RGB' or 'Flow', got 'Depth'"):
             decode(sample)
+
+
+def test_an_image_for_transforms_of_images_is_read(frame_folder):
+    path = str(frame_folder / "img_00002.png")
+    result = LoadRGBFromFile()({"img_path": path})
+    assert (result["img"].dtype, result["img"][0, 0].tolist()) == (np.uint8, [20, 40, 60])
+    assert result["img_shape"] == result["ori_shape"] == (8, 10)
+    assert LoadRGBFromFile(to_float32=True)({"img_path": path})["img"].dtype == np.float32
+    assert LoadRGBFromFile(color_type="grayscale")({"img_path": path})["img"].shape == (8, 10)
+
+
+def test_an_image_that_cannot_be_read_is_named_or_left_out():
+    with pytest.raises(VideoError, match=r"absent\.png: the image cannot be read"):
+        LoadRGBFromFile()({"img_path": "absent.png"})
+    assert LoadRGBFromFile(ignore_empty=True)({"img_path": "absent.png"}) is None
+    with pytest.raises(ValueError, match="color_type must be 'color' or 'grayscale', got 'unchanged'"):
+        LoadRGBFromFile(color_type="unchanged")
+    with pytest.raises(ValueError, match="imdecode_backend 'cv2', got 'disk' and 'pillow'"):
+        LoadRGBFromFile(imdecode_backend="pillow")

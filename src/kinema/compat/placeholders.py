@@ -14,7 +14,6 @@ _INSTEAD = {
     "ApexOptimWrapper": "use AmpOptimWrapper, which torch brings",
     "NPUProfilerHook": "use ProfilerHook",
     "ImgAug": "use the transforms of kinema.transforms or TorchVisionWrapper: imgaug does not import with numpy 2",
-    "LoadRGBFromFile": "use ImageDecode, which reads `filename`",
 }
 
 

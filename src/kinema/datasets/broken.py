@@ -141,7 +141,7 @@ class SeededDataset(Dataset):
 def path_of(dataset: Any, index: int) -> str:
     """The file or folder of a sample, where the dataset gives it."""
     info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else {}
-    path = next((info[key] for key in ("filename", "frame_dir") if key in info), None)
+    path = next((info[key] for key in ("filename", "frame_dir", "img_path") if key in info), None)
     return f"sample {index}" if path is None else str(path)
 
 

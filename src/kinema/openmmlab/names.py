@@ -9,9 +9,35 @@ OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 # Networks of MMAction2's configs, over skeletons and sound, that Kinema does not have yet.
 NOT_YET = ("AAGCN", "ResNetAudio", "RGBPoseConv3D", "STGCN")
 
-# Networks over images of MMPretrain, once MMClassification, that take the same arguments here and have
-# the same names of weights.
-SAME_NETWORKS = {f"{scope}.{name}": name for scope in ("mmpretrain", "mmcls") for name in ("MobileNetV2", "MobileOne")}
+# Parts over images of MMPretrain, once MMClassification, that take the same arguments here, by the kind of
+# part: a name in Kinema's registry, or where the part is. Networks have the same names of weights, too.
+_IMAGE_TRANSFORMS = "kinema.compat.parts.image_transforms"
+_OVER_IMAGES = {
+    "model": {"MobileNetV2": "MobileNetV2", "MobileOne": "MobileOne"},
+    "dataset": {"ImageNet": "kinema.compat.parts.image_datasets.ImageNet"},
+    "transform": {
+        "PackClsInputs": f"{_IMAGE_TRANSFORMS}.classification.PackClsInputs",
+        "PackInputs": f"{_IMAGE_TRANSFORMS}.classification.PackInputs",
+        "RandomFlip": f"{_IMAGE_TRANSFORMS}.random_geometry.RandomFlip",
+        "RandomResizedCrop": f"{_IMAGE_TRANSFORMS}.classification.RandomResizedCrop",
+    },
+}
+_OF_IMAGES = ("mmpretrain", "mmcls")
+
+
+def same_part(kind: str, key: str) -> str | None:
+    """The name, or the dotted path, of the part of Kinema that a part of another project is.
+
+    Args:
+        kind: what it is, by the name of its registry.
+        key: the part with the prefix of its project, such as `mmcls.ImageNet`.
+
+    Returns:
+        None where there is none.
+    """
+    project, _, name = key.partition(".")
+    return _OVER_IMAGES.get(kind, {}).get(name) if project in _OF_IMAGES else None
+
 
 # Projects beside MMAction2 whose parts configs name by a prefix.
 OTHER_PROJECTS = {
@@ -38,12 +64,14 @@ def instead_of(project: str, name: str, settings: Mapping[str, Any], kind: str =
         project: a key of `OTHER_PROJECTS`, the prefix of the part.
         name: of the part there.
         settings: what a config gives it.
-        kind: what it is, by the name of its registry; only of models are there some in its place.
+        kind: what it is, by the name of its registry.
     """
     title = OTHER_PROJECTS[project]
-    own = [kind.partition(".")[2] for kind in SAME_NETWORKS if kind.startswith(f"{project}.")]
-    if not own or kind != "model":
+    own = _OVER_IMAGES.get(kind, {}) if project in _OF_IMAGES else {}
+    if not own:
         return f"{title} is not a part of Kinema: use one of Kinema's own parts, or register {name!r} yourself"
+    if kind != "model":
+        return f"of {title} Kinema has {', '.join(own)}: use one of its other parts, or register {name!r} yourself"
     if name not in ("ResNet", "ResNeXt") or "depth" not in settings:
         return (
             f"of {title} Kinema has {' and '.join(own)}; for other networks over images use those of timm or"

@@ -11,6 +11,7 @@ from kinema.transforms.decoding import (
     BuildPseudoClip,
     DecodeVideo,
     ImageDecode,
+    LoadRGBFromFile,
     OpenVideo,
     RawFrameDecode,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "ImageDecode",
     "KeyMapper",
     "LoadHVULabel",
+    "LoadRGBFromFile",
     "MirroredViews",
     "MultiScaleCrop",
     "OpenCVDecode",

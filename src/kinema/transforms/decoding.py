@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kinema.errors import SampleValueError
+from kinema.errors import SampleValueError, VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import BaseTransform, Sample, name_of
 from kinema.transforms.points_and_boxes import boxes_to_pixels
@@ -270,6 +270,64 @@ class ImageDecode(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(io_backend={self.io_backend}, decoding_backend={self.decoding_backend})"
+
+
+@TRANSFORMS.register_module()
+class LoadRGBFromFile(BaseTransform):
+    """Read one image for transforms of images.
+
+    Reads `img_path`. Writes `img` (H, W, 3) uint8 RGB, `img_shape`, `ori_shape`, both (H, W).
+
+    Args:
+        to_float32: change the values to float32.
+        color_type: "grayscale" gives (H, W).
+        imdecode_backend: only "cv2".
+        io_backend: only "disk".
+        ignore_empty: reject the sample, as None, where the file cannot be read.
+
+    Raises:
+        ValueError: another backend or colour.
+        VideoError: the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: Literal["color", "grayscale"] = "color",
+        imdecode_backend: Literal["cv2"] = "cv2",
+        io_backend: Literal["disk"] = "disk",
+        ignore_empty: bool = False,
+    ) -> None:
+        if color_type not in ("color", "grayscale"):
+            raise ValueError(f"LoadRGBFromFile: color_type must be 'color' or 'grayscale', got {color_type!r}")
+        if io_backend not in ("disk", "local") or imdecode_backend != "cv2":
+            raise ValueError(
+                "LoadRGBFromFile reads files where they lie, by OpenCV: io_backend must be 'disk' and imdecode_backend"
+                f" 'cv2', got {io_backend!r} and {imdecode_backend!r}"
+            )
+        self.to_float32 = to_float32
+        self.color_type = color_type
+        self.imdecode_backend = imdecode_backend
+        self.io_backend = io_backend
+        self.ignore_empty = ignore_empty
+
+    def transform(self, results: Any) -> Any:
+        try:
+            image = read_image(results["img_path"], grey=self.color_type == "grayscale")
+        except VideoError:
+            if self.ignore_empty:
+                return None
+            raise
+        results["img"] = image.astype(np.float32) if self.to_float32 else image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(ignore_empty={self.ignore_empty}, to_float32={self.to_float32},"
+            f" color_type={self.color_type!r}, imdecode_backend={self.imdecode_backend!r},"
+            f" io_backend={self.io_backend!r})"
+        )
 
 
 @TRANSFORMS.register_module()

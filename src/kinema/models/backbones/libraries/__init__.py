@@ -13,7 +13,7 @@ from kinema.models.backbones.libraries.hugging_face import build_transformer
 from kinema.models.backbones.libraries.images import build_image_network
 from kinema.models.backbones.libraries.network import LibraryNetwork
 from kinema.models.backbones.libraries.plain import check_plain as check_plain
-from kinema.openmmlab.names import SAME_NETWORKS, instead_of
+from kinema.openmmlab.names import instead_of, same_part
 
 LIBRARIES = ("timm", "torchvision", "transformers")
 _NOT_SERVED = ("mmcls", "mmpretrain")
@@ -22,7 +22,7 @@ _NOT_SERVED = ("mmcls", "mmpretrain")
 def is_third_party(cfg: Mapping[str, Any]) -> bool:
     """True when the `type` of a backbone's config names a network of another library."""
     kind = cfg.get("type")
-    if not isinstance(kind, str) or kind in SAME_NETWORKS:
+    if not isinstance(kind, str) or same_part("model", kind):
         return False
     return kind.partition(".")[0] in (*LIBRARIES, *_NOT_SERVED) and "." in kind
 
