@@ -1,9 +1,8 @@
 """Parameters and multiply-adds of a model, layer by layer, without computing anything.
 
-from kinema.models import complexity, zoo
-
-count = complexity.count_operations(zoo.create_model("slowonly_r50"),
-zoo.card("slowonly_r50").input.view_shape()) print(count.parameters, count.multiply_adds)
+    model = zoo.create_model("slowonly_r50")
+    count = complexity.count_operations(model, zoo.card("slowonly_r50").input.view_shape())
+    print(count.parameters, count.multiply_adds)
 
 Papers and OpenMMLab call the multiply-adds of convolutions, linear layers and matrix products
 FLOPs, and so do the zoo's cards.
@@ -20,6 +19,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.errors import ConfigError
+from kinema.models.evaluating import evaluating
 from kinema.models.recognition import BaseRecognizer
 
 aten = torch.ops.aten
@@ -120,7 +120,7 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> OperationC
     inputs = torch.empty(shape, dtype=kind, device="meta")
     options = {"mode": "predict"} if isinstance(model, BaseRecognizer) and model.cls_head is not None else {}
     counter = FlopCounterMode(display=False, custom_mapping=_ELEMENT_OPS)
-    with _evaluating(model), _recorded_shapes(model) as shapes, torch.no_grad(), counter:
+    with evaluating(model), _recorded_shapes(model) as shapes, torch.no_grad(), counter:
         try:
             functional_call(
                 model, {name: tensor.detach().to("meta") for name, tensor in tensors.items()}, (inputs,), options
@@ -177,18 +177,6 @@ def _split(counts: dict[Any, int]) -> tuple[int, int]:
 
 def _sum(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return sum(first for first, _ in pairs), sum(second for _, second in pairs)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards each module in its mode of before."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.models import Recognizer2D
-from kinema.report.explanation.gradcam import GradCam, Layer, evaluating, run_from_layer
+from kinema.models.evaluating import evaluating
+from kinema.report.explanation.gradcam import GradCam, Layer, run_from_layer
 
 
 class GradCAM:
@@ -63,7 +64,7 @@ class GradCAM:
         """Maps (B, T, H, W) or (B * V, T, H, W) from 0 to 1, and scores (B, N)."""
         batch = self.model.data_preprocessor(data, False)
         inputs = batch["inputs"]
-        with evaluating(self.model):
+        with evaluating(self.model), torch.inference_mode(False):
             run = run_from_layer(self.model, inputs, Layer(self._layer))
         run.check(self.model, self._layer)
         scores = torch.cat(run.scores).unflatten(0, (len(inputs), -1)).mean(dim=1)

@@ -15,8 +15,7 @@ into the last block, or, where the score depends on none of its places (a class 
 which read them in earlier blocks), at what enters the first one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +27,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.evaluating import evaluating
 from kinema.models.features import TokenMaps, joined_frames
 from kinema.report.explanation.explainer import Saliency
 from kinema.spelling import nearest
@@ -83,7 +83,7 @@ class GradCam:
                 "expected one sample, (1, views, channels, frames, height, width) or (1, frames, channels, height,"
                 f" width), got {tuple(inputs.shape)}"
             )
-        with evaluating(self.model):
+        with evaluating(self.model), torch.inference_mode(False):
             pieces = inputs.split(1 if inputs.dim() == 6 else joined_frames(self.model) or inputs.shape[1], dim=1)
             layer, first = (self._named(self.layer), None) if self.layer else self._choose(pieces[0])
             explained = [
@@ -177,19 +177,6 @@ def onto_frames(maps: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """(R, T', H', W') maps that follow one another in time -> (T, H, W) = grid, linearly interpolated."""
     volume = maps.flatten(0, 1)[None, None]
     return F.interpolate(volume, size=grid, mode="trilinear", align_corners=False)[0, 0]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout and batch statistics inside the block; each module's own mode behind it."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode(False):
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @dataclass(frozen=True)
