@@ -11,11 +11,17 @@ from kinema.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
     fold_of,
-    negative_log_likelihood,
     probabilities,
     reliability_bins,
     top_label,
 )
+
+
+def negative_log_likelihood(scores, labels, *, multi_label):
+    """Mean of -log of the probability of what is true, over the clips, or over clips and classes."""
+    p = scores.astype(np.float64)
+    right = np.where(labels == 1, p, 1 - p) if multi_label else p[np.arange(len(p)), labels]
+    return -np.log(np.maximum(right, 1e-7)).mean()  # float32 has none nearer to 1
 
 
 def drawn(count, temperature, *, classes=5, seed=0, multi_label=False):

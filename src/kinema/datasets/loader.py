@@ -31,8 +31,6 @@ from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, check_arguments
 from kinema.structures import BaseDataElement
 
-Collate = Callable[[list[Any]], Any]
-
 logger = logging.getLogger("kinema")
 
 MAX_BROKEN_SHARE = 0.05

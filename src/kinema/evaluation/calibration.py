@@ -168,11 +168,6 @@ def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     return math.fsum(part.count / total * abs(part.accuracy - part.confidence) for part in bins if part.count)
 
 
-def negative_log_likelihood(scores: np.ndarray, labels: np.ndarray, *, multi_label: bool = False) -> float:
-    """Mean of -log of the probability of what is true, over the clips (`multi_label`: and classes)."""
-    return _loss(logits(scores, multi_label=multi_label), np.asarray(labels), multi_label)
-
-
 def _loss(values: np.ndarray, labels: np.ndarray, multi_label: bool) -> float:
     if multi_label:
         return float(np.logaddexp(0.0, np.where(labels.astype(bool), -values, values)).mean())

@@ -1,6 +1,5 @@
 """The `.pth` files that OpenMMLab's tools look for, beside Kinema's own checkpoints."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import torch
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.distributed import is_main_process
 from kinema.errors import ConfigError
-from kinema.files import written_whole
+from kinema.files import sha256_of, written_whole
 from kinema.training.openmmlab_files import place_of, point_to, write_pth
 from kinema.training.run import Run
 
@@ -134,7 +133,7 @@ class PthFiles:
             published = file.with_name(f"{file.stem}-published{file.suffix}")
             with written_whole(published, "wb") as opened:
                 torch.save({key: content[key] for key in self.published_keys if key in content}, opened)
-            digest = hashlib.sha256(published.read_bytes()).hexdigest()[:8]
+            digest = sha256_of(published)[:8]
             published.rename(file.with_name(f"{file.stem}-{digest}{file.suffix}"))
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.files import write_text
 from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
 from kinema.training.run import Run
@@ -209,7 +210,7 @@ class RFSearchHook(Hook):
         searched = {name: part for name, part in model.named_modules() if isinstance(part, Conv2dRFSearchOp)}
         self.config["structure"].update({name: part.op_layer.dilation for name, part in searched.items()})
         file = Path(work_dir) / f"local_search_config_step{search['step']}.json"
-        file.write_text(json.dumps(self.config), encoding="utf-8")
+        write_text(file, json.dumps(self.config))
 
     def estimate_and_expand(self, model: nn.Module) -> None:
         """Take the mean dilation of each convolution, and try others around it."""

@@ -21,8 +21,7 @@ from kinema.errors import VideoError
 from kinema.video import VideoReader
 
 CLIP_BYTES = 15_000  # of a clip by default: 400 of them are 8 MB of a page, as text
-_PAGE_BYTES = 8_000_000
-_CLIP_RANGE = (4_000, 40_000)  # bytes: below nothing can be seen, above nothing is gained
+_LEAST_BYTES = 4_000  # below nothing can be seen
 _SLOWEST, _FASTEST = 5.0, 15.0  # frames a second
 _LONGEST_SIDE = 2.5  # short sides; what is longer is squeezed
 # (frames, short side in pixels, quality), the best first: the first that fits the budget is taken.
@@ -56,12 +55,6 @@ class ClipAnimation:
     def still_uri(self) -> str:
         """The still picture as a `data:` address."""
         return _uri(self.still)
-
-
-def clip_budget(num_clips: int, page_bytes: int = _PAGE_BYTES) -> int:
-    """Bytes for each of so many clips, so that all of them, as text in a page, stay under `page_bytes`."""
-    least, most = _CLIP_RANGE
-    return min(max(page_bytes * 3 // 4 // max(num_clips, 1), least), most)
 
 
 def clip_animation(
@@ -101,7 +94,7 @@ def clip_animation(
         animation = _encoded(frames, seconds, count, side, quality)
         if len(animation.animation) + len(animation.still) <= max_bytes:
             return animation
-    raise ValueError(f"no animation is smaller than max_bytes={max_bytes}: give at least {_CLIP_RANGE[0]}")
+    raise ValueError(f"no animation is smaller than max_bytes={max_bytes}: give at least {_LEAST_BYTES}")
 
 
 def webp(frames: np.ndarray, fps: float, quality: int) -> bytes:

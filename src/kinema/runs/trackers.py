@@ -114,7 +114,7 @@ def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:
             raise ConfigError(
                 f"{where}: expected a name such as 'tensorboard', dict(type=..., ...) or a tracker, got {entry!r}"
             )
-        if isinstance(config, Mapping) and _name_of(config["type"]) in _ALWAYS_WRITTEN and not run_files.also_pth:
+        if isinstance(config, Mapping) and name_of(config["type"]) in _ALWAYS_WRITTEN and not run_files.also_pth:
             continue
         if config not in chosen:
             chosen.append(config)
@@ -155,7 +155,7 @@ def tracker_name(config: Any) -> str:
     """The name by which a visualizer knows a tracker of `tracker_configs`: its own, or that of its type."""
     if not isinstance(config, Mapping):
         return type(config).__name__
-    return str(config.get("name") or _name_of(config["type"]))
+    return str(config.get("name") or name_of(config["type"]))
 
 
 def library(name: str, extra: str) -> Any:
@@ -178,7 +178,8 @@ def in_split(figures: Mapping[str, float], split: str) -> dict[str, float]:
     return {f"{split}/{name}": float(value) for name, value in figures.items()}
 
 
-def _name_of(part: Any) -> str:
+def name_of(part: Any) -> str:
+    """Name of a part that a config gives by name or as a class, without scope."""
     return (part if isinstance(part, str) else getattr(part, "__name__", "")).rpartition(".")[2]
 
 

@@ -12,6 +12,7 @@ from kinema.distributed import main_process_only
 from kinema.instances import ManagerMixin
 from kinema.registry import VISBACKENDS, VISUALIZERS
 from kinema.runs.local_backend import LocalVisBackend
+from kinema.runs.trackers import name_of
 from kinema.runs.vis_backend import BaseVisBackend
 from kinema.visualization.drawing import Drawing
 from kinema.visualization.feature_maps import draw_feature_map
@@ -193,7 +194,7 @@ def _build_backends(
             name = config.pop("name", None)
             if folder is not None:
                 config.setdefault("save_dir", folder)
-            elif config.get("save_dir") is None and _name_of(config.get("type")) == LocalVisBackend.__name__:
+            elif config.get("save_dir") is None and name_of(config.get("type")) == LocalVisBackend.__name__:
                 logger.warning("LocalVisBackend is left out: the visualizer has no save_dir")
                 continue
             backend = VISBACKENDS.build(config)
@@ -204,7 +205,3 @@ def _build_backends(
             raise ValueError(f"two backends are called {name}: give each a name of its own, dict(type=..., name=...)")
         built[name] = backend
     return built
-
-
-def _name_of(part: Any) -> str:
-    return (part if isinstance(part, str) else getattr(part, "__name__", "")).rpartition(".")[2]

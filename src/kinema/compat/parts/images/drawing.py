@@ -25,9 +25,6 @@ class Color(Enum):
     black = (0, 0, 0)
 
 
-ColorLike = Color | str | tuple[int, int, int] | int | np.ndarray
-
-
 def color_val(color: Any) -> tuple[Any, ...]:
     """(blue, green, red) of a name, a `Color`, a tuple or array of three numbers, or a grey level.
 

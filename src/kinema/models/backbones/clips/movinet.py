@@ -23,6 +23,7 @@ from kinema.models.layers import Conv3d, LayerCfg, PlanarConv3d, build_activatio
 from kinema.models.layers.carried_state import CarriedState, mean_so_far, with_past
 from kinema.models.layers.inputs import check_clips
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import divisible
 from kinema.registry import MODELS
 from kinema.spelling import suggestion
 
@@ -426,9 +427,3 @@ def architecture(arch: str | Architecture | Mapping[str, Any]) -> Architecture:
 def _is_kernel(text: str) -> bool:
     """Three odd digits?"""
     return isinstance(text, str) and len(text) == 3 and all(digit in "13579" for digit in text)
-
-
-def divisible(width: float, by: int = 8) -> int:
-    """The multiple of `by` nearest to `width`, which is not below nine tenths of it."""
-    rounded = max(by, int(width + by / 2) // by * by)
-    return rounded + by if rounded < 0.9 * width else rounded

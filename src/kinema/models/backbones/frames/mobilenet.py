@@ -1,6 +1,5 @@
 """MobileNetV2. Source: Sandler et al. 2018, arXiv:1801.04381, table 2."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,18 +12,13 @@ from kinema.models.backbones.frames.resnet import CONV, INIT, NORM
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg
 from kinema.models.layers.recomputation import recomputed
+from kinema.models.layers.settings import divisible
 from kinema.registry import MODELS
 
 ACT6: LayerCfg = {"type": "ReLU6", "inplace": True}
 
 # (expansion, channels, blocks, stride of the first block) of the seven stages.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-
-
-def divisible(value: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` nearest to `value`, not below 90 % of `value`."""
-    near = max(divisor, math.floor(value + divisor / 2) // divisor * divisor)
-    return near + divisor if near < 0.9 * value else near
 
 
 class InvertedResidual(nn.Module):
