@@ -27,6 +27,7 @@ from kinema.transforms.openmmlab_decoders import (
     PIMSDecode,
     PIMSInit,
     PyAVDecode,
+    PyAVDecodeMotionVector,
     PyAVInit,
 )
 from kinema.transforms.rand_augment import RandAugment, TrivialAugment
@@ -64,6 +65,7 @@ __all__ = [
     "PIMSInit",
     "PackActionInputs",
     "PyAVDecode",
+    "PyAVDecodeMotionVector",
     "PyAVInit",
     "RandAugment",
     "RandomApply",

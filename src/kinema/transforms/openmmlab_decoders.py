@@ -4,7 +4,9 @@ All read and decode as `OpenVideo` and `DecodeVideo` do: exactly, whatever the n
 """
 
 import logging
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from kinema.registry import TRANSFORMS
 from kinema.transforms.base import Sample
@@ -96,6 +98,28 @@ class PyAVDecode(DecodeVideo):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(multi_thread={self.multi_thread}, mode={self.mode})"
+
+
+@TRANSFORMS.register_module()
+class PyAVDecodeMotionVector(PyAVDecode):
+    """Read the motion vectors of the chosen frames in place of their pixels, and close the video.
+
+    Reads `video_reader`, `frame_inds`. Writes `motion_vectors` (num_frames, H, W, 2) int8, see
+    `VideoReader.motion_vectors`, and `frame_inds` (num_frames,); `video_reader` becomes None.
+
+    Arguments as in `PyAVDecode`.
+
+    Raises:
+        VideoError: a frame cannot be decoded.
+    """
+
+    def transform(self, results: Any) -> Any:
+        reader = results["video_reader"]
+        results["frame_inds"] = np.asarray(results["frame_inds"]).reshape(-1)
+        results["motion_vectors"] = reader.motion_vectors(results["frame_inds"])
+        reader.close()
+        results["video_reader"] = None
+        return results
 
 
 @TRANSFORMS.register_module()

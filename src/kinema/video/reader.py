@@ -15,6 +15,7 @@ from kinema.video.backends.choosing import make_backend, refuse_exact_options
 from kinema.video.fork_safe import ForkSafeLock
 from kinema.video.index import PacketIndex
 from kinema.video.limits import VideoLimitError, VideoLimits, default_limits
+from kinema.video.motion import decode_motion
 from kinema.video.remote import seekable
 from kinema.video.source import VideoSource, source_name, stat_of, watch_of
 
@@ -198,6 +199,31 @@ class VideoReader:
             VideoError: a frame cannot be decoded.
         """
         return self._frames(indices, stays=False)
+
+    def motion_vectors(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """How far the pixels of frames are from those that the codec predicted them from.
+
+        The video is decoded from its start. Key frames, and codecs whose decoder exports no vectors
+        (HEVC, AV1), have zeros.
+
+        Args:
+            indices: see `get_batch`.
+
+        Returns:
+            (N, H, W, 2) int8, across and down, in pixels, of frames that are neither scaled nor
+            turned; see `kinema.video.motion.motion_field`.
+
+        Raises:
+            IndexError, TypeError: see `get_batch`.
+            ValueError: the backend is another than PyAV, or the reader is closed.
+            VideoError: a frame cannot be decoded.
+        """
+        with self._lock:
+            backend = self._current_exact("motion vectors")
+            wanted = self._checked(indices)
+            backend.close()  # a file object is at one place only; the next call opens it again
+            self._backend = None
+            return decode_motion(self._source, wanted.tolist(), self._options["limits"])
 
     def frames_at(self, seconds: Sequence[float] | np.ndarray) -> np.ndarray:
         """The frames that are shown at some times.
