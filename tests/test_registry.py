@@ -13,7 +13,7 @@ from kinema import plugins
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.openmmlab.names import NOT_YET
-from kinema.registry import DATASETS, MODELS, Registry, default_scope, init_default_scope
+from kinema.registry import DATASETS, MODELS, TRANSFORMS, Registry, default_scope, init_default_scope
 
 ALL = [value for value in vars(registry_module).values() if isinstance(value, Registry)]
 
@@ -227,6 +227,8 @@ def test_a_network_that_is_still_to_come_is_named_in_one_line() -> None:
     with pytest.raises(RegistryError, match=r"^mmaction\.STGCN of MMAction2 is not in Kinema yet: docs/compat\.md"):
         MODELS.build({"type": "mmaction.STGCN"})
     assert not [name for name in NOT_YET if name in MODELS]
+    with pytest.raises(RegistryError, match=r"^ImgAug is not in Kinema: use .*: imgaug does not import with numpy 2$"):
+        TRANSFORMS.build({"type": "ImgAug", "transforms": "default"})
     with pytest.raises(RegistryError, match=r"there are: \w+, .* and \d+ more \(") as caught:
         MODELS.build({"type": "Qqqqqqqq"})
     assert str(caught.value).count(",") < 30

@@ -26,7 +26,7 @@ from typing import Any
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
-from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, same_part
+from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, same_part
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
@@ -361,6 +361,8 @@ class Registry:
         names = self.root.names() if self.parent is not None else []
         names = sorted({*self.names(), *names})
         name = key.rpartition(".")[2]
+        if name in INSTEAD:
+            return RegistryError(f"{key} is not in Kinema: {INSTEAD[name]}")
         if name in NOT_YET:
             return RegistryError(f"{key} of MMAction2 is not in Kinema yet: docs/compat.md says what there is")
         scope = key.partition(".")[0] if "." in key else ""

@@ -4,17 +4,7 @@ from typing import Any, NoReturn
 
 from kinema import __version__
 from kinema.errors import NotYetError
-
-# What to use instead of a name that Kinema does by another way, by the name alone.
-_INSTEAD = {
-    "MMFullyShardedDataParallel": 'use Runner with `strategy="fsdp2"` in its config',
-    "FSDPStrategy": 'use Runner with `strategy="fsdp2"` in its config',
-    "DDPStrategy": "use Runner with `launcher` in its config",
-    "SingleDeviceStrategy": "use Runner",
-    "ApexOptimWrapper": "use AmpOptimWrapper, which torch brings",
-    "NPUProfilerHook": "use ProfilerHook",
-    "ImgAug": "use the transforms of kinema.transforms or TorchVisionWrapper: imgaug does not import with numpy 2",
-}
+from kinema.openmmlab.names import INSTEAD
 
 
 class Placeholder:
@@ -41,7 +31,7 @@ class Placeholder:
         return Placeholder, (self.__module__, self.__name__)
 
     def _refuse(self) -> NoReturn:
-        instead = _INSTEAD.get(self.__name__)
+        instead = INSTEAD.get(self.__name__)
         raise NotYetError(
             f"{self.__module__}.{self.__name__} is not in Kinema {__version__} yet; `import` of it works so that the"
             f" rest of your code can run. {f'Instead, {instead}' if instead else 'docs/compat.md says what there is'}"

@@ -11,7 +11,7 @@ from typing import Any
 from kinema import registry as registries
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
-from kinema.openmmlab.names import NOT_YET, OTHER_PROJECTS, instead_of
+from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, instead_of
 from kinema.registry import Registry, unknown_keywords
 from kinema.spelling import nearest
 
@@ -111,7 +111,7 @@ def _unknown(kind: str, arguments: Mapping[str, Any], registry: Registry) -> str
     scope, _, name = kind.rpartition(".")
     if scope in OTHER_PROJECTS:
         return f"{kind} is not in the {registry.name} registry: {instead_of(scope, name, arguments, registry.name)}"
-    if name in NOT_YET:
+    if name in NOT_YET or name in INSTEAD:
         return str(registry.unknown(kind))
     near = nearest(name, registry.names())
     hint = f": did you mean {' or '.join(near)}?" if near else ""

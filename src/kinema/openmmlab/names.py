@@ -9,6 +9,17 @@ OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 # Networks of MMAction2's configs, over skeletons and sound, that Kinema does not have yet.
 NOT_YET = ("AAGCN", "ResNetAudio", "RGBPoseConv3D", "STGCN")
 
+# What to use instead of a name that Kinema does by another way, by the name alone.
+INSTEAD = {
+    "MMFullyShardedDataParallel": 'use Runner with `strategy="fsdp2"` in its config',
+    "FSDPStrategy": 'use Runner with `strategy="fsdp2"` in its config',
+    "DDPStrategy": "use Runner with `launcher` in its config",
+    "SingleDeviceStrategy": "use Runner",
+    "ApexOptimWrapper": "use AmpOptimWrapper, which torch brings",
+    "NPUProfilerHook": "use ProfilerHook",
+    "ImgAug": "use the transforms of kinema.transforms or TorchVisionWrapper: imgaug does not import with numpy 2",
+}
+
 # Parts over images of MMPretrain, once MMClassification, that take the same arguments here, by the kind of
 # part: a name in Kinema's registry, or where the part is. Networks have the same names of weights, too.
 _IMAGE_TRANSFORMS = "kinema.compat.parts.image_transforms"
