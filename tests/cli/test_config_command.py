@@ -69,3 +69,6 @@ def test_wrong_questions_are_refused(file: Path) -> None:
     none = kinema("config", file.parent / "none.py")
     assert none.returncode == 1
     assert "none.py: there is no such config file" in none.stderr
+    (file.parent / "config.py").touch()
+    folder = kinema("config", file.parent)
+    assert f"is a folder, expected a config: name {file.parent / 'config.py'}" in folder.stderr

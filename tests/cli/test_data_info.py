@@ -48,6 +48,20 @@ def test_damage_is_shown_unless_it_shall_be_fast(damaged_video):
     assert "* whether every frame can be decoded was not tried" in fast
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--plot", "a.png"), "Invalid value for --plot: goes with a data set, and"),
+        (("--val", "a.txt"), "Invalid value for --val: goes with a data set, and"),
+        (("--plot", "a.abc"), "Invalid value for --plot: expected a file .png, .svg, .pdf, got a.abc"),
+    ],
+)
+def test_options_without_effect_are_usage_errors(make_video, options, message):
+    result = info(make_video(), *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     with pytest.raises(VideoError, match="no such file"):
         raise info(tmp_path / "absent.mp4").exception

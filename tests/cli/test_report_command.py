@@ -60,6 +60,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_in_no_number(small_run: Path, t
     [
         (["{data}/val.txt", "{run}"], "is a list of clips, and .* is a checkpoint: the order is kinema report"),
         (["{run}/checkpoints/step_00000004", "{data}/none.txt"], "none.txt"),
+        (["{data}/none", "--compare", "{data}/other"], "other: there is no such file or folder"),
     ],
 )
 def test_wrong_arguments_are_named(small_run: Path, arguments: list[str], message: str) -> None:
@@ -89,6 +90,9 @@ def test_further_models_are_set_beside_the_first(small_run: Path, tmp_path: Path
     page = out.read_text()
     assert "3 models on the same 16 clips" in page
     assert all(f'<th scope="row">{name}</th>' in page for name in ("run", "run (2)", "run (3)"))
+    refused = run(small_run, "--out", tmp_path / "a.pdf")
+    assert refused.exit_code == 2
+    assert "expected an .html file" in refused.stderr
     refused = run(small_run, "--compare")
     assert refused.exit_code == 2
     assert "expected one model or more behind it" in refused.stderr

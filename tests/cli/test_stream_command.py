@@ -96,6 +96,12 @@ def test_json_lines_hold_one_value_each(stream):
     assert notes == ""
 
 
+def test_the_length_of_a_clip_without_clips_is_a_usage_error(stream):
+    status, _, notes = stream("--before", "3")
+    assert status == 2
+    assert "--before: is of the clips that --record writes" in " ".join(notes.replace("│", " ").split())
+
+
 def test_events_are_posted_and_recorded(stream, tmp_path):
     bodies = []
 

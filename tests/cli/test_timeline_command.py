@@ -214,6 +214,7 @@ def test_what_stored_scores_do_not_hold_is_an_error_of_that_file_alone(place):
         (["--scores", "a.npz", "--threshold", "rum=0.5"], "--threshold: there is no class 'rum', but run"),
         (["--scores", "a.npz", "--classes", "rum"], "--classes: there is no class 'rum', but run"),
         (["--scores", "a.npz", "--background", "rum"], "--background: there is no class 'rum', but run"),
+        (["--scores", "a.npz", "--classes", "run", "--background", "run"], "--background: no class is left to report"),
         (["--scores", "a.npz", "--smooth", "-1"], "--smooth: expected 0 or more seconds, as in 1.5, or mean:1.5 or"),
         (["--scores", "a.npz", "--smooth", "mode:1"], "median:1.5 or gaussian:1.5, got 'mode:1'"),
         (["--scores", "a.npz", "--smooth", "nan"], "expected 0 or more seconds, got nan"),

@@ -137,6 +137,7 @@ def test_what_preparing_does_not_go_with_is_one_line(folder, tmp_path):
     tried = run("train", folder, "--prepare", "--dry-run")
     assert "--dry-run writes nothing, so that it cannot --prepare clips" in str(tried.exception)
     (tmp_path / "config.py").write_text("train_cfg = dict(max_epochs=3)\n")
+    assert "is a config: `kinema config " in str(run("validate", tmp_path / "config.py").exception)
     of_config = run("train", tmp_path / "config.py", "--prepare")
     assert "--prepare goes with clips, not with a config: `kinema data prepare` makes" in str(of_config.exception)
 

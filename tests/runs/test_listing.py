@@ -210,6 +210,9 @@ def test_runs_are_sorted_by_a_figure_and_of_a_loss_less_is_better(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="nowhere: no such folder: give the folder that holds your work folders"):
         list_runs(tmp_path / "nowhere")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(ConfigError, match=r"a\.txt: is a file: give the folder that holds your work folders"):
+        list_runs(tmp_path / "a.txt")
     assert list_runs(tmp_path) == []
 
 

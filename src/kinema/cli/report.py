@@ -74,6 +74,8 @@ def report(
     """
     require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
     require_no_folder(out, "--out")
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"expected an .html file, got {out}", param_hint="--out")
     from kinema.logs import show_on_console
     from kinema.recipes.reporting import report_models
 

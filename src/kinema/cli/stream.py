@@ -40,6 +40,7 @@ kinema stream work/mine clip.mp4 --json
 
 ffmpeg -i ANYTHING -f mpegts - | kinema stream work/mine -
 """
+CLIP_MARGIN_SECONDS = 5.0  # of a recorded clip, before and after its event
 
 
 def stream(
@@ -66,8 +67,14 @@ def stream(
         str | None, typer.Option(help="Post each event to this address, as JSON.", metavar="URL")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Write a clip around each event here.", metavar="FOLDER")] = None,
-    before: Annotated[float, typer.Option(metavar="SECONDS", help="Of a clip, before its class enters.", min=0)] = 5.0,
-    after: Annotated[float, typer.Option(metavar="SECONDS", help="Of a clip, after its class left.", min=0)] = 5.0,
+    before: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Of a clip, before its class enters.", min=0, show_default="5"),
+    ] = None,
+    after: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Of a clip, after its class left.", min=0, show_default="5"),
+    ] = None,
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so much of the stream.")] = None,
     max_events: Annotated[int | None, typer.Option(help="Stop when so many classes entered.", min=1)] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Read a file at its own pace.")] = False,
@@ -105,6 +112,9 @@ def stream(
         classes=classes,
         background=background,
     )
+    for option, seconds in {"--before": before, "--after": after}.items():
+        if record is None and seconds is not None:
+            raise typer.BadParameter("is of the clips that --record writes", param_hint=option)
     if duration is not None and not 0 < duration < math.inf:
         raise typer.BadParameter(f"expected a positive number of seconds, got {duration}", param_hint="--duration")
     from kinema.cli.stream_report import StreamReporter
@@ -169,13 +179,18 @@ def _webhook_of(url: str) -> "Webhook":
     return Webhook(url)
 
 
-def _recorder_of(folder: Path, model: "Stream", before: float, after: float) -> "EventRecorder":
+def _recorder_of(folder: Path, model: "Stream", before: float | None, after: float | None) -> "EventRecorder":
     from kinema.inference.stream.recorder import EventRecorder
 
     settings = model.decisions
     delay = model.length_seconds + settings.min_seconds + settings.merge_seconds + settings.smoothing_seconds
     with _as_usage_error("--before, --after"):
-        return EventRecorder(folder, before_seconds=before, after_seconds=after, delay_seconds=delay)
+        return EventRecorder(
+            folder,
+            before_seconds=CLIP_MARGIN_SECONDS if before is None else before,
+            after_seconds=CLIP_MARGIN_SECONDS if after is None else after,
+            delay_seconds=delay,
+        )
 
 
 @contextmanager

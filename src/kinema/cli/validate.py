@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from kinema.cli import training_options as options
+from kinema.cli.config_or_clips import is_config
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note
 from kinema.cli.training_config import run_name
 from kinema.cli.training_guide import config_of_clips, try_and_warn
+from kinema.errors import ConfigError
 
 EPILOG = """Examples:
 
@@ -47,6 +49,8 @@ def validate(
     """
     from kinema.logs import show_on_console
 
+    if is_config(data):
+        raise ConfigError(f"{data}: is a config: `kinema config {data} --check` looks it over, this command clips")
     show_on_console("ERROR")
     try:
         config, guide = config_of_clips(

@@ -170,6 +170,10 @@ def read_places(path: Path) -> Places:
 
 
 def _text_of(path: Path) -> str:
+    if path.is_dir():
+        inside = path / "config.py"
+        hint = f": name {inside}" if inside.is_file() else ""
+        raise ConfigError(f"{path}: is a folder, expected a config{hint}")
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: a config is a file of {', '.join(SUFFIXES)}")
     if not path.is_file():

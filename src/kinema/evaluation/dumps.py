@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -210,6 +210,8 @@ def _npz(dump: ScoreDump, path: Path) -> bytes:
 
 
 def _of_npz(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
+    if not is_zipfile(io.BytesIO(content)):  # of which numpy says that it may be loaded "unsafely"
+        raise ValueError("it is no .npz archive")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         columns = {name: arrays[name] for name in arrays.files}
     return json.loads(str(columns.pop("header"))), columns

@@ -58,6 +58,21 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
     return checkpoint
 
 
+def require_checkpoint(path: str | os.PathLike) -> None:
+    """Require that `load` would find something to read, without reading it; an address is not asked.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    if not _is_foreign(path):
+        find_checkpoint(path)
+
+
+def _is_foreign(path: str | os.PathLike) -> bool:
+    file = Path(path).expanduser()
+    return is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file))
+
+
 def _why_none(path: Path) -> str:
     if not path.exists():
         if str(path) in zoo.names():
@@ -93,8 +108,7 @@ def load(
         ConfigError: there is no such device, or the config is wrong.
     """
     chosen = choose_device(device)
-    file = Path(path).expanduser()
-    if is_address(os.fspath(path)) or (file.is_file() and not _is_part_of_checkpoint(file)):
+    if _is_foreign(path):
         return _load_foreign(os.fspath(path), config, chosen)
     folder = find_checkpoint(path)
     is_from_file = config is None

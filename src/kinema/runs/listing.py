@@ -82,7 +82,8 @@ def list_runs(folder: Path) -> list[RunRow]:
         ConfigError: there is no such folder.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder: give the folder that holds your work folders")
+        what = "is a file" if folder.exists() else "no such folder"
+        raise ConfigError(f"{folder}: {what}: give the folder that holds your work folders")
     rows = [read_row(place, folder) for place in _work_folders(folder)]
     return sorted(rows, key=lambda row: (row.started or "", row.name), reverse=True)
 

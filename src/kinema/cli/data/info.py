@@ -14,6 +14,8 @@ from kinema.cli.output import print_json, print_line, print_table
 if TYPE_CHECKING:
     from kinema.video.probe import VideoFacts
 
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
 
 def info(
     path: Annotated[
@@ -48,6 +50,8 @@ def info(
     from kinema.datasets.annotations.layout import LIST_SUFFIXES
     from kinema.video.probe import advice, probe_video
 
+    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise typer.BadParameter(f"expected a file {', '.join(PLOT_SUFFIXES)}, got {plot}", param_hint="--plot")
     if path.is_dir() or path.suffix.lower() in LIST_SUFFIXES:
         show_dataset(
             path,
@@ -59,6 +63,9 @@ def info(
             columns=parsed_columns(columns),
         )
         return
+    if plot is not None or val is not None:
+        option = "--val" if plot is None else "--plot"
+        raise typer.BadParameter(f"goes with a data set, and {path} is a video", param_hint=option)
     facts = probe_video(path, decode=not fast)
     sentences = advice(facts)
     if as_json:

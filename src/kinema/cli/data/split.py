@@ -79,7 +79,7 @@ def split(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Part clips into training, validation and test lists; no source video lies on two sides."""
+    """Split clips into training, validation and test lists; no source video lies on two sides."""
     from kinema.datasets.annotations import split_by_fractions
     from kinema.datasets.annotations.labels import check_labels
     from kinema.datasets.annotations.merging import read_whole
@@ -133,7 +133,7 @@ def _by_time(clips: "Annotations", shares: Sequence[float], seed: int) -> list["
         time_split = split_by_time(rest, share / left, seed)
         if time_split is None:
             raise AnnotationError(
-                f"{clips.source}: cannot be parted by time: expected labelled parts of videos, two or more of a class,"
+                f"{clips.source}: cannot be split by time: expected labelled parts of videos, two or more of a class,"
                 f" with columns for their start and end, of at most {MOST_RECORDINGS} videos"
             )
         print_note(f"note: {time_split}")

@@ -66,9 +66,10 @@ class DecisionSettings:
             raise ValueError(f"smoothing must be one of {', '.join(get_args(Smoothing))}, got {self.smoothing!r}")
 
     def check(self, classes: Sequence[str]) -> None:
-        """Raises ValueError: the settings name a class that is not among these."""
+        """Raises ValueError: the settings name a class that is not among these, or leave none to report."""
         self.levels(classes)
-        self.reported(classes)
+        if classes and not self.reported(classes).any():
+            raise ValueError("background: no class is left to report")
 
     def levels(self, classes: Sequence[str]) -> np.ndarray:
         """(N,) float64: the threshold of each class.

@@ -292,6 +292,8 @@ class WindowScores:
                 facts = _read_facts(archive, name)
                 arrays = {key: _read_array(archive, key, kind) for key, kind in cls._ARRAYS.items()}
             return cls(**arrays, facts=facts)
+        except FileNotFoundError as error:
+            raise DumpError(f"{name}: there is no such file of scores") from error
         except (
             OSError,
             zipfile.BadZipFile,

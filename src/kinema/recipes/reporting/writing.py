@@ -9,6 +9,7 @@ from typing import Any
 
 from kinema.datasets.annotations import Split
 from kinema.inference import VideoRecognizer, load
+from kinema.inference.loading import require_checkpoint
 from kinema.recipes.evaluation import evaluation_clips
 from kinema.recipes.reporting import scores, sections, several_labels
 from kinema.recipes.reporting.clips import SHOWN_CLIPS
@@ -71,6 +72,8 @@ def report_models(
         ConfigError: a model to compare knows other classes.
         VideoError: none of the clips can be read.
     """
+    for other in compare:  # a name that is wrong costs no measuring
+        require_checkpoint(other)
     recognizer = load(model, config=config, device=device)
     run = run_files(recognizer.name)
     if data is None:
