@@ -1,8 +1,9 @@
 """Parts of a recognizer state their features by attributes, which any module may have."""
 
+import torch
 from torch import nn
 
-from kinema.models import I3DHead, ResNetTSM, TSMHead
+from kinema.models import I3DHead, ResNetTSM, TSMHead, UniFormer
 from kinema.models.features import Features, features_of, joined_frames
 
 
@@ -38,3 +39,16 @@ def test_a_model_joins_as_many_frames_as_the_part_that_joins_most() -> None:
     assert joined_frames(model) == 8
     model.num_segs = 16  # frames of a view that a neck joins
     assert joined_frames(model) == 16
+
+
+def test_one_clip_is_trained_as_two_of_it() -> None:
+    # Torch's batch norm takes a map of one row for one of another layout if its first stride is that of a place.
+    model = UniFormer(depth=[1, 1, 1, 1], embed_dim=[4, 4, 4, 8], head_dim=4).eval()
+    torch.manual_seed(0)
+    clip, weight = torch.randn(1, 3, 4, 64, 64), torch.randn(1, 8, 2, 2, 2)
+    gradients = []
+    for copies in (1, 2):
+        model.zero_grad()
+        (model(clip.repeat(copies, 1, 1, 1, 1)) * weight).sum().div(copies).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)

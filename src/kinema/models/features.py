@@ -65,5 +65,9 @@ class TokenMaps:
 
 
 def lay_out_tokens(tokens: Tensor, grid: Sequence[int]) -> Tensor:
-    """(R, N, C) tokens, frame by frame and row by row behind those of no place -> (R, C, T', H', W') = (..., *grid)."""
-    return tokens[:, -prod(grid) :].transpose(1, 2).unflatten(2, tuple(grid))
+    """(R, N, C) tokens, frame by frame and row by row behind those of no place -> (R, C, T', H', W') = (..., *grid).
+
+    A view in which rows keep their distance in memory. By `transpose(1, 2).unflatten(2, grid)` a
+    single row would lose it, and torch's batch norms give wrong gradients of such a map on a CPU.
+    """
+    return tokens[:, -prod(grid) :].unflatten(1, tuple(grid)).movedim(-1, 1)

@@ -319,7 +319,7 @@ class InternVideo2(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         x = self.tokens(x)
         if self.return_feat_map:
-            return x[:, 1:].transpose(1, 2).unflatten(2, self.grid_size)
+            return lay_out_tokens(x, self.grid_size)
         return self.clip_projector(x)
 
     def token_maps(self) -> TokenMaps:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kinema.checkpoints.pretrained import load_fitted
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.features import lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.drop import DropPath, rising_rates
 from kinema.models.layers.gelu_linear import activate
@@ -124,7 +125,7 @@ class GlobalBlock(nn.Module):
         tokens = x.flatten(2).transpose(1, 2)
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens)))
         tokens = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
-        return tokens.transpose(1, 2).reshape(x.shape)
+        return lay_out_tokens(tokens, x.shape[2:])
 
 
 @MODELS.register_module()

@@ -267,7 +267,7 @@ class VisionTransformer(Backbone):
             x = recomputed(block, block, x) if self.with_cp and self.training else block(x)
         x = self.norm(x)
         if self.return_feat_map:
-            return x.transpose(1, 2).unflatten(2, grid)
+            return lay_out_tokens(x, grid)
         return x[:, 0] if self.fc_norm is None else self.fc_norm(x.mean(1))
 
     def position_tables(self) -> dict[str, PositionTable]:

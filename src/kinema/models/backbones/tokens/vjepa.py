@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.tokens.vjepa_files import FORMATS
-from kinema.models.features import TokenMaps
+from kinema.models.features import TokenMaps, lay_out_tokens
 from kinema.models.init import InitCfg
 from kinema.models.init_report import InitReport
 from kinema.models.layers.attention import check_heads
@@ -196,7 +196,7 @@ class VJEPA2(Backbone):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Maps of the last block, or of those of `out_indices`."""
         grid = self._grid(x)
-        maps = tuple(tokens.transpose(1, 2).unflatten(2, grid) for tokens in self.tokens(x))
+        maps = tuple(lay_out_tokens(tokens, grid) for tokens in self.tokens(x))
         return maps[0] if self.out_indices is None else maps
 
     def token_maps(self) -> TokenMaps:
