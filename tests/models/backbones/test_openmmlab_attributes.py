@@ -121,7 +121,7 @@ def test_values_that_nothing_can_have_are_refused(make, message) -> None:
 
 def test_the_settings_of_mvit_are_named() -> None:
     network = MViT("tiny", spatial_size=32, temporal_size=4, use_abs_pos_embed=True, dim_mul_in_attention=False)
-    assert (network.num_heads, network.downscale_indices, network.dim_mul_indices) == (1, [1, 3, 8], [0, 2, 7])
+    assert (network.num_heads, network.downscale_indices, network.dim_mul_indices) == (1, [1, 3, 8], [1, 3, 8])
     assert [block.out_dims for block in network.blocks] == [192, 192, 384, 384, 384, 384, 384, 768, 768, 768]
     assert set(MViT.arch_zoo) == {"tiny", "small", "base", "large"}
     network.init_weights()

@@ -337,7 +337,10 @@ WRONG = [
     (lambda: uniformer_v2(heads=3), r"UniFormerV2: heads=3 does not divide width=16"),
     (lambda: uniformer_v2(patch_size=15), r"patch_size=15 does not divide input_resolution=32"),
     (lambda: uniformer_v2(n_dim=8), r"n_dim=8 must be width=16"),
-    (lambda: uniformer_v2(return_list=[0, 2]), r"must have n_layers=2 entries, blocks of 0 to 1, got \[0, 2\]"),
+    (
+        lambda: uniformer_v2(return_list=[0, 2]),
+        r"must have n_layers=2 entries, different blocks of 0 to 1, got \[0, 2\]",
+    ),
     (lambda: uniformer_v2()(torch.zeros(1, 3, 2, 32, 48)), r"built for 32 x 32 pixels .* have 32 x 48: set the crops"),
     (
         lambda: mvit(pretrained_type="kinetics"),

@@ -63,6 +63,7 @@ def timesformer(fixture: Mapping[str, Any]) -> Built:
         in_channels=config["num_channels"],
         attention_type=config["attention_type"],
         norm_cfg={"type": "LN", "eps": config["layer_norm_eps"]},
+        layer_norm_cfg={"type": "LN", "eps": config["layer_norm_eps"]},
         feedforward_channels=config["intermediate_size"],
     ).eval()
     with_activation(network, ACTIVATIONS[config["hidden_act"]])

@@ -124,9 +124,9 @@ class PooledAttention(nn.Module):
             self.add_module(f"pool_{name}", HeadPool(head_dims, kernel, stride))
             self.add_module(f"norm_{name}", build_norm_layer(norm_cfg, head_dims)[1])
         if rel_pos_embed:
-            sizes = [
-                2 * max(there // of_queries, there // of_keys) - 1
-                for there, of_queries, of_keys in zip(input_size, stride_q, stride_kv, strict=True)
+            sizes = [  # the tables of columns have the size that the steps over rows give, as published
+                2 * max(there // stride_q[axis], there // stride_kv[axis]) - 1
+                for there, axis in zip(input_size, (0, 1, 1), strict=True)
             ]
             self.rel_pos_h = nn.Parameter(torch.zeros(sizes[1], head_dims))
             self.rel_pos_w = nn.Parameter(torch.zeros(sizes[2], head_dims))

@@ -116,7 +116,9 @@ class MViT(Backbone):
 
     Args:
         arch: `"tiny"`, `"small"`, `"base"`, `"large"`, or a dict of `embed_dims`, `num_layers`, `num_heads` and
-            `downscale_indices`, the blocks that begin a stage.
+            `downscale_indices`, the blocks that begin a stage, in ascending order. `dim_mul_indices`:
+            blocks in which (or before which, see `dim_mul_in_attention`) channels and heads grow; left
+            out: those.
         spatial_size: pixels of the clips at each side, for which tables of positions are made; other
             sizes are interpolated.
         temporal_size: frames of the clips.
@@ -212,7 +214,8 @@ class MViT(Backbone):
         self.num_layers: int = settings["num_layers"]
         self.num_heads: int = settings["num_heads"]
         self.downscale_indices = list(settings["downscale_indices"])
-        self.dim_mul_indices = [index - int(not dim_mul_in_attention) for index in self.downscale_indices]
+        self.dim_mul_indices = list(settings.get("dim_mul_indices", self.downscale_indices))
+        grow_late = int(not dim_mul_in_attention)  # the linear layers of the block in front do it
         self.num_scales = len(self.downscale_indices) + 1
         self.in_channels = in_channels
         self.with_cls_token, self.output_cls_token = with_cls_token, output_cls_token
@@ -238,10 +241,13 @@ class MViT(Backbone):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims), requires_grad=with_cls_token)
         self.use_abs_pos_embed = use_abs_pos_embed
         if use_abs_pos_embed:
-            self.pos_embed = nn.Parameter(torch.zeros(1, math.prod(size) + int(with_cls_token), self.embed_dims))
+            # The class token has a place in files in any case.
+            self.pos_embed = nn.Parameter(torch.zeros(1, 1 + math.prod(size), self.embed_dims))
         # What stage each block ends: its output may be returned.
         self.stage_indices = {index - 1: stage for stage, index in enumerate(self.downscale_indices)}
         self.stage_indices[self.num_layers - 1] = self.num_scales - 1
+        if 0 in self.out_scales and 0 in self.downscale_indices:
+            raise ConfigError("MViT: out_scales names stage 0, but block 0 begins stage 1 (downscale_indices of arch)")
         self._widths: dict[int, int] = {}
         self.blocks = nn.ModuleList()
         rates = rising_rates(drop_path_rate, self.num_layers)
@@ -250,11 +256,12 @@ class MViT(Backbone):
         for number, rate in enumerate(rates):
             stride_q: Size = (1, 1, 1)
             width = channels
-            if number in self.downscale_indices:
+            if number in self.downscale_indices or number in self.dim_mul_indices:
                 heads *= head_mul
+            if number in self.downscale_indices:
                 stride_q = (1, 2, 2)
-                stride_kv = tuple(max(there // step, 1) for there, step in zip(stride_kv, stride_q, strict=True))  # type: ignore[assignment]
-            if number in self.dim_mul_indices:
+                stride_kv = tuple(max(step // 2, 1) for step in stride_kv)  # type: ignore[assignment]
+            if number + grow_late in self.dim_mul_indices:
                 width = channels * dim_mul
             block = PooledBlock(
                 channels,
@@ -333,19 +340,18 @@ class MViT(Backbone):
         return TokenMaps("blocks", lambda output: lay_out_tokens(*output))
 
     def _output(self, x: Tensor, size: Size) -> Any:
-        tokens = x[:, 1:] if self.with_cls_token else x
-        feature_map = tokens.transpose(1, 2).unflatten(2, size)
+        feature_map = lay_out_tokens(x, size)
         return [feature_map, x[:, 0]] if self.output_cls_token else feature_map
 
     def _positions(self, size: Size) -> Tensor:
         """The learned positions for a clip of `size` tokens."""
-        if size == self.patch_resolution:
-            return self.pos_embed
-        start = int(self.with_cls_token)
-        table = self.pos_embed[:, start:].transpose(1, 2).unflatten(2, self.patch_resolution)
-        aligned = False if self.interpolate_mode == "trilinear" else None  # the others have no such choice
-        table = F.interpolate(table, size, mode=self.interpolate_mode, align_corners=aligned)
-        return torch.cat([self.pos_embed[:, :start], table.flatten(2).transpose(1, 2)], 1)
+        of_class, places = self.pos_embed[:, :1], self.pos_embed[:, 1:]
+        if size != self.patch_resolution:
+            table = places.transpose(1, 2).unflatten(2, self.patch_resolution)
+            aligned = False if self.interpolate_mode == "trilinear" else None  # the others have no such choice
+            table = F.interpolate(table, size, mode=self.interpolate_mode, align_corners=aligned)
+            places = table.flatten(2).transpose(1, 2)
+        return torch.cat([of_class, places], 1) if self.with_cls_token else places
 
 
 def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -356,6 +362,18 @@ def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
     needed = ("embed_dims", "num_layers", "num_heads", "downscale_indices")
     if missing := [key for key in needed if key not in arch]:
         raise ConfigError(f"MViT: arch must be a dict of {', '.join(needed)}: {', '.join(missing)} missing")
+    if unknown := [key for key in arch if key not in (*needed, "dim_mul_indices")]:
+        raise ConfigError(
+            f"MViT: arch has no {', '.join(map(repr, unknown))}; it has {', '.join(needed)}, dim_mul_indices"
+        )
+    check_sizes("MViT: arch", **{key: arch[key] for key in needed[:3]})
+    for key in ("downscale_indices", "dim_mul_indices"):
+        blocks = list(arch.get(key, ()))
+        if blocks != sorted(set(blocks)) or not set(blocks) <= set(range(arch["num_layers"])):
+            raise ConfigError(
+                f"MViT: {key} of arch must be blocks from 0 to {arch['num_layers'] - 1}, each once and in ascending"
+                f" order, got {blocks}"
+            )
     return arch
 
 

@@ -385,8 +385,7 @@ def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
                 f"SwinTransformer3D: arch must be one of {', '.join(ARCHITECTURES)}, or a dict, got {arch!r}"
             )
         return ARCHITECTURES[name]
-    missing = [key for key in ("embed_dims", "depths", "num_heads") if key not in arch]
-    if missing or len(arch["depths"]) != len(arch["num_heads"]):
+    if set(arch) != {"embed_dims", "depths", "num_heads"} or len(arch["depths"]) != len(arch["num_heads"]):
         raise ConfigError(
             "SwinTransformer3D: arch must be a dict of embed_dims, depths and num_heads, the last two a number a stage,"
             f" got {dict(arch)}"

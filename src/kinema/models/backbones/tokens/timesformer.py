@@ -242,9 +242,11 @@ class TimeSformer(Backbone):
             each frame by itself.
         attention_type: `"divided_space_time"`, over time and then over space; `"joint_space_time"`, over
             both at once; `"space_only"`, of each frame by itself.
-        norm_cfg: of all norms.
+        norm_cfg: of the norm behind the layers.
         init_cfg: replaces the initialisation.
         with_cp: compute the activations of blocks again in the backward pass: less memory, more time.
+        layer_norm_cfg: of the norms in the layers, which OpenMMLab's `norm_cfg` does not reach; None:
+            `LN` with an eps of 1e-6.
         feedforward_channels: channels between the two linear layers of a layer; None: 4 E.
         drop_path_rate: probability that a row does without a branch of the last layer; it rises from 0
             over the layers.
@@ -280,6 +282,7 @@ class TimeSformer(Backbone):
         init_cfg: InitCfg | None = None,
         *,
         with_cp: bool = False,
+        layer_norm_cfg: LayerCfg | None = None,
         feedforward_channels: int | None = None,
         drop_path_rate: float = DROP_PATH_RATE,
         pos_grid: Sequence[int] | None = None,
@@ -305,7 +308,7 @@ class TimeSformer(Backbone):
         check_heads(embed_dims, num_heads, "TimeSformer")
         if img_size % patch_size:
             raise ConfigError(f"TimeSformer: patch_size={patch_size} does not divide img_size={img_size}")
-        norm_cfg = norm_cfg or {"type": "LN", "eps": 1e-6}
+        norm_cfg, layer_norm_cfg = (cfg or {"type": "LN", "eps": 1e-6} for cfg in (norm_cfg, layer_norm_cfg))
         self.in_channels = in_channels
         self.embed_dims = self.out_channels = embed_dims
         self.num_frames, self.img_size, self.patch_size = num_frames, img_size, patch_size
@@ -333,9 +336,9 @@ class TimeSformer(Backbone):
             if transformer_layers is not None
             else _Layers(
                 [
-                    DividedLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
+                    DividedLayer(embed_dims, num_heads, hidden, rate, layer_norm_cfg)
                     if attention_type == "divided_space_time"
-                    else JointLayer(embed_dims, num_heads, hidden, rate, norm_cfg)
+                    else JointLayer(embed_dims, num_heads, hidden, rate, layer_norm_cfg)
                     for rate in rates
                 ],
                 with_cp=with_cp,

@@ -157,7 +157,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.return_list = list(return_list)
+        self.return_list = sorted(return_list)
         rates = rising_rates(backbone_drop_path_rate, layers)
         self.resblocks = nn.ModuleList(
             ImageBlock(width, heads, rate, dw_reduction, no_lmhra, double_lmhra) for rate in rates
@@ -212,7 +212,7 @@ class UniFormerV2(Backbone):
         kernel_size: frames of a patch with `temporal_downsample`.
         dw_reduction, no_lmhra, double_lmhra: see `ImageBlock`.
         temporal_downsample: patches have several frames, at every second one.
-        return_list: blocks that the decoder looks at, as many as `n_layers`.
+        return_list: blocks that the decoder looks at, as many as `n_layers`, in their order in the network.
         n_layers: blocks of the decoder.
         n_dim: E, `width`.
         n_head: heads of the decoder.
@@ -295,10 +295,13 @@ class UniFormerV2(Backbone):
             raise ConfigError(
                 f"UniFormerV2: n_dim={n_dim} must be width={width}: the decoder takes what the blocks give"
             )
-        if len(return_list) != n_layers or len(mlp_dropout) != n_layers or not set(return_list) <= set(range(layers)):
+        looked_at = set(return_list)
+        if not len(looked_at) == len(return_list) == len(mlp_dropout) == n_layers or not looked_at <= set(
+            range(layers)
+        ):
             raise ConfigError(
-                f"UniFormerV2: return_list and mlp_dropout must have n_layers={n_layers} entries, blocks of 0 to"
-                f" {layers - 1}, got {list(return_list)} and {list(mlp_dropout)}"
+                f"UniFormerV2: return_list and mlp_dropout must have n_layers={n_layers} entries, different blocks of 0"
+                f" to {layers - 1}, got {list(return_list)} and {list(mlp_dropout)}"
             )
         self.in_channels = 3
         self.input_resolution = input_resolution
