@@ -5,6 +5,7 @@ import torch
 
 from kinema.errors import ConfigError
 from kinema.models import MobileOne, MobileOneTSM
+from kinema.models.backbones.frames.mobileone import SqueezeExcite
 from kinema.models.layers import TemporalShift
 
 TINY = {
@@ -73,13 +74,17 @@ def test_every_block_shifts_or_none_and_weights_over_images_start_it(tmp_path: P
     assert list(MobileOneTSM(TINY, is_shift=False).state_dict()) == list(images.state_dict())
 
 
+def test_channels_that_weigh_others_are_a_multiple_of_eight() -> None:
+    assert [SqueezeExcite(channels, 16).conv1.out_channels for channels in (32, 100, 320, 1000)] == [8, 8, 24, 64]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"arch": "s5"}, r"MobileOne: arch must be one of s0, s1, s2, s3, s4, or a dict, got 's5'"),
         ({"arch": {"num_blocks": [1]}}, r"MobileOne: arch must be a dict of num_blocks, width_factor, .*four numbers"),
         ({"arch": "s0", "out_indices": (4,)}, r"out_indices must be stages from 0 to 3, got \(4,\)"),
-        ({"arch": "s0", "conv_cfg": {"type": "Conv2d"}}, r"conv_cfg must be None"),
+        ({"arch": "s0", "conv_cfg": {"type": "Conv3d"}}, r"conv_cfg must be None or dict\(type='Conv2d'\), got"),
     ],
 )
 def test_settings_that_no_network_has_are_refused(settings: dict, message: str) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kinema.checkpoints.pretrained import load_backbone
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
+from kinema.models.backbones.frames.mobilenet import divisible
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule, LayerCfg, build_activation_layer, build_norm_layer
 from kinema.models.layers.inputs import check_frames
@@ -48,12 +49,12 @@ class SqueezeExcite(nn.Module):
 
     Args:
         channels: C.
-        ratio: C over the channels in between.
+        ratio: C over the channels in between, which are a multiple of 8 about that.
     """
 
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
-        narrow = max(channels // ratio, 1)
+        narrow = divisible(channels // ratio)
         self.conv1 = ConvModule(channels, narrow, 1)
         self.conv2 = ConvModule(narrow, channels, 1, act_cfg={"type": "Sigmoid"})
 
@@ -184,7 +185,7 @@ class MobileOne(Backbone):
         in_channels: C.
         out_indices: stages, 0 to 3, whose output is returned: one tensor, or a tuple of several.
         frozen_stages: the stem and so many stages are not trained; -1: all are.
-        conv_cfg: must be None.
+        conv_cfg: `Conv2d`, if anything.
         norm_cfg: type and settings of the norms.
         act_cfg: type of the activations.
         se_cfg: `ratio` of the channels of the last blocks of a stage to those that weigh them.
@@ -225,8 +226,8 @@ class MobileOne(Backbone):
         ]
         super().__init__(init_cfg or default, pretrained=pretrained, frozen_stages=frozen_stages, norm_eval=norm_eval)
         settings = _settings(arch, type(self).__name__)
-        if conv_cfg is not None:
-            raise ConfigError(f"{type(self).__name__}: conv_cfg must be None, got {conv_cfg!r}")
+        if conv_cfg not in (None, {"type": "Conv2d"}):
+            raise ConfigError(f"{type(self).__name__}: conv_cfg must be None or dict(type='Conv2d'), got {conv_cfg!r}")
         if not out_indices or not all(0 <= index <= 3 for index in out_indices):
             raise ConfigError(
                 f"{type(self).__name__}: out_indices must be stages from 0 to 3, got {tuple(out_indices)}"
