@@ -43,10 +43,13 @@ def test_the_picture_has_every_floor() -> None:
     assert (ROOT / "docs" / "images" / "architecture.svg").read_text(encoding="utf-8") == draw_architecture.draw()
 
 
-def test_the_page_names_every_folder() -> None:
+def test_the_page_names_every_folder_and_every_file_beside_them() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    folders = [path.parent.name for path in (ROOT / "src" / "kinema").glob("*/__init__.py")]
-    assert [name for name in folders if f"`{name}/`" not in text] == []
+    source = ROOT / "src" / "kinema"
+    places = [f"{path.parent.name}/" for path in source.glob("*/__init__.py")]
+    places += [path.name for path in source.glob("*.py") if not path.name.startswith("__")]
+    assert {"engine/", "files.py"} <= set(places)
+    assert [place for place in places if f"`{place}`" not in text] == []
 
 
 @pytest.mark.slow
