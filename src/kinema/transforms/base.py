@@ -12,6 +12,16 @@ from kinema.registry import TRANSFORMS
 _FRAME_FOLDERS = "a dataset of frame folders"
 
 
+class LazySteps(TypedDict):
+    """What `Fuse` has to do yet: crop, then resize to the sample's `img_shape`, then mirror."""
+
+    original_shape: tuple[int, int]  # (H, W) of the frames as they are
+    crop_bbox: np.ndarray  # (4,) float32 left, top, right, bottom in the frames as they are
+    flip: bool
+    flip_direction: str | None
+    interpolation: str | None  # of the last resize
+
+
 class Sample(TypedDict, total=False):
     """Every key of a sample dict that Kinema's transforms read or write, and who writes it.
 
@@ -69,7 +79,7 @@ class Sample(TypedDict, total=False):
     ]  # (4,) float32, x, y, width, height kept of the decoded frame, 0 to 1
     flip: Annotated[bool, "Flip"]  # whether the frames are mirrored
     flip_direction: Annotated[str, "Flip"]  # "horizontal" or "vertical"
-    lazy: Annotated[dict[str, Any], "a step with lazy=True"]  # what `Fuse` has to do yet; see `transforms.lazy`
+    lazy: Annotated[LazySteps, "a step with lazy=True"]  # what `Fuse` has to do yet
     heatmap_imgs: Annotated[np.ndarray, "a transform of poses"]  # (frames, K, H, W) float32 heat maps of joints
     heatmap_input_shape: Annotated[tuple[int, ...], "FormatShape"]  # shape of `heatmap_imgs` after it
     input_shape: Annotated[tuple[int, ...], "FormatShape"]  # shape of `imgs` after it

@@ -28,7 +28,8 @@ class Fuse(BaseTransform):
         frames = crop_frames(results["imgs"], (left, top, right, bottom))
         frames = resize_frames(frames, (width, height), steps["interpolation"] or "bilinear")
         if steps["flip"]:
-            frames = mirror_clip(frames, steps["flip_direction"], results.get("modality", "RGB"))
+            direction = steps["flip_direction"] or "horizontal"
+            frames = mirror_clip(frames, direction, results.get("modality", "RGB"))
         results["imgs"] = frames
         del results["lazy"]
         return results

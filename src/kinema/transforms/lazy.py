@@ -5,22 +5,11 @@ a little from those of the same steps done one by one, because they are interpol
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 
 from kinema.errors import SampleValueError
-from kinema.transforms.base import Sample, name_of
-
-
-class LazySteps(TypedDict):
-    """What is to be done: crop, then resize to the sample's `img_shape`, then mirror."""
-
-    original_shape: tuple[int, int]  # (H, W) of the frames as they are
-    crop_bbox: np.ndarray  # (4,) float32 left, top, right, bottom in the frames as they are
-    flip: bool
-    flip_direction: str | None
-    interpolation: str | None  # of the last resize
+from kinema.transforms.base import LazySteps, Sample, name_of
 
 
 def begin_step(results: Sample, lazy: bool, who: str = "the next step") -> tuple[int, int]:
@@ -52,7 +41,7 @@ def begin_step(results: Sample, lazy: bool, who: str = "the next step") -> tuple
             raise SampleValueError(f"{who}: lazy=True moves frames only, and this sample has {key!r}: leave lazy out")
     if "lazy" not in results:
         height, width = results["img_shape"]
-        results["lazy"] = dict(
+        results["lazy"] = LazySteps(
             original_shape=(height, width),
             crop_bbox=np.array([0, 0, width, height], dtype=np.float32),
             flip=False,
