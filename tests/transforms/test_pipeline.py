@@ -1,7 +1,11 @@
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import kinema.transforms
 from kinema.errors import PartArgumentError, RegistryError, SampleError, VideoError
 from kinema.registry import TRANSFORMS
 from kinema.transforms import BaseTransform, Compose, DecodeVideo, DecordDecode, OpenVideo, Sample, SampleFrames
@@ -102,6 +106,16 @@ def test_every_documented_key_has_a_writer_that_a_missing_one_is_asked_of() -> N
     for key in Sample.__annotations__:
         with pytest.raises(SampleError, match=rf"Reads needs the key '{key}', which .+ writes: put that before it"):
             Reads(key)({"other": 1})
+
+
+def test_every_key_that_a_transform_names_is_documented() -> None:
+    named = set()
+    for file in Path(kinema.transforms.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            is_key = isinstance(node, ast.Subscript) and ast.unparse(node.value) == "results"
+            if is_key and isinstance(node.slice, ast.Constant):
+                named.add(node.slice.value)
+    assert {"imgs", "frame_inds"} <= named <= set(Sample.__annotations__)
 
 
 def test_a_function_that_lacks_a_key_is_named_too() -> None:

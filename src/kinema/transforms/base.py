@@ -10,6 +10,7 @@ from kinema.errors import SampleError
 from kinema.registry import TRANSFORMS
 
 _FRAME_FOLDERS = "a dataset of frame folders"
+_GROUPS = "a dataset of labels in groups"
 
 
 class LazySteps(TypedDict):
@@ -40,7 +41,12 @@ class Sample(TypedDict, total=False):
     filename_tmpl: Annotated[str, _FRAME_FOLDERS]  # a frame file's name: "img_{:05}.jpg", "flow_{}_{:05d}.jpg"
     offset: Annotated[int, _FRAME_FOLDERS]  # added to the numbers of frames' files
     array: Annotated[np.ndarray, "the dataset"]  # (T, H, W, C) frames in memory
+    img_path: Annotated[str, "a dataset of images"]  # path of one image
     label: Annotated[Any, "the dataset"]  # class index, or (N,) float multi-hot
+    categories: Annotated[Sequence[str], _GROUPS]  # names of the groups
+    category_nums: Annotated[Sequence[int], _GROUPS]  # classes of each
+    mask: Annotated[Any, "LoadHVULabel"]  # (N,) float32, 1 where a class is annotated
+    category_mask: Annotated[Any, "LoadHVULabel"]  # (groups,) float32
     sample_idx: Annotated[int, "the dataset"]  # place in the dataset
     modality: Annotated[str, "the dataset"]  # "RGB", "Flow" or "Pose"
     start_index: Annotated[
@@ -63,6 +69,9 @@ class Sample(TypedDict, total=False):
     imgs: Annotated[Any, "DecodeVideo"]  # list of, or stacked, (H, W, 3) uint8 RGB; after FormatShape one array
     original_shape: Annotated[tuple[int, int], "DecodeVideo"]  # (H, W) as decoded
     img_shape: Annotated[tuple[int, int], "DecodeVideo"]  # (H, W) of `imgs` now
+    motion_vectors: Annotated[np.ndarray, "PyAVDecodeMotionVector"]  # (num_frames, H, W, 2) int8
+    img: Annotated[np.ndarray, "LoadRGBFromFile"]  # (H, W, 3) uint8 RGB, one image
+    ori_shape: Annotated[tuple[int, ...], "LoadRGBFromFile"]  # (H, W) of `img` as read
     keypoint: Annotated[np.ndarray, "a dataset of poses"]  # (M, T, K, 2) x and y of joints, in pixels
     keypoint_score: Annotated[np.ndarray, "a dataset of poses"]  # (M, T, K) confidence of the joints
     gt_bboxes: Annotated[np.ndarray, "a dataset of boxes"]  # (boxes, 4) left, top, right, bottom

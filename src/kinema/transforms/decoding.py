@@ -311,7 +311,7 @@ class LoadRGBFromFile(BaseTransform):
         self.io_backend = io_backend
         self.ignore_empty = ignore_empty
 
-    def transform(self, results: Any) -> Any:
+    def transform(self, results: Sample) -> Sample | None:
         try:
             image = read_image(results["img_path"], grey=self.color_type == "grayscale")
         except VideoError:

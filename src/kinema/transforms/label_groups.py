@@ -1,13 +1,12 @@
 """Labels in several groups, of which a clip may lack some: the annotations of `HVULoss`."""
 
 from itertools import accumulate
-from typing import Any
 
 import torch
 
 from kinema.errors import SampleValueError
 from kinema.registry import TRANSFORMS
-from kinema.transforms.base import BaseTransform, name_of
+from kinema.transforms.base import BaseTransform, Sample, name_of
 
 
 @TRANSFORMS.register_module()
@@ -26,7 +25,7 @@ class LoadHVULabel(BaseTransform):
     def __init__(self) -> None:
         self.groups: dict[str, int] = {}  # name -> number of classes, from the first sample
 
-    def transform(self, results: Any) -> Any:
+    def transform(self, results: Sample) -> Sample:
         groups = dict(zip(results["categories"], results["category_nums"], strict=True))
         self.groups = self.groups or groups
         if groups != self.groups:

@@ -4,7 +4,7 @@ All read and decode as `OpenVideo` and `DecodeVideo` do: exactly, whatever the n
 """
 
 import logging
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -113,7 +113,7 @@ class PyAVDecodeMotionVector(PyAVDecode):
         VideoError: a frame cannot be decoded.
     """
 
-    def transform(self, results: Any) -> Any:
+    def transform(self, results: Sample) -> Sample:
         reader = results["video_reader"]
         results["frame_inds"] = np.asarray(results["frame_inds"]).reshape(-1)
         results["motion_vectors"] = reader.motion_vectors(results["frame_inds"])
