@@ -266,7 +266,9 @@ def test_generalized_attention_equals_its_sum_over_all_pairs(kinds: str) -> None
         for row, column in [(0, 0), (2, 3), (3, 4)]:
             energies, values = [], []
             for other_row, other_column in [(i, j) for i in (0, 2) for j in (0, 2, 4)]:
-                if max(abs(row - other_row), abs(column - other_column)) > 3:
+                # MMCV's window on the grid of every second row: (i - 3) // 2 to (i + 4) // 2.
+                ends = [(i, (i - 3) // 2 * 2, (i + 4) // 2 * 2) for i in (row, column)]
+                if not all(low <= k <= high for k, (_, low, high) in zip((other_row, other_column), ends, strict=True)):
                     continue
                 energy = torch.zeros((), dtype=torch.double)
                 query_at = x[:, :, row : row + 1, column : column + 1]
@@ -297,3 +299,13 @@ def test_generalized_attention_enlarges_what_fewer_positions_gather() -> None:
     assert block(torch.rand(2, 8, 7, 6)).shape == (2, 8, 7, 6)
     with pytest.raises(ValueError, match="attention_type is four digits of 0 and 1 such as '1111', got '12'"):
         GeneralizedAttention(8, attention_type="12")
+
+
+def test_generalized_attention_reads_files_that_hold_the_map_of_its_window() -> None:
+    block = GeneralizedAttention(8, spatial_range=0, num_heads=2, kv_stride=1)
+    seen = 1 - block.local_constraint_map
+    assert (seen.shape, seen.dtype) == ((42, 42, 42, 42), torch.uint8)
+    assert seen[5, 9].nonzero().tolist() == [[5, 9], [5, 10], [6, 9], [6, 10]]
+    assert GeneralizedAttention(256, spatial_range=2).local_constraint_map.shape == (84, 84, 42, 42)
+    weights = {**block.state_dict(), "local_constraint_map": block.local_constraint_map}
+    block.load_state_dict(weights)

@@ -5,6 +5,8 @@ arXiv:1904.05873, equation 2. Parameters are those of MMCV's block.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,9 @@ class GeneralizedAttention(nn.Module):
 
     Args:
         in_channels: C.
-        spatial_range: how many rows and columns away a position looks; negative: everywhere.
+        spatial_range: R; the position at row i of its grid sees rows (i - R) // kv_stride to
+            (i + R + 1) // kv_stride of the grid that is looked at, and columns likewise, as in
+            MMCV: a row more behind it than in front. Negative: everywhere.
         num_heads: heads; each has C // num_heads channels.
         position_embedding_dim: numbers that describe a distance; negative: C.
         position_magnitude: factor of distances.
@@ -81,6 +85,7 @@ class GeneralizedAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
         self.q_downsample = nn.AvgPool2d(1, q_stride) if q_stride > 1 else None
         self.kv_downsample = nn.AvgPool2d(1, kv_stride) if kv_stride > 1 else None
+        self.register_load_state_dict_pre_hook(_without_map)
 
     def forward(self, x: Tensor) -> Tensor:
         contents, content_place, key_alone, place_alone = self.attention_type
@@ -143,13 +148,26 @@ class GeneralizedAttention(nn.Module):
         features: Tensor = layer(torch.cat([angles.sin(), angles.cos()], dim=-1)) / math.sqrt(2)
         return features.unflatten(2, (self.num_heads, -1)).permute(2, 0, 1, 3)
 
-    def _is_far(self, size: tuple[int, int], size_to: torch.Size, device: torch.device) -> Tensor:
-        """(H W, H' W') bool: is the place farther away than `spatial_range` rows or columns?"""
-
-        def is_far(length: int, length_to: int) -> Tensor:
-            places = torch.arange(length, device=device)[:, None] * self.q_stride
-            places_to = torch.arange(length_to, device=device) * self.kv_stride
-            return (places - places_to).abs() > self.spatial_range
-
-        rows, columns = is_far(size[0], size_to[0]), is_far(size[1], size_to[1])
+    def _is_far(self, size: Sequence[int], size_to: Sequence[int], device: torch.device | None = None) -> Tensor:
+        """(H W, H' W') bool: is the place outside of the window that a position sees?"""
+        rows, columns = (self._is_outside(*lengths, device) for lengths in zip(size, size_to, strict=True))
         return (rows[:, None, :, None] | columns[None, :, None, :]).flatten(2).flatten(0, 1)
+
+    def _is_outside(self, length: int, length_to: int, device: torch.device | None) -> Tensor:
+        places = torch.arange(length, device=device)[:, None]
+        places_to = torch.arange(length_to, device=device)
+        first = (places - self.spatial_range) // self.kv_stride
+        last = (places + self.spatial_range + 1) // self.kv_stride
+        return (places_to < first) | (places_to > last)
+
+    @property
+    def local_constraint_map(self) -> Tensor:
+        """(S, S, S', S') uint8: 1 where a position does not look; S is MMCV's 84 of 256 channels, else 42."""
+        side = 84 if self.in_channels == 256 else 42
+        side_to = (side - 1) // self.kv_stride + 1
+        return self._is_far((side, side), (side_to, side_to)).view(side, side, side_to, side_to).byte()
+
+
+def _without_map(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Files of MMCV's block hold the map, which is computed here."""
+    state.pop(f"{prefix}local_constraint_map", None)
