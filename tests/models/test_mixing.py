@@ -95,6 +95,30 @@ def test_the_size_of_a_cutmix_box_follows_the_share():
         assert rows <= side
 
 
+def test_a_box_is_the_one_that_mmaction2_draws():
+    """The numbers are those of MMAction2 1.2.0, for 20 x 30 pixels."""
+    boxes = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        boxes.append(CutmixBlending.rand_bbox((4, 1, 3, 2, 20, 30), torch.tensor(0.5)))
+    assert boxes == [(4, 12, 24, 20), (15, 12, 30, 20), (8, 0, 28, 14)]
+    torch.manual_seed(0)
+    frames = torch.arange(4.0)[:, None, None, None].expand(4, 1, 20, 30)
+    mixed, _ = CutmixBlending(4, alpha=0.8)(frames, [ActionDataSample().set_gt_label(label) for label in range(4)])
+    assert mixed.mean(dim=(1, 2, 3)).tolist() == pytest.approx([0, 1, 2 + 13 / 60, 2 + 47 / 60])
+
+
+def test_a_subclass_chooses_the_box():
+    class Left(CutmixBlending):
+        @staticmethod
+        def rand_bbox(img_size, lam):
+            return 0, 0, torch.tensor(img_size[-1] // 2), img_size[-2]
+
+    inputs = torch.stack([torch.zeros(1, 4, 6), torch.ones(1, 4, 6)])
+    mixed, kept = Left(2).blend(inputs, torch.tensor([1, 0]), 0.9)
+    assert (mixed[0, 0, 0].tolist(), kept) == ([1, 1, 1, 0, 0, 0], 0.5)
+
+
 @pytest.mark.parametrize("blending", [MixupBlending(3), CutmixBlending(3), RandomBatchAugment(MixupBlending(3))])
 def test_what_is_given_is_left_as_it_was(blending):
     torch.manual_seed(0)

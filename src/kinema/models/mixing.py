@@ -10,7 +10,7 @@ batch waits for one.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -105,6 +105,8 @@ class BatchBlending(ABC):
 class _PairBlending(BatchBlending):
     """Blends each sample with another one, by one share for the whole batch."""
 
+    _draws_partner_first: ClassVar[bool] = False  # as in MMAction2, so that the random numbers are the same
+
     def __init__(self, num_classes: int, alpha: float = 0.2) -> None:
         super().__init__(num_classes)
         if alpha <= 0:
@@ -120,8 +122,9 @@ class _PairBlending(BatchBlending):
 
     def do_blending(self, imgs: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Blend each sample with another of the batch, drawn anew; see `BatchBlending.do_blending`."""
+        partner = torch.randperm(len(imgs)) if self._draws_partner_first else None
         share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
-        partner = onto(torch.randperm(len(imgs)), imgs.device)
+        partner = onto(torch.randperm(len(imgs)) if partner is None else partner, imgs.device)
         imgs, share = self.blend(imgs, partner, share)
         return imgs, share * label + (1 - share) * label[partner]
 
@@ -163,18 +166,34 @@ class CutmixBlending(_PairBlending):
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
 
+    _draws_partner_first = True
+
     def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        height, width = inputs.shape[-2:]
-        top, bottom = _random_side(height, share)
-        left, right = _random_side(width, share)
+        left, top, right, bottom = map(int, self.rand_bbox(inputs.shape, share))
         mixed = inputs.clone()
         mixed[..., top:bottom, left:right] = inputs[partner][..., top:bottom, left:right]
-        return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+        return mixed, 1 - (bottom - top) * (right - left) / (inputs.shape[-2] * inputs.shape[-1])
+
+    @staticmethod
+    def rand_bbox(img_size: Sequence[int], lam: float | Tensor) -> tuple[int, int, int, int]:
+        """Draw a box; OpenMMLab's name, which blendings of users' own override.
+
+        Args:
+            img_size: of a batch, (..., H, W).
+            lam: share of the area outside of the box.
+
+        Returns:
+            left, top, right and bottom, in pixels.
+        """
+        height, width = img_size[-2:]
+        scale = math.sqrt(1 - float(lam))
+        (left, right), (top, bottom) = _random_side(width, scale), _random_side(height, scale)
+        return left, top, right, bottom
 
 
-def _random_side(length: int, share: float) -> tuple[int, int]:
-    """Begin and end of a box along an axis of `length` pixels, for a box that leaves `share` of the area."""
-    half = int(length * math.sqrt(1 - share)) // 2
+def _random_side(length: int, scale: float) -> tuple[int, int]:
+    """Begin and end of a box along an axis of `length` pixels, for a box of `scale` times its length."""
+    half = int(length * scale) // 2
     middle = int(torch.randint(length, ()).numpy())
     return max(middle - half, 0), min(middle + half, length)
 

@@ -34,7 +34,6 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "X3D": ("_round_width", "_round_repeats", "make_res_layer", "_make_stem_layer"),
     "SubBatchNorm3D": ("_get_aggregated_mean_std",),
     "TPNHead": ("_init_new_cls",),
-    "CutmixBlending": ("rand_bbox",),
     "RandomBatchAugment": ("do_blending",),
     **dict.fromkeys(("CenterCrop", "MultiScaleCrop", "RandomCrop", "RandomResizedCrop"), _CROPS),
     "Resize": ("_resize_imgs", "_resize_kps", "_box_resize"),
