@@ -1,5 +1,6 @@
 """The `.pth` files of a run: written beside Kinema's checkpoints, and resumed from."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,12 @@ def test_rules_belong_to_figures() -> None:
         CheckpointHook(also_pth=True, save_best=["acc"], rule=["less", "less"])
     with pytest.raises(ConfigError, match="save_best='auto' cannot be one of several figures"):
         CheckpointHook(also_pth=True, save_best=["acc", "auto"])
+
+
+def test_a_copy_of_a_run_that_is_resumed_leaves_the_files_of_the_original_alone(tmp_path: Path) -> None:
+    settings = dict(also_pth=True, max_keep_ckpts=1, save_best="acc/top1")
+    trained(tmp_path / "first", **settings)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    trained(tmp_path / "copy", epochs=3, resume=True, **settings)
+    assert "epoch_2.pth" in names(tmp_path / "first")
+    assert [name for name in names(tmp_path / "copy") if name.startswith("epoch")] == ["epoch_3.pth"]

@@ -161,7 +161,7 @@ class CheckpointHook(Hook):
     def after_train(self, runner: Run) -> None:
         self._writer.wait()
         if self.pth is not None:
-            self.pth.publish()
+            self.pth.publish(runner)
 
     def close(self, runner: Run) -> None:
         self._writer.wait()  # while the work folder belongs to this run

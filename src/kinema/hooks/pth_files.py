@@ -65,6 +65,7 @@ class PthFiles:
         if "auto" in figures and len(figures) > 1:
             raise ConfigError("default_hooks.checkpoint: save_best='auto' cannot be one of several figures")
         self.rules = dict(zip(figures, given, strict=True))
+        # Names in the folder: a copy of a run that is resumed must leave the files of the original alone.
         self.kept: list[str] = []  # the regular ones, in order
         self.best: dict[str, tuple[float, str]] = {}  # figure -> its best value, and the file
         self.last: str | None = None
@@ -81,16 +82,16 @@ class PthFiles:
         if self.by_epoch and run.progress.batch:
             return
         number = place_of(run, by_epoch=self.by_epoch)["epoch" if self.by_epoch else "iter"]
-        self.last = str(self.folder(run) / self.filename_tmpl.format(number))
-        run.message_hub.update_info("last_ckpt", self.last)  # which the file itself holds
+        folder, self.last = self.folder(run), self.filename_tmpl.format(number)
+        run.message_hub.update_info("last_ckpt", str(folder / self.last))  # which the file itself holds
         file = self._write(run, self.filename_tmpl)
-        if str(file) not in self.kept:
-            self.kept.append(str(file))
+        if self.last not in self.kept:
+            self.kept.append(self.last)
         old, self.kept = (self.kept[: -self.keep], self.kept[-self.keep :]) if self.keep > 0 else ([], self.kept)
         if is_main_process():
             point_to(file)
             for name in old:
-                Path(name).unlink(missing_ok=True)
+                (folder / name).unlink(missing_ok=True)
 
     def save_best(self, run: Run, metrics: Mapping[str, float]) -> None:
         """Write a file for each figure that is better than ever before, in place of the one before. All call it."""
@@ -103,9 +104,10 @@ class PthFiles:
             if not (value < best if is_less else value > best):
                 continue
             file = self._write(run, f"best_{figure.replace('/', '_')}_{self.filename_tmpl}")
-            if old and old != str(file) and is_main_process():
-                Path(old).unlink(missing_ok=True)
-            self.best[figure] = (value, str(file))
+            name = str(file.relative_to(self.folder(run)))
+            if old and old != name and is_main_process():
+                (self.folder(run) / old).unlink(missing_ok=True)
+            self.best[figure] = (value, name)
             suffix = f"_{figure}" if len(self.rules) > 1 else ""
             run.message_hub.update_info_dict({f"best_score{suffix}": value, f"best_ckpt{suffix}": str(file)})
 
@@ -120,12 +122,12 @@ class PthFiles:
             with_schedules=self.save_param_scheduler,
         )
 
-    def publish(self) -> None:
+    def publish(self, run: Run) -> None:
         """Write copies of the last file and of the best ones that hold `published_keys` alone."""
         if self.published_keys is None or not is_main_process():
             return
         for name in filter(None, [self.last, *(file for _, file in self.best.values())]):
-            file = Path(name)
+            file = self.folder(run) / name
             read = read_checkpoint(file)
             content = {**read.content, read.key: read.state}
             if missing := [key for key in self.published_keys if key not in content]:
@@ -142,6 +144,10 @@ class PthFiles:
         return {"kept": list(self.kept), "best": best, "last": self.last}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict()` back."""
-        self.kept, self.last = list(state["kept"]), state["last"]
-        self.best = {figure: (entry[0], entry[1]) for figure, entry in state["best"].items()}
+        """Take the state of `state_dict()` back; that of an earlier version has whole paths."""
+        self.kept, self.last = [_name(name) for name in state["kept"]], state["last"] and _name(state["last"])
+        self.best = {figure: (entry[0], _name(entry[1])) for figure, entry in state["best"].items()}
+
+
+def _name(file: str) -> str:
+    return Path(file).name if Path(file).is_absolute() else file
