@@ -68,11 +68,12 @@ def kills_of(case, seed):
     return [[0 if point == "file" else generator.randrange(processes), point, count] for point, count in points]
 
 
-def checkpoint_of(work_dir):
-    """Everything in the last checkpoint, without what tells the time."""
-    folder = work_dir / "checkpoints" / (work_dir / "checkpoints" / "last").read_text().strip()
+def checkpoint_of(work_dir, name=None):
+    """Everything in a checkpoint, the last one without a name, but for what tells the time and what killed."""
+    folder = work_dir / "checkpoints" / (name or (work_dir / "checkpoints" / "last").read_text().strip())
     state = load_restricted(folder / "training.pt").content
     state["parts"]["progress"].pop("seconds")
+    state["parts"].pop("hook.Kill", None)
     return {"name": folder.name, "weights": load_file(folder / "model.safetensors"), "state": state}
 
 
@@ -103,7 +104,9 @@ def differences(actual, expected, where=""):
 
 def assert_same(folder):
     killed, whole = folder / "killed", folder / "whole"
-    assert differences(checkpoint_of(killed), checkpoint_of(whole)) == []
+    assert checkpoint_of(killed)["name"] == checkpoint_of(whole)["name"]
+    for name in sorted(folder.name for folder in (whole / "checkpoints").glob("step_*")):
+        assert differences(checkpoint_of(killed, name), checkpoint_of(whole, name)) == []
     assert figures(killed) == figures(whole)
     steps = [line["step"] for line in figures(killed) if line["split"] == "train"]
     assert steps == list(range(1, max(steps) + 1))

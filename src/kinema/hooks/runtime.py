@@ -28,6 +28,8 @@ class RuntimeInfoHook(Hook):
 
     priority = "VERY_HIGH"
 
+    _resumed: Mapping[str, Any] = {}  # facts of the checkpoint, until the first border
+
     def before_run(self, runner: Run) -> None:
         hub = runner.message_hub
         hub.update_info("seed", runner.seed)
@@ -42,9 +44,15 @@ class RuntimeInfoHook(Hook):
         meta = dict(getattr(loop.dataloader.dataset, "metainfo", None) or {})
         facts = {"loop_stage": "train", "max_epochs": runner.max_epochs, "max_iters": runner.max_iters}
         hub.update_info_dict(facts, resumed=False)
-        if getattr(loop, "is_done", False) is not True:  # resumed at its end, a run saves what it had saved
-            hub.update_info_dict({"epoch": runner.epoch, "iter": runner.iter})
+        place = {"epoch": runner.epoch, "iter": runner.iter}
+        self._resumed = {name: hub.get_info(name, place[name]) for name in place}
+        hub.update_info_dict(place)
         hub.update_info("dataset_meta", meta, resumed=False)
+
+    def at_border(self, runner: Run) -> None:
+        # What is saved before the first batch of a resumed run is what was saved there before.
+        runner.message_hub.update_info_dict(self._resumed)
+        self._resumed = {}
 
     def after_train(self, runner: Run) -> None:
         runner.message_hub.pop_info("loop_stage")
