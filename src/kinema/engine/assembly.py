@@ -1,7 +1,7 @@
 """From a plan to objects: model, loaders, metrics, and what a run's checkpoints say of the model."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,18 +36,24 @@ from kinema.transforms.contract import split_pipeline
 logger = logging.getLogger("kinema")
 
 
-def build_model(plan: RunPlan) -> nn.Module:
-    """The model of a plan, with the plan's preprocessor where its config has none."""
-    if not isinstance(plan.model, Mapping):
-        built: nn.Module = plan.model
-        return built
-    defaults = {} if plan.data_preprocessor is None else {"data_preprocessor": plan.data_preprocessor}
-    model: nn.Module = MODELS.build(plan.model, default_args=defaults)
-    return model
+def model_of(plan: RunPlan) -> Any:
+    """The model of a plan, or its config, with the plan's preprocessor where it has none."""
+    if plan.data_preprocessor is None or not isinstance(plan.model, Mapping):
+        return plan.model
+    return {"data_preprocessor": plan.data_preprocessor, **plan.model}
 
 
-def build_loader(phase: Phase, split: str, model: Any, seed: int) -> DataLoader:
+def build_loader(
+    phase: Phase, split: str, model: Any, seed: int, build: Callable[..., DataLoader] = build_dataloader
+) -> DataLoader:
     """The loader of a phase, whose classes must be the model's.
+
+    Args:
+        phase: of a plan.
+        split: "train", "val" or "test".
+        model: which the loader feeds.
+        seed: of its random numbers.
+        build: makes the loader of its config and the seed.
 
     Raises:
         ConfigError: a value of its config does not fit, or the classes do not.
@@ -56,7 +62,7 @@ def build_loader(phase: Phase, split: str, model: Any, seed: int) -> DataLoader:
     for kind in (DataLoader, ReproducibleLoader):
         check_types(kind, phase.loader, where)
     with naming(where):
-        loader = build_dataloader(phase.loader, seed=seed)
+        loader = build(phase.loader, seed=seed)
     classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
     of_head = getattr(model, "num_classes", None)
     if classes and of_head is not None and len(classes) != of_head:
@@ -79,17 +85,26 @@ def build_evaluator(config: Any) -> Evaluator:
     return evaluator
 
 
-def build_step(plan: RunPlan, model: nn.Module, device: torch.device) -> TrainStep:
+def build_step(
+    plan: RunPlan, model: nn.Module, device: torch.device, build: Callable[[Any], Any] | None = None
+) -> TrainStep:
     """The training step of a plan; the model is prepared for the processes that train it.
 
-    The `optim_wrapper` of the plan may be built already.
+    Args:
+        plan: its `optim_wrapper` may be built already.
+        model: on its device.
+        device: of the model.
+        build: makes the optimizer wrapper of its config; default: `build_optim_wrapper`.
+
+    Raises:
+        ConfigError: a value does not fit, or there are several optimizers.
     """
     strategy = choose_strategy(world_size=get_world_size(), device=device, **plan.strategy)
     strategy.wrap(model)
     check_optim_config(plan.optim_wrapper)
     with naming("optim_wrapper"):
         precision = Precision(plan.precision, device)  # type: ignore[arg-type]
-        optim_wrapper = build_optim_wrapper(model, plan.optim_wrapper, precision)
+        optim_wrapper = (build or partial(build_optim_wrapper, model, precision=precision))(plan.optim_wrapper)
     if isinstance(optim_wrapper, OptimWrapperDict):
         raise ConfigError(
             f"optim_wrapper has several optimizers ({', '.join(optim_wrapper)}): a run trains with one; use"
@@ -141,6 +156,7 @@ def build_evaluation_loop(
     *,
     settings: Mapping[str, Any] | None = None,
     allow_broken: bool = False,
+    build: Callable[..., DataLoader] = build_dataloader,
 ) -> Any:
     """The loop of a plan's `split`, "val" or "test".
 
@@ -151,6 +167,7 @@ def build_evaluation_loop(
         default: type of the loop where the config says none.
         settings: of the loop, in place of the plan's.
         allow_broken: see `ReproducibleLoader.for_evaluation`.
+        build: see `build_loader`.
 
     Raises:
         ConfigError: the plan has none.
@@ -158,7 +175,7 @@ def build_evaluation_loop(
     phase: Phase | None = getattr(plan, split)
     if phase is None:
         raise ConfigError(f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator")
-    loader = build_loader(phase, split, run.model, run.seed)
+    loader = build_loader(phase, split, run.model, run.seed, build)
     if isinstance(loader, ReproducibleLoader):
         loader = loader.for_evaluation(allow_broken=allow_broken)
     parts = {"runner": run, "dataloader": loader, "evaluator": build_evaluator(phase.evaluator)}

@@ -20,6 +20,7 @@ from kinema.evaluation import BaseMetric, Evaluator
 from kinema.openmmlab.configs import base_batch_size_of, cudnn_benchmark_of
 from kinema.openmmlab.distribution import connection_of
 from kinema.optim.building import build_optim_wrapper
+from kinema.optim.precision import Precision
 from kinema.optim.schedules import build_schedules
 from kinema.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from kinema.randomness import seed_everything
@@ -38,6 +39,7 @@ class RunnerParts(Run):
     experiment_name: Any
     train_dataloader: Any
     visualizer: Any
+    _tolerates_broken = False  # clips of validations
 
     def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
         """Join the other processes, where there are some, and set cuDNN's benchmark, at the beginning of a run.
@@ -100,7 +102,7 @@ class RunnerParts(Run):
             TypeError: it is neither a wrapper, nor an optimizer, nor a config.
         """
         _expect("optim_wrapper", optim_wrapper, BaseOptimWrapper, Optimizer, Mapping)
-        return build_optim_wrapper(self.model, optim_wrapper)
+        return build_optim_wrapper(self.model, optim_wrapper, Precision(self.plan.precision, self.device))  # type: ignore
 
     def build_param_scheduler(self, scheduler: Any) -> list[Any]:
         """Schedules of their config, or of several; those of the user's own hold the optimizer of the run."""
@@ -138,9 +140,9 @@ class RunnerParts(Run):
             raise ConfigError("train_cfg: only one of type and by_epoch says which loop trains")
         return build_train_loop(self, loop, self.train_dataloader, self.plan.until)
 
-    def build_val_loop(self, loop: Any = None, *, allow_broken: bool = False) -> Any:
+    def build_val_loop(self, loop: Any = None) -> Any:
         """The loop of validations, as the config of the run or that of a loop says."""
-        return self._build_evaluation("val", ValLoop, loop, allow_broken=allow_broken)
+        return self._build_evaluation("val", ValLoop, loop, allow_broken=self._tolerates_broken)
 
     def build_test_loop(self, loop: Any = None) -> Any:
         """The loop of tests, as the config of the run or that of a loop says."""
@@ -150,7 +152,15 @@ class RunnerParts(Run):
         _expect(f"{split}_loop", given, BaseLoop, Mapping, type(None))
         if isinstance(given, BaseLoop):
             return given
-        loop = build_evaluation_loop(self, self.plan, split, default, settings=given, allow_broken=allow_broken)
+        loop = build_evaluation_loop(
+            self,
+            self.plan,
+            split,
+            default,
+            settings=given,
+            allow_broken=allow_broken,
+            build=self.build_dataloader,
+        )
         setattr(self, f"_{split}_dataloader", loop.dataloader)
         return loop
 

@@ -99,7 +99,7 @@ class RunnerNames(RunnerParts):
     def val_loop(self) -> Any:
         """The loop of validations, which is built at the first use."""
         if "val" not in self.loops:
-            self.loops["val"] = self.build_val_loop()
+            self.loops["val"] = self.build_val_loop(self._val_loop)
         return self.loops["val"]
 
     @val_loop.setter
@@ -110,7 +110,7 @@ class RunnerNames(RunnerParts):
     def test_loop(self) -> Any:
         """The loop of tests, which is built at the first use."""
         if "test" not in self.loops:
-            self.loops["test"] = self.build_test_loop()
+            self.loops["test"] = self.build_test_loop(self._test_loop)
         return self.loops["test"]
 
     @test_loop.setter
@@ -141,7 +141,7 @@ class RunnerNames(RunnerParts):
         """The loader of the training, which is built at the first use; None: there is no training."""
         if self.plan.train is not None and not isinstance(self._train_dataloader, DataLoader):
             given = Phase(self._train_dataloader, self.plan.train.loop)
-            self._train_dataloader = build_loader(given, "train", self.model, self.seed)
+            self._train_dataloader = build_loader(given, "train", self.model, self.seed, self.build_dataloader)
         return self._train_dataloader
 
     @train_dataloader.setter

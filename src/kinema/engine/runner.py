@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kinema.config import Config
 from kinema.config.checking import check_parts
 from kinema.config.values import naming
 from kinema.distributed import choose_device, is_main_process
-from kinema.engine.assembly import build_model, build_step, build_train_loop
+from kinema.engine.assembly import build_step, model_of
 from kinema.engine.plan import DEFAULT_TYPES, plan_of
 from kinema.engine.state import RunnerState
 from kinema.engine.written import keep_config, summary_written
@@ -135,7 +136,7 @@ class Runner(RunnerState):
         chosen = choose_device(plan.device)
         self.set_randomness(plan.seed, deterministic=plan.deterministic)
         self.device = chosen
-        built = self.wrap_model(None, build_model(plan))
+        built = self.wrap_model(None, self.build_model(model_of(plan)))
         super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=plan.experiment_name)
         self.device = chosen
         if plan.compiled:
@@ -164,7 +165,10 @@ class Runner(RunnerState):
         Raises:
             ConfigError: a key is missing, or looks like a misspelling of one.
         """
-        known = {name for name in inspect.signature(cls).parameters if name != "cfg"}
+        parameters = dict(inspect.signature(cls).parameters)
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            parameters |= inspect.signature(Runner).parameters  # of a subclass that hands them on
+        known = {name for name in parameters if name not in ("args", "kwargs", "cfg")}
         keywords = {key: cfg[key] for key in cfg if key in known}
         if unread := keys_not_read(cfg, known):
             logger.info("keys of the config that the run does not read: %s", ", ".join(unread))
@@ -209,10 +213,12 @@ class Runner(RunnerState):
                 if aside is not None:
                     logger.info("the files of the earlier run are in %s now", aside)
                 self._prepare_training()
+                self.call_hook("before_run")
+                self._take_up()
+                self.optim_wrapper.initialize_count_status(self.model, self.progress.iteration, self.max_iters or -1)
                 keep_config(self, self.cfg, self.plan.experiment_name, self.classes, self._config_file)
                 logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
-                with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes), self.closing:
-                    self.call_hook("before_run")
+                with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes):
                     folder.begin()
                     self.train_loop.run()
                     self.call_hook("after_run")
@@ -220,6 +226,7 @@ class Runner(RunnerState):
                     logger.info("stopped at step %d: %s", self.progress.step, self.stop_reason)
                 self.interrupt.check()
             finally:
+                self.closing.close()
                 self.call_hook("close")
                 if log is not None:
                     stop_logging(log)
@@ -245,7 +252,7 @@ class Runner(RunnerState):
     # ---- building
 
     def _prepare_training(self) -> None:
-        """Build what trains, and take up what is to be resumed; once."""
+        """Build what trains, and find what `_take_up` resumes; once."""
         if self.train_step is not None:
             return
         plan = replace(self.plan, optim_wrapper=self._optim_wrapper)
@@ -258,20 +265,21 @@ class Runner(RunnerState):
             self._load_from = None
         if folder is not None and plan.seed is None:
             self.seed = state["seed"]
-        loader = self.train_dataloader
+        self.train_dataloader  # noqa: B018 - built first
         if plan.val is not None and "val" not in self.loops:
             # Between two epochs broken clips are reported, not fatal: they must not end a run that
             # is well otherwise.
-            self.val_loop = self.build_val_loop(allow_broken=True)
+            self._tolerates_broken = True
+            self.val_loop = self.build_val_loop(self._val_loop)
         if folder is None and file is None and not self._has_loaded:
             self._init_model_weights()
             self._load_weights()
         self.call_hook("before_optimizer")
-        self.train_step = build_step(plan, self.model, self.device)
+        self.train_step = build_step(plan, self.model, self.device, self.build_optim_wrapper)
         self.scale_lr(self.train_step.optim_wrapper)
         check_schedule_config(self._param_schedulers)
         if "train" not in self.loops:
-            self.train_loop = build_train_loop(self, plan.train.loop, loader, plan.until)
+            self.train_loop = self.build_train_loop(self._train_loop)
         elif hasattr(self.train_loop, "attach"):
             self.train_loop.attach(self.train_step)
         with naming("param_scheduler"):
@@ -280,9 +288,8 @@ class Runner(RunnerState):
         if averaging:
             self.train_step.ema = averaging[0].build(self)
         if folder is not None:
-            take_up(self, folder, state)
+            self._taking_up = partial(take_up, self, folder, state)
         elif file is not None:
-            resume_pth(self, file)
-        self._has_loaded = self._has_loaded or folder is not None or file is not None
+            self._taking_up = partial(resume_pth, self, file)
         if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
             self.model.contract = self.contract()

@@ -1,7 +1,7 @@
 """What a run reads and writes of itself: weights, checkpoints, `.pth` files, its config."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,17 @@ class RunnerState(RunnerNames):
 
     _load_from: Any
     _has_loaded: bool
+    _taking_up: Callable[[], None] | None = None  # loads what the prepared training resumes
 
     def _prepare_training(self) -> None:
         """Build what trains; of the runner."""
         raise NotImplementedError
+
+    def _take_up(self) -> None:
+        """Resume what the prepared training found; once. Hooks have begun: some of them take up a state, too."""
+        if self._taking_up is not None:
+            taking_up, self._taking_up, self._has_loaded = self._taking_up, None, True
+            taking_up()
 
     # ---- saving
 
@@ -94,6 +101,11 @@ class RunnerState(RunnerNames):
 
     # ---- loading
 
+    @property
+    def _resume(self) -> bool:
+        """Does the config ask to resume?"""
+        return self.plan.resume
+
     def _pth_to_resume(self) -> Path | None:
         """The `.pth` file to resume: the named one, or the newest where there is no checkpoint of Kinema's."""
         if self._load_from is not None:
@@ -129,11 +141,12 @@ class RunnerState(RunnerNames):
             CheckpointError: it cannot be read, or does not fit.
         """
         read = read_checkpoint(filename)
+        content = {**read.content, "state_dict": read.state}
+        self.call_hook("after_load_checkpoint", checkpoint=content)  # which may change the weights that are loaded
+        read = replace(read, state=content["state_dict"])
         if load_published(self.model, read) is None:
             log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
         self._has_loaded = True
-        content = {**read.content, "state_dict": read.state}
-        self.call_hook("after_load_checkpoint", checkpoint=content)
         return content
 
     def resume(
@@ -175,6 +188,7 @@ class RunnerState(RunnerNames):
         if self.plan.resume:
             self._check_training()
             self._prepare_training()
+            self._take_up()
         else:
             self._load_weights()
 

@@ -175,7 +175,10 @@ class CheckpointHook(Hook):
         self._saved = progress.step
         runner.call_hook("before_snapshot")
         weights, state = snapshot(runner)
+        state["meta"] = {"epoch": progress.epoch, "iter": progress.iteration, "seed": runner.seed}
+        state["state_dict"] = weights
         runner.call_hook("before_save_checkpoint", checkpoint=state)
+        weights = state.pop("state_dict")
         if not is_main_process():
             return
         contract = replace(runner.contract(), metrics=dict(runner.metrics), best=dict(progress.best))

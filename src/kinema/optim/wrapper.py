@@ -180,6 +180,11 @@ class OptimWrapper(BaseOptimWrapper):
     # ---- accumulation
 
     @property
+    def _accumulative_counts(self) -> int:
+        """The name in OpenMMLab."""
+        return self.accumulative_counts
+
+    @property
     def inner_count(self) -> int:
         """Batches whose gradients were added."""
         return self._inner_count

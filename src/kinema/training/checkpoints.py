@@ -1,5 +1,6 @@
 """The state of a whole run: taken at a border, put back when it is resumed."""
 
+import copy
 import logging
 import os
 from collections.abc import Mapping
@@ -36,6 +37,9 @@ def snapshot(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     assert run.train_step is not None
     strategy, ema = run.train_step.strategy, run.train_step.ema
+    if ema is not None and ema.is_applied:  # a hook saves during a validation
+        with ema.applied(on=False):
+            return copy.deepcopy(snapshot(run))
     raw: dict[str, Tensor] = strategy.model_state()
     state: dict[str, Any] = {
         "format": FORMAT,
@@ -72,14 +76,14 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
     Args:
         run: built like the one that was saved.
         folder: the checkpoint.
-        state: its training state, as `snapshot` gave it.
+        state: its training state, as `snapshot` gave it, perhaps with its weights as `state_dict`.
 
     Raises:
         CheckpointError: weights or state do not fit the run.
     """
     assert run.train_step is not None
     strategy, ema = run.train_step.strategy, run.train_step.ema
-    weights = read_checkpoint(folder).state if is_main_process() else {}
+    weights = state["state_dict"] if "state_dict" in state else _weights_of(folder)
     try:
         strategy.load_model_state({**weights, **state.get("raw", {})})
         strategy.load_optimizer_state(run.train_step.optim_wrapper.optimizer, state.get("optimizer", {}))
@@ -103,6 +107,11 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
             f"{folder}: its training state does not fit this run ({kind}{first_line(error)}): resume with the model and"
             " the optimizer that it was saved with"
         ) from error
+
+
+def _weights_of(folder: Path) -> Mapping[str, Tensor]:
+    """The weights of a checkpoint, which the first process sends to the others."""
+    return read_checkpoint(folder).state if is_main_process() else {}
 
 
 def find_to_resume(run: Run, named: str | os.PathLike | None = None) -> tuple[Path | None, dict[str, Any]]:
@@ -143,8 +152,9 @@ def _find(run: Run, named: str | os.PathLike | None) -> tuple[Path | None, dict[
 
 def take_up(run: Run, folder: Path, state: dict[str, Any]) -> None:
     """`restore`, and everything around it. All processes call it."""
-    restore(run, folder, state)
-    run.call_hook("after_load_checkpoint", checkpoint=state)
+    checkpoint = {"meta": {}, **state, "state_dict": _weights_of(folder)}
+    run.call_hook("after_load_checkpoint", checkpoint=checkpoint)  # which may change what is loaded
+    restore(run, folder, checkpoint)
     progress = run.progress
     if is_main_process():
         run.store.restore_pointers(folder, progress.best)

@@ -172,6 +172,9 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
     meta = read.content.get("meta")
     if not isinstance(meta, Mapping) or not all(isinstance(meta.get(key), int) for key in ("epoch", "iter")):
         raise CheckpointError(f"{file}: has no epoch and iter in its meta, so no training can be resumed from it")
+    content = {**read.content, "state_dict": read.state}
+    run.call_hook("after_load_checkpoint", checkpoint=content)  # which may change what is loaded
+    read = replace(read, state=content.pop("state_dict"), content=content)
     step, is_main = run.train_step, is_main_process()
     try:
         step.strategy.load_model_state(read.training_state() if is_main else {})
@@ -188,7 +191,6 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file}: does not fit this run ({type(error).__name__}: {first_line(error)})") from error
-    run.call_hook("after_load_checkpoint", checkpoint={**read.content, "state_dict": read.state})
     logger.info("resumed from %s: %d epochs, %d batches done", file, run.progress.epoch, run.progress.iteration)
 
 
