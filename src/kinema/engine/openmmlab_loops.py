@@ -73,6 +73,8 @@ class _NamedLoop(TrainLoop):
         if len(self.dynamic_intervals) > 1 and point in ("before_train_epoch", "before_train_iter"):
             self._decide_current_val_interval()
         self.runner.call_hook(point, **arguments)
+        if point == "before_train_epoch":
+            self.runner.model.train()  # as in OpenMMLab: what a hook set to evaluate trains all the same
 
     def _decide_current_val_interval(self) -> None:
         done = self.progress.iteration if self.until.epochs is None else self.progress.epoch

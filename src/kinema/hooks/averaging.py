@@ -1,5 +1,6 @@
 """Averages of the weights during training."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from kinema.errors import ConfigError
@@ -56,3 +57,19 @@ class EMAHook(Hook):
         loop = runner.train_loop
         batches = self.begin_iter + self.begin_epoch * (loop.epoch_length or 0)
         return Ema(runner.model, begin=-(-batches // loop.accumulate), **self.settings)
+
+    # Hooks behind this one see the averages when an evaluation begins, and the trained weights when it ends.
+
+    def before_val_epoch(self, runner: Run) -> None:
+        if isinstance(runner, Run) and runner.train_step is not None and runner.train_step.ema is not None:
+            runner.evaluating.enter_context(runner.train_step.ema.applied())
+
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if isinstance(runner, Run):
+            runner.evaluating.close()
+
+    def before_test_epoch(self, runner: Run) -> None:
+        self.before_val_epoch(runner)
+
+    def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        self.after_val_epoch(runner)

@@ -92,10 +92,11 @@ class ValidationHook(Hook):
             self._figures = scalars(metrics or {})
 
     def after_val(self, runner: Run) -> None:
-        """Write down what a loop of the user's own validated, and let the best be saved."""
+        """Write down what a loop of the user's own validated, and let the best be saved: here, or behind this batch."""
         if self._figures:
             runner.model.train()
-            runner.call_hook("at_border")
+            if runner.is_at_border or runner.train_loop.validates_itself:
+                runner.call_hook("at_border")
 
     def _record(self, runner: Run, figures: dict[str, float]) -> None:
         progress = runner.progress

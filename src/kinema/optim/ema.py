@@ -83,15 +83,18 @@ class Ema:
         operation(averages, [_own_share(value) for value in values.values()], *arguments)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Give the model the averages for a while."""
+    def applied(self, on: bool = True) -> Iterator[None]:
+        """Give the model the averages for a while, or its own weights (`on=False`); it may have them already."""
+        if self.is_applied == on:
+            yield
+            return
         self._swap()
-        self.is_applied = True
+        self.is_applied = on
         try:
             yield
         finally:
             self._swap()
-            self.is_applied = False
+            self.is_applied = not on
 
     @torch.no_grad()
     def _swap(self) -> None:

@@ -224,16 +224,20 @@ class _EvaluationLoop(BaseLoop):
         """The metrics over the whole loader, of the averaged weights where the run has some."""
         runner, mode = self.runner, self.mode
         runner.call_hook(f"before_{mode}")
-        runner.call_hook(f"before_{mode}_epoch")
-        model = runner.model
-        model.eval()
-        with runner.evaluated_weights():
-            metrics, self.broken = evaluate_loader(
-                self._predict, self.dataloader, self.evaluator, run_iter=self._run_iter, check_broken=self._check_broken
-            )
-        if self.broken:
-            metrics["broken_samples"] = len(self.broken)
-        runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
+        with runner.evaluating:
+            runner.call_hook(f"before_{mode}_epoch")
+            runner.model.eval()
+            with runner.evaluated_weights():
+                metrics, self.broken = evaluate_loader(
+                    self._predict,
+                    self.dataloader,
+                    self.evaluator,
+                    run_iter=self._run_iter,
+                    check_broken=self._check_broken,
+                )
+            if self.broken:
+                metrics["broken_samples"] = len(self.broken)
+            runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
         runner.call_hook(f"after_{mode}")
         return metrics
 

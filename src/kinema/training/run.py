@@ -60,6 +60,7 @@ class Run:
             `LoggerHook` does.
         is_at_border: hooks are being called where everything can be saved.
         closing: contexts that hooks enter for the time of a training, however it ends.
+        evaluating: likewise for an evaluation.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Run:
         self.message_hub = MessageHub.begin(name or self.work_dir.name)
         self.line_processor: Any = None
         self.is_at_border = False
-        self.closing = ExitStack()
+        self.closing, self.evaluating = ExitStack(), ExitStack()
 
     def call_hook(self, point: str, **arguments: Any) -> None:
         """Call `point` of every hook that has it."""

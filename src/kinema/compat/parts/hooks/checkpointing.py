@@ -40,6 +40,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if self.file_client_args is not None and self.backend_args is not None:
             raise ValueError("CheckpointHook: give file_client_args or backend_args, not both")
         self.args: dict[str, Any] = {}
+        self._is_called = False  # by a subclass, in the method that saves
         self.last_ckpt: str | None = None
         self.keep_ckpt_ids: deque[int] = deque()
         figures = self.save_best = kwargs.get("save_best")
@@ -50,6 +51,13 @@ class CheckpointHook(hooks.CheckpointHook):
         if len(rules) == 1:
             rules *= len(self.key_indicators)
         self.rules = [rule or _rule_of(key) for key, rule in zip(self.key_indicators, rules, strict=True)]
+
+    def _save_pth(self, runner: Run) -> None:
+        """Write the file of this place, unless a subclass saves in its own way, in place of the method for it."""
+        method = "after_train_epoch" if self.by_epoch else "after_train_iter"
+        if getattr(type(self), method) is getattr(CheckpointHook, method) or self._is_called:
+            super()._save_pth(runner)
+        self._is_called = False
 
     # ---- under another runner
 
@@ -72,6 +80,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def after_train_epoch(self, runner: Any) -> None:
         super().after_train_epoch(runner)
+        self._is_called |= self.by_epoch
         if isinstance(runner, Run) or not self.by_epoch:
             return
         is_last = self.save_last and self.is_last_train_epoch(runner)
@@ -82,6 +91,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self._is_called |= not self.by_epoch
         if isinstance(runner, Run) or self.by_epoch:
             return
         is_last = self.save_last and self.is_last_train_iter(runner)
