@@ -273,6 +273,11 @@ class BaseRecognizer(BaseModel):
         """Classes of the head; None without a head, or where it does not say."""
         return getattr(self.cls_head, "num_classes", None)
 
+    @property
+    def backbone_from(self) -> str:
+        """The library of the backbone, such as "timm"; "mmaction2" of Kinema's own, OpenMMLab's word for it."""
+        return "mmaction2" if self.backbone_config is None else str(self.backbone_config["type"]).partition(".")[0]
+
     def _build_backbone(self, backbone: Part) -> nn.Module:
         if not isinstance(backbone, Mapping) or not is_third_party(backbone):
             return build_part(backbone)

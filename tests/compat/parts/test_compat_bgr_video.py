@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kinema.video
-from kinema.compat.parts.bgr_video import Cache, VideoReader, frame_extract, frames2video
+from kinema.compat.parts.bgr_video import Cache, VideoReader, VideoWriter, frame_extract, frames2video
 from kinema.compat.parts.images.files import imread
 from kinema.errors import VideoError
 
@@ -91,3 +91,26 @@ def test_a_reader_names_the_codec_and_refuses_nonsense(blue_video: Path, tmp_pat
         VideoReader(blue_video, cache_capacity=0)
     with pytest.raises(ValueError, match="start must be below the number of frames, 5, got 5"):
         VideoReader(blue_video).cvt2frames(tmp_path, start=5)
+
+
+def test_frames_in_bgr_order_are_written(tmp_path: Path) -> None:
+    blue = np.zeros((48, 64, 3), np.uint8)
+    blue[..., 0] = 255
+    with VideoWriter(str(tmp_path / "new" / "blue.mp4"), 10) as writer:
+        for _ in range(3):
+            writer.write_frame(blue)
+    writer = VideoWriter(str(tmp_path / "again.avi"), 10)
+    writer.write_frame(blue)
+    writer.release()
+    for path, count in ((tmp_path / "new" / "blue.mp4", 3), (tmp_path / "again.avi", 1)):
+        frames = kinema.video.VideoReader(path)
+        assert len(frames) == count
+        assert frames[0].mean(axis=(0, 1))[2] > 200
+
+
+def test_opencvs_reader_of_the_file_is_there(blue_video: Path) -> None:
+    with VideoReader(str(blue_video)) as video:
+        capture = video.vcap
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+        assert video.position == 0
+    assert not capture.isOpened()

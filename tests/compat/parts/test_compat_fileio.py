@@ -118,3 +118,8 @@ def test_list_dir_or_file_names_what_is_asked_for_in_order(tmp_path: Path) -> No
     assert list(videos) == ["a.mp4", "sub/a.mp4"]
     with pytest.raises(TypeError, match="`list_dir` should be False when `suffix` is not None"):
         functions.list_dir_or_file(tmp_path, suffix=".mp4")
+
+
+def test_settings_are_written_as_json(tmp_path: Path) -> None:
+    handlers.write_to_json({"rates": (1, 2)}, str(tmp_path / "settings.txt"))
+    assert json.loads((tmp_path / "settings.txt").read_text()) == {"rates": [1, 2]}

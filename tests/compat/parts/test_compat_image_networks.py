@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.compat.parts.image_networks import BasicBlock, Bottleneck, ResNet
+from kinema.compat.parts.image_networks import BasicBlock, Bottleneck, ResNet, conv3x3
 from kinema.compat.parts.older_image_networks import VGG, AlexNet
 
 X = torch.rand(1, 3, 64, 64)
@@ -67,3 +67,9 @@ def test_networks_that_there_are_not_are_refused() -> None:
         ResNet(50, style="x")
     with pytest.raises(ValueError, match="with_cp is for the bottlenecks"):
         BasicBlock(4, 4, with_cp=True)
+
+
+def test_a_3x3_convolution_keeps_the_size_divided_by_its_stride() -> None:
+    conv = conv3x3(2, 4, stride=2, dilation=3)
+    assert conv(torch.rand(1, 2, 9, 10)).shape == (1, 4, 5, 5)
+    assert (conv.kernel_size, conv.dilation, conv.bias) == ((3, 3), (3, 3), None)

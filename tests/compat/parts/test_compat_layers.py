@@ -3,7 +3,14 @@ import torch
 from torch import nn
 
 from kinema.compat.parts.fusing import fuse_conv_bn
-from kinema.compat.parts.layers import HSwish, build_plugin_layer, infer_norm_abbr, infer_plugin_abbr, is_norm
+from kinema.compat.parts.layers import (
+    HSwish,
+    build_plugin_layer,
+    infer_norm_abbr,
+    infer_plugin_abbr,
+    is_norm,
+    make_divisible,
+)
 from kinema.errors import RegistryError
 from kinema.models.layers import ConvModule
 
@@ -56,3 +63,10 @@ def test_norms_are_folded_into_the_convolutions_in_front_of_them() -> None:
     assert fuse_conv_bn(net) is net
     assert torch.allclose(net(x), expected, atol=1e-5)
     assert [type(net[0]), type(net[1].bn), type(net[3])] == [nn.BatchNorm2d, nn.Identity, nn.Identity]
+
+
+def test_channels_are_rounded_to_multiples() -> None:
+    """The numbers are those of MMAction2 1.2.0."""
+    assert [make_divisible(value, 8) for value in (3, 17, 32.5, 90, 100)] == [8, 16, 32, 88, 104]
+    assert make_divisible(17, 16, 32, 0.95) == 32
+    assert make_divisible(3, 8, 1) == 9

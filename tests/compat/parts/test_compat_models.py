@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from kinema.compat.parts.models import (
+    build_model,
     convert_sync_batchnorm,
     detect_anomalous_params,
     is_model_wrapper,
@@ -56,3 +57,11 @@ def test_parameters_that_a_loss_does_not_use_are_logged(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == [
         "other.weight with shape (1, 2) is not in the computational graph"
     ]
+
+
+def test_a_model_of_an_older_config_gets_the_settings_beside_it() -> None:
+    config = {"type": "Recognizer2D", "backbone": {"type": "ResNet", "depth": 18}}
+    model = build_model(config, test_cfg={"max_testing_views": 2})
+    assert (type(model).__name__, model.test_cfg, model.backbone_from) == (
+        "Recognizer2D", {"max_testing_views": 2}, "mmaction2"
+    )  # fmt: skip

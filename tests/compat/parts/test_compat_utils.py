@@ -39,6 +39,8 @@ def test_tasks_are_tracked(capsys: pytest.CaptureFixture[str]) -> None:
     assert progress_bars.track_progress(lambda x, y: x * y, [1, 2], y=3) == [3, 6]
     assert capsys.readouterr().out.endswith("ETA:     0s\n")
     assert progress_bars.track_progress_rich(lambda a, b: a + b, [(1, 2)]) == [3]
+    assert list(progress_bars.track(iter("ab"), "letters", 2)) == ["a", "b"]
+    assert list(progress_bars.track_on_main_process([1, 2])) == [1, 2]
     assert progress_bars.track_progress_rich(lambda: 5, task_num=2) == [5, 5]
     assert progress_bars.track_progress_rich(abs, iter([-1, -2, -3]), task_num=2) == [1, 2]
     for arguments, error, message in [
@@ -188,6 +190,8 @@ def test_models_and_processes_are_asked_and_set(monkeypatch: pytest.MonkeyPatch)
     torch_tools.set_multi_processing("spawn", 2, distributed=True)
     assert (multiprocessing.get_start_method(), cv2.getNumThreads()) == ("spawn", 2)
     assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("1", "3")
+    torch_tools.setup_multi_processes({"mp_start_method": "forkserver", "opencv_num_threads": 3})
+    assert (multiprocessing.get_start_method(), cv2.getNumThreads()) == ("forkserver", 3)
     multiprocessing.set_start_method(before, force=True)
     cv2.setNumThreads(threads)
     del os.environ["OMP_NUM_THREADS"]

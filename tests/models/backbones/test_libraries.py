@@ -77,6 +77,7 @@ def test_features_of_any_layout_are_pooled_and_the_weights_keep_their_names(back
 @pytest.mark.usefixtures("libraries")
 def test_a_recognizer_on_such_a_network_is_copied_and_pickled() -> None:
     model = Recognizer2D({"type": "timm.net"}, TSNHead(4, 5)).eval()
+    assert model.backbone_from == "timm"
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(twin(FRAMES), model(FRAMES))
         assert twin.backbone is not model.backbone

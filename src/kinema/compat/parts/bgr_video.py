@@ -12,6 +12,7 @@ from kinema.compat.parts.images.geometry import imresize, rescale_size
 from kinema.errors import VideoError
 from kinema.progress import track_iter_progress
 from kinema.video import VideoReader as _VideoReader
+from kinema.video import VideoWriter as _VideoWriter
 from kinema.video import write_video
 
 _ENCODERS = {  # FFmpeg's names; None: by the suffix
@@ -83,6 +84,7 @@ class VideoReader:
         self._is_open = True
         self.position = 0
         self._current: np.ndarray | None = None
+        self._capture: cv2.VideoCapture | None = None
 
     @property
     def opened(self) -> bool:
@@ -112,10 +114,14 @@ class VideoReader:
     @property
     def fourcc(self) -> float:
         """Code of the codec, as OpenCV gives it: `cv2.VideoWriter_fourcc(*"FMP4")` of MPEG-4."""
-        capture = cv2.VideoCapture(str(self._filename))
-        code = float(capture.get(cv2.CAP_PROP_FOURCC))
-        capture.release()
-        return code
+        return float(self.vcap.get(cv2.CAP_PROP_FOURCC))
+
+    @property
+    def vcap(self) -> cv2.VideoCapture:
+        """OpenCV's own reader of the file, for what else it knows of it; its position is not this reader's."""
+        if self._capture is None:
+            self._capture = cv2.VideoCapture(str(self._filename))
+        return self._capture
 
     @property
     def frame_cnt(self) -> int:
@@ -167,6 +173,8 @@ class VideoReader:
 
     def __exit__(self, *error: object) -> None:
         self._reader.close()
+        if self._capture is not None:
+            self._capture.release()
         self._is_open = False
 
     def cvt2frames(
@@ -266,3 +274,31 @@ def frame_extract(
             imwrite(frame, paths[-1])
             frames.append(frame)
     return paths, frames
+
+
+class VideoWriter:
+    """Writes BGR frames into a video; the file is there after `release`, or at the end of a `with` block.
+
+    Args:
+        video_file: where to; the suffix names the kind.
+        fps: frames a second.
+    """
+
+    def __init__(self, video_file: str | Path, fps: float) -> None:
+        self.video_file = video_file
+        self.fps = fps
+        self._writer = _VideoWriter(video_file, fps)
+
+    def write_frame(self, frame: np.ndarray) -> None:
+        """Append (H, W, 3) uint8, BGR."""
+        self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
+
+    def release(self) -> None:
+        """Complete the file."""
+        self._writer.close()
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._writer.__exit__(*error)

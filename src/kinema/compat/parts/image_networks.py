@@ -15,6 +15,11 @@ from kinema.models.init import constant_init, kaiming_init, normal_init
 from kinema.models.layers import fix_batch_norms, freeze
 
 
+def conv3x3(in_planes: int, out_planes: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution without bias that keeps the size, divided by `stride`."""
+    return nn.Conv2d(in_planes, out_planes, 3, stride, padding=dilation, dilation=dilation, bias=False)
+
+
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions around a residual connection.
 
@@ -46,10 +51,10 @@ class BasicBlock(nn.Module):
         super().__init__()
         if with_cp:
             raise ValueError("with_cp is for the bottlenecks of ResNet-50 and larger")
-        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.conv1 = conv3x3(inplanes, planes, stride, dilation)
         self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.conv2 = conv3x3(planes, planes)
         self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = downsample
         self.stride = stride
@@ -94,7 +99,7 @@ class Bottleneck(nn.Module):
             raise ValueError(f"style is 'pytorch' or 'caffe', not {style!r}")
         first, second = (stride, 1) if style == "caffe" else (1, stride)
         self.conv1 = nn.Conv2d(inplanes, planes, 1, first, bias=False)
-        self.conv2 = nn.Conv2d(planes, planes, 3, second, padding=dilation, dilation=dilation, bias=False)
+        self.conv2 = conv3x3(planes, planes, second, dilation)
         self.bn1 = nn.BatchNorm2d(planes)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)

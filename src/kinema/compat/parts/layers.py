@@ -97,3 +97,17 @@ class HSwish(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.act(x + 3) / 6
+
+
+def make_divisible(value: float, divisor: int, min_value: int | None = None, min_ratio: float = 0.9) -> int:
+    """The multiple of `divisor` nearest to a number of channels.
+
+    Args:
+        value: the number.
+        divisor: see above.
+        min_value: the least that is returned, before `min_ratio`; None: `divisor`.
+        min_ratio: the least share of `value` that is returned.
+    """
+    lowest = divisor if min_value is None else min_value
+    near = max(lowest, int(value + divisor / 2) // divisor * divisor)
+    return near + divisor if near < min_ratio * value else near

@@ -1,6 +1,7 @@
 """Small functions over models that training code for OpenMMLab calls."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,9 +9,25 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from kinema.models.init_report import active_report
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd, replaced, separate_batch_norms
-from kinema.registry import MODEL_WRAPPERS, Registry
+from kinema.registry import MODEL_WRAPPERS, MODELS, Registry
 
 logger = logging.getLogger("kinema")
+
+
+def build_model(
+    cfg: Mapping[str, Any], train_cfg: Mapping[str, Any] | None = None, test_cfg: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """The model that a config describes; the name in MMAction2 0.x.
+
+    Args:
+        cfg: with `type`.
+        train_cfg: for a config without its own; None: none.
+        test_cfg: likewise.
+    """
+    settings = {"train_cfg": train_cfg, "test_cfg": test_cfg}
+    defaults = {key: value for key, value in settings.items() if value is not None}
+    model: nn.Module = MODELS.build(cfg, **defaults)
+    return model
 
 
 def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> bool:

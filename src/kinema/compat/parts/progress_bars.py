@@ -8,8 +8,12 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import Any, TextIO
 
+import rich.progress
+from rich.console import Console
+
 from kinema import progress
 from kinema.compat.parts.timers import Timer
+from kinema.distributed import is_main_process
 
 Tasks = Iterable[Any] | tuple[Iterable[Any], int]
 
@@ -221,3 +225,19 @@ def track_progress_rich(
         bar.update()
     bar.close()
     return results
+
+
+def track(sequence: Iterable[Any], description: str = "", total: float | None = None) -> Iterable[Any]:
+    """Iterate over `sequence` and show the progress on standard error; the name in `mmaction.utils`.
+
+    Args:
+        sequence: what to iterate over.
+        description: shown before the bar.
+        total: its length, where it has none.
+    """
+    return rich.progress.track(sequence, description, total, console=Console(stderr=True))
+
+
+def track_on_main_process(sequence: Iterable[Any], description: str = "", total: float | None = None) -> Iterable[Any]:
+    """`track` in the first process of a run; the others show nothing."""
+    return track(sequence, description, total) if is_main_process() else sequence

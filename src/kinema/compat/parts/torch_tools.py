@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -97,6 +97,11 @@ def set_multi_processing(mp_start_method: str = "fork", opencv_num_threads: int 
     if distributed:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+def setup_multi_processes(cfg: Mapping[str, Any]) -> None:
+    """`set_multi_processing` as a config of MMAction2 0.x says: `mp_start_method`, `opencv_num_threads`."""
+    set_multi_processing(cfg.get("mp_start_method", "fork"), cfg.get("opencv_num_threads", 0), distributed=True)
 
 
 class TimeCounter:

@@ -10,6 +10,7 @@ from kinema.models.layers import ConvModule, build_conv_layer
 from kinema.models.layers.bricks import (
     FFN,
     AdaptivePadding,
+    AdaptivePadding3D,
     BaseTransformerLayer,
     ContextBlock,
     Conv2dAdaptivePadding,
@@ -20,6 +21,7 @@ from kinema.models.layers.bricks import (
     LayerScale,
     MultiheadAttention,
     PatchEmbed,
+    PatchEmbed3D,
     PatchMerging,
     Scale,
     TransformerLayerSequence,
@@ -81,6 +83,15 @@ def test_adaptive_padding_lets_windows_cover_all(size, kernel, stride, dilation)
     assert torch.equal(same[..., rows // 2 : rows // 2 + size[0], columns // 2 : columns // 2 + size[1]], x)
     with pytest.raises(ValueError, match="padding is 'same' or 'corner', not 'valid'"):
         AdaptivePadding(padding="valid")
+
+
+def test_adaptive_padding_of_clips_pads_frames_too() -> None:
+    x = torch.ones(1, 1, 5, 7, 8)
+    padded = AdaptivePadding3D((2, 4, 4), (2, 4, 4))(x)
+    assert padded.shape == (1, 1, 6, 8, 8)
+    assert padded[0, 0, :, :, 0].sum(1).tolist() == [7, 7, 7, 7, 7, 0]
+    with pytest.raises(ValueError, match=r"a size is a number or 3 numbers, got \(2, 2\)"):
+        AdaptivePadding3D((2, 2))
 
 
 def test_weights_are_standardised_by_channel() -> None:
@@ -176,6 +187,16 @@ def test_patches_are_embedded_and_merged() -> None:
         merge(torch.rand(2, 12, 8), (3, 3))
     with pytest.raises(TypeError, match=r"input_size is \(H, W\), got 3"):
         merge(torch.rand(2, 12, 8), 3)
+
+
+def test_patches_of_clips_are_cubes() -> None:
+    embed = PatchEmbed3D(3, 8, input_size=(5, 17, 20)).double()
+    x = torch.rand(2, 3, 5, 17, 20, dtype=torch.double)
+    out, size = embed(x)
+    assert (out.shape, size, embed.init_out_size) == ((2, 75, 8), (3, 5, 5), (3, 5, 5))
+    cube = x[1, :, 2:4, 4:8, 12:16].flatten()
+    weight, bias = embed.projection.weight.flatten(1), embed.projection.bias
+    assert torch.allclose(out[1].view(3, 5, 5, 8)[1, 1, 3], weight @ cube + bias)
 
 
 ATTENTION = {"type": "MultiheadAttention", "embed_dims": 8, "num_heads": 2}

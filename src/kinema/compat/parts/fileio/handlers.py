@@ -227,3 +227,8 @@ def dump(
         raise TypeError(f"file must be a path or an open file, got {type(file).__name__}")
     handler.dump_to_fileobj(obj, file, **kwargs)
     return None
+
+
+def write_to_json(config: Mapping[str, Any], filename: FilePath) -> None:
+    """Write settings as JSON; the name in `mmcv.cnn.rfsearch`."""
+    dump(config, filename, "json")

@@ -8,11 +8,12 @@ from kinema.models.layers.bricks.drop import Dropout, DropPath, build_dropout, d
 from kinema.models.layers.bricks.generalized_attention import GeneralizedAttention
 from kinema.models.layers.bricks.padding import (
     AdaptivePadding,
+    AdaptivePadding3D,
     PixelShufflePack,
     build_padding_layer,
     build_upsample_layer,
 )
-from kinema.models.layers.bricks.patches import PatchEmbed, PatchMerging
+from kinema.models.layers.bricks.patches import PatchEmbed, PatchEmbed3D, PatchMerging
 from kinema.models.layers.bricks.scale import LayerScale, Scale
 from kinema.models.layers.bricks.transformer import (
     BaseTransformerLayer,
@@ -27,6 +28,7 @@ from kinema.models.layers.bricks.transformer import (
 __all__ = [
     "FFN",
     "AdaptivePadding",
+    "AdaptivePadding3D",
     "BaseTransformerLayer",
     "ContextBlock",
     "Conv2dAdaptivePadding",
@@ -39,6 +41,7 @@ __all__ = [
     "LayerScale",
     "MultiheadAttention",
     "PatchEmbed",
+    "PatchEmbed3D",
     "PatchMerging",
     "PixelShufflePack",
     "Scale",

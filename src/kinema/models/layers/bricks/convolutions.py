@@ -128,5 +128,5 @@ class Conv2dAdaptivePadding(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = AdaptivePadding(self.kernel_size, self.stride, self.dilation, "same")(x)  # type: ignore[arg-type]
+        padded = AdaptivePadding(self.kernel_size, self.stride, self.dilation, "same")(x)
         return super().forward(padded)

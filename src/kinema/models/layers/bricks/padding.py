@@ -1,7 +1,8 @@
 """Layers that pad images, upsample them, or pad as much as a convolution needs."""
 
 import math
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from kinema.models.layers.by_name import LayerCfg, layer_of
 from kinema.registry import MODELS
 
 Pair = int | tuple[int, int]
+Sides = int | Sequence[int]
 
 PADDINGS: dict[str, type[nn.Module]] = {
     "zero": nn.ZeroPad2d,
@@ -106,39 +108,53 @@ class AdaptivePadding(nn.Module):
         padding: `"corner"`: below and to the right; `"same"`: on all sides alike.
     """
 
+    num_axes: ClassVar[int] = 2  # of an image or clip, without samples and channels
+
     def __init__(
         self,
-        kernel_size: Pair = 1,
-        stride: Pair = 1,
-        dilation: Pair = 1,
+        kernel_size: Sides = 1,
+        stride: Sides = 1,
+        dilation: Sides = 1,
         padding: Literal["same", "corner"] = "corner",
     ) -> None:
         super().__init__()
         if padding not in ("same", "corner"):
             raise ValueError(f"padding is 'same' or 'corner', not {padding!r}")
         self.padding = padding
-        self.kernel_size = pair(kernel_size)
-        self.stride = pair(stride)
-        self.dilation = pair(dilation)
+        self.kernel_size = sides(kernel_size, self.num_axes)
+        self.stride = sides(stride, self.num_axes)
+        self.dilation = sides(dilation, self.num_axes)
 
-    def get_pad_shape(self, input_shape: tuple[int, int]) -> tuple[int, int]:
+    def get_pad_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """(H, W) -> rows and columns to add."""
-        rows, columns = (
+        settings = zip(input_shape, self.kernel_size, self.stride, self.dilation, strict=True)
+        return tuple(
             max((math.ceil(size / step) - 1) * step + (kernel - 1) * spacing + 1 - size, 0)
-            for size, kernel, step, spacing in zip(
-                input_shape, self.kernel_size, self.stride, self.dilation, strict=True
-            )
+            for size, kernel, step, spacing in settings
         )
-        return rows, columns
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = self.get_pad_shape((x.shape[-2], x.shape[-1]))
-        if not (rows or columns):
+        missing = self.get_pad_shape(x.shape[-self.num_axes :])
+        if not any(missing):
             return x
-        left, top = (columns // 2, rows // 2) if self.padding == "same" else (0, 0)
-        return F.pad(x, (left, columns - left, top, rows - top))
+        before = [count // 2 if self.padding == "same" else 0 for count in missing]
+        ends = [(first, count - first) for first, count in zip(before, missing, strict=True)]
+        return F.pad(x, [zeros for pair_of_axis in reversed(ends) for zeros in pair_of_axis])
 
 
-def pair(size: Pair) -> tuple[int, int]:
-    """A number as (number, number)."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+class AdaptivePadding3D(AdaptivePadding):
+    """`AdaptivePadding` of clips (B, C, T, H, W): `"corner"` pads behind the last frame, too."""
+
+    num_axes = 3
+
+
+def sides(size: Sides, count: int) -> tuple[int, ...]:
+    """A number as `count` numbers.
+
+    Raises:
+        ValueError: it is another number of them.
+    """
+    several = (size,) * count if isinstance(size, int) else tuple(size)
+    if len(several) != count:
+        raise ValueError(f"a size is a number or {count} numbers, got {size!r}")
+    return several

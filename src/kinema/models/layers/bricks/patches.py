@@ -1,13 +1,13 @@
-"""Images to sequences of patches, and neighbouring patches to one."""
+"""Images and clips to sequences of patches, and neighbouring patches to one."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
-from kinema.models.layers.bricks.padding import AdaptivePadding, Pair, pair
+from kinema.models.layers.bricks.padding import AdaptivePadding, AdaptivePadding3D, Pair, Sides, sides
 from kinema.models.layers.by_name import LayerCfg, build_conv_layer, build_norm_layer
 
 
@@ -28,44 +28,71 @@ class PatchEmbed(BaseModule):
         init_cfg: see `BaseModule`.
     """
 
+    _padding: ClassVar[type[AdaptivePadding]] = AdaptivePadding
+
     def __init__(
         self,
         in_channels: int = 3,
         embed_dims: int = 768,
         conv_type: str = "Conv2d",
-        kernel_size: Pair = 16,
-        stride: Pair | None = 16,
-        padding: Pair | Literal["same", "corner"] = "corner",
-        dilation: Pair = 1,
+        kernel_size: Sides = 16,
+        stride: Sides | None = 16,
+        padding: Sides | Literal["same", "corner"] = "corner",
+        dilation: Sides = 1,
         bias: bool = True,
         norm_cfg: LayerCfg | None = None,
-        input_size: Pair | None = None,
+        input_size: Sides | None = None,
         init_cfg: InitCfg | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.embed_dims = embed_dims
-        size, step, spacing = pair(kernel_size), pair(kernel_size if stride is None else stride), pair(dilation)
-        self.adaptive_padding = AdaptivePadding(size, step, spacing, padding) if isinstance(padding, str) else None
-        zeros = (0, 0) if isinstance(padding, str) else pair(padding)
+        axes = self._padding.num_axes
+        size, spacing = sides(kernel_size, axes), sides(dilation, axes)
+        step = size if stride is None else sides(stride, axes)
+        self.adaptive_padding = self._padding(size, step, spacing, padding) if isinstance(padding, str) else None
+        zeros = sides(0 if isinstance(padding, str) else padding, axes)
         self.projection = build_conv_layer(
             {"type": conv_type}, in_channels, embed_dims, size, stride=step, padding=zeros, dilation=spacing, bias=bias
         )
         self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, embed_dims)[1]
         self.init_input_size = self.init_out_size = None
         if input_size is not None:
-            self.init_input_size = height, width = pair(input_size)
+            self.init_input_size = shape = sides(input_size, axes)
             if self.adaptive_padding is not None:
-                rows, columns = self.adaptive_padding.get_pad_shape((height, width))
-                height, width = height + rows, width + columns
-            self.init_out_size = _windows((height, width), size, step, zeros, spacing)
+                missing = self.adaptive_padding.get_pad_shape(shape)
+                shape = tuple(side + more for side, more in zip(shape, missing, strict=True))
+            self.init_out_size = _windows(shape, size, step, zeros, spacing)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         if self.adaptive_padding is not None:
             x = self.adaptive_padding(x)
         x = self.projection(x)
-        rows, columns = x.shape[2:]
+        shape = tuple(x.shape[2:])
         x = x.flatten(2).transpose(1, 2)  # (B, patches, embed_dims)
-        return x if self.norm is None else self.norm(x), (rows, columns)
+        return x if self.norm is None else self.norm(x), shape
+
+
+class PatchEmbed3D(PatchEmbed):
+    """(B, C, T, H, W) -> (B, patches, embed_dims) and (frames, rows, columns) of the patches; see `PatchEmbed`."""
+
+    _padding = AdaptivePadding3D
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        embed_dims: int = 768,
+        conv_type: str = "Conv3d",
+        kernel_size: Sides = (2, 4, 4),
+        stride: Sides | None = (2, 4, 4),
+        padding: Sides | Literal["same", "corner"] = "corner",
+        dilation: Sides = 1,
+        bias: bool = True,
+        norm_cfg: LayerCfg | None = None,
+        input_size: Sides | None = None,
+        init_cfg: InitCfg | None = None,
+    ) -> None:
+        convolution = conv_type, kernel_size, stride, padding, dilation, bias
+        super().__init__(in_channels, embed_dims, *convolution, norm_cfg, input_size, init_cfg)
 
 
 class PatchMerging(BaseModule):
@@ -101,9 +128,10 @@ class PatchMerging(BaseModule):
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        size, step, spacing = pair(kernel_size), pair(kernel_size if stride is None else stride), pair(dilation)
+        size, spacing = sides(kernel_size, 2), sides(dilation, 2)
+        step = size if stride is None else sides(stride, 2)
         self.adaptive_padding = AdaptivePadding(size, step, spacing, padding) if isinstance(padding, str) else None
-        self._window = size, step, (0, 0) if isinstance(padding, str) else pair(padding), spacing
+        self._window = size, step, sides(0 if isinstance(padding, str) else padding, 2), spacing
         self.sampler = nn.Unfold(size, spacing, self._window[2], step)
         channels = size[0] * size[1] * in_channels
         self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, channels)[1]
@@ -131,16 +159,13 @@ class PatchMerging(BaseModule):
         size = _windows((x.shape[2], x.shape[3]), *self._window)
         x = self.sampler(x).transpose(1, 2)  # (B, H' W', in_channels times size of a window)
         x = x if self.norm is None else self.norm(x)
-        return self.reduction(x), size
+        return self.reduction(x), (size[0], size[1])
 
 
-def _windows(
-    shape: tuple[int, int],
-    size: tuple[int, int],
-    step: tuple[int, int],
-    padding: tuple[int, int],
-    spacing: tuple[int, int],
-) -> tuple[int, int]:
-    """How many windows fit into (H, W), in rows and columns."""
-    rows, columns = ((shape[i] + 2 * padding[i] - spacing[i] * (size[i] - 1) - 1) // step[i] + 1 for i in range(2))
-    return rows, columns
+def _windows(shape: Sequence[int], *window: Sequence[int]) -> tuple[int, ...]:
+    """How many windows fit into each side of `shape`; of their sizes, steps, padding and distances of taps."""
+    settings = zip(shape, *window, strict=True)
+    return tuple(
+        (length + 2 * padding - spacing * (size - 1) - 1) // step + 1
+        for length, size, step, padding, spacing in settings
+    )
