@@ -190,6 +190,7 @@ def of_frames(fixture: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
         "embed_dims": config["hidden_size"],
         "depth": config["num_hidden_layers"],
         "num_heads": config["num_attention_heads"],
+        "in_channels": config["num_channels"],
         "feedforward_channels": config["intermediate_size"],
         "act_cfg": ACTIVATIONS[config["hidden_act"]],
         "norm_eps": config["layer_norm_eps"],

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from foundation.libraries import ACTIVATIONS
 from foundation_fixtures import Built
 from torch import Tensor, nn
 
@@ -43,12 +44,9 @@ def build(fixture: Mapping[str, Any]) -> Built:
 
 
 def activation(name: str) -> dict[str, Any]:
-    """Config of an activation by the name that fixtures or transformers give it."""
+    """Config of an activation by the name that fixtures give it, which may have a remark behind it."""
     name = name.lower()
-    if "tanh" in name or name in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
-        return {"type": "GELU", "approximate": "tanh"}
-    kinds = {"gelu": "GELU", "relu": "ReLU", "silu": "SiLU", "swish": "SiLU"}
-    return {"type": kinds[re.match("[a-z]+", name).group()]}
+    return ACTIVATIONS["gelu_tanh" if "tanh" in name else re.match(r"\w+", name).group()]
 
 
 def of_authors(fixture: Mapping[str, Any]) -> Built:
@@ -130,7 +128,7 @@ def of_transformers(fixture: Mapping[str, Any]) -> Built:
         num_frames=config["num_frames"],
         tubelet_size=config["tubelet_size"],
         use_mean_pooling=config["use_mean_pooling"],
-        act_cfg=activation(config["hidden_act"]),
+        act_cfg=ACTIVATIONS[config["hidden_act"]],
         pool_norm_cfg={"type": "LN", "eps": 1e-5},
     ).eval()
     views = transformers_names(backbone)

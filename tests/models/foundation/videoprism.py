@@ -5,22 +5,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from foundation.libraries import ACTIVATIONS
 from foundation_fixtures import Built
 from torch import Tensor
 
 from kinema.models.backbones.tokens.videoprism import VideoPrism
 from kinema.models.backbones.tokens.videoprism_files import from_flax
 from kinema.models.heads.videoprism import VideoPrismHead
-
-TANH_GELU = {"type": "GELU", "approximate": "tanh"}
-ACTIVATIONS = {
-    "gelu_new": TANH_GELU,
-    "gelu_pytorch_tanh": TANH_GELU,
-    "gelu_fast": TANH_GELU,
-    "relu": {"type": "ReLU"},
-    "silu": {"type": "Swish"},
-    "swish": {"type": "Swish"},
-}
 
 
 def build(fixture: Mapping[str, Any]) -> Built:
@@ -54,14 +45,13 @@ def of_transformers(fixture: Mapping[str, Any]) -> Built:
         qkv_bias=config.get("qkv_bias", True),
         logit_cap=config.get("attn_logit_softcapping", 50.0) or None,
         norm_eps=config.get("layer_norm_eps", 1e-6),
-        act_cfg=ACTIVATIONS.get(config.get("hidden_act", "gelu")),
+        act_cfg=ACTIVATIONS[config.get("hidden_act", "gelu")],
     ).eval()
     if not has_pool:
         return Built(lambda x: encode(encoder, x.transpose(1, 2), cropped="crop" in how), encoder.state_dict())
     classes = config.get("num_labels", 2)
-    head = VideoPrismHead(
-        classes, width, num_heads=heads, inner_channels=hidden, norm_eps=config.get("layer_norm_eps", 1e-6)
-    ).eval()
+    shared = {"norm_eps": config.get("layer_norm_eps", 1e-6), "qkv_bias": config.get("qkv_bias", True)}
+    head = VideoPrismHead(classes, width, num_heads=heads, inner_channels=hidden, **shared).eval()
     normalises = config.get("apply_l2norm", True)
 
     def compute(x: Tensor) -> dict[str, Tensor]:

@@ -232,7 +232,7 @@ def transformers(fixture: Mapping[str, Any]) -> Built:
             config["hidden_size"],
             num_heads=config["num_attention_heads"],
             depth=config["num_pooler_layers"] + 1,
-            **shared,
+            norm_eps=config["layer_norm_eps"],  # and biases in any case
         ).eval()
         tensors = {f"vjepa2.{name}": tensor for name, tensor in tensors.items()} | files.transformers_head(head)
 

@@ -31,6 +31,7 @@ class VideoPrismHead(BaseHead):
         inner_channels: channels of all its heads; None: C, as in Google's classifier. That of
             transformers and the pooling of the video-text model have 4 C.
         norm_eps: of the norm.
+        qkv_bias: queries, keys and values of the pooling have a bias.
         dropout_ratio: probability that a pooled feature is set to 0 in training.
         **settings: further arguments of `BaseHead`.
 
@@ -47,6 +48,7 @@ class VideoPrismHead(BaseHead):
         num_heads: int = 12,
         inner_channels: int | None = None,
         norm_eps: float = 1e-6,
+        qkv_bias: bool = True,
         dropout_ratio: float = 0.0,
         **settings: Any,
     ) -> None:
@@ -56,7 +58,7 @@ class VideoPrismHead(BaseHead):
         check_given("VideoPrismHead", inner_channels=inner_channels)
         check_rates("VideoPrismHead", dropout_ratio=dropout_ratio)
         check_positive("VideoPrismHead", norm_eps=norm_eps)
-        self.head = QueryPooling(in_channels, num_heads, inner_channels)
+        self.head = QueryPooling(in_channels, num_heads, inner_channels, qkv_bias)
         self.head_layernorm = OffsetLayerNorm(in_channels, norm_eps)
         self.dropout = nn.Dropout(dropout_ratio)
         self.classifier = nn.Linear(in_channels, num_classes)

@@ -19,6 +19,7 @@ class QueryPooling(nn.Module):
         channels: C.
         num_heads: heads, which divide `inner_channels`.
         inner_channels: of all heads; None: C.
+        qkv_bias: queries, keys and values have a bias.
 
     Raises:
         ConfigError: the heads do not divide the inner channels.
@@ -26,14 +27,14 @@ class QueryPooling(nn.Module):
     Source: VideoPrism, Zhao et al. 2024, arXiv:2402.13217.
     """
 
-    def __init__(self, channels: int, num_heads: int, inner_channels: int | None = None) -> None:
+    def __init__(self, channels: int, num_heads: int, inner_channels: int | None = None, qkv_bias: bool = True) -> None:
         super().__init__()
         inner = channels if inner_channels is None else inner_channels
         check_heads(inner, num_heads, "pooling by a query")
         self.num_heads = num_heads
         self.per_dim_scale = nn.Parameter(torch.zeros(inner // num_heads))
         self.pooling_attention_query = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
-        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(channels, inner) for _ in range(3))
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(channels, inner, bias=qkv_bias) for _ in range(3))
         self.o_proj = nn.Linear(inner, channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -61,6 +61,11 @@ def test_clip_and_siglip_have_their_own_activations_and_epsilons() -> None:
     torch.testing.assert_close(clip.blocks[0].mlp.act(x), x * torch.sigmoid(1.702 * x))
 
 
+@pytest.mark.parametrize("build", [clip_vision, siglip_vision])
+def test_frames_need_not_have_three_channels(build: Callable[..., FrameTransformer]) -> None:
+    assert build(**SMALL, in_channels=1)(FRAMES[:, :1]).shape == (2, 24, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("build", "views", "prefix"),
     [

@@ -74,6 +74,11 @@ def test_a_query_pools_as_its_definition_says() -> None:
         QueryPooling(8, 3)
 
 
+def test_a_pooling_query_may_have_no_biases() -> None:
+    names = VideoPrismHead(3, 8, num_heads=2, qkv_bias=False).state_dict()
+    assert {name for name in names if name.endswith("proj.bias")} == {"head.o_proj.bias"}
+
+
 def test_layers_computed_again_give_the_same_gradients() -> None:
     plain, again = small(), small(with_cp=True)
     for model in (plain, again):
