@@ -167,7 +167,26 @@ def test_a_key_that_fits_no_parameter_is_logged_once(caplog):
         with caplog.at_level(logging.WARNING, logger="kinema"):
             settings(Net(), constructor, **paramwise)
         (record,) = caplog.records
-        assert "'fcc' is in the name of no trainable parameter" in record.getMessage()
+        assert "'fcc' is in the name of no parameter" in record.getMessage()
+
+
+def test_a_key_of_a_frozen_part_is_no_mistake(caplog):
+    net = Net()
+    net.fc.requires_grad_(False)
+    for constructor, paramwise in (
+        ("DefaultOptimWrapperConstructor", dict(custom_keys=dict(fc=dict(lr_mult=2), bn=dict(lr_mult=2)))),
+        ("SwinOptimWrapperConstructor", dict(fc=dict(lr_mult=2))),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="kinema"):
+            settings(net, constructor, **paramwise)
+        (record,) = caplog.records
+        assert (record.levelname, "'fc' names frozen parameters only" in record.getMessage()) == ("INFO", True)
+
+
+def test_a_key_behind_longer_ones_is_logged(caplog):
+    settings(Net(), custom_keys={key: dict(lr_mult=2) for key in ("fc", "fc.weight", "fc.bias")})
+    assert "'fc' is for no parameter: longer keys are in all names that have it" in caplog.text
 
 
 def test_factors_0_and_1_need_nothing_in_the_optimizers_config():

@@ -1,7 +1,7 @@
 """Constructors of optimizers with parameter groups, by the rules of OpenMMLab's configs."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -124,7 +124,7 @@ class DefaultOptimWrapperConstructor:
             used.add(match and match[0])
             settings = match[1] if match else by_kind(owned, rules, self.base, deformable)
             assigned.append((owned.name, owned.parameter, settings))
-        _log_unused(key for key in custom if key not in used)
+        _log_unused([key for key in custom if key not in used], module, prefix)
         params.extend(grouped(assigned, merged=self.merges_groups or not rules))
 
 
@@ -157,7 +157,7 @@ class SwinOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 keys, settings = by_all_keys(f"base.{name}", self.paramwise_cfg, self.base)
                 used.update(keys)
                 assigned.append((name, parameter, settings))
-        _log_unused(key for key in self.paramwise_cfg if key not in used)
+        _log_unused([key for key in self.paramwise_cfg if key not in used], module, "base")
         params.extend(grouped(assigned, merged=self.merges_groups or not self.paramwise_cfg))
 
 
@@ -201,6 +201,14 @@ def _is_deformable(module: nn.Module) -> bool:
     return any(base.__name__ in _DEFORMABLE for base in type(module).__mro__)
 
 
-def _log_unused(keys: Iterable[str]) -> None:
+def _log_unused(keys: Sequence[str], module: nn.Module, prefix: str) -> None:
+    """Say of keys that are for no parameter of an optimizer why; of a frozen part that is no mistake."""
+    trained = {f"{prefix}.{name}": parameter.requires_grad for name, parameter in module.named_parameters()}
     for key in keys:
-        logger.warning("%s: %r is in the name of no trainable parameter", RULES, key)
+        named = [is_trained for name, is_trained in trained.items() if key in name]
+        if not named:
+            logger.warning("%s: %r is in the name of no parameter", RULES, key)
+        elif any(named):
+            logger.warning("%s: %r is for no parameter: longer keys are in all names that have it", RULES, key)
+        else:
+            logger.info("%s: %r names frozen parameters only", RULES, key)
