@@ -9,7 +9,7 @@ from kinema.engine import Runner
 from kinema.recipes import classification
 from kinema.recipes.clips import read_clips
 from kinema.recipes.dry_run import DryRun, Memory
-from kinema.recipes.guidance import Guide, clips_to_look_at, guide, with_trial
+from kinema.recipes.guidance import Guide, as_set, clips_to_look_at, guide, views_of, with_trial
 from kinema.recipes.trial import trial_of, try_training
 
 
@@ -42,6 +42,28 @@ def test_a_guide_says_what_there_is_what_was_chosen_and_what_to_mind(folder, tmp
     assert result.stops is None  # a single broken clip never stops a training
     assert result.as_dict()["stops"] is None
     assert not (tmp_path / "work").exists()
+
+
+def test_a_guide_is_of_the_config_as_settings_changed_it(folder, tmp_path):
+    clips = read_clips(folder)
+    config = classification(clips, work_dir=tmp_path / "work", model="compact3d", workers=0)
+    result, before = guide(clips, config), views_of(config)
+    assert as_set(result, before, config).plan == result.plan
+    config.merge_from_dict(
+        {
+            "val_dataloader.dataset.pipeline.3.scale": (40, 24),
+            "val_dataloader.dataset.pipeline.1.frame_interval": 3,
+            "train_dataloader.batch_size": 7,
+            "train_cfg.max_epochs": 9,
+        }
+    )
+    plan = as_set(result, before, config).plan
+    assert (plan["sees"], plan["frame"]) == ("8 frames, 3 apart", "frames of 40 x 24 pixels")
+    assert (plan["batch_size"], plan["epochs"]) == (7, 9)
+    noted = config.custom_hooks[0].notes.data
+    assert {key: noted[key] for key in ("sees", "frame", "batch_size", "epochs")} == {
+        key: plan[key] for key in ("sees", "frame", "batch_size", "epochs")
+    }
 
 
 def test_many_broken_clips_are_said_to_stop_the_training(tmp_path, make_video):

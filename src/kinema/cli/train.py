@@ -90,6 +90,7 @@ def train(
     from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
     from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
+    from kinema.recipes.guidance import as_set, views_of
     from kinema.recipes.results import results_of
     from kinema.runs.settings_file import read_settings
     from kinema.runs.trackers import tracker_configs
@@ -171,8 +172,11 @@ def train(
             config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
         if track:
             config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
+        views = views_of(config) if guide is not None else {}
         config.merge_from_dict(chosen)
         config.merge_from_dict(known_settings(settings, config))
+        if guide is not None:
+            guide = as_set(guide, views, config)
         if only_try:
             if guide is not None:
                 show_guide(guide, to_stderr=True)

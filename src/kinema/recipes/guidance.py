@@ -1,6 +1,6 @@
 """What a user should know before a training: what the data holds, what is wrong with it, what was chosen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -107,6 +107,38 @@ def look_over(clips: TrainingClips, *, seen: Callable[[], object] = lambda: None
         seconds=LOOKING_SECONDS,
         seen=seen,
     )
+
+
+def as_set(guide: Guide, before: Mapping[str, Any], config: Mapping[str, Any]) -> Guide:
+    """A guide whose plan is that of a config which settings have changed since; the config notes it, too.
+
+    Args:
+        guide: of the config as it was.
+        before: `views_of` that config.
+        config: as it is now.
+    """
+    now = views_of(config)
+    changes = {key: text for key, text in now.items() if text != before[key] and text is not None}
+    changes["epochs"] = config["train_cfg"].get("max_epochs", guide.plan.get("epochs"))
+    changes["batch_size"] = config["train_dataloader"].get("batch_size", guide.plan.get("batch_size"))
+    for hook in config.get("custom_hooks") or ():
+        if hook.get("type") == "SummaryNotesHook" and "data" in hook["notes"]:
+            hook["notes"]["data"].update(changes)
+    return replace(guide, plan={**guide.plan, **changes})
+
+
+def views_of(config: Mapping[str, Any]) -> dict[str, str | None]:
+    """What a model `sees` of a clip and of a `frame`, as the steps of validation say; None: they do not."""
+    sees = frame = None
+    for step in config["val_dataloader"]["dataset"].get("pipeline") or ():
+        if "clip_len" in step:
+            apart = f", {step['frame_interval']} apart" if "frame_interval" in step else " over the whole clip"
+            sees = f"{step['clip_len'] * step.get('num_clips', 1)} frames{apart}"
+        size = step.get("scale") if step.get("keep_ratio") is False else step.get("crop_size", step.get("size"))
+        if size is not None:
+            width, height = size if isinstance(size, Sequence) else (size, size)
+            frame = f"frames of {width} x {height} pixels"
+    return {"sees": sees, "frame": frame}
 
 
 def clips_to_look_at(clips: TrainingClips) -> int:
