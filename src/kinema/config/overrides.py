@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from typing import Any
 
 from kinema.config.dictionary import DELETE_KEY, ConfigDict, list_index, merged_value, unknown_key
@@ -13,11 +14,29 @@ _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
 
-def parse_override(text: str) -> tuple[str, Any]:
+def read_scalar(text: str) -> Any:
+    """The int, float, bool or None that a text stands for, in any case; the text itself where it is none."""
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if "_" not in text:  # float() reads 1_000
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    return text
+
+
+def parse_override(text: str, *, scalar: Callable[[str], Any] = read_scalar) -> tuple[str, Any]:
     """`"a.b.c=value"` -> `("a.b.c", value)`.
 
     A value is an int, a float, a bool, `None`, a list `[a,b]` or `a,b`, a tuple `(a,b)`, a dict
     `dict(a=1)` or `{'a': 1}`, any of these nested, or else a string. Quotes make a string of anything.
+
+    Args:
+        text: the override.
+        scalar: reads a value without brackets and quotes.
 
     Raises:
         ConfigError: there is no `=`, no key, or a bracket or quote is not closed.
@@ -28,8 +47,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"an override must be KEY=VALUE, for instance model.backbone.depth=101, got {text!r}")
     try:
         if len(_split(value)) == 1:
-            return key, _parse(value)
-        return key, _elements(value)
+            return key, _parse(value, scalar)
+        return key, _elements(value, scalar)
     except ValueError as error:
         raise ConfigError(f"the value of {key} cannot be read: {error} in {value!r}") from None
 
@@ -37,7 +56,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 def parse_value(text: str) -> Any:
     """The value that a text stands for; the text itself where it is none."""
     try:
-        return _parse(text)
+        return _parse(text, read_scalar)
     except ValueError:
         return text
 
@@ -68,14 +87,14 @@ def _split(text: str, *, named: bool = False) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _elements(text: str) -> list[Any]:
+def _elements(text: str, scalar: Callable[[str], Any]) -> list[Any]:
     parts = _split(text)
     if not parts[-1].strip():  # nothing in the brackets, or the comma of "(1,)"
         parts.pop()
-    return [_parse(part) for part in parts]
+    return [_parse(part, scalar) for part in parts]
 
 
-def _entries(text: str) -> dict[str, Any]:
+def _entries(text: str, scalar: Callable[[str], Any]) -> dict[str, Any]:
     """`"a=1, b=x"` -> `{"a": 1, "b": "x"}`."""
     parts = _split(text, named=True)
     if not parts[-1].strip():
@@ -86,11 +105,11 @@ def _entries(text: str) -> dict[str, Any]:
         name = name.strip()
         if not (equals and name.isidentifier() and name not in entries):
             raise ValueError(f"dict(...) holds NAME=VALUE, each name once, not {part.strip()!r},")
-        entries[name] = _parse(value)
+        entries[name] = _parse(value, scalar)
     return entries
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, scalar: Callable[[str], Any]) -> Any:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1]
@@ -100,25 +119,12 @@ def _parse(text: str) -> Any:
         except (ValueError, SyntaxError):
             raise ValueError("a dict must be written as in Python, {'a': 1},") from None
     if text.startswith("dict(") and text.endswith(")"):
-        return _entries(text[5:-1])
+        return _entries(text[5:-1], scalar)
     if text.startswith("[") and text.endswith("]"):
-        return _elements(text[1:-1])
+        return _elements(text[1:-1], scalar)
     if text.startswith("(") and text.endswith(")"):
-        return tuple(_elements(text[1:-1]))
-    return _scalar(text)
-
-
-def _scalar(text: str) -> Any:
-    if text.lower() in _CONSTANTS:
-        return _CONSTANTS[text.lower()]
-    if re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    if "_" not in text:  # float() reads 1_000
-        try:
-            return float(text)
-        except ValueError:
-            pass
-    return text
+        return tuple(_elements(text[1:-1], scalar))
+    return scalar(text)
 
 
 def apply_override(config: ConfigDict, key: str, value: Any, *, list_keys: bool = True) -> None:

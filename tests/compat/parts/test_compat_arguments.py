@@ -37,6 +37,23 @@ def test_quotes_around_a_whole_value_mean_nothing(parser: argparse.ArgumentParse
     assert options == {"a": [(1, 2), "x"], "b": 3, "c": "none", "d": None, "e": ["x", "y"], "f": True}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("NONE", "NONE"),
+        ("(true,none)", (True, "none")),
+        ("[None,FALSE]", [None, False]),
+        ("1_000", 1000),
+        ("[1_0,.5,1e3]", [10, 0.5, 1000.0]),
+        ("1__0", "1__0"),
+    ],
+)
+def test_numbers_and_none_are_read_as_in_openmmlab_tools(
+    parser: argparse.ArgumentParser, text: str, value: object
+) -> None:
+    assert parser.parse_args(["--cfg-options", f"a={text}"]).cfg_options == {"a": value}
+
+
 def test_what_is_no_override_is_wrong_usage(
     parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
 ) -> None:

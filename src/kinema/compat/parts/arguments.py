@@ -1,9 +1,11 @@
 """`DictAction`: overrides of a config on the command line, with the grammar of `kinema.config`.
 
-Quotes around a whole value mean nothing, and `none` is a text, as in OpenMMLab's tools.
+As in OpenMMLab's tools quotes around a whole value mean nothing, `None` is written so alone, and
+numbers are Python's (`1_000`).
 """
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,11 +30,20 @@ class DictAction(argparse.Action):
         options = dict(getattr(namespace, self.dest, None) or {})
         for text in [values] if isinstance(values, str) else values or ():
             try:
-                key, value = parse_override(_without_quotes(text))
+                key, value = parse_override(_without_quotes(text), scalar=_scalar)
             except ConfigError as error:
                 parser.error(f"argument {option_string}: {error}")
-            options[key] = "none" if value is None and text.endswith("none") else value
+            options[key] = value
         setattr(namespace, self.dest, options)
+
+
+def _scalar(text: str) -> Any:
+    if text == "None":
+        return None
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _without_quotes(text: str) -> str:
