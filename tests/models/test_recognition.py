@@ -53,6 +53,13 @@ def test_tensor_mode_gives_the_features_of_all_views() -> None:
     assert options == {}
 
 
+def test_a_recognizer_stacks_clips_where_no_preprocessor_is_given() -> None:
+    model = Recognizer3D(CountingBackbone(), head())
+    samples = model.val_step({"inputs": [clip.mul(255).byte() for clip in CLIPS], "data_samples": labelled(0, 3)})
+    assert [sample.pred_score.shape for sample in samples] == [(4,), (4,)]
+    assert model.backbone_from == "mmaction2"
+
+
 def test_features_are_given_of_each_stage_with_what_the_head_gets() -> None:
     model = Recognizer3D(TwoLevels(), head(), neck=SumNeck()).eval()
     levels, options = model.extract_feat(CLIPS, stage="backbone")

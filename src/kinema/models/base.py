@@ -106,8 +106,11 @@ def _init_children(module: nn.Module, report: InitReport) -> None:
             _init_children(child, report)
         elif not getattr(child, "is_init", False):
             init_weights()
-            if getattr(type(child), "init_weights", None) is not BaseModule.init_weights:
+            if getattr(getattr(type(child), "init_weights", None), "__qualname__", "") not in _BY_CONFIG:
                 report.credit(child, f"Initialized by user-defined `init_weights` in {type(child).__name__}")
+
+
+_BY_CONFIG = ("BaseModule.init_weights", "Backbone.init_weights")
 
 
 class Sequential(BaseModule, nn.Sequential):

@@ -22,7 +22,7 @@ from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
 from kinema.models.layers.carried_state import CarriedState
 from kinema.models.library_recognition import built_config
-from kinema.models.preprocessors import check_range
+from kinema.models.preprocessors import ActionDataPreprocessor, check_range
 from kinema.models.view_chunks import in_chunks
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
@@ -69,7 +69,7 @@ class BaseRecognizer(BaseModel):
             `TPNHead` can; `max_testing_views`: how many views (frames, where the backbone sees
             those) go through the backbone at once, at most; without it as many as memory allows,
             see `in_chunks`; the recognizers name what else they have.
-        data_preprocessor: see `BaseModel`.
+        data_preprocessor: see `BaseModel`; default: `ActionDataPreprocessor()`, which stacks clips.
 
     Attributes:
         contract: what `save_pretrained` writes beside the weights; `kinema.create_model` sets it to
@@ -96,7 +96,7 @@ class BaseRecognizer(BaseModel):
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Part | None = None,
     ) -> None:
-        super().__init__(data_preprocessor)
+        super().__init__(ActionDataPreprocessor() if data_preprocessor is None else data_preprocessor)
         self._check_keys("train_cfg", train_cfg, ())
         self._check_keys("test_cfg", test_cfg, self.test_keys)
         self.train_cfg = train_cfg

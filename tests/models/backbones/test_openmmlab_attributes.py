@@ -23,6 +23,7 @@ from kinema.models import (
 )
 from kinema.models.backbones import Bottleneck, InvertedResidual
 from kinema.models.backbones.base import keep_arguments
+from kinema.models.backbones.clips.blocks3d import Bottleneck3d
 from kinema.models.layers import TAM, Conv2plus1d, SubBatchNorm3D
 
 
@@ -55,6 +56,8 @@ def test_networks_and_blocks_say_how_they_are_built() -> None:
     assert ResNet3dSlowOnly(depth=18).lateral_connections == []
     network = X3D(se_ratio=None)
     assert (network.se_style, network.se_ratio, network.layer1[0].outplanes) == ("half", None, 24)
+    assert X3D(gamma_b=2.25).feat_dim == 432
+    assert ResNet3dSlowOnly(depth=18).arch_settings[18][1] == (2, 2, 2, 2)
     assert C3D(out_dim=512).conv_cfg == {"type": "Conv3d"}
 
 
@@ -77,6 +80,21 @@ def test_a_subclass_may_have_other_depths() -> None:
         arch_settings = [[1, 8, 1, 1]] * 7
 
     assert sum(isinstance(module, InvertedResidual) for module in Narrow().modules()) == 7
+
+    class Slow(ResNet3dSlowOnly):
+        arch_settings = {10: (Bottleneck3d, (1, 1, 1, 1))}
+
+    with torch.device("meta"):
+        assert Slow(depth=10).stage_blocks == (1, 1, 1, 1)
+
+
+def test_weights_may_be_named_when_they_are_loaded(tmp_path) -> None:
+    source, network = ResNet3d(18), ResNet3d(18)
+    torch.save(source.state_dict(), tmp_path / "source.pth")
+    with pytest.raises(ConfigError, match="pretrained of ResNet3d must be a file"):
+        network.init_weights(pretrained=0)
+    network.init_weights(tmp_path / "source.pth")
+    assert torch.equal(network.conv1.conv.weight, source.conv1.conv.weight)
 
 
 def test_one_stage_goes_over_the_features_of_the_stage_before() -> None:

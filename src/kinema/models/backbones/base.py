@@ -67,13 +67,8 @@ class Backbone(BaseModule, ABC):
         bn_frozen: bool = False,
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(pretrained, str | os.PathLike | None):
-            raise ConfigError(
-                f"pretrained of {type(self).__name__} must be a file, folder or address of weights, or None, got"
-                f" {pretrained!r}"
-            )
         check_sizes(type(self).__name__, lowest=-1, frozen_stages=frozen_stages)
-        self.pretrained = None if pretrained is None else os.fspath(pretrained)
+        self.pretrained = self._address(pretrained)
         self.from_images = from_images
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -82,6 +77,28 @@ class Backbone(BaseModule, ABC):
     def __call__(self, x: Tensor, *args: Any, **settings: Any) -> Any:
         """Compute on `x` in the layout in memory that is fastest for this network."""
         return super().__call__(arrange(x, self), *args, **settings)
+
+    def _address(self, pretrained: Any) -> str | None:
+        if not isinstance(pretrained, str | os.PathLike | None):
+            raise ConfigError(
+                f"pretrained of {type(self).__name__} must be a file, folder or address of weights, or None, got"
+                f" {pretrained!r}"
+            )
+        return None if pretrained is None else os.fspath(pretrained)
+
+    def init_weights(self, pretrained: str | os.PathLike[str] | None = None) -> None:
+        """Initialise as `BaseModule.init_weights`, then load weights.
+
+        Args:
+            pretrained: replaces the `pretrained` of the constructor.
+
+        Raises:
+            ConfigError: it is no path or address.
+            CheckpointError: see `load_pretrained`.
+        """
+        if pretrained is not None:
+            self.pretrained = self._address(pretrained)
+        super().init_weights()
 
     def _init_weights(self, report: InitReport) -> None:
         super()._init_weights(report)

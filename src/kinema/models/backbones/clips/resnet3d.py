@@ -6,7 +6,7 @@ arXiv:1711.07971, table 1.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -237,7 +237,11 @@ class ClipResNet(StagedNetwork):
         feat_dim: channels that the last stage gives.
         stage_inflations: the argument `inflate`.
         non_local_stages: the argument `non_local`.
+        arch_settings: kind of the blocks and their number in each stage, by depth; a subclass may
+            set others.
     """
+
+    arch_settings: Architectures = ARCHITECTURES
 
     def __init__(self, arguments: ResNet3dArguments, parts: Mapping[str, Any]) -> None:
         super().__init__(**parts)
@@ -263,8 +267,6 @@ class ResNet3d(ClipResNet):
     Raises:
         ConfigError: there is no such depth, stage or block.
     """
-
-    arch_settings: ClassVar[Architectures] = ARCHITECTURES
 
     @takes_arguments_of(ResNet3dArguments)
     def __init__(self, *args: Any, **settings: Any) -> None:

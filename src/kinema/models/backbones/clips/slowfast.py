@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kinema.arguments import takes_arguments_of
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
-from kinema.models.backbones.clips.resnet3d import ARCHITECTURES, ClipResNet, Pattern, ResNet3dArguments
+from kinema.models.backbones.clips.resnet3d import ClipResNet, Pattern, ResNet3dArguments
 from kinema.models.init import InitCfg
 from kinema.models.layers import ConvModule
 from kinema.models.layers.inputs import check_clips
@@ -76,7 +76,7 @@ class PathwayNetwork(ClipResNet):
         network = type(self).__name__
         if lateral.lateral and lateral.lateral_inv:
             raise ConfigError(f"{network} can receive the features of a faster pathway only: set lateral_inv=False")
-        block, stage_blocks = arguments.architecture(network, ARCHITECTURES)
+        block, stage_blocks = arguments.architecture(network, self.arch_settings)
         active = tuple(bool(receives) and lateral.lateral for receives in lateral.lateral_activate)
         if len(active) < len(stage_blocks):
             raise ConfigError(
@@ -89,7 +89,7 @@ class PathwayNetwork(ClipResNet):
             channels // lateral.channel_ratio * receives for channels, receives in zip(inputs, active, strict=False)
         ]
         received = [channels * lateral.lateral_infl for channels in fast]
-        super().__init__(arguments, arguments.parts(network, received=received))
+        super().__init__(arguments, arguments.parts(network, self.arch_settings, received=received))
         self.lateral = lateral.lateral
         self.lateral_activate = active
         self.lateral_norm = lateral.lateral_norm

@@ -233,8 +233,7 @@ class X3D(Backbone):
             inplanes = planes
             self.res_layers.append(f"layer{stage + 1}")
             self.add_module(self.res_layers[-1], layer)
-        self.feat_dim = inplanes
-        self.out_channels = int(inplanes * gamma_b)
+        self.feat_dim = self.out_channels = int(inplanes * gamma_b)
         self.conv5 = ConvModule(inplanes, self.out_channels, 1, bias=False, **layers)
         self.hold()
 
