@@ -1,3 +1,4 @@
+import cv2
 import pytest
 
 from kinema.report.class_histogram import draw_class_histogram
@@ -21,3 +22,10 @@ def test_names_are_drawn_as_they_are(tmp_path, name):
     draw_class_histogram(tmp_path / "few.svg", [name, "ok"], {name: [1, 2]})
     draw_class_histogram(tmp_path / "many.svg", [name] * 100, {name: [1] * 100})
     assert b"\x1b" not in (tmp_path / "few.svg").read_bytes()
+
+
+def test_a_long_name_leaves_room_for_its_bar_and_letters_without_a_font_are_boxes(tmp_path):
+    draw_class_histogram(tmp_path / "a.png", ["x" * 200, "打篮球", "\U00012401"], {"all": [3, 2, 1]})  # no warning
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    bars = (picture == [235, 99, 37]).all(axis=2).sum(axis=1)  # #2563eb, blue first
+    assert bars.max() > 0.4 * picture.shape[1]

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kinema.printable import printable
+from kinema.report.fonts import drawing_names, short_name
 
 COLOURS = ("#2563eb", "#ea580c", "#16a34a")
 MOST_NAMES = 80  # names of more classes would not be legible
@@ -23,6 +24,12 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
     Raises:
         ValueError: no picture has this suffix.
     """
+    names = [short_name(name) for name in classes]
+    with drawing_names(*names, *map(printable, counts), is_svg=path.suffix.lower() == ".svg"):
+        _figure(names, counts).savefig(path, dpi=120)
+
+
+def _figure(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Figure:
     numbers = np.array(list(counts.values()))  # (parts, N)
     order = np.argsort(-numbers.sum(axis=0), kind="stable")
     named = len(classes) <= MOST_NAMES
@@ -38,7 +45,7 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
         else:
             axes.step(places, numbers[part][order], where="mid", color=colour, label=label)
     if named:
-        axes.set_yticks(places, [printable(classes[index]) for index in order], parse_math=False)
+        axes.set_yticks(places, [classes[index] for index in order], parse_math=False)
         axes.set(xlabel="clips", ylim=(len(classes) - 0.5, -0.5), xlim=(0, None))
         axes.grid(axis="x", alpha=0.25)
     else:
@@ -50,4 +57,4 @@ def draw_class_histogram(path: Path, classes: Sequence[str], counts: Mapping[str
     legend = figure.legend(frameon=False, loc="outside upper right", ncols=len(numbers))
     for text in legend.get_texts():
         text.set_parse_math(False)  # a `$` in a name begins no formula
-    figure.savefig(path, dpi=120)
+    return figure

@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from kinema.files import written_whole
 from kinema.printable import printable
-from kinema.report.fonts import fonts_of
+from kinema.report.fonts import drawing_names, short_name
 from kinema.structures.segment import Segment
 
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST_ROWS = 120  # of a picture
 _MOST_CLASS_LANES = 6  # of a video's row
-LONGEST_NAME = 32  # characters of a class or a video beside its row
 # Okabe and Ito 2008, "Color Universal Design": told apart with every kind of colour blindness. Their
 # yellow is left to the end, for it is pale on white.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c6d31", "#f0e442")
@@ -85,18 +83,13 @@ def write_ethogram(
     labels = _labels(videos) if classes is None else list(dict.fromkeys(classes))
     by_class = rows == "classes" or (rows == "auto" and len(videos) == 1)
     styles = _styles_of_rows(labels) if by_class else _styles(videos, labels)
-    # Text stays text in an SVG: it can be searched, and the browser has letters of every script.
-    names = [] if suffix == ".svg" else map(printable, [*labels, *(video.name for video in videos)])
-    fonts = fonts_of(*names)
-    with mpl.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "kinema", "hatch.linewidth": 0.6, "font.family": fonts}
-    ):
+    names = map(printable, [*labels, *(video.name for video in videos)])
+    is_svg = suffix == ".svg"
+    with drawing_names(*names, is_svg=is_svg), mpl.rc_context({"svg.hashsalt": "kinema", "hatch.linewidth": 0.6}):
         figure = _of_classes(videos, labels, styles) if by_class else _of_videos(videos, labels, styles)
         content = io.BytesIO()
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[suffix]
-        with warnings.catch_warnings():  # a letter that no font has is drawn as a box
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(content, format=suffix[1:], dpi=144, bbox_inches="tight", metadata=metadata)
+        figure.savefig(content, format=suffix[1:], dpi=144, bbox_inches="tight", metadata=metadata)
     with written_whole(path, "wb") as file:
         file.write(content.getbuffer())
 
@@ -115,8 +108,8 @@ def _of_classes(videos: Sequence[EthogramVideo], labels: Sequence[str], styles: 
         for row, label in enumerate(shown_labels):
             own = [segment for segment in video.segments if segment.label == label]
             _bars(axes, own, video.duration_seconds, row - 0.4, 0.8, styles.get(label))
-        _finish(axes, [_short(label) for label in shown_labels], video.duration_seconds)
-        axes.set_title(_short(video.name, 90), loc="left", fontsize=10, parse_math=False)
+        _finish(axes, [short_name(label) for label in shown_labels], video.duration_seconds)
+        axes.set_title(short_name(video.name, 90), loc="left", fontsize=10, parse_math=False)
     _note(figure, len(labels) - len(shown_labels) if labels else 0, "class", "classes")
     _note(figure, len(videos) - len(shown), "video", "videos")
     return figure
@@ -139,7 +132,7 @@ def _of_videos(videos: Sequence[EthogramVideo], labels: Sequence[str], styles: "
                 own = [segment for segment in segments if segment.label == label]
                 top = row - 0.43 + 0.86 * lane / len(lanes)
                 _bars(axes, own, longest, top, 0.86 / len(lanes), styles[label])
-    _finish(axes, [_short(video.name) for video in shown], longest)
+    _finish(axes, [short_name(video.name) for video in shown], longest)
     _legend(figure, labels, styles)
     _note(figure, len(videos) - len(shown), "video", "videos")
     return figure
@@ -176,7 +169,7 @@ def _time_text(seconds: float, duration_seconds: float) -> str:
 
 def _legend(figure: Figure, labels: Sequence[str], styles: "dict[str, _Style]") -> None:
     styled = [label for label in labels if styles[label].colour != _OTHERS]
-    patches = [styles[label].patch(_short(label)) for label in styled]
+    patches = [styles[label].patch(short_name(label)) for label in styled]
     if len(styled) < len(labels):
         patches.append(Patch(facecolor=_OTHERS, label=f"{len(labels) - len(styled)} other classes"))
     if patches:
@@ -273,12 +266,3 @@ def _lanes(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 def _labels(videos: Sequence[EthogramVideo]) -> list[str]:
     return sorted({segment.label for video in videos for segment in video.segments})
-
-
-def _short(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name that fits beside its row; of a long one the middle is left out."""
-    text = printable(name)
-    if len(text) <= longest:
-        return text
-    half = (longest - 1) // 2
-    return f"{text[: longest - 1 - half]}…{text[-half:]}"

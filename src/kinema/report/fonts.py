@@ -1,17 +1,47 @@
 """Fonts for class names: matplotlib's own has no Chinese, Japanese or Korean letters and few pictures."""
 
 import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
+import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from kinema.printable import printable
+
+LONGEST_NAME = 32  # characters of a class or a video beside its row
 OWN_FONT = "DejaVu Sans"  # comes with matplotlib
 _MOST_FONTS = 2000  # files that are opened to look for letters
 _MOST_SHOWN = 8  # letters of a message
 _VARIANTS = range(0xFE00, 0xFE10)  # say how the letter before is drawn
 
 _log = logging.getLogger(__name__)
+
+
+def short_name(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name that fits beside its row; of a long one the middle is left out."""
+    text = printable(name)
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[: longest - 1 - half]}…{text[-half:]}"
+
+
+@contextmanager
+def drawing_names(*names: str, is_svg: bool) -> Iterator[None]:
+    """Draw with fonts that have the letters of these names; a letter that no font has is a box.
+
+    Args:
+        names: as they are drawn.
+        is_svg: text stays text, which can be searched, and the browser has letters of every script.
+    """
+    fonts = fonts_of(*([] if is_svg else names))
+    with mpl.rc_context({"svg.fonttype": "none", "font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def fonts_of(*texts: str) -> list[str]:
