@@ -17,6 +17,8 @@ from kinema.logs import show_on_console
 from kinema.models import zoo
 from kinema.optim import CosineAnnealingLR, OptimWrapper
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 clips, videos, work_dir = sys.argv[1:4]
 torch.manual_seed(0)
 
