@@ -277,6 +277,10 @@ def test_wrong_requests_name_the_way_out() -> None:
         zoo.create_model("compakt3d", num_classes=3)
     with pytest.raises(ConfigError, match=r"no model is called 'zzz': there are: .*compact3d"):
         zoo.card("zzz")
+    with pytest.raises(
+        ConfigError, match=r"other libraries go into a config, as backbone=dict\(type='timm\.resnet18'\)"
+    ):
+        zoo.card("timm.resnet18")
     with pytest.raises(ConfigError, match="a model needs at least 1 class, got num_classes=0"):
         zoo.model_config("compact3d", 0)
 

@@ -259,7 +259,9 @@ def names(pattern: str = "*") -> list[str]:
 
 
 def names_instead(name: str) -> str:
-    """What a message says behind a name that no model has: the nearest names, and what lists all."""
+    """What a message says behind a name that no model has: the nearest names and what lists all, or where it goes."""
+    if name.startswith(("timm.", "torchvision.", "transformers.")):
+        return f"networks of other libraries go into a config, as backbone=dict(type={name!r}) (docs/models.md)"
     return suggestion(name, sorted(_cards), "`kinema models` lists all", by_family=True)
 
 
