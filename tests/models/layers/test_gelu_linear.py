@@ -86,9 +86,10 @@ def test_training_keeps_the_values_between_the_layers_once(name: str) -> None:
     assert usual - saved_by(block, x) == between
 
 
-def test_gradients_of_gradients_are_right() -> None:
+@pytest.mark.parametrize("act", ["GELU", "QuickGELU"])
+def test_gradients_of_gradients_are_right(act: str) -> None:
     torch.manual_seed(0)
-    block = Mlp(3, 4)
+    block = Mlp(3, 4, act_cfg={"type": act})
     x = torch.randn(2, 3, requires_grad=True)
 
     def second() -> Tensor:

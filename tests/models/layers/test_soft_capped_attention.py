@@ -1,6 +1,7 @@
 """Attention with capped logits, computed in parts."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -36,6 +37,19 @@ def test_attention_and_its_gradient_are_exact_in_parts_of_any_size(most: int, mo
     by_definition.backward(change)
     for ours, right in zip(own, expected, strict=True):
         torch.testing.assert_close(ours.grad, right.grad)
+
+
+@pytest.mark.parametrize("asked", [(0, 1, 2), (1,)])
+def test_gradients_have_gradients(asked: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+
+    def penalties(attend: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        tensors = [part if number in asked else part.detach() for number, part in enumerate(parts())]
+        trained = [tensors[number] for number in asked]
+        gradients = torch.autograd.grad(attend(*tensors, cap=2.0, scale=0.5).sin().sum(), trained, create_graph=True)
+        return torch.autograd.grad(sum(gradient.square().sum() for gradient in gradients), trained)
+
+    torch.testing.assert_close(penalties(soft_capped_attend), penalties(definition))
 
 
 def test_without_a_cap_it_is_ordinary_attention_and_a_large_cap_changes_little() -> None:

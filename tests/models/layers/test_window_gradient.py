@@ -38,3 +38,22 @@ def test_gradients_are_those_of_all_pairs(shift: Size, pairs: int, monkeypatch: 
     torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
     assert kept < WINDOWS * HEADS * TOKENS**2 <= kept_by_torch or any(shift)
     assert kept == WINDOWS * TOKENS * 3 * HEADS * CHANNELS
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0), (1, 1, 1)])
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_gradients_have_gradients(shift: Size, is_frozen: bool) -> None:
+    kinds = shifted_kinds(CLIP, WINDOW, shift, torch.device("cpu")) if any(shift) else ()
+
+    def penalties() -> tuple[Tensor, ...]:
+        torch.manual_seed(0)
+        qkv = torch.randn(WINDOWS, TOKENS, 3 * HEADS * CHANNELS, requires_grad=not is_frozen)
+        bias = torch.randn(HEADS, TOKENS, TOKENS, requires_grad=True)
+        trained = [bias] if is_frozen else [qkv, bias]
+        out = attend_in_windows(qkv, HEADS, bias, scale=0.5, kinds=kinds)
+        gradients = torch.autograd.grad(out.sin().sum(), trained, create_graph=True)
+        return torch.autograd.grad(sum(gradient.square().sum() for gradient in gradients), trained)
+
+    ours = penalties()
+    with default_kernels():
+        torch.testing.assert_close(ours, penalties(), atol=1e-5, rtol=1e-4)

@@ -82,6 +82,9 @@ def _gelu(hidden: Tensor, kind: str) -> Tensor:
 
 
 def _gelu_backward(grad: Tensor, hidden: Tensor, kind: str) -> Tensor:
+    if kind == "quick" and torch.is_grad_enabled():  # torch's has no gradient, for gradients of gradients
+        gate = torch.sigmoid(QUICK * hidden)
+        return grad * gate * (1 + QUICK * hidden * (1 - gate))
     result: Tensor = (
         torch.ops.aten.silu_backward(grad, QUICK * hidden)
         if kind == "quick"

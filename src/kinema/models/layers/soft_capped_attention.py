@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Logits at a time: 16 MB in float32.
 LOGITS = 1 << 22
@@ -31,14 +30,13 @@ def soft_capped_attend(
         scale: of the products of queries and keys; None: one over the root of D.
 
     Returns:
-        (B, H, N, D). It has a gradient, which has none itself.
+        (B, H, N, D).
     """
     if cap is None:
         return F.scaled_dot_product_attention(query, key, value, scale=scale)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if torch.compiler.is_compiling():  # which plans memory itself, also for sizes that it does not know
-        logits = (query * (scale / cap)) @ key.transpose(-1, -2)
-        return (logits.float().tanh() * cap).softmax(-1).to(value.dtype) @ value
+        return _attend_at_once(query, key, value, cap, scale)
     needs_grad = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
     attend = _SoftCapped.apply if needs_grad else _attend
     out: Tensor = attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), cap, scale)
@@ -53,6 +51,11 @@ def _weights(query: Tensor, key: Tensor, cap: float, scale: float) -> Tensor:
 def _capped(query: Tensor, key: Tensor, cap: float, scale: float) -> Tensor:
     """The logits as parts of the cap, from -1 to 1."""
     return ((query * (scale / cap)) @ key.transpose(1, 2)).float().tanh_()
+
+
+def _attend_at_once(query: Tensor, key: Tensor, value: Tensor, cap: float, scale: float) -> Tensor:
+    logits = (query * (scale / cap)) @ key.transpose(-1, -2)
+    return (logits.float().tanh() * cap).softmax(-1).to(value.dtype) @ value
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, cap: float, scale: float) -> Tensor:
@@ -83,9 +86,15 @@ class _SoftCapped(torch.autograd.Function):
         return _attend(query, key, value, cap, scale)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for gradients of gradients
+            asked = [
+                part for part, is_asked in zip((query, key, value), ctx.needs_input_grad, strict=False) if is_asked
+            ]
+            out = _attend_at_once(query, key, value, ctx.cap, ctx.scale)
+            of_asked = iter(torch.autograd.grad(out, asked, grad, create_graph=True))
+            return *(next(of_asked) if is_asked else None for is_asked in ctx.needs_input_grad[:3]), None, None
         of_query, of_key, of_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
         for heads, rows in _parts(query, key):
             capped = _capped(query[heads, rows], key[heads], ctx.cap, ctx.scale)

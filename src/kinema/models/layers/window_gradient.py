@@ -3,7 +3,8 @@
 torch's fused kernel gives no gradient of what is added to the comparisons, so with a trained bias it
 computes by matrices of all pairs of tokens and keeps them for the backward pass. Here the fused
 kernel computes the forward pass, and the backward pass computes these matrices again, of a few
-windows at a time, so that they stay in the processor's cache: less time and less memory.
+windows at a time, so that they stay in the processor's cache: less time and less memory. Where
+gradients of gradients are asked for, torch's kernels compute them.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 _PAIRS_TOGETHER = 2**19  # compared at a time: three such matrices of float32 take 6 MB
 
@@ -34,13 +34,22 @@ class AttentionOfWindows(torch.autograd.Function):
         attend: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         ctx.save_for_backward(qkv, bias)
-        ctx.settings = num_heads, scale, kinds
+        ctx.settings, ctx.attend = (num_heads, scale, kinds), attend
         return attend(qkv.detach(), bias.detach())  # with a gradient the kernel would take all pairs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         qkv, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for gradients of gradients
+            asked = [tensor for tensor, is_asked in zip((qkv, bias), ctx.needs_input_grad, strict=False) if is_asked]
+            of_asked = iter(torch.autograd.grad(ctx.attend(qkv, bias), asked, grad, create_graph=True))
+            return (
+                *(next(of_asked) if is_asked else None for is_asked in ctx.needs_input_grad[:2]),
+                None,
+                None,
+                None,
+                None,
+            )
         num_heads, scale, kinds = ctx.settings
         tokens = qkv.shape[1]
         together = max(1, _PAIRS_TOGETHER // (num_heads * tokens * tokens))
