@@ -46,11 +46,12 @@ class StopAfter(Hook):
 
 
 def make_data(folder: Path) -> None:
-    """Videos, frames and flow of two clips in `folder`, with a list of annotations for each way to read them."""
+    """Videos, sound, frames and flow of two clips in `folder`, with a list of annotations for each way to read them."""
     drawn = np.random.default_rng(0)
     for name in CLIPS:
         frames = drawn.integers(0, 255, (FRAMES, 96, 128, 3), dtype=np.uint8)
         write_video(folder / f"{name}.mp4", frames, 10)
+        np.save(folder / f"{name}.npy", drawn.random((640, 80), np.float32))
         for kind, template in (("sth", "{:05}.jpg"), ("frames", "img_{:05}.jpg"), ("flow", "{}_{:05}.jpg")):
             (folder / kind / name).mkdir(parents=True)
             for place, frame in enumerate(frames, start=1):
@@ -61,6 +62,7 @@ def make_data(folder: Path) -> None:
         "videos.txt": [f"{name}.mp4 {label}" for label, name in enumerate(CLIPS)],
         "videos.csv": [f"{name}.mp4,{label}" for label, name in enumerate(CLIPS)],
         "frames.txt": [f"{name} {FRAMES} {label}" for label, name in enumerate(CLIPS)],
+        "sound.txt": [f"{name}.npy {FRAMES} {label}" for label, name in enumerate(CLIPS)],
         "images.txt": [f"frames/{name}/img_00001.jpg {label}" for label, name in enumerate(CLIPS)],
     }
     for file, content in lines.items():
@@ -89,6 +91,7 @@ def data_overrides(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             annotations = (
                 "frames.txt" if is_frames else "videos.csv" if dataset.get("delimiter") == "," else "videos.txt"
             )
+            annotations = "sound.txt" if "Audio" in str(dataset.get("type")) else annotations
             overrides[f"{place}.ann_file"] = str(folder / annotations)
             for key in dataset.get("data_prefix") or {"video": ""}:
                 overrides[f"{place}.data_prefix.{key}"] = str(folder / kind if is_frames else folder)

@@ -16,12 +16,11 @@ FIXTURES = Path(__file__).parent / "fixtures"
 SHARED = Path(__file__).parents[2].parent / "shared" / "parity"
 SUFFIX = ".json.gz"
 QUICK = ("ircsn_", "slowonly_r50_", "tsm_imagenet-pretrained-mobilenetv2_", "tsn_", "x3d_")
-# Skeleton graphs and audio come later.
+# Skeleton graphs come later.
 NOT_BUILT = (
     "skeleton/2s-agcn",
     "skeleton/stgcn",
     "skeleton/stgcnpp",
-    "recognition_audio/resnet",
 )
 
 
@@ -64,10 +63,10 @@ def test_a_model_has_the_originals_weights_and_gives_its_scores(file: Path) -> N
     scores = np.stack([sample.pred_score.numpy() for sample in samples])
     expected = fixture["logits"]
     assert list(scores.shape) == expected["shape"]
-    first = np.reshape(expected["first"], (len(scores), -1))
+    first = np.array(expected["first"])
     assert first.size >= min(24, scores.size)
     tolerance = 1e-4 * expected["absmax"]
-    assert np.abs(scores[:, : first.shape[1]] - first).max() <= tolerance
+    assert np.abs(scores.flatten()[: len(first)] - first).max() <= tolerance
     assert abs(scores.mean() - expected["mean"]) <= tolerance
     assert abs(np.abs(scores).max() - expected["absmax"]) <= tolerance
 
@@ -77,4 +76,5 @@ def test_the_fixtures_here_are_those_beside_the_checkout() -> None:
     copies = sorted(FIXTURES.glob(f"*{SUFFIX}"))
     assert len(copies) >= 17
     for copy in copies:
-        assert copy.read_bytes() == (SHARED / copy.name).read_bytes(), copy.name
+        originals = [folder / copy.name for folder in (SHARED, SHARED.parent / "skeleton" / "parity")]
+        assert copy.read_bytes() in [file.read_bytes() for file in originals if file.is_file()], copy.name

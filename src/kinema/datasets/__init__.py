@@ -13,12 +13,14 @@ from kinema.datasets.positions import StartingSampler, iterate_from
 from kinema.datasets.rawframe import RawframeDataset
 from kinema.datasets.repeated_augmentation import RepeatAugDataset, repeat_augmentation, repeat_pseudo_collate
 from kinema.datasets.samplers import DefaultSampler, InfiniteSampler
+from kinema.datasets.sound import AudioDataset
 from kinema.datasets.storage.shards import ShardDataset, ShardSummary, write_shards
 from kinema.datasets.unlabelled import UnlabelledVideos
 from kinema.datasets.video import VideoDataset
 from kinema.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
+    "AudioDataset",
     "BaseDataset",
     "ClassBalancedDataset",
     "ClassBalancedSampler",

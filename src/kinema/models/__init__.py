@@ -25,6 +25,7 @@ from kinema.models.backbones import (
     ResNet3dPathway,
     ResNet3dSlowFast,
     ResNet3dSlowOnly,
+    ResNetAudio,
     ResNetTIN,
     ResNetTSM,
     SwinTransformer3D,
@@ -55,6 +56,7 @@ from kinema.models.heads import (
     TPNHead,
     TRNHead,
     TSMHead,
+    TSNAudioHead,
     TSNHead,
     UniFormerHead,
     VideoPrismHead,
@@ -79,6 +81,7 @@ from kinema.models.omni_recognition import RecognizerOmni
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.pretraining import MaskedAutoencoder
 from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.sound_recognition import RecognizerAudio
 from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model
 from kinema.models.zoo import names as list_models
@@ -135,6 +138,7 @@ __all__ = [
     "RandomBatchAugment",
     "Recognizer2D",
     "Recognizer3D",
+    "RecognizerAudio",
     "RecognizerOmni",
     "ResNet",
     "ResNet2Plus1d",
@@ -144,6 +148,7 @@ __all__ = [
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
+    "ResNetAudio",
     "ResNetTIN",
     "ResNetTSM",
     "ScoresHead",
@@ -153,6 +158,7 @@ __all__ = [
     "TPNHead",
     "TRNHead",
     "TSMHead",
+    "TSNAudioHead",
     "TSNHead",
     "TimeSformer",
     "TimeSformerHead",

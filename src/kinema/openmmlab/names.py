@@ -6,8 +6,8 @@ from typing import Any
 # Prefixes that all name Kinema's own parts: configs write `mmaction.Resize`, `mmengine.SGD`.
 OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
-# Networks of MMAction2's configs, over skeletons and sound, that Kinema does not have yet.
-NOT_YET = ("AAGCN", "ResNetAudio", "RGBPoseConv3D", "STGCN")
+# Networks of MMAction2's configs, over skeletons, that Kinema does not have yet.
+NOT_YET = ("AAGCN", "RGBPoseConv3D", "STGCN")
 
 # What to use instead of a name that Kinema does by another way, by the name alone.
 INSTEAD = {

@@ -33,12 +33,14 @@ from kinema.transforms.openmmlab_decoders import (
 from kinema.transforms.rand_augment import RandAugment, TrivialAugment
 from kinema.transforms.sampling import DenseSampleFrames, SampleFrames, UntrimmedSampleFrames
 from kinema.transforms.segment_sampling import SegmentSampleFrames
+from kinema.transforms.sound import AudioFeatureSelector, LoadAudioFeature
 from kinema.transforms.test_time import TestTimeAug
 from kinema.transforms.uniform_sampling import UniformSample, UniformSampleFrames
 from kinema.transforms.views import MirroredViews, TenCrop, ThreeCrop
 
 __all__ = [
     "ArrayDecode",
+    "AudioFeatureSelector",
     "BaseTransform",
     "BuildPseudoClip",
     "CenterCrop",
@@ -54,6 +56,7 @@ __all__ = [
     "Fuse",
     "ImageDecode",
     "KeyMapper",
+    "LoadAudioFeature",
     "LoadHVULabel",
     "LoadRGBFromFile",
     "MirroredViews",

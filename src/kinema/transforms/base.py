@@ -53,7 +53,10 @@ class Sample(TypedDict, total=False):
         int, "the dataset"
     ]  # number of the first frame: 0 for videos (OpenVideo adds that of a part), 1 for folders
     text: Annotated[Any, "the dataset"]  # a caption
-    audios: Annotated[Any, "the dataset"]  # features of the sound
+    audio_path: Annotated[str, "a dataset of sound"]  # file of features of the sound
+    audios: Annotated[np.ndarray, "LoadAudioFeature"]  # (rows, bands) of the sound; then (clips, rows, bands)
+    audios_shape: Annotated[tuple[int, ...], "AudioFeatureSelector"]  # shape of `audios` after it
+    length: Annotated[int, "LoadAudioFeature"]  # rows of the sound's features
     video_reader: Annotated[Any, "OpenVideo"]  # an open reader; None after decoding
     new_path: Annotated[str, "OpenCVInit"]  # path of the file that is open
     total_frames: Annotated[int, "OpenVideo (or the dataset)"]  # length of the video, or of its part

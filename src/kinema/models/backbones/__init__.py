@@ -25,6 +25,7 @@ from kinema.models.backbones.frames.resnet import BasicBlock, Bottleneck, ResNet
 from kinema.models.backbones.frames.tanet import TABlock, TANet
 from kinema.models.backbones.frames.tin import CombineNet, ResNetTIN
 from kinema.models.backbones.frames.tsm import NL3DWrapper, ResNetTSM, TemporalPool
+from kinema.models.backbones.sound.resnet_audio import ResNetAudio
 from kinema.models.backbones.tokens.frame_transformer import FrameTransformer
 from kinema.models.backbones.tokens.hiera import Hiera
 from kinema.models.backbones.tokens.internvideo2 import InternVideo2
@@ -80,6 +81,7 @@ __all__ = [
     "ResNet3dPathway",
     "ResNet3dSlowFast",
     "ResNet3dSlowOnly",
+    "ResNetAudio",
     "ResNetTIN",
     "ResNetTSM",
     "SwinTransformer3D",

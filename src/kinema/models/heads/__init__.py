@@ -16,6 +16,7 @@ from kinema.models.heads.tpn import TPNHead
 from kinema.models.heads.trn import RelationModule, RelationModuleMultiScale, TRNHead
 from kinema.models.heads.tsm import TSMHead
 from kinema.models.heads.tsn import TSNHead
+from kinema.models.heads.tsn_audio import TSNAudioHead
 from kinema.models.heads.uniformer import UniFormerHead
 from kinema.models.heads.videoprism import VideoPrismHead
 from kinema.models.heads.x3d import X3DHead
@@ -37,6 +38,7 @@ __all__ = [
     "TPNHead",
     "TRNHead",
     "TSMHead",
+    "TSNAudioHead",
     "TSNHead",
     "TimeSformerHead",
     "UniFormerHead",

@@ -1,0 +1,1 @@
+"""Convolutional backbones of sound: spectrograms (B, C, T, F) -> features."""
