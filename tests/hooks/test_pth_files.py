@@ -115,6 +115,8 @@ def test_rules_belong_to_figures() -> None:
         CheckpointHook(also_pth=True, save_best=["acc"], rule=["less", "less"])
     with pytest.raises(ConfigError, match="save_best='auto' cannot be one of several figures"):
         CheckpointHook(also_pth=True, save_best=["acc", "auto"])
+    with pytest.raises(ConfigError, match="save_best names a figure twice: acc, acc"):
+        CheckpointHook(also_pth=True, save_best=["acc", "acc"])
 
 
 def test_a_copy_of_a_run_that_is_resumed_leaves_the_files_of_the_original_alone(tmp_path: Path) -> None:
@@ -124,3 +126,15 @@ def test_a_copy_of_a_run_that_is_resumed_leaves_the_files_of_the_original_alone(
     trained(tmp_path / "copy", epochs=3, resume=True, **settings)
     assert "epoch_2.pth" in names(tmp_path / "first")
     assert [name for name in names(tmp_path / "copy") if name.startswith("epoch")] == ["epoch_3.pth"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(save_begin=-1), "save_begin must be at least 0, got -1"),
+        (dict(published_keys=1), "published_keys must be a text or a list of texts, got 1"),
+    ],
+)
+def test_what_no_file_can_be_written_by_is_named(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CheckpointHook(**settings)

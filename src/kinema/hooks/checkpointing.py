@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kinema.diagnosis.beforehand import check_figure, check_room
 from kinema.distributed import is_main_process
+from kinema.errors import ConfigError
 from kinema.hooks.hook import Hook
 from kinema.hooks.pth_files import PthFiles
 from kinema.openmmlab import run_files
@@ -81,6 +82,11 @@ class CheckpointHook(Hook):
         asynchronous: bool = False,
         also_pth: bool | None = None,
     ) -> None:
+        for name, names in (("rule", rule), ("published_keys", published_keys)):
+            if not isinstance(names, Sequence | None):
+                raise ConfigError(f"default_hooks.checkpoint: {name} must be a text or a list of texts, got {names!r}")
+        if (save_begin or 0) < 0:
+            raise ConfigError(f"default_hooks.checkpoint: save_begin must be at least 0, got {save_begin}")
         of_openmmlab = (by_epoch, save_optimizer, save_param_scheduler, out_dir, filename_tmpl)
         of_openmmlab += (published_keys, save_begin)  # type: ignore[assignment]
         by_epoch, self.save_begin = by_epoch is not False, save_begin or 0

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, schedule, tensorboard_trace_handler
+from torch.profiler import ProfilerActivity, profile, tensorboard_trace_handler
+from torch.profiler import schedule as profiler_schedule
 
 from kinema.distributed import get_rank
 from kinema.errors import ConfigError
@@ -36,7 +37,8 @@ class ProfilerHook(Hook):
         json_trace_path: the file, in place of that in the work folder.
 
     Raises:
-        ConfigError: nothing to profile, no CUDA device, or no such handler.
+        TypeError: `schedule` lacks a keyword.
+        ConfigError: `schedule` is no dict, nothing to profile, no CUDA device, or no such handler.
     """
 
     priority = "VERY_LOW"
@@ -62,6 +64,9 @@ class ProfilerHook(Hook):
             raise ConfigError("ProfilerHook: nothing to profile: set activity_with_cpu or activity_with_cuda")
         if activity_with_cuda and not torch.cuda.is_available():
             raise ConfigError("ProfilerHook: activity_with_cuda needs a CUDA device, and there is none here")
+        if not isinstance(schedule, Mapping | None):
+            raise ConfigError(f"ProfilerHook: schedule must be a dict such as dict(wait=1, ...), got {schedule!r}")
+        self.plan = None if schedule is None else profiler_schedule(**schedule)
         chosen = {ProfilerActivity.CPU: activity_with_cpu, ProfilerActivity.CUDA: activity_with_cuda}
         self.settings: dict[str, Any] = {"activities": [key for key, is_on in chosen.items() if is_on]}
         self.settings |= {"record_shapes": record_shapes, "profile_memory": profile_memory}
@@ -75,8 +80,7 @@ class ProfilerHook(Hook):
 
     def before_train(self, runner: Run) -> None:
         """Start."""
-        plan = None if self.schedule is None else schedule(**self.schedule)
-        self.profiler = profile(**self.settings, schedule=plan, on_trace_ready=self._handler(runner))
+        self.profiler = profile(**self.settings, schedule=self.plan, on_trace_ready=self._handler(runner))
         self.profiler.start()
 
     def after_train_iter(

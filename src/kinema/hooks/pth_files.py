@@ -12,6 +12,7 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.distributed import is_main_process
 from kinema.errors import ConfigError
 from kinema.files import sha256_of, written_whole
+from kinema.runs.history import rule_of
 from kinema.training.openmmlab_files import place_of, point_to, write_pth
 from kinema.training.run import Run
 
@@ -62,6 +63,8 @@ class PthFiles:
                 f"default_hooks.checkpoint: there are {len(given)} rules for {len(figures)} figures of save_best:"
                 " give one rule, or one a figure"
             )
+        if len(set(figures)) < len(figures):
+            raise ConfigError(f"default_hooks.checkpoint: save_best names a figure twice: {', '.join(figures)}")
         if "auto" in figures and len(figures) > 1:
             raise ConfigError("default_hooks.checkpoint: save_best='auto' cannot be one of several figures")
         self.rules = dict(zip(figures, given, strict=True))
@@ -99,7 +102,7 @@ class PthFiles:
             figure = next(iter(metrics)) if given == "auto" else given
             if figure not in metrics:
                 continue
-            is_less = rule == "less" or (rule is None and ("loss" in figure or "error" in figure))
+            is_less = (rule or rule_of(figure)) == "less"
             value, (best, old) = float(metrics[figure]), self.best.get(figure, (math.inf if is_less else -math.inf, ""))
             if not (value < best if is_less else value > best):
                 continue

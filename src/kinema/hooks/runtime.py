@@ -41,7 +41,8 @@ class RuntimeInfoHook(Hook):
 
     def before_train(self, runner: Run) -> None:
         hub, loop = runner.message_hub, runner.train_loop
-        meta = dict(getattr(loop.dataloader.dataset, "metainfo", None) or {})
+        loader = loop.dataloader if isinstance(runner, Run) else runner.train_dataloader
+        meta = dict(getattr(loader.dataset, "metainfo", None) or {})
         facts = {"loop_stage": "train", "max_epochs": runner.max_epochs, "max_iters": runner.max_iters}
         hub.update_info_dict(facts, resumed=False)
         place = {"epoch": runner.epoch, "iter": runner.iter}
@@ -104,7 +105,7 @@ def _note(runner: Run, split: str, metrics: Mapping[str, Any] | None) -> None:
     for name, value in (metrics or {}).items():
         is_single = isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == 1
         if is_single or isinstance(value, int | float | np.number):
-            runner.message_hub.note(f"{split}/{name}", float(value))
+            runner.message_hub.note(f"{split}/{name}", float(value.item() if isinstance(value, np.ndarray) else value))
         else:
             runner.message_hub.update_info(f"{split}/{name}", value, resumed=False)
 

@@ -11,6 +11,7 @@ from kinema.evaluation.scalars import scalars
 from kinema.hooks.checkpointing import save_now
 from kinema.hooks.hook import Hook
 from kinema.registry import HOOKS
+from kinema.runs.history import rule_of
 from kinema.runs.records import format_validation
 from kinema.training.progress import Every, Mark, Progress
 from kinema.training.run import Run
@@ -152,15 +153,16 @@ class EarlyStoppingHook(Hook):
 
     Args:
         monitor: name of the figure.
-        rule: "greater" or "less" is better; default: less for losses and errors.
-        min_delta: least change that counts.
+        rule: "greater" or "less" is better; default: what the figure's name says.
+        min_delta: least change from the best that counts; smaller ones add up.
         strict: raise an error where a validation has no such figure; otherwise warn.
         check_finite: also end when the figure is not finite.
         patience: validations without improvement that are borne.
         stopping_threshold: end as soon as the figure is better than this.
 
     Raises:
-        ConfigError: `rule` is none of these, or (`strict`) a validation has no such figure.
+        ConfigError: `rule` is none of these, or missing where the name does not say it, or
+            (`strict`) a validation has no such figure.
     """
 
     priority = 80
@@ -177,14 +179,18 @@ class EarlyStoppingHook(Hook):
     ) -> None:
         if rule not in (None, "greater", "less"):
             raise ConfigError(f"EarlyStoppingHook: rule must be 'greater' or 'less', got {rule!r}")
-        is_less = rule == "less" or (rule is None and ("loss" in monitor or "error" in monitor))
-        self.monitor, self.rule = monitor, "less" if is_less else "greater"
+        known = rule or rule_of(monitor)
+        if known is None:
+            raise ConfigError(
+                f"EarlyStoppingHook: is a greater or a less {monitor!r} better? Set rule to one of the two"
+            )
+        self.monitor, self.rule = monitor, known
         self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
         self.stopping_threshold = stopping_threshold
-        self.best_score, self.wait_count = math.inf if is_less else -math.inf, 0
+        self.best_score, self.wait_count = math.inf if known == "less" else -math.inf, 0
 
     def before_run(self, runner: Run) -> None:
-        if self.strict:
+        if self.strict and isinstance(runner, Run):
             check_figure(self.monitor, runner.known_figures, "EarlyStoppingHook: monitor")
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
@@ -204,10 +210,12 @@ class EarlyStoppingHook(Hook):
         name, sign = self.monitor, -1.0 if self.rule == "less" else 1.0
         if self.check_finite and not math.isfinite(value):
             return f"{name} is {value}"
+        if sign * value >= sign * (self.best_score + sign * self.min_delta):
+            self.best_score, self.wait_count = value, 0
+        else:
+            self.wait_count += 1
         if self.stopping_threshold is not None and sign * value > sign * self.stopping_threshold:
             return f"{name} is {value:.4f}, better than {self.stopping_threshold:g}"
-        self.wait_count = 0 if sign * (value - self.best_score) > self.min_delta else self.wait_count + 1
-        self.best_score = sign * max(sign * self.best_score, sign * value)
         if self.wait_count >= self.patience:
             return f"{name} has not improved by {self.min_delta:g} for {self.wait_count} validations"
         return None

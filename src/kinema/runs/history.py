@@ -71,6 +71,18 @@ def validations_without_gain(history: History, metric: str, window: int = 3, *, 
     return len(history) - last
 
 
+_LESS = ("loss", "error")
+_GREATER = ("acc", "top", "ar@", "auc", "precision", "recall", "map", "mdice", "miou", "macc", "f1")
+
+
+def rule_of(figure: str) -> str | None:
+    """Whether "less" or "greater" values of a figure are better, by its name; None: it does not say."""
+    name = figure.lower()
+    if any(part in name for part in _LESS):
+        return "less"
+    return "greater" if any(part in name for part in _GREATER) else None
+
+
 @dataclass(frozen=True)
 class Monitor:
     """Which figure of a validation tells how good a model is, and when a validation is the best so far.
@@ -110,8 +122,8 @@ class Monitor:
         return str(self.metric)
 
     def is_less(self, name: str) -> bool:
-        """Is a lower value of this figure better?"""
-        return self.rule == "less" or (self.rule is None and ("loss" in name or "error" in name))
+        """Is a lower value of this figure better? Where its name does not say, a higher one is."""
+        return (self.rule or rule_of(name)) == "less"
 
     def improves(self, history: History, best: Mapping[str, Any]) -> bool:
         """Is the last validation better than the best before it?
