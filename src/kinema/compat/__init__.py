@@ -12,7 +12,7 @@ What there is, what is a placeholder yet and what differs: docs/compat.md.
 """
 
 from kinema.compat.finder import PACKAGES, install_finder, is_installed, uninstall_finder
-from kinema.compat.parts import hooks
+from kinema.compat.parts import replacing
 from kinema.compat.parts.image_transforms import registry as image_transforms
 from kinema.logs import show_on_console
 from kinema.openmmlab import run_files
@@ -33,7 +33,7 @@ def install() -> None:
     """
     install_finder()
     image_transforms.attach()
-    hooks.attach()
+    replacing.attach()
     show_on_console()
     run_files.also_pth = True
 
@@ -45,5 +45,5 @@ def uninstall() -> None:
     """
     uninstall_finder()
     image_transforms.detach()
-    hooks.detach()
+    replacing.detach()
     run_files.also_pth = False

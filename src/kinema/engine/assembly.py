@@ -81,8 +81,11 @@ def build_evaluator(config: Any) -> Evaluator:
     is_evaluator = (
         kind in EVALUATOR if isinstance(kind, str) else isinstance(kind, type) and issubclass(kind, Evaluator)
     )
-    evaluator: Evaluator = EVALUATOR.build(config) if is_evaluator else Evaluator(config)
-    return evaluator
+    if is_evaluator:
+        evaluator: Evaluator = EVALUATOR.build(config)
+        return evaluator
+    names_metrics = isinstance(config, Mapping) and kind is None and set(config) == {"metrics"}
+    return Evaluator(config["metrics"] if names_metrics else config)
 
 
 def build_step(
@@ -121,11 +124,12 @@ def scale_rates(optim_wrapper: OptimWrapper, loader: DataLoader, base_batch_size
     """
     if not loader.batch_size:
         raise ConfigError("auto_scale_lr needs train_dataloader.batch_size, which this loader does not have")
-    size = loader.batch_size * get_world_size() * optim_wrapper.accumulative_counts
-    for group in optim_wrapper.param_groups:
-        group["lr"] = scaled_rate(group["lr"], base_batch_size, size)
-    factor = size / base_batch_size
-    logger.info("auto_scale_lr: %d samples an update, not %d: rates x %.4g", size, base_batch_size, factor)
+    for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
+        size = loader.batch_size * get_world_size() * wrapper.accumulative_counts
+        for group in wrapper.param_groups:
+            group["lr"] = scaled_rate(group["lr"], base_batch_size, size)
+        factor = size / base_batch_size
+        logger.info("auto_scale_lr: %d samples an update, not %d: rates x %.4g", size, base_batch_size, factor)
 
 
 def build_train_loop(run: Any, loop: Mapping[str, Any], loader: DataLoader, until: Until | None) -> BaseLoop:

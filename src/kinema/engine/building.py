@@ -182,8 +182,8 @@ class RunnerParts(Run):
         return self.line_processor or LogProcessor()
 
     def build_logger(self, *arguments: Any, **keywords: Any) -> logging.Logger:
-        """The logger of the run, which is there already."""
-        return self.logger
+        """The logger of the run, which is Kinema's."""
+        return logging.getLogger("kinema")
 
     def build_message_hub(self, message_hub: Any = None) -> MessageHub:
         """A message hub of its config, `dict(name=...)`; None: the one of the run.

@@ -195,8 +195,6 @@ class RunnerNames(RunnerParts):
         loop = next((self.loops[split] for split in ("train", "val", "test") if split in self.loops), None)
         return getattr(loop and loop.dataloader.dataset, "metainfo", None) or {}
 
-    # ---- facts
-
     @cached_property
     def timestamp(self) -> str:
         """When somebody first asked for it, such as 20261129_081500."""
@@ -270,16 +268,19 @@ class RunnerNames(RunnerParts):
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Sequence[Any] | None = None) -> None:
         """Add hooks, objects or configs; `default_hooks` are those of a dict by name."""
-        self.hooks = build_hooks([*self.hooks, *(default_hooks or {}).values(), *(custom_hooks or ())])
+        self._add_hooks([*(default_hooks or {}).values(), *(custom_hooks or ())])
 
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Add the hooks that a run of OpenMMLab has by default, changed by `hooks`: None leaves one out."""
         entries = {**{name: {"type": kind} for name, kind in _DEFAULT_HOOKS.items()}, **(hooks or {})}
-        self.register_hooks(custom_hooks=[hook for hook in entries.values() if hook is not None])
+        self._add_hooks([hook for hook in entries.values() if hook is not None])
 
     def register_custom_hooks(self, hooks: Sequence[Any]) -> None:
         """Add hooks."""
-        self.register_hooks(custom_hooks=hooks)
+        self._add_hooks(hooks)
+
+    def _add_hooks(self, hooks: Sequence[Any]) -> None:
+        self.hooks = build_hooks([*self.hooks, *hooks])
 
     def get_hooks_info(self) -> str:
         """For each point of a run the hooks that do something there, in their order."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from safetensors import SafetensorError
 from torch import nn
@@ -144,7 +144,7 @@ class Runner(RunnerState):
         self.cfg = Config(cfg or {})
         self._config_file = Path(cfg.filename) if isinstance(cfg, Config) and cfg.filename else None
         self.cfg_name = self._config_file.name if self._config_file else ""
-        self.logger = logger
+        self.logger = self.build_logger(log_level)
         self._visualizer_settings = visualizer
         self.visualizer  # noqa: B018 - built now, for code that asks for the current visualizer
         self._load_from = plan.load_from
@@ -159,7 +159,7 @@ class Runner(RunnerState):
             self.line_processor = self.build_log_processor(plan.log_processor)
 
     @classmethod
-    def from_cfg(cls, cfg: Mapping[str, Any]) -> "Runner":
+    def from_cfg(cls, cfg: Mapping[str, Any]) -> Self:
         """A runner of a whole config; its keys are the arguments of `Runner`.
 
         Raises:

@@ -76,20 +76,24 @@ class RunnerState(RunnerNames):
         Args:
             out_dir: folder of the file.
             filename: its name; `{}` in it stands for the epoch or iteration.
-            file_client_args: None: files are local.
+            file_client_args: None, or `dict(backend="disk")`: files are local.
             save_optimizer: whether the file holds the optimizer's state.
             save_param_scheduler: whether it holds the schedules' states.
             meta: further entries of its `meta`.
             by_epoch: `meta` counts the present epoch as done, otherwise the present batch.
-            backend_args: None: files are local.
+            backend_args: None, or `dict(backend="local")`: files are local.
 
         Raises:
             ConfigError: there is no training, or the file is not to be local.
         """
         if self.train_step is None:
             raise ConfigError("save_checkpoint: no training has begun; save_pretrained of the model writes its weights")
-        if file_client_args or backend_args:
+        if (file_client_args or {}).get("backend", "disk") not in ("disk", "local") or (
+            (backend_args or {}).get("backend", "local") != "local"
+        ):
             raise ConfigError("save_checkpoint: files are local: leave file_client_args and backend_args out")
+        if file_client_args and backend_args:
+            raise ConfigError("save_checkpoint: give file_client_args or backend_args, not both")
         write_pth(
             self,
             Path(out_dir) / filename,

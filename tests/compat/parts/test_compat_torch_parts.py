@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -196,3 +197,10 @@ def test_a_script_runs_in_this_process(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_mmactions_facts_are_those_of_the_program_and_its_release() -> None:
     assert environment.collect_mmaction_env()["MMAction2"].startswith("1.2.0+")
+
+
+def test_a_shared_seed_is_drawn_by_numpy() -> None:
+    np.random.seed(3)
+    expected = np.random.randint(2**31)
+    np.random.seed(3)
+    assert communication.sync_random_seed() == expected

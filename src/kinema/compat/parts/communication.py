@@ -6,6 +6,7 @@ Tensors travel on the device of the backend and come back to their own.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as torch_dist
 from torch import Tensor
@@ -114,16 +115,13 @@ def gather_object(data: Any, dst: int = 0, group: Any = None) -> list[Any] | Non
 
 
 def sync_random_seed(group: Any = None) -> int:
-    """A random number below 2**31, the same in all processes."""
-    seeds = [int(torch.randint(2**31 - 1, (), generator=_fresh_generator()).item())]
-    broadcast_object_list(seeds, 0, group)
-    return seeds[0]
-
-
-def _fresh_generator() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
+    """A random number below 2**31 of numpy's generator, the first process's in all."""
+    seed = int(np.random.randint(2**31))
+    if get_world_size(group) == 1:
+        return seed
+    number = torch.tensor(seed, dtype=torch.int64, device=get_comm_device(group))
+    torch_dist.broadcast(number, 0, group=group)
+    return int(number.item())
 
 
 def collect_results(results: list[Any], size: int, device: str = "cpu", tmpdir: str | None = None) -> list[Any] | None:

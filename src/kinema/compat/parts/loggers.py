@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from kinema.distributed import get_rank
 from kinema.instances import ManagerMixin
 from kinema.printable import PrintableFormatter
@@ -153,6 +155,15 @@ def print_log(msg: object, logger: logging.Logger | str | None = None, level: in
         if not MMLogger.check_instance_created(logger):
             raise ValueError(f"MMLogger: {logger} has not been created!")
         MMLogger.get_instance(logger).log(level, msg)
+
+
+def device_number() -> int:
+    """The number of this process's GPU on the machine; 0 where there is none."""
+    if not torch.cuda.is_available():
+        return 0
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return int(visible.split(",")[number]) if visible else number
 
 
 def get_root_logger(log_file: str | Path | None = None, log_level: int | str = logging.INFO) -> logging.Logger:

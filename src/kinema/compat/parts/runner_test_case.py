@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from kinema.compat.parts.loggers import MMLogger
+from kinema.compat.parts.runners import Runner
 from kinema.config import Config
-from kinema.engine import Runner
 from kinema.evaluation import BaseMetric
 from kinema.models import BaseModel
 from kinema.registry import DATASETS, METRICS, MODELS

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
-from kinema.engine import Runner
+from kinema.compat.parts.runners import Runner
 from kinema.hooks.test_augmentation import with_test_augmentation
 from kinema.registry import RUNNERS
 

@@ -139,7 +139,7 @@ def build_schedules(config: Any, **stepping: Any) -> list[Any]:
 
 
 def _built(entry: Any, stepping: Mapping[str, Any]) -> Any:
-    if isinstance(entry, Schedule):
+    if isinstance(entry, Schedule) or hasattr(entry, "step"):
         return entry
     default_args = stepping if isinstance(entry, Mapping) and _takes_optimizer(_part_of(entry)) else None
     return PARAM_SCHEDULERS.build(entry, default_args=default_args)
@@ -151,9 +151,15 @@ def _part_of(entry: Mapping[str, Any]) -> Any:
 
 
 def _takes_optimizer(part: Any) -> bool:
-    return (
-        isinstance(part, type) and not issubclass(part, Schedule) and "optimizer" in inspect.signature(part).parameters
-    )
+    """Has a class that is no `Schedule` an `optimizer`? One that passes arguments on, as its bases say."""
+    if not isinstance(part, type) or issubclass(part, Schedule):
+        return False
+    for kind in part.__mro__:
+        if (build := vars(kind).get("__init__")) is not None:
+            parameters = inspect.signature(build).parameters
+            if "optimizer" in parameters or not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                return "optimizer" in parameters
+    return False
 
 
 def _of_curve(entry: Any) -> Any:

@@ -124,9 +124,11 @@ class EMAHook(hooks.EMAHook):
         self._swap(runner)
 
     def _swap(self, runner: Any) -> None:
+        if not isinstance(runner, Run):
+            self._swap_ema_parameters()
+
+    def _swap_ema_parameters(self) -> None:
         """The model gets the averages, they its weights."""
-        if isinstance(runner, Run):
-            return
         own, averages = self.src_model.state_dict(), self.ema_model.module.state_dict()
         kept = {name: value.clone() for name, value in own.items()}
         self._copy(averages, own)

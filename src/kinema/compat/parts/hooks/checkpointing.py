@@ -1,13 +1,15 @@
 """`CheckpointHook` for runners that are not Kinema's."""
 
+import operator
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kinema import hooks
 from kinema.compat.parts.fileio.choosing import get_file_backend
 from kinema.compat.parts.fileio.client import FileClient
+from kinema.runs.history import rule_of
 from kinema.training.run import Run
 
 _ORDER = ("interval", "by_epoch", "save_optimizer", "save_param_scheduler", "out_dir", "max_keep_ckpts")
@@ -21,6 +23,8 @@ class CheckpointHook(hooks.CheckpointHook):
 
     Attributes:
         key_indicators, rules: the figures of the best files, and "greater" or "less" for each.
+        is_better_than: by figure, whether a value is better than another.
+        best_ckpt_path, best_ckpt_path_dict: another runner's best file, of several figures by name.
         last_ckpt: the newest file of another runner.
 
     Raises:
@@ -43,6 +47,8 @@ class CheckpointHook(hooks.CheckpointHook):
         self._is_called = False  # by a subclass, in the method that saves
         self.last_ckpt: str | None = None
         self.keep_ckpt_ids: deque[int] = deque()
+        self.best_ckpt_path: str | None = None
+        self.best_ckpt_path_dict: dict[str, str] = {}
         figures = self.save_best = kwargs.get("save_best")
         if figures is None and self.pth is not None:
             self.pth.rules = {}  # where nobody asks for a best file, OpenMMLab's tools expect none
@@ -50,7 +56,14 @@ class CheckpointHook(hooks.CheckpointHook):
         rules = [self.rule] if self.rule is None or isinstance(self.rule, str) else list(self.rule)
         if len(rules) == 1:
             rules *= len(self.key_indicators)
-        self.rules = [rule or _rule_of(key) for key, rule in zip(self.key_indicators, rules, strict=True)]
+        self.rules = [rule or rule_of(key) or "greater" for key, rule in zip(self.key_indicators, rules, strict=True)]
+
+    @property
+    def is_better_than(self) -> dict[str, Callable[[float, float], bool]]:
+        return {
+            key: operator.lt if rule == "less" else operator.gt
+            for key, rule in zip(self.key_indicators, self.rules, strict=True)
+        }
 
     def _save_pth(self, runner: Run) -> None:
         """Write the file of this place, unless a subclass saves in its own way, in place of the method for it."""
@@ -107,10 +120,10 @@ class CheckpointHook(hooks.CheckpointHook):
             return
         if metrics and self.key_indicators == ["auto"]:
             self.key_indicators = [next(iter(metrics))]
-            self.rules = [_rule_of(self.key_indicators[0]) if self.rule is None else self.rules[0]]
-        for key, rule in zip(self.key_indicators, self.rules, strict=True):
+            self.rules = [rule_of(self.key_indicators[0]) or "greater" if self.rule is None else self.rules[0]]
+        for key in self.key_indicators:
             if (metrics or {}).get(key) is not None:
-                self._write_best(runner, key, rule, metrics[key])  # type: ignore[index]
+                self._write_best(runner, key, metrics[key])  # type: ignore[index]
 
     def _write(self, runner: Any, number: int) -> None:
         """The regular file of an epoch or iteration; those that are too old are removed."""
@@ -131,18 +144,21 @@ class CheckpointHook(hooks.CheckpointHook):
                 self._remove(self.file_backend.join_path(self.out_dir, old))
             runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
 
-    def _write_best(self, runner: Any, key: str, rule: str, value: float) -> None:
+    def _write_best(self, runner: Any, key: str, value: float) -> None:
         """A file in place of the best before, if `value` is better."""
         hub, suffix = runner.message_hub, f"_{key}" if len(self.key_indicators) > 1 else ""
         best, old = hub.get_info(f"best_score{suffix}"), hub.get_info(f"best_ckpt{suffix}")
-        if best is not None and not (value < best if rule == "less" else value > best):
+        if best is not None and not self.is_better_than[key](value, best):
             return
         number = runner.epoch if self.by_epoch else runner.iter
         name = f"best_{key.replace('/', '_')}_{self.filename_tmpl.format(number)}"
         path = self.file_backend.join_path(self.out_dir, name)
         hub.update_info(f"best_score{suffix}", value)
         hub.update_info(f"best_ckpt{suffix}", path)
-        self.best_ckpt_path = path
+        if suffix:
+            self.best_ckpt_path_dict[key] = path
+        else:
+            self.best_ckpt_path = path
         if old and old != path:
             self._remove(old)
         self._save(runner, name, by_epoch=False, save_optimizer=False, save_param_scheduler=False)
@@ -154,10 +170,6 @@ class CheckpointHook(hooks.CheckpointHook):
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
-
-
-def _rule_of(figure: str) -> str:
-    return "less" if "loss" in figure or "error" in figure else "greater"
 
 
 def _number(interval: int | str) -> int:

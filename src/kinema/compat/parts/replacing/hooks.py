@@ -1,0 +1,13 @@
+"""The hooks for other runners in the place of Kinema's; see `kinema.compat.parts.hooks`."""
+
+from kinema import hooks
+from kinema.compat.parts.hooks.averaging import EMAHook
+from kinema.compat.parts.hooks.checkpointing import CheckpointHook
+from kinema.compat.parts.hooks.recording import LoggerHook
+from kinema.registry import HOOKS, Registry
+
+REGISTRY: Registry = HOOKS
+IN_PLACE_OF = {CheckpointHook: hooks.CheckpointHook, EMAHook: hooks.EMAHook, LoggerHook: hooks.LoggerHook}
+
+for _part in IN_PLACE_OF:
+    REGISTRY.register_module(module=_part, force=True)

@@ -1,0 +1,80 @@
+"""`Runner` with what code for MMEngine reads of one beside its methods."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kinema import engine
+from kinema.compat.parts.loggers import MMLogger
+from kinema.errors import ConfigError
+from kinema.hooks.hook import points_of
+from kinema.optim.wrapper import BaseOptimWrapper
+from kinema.optim.wrapper_dict import OptimWrapperDict
+
+
+class Runner(engine.Runner):
+    """Kinema's `Runner`, with a logger of its own, and building by hand what MMEngine's builds."""
+
+    # ---- what the run is made of
+
+    @property
+    def max_iters(self) -> int:
+        """Batches of the whole training, whose loop is built to count them; 0 where they are not known."""
+        return 0 if self.plan.train is None or self.train_loop is None else super().max_iters
+
+    @property
+    def _resume(self) -> bool:
+        return self.plan.resume
+
+    @_resume.setter
+    def _resume(self, resume: bool) -> None:
+        self.plan = replace(self.plan, resume=resume)
+
+    @property
+    def _val_evaluator(self) -> Any:
+        return self._evaluator_or_settings("val")
+
+    @property
+    def _test_evaluator(self) -> Any:
+        return self._evaluator_or_settings("test")
+
+    def _evaluator_or_settings(self, split: str) -> Any:
+        phase = getattr(self.plan, split)
+        return self.loops[split].evaluator if split in self.loops else phase and phase.evaluator
+
+    # ---- building
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: Any = None, **settings: Any) -> logging.Logger:
+        """An `MMLogger` with the name of the run; its records are in the log of the run, too."""
+        arguments = {"name": self.experiment_name or "mmengine", "log_level": log_level, "log_file": log_file}
+        return MMLogger.get_instance(**{**arguments, **settings})
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Schedules of their config, or of several; of an `OptimWrapperDict` a dict of them by name.
+
+        Raises:
+            ConfigError: the optimizer is not built yet.
+        """
+        wrapper = self.optim_wrapper
+        if scheduler and not isinstance(wrapper, BaseOptimWrapper):
+            raise ConfigError("build_param_scheduler: the optimizer is not built yet, see build_optim_wrapper")
+        if not isinstance(wrapper, OptimWrapperDict):
+            return super().build_param_scheduler(scheduler)
+        by_name = scheduler if isinstance(scheduler, Mapping) and "type" not in scheduler else None
+        built = {}
+        for name, self._optim_wrapper in wrapper.items():
+            built[name] = super().build_param_scheduler(scheduler if by_name is None else by_name[name])
+        self._optim_wrapper = wrapper
+        return built
+
+    # ---- hooks
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Sequence[Any] | None = None) -> None:
+        """Add the hooks that a run of OpenMMLab has by default, changed by `default_hooks`, and further ones."""
+        self.register_default_hooks(default_hooks)
+        self.register_custom_hooks(custom_hooks or ())
+
+    def get_hooks_info(self) -> str:
+        """For each point of a run the hooks that do something there, but for Kinema's own, in their order."""
+        return points_of(self._hooks)
