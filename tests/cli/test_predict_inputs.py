@@ -15,6 +15,7 @@ def tree(tmp_path, monkeypatch):
     (tmp_path / "model" / "model.safetensors").touch()
     (tmp_path / "model" / "config.json").touch()
     (tmp_path / "list.txt").touch()
+    (tmp_path / "tsn.py").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -25,6 +26,7 @@ def tree(tmp_path, monkeypatch):
         ("clips/b.mp4", ["model"], r"b\.mp4: is a video, and model is a checkpoint: the order is USAGE"),
         ("clips", ["model"], "clips: is a folder of clips, and model is a checkpoint: the order is USAGE"),
         ("list.txt", ["model"], r"list\.txt: is a list of clips, and model is a checkpoint"),
+        ("tsn.py", ["model"], r"tsn\.py: is a config, and model is a checkpoint: the order is USAGE"),
         ("empty", ["model/model.safetensors"], "empty: is no checkpoint, and model/model.safetensors is a checkpoint"),
         ("clips/b.mp4", ["clips"], r"b\.mp4: is a video, expected a checkpoint .*: the order is USAGE"),
     ],

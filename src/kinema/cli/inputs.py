@@ -67,6 +67,8 @@ def _what_is_it(name: str) -> str | None:
     if path.is_file():
         if has_video_suffix(name):
             return "a video"
+        if path.suffix in (".py", ".yaml", ".yml"):  # OpenMMLab's tools take it first
+            return "a config"
         return "a list of clips" if path.suffix.lower() in LIST_SUFFIXES else None
     if not path.is_dir() or (path / "config.json").is_file():
         return None
