@@ -73,7 +73,7 @@ def private_mb() -> float:
 
 
 def work(dataset: Any, results: Any) -> None:
-    """What a worker does: ask for samples, all over the list. Tells its private memory."""
+    """What a worker does: ask for samples, all over the list. Reports its private memory."""
     for index in range(0, len(dataset), max(1, len(dataset) // 100_000)):
         dataset.get_data_info(index)
     results.put(private_mb())

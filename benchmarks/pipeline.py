@@ -143,7 +143,7 @@ def loaders(paths: list[Path], num_workers: int) -> dict[str, Any]:
 
 
 def cpu_seconds_of_workers() -> float:
-    """CPU time that the living worker processes of both sides have used so far; 0 where /proc does not tell."""
+    """CPU time that the living worker processes of both sides have used so far; 0 where /proc does not say."""
     ticks = 0
     for process in multiprocessing.active_children():
         stat = Path(f"/proc/{process.pid}/stat")

@@ -85,7 +85,7 @@ def test_a_file_that_holds_no_object_is_named(tmp_path: Path, content: str, mess
 @pytest.mark.parametrize("missing", ["model", "sampling", "preprocessing"])
 def test_a_contract_that_cannot_be_built_from_says_what_it_lacks(missing: str) -> None:
     config = {**WHOLE.to_config(), missing: None}
-    with pytest.raises(CheckpointError, match=rf"^a: does not tell .* \('{missing}' is missing\): it was trained from"):
+    with pytest.raises(CheckpointError, match=rf"^a: does not say .* \('{missing}' is missing\): it was trained from"):
         ModelContract.from_config(config, "a").require_whole("a")
     WHOLE.require_whole("a")
 

@@ -190,7 +190,7 @@ def test_labels_of_wrapped_and_of_own_datasets():
 
 
 def test_a_dataset_that_tells_no_classes_is_an_error():
-    with pytest.raises(TypeError, match=r"list does not tell the classes of its samples: .* get_cat_ids"):
+    with pytest.raises(TypeError, match=r"list does not give the classes of its samples: .* get_cat_ids"):
         ClassBalancedSampler([1, 2, 3])
 
 

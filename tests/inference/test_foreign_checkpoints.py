@@ -87,7 +87,7 @@ def test_a_file_without_config_takes_one(tmp_path: Path, make_video) -> None:
     file = write(tmp_path / "a.pth", {})
     (tmp_path / "config.py").write_text(NEW)
     with pytest.raises(
-        CheckpointError, match=r"a\.pth: the file does not tell its config: give it, as in kinema\.load"
+        CheckpointError, match=r"a\.pth: the file does not hold its config: give it, as in kinema\.load"
     ):
         kinema.load(file)
     expected = kinema.load(write(tmp_path / "b.pth", {"cfg": NEW})).scores(make_video())

@@ -77,7 +77,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path, saved):
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**config, "sampling": None}))
     with pytest.raises(
-        CheckpointError, match=r"config\.json: does not tell how frames are sampled \('sampling' is missing\)"
+        CheckpointError, match=r"config\.json: does not say how frames are sampled \('sampling' is missing\)"
     ):
         load(saved)
     (saved / "config.json").write_text("{")

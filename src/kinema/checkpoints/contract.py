@@ -144,7 +144,7 @@ class ModelContract:
         for name, what in _NEEDED.items():
             if getattr(self, name) is None:
                 raise CheckpointError(
-                    f"{where}: does not tell {what} ({name!r} is missing): it was trained from Python objects, not from"
+                    f"{where}: does not say {what} ({name!r} is missing): it was trained from Python objects, not from"
                     " a config; build the model in your code and use kinema.models.load_checkpoint"
                 )
 

@@ -44,7 +44,7 @@ class FileFormat:
         convert: prepares weights with their prefixes taken off: (weights, tensors of the network under
             the file's names) -> weights.
         sign: regular expression: a name that every such file has, and no file of another format; None:
-            the names tell nothing.
+            the names say nothing.
         classes: regular expression: the tensors whose first dimension counts the classes; where a
             head has other classes they are left as they are, and the log says so; None: all of the
             head's.

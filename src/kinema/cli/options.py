@@ -21,7 +21,7 @@ Checkpoint = Annotated[
 ]
 ForeignConfig = Annotated[
     Path | None,
-    typer.Option("--config", help="The config of a .pth file of MMAction2 that does not tell its own."),
+    typer.Option("--config", help="The config of a .pth file of MMAction2 that does not hold its own."),
 ]
 ViewsOption = Annotated[
     str | None,

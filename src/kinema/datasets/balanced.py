@@ -112,7 +112,7 @@ def labels_of(dataset: Any) -> LabelColumn:
         return dataset.label_column()
     if not hasattr(dataset, "get_cat_ids"):
         raise TypeError(
-            f"{type(dataset).__name__} does not tell the classes of its samples: give it a method get_cat_ids(idx) ->"
+            f"{type(dataset).__name__} does not give the classes of its samples: give it a method get_cat_ids(idx) ->"
             " list of class indices"
         )
     return LabelColumn.from_lists(dataset.get_cat_ids(index) for index in range(len(dataset)))

@@ -197,7 +197,7 @@ class RunnerNames(RunnerParts):
 
     @cached_property
     def timestamp(self) -> str:
-        """When somebody first asked for it, such as 20261129_081500."""
+        """When it was first read, such as 20261129_081500."""
         return time.strftime("%Y%m%d_%H%M%S")
 
     @property

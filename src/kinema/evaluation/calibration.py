@@ -201,7 +201,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, *, multi_label: bool
     """The temperature with the lowest negative log-likelihood.
 
     That is convex in 1 / T, so the sign of its derivative is bisected. There is none where the
-    clips cannot tell it: fewer than 20, all of one class, all right (the likelihood then grows
+    clips cannot show it: fewer than 20, all of one class, all right (the likelihood then grows
     without end as T falls to 0), or scores that say nothing of the labels (T grows without end).
 
     Args:
@@ -226,7 +226,7 @@ def _fit(values: np.ndarray, truth: np.ndarray, multi_label: bool) -> Temperatur
     if _slope(values, truth, math.exp(-high), multi_label) >= 0:
         return Temperature(None, "the scores say nothing of the labels: no temperature is too high for them")
     if _slope(values, truth, math.exp(-low), multi_label) <= 0:
-        return Temperature(None, "the scores are right as far as these clips tell: no temperature is too low for them")
+        return Temperature(None, "the scores are right as far as these clips show: no temperature is too low for them")
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         # A positive slope in 1 / T: the likelihood grows as T does.

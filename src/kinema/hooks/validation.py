@@ -21,7 +21,7 @@ logger = logging.getLogger("kinema")
 
 @HOOKS.register_module()
 class ValidationHook(Hook):
-    """Validate at an interval, and at the end of the training, but not where somebody stops it.
+    """Validate at an interval, and at the end of the training, but not where it is stopped.
 
     A loop of the user's own whose `run` calls `val_loop.run()` decides itself: then this hook
     writes the figures down.

@@ -80,7 +80,7 @@ def foreign_contract(read: Checkpoint, config: Mapping[str, Any] | None, where: 
         text = meta.get("cfg", meta.get("config"))
         if not isinstance(text, str):
             raise CheckpointError(
-                f"{where}: the file does not tell its config: give it, as in kinema.load(path, config='config.py')"
+                f"{where}: the file does not hold its config: give it, as in kinema.load(path, config='config.py')"
             )
         try:
             config = parse_config_text(text, f"{where}: the config in it")

@@ -93,7 +93,7 @@ def video_source(video: Any, fps: float | None = None) -> VideoSource:
         video: a path; the bytes of a video file; a binary file object, which is read from its
             beginning; (T, H, W, 3) uint8 RGB frames, as an array or a tensor (of a tensor also (T,
             3, H, W)); or a folder of numbered images.
-        fps: frames a second of frames and folders, which do not tell it; None: unknown.
+        fps: frames a second of frames and folders, which do not state it; None: unknown.
 
     Raises:
         TypeError: it is none of these, or the frames are no bytes.

@@ -104,7 +104,7 @@ def load(
         device: "auto", "cpu", "cuda", ...
 
     Raises:
-        CheckpointError: there is no checkpoint, or it does not tell what is needed.
+        CheckpointError: there is no checkpoint, or it does not say what is needed.
         ConfigError: there is no such device, or the config is wrong.
     """
     chosen = choose_device(device)

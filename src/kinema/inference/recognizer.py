@@ -114,7 +114,7 @@ class VideoRecognizer(ScoringModel):
             views: how many clips of the video to look at, and how many crops of each, such as
                 "10x3"; None: as the checkpoint says.
             tta: "flip": look at each view mirrored too; the scores of both are averaged.
-            fps: frames a second of an array, tensor or folder, which do not tell it. Only samplings
+            fps: frames a second of an array, tensor or folder, which do not state it. Only samplings
                 at a frame rate of their own depend on it.
 
         Returns:
@@ -253,7 +253,7 @@ class VideoRecognizer(ScoringModel):
                 length.
             views: clips x crops of a window, see `predict`.
             batch_size: how many windows go through the model together, at most.
-            fps: frames a second of an array, tensor or folder, which do not tell it.
+            fps: frames a second of an array, tensor or folder, which do not state it.
             progress: show the progress on standard error.
 
         Raises:

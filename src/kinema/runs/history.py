@@ -85,7 +85,7 @@ def rule_of(figure: str) -> str | None:
 
 @dataclass(frozen=True)
 class Monitor:
-    """Which figure of a validation tells how good a model is, and when a validation is the best so far.
+    """Which figure of a validation says how good a model is, and when a validation is the best so far.
 
     Args:
         metric: its name; "auto" or None: the first. None also says that none is the best.

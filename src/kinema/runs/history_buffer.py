@@ -12,7 +12,7 @@ Statistic = Callable[..., Any]
 
 
 class HistoryBuffer:
-    """The last values of a figure. Tensors stay on their device until somebody reads.
+    """The last values of a figure. Tensors stay on their device until they are read.
 
     Args:
         log_history: values, or their sums where a value stands for several.

@@ -79,7 +79,7 @@ _MOST = 1_000  # values of a figure that wait on their device
 
 
 class Averages:
-    """Means of named figures; tensors stay on their device, untouched, until somebody asks."""
+    """Means of named figures; tensors stay on their device, untouched, until they are read."""
 
     def __init__(self) -> None:
         self._fresh: dict[str, list[Any]] = {}  # not in the sums yet

@@ -16,7 +16,7 @@ class BaseLoop(ABC):
         dataloader: batches, or the config of what gives them.
 
     Attributes:
-        stop_training: somebody asked to stop.
+        stop_training: a stop was requested.
         is_running: the loop is at work.
     """
 

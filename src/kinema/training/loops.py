@@ -199,7 +199,7 @@ class _EvaluationLoop(BaseLoop):
     """Run the model over a loader and evaluate what it predicts.
 
     Samples that the loader leaves out because they are broken are in no number. The metrics then
-    tell how many they are, as `broken_samples`, and `broken` which. A subclass may override
+    hold how many they are, as `broken_samples`, and `broken` which. A subclass may override
     `run_iter`, which predicts and evaluates a batch.
 
     Args:

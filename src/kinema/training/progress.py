@@ -157,7 +157,7 @@ class Every:
         return cls(**{f"{unit}s": int(match[1])})
 
     def due(self, now: Progress, then: Mark) -> bool:
-        """Has it come due since `then`, the mark of the last time that somebody asked?"""
+        """Has it come due since `then`, the mark of the last time that this was asked?"""
         return any(
             interval is not None
             and count >= max(self.begin, self.start)

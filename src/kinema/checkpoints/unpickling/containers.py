@@ -41,7 +41,7 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class StorageType:
-    """The class of a storage, by which files tell what its bytes are."""
+    """The class of a storage, by which files say what its bytes are."""
 
     dtype: torch.dtype
 

@@ -49,7 +49,7 @@ def open_source(
 
 
 def frame_rate_of(source: str) -> float:
-    """Frames a second of a file; 0 of all else, which does not tell it before it is connected.
+    """Frames a second of a file; 0 of all else, which does not state it before it is connected.
 
     Args:
         source: see `parse_source`.

@@ -23,7 +23,7 @@ DEFAULT_BATCH_SIZE = 8
 _DECODED_BYTES = 16 << 20  # of a chunk: frames that are decoded before they are prepared, about
 _MOST_DECODED = 32  # frames of a chunk
 _CHUNKS_AHEAD = 2
-_MOST_KEPT_BYTES = 4 << 30  # frames of a stream; how long windows are may come from the file of somebody else
+_MOST_KEPT_BYTES = 4 << 30  # frames of a stream; how long windows are may come from a foreign file
 _BATCH_NUMBERS = 40_000_000  # pixels of all windows that go through the model together, at most
 _STREAM = "the stream"
 
@@ -154,7 +154,7 @@ class WindowEngine:
 
         Args:
             video: see `VideoRecognizer.predict`.
-            fps: frames a second of an array, a tensor or a folder of frames, which do not tell it.
+            fps: frames a second of an array, a tensor or a folder of frames, which do not state it.
             progress: show the progress on standard error.
 
         Yields:

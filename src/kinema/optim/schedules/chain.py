@@ -80,7 +80,7 @@ def apply_schedules(
     """Set what `schedules` give at `position` in every parameter group.
 
     The values that the optimizer was given stay in the groups as `initial_lr`, `initial_momentum`, ...,
-    those that were set here as `scheduled_lr`, .... Where somebody has set another value since, as a
+    those that were set here as `scheduled_lr`, .... Where another value has been set since, as a
     hook may, all further values are scaled by it: the schedules continue from there.
 
     Args:

@@ -73,7 +73,7 @@ def with_classes_of(first: Measured, other: Measured) -> Measured:
     try:
         return in_order_of(first.classes, other)
     except ValueError as error:
-        raise ConfigError(f"{error}: models can be compared that tell the same classes apart") from error
+        raise ConfigError(f"{error}: models can be compared that have the same classes") from error
 
 
 _PAIRED = (

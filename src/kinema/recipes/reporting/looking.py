@@ -88,7 +88,7 @@ def _moments(explanation: Explanation) -> list[Line]:
 
 
 def _video(measured: Measured, place: int) -> tuple[Any, float | None]:
-    """The clip as a recognizer takes it, and the frame rate of one that does not tell it."""
+    """The clip as a recognizer takes it, and the frame rate of one that does not state it."""
     split, index = measured.split, int(measured.places[place])
     clips = split.annotations
     if clips.clip_starts is None and clips.clip_ends is None:

@@ -59,7 +59,7 @@ def report_models(
         compare: further models, which are measured on the same clips and set beside the first.
         out: the file; default: `report.html` in the work folder, or here where there is none.
         columns: names of a table's columns where they cannot be found out.
-        config: the config of a checkpoint that does not tell its own.
+        config: the config of a checkpoint that has none.
         device: "auto", "cpu", "cuda", ...
         batch_size: clips a step.
         workers: processes that read clips.

@@ -178,7 +178,7 @@ def explain_video(
         video: one video, whatever `recognizer.predict` takes.
         class_name: the class to explain; None: the likeliest.
         views: clips and crops to look at, as in `predict`.
-        fps: frames a second of frames that do not tell it.
+        fps: frames a second of frames that do not state it.
         explainer: None: `GradCam(recognizer.model)`.
 
     Raises:

@@ -290,7 +290,7 @@ class PetrelBackend(BaseStorageBackend):
         return below("")
 
     def generate_presigned_url(self, url: str, client_method: str = "get_object", expires_in: int = 3600) -> str:
-        """An address that gives an object to anybody for a time.
+        """An address that gives an object without a login for a time.
 
         Args:
             url: the object's.

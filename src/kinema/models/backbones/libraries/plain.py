@@ -42,7 +42,7 @@ def shaping_of(kind: str) -> frozenset[str]:
 
 
 def check_plain(cfg: Mapping[str, Any], where: str) -> None:
-    """Look at the config of a network of another library that somebody else wrote.
+    """Look at the config of a network of another library from a foreign file.
 
     Raises:
         CheckpointError: it does more than to name a network and shape it: it names files, addresses
