@@ -8,7 +8,9 @@ from kinema.datasets.balanced import (
     labels_of,
 )
 from kinema.datasets.base import BaseDataset, force_full_init
-from kinema.datasets.loader import ReproducibleLoader, build_dataloader, default_collate, pseudo_collate
+from kinema.datasets.building import build_dataloader
+from kinema.datasets.collating import default_collate, pseudo_collate
+from kinema.datasets.loader import ReproducibleLoader
 from kinema.datasets.positions import StartingSampler, iterate_from
 from kinema.datasets.rawframe import RawframeDataset
 from kinema.datasets.repeated_augmentation import RepeatAugDataset, repeat_augmentation, repeat_pseudo_collate

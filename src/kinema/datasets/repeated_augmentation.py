@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinema.arguments import takes_arguments_of
-from kinema.datasets.loader import pseudo_collate
+from kinema.datasets.collating import pseudo_collate
 from kinema.datasets.video import VideoDataset
 from kinema.errors import ConfigError
 from kinema.registry import DATASETS, FUNCTIONS

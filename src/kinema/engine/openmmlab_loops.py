@@ -11,7 +11,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from kinema.datasets.loader import ReproducibleLoader, build_dataloader
+from kinema.datasets.building import build_dataloader
+from kinema.datasets.loader import ReproducibleLoader
 from kinema.datasets.positions import iterate_from
 from kinema.optim.accumulation import Window
 from kinema.registry import LOOPS
