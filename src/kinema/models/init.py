@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.checkpoints import load_checkpoint, read_checkpoint
 from kinema.errors import ConfigError
 from kinema.models.init_report import active_report
@@ -182,15 +183,9 @@ class BaseInit:
 class ConstantInit(BaseInit):
     """`constant_init` for layers of a module."""
 
-    def __init__(
-        self,
-        val: float,
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+    @takes_arguments_of(BaseInit)
+    def __init__(self, val: float, **settings: Any) -> None:
+        super().__init__(**settings)
         self.val = val
 
     def init_layer(self, layer: nn.Module) -> None:
@@ -204,16 +199,9 @@ class ConstantInit(BaseInit):
 class XavierInit(BaseInit):
     """`xavier_init` for layers of a module."""
 
-    def __init__(
-        self,
-        gain: float = 1,
-        distribution: Distribution = "normal",
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+    @takes_arguments_of(BaseInit)
+    def __init__(self, gain: float = 1, distribution: Distribution = "normal", **settings: Any) -> None:
+        super().__init__(**settings)
         self.gain = gain
         self.distribution: Distribution = distribution
 
@@ -229,16 +217,9 @@ class XavierInit(BaseInit):
 class NormalInit(BaseInit):
     """`normal_init` for layers of a module."""
 
-    def __init__(
-        self,
-        mean: float = 0,
-        std: float = 1,
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+    @takes_arguments_of(BaseInit)
+    def __init__(self, mean: float = 0, std: float = 1, **settings: Any) -> None:
+        super().__init__(**settings)
         self.mean = mean
         self.std = std
 
@@ -253,18 +234,9 @@ class NormalInit(BaseInit):
 class TruncNormalInit(BaseInit):
     """`trunc_normal_init` for layers of a module."""
 
-    def __init__(
-        self,
-        mean: float = 0,
-        std: float = 1,
-        a: float = -2,
-        b: float = 2,
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+    @takes_arguments_of(BaseInit)
+    def __init__(self, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, **settings: Any) -> None:
+        super().__init__(**settings)
         self.mean, self.std, self.a, self.b = mean, std, a, b
 
     def init_layer(self, layer: nn.Module) -> None:
@@ -278,16 +250,9 @@ class TruncNormalInit(BaseInit):
 class UniformInit(BaseInit):
     """`uniform_init` for layers of a module."""
 
-    def __init__(
-        self,
-        a: float = 0,
-        b: float = 1,
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+    @takes_arguments_of(BaseInit)
+    def __init__(self, a: float = 0, b: float = 1, **settings: Any) -> None:
+        super().__init__(**settings)
         self.a, self.b = a, b
 
     def init_layer(self, layer: nn.Module) -> None:
@@ -301,18 +266,16 @@ class UniformInit(BaseInit):
 class KaimingInit(BaseInit):
     """`kaiming_init` for layers of a module."""
 
+    @takes_arguments_of(BaseInit)
     def __init__(
         self,
         a: float = 0,
         mode: Literal["fan_in", "fan_out"] = "fan_out",
         nonlinearity: str = "relu",
         distribution: Distribution = "normal",
-        *,
-        bias: float = 0,
-        bias_prob: float | None = None,
-        layer: str | Sequence[str] | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(bias=bias, bias_prob=bias_prob, layer=layer)
+        super().__init__(**settings)
         self.a = a
         self.mode: Literal["fan_in", "fan_out"] = mode
         self.nonlinearity = nonlinearity
