@@ -26,6 +26,13 @@ def test_seconds_read_like_a_clock(seconds, text):
     assert format_seconds(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00.0"), (83.25, "1:23.3"), (59.96, "1:00.0"), (3723.4, "1:02:03.4")]
+)
+def test_tenths_of_seconds_are_shown_where_asked_for(seconds, text):
+    assert format_seconds(seconds, 1) == text
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 

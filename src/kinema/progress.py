@@ -119,11 +119,13 @@ def progress_line(completed: int, task_num: int, seconds: float) -> str:
     return ", ".join(parts)
 
 
-def format_seconds(seconds: float) -> str:
-    """3723.4 -> "1:02:03"; 123 -> "2:03"."""
-    minutes, rest = divmod(round(seconds), 60)
+def format_seconds(seconds: float, decimals: int = 0) -> str:
+    """3723.4 -> "1:02:03"; 123 -> "2:03"; 83.25 with one decimal -> "1:23.3"."""
+    parts = 10**decimals
+    minutes, rest = divmod(int(seconds * parts + 0.5), 60 * parts)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    text = f"{rest // parts:02}" + (f".{rest % parts:0{decimals}}" if decimals else "")
+    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 
 def sized(tasks: Any) -> tuple[Iterable[Any], int]:

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from kinema.checkpoints.saving import save_pretrained
 from kinema.cli.main import app
 from kinema.cli.timeline import FORMATS
-from kinema.cli.timeline_tables import clock
 from kinema.datasets.annotations.writing import WRITERS
 from kinema.inference.windows import VideoFacts, WindowScore, WindowScores
 from kinema.models import create_model, zoo
@@ -252,13 +251,6 @@ def test_deciding_anew_needs_no_torch(place):
     process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert "jump" in process.stdout
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00.0"), (83.25, "1:23.3"), (59.96, "1:00.0"), (3723.4, "1:02:03.4")]
-)
-def test_times_read_like_those_of_players(seconds, text):
-    assert clock(seconds) == text
 
 
 def test_real_clips_of_a_variable_rate_and_with_a_late_start(checkpoint, place, shared_clips):

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from kinema.cli.output import print_json, print_line, print_note
-from kinema.cli.timeline_tables import clock
 from kinema.errors import VideoError
 from kinema.inference.decisions import Event
 from kinema.inference.stream.recorder import EventRecorder
@@ -14,6 +13,7 @@ from kinema.inference.stream.stream import Stream
 from kinema.inference.stream.updates import StreamFigures, StreamGap, StreamUpdate, StreamWindow
 from kinema.inference.stream.watching import Watching
 from kinema.inference.stream.webhook import Webhook
+from kinema.progress import format_seconds
 
 
 class StreamReporter:
@@ -110,7 +110,7 @@ class StreamReporter:
             "scores": {name: round(score, 6) for name, score in zip(names, scores, strict=True)},
             "latency_seconds": None if window.latency_seconds is None else _rounded(window.latency_seconds),
         }
-        span = f"{clock(window.start_seconds)} to {clock(window.end_seconds)}"
+        span = f"{format_seconds(window.start_seconds, 1)} to {format_seconds(window.end_seconds, 1)}"
         self._print(value, f"{span}  {window.label}  {window.score:.2f}")
 
     def _report_event(self, event: Event) -> None:
@@ -132,7 +132,8 @@ class StreamReporter:
             }
             line += f"  after {event.segment.seconds:.1f} s"
         if self._recorder is not None:
-            name = f"{moment:%Y%m%dT%H%M%SZ}" if moment is not None else clock(event.time_seconds).replace(":", "-")
+            passed = format_seconds(event.time_seconds, 1).replace(":", "-")
+            name = passed if moment is None else f"{moment:%Y%m%dT%H%M%SZ}"
             clip = self._recorder.note(event, name)
             if clip is not None:
                 value["clip"] = str(clip)
@@ -151,7 +152,7 @@ class StreamReporter:
         self._print(value, f"{self._shown_time(gap.start_seconds, moment)}  gap      {gap.seconds:.1f} s: {gap.reason}")
 
     def _shown_time(self, seconds: float, moment: datetime | None) -> str:
-        return clock(seconds) if moment is None else f"{moment.astimezone():%H:%M:%S}"
+        return format_seconds(seconds, 1) if moment is None else f"{moment.astimezone():%H:%M:%S}"
 
     def _print(self, value: dict[str, Any], line: str) -> None:
         if self._as_json:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli.output import print_line, print_table
+from kinema.progress import format_seconds
 
 if TYPE_CHECKING:
     from kinema.inference.bouts import BoutStatistics
@@ -18,7 +19,7 @@ def print_segments(timeline: "Timeline") -> None:
     """The segments of a video as a table, after a line that names it."""
     facts = timeline.scores.facts
     print_line(
-        f"{timeline.video}: {clock(timeline.duration_seconds)}, {len(timeline.scores)} window"
+        f"{timeline.video}: {format_seconds(timeline.duration_seconds, 1)}, {len(timeline.scores)} window"
         f"{'' if len(timeline.scores) == 1 else 's'} of"
         f" {facts.length_seconds:.3g} s, every {facts.stride_seconds:.3g} s"
     )
@@ -30,8 +31,8 @@ def print_segments(timeline: "Timeline") -> None:
         return
     rows = [
         [
-            clock(segment.start_seconds),
-            clock(segment.end_seconds),
+            format_seconds(segment.start_seconds, 1),
+            format_seconds(segment.end_seconds, 1),
             f"{segment.seconds:.1f}",
             segment.label,
             f"{segment.score:.2f}",
@@ -65,7 +66,7 @@ def _row(bout: "BoutStatistics") -> list[str]:
         f"{bout.total_seconds:.1f}",
         f"{bout.share:.0%}",
         *("" if value is None else f"{value:.1f}" for value in seconds),
-        "" if bout.latency_seconds is None else clock(bout.latency_seconds),
+        "" if bout.latency_seconds is None else format_seconds(bout.latency_seconds, 1),
     ]
 
 
@@ -108,12 +109,3 @@ def json_of(timeline: "Timeline", files: Sequence[Path]) -> dict[str, Any]:
         ],
         "files": [str(path) for path in files],
     }
-
-
-def clock(seconds: float) -> str:
-    """83.25 -> "1:23.2"; 3723.4 -> "1:02:03.4"."""
-    tenths = int(seconds * 10 + 0.5)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{rest // 10:02}.{rest % 10}"
-    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
