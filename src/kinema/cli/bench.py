@@ -12,6 +12,7 @@ from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_table
 from kinema.cores import available_cores
 from kinema.errors import ConfigError
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.datasets.inspection.loader_profile import EpochProfile, LoaderProfile
@@ -66,7 +67,7 @@ def data(
     rates = {}
     if sweep:
         for number in worker_counts(cores):
-            logger.info("trying %s", _count(number, "worker"))
+            logger.info("trying %s", plural(number, "worker"))
             tried = _measure(loader, clips, epochs, number)
             rates[number] = tried.epochs[-1].clips_per_second
     advice = advise(profile, num_cores=cores, rates=rates)
@@ -105,7 +106,7 @@ def _print_profile(source: Path, profile: "LoaderProfile", cores: int) -> None:
     rows = [
         ["clips", f"{last.num_clips} an epoch" + (f", {len(profile.broken)} broken" if profile.broken else "")],
         ["speed", _speed(profile, is_cold)],
-        ["workers", f"{profile.num_workers or 'none'} on {_count(cores, 'core')}, batches of {profile.batch_size}"],
+        ["workers", f"{profile.num_workers or 'none'} on {plural(cores, 'core')}, batches of {profile.batch_size}"],
         ["start", f"{profile.start_seconds:.2f} s until the first clip is begun"],
     ]
     facts = profile.frames
@@ -170,10 +171,6 @@ def _print_sweep(rates: dict[int, float]) -> None:
 def _print_advice(advice: list[str]) -> None:
     rows = [[f"{number}.", sentence] for number, sentence in enumerate(advice, start=1)]
     print_table("What to change", ["", ""], rows or [["", "Nothing stands out: the clips are read well."]])
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}" + ("" if number == 1 else "s")
 
 
 def _report(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table, share_text
 from kinema.printable import plural
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:
             str(result.clips),
             str(result.right),
             str(result.predicted),
-            *map(_share, (result.precision, result.recall, result.f1)),
+            *map(share_text, (result.precision, result.recall, result.f1)),
         ]
         for name, result in results
     ]
@@ -327,10 +327,6 @@ def _best(scores: np.ndarray) -> list[int]:
 
 def _rounded(score: Any) -> float:
     return round(float(score), 6)
-
-
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _none_for_nan(value: float) -> float | None:

@@ -7,6 +7,7 @@ acts on a terminal.
 import io
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -94,3 +95,8 @@ def terminal_width() -> int:
 
 def _is_number(text: str) -> bool:
     return text.strip().rstrip("%").replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def share_text(value: float) -> str:
+    """A share in a table, such as "0.83"; "-" for NaN."""
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -13,6 +13,7 @@ from kinema.inference.stream.stream import Stream
 from kinema.inference.stream.updates import StreamFigures, StreamGap, StreamUpdate, StreamWindow
 from kinema.inference.stream.watching import Watching
 from kinema.inference.stream.webhook import Webhook
+from kinema.printable import plural
 from kinema.progress import format_seconds
 
 
@@ -191,12 +192,12 @@ class StreamReporter:
         figures = self._watching.figures
         parts = [
             f"{figures.num_frames} frames in {figures.stream_seconds:.1f} s",
-            _count(figures.num_windows, "window"),
-            _count(figures.num_events, "event"),
+            plural(figures.num_windows, "window"),
+            plural(figures.num_events, "event"),
             f"{figures.num_dropped} frames dropped",
             *_others(figures),
-            f"{_count(figures.num_reconnects, 'reconnect')}",
-            f"{_count(figures.num_gaps, 'gap')} ({figures.gap_seconds:.1f} s)",
+            f"{plural(figures.num_reconnects, 'reconnect')}",
+            f"{plural(figures.num_gaps, 'gap')} ({figures.gap_seconds:.1f} s)",
         ]
         median, high = figures.latency.quantile(0.5), figures.latency.quantile(0.95)
         if median is not None and high is not None:
@@ -204,7 +205,7 @@ class StreamReporter:
         if self._webhook is not None:
             parts.append(f"webhook {self._webhook.num_posted} posted, {self._webhook.num_failed} failed")
         if self._recorder is not None:
-            parts.append(_count(self._recorder.num_clips, "clip"))
+            parts.append(plural(self._recorder.num_clips, "clip"))
         return "; ".join(parts)
 
 
@@ -212,10 +213,6 @@ def _others(figures: StreamFigures) -> list[str]:
     """What is worth a word only where it happened."""
     counts = {"skipped": figures.num_skipped, "late": figures.num_late}
     return [f"{count} {name}" for name, count in counts.items() if count]
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _rounded(seconds: float) -> float:

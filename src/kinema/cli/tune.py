@@ -1,6 +1,5 @@
 """`kinema tune`: thresholds and calibrated scores from labelled clips, written into the checkpoint."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,8 @@ import typer
 
 from kinema.cli.inputs import require_checkpoint_first
 from kinema.cli.options import ColumnsOption, Device, Json, Workers, parsed_columns
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_note, print_table, share_text
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.evaluation import Calibration
@@ -102,16 +102,16 @@ def tune(
 
 def show(tuning: "Tuning") -> None:
     """Print what was chosen, for people."""
-    print_line(f"{tuning.num_clips} clips of {tuning.data}, from {_count(tuning.num_sources, 'source video')}")
+    print_line(f"{tuning.num_clips} clips of {tuning.data}, from {plural(tuning.num_sources, 'source video')}")
     rows = [
         [
             tuned.name,
             str(tuned.clips),
             "-" if tuned.threshold is None else f"{tuned.threshold:.3f}",
             str(tuned.taken),
-            *map(_share, (tuned.precision, tuned.recall, tuned.f1)),
-            "-" if tuned.held_out is None else _share(tuned.held_out.f1),
-            _share(tuned.average_precision),
+            *map(share_text, (tuned.precision, tuned.recall, tuned.f1)),
+            "-" if tuned.held_out is None else share_text(tuned.held_out.f1),
+            share_text(tuned.average_precision),
             tuned.note,
         ]
         for tuned in tuning.classes
@@ -146,11 +146,3 @@ def _calibration(tuning: "Tuning", fit: "Calibration") -> str:
         f"Temperature: {fit.temperature:.3f}. Calibration error {fit.ece_before:.3f} before, {fit.ece_after:.3f} after"
         f" ({where})."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -14,7 +14,7 @@ from kinema.inference.decisions.settings import DecisionSettings
 from kinema.inference.decisions.windows import OverlapMean, WindowTracker
 from kinema.inference.windows.score import WindowScore
 from kinema.inference.windows.scores import WindowScores
-from kinema.printable import printable
+from kinema.printable import plural, printable
 from kinema.structures.segment import Segment
 
 _SHOWN_CLASSES = 3  # as Python shows a timeline
@@ -143,11 +143,8 @@ class Timeline:
         if len(bouts) > _SHOWN_CLASSES:
             parts.append(f"{len(bouts) - _SHOWN_CLASSES} more")
         shown = f": {', '.join(parts)}" if parts else ""
-        count = len(self.segments)
-        return (
-            f"Timeline({printable(self.video)!r}, {self.duration_seconds:.1f} s,"
-            f" {count} segment{'' if count == 1 else 's'}{shown})"
-        )
+        segments = plural(len(self.segments), "segment")
+        return f"Timeline({printable(self.video)!r}, {self.duration_seconds:.1f} s, {segments}{shown})"
 
 
 def default_settings(scores: WindowScores) -> DecisionSettings:

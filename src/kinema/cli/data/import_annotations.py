@@ -10,6 +10,7 @@ import typer
 from kinema.cli.options import ColumnsOption, Json, parsed_columns
 from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import AnnotationError
+from kinema.printable import plural
 
 if TYPE_CHECKING:
     from kinema.datasets.annotations.importing import ImportedSegments
@@ -110,8 +111,8 @@ def import_annotations(
         )
         return
     print_line(
-        f"{export}: read as {imported.format}: {_counted(len(segments), 'segment')} of"
-        f" {_counted(len(imported.timings), 'video')}"
+        f"{export}: read as {imported.format}: {plural(len(segments), 'segment')} of"
+        f" {plural(len(imported.timings), 'video')}"
     )
     for note in imported.notes:
         print_line(f"* {note}")
@@ -175,10 +176,6 @@ def _write(out: Path, to: str, segments: Sequence["Segment"], imported: "Importe
     for path, (video,) in by_path.items():
         write_segments(path, by_video[video], to, videos={video: imported.timings[video]})
     return list(by_path)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _totals(segments: Sequence["Segment"]) -> dict[str, tuple[int, float]]:

@@ -28,7 +28,7 @@ from kinema.datasets.annotations.several_labels import lists_numbers_behind_vide
 from kinema.datasets.annotations.shard_index import ShardIndex, load_index
 from kinema.errors import AnnotationError
 from kinema.files import written_whole
-from kinema.printable import breaks_lines
+from kinema.printable import breaks_lines, plural
 from kinema.video import VideoReader
 from kinema.video.remote import NamedBytes
 
@@ -247,7 +247,7 @@ def describe_splits(train: Split, val: Split | None) -> str:
     Such as "clips/SPLIT/CLASS/*.mp4: train 80 clips, val 20 clips, 4 classes".
     """
     classes = len(train.annotations.class_names) or len(np.unique(train.annotations.labels.values))
-    numbers = f"{classes} class" + ("" if classes == 1 else "es")
+    numbers = plural(classes, "class")
     splits = [train] if val is None else [train, val]
     if (
         val is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinema.errors import AnnotationError
-from kinema.printable import printable
+from kinema.printable import plural, printable
 from kinema.video.suffixes import has_video_suffix
 
 # Folders that systems, archives and cameras make beside those of a user. Names with a dot in front
@@ -178,4 +178,4 @@ def notes_on_skipped(walked: Iterable[FoundVideos]) -> list[str]:
 
 
 def _files(count: int) -> str:
-    return f"{count} file{'s' * (count != 1)}"
+    return plural(count, "file")
