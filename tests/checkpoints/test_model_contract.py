@@ -82,10 +82,17 @@ def test_a_file_that_holds_no_object_is_named(tmp_path: Path, content: str, mess
         ModelContract.read(write(tmp_path, content))
 
 
-@pytest.mark.parametrize("missing", ["model", "sampling", "preprocessing"])
-def test_a_contract_that_cannot_be_built_from_says_what_it_lacks(missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ("model", "trained from Python objects, not from a config"),
+        ("sampling", "trained on something else than videos"),
+        ("preprocessing", "trained on something else than videos"),
+    ],
+)
+def test_a_contract_that_cannot_be_built_from_says_what_it_lacks(missing: str, why: str) -> None:
     config = {**WHOLE.to_config(), missing: None}
-    with pytest.raises(CheckpointError, match=rf"^a: does not say .* \('{missing}' is missing\): it was trained from"):
+    with pytest.raises(CheckpointError, match=rf"^a: does not say .* \('{missing}' is missing\): it was {why}"):
         ModelContract.from_config(config, "a").require_whole("a")
     WHOLE.require_whole("a")
 

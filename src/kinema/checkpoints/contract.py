@@ -143,9 +143,12 @@ class ModelContract:
         """
         for name, what in _NEEDED.items():
             if getattr(self, name) is None:
+                why = "trained from Python objects, not from a config"
+                if self.model is not None:
+                    why = "trained on something else than videos (sound, say), or from Python objects"
                 raise CheckpointError(
-                    f"{where}: does not say {what} ({name!r} is missing): it was trained from Python objects, not from"
-                    " a config; build the model in your code and use kinema.models.load_checkpoint"
+                    f"{where}: does not say {what} ({name!r} is missing): it was {why}; build the model in your code"
+                    " and use kinema.models.load_checkpoint"
                 )
 
 
