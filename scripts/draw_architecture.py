@@ -27,7 +27,18 @@ SERVICES = (
         "openmmlab",
         "plugins",
     ),
-    *("registry", "config", "structures", "launching", "peers", "distributed", "randomness", "logs", "progress"),
+    *(
+        "registrations",
+        "registry",
+        "config",
+        "structures",
+        "launching",
+        "peers",
+        "distributed",
+        "randomness",
+        "logs",
+        "progress",
+    ),
 )
 FLOORS = [
     (SERVICES, "services: errors, parts by name, configs, data elements, random numbers, OpenMMLab's names"),

@@ -23,7 +23,7 @@ ORDER = [
         "instances",
         "openmmlab",
     ),
-    *("plugins", "registry", "config", "structures"),
+    *("plugins", "registrations", "registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
     *("logs", "progress"),
     *(

@@ -466,3 +466,12 @@ def test_plugins_are_loaded_once_and_a_broken_one_is_named(
     assert groups == ["kinema.plugins"]
     assert calls == ["called"]
     assert caplog.messages == ["plug-in broken (package.broken) could not be loaded: OSError: no library"]
+
+
+def test_a_part_that_is_popped_is_registered_no_more():
+    registry = Registry("toy")
+    registry.register_module(module=dict, name="Toy")
+    assert registry.module_dict.pop("Toy") is dict
+    assert (registry.get("Toy"), registry.module_dict, registry.module_dict.pop("Toy", None)) == (None, {}, None)
+    with pytest.raises(KeyError, match="Toy"):
+        registry.module_dict.pop("Toy")

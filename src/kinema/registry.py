@@ -20,7 +20,6 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
@@ -30,47 +29,13 @@ from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES,
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
+from kinema.registrations import Entry, Part, PartsByName
 from kinema.scopes import default_scope as default_scope
 from kinema.scopes import default_scope_of, import_registries_of, imports_names
 from kinema.scopes import init_default_scope as init_default_scope
 from kinema.spelling import nearest, suggestion
 
 logger = logging.getLogger("kinema")
-
-Part = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A registered part and where it was registered, which shows a definition that is run again."""
-
-    part: Part
-    registrar: str  # module that registered it: torch's optimizers are our parts too
-    file: str
-    line: int
-
-    @property
-    def is_own(self) -> bool:
-        return self.registrar.partition(".")[0] == "kinema"
-
-    @property
-    def where(self) -> str:
-        return f"{self.definition.__module__}.{self.definition.__qualname__}"
-
-    @property
-    def definition(self) -> Any:
-        """The class or function, also where the part is one with arguments set."""
-        return self.part.func if isinstance(self.part, functools.partial) else self.part
-
-    def is_rerun_of(self, other: "_Entry") -> bool:
-        """True when this is the same definition executed again: a notebook cell, a reloaded module."""
-        if self.part is other.part:
-            return True
-        # One file run as a script and imported too: `__main__.Part` and `parts.Part`.
-        same_name = self.definition.__qualname__ == other.definition.__qualname__
-        if same_name and (self.file, self.line) == (other.file, other.line):
-            return True
-        return self.where == other.where and "<locals>" not in self.definition.__qualname__
 
 
 class Registry:
@@ -113,8 +78,8 @@ class Registry:
         self.locations = list(locations)
         self.fallback: Registry | None = None
         self._children: dict[str, Registry] = {}
-        self._own: dict[str, _Entry] = {}
-        self._users: dict[str, _Entry] = {}
+        self._own: dict[str, Entry] = {}
+        self._users: dict[str, Entry] = {}
         self._imported = False
         if parent is not None:
             parent._children[self.scope] = self
@@ -170,7 +135,7 @@ class Registry:
             raise TypeError(f"module must be a class or a function, but got {type(part)}")
         if isinstance(part, functools.partial) and not names:
             raise TypeError(f"{part!r} has no name of its own: register it with name=...")
-        entry = _Entry(part, *place)
+        entry = Entry(part, *place)
         if not entry.is_own and inspect.isclass(part):
             self._require_called_overrides(part, entry)
         for name in names or [entry.definition.__name__]:
@@ -186,7 +151,7 @@ class Registry:
                 user = self._users[name]
                 logger.info("%s %r: using %s instead of the built-in one", self.name, name, user.where)
 
-    def _require_called_overrides(self, part: type, entry: _Entry) -> None:
+    def _require_called_overrides(self, part: type, entry: Entry) -> None:
         """A subclass that would run without the method that it overrides is refused."""
         override = uncalled_override(part)
         if override is not None:
@@ -323,9 +288,11 @@ class Registry:
 
     @property
     def module_dict(self) -> dict[str, Part]:
-        """Name -> part, users' parts before built-in ones."""
+        """Name -> part, users' parts before built-in ones; what is popped is registered no more."""
         self.import_from_location()
-        return {name: entry.part for name, entry in {**self._own, **self._users}.items()}
+        return PartsByName(self._own, self._users)
+
+    _module_dict = module_dict
 
     def __contains__(self, key: str) -> bool:
         return self._registered(key) is not None
