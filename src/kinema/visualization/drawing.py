@@ -1,6 +1,6 @@
 """Points, texts, lines, boxes, polygons and masks on an image."""
 
-import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,8 +10,6 @@ from torch import Tensor
 from kinema.distributed import main_process_only
 from kinema.visualization.arguments import Positions, as_array, as_colors, as_masks, as_rgb, as_rows, per_shape
 from kinema.visualization.canvas import Canvas
-
-logger = logging.getLogger("kinema")
 
 Color = str | tuple[int, ...]
 Colors = Color | list[Color]
@@ -273,4 +271,5 @@ class Drawing:
     def _warn_outside(self, points: np.ndarray, shape: str) -> None:
         limits = np.array([self.width, self.height])
         if ((points < 0) | (points > limits)).any():
-            logger.warning("a %s is outside the image of %d x %d pixels", shape, self.width, self.height)
+            text = f"The {shape} is out of bounds: the image has {self.width} x {self.height} pixels"
+            warnings.warn(text, UserWarning, stacklevel=3)

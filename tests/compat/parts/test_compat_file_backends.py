@@ -167,3 +167,9 @@ def test_what_is_no_file_and_two_ways_to_choose_a_backend_are_errors() -> None:
         handlers.dump([], 3, file_format="json")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="give backend_args or file_client_args, its older name, not both"):
         handlers.load("a.json", file_client_args={}, backend_args={})
+
+
+def test_the_old_name_of_backend_args_gives_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match='"file_client_args" will be deprecated in future'):
+        handlers.dump([1], tmp_path / "a.json", file_client_args={"backend": "disk"})
+    assert handlers.load(tmp_path / "a.json") == [1]

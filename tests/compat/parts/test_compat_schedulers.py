@@ -165,3 +165,14 @@ def test_schedules_of_a_run_are_instances_of_the_schedulers_and_built_from_their
         assert isinstance(schedule, kind)
     assert not isinstance(schedule, LinearMomentum)
     assert math.isclose(schedule.start_factor, 0.1)
+
+
+def test_restarts_of_a_scheduler_without_an_end_last_as_long_as_their_periods() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = schedulers.CosineRestartLR(optimizer, periods=[1, 2], restart_weights=[1, 0.5], eta_min=0)
+    rates = []
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([1.0, 0.5, 0.25])

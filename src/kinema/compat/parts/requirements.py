@@ -73,6 +73,19 @@ def _is_shimmed(package: str) -> bool:
     return package in ("mmaction2", "mmcv-full", "mmcv-lite")
 
 
+def package2module(package: str) -> str:
+    """The module that an installed package is imported as.
+
+    Raises:
+        PackageNotFoundError: it is not installed.
+        ValueError: it does not say.
+    """
+    modules = (importlib.metadata.distribution(package).read_text("top_level.txt") or "").split()
+    if not modules:
+        raise ValueError(f"{package}: no top_level.txt says what it is imported as")
+    return modules[0]
+
+
 def get_installed_path(package: str) -> str:
     """The folder of an installed package's module.
 

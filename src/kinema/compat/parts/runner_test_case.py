@@ -98,6 +98,7 @@ class RunnerTestCase(TestCase):
         self.temp_dir = tempfile.TemporaryDirectory()
         self._environment = dict(os.environ)
         for registry, part in ((MODELS, ToyModel), (DATASETS, ToyDataset), (METRICS, ToyMetric)):
+            registry.module_dict.pop(part.__name__, None)  # that of another test
             registry.register_module(module=part, force=True)
         settings = {
             "work_dir": self.temp_dir.name,

@@ -310,6 +310,9 @@ class CosineRestartParamScheduler(_OverCurve):
     def _settle(self, begin: int, end: int) -> None:
         self.cumulative_periods = list(accumulate(self.periods))
 
+    def _length(self) -> float:
+        return math.inf if self.end == INF else super()._length()
+
 
 class OneCycleParamScheduler(_OverCurve):
     """`OneCycleLR` for any parameter, which lasts `total_steps`."""

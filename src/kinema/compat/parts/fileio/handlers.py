@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -153,6 +154,9 @@ def reading(file: FilePath, file_client_args: BackendArgs, backend_args: Backend
     """
     if file_client_args is not None and backend_args is not None:
         raise ValueError("give backend_args or file_client_args, its older name, not both")
+    if file_client_args is not None:
+        text = '"file_client_args" will be deprecated in future: its name is backend_args now'
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
     if isinstance(file_client_args, Mapping) and file_client_args.get("backend") in FileClient._backends:
         return getattr(FileClient.infer_client(file_client_args, file).client, method)
     return ask(file, file_client_args or backend_args, method)
