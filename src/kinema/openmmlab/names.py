@@ -82,7 +82,7 @@ def instead_of(project: str, name: str, settings: Mapping[str, Any], kind: str =
     if not own:
         return f"{title} is not a part of Kinema: use one of Kinema's own parts, or register {name!r} yourself"
     if kind != "model":
-        return f"of {title} Kinema has {', '.join(own)}: use one of its other parts, or register {name!r} yourself"
+        return f"of {title} Kinema has {', '.join(own)}: use one of these, or register {name!r} yourself"
     if name not in ("ResNet", "ResNeXt") or "depth" not in settings:
         return (
             f"of {title} Kinema has {' and '.join(own)}; for other networks over images use those of timm or"

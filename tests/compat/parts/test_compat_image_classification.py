@@ -109,7 +109,7 @@ def test_what_is_packed_keeps_its_dimensions() -> None:
 
 
 def test_other_parts_of_the_project_are_refused_by_name() -> None:
-    with pytest.raises(RegistryError, match="of MMClassification Kinema has PackClsInputs, .*: use one of its other"):
+    with pytest.raises(RegistryError, match="of MMClassification Kinema has PackClsInputs, .*: use one of these"):
         TRANSFORMS.build(dict(type="mmcls.Resize", scale=8))
 
 

@@ -327,6 +327,8 @@ def test_generalized_attention_reads_files_that_hold_the_map_of_its_window() -> 
     seen = 1 - block.local_constraint_map
     assert (seen.shape, seen.dtype) == ((42, 42, 42, 42), torch.uint8)
     assert seen[5, 9].nonzero().tolist() == [[5, 9], [5, 10], [6, 9], [6, 10]]
+    with pytest.raises(AttributeError, match="local_constraint_map"):
+        _ = GeneralizedAttention(8, num_heads=2).local_constraint_map
     assert GeneralizedAttention(256, spatial_range=2).local_constraint_map.shape == (84, 84, 42, 42)
     weights = {**block.state_dict(), "local_constraint_map": block.local_constraint_map}
     block.load_state_dict(weights)

@@ -163,6 +163,8 @@ class GeneralizedAttention(nn.Module):
     @property
     def local_constraint_map(self) -> Tensor:
         """(S, S, S', S') uint8: 1 where a position does not look; S is MMCV's 84 of 256 channels, else 42."""
+        if self.spatial_range < 0:
+            raise AttributeError("local_constraint_map: there is no spatial_range")
         side = 84 if self.in_channels == 256 else 42
         side_to = (side - 1) // self.kv_stride + 1
         return self._is_far((side, side), (side_to, side_to)).view(side, side, side_to, side_to).byte()
