@@ -46,7 +46,9 @@ def test_the_picture_has_every_floor() -> None:
 def test_the_page_names_every_folder_and_every_file_beside_them() -> None:
     text = PAGE.read_text(encoding="utf-8")
     source = ROOT / "src" / "kinema"
-    places = [f"{path.parent.name}/" for path in source.glob("*/__init__.py")]
+    folders = [*source.glob("*/__init__.py"), *(source / "models").glob("*/__init__.py")]
+    folders += (source / "models" / "backbones").glob("*/__init__.py")
+    places = [f"{path.parent.name}/" for path in folders]
     places += [path.name for path in source.glob("*.py") if not path.name.startswith("__")]
     assert {"engine/", "files.py"} <= set(places)
     assert [place for place in places if f"`{place}`" not in text] == []
