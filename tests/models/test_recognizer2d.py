@@ -140,8 +140,16 @@ def test_frames_that_do_not_make_whole_clips_are_refused_though_the_batch_would_
     message = r"a sample has 6 frames, but the {} joins num_segments=4 of them: sample a multiple of 4 frames"
     with pytest.raises(ConfigError, match=message.format(r"backbone \(Counting\)")):
         Recognizer2D(Counting(num_segments=4), head())(FRAMES)
-    with pytest.raises(ConfigError, match=message.format(r"cls_head \(TSMHead\)")):
-        Recognizer2D(Counting(), head(TSMHead, num_segments=4))(FRAMES, mode="predict")
+    model = Recognizer2D(Counting(), head(TSMHead, num_segments=4))
+    labels = [ActionDataSample().set_gt_label(0)] * 2
+    for scored in (
+        lambda: model(FRAMES, mode="predict"),
+        lambda: model(FRAMES, labels, mode="loss"),
+        lambda: model.extract_feat(FRAMES, stage="head"),
+    ):
+        with pytest.raises(ConfigError, match=message.format(r"cls_head \(TSMHead\)")):
+            scored()
+    assert model(FRAMES).shape == (12, 3, 5, 5), "features need no head"
 
 
 def tsm(num_segments: int, joined: int, pooled: bool = False, told: bool = False) -> Recognizer2D:

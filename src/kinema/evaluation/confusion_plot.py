@@ -16,7 +16,7 @@ def draw_confusion(
     names = [str(number) for number in range(count)] if classes is None else list(classes)
     if matrix.shape != (count, count) or len(names) != count:
         raise ValueError(f"a confusion matrix must be (N, N), with N names, got {tuple(matrix.shape)} and {len(names)}")
-    side = min(max(5, count / 2), 30)
+    side = min(max(10, count / 2), 30)  # inches; OpenMMLab's, and more where names would overlap
     figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
     image = axes.imshow(matrix.numpy(), cmap=cmap)
     axes.set_xticks(range(count), names, rotation=45 if classes is None else 90)

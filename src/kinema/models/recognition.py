@@ -178,6 +178,8 @@ class BaseRecognizer(BaseModel):
         if stage not in _STAGES:
             raise ValueError(f"stage must be one of {', '.join(_STAGES)}, got {stage!r}")
         folded = self.fold(inputs)
+        if stage == "head":
+            self._check_scored(inputs)
         if test_mode:
             together = features_of(self.backbone).frames_per_row or 1
             feats = in_chunks(self._backbone, folded.rows, self.max_testing_views, multiple=together)
@@ -199,6 +201,7 @@ class BaseRecognizer(BaseModel):
         head = self._head()
         if data_samples is None:
             raise ValueError("mode 'loss' needs data_samples with gt_label")
+        self._check_scored(inputs)
         feats, options = features_and_options(self.extract_feat(inputs, data_samples=data_samples))
         losses = options.pop("loss_aux", {})
         return {**head.loss(feats, data_samples, **options), **losses}
@@ -206,10 +209,14 @@ class BaseRecognizer(BaseModel):
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
         """The samples, or new ones, with `pred_score` and `pred_label`."""
         head = self._head()
+        self._check_scored(inputs)
         feats, options = features_and_options(self.extract_feat(inputs, test_mode=True))
         options.pop("loss_aux", None)
         samples = [ActionDataSample() for _ in inputs] if data_samples is None else data_samples
         return head.predict(feats, samples, **options)
+
+    def _check_scored(self, inputs: Tensor) -> None:
+        """Refuse inputs of which the head cannot score all rows."""
 
     @property
     def with_neck(self) -> bool:
@@ -412,15 +419,22 @@ class Recognizer2D(BaseRecognizer):
                 f" {_sizes(inputs)}, whose {channels} channels seem to come before the segments: set"
                 " input_format='NCHW' in FormatShape"
             )
-        for name, part in (("backbone", self.backbone), ("cls_head", self.cls_head)):
-            joined = features_of(part).frames_per_row
-            if joined and inputs.shape[1] % joined:
-                raise ConfigError(
-                    f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins"
-                    f" num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the"
-                    f" {name}"
-                )
+        self._check_frames(inputs, "backbone", self.backbone)
         return Folded(inputs.flatten(0, 1), num_segs=inputs.shape[1])
+
+    def _check_scored(self, inputs: Tensor) -> None:
+        if inputs.dim() == 5:
+            self._check_frames(inputs, "cls_head", self.cls_head)
+
+    @staticmethod
+    def _check_frames(inputs: Tensor, name: str, part: nn.Module | None) -> None:
+        joined = features_of(part).frames_per_row
+        if joined and inputs.shape[1] % joined:
+            raise ConfigError(
+                f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins"
+                f" num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the"
+                f" {name}"
+            )
 
 
 @MODELS.register_module()
