@@ -1,5 +1,7 @@
 """Products by oneDNN: values and gradients of torch's own, and when they are used."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
         return multiply(*tensors)
 
     monkeypatch.setattr(matrix_products, "is_onednn_faster", lambda: True)
+    monkeypatch.setattr(matrix_products, "is_onednn_faster_transposed", lambda: True)
     monkeypatch.setattr(matrix_products, "_FEWEST", 1)
     monkeypatch.setattr(matrix_products, "_multiply", noted)
     return results
@@ -37,6 +40,40 @@ def test_values_and_gradients_are_those_of_the_layer(bias: bool, used: list[torc
     assert used == [(10, 10), (10, 6), (10, 6)]
     with torch.no_grad():
         torch.testing.assert_close(apply_linear(layer, x), layer(x))
+
+
+def test_gradients_are_left_to_torch_where_it_is_faster(
+    used: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix_products, "is_onednn_faster_transposed", lambda: False)
+    layer, x = nn.Linear(6, 10), torch.randn(5, 6, requires_grad=True)
+    apply_linear(layer, x).sum().backward()
+    assert used == [(5, 10)]
+    assert torch.allclose(x.grad, layer.weight.sum(0).expand(5, 6))
+
+
+@pytest.mark.parametrize(
+    ("capability", "vendor", "expected"),
+    [
+        ("AVX512_VNNI", "AuthenticAMD", (True, True)),
+        ("AVX2", "AuthenticAMD", (True, False)),
+        ("DEFAULT", "AuthenticAMD", (False, False)),
+        ("AVX512", "GenuineIntel", (False, False)),
+    ],
+)
+def test_the_processor_decides(
+    capability: str, vendor: str, expected: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"vendor_id : {vendor}\n")
+    monkeypatch.setattr(matrix_products, "_CPU_FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    choices = (matrix_products.is_onednn_faster, matrix_products.is_onednn_faster_transposed)
+    for choice in choices:
+        choice.cache_clear()
+    assert tuple(choice() for choice in choices) == expected
+    for choice in choices:
+        choice.cache_clear()
 
 
 def test_results_may_be_changed_in_place_and_inputs_be_single_rows(used: list[torch.Size]) -> None:

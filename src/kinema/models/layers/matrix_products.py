@@ -1,8 +1,9 @@
 """Products of linear layers in float32 on a CPU, by oneDNN where it is faster than torch's default.
 
-Torch multiplies float32 matrices by MKL, which uses AVX-512 on Intel's processors alone; on those of
-AMD that have it oneDNN takes half the time. What is chosen depends on the processor and the sizes only,
-so a run gives the same values again.
+Torch multiplies float32 matrices by MKL, which knows Intel's processors. On those of AMD oneDNN takes
+half the time where they have AVX-512, which MKL does not use there, and nine tenths with AVX2, except
+for products of transposed matrices, which gradients are. What is chosen depends on the processor and
+the sizes only, so a run gives the same values again.
 """
 
 import functools
@@ -22,11 +23,17 @@ def is_onednn_faster() -> bool:
     """Does oneDNN use more of this processor than MKL?"""
     return (
         torch.backends.mkl.is_available()
-        and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        and torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512"))
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and _CPU_FACTS.is_file()
         and "AuthenticAMD" in _CPU_FACTS.read_text()
     )
+
+
+@functools.cache
+def is_onednn_faster_transposed() -> bool:
+    """Is it so for products of transposed matrices, too?"""
+    return is_onednn_faster() and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -42,8 +49,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def gradient_of_input(grad: Tensor, weight: Tensor) -> Tensor:
     """(..., E) gradient of a linear layer's result, (E, C) -> (..., C)."""
-    can_multiply = not torch.is_grad_enabled()  # it has no gradient, for gradients of gradients
-    return _multiply(grad, weight.t()) if can_multiply and _is_large(grad, weight.shape[1]) else grad @ weight
+    return _multiply(grad, weight.t()) if _can_transpose() and _is_large(grad, weight.shape[1]) else grad @ weight
 
 
 def gradient_of_weight(grad: Tensor, x: Tensor) -> Tensor:
@@ -51,9 +57,14 @@ def gradient_of_weight(grad: Tensor, x: Tensor) -> Tensor:
     rows, places = grad.flatten(0, -2), x.flatten(0, -2)
     # oneDNN is the slower one where many rows are added up for a small result.
     is_wide = rows.shape[1] * places.shape[1] >= 4 * len(rows)
-    if is_wide and not torch.is_grad_enabled() and _is_large(rows, places.shape[1]):
+    if is_wide and _can_transpose() and _is_large(rows, places.shape[1]):
         return _multiply(rows.t(), places.t())
     return rows.t() @ places
+
+
+def _can_transpose() -> bool:
+    """May oneDNN multiply for a gradient? Its product has none, for gradients of gradients."""
+    return is_onednn_faster_transposed() and not torch.is_grad_enabled()
 
 
 def _is_large(x: Tensor, outputs: int) -> bool:
