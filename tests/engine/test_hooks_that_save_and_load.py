@@ -9,7 +9,10 @@ from toy_run import ToyModel, run_config, same
 
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.compat.parts.averaged_models import ExponentialMovingAverage
-from kinema.engine import EMAHook, Hook, Runner
+from kinema.compat.parts.hooks.checkpointing import CheckpointHook
+from kinema.engine import EMAHook, Hook, OptimWrapper, Runner
+from kinema.registry import LOOPS
+from kinema.training.base_loop import BaseLoop
 
 
 def trained(work_dir, **changes):
@@ -182,3 +185,56 @@ def test_the_preprocessor_of_a_run_is_that_of_a_model_without_one(tmp_path):
     assert Runner.from_cfg(config).model.given == dict(type="BaseDataPreprocessor")
     config["model"]["data_preprocessor"] = dict(type="ActionDataPreprocessor")
     assert Runner.from_cfg(config).model.given == dict(type="ActionDataPreprocessor")
+
+
+def test_a_hook_replaces_the_optimizer_the_schedules_and_the_end_of_a_training(tmp_path):
+    rates = []
+
+    class Replace(Hook):
+        def after_train_epoch(self, runner):
+            if runner.epoch == 0:
+                adam = torch.optim.Adam(runner.model.parameters(), lr=0.01)
+                runner.optim_wrapper = OptimWrapper(adam, accumulative_counts=2)
+                runner.param_schedulers = [dict(type="ConstantLR", factor=0.5)]
+                runner.train_loop._max_epochs = 2
+                runner.train_loop._max_iters = 1000  # an epoch loop does not end by them
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            rates.append(runner.optim_wrapper.get_lr()["lr"][0])
+
+    runner = trained(tmp_path, custom_hooks=[Replace()], param_scheduler=dict(type="ConstantLR", factor=0.1))
+    assert rates == pytest.approx([0.01] * 4 + [0.005] * 4)
+    assert (runner.epoch, runner.max_epochs, runner.iter, runner.progress.step) == (2, 2, 8, 6)
+    assert isinstance(runner.optim_wrapper.optimizer, torch.optim.Adam)
+
+
+def test_a_loop_of_the_users_own_needs_no_length_and_gets_the_schedules(tmp_path):
+    @LOOPS.register_module(force=True)
+    class Rounds(BaseLoop):
+        def __init__(self, runner, dataloader, rounds):
+            super().__init__(runner, dataloader)
+            self.max_iters, self.iter, self.epoch = rounds * len(self.dataloader), 0, 0
+
+        def run(self):
+            self.runner.call_hook("before_train")
+            while self.iter < self.max_iters:
+                for batch in self.dataloader:
+                    self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
+                    self.runner.model.train_step(batch, self.runner.optim_wrapper)
+                    rates.append(self.runner.optim_wrapper.get_lr()["lr"][0])
+                    self.iter += 1
+                self.epoch += 1
+            return self.runner.model
+
+    rates = []
+    schedule = dict(type="MultiStepLR", milestones=[1], gamma=0.1)
+    runner = trained(tmp_path, train_cfg=dict(type="Rounds", rounds=2), param_scheduler=schedule)
+    assert (runner.iter, runner.epoch, runner.max_iters) == (8, 2, 8)
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4)
+
+
+def test_the_hook_of_openmmlab_names_the_files_that_it_wrote(tmp_path):
+    hook = CheckpointHook(interval=1, save_best="acc/top1", also_pth=True)
+    trained(tmp_path, epochs=1, default_hooks=dict(checkpoint=hook))
+    assert hook.last_ckpt == str(tmp_path / "epoch_1.pth")
+    assert hook.best_ckpt_path == str(tmp_path / "best_acc_top1_epoch_1.pth")

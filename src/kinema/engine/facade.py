@@ -14,7 +14,7 @@ from kinema.config import Config
 from kinema.distributed import get_rank, get_world_size, is_distributed
 from kinema.engine.assembly import build_loader, contract_of
 from kinema.engine.building import RunnerParts
-from kinema.engine.plan import Phase, RunPlan
+from kinema.engine.plan import DEFAULT_HOOKS, Phase, RunPlan
 from kinema.engine.visualizer import run_visualizer
 from kinema.evaluation import Evaluator
 from kinema.hooks import BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
@@ -49,7 +49,8 @@ class RunnerNames(RunnerParts):
     @property
     def max_epochs(self) -> int:
         """Epochs of the training; 0 where it is not counted in epochs."""
-        return 0 if self.plan.until is None else self.plan.until.epochs or 0
+        until = getattr(self.loops.get("train"), "until", self.plan.until)
+        return int(getattr(self.loops.get("train"), "max_epochs", 0)) if until is None else until.epochs or 0
 
     @property
     def epoch(self) -> int:
@@ -74,6 +75,10 @@ class RunnerNames(RunnerParts):
     @optim_wrapper.setter
     def optim_wrapper(self, wrapper: Any) -> None:
         self._optim_wrapper = wrapper
+        if self.train_step is not None:  # another one from here on
+            self.train_step.update_by(self.build_optim_wrapper(wrapper))
+            if hasattr(self.train_loop, "attach"):
+                self.train_loop.attach(self.train_step)
 
     @property
     def param_schedulers(self) -> Any:
@@ -83,6 +88,8 @@ class RunnerNames(RunnerParts):
     @param_schedulers.setter
     def param_schedulers(self, schedulers: Any) -> None:
         self._param_schedulers = schedulers
+        if self.train_step is not None:
+            self.schedules = self.build_param_scheduler(schedulers)
 
     @property
     def train_loop(self) -> Any:
@@ -288,12 +295,6 @@ class RunnerNames(RunnerParts):
 
 
 # Those of OpenMMLab by default, by their names in `default_hooks`.
-_DEFAULT_HOOKS = {
-    "runtime_info": "RuntimeInfoHook",
-    "timer": "IterTimerHook",
-    "sampler_seed": "DistSamplerSeedHook",
-    "logger": "LoggerHook",
-    "param_scheduler": "ParamSchedulerHook",
-    "checkpoint": "CheckpointHook",
-}
+_DEFAULT_HOOKS = {"runtime_info": "RuntimeInfoHook", "timer": "IterTimerHook", "sampler_seed": "DistSamplerSeedHook"}
+_DEFAULT_HOOKS |= {name: DEFAULT_HOOKS[name] for name in ("logger", "param_scheduler", "checkpoint")}
 _OWN_HOOKS = (BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, TrackingHook, ValidationHook)

@@ -196,7 +196,12 @@ class _NamedLoop(TrainLoop):
         """Batches of the training; 0 where they are not known."""
         return self.until.iterations_left(type(self.progress)(), self.batches_per_epoch, self.accumulate) or 0
 
-    _max_epochs, _max_iters = max_epochs, max_iters
+    def _end_at(self, unit: str, value: int) -> None:
+        if getattr(self.until, unit) is not None:
+            self.until = Until(**{unit: value})
+
+    _max_epochs = property(lambda self: self.max_epochs, lambda self, value: self._end_at("epochs", value))
+    _max_iters = property(lambda self: self.max_iters, lambda self, value: self._end_at("iterations", value))
 
 
 def _no_step(batch: Any, window: Window) -> dict[str, Any]:

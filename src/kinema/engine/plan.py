@@ -60,7 +60,7 @@ class RunPlan:
         model: its config, or the model.
         work_dir: folder for the files of the run.
         train, val, test: None: there is no such phase.
-        until: how far to train; None: no training.
+        until: how far to train; None: no training, or one that a loop of the user's own measures.
         optim_wrapper, param_scheduler: configs or objects.
         hooks: configs or objects, those of the user among them.
         load_from, resume: see `Runner`.
@@ -167,11 +167,13 @@ def _phase(config: Mapping[str, Any], split: str) -> Phase | None:
     return Phase(values[0], dict(values[1] or {}), values[2] if len(values) > 2 else None)
 
 
-def _until(train_cfg: Mapping[str, Any]) -> Until:
-    """How far the settings of a training loop say to train."""
+def _until(train_cfg: Mapping[str, Any]) -> Until | None:
+    """How far the settings of a training loop say to train; None: a loop of the user's own counts in its own way."""
     check_types(EpochBasedTrainLoop, train_cfg, "train_cfg")
     check_types(IterBasedTrainLoop, train_cfg, "train_cfg")
     given = {name: train_cfg[name] for name in _OF_LENGTH if train_cfg.get(name) is not None}
+    if not given and not is_plain(train_cfg):
+        return None
     if len(given) != 1:
         raise ConfigError(f"train_cfg needs one of {', '.join(_OF_LENGTH)}, got {', '.join(given) or 'none'}")
     ((name, value),) = given.items()

@@ -257,7 +257,6 @@ class Runner(RunnerState):
             return
         plan = replace(self.plan, optim_wrapper=self._optim_wrapper)
         assert plan.train is not None  # there is a training
-        assert plan.until is not None
         is_resuming = plan.resume and not self._has_loaded
         file = self._pth_to_resume() if is_resuming else None
         folder, state = find_to_resume(self, self._load_from) if is_resuming and file is None else (None, {})

@@ -34,6 +34,14 @@ class BaseLoop(ABC):
         """The run."""
         return self._runner
 
+    @property
+    def epoch_length(self) -> int | None:
+        """Batches of an epoch; None where nobody knows."""
+        try:
+            return len(self.dataloader)
+        except TypeError:
+            return None
+
     @abstractmethod
     def run(self) -> Any:
         """Do all of it."""

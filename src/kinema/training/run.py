@@ -177,13 +177,12 @@ class Run:
     @property
     def position(self) -> Position:
         """Where the training is, for the schedules."""
-        loop, progress = self.train_loop, self.progress
         return Position(
-            progress.epoch,
-            progress.iteration,
-            loop.epoch_length,
-            max_epochs=loop.until.epochs,
-            max_steps=None if loop.until.epochs else self.max_iters or None,
+            self.epoch,
+            self.iter,
+            self.train_loop.epoch_length,
+            max_epochs=self.max_epochs or None,
+            max_steps=None if self.max_epochs else self.max_iters or None,
         )
 
     @property
@@ -216,7 +215,7 @@ class Run:
         """Batches of the whole training; 0 where they are not known."""
         loop: Any = self.loops.get("train")
         if getattr(loop, "until", None) is None:
-            return 0
+            return int(getattr(loop, "max_iters", 0))
         return loop.until.iterations_left(Progress(), loop.batches_per_epoch, loop.accumulate) or 0
 
     @contextmanager

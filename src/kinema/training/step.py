@@ -31,12 +31,16 @@ class TrainStep:
         ema: Ema | None = None,
     ) -> None:
         self.model: Any = model
-        self.optim_wrapper = optim_wrapper
         if strategy is None:
             strategy = SingleDevice(next(model.parameters()).device)
             strategy.wrap(model)
         self.strategy = strategy
         self.ema = ema
+        self.update_by(optim_wrapper)
+
+    def update_by(self, optim_wrapper: OptimWrapper) -> None:
+        """Let this one update the parameters from now on."""
+        self.optim_wrapper = optim_wrapper
         optim_wrapper.clip_norm = self.strategy.clip_norm
 
     @property

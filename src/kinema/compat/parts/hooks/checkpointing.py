@@ -24,8 +24,8 @@ class CheckpointHook(hooks.CheckpointHook):
     Attributes:
         key_indicators, rules: the figures of the best files, and "greater" or "less" for each.
         is_better_than: by figure, whether a value is better than another.
-        best_ckpt_path, best_ckpt_path_dict: another runner's best file, of several figures by name.
-        last_ckpt: the newest file of another runner.
+        best_ckpt_path, best_ckpt_path_dict: the best file, of several figures by name.
+        last_ckpt: the newest file.
 
     Raises:
         ValueError: `file_client_args` and `backend_args` are both given.
@@ -64,6 +64,17 @@ class CheckpointHook(hooks.CheckpointHook):
             key: operator.lt if rule == "less" else operator.gt
             for key, rule in zip(self.key_indicators, self.rules, strict=True)
         }
+
+    def at_border(self, runner: Run) -> None:
+        super().at_border(runner)
+        if self.pth is not None:
+            folder = self.pth.folder(runner)
+            self.last_ckpt = None if self.pth.last is None else str(folder / self.pth.last)
+            best = {figure: str(folder / name) for figure, (_, name) in self.pth.best.items()}
+            if len(self.pth.rules) == 1:
+                self.best_ckpt_path = next(iter(best.values()), None)
+            else:
+                self.best_ckpt_path_dict = best
 
     def _save_pth(self, runner: Run) -> None:
         """Write the file of this place, unless a subclass saves in its own way, in place of the method for it."""
