@@ -177,17 +177,22 @@ def _watch_peers(place: Place) -> None:
         warnings.simplefilter("ignore")  # the first process shows them
 
 
+def auto_device() -> str:
+    """What "auto" stands for: CUDA where there is any, else the CPU. Touches no device."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def choose_device(device: str) -> torch.device:
     """The device of a name.
 
-    "auto" is CUDA where there is any, and CUDA without a number is that of this process
+    "auto" is that of `auto_device`, and CUDA without a number is that of this process
     (`LOCAL_RANK`).
 
     Raises:
         ConfigError: it cannot be used here.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = auto_device()
     if device == "cuda" and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0))}"
     try:

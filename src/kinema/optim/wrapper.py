@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from kinema.distributed import auto_device
 from kinema.errors import ConfigError
 from kinema.optim.accumulation import Window
 from kinema.optim.precision import Format, Precision
@@ -307,7 +308,7 @@ class AmpOptimWrapper(OptimWrapper):
             scaler = {}
         else:
             raise ConfigError(f"optim_wrapper.loss_scale must be 'dynamic', a number or a dict, got {loss_scale!r}")
-        plain = precision or Precision(device="cuda" if torch.cuda.is_available() else "cpu")
+        plain = precision or Precision(device=auto_device())
         name = names[wanted]
         if dtype is None and plain.device_type == "cpu":
             name = plain.name

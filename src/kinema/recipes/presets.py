@@ -13,6 +13,7 @@ import torch
 
 from kinema.checkpoints.downloads import find_cached
 from kinema.cores import available_cores
+from kinema.distributed import auto_device
 from kinema.errors import ConfigError
 from kinema.models import zoo
 from kinema.recipes.trial import available_memory
@@ -80,10 +81,10 @@ class Choice:
 
 def this_machine(device: str = "auto") -> Machine:
     """The machine that this process runs on; `device` as in `kinema train --device`."""
-    kind = "cuda" if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()) else "cpu"
-    name = device if device.startswith("cuda") else kind
+    chosen = auto_device() if device == "auto" else device
+    kind = "cuda" if chosen.startswith("cuda") else "cpu"
     is_there = kind == "cpu" or torch.cuda.is_available()
-    return Machine(kind, available_cores(), available_memory(name) if is_there else None)
+    return Machine(kind, available_cores(), available_memory(chosen if kind == "cuda" else kind) if is_there else None)
 
 
 def has_cached_weights(model: str) -> bool:

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from kinema.compat.parts.runners import Runner
+from kinema.distributed import auto_device
 from kinema.hooks.test_augmentation import with_test_augmentation
 from kinema.registry import RUNNERS
 
@@ -34,7 +35,7 @@ def autocast(
         enabled: False changes nothing.
         cache_enabled: see `torch.autocast`.
     """
-    device = device_type or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_type or auto_device()
     with torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=cache_enabled):
         yield
 
