@@ -68,6 +68,7 @@ def questions(rng: np.random.Generator, length: int) -> dict[str, tuple[str, Ans
         "__iter__": ("iterate", lambda reader: run_of_frames(reader, 0)),
         "get_batch": (f"batch {some}", lambda reader: digest(reader.get_batch(some))),
         "frames_at": (f"at {share}", at),
+        "motion_vectors": (f"motion {some}", lambda reader: digest(reader.motion_vectors(some))),
         "close": ("close", lambda reader: reader.close()),
         "__enter__": ("enter", lambda reader: reader.__enter__() is reader),
         "__exit__": ("exit", lambda reader: reader.__exit__(None, None, None)),
