@@ -145,6 +145,26 @@ def test_a_worker_of_another_loader_that_is_killed_is_noticed_too():
         list(training)
 
 
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system does not say who sent a signal")
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_main_process(start):
+    others = set(torch.multiprocessing.active_children())
+    batches = iter(loader(multiprocessing_context=start, persistent_workers=True))
+    for _ in range(2):  # one of each worker: both have started
+        next(batches)
+    workers = set(torch.multiprocessing.active_children()) - others
+    assert len(workers) == 2
+    for worker in workers:
+        for name in ("TERM", "USR1"):
+            subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)  # not from this process
+    assert sum(1 for _ in batches) == 10
+    for worker in workers:
+        worker.terminate()  # from this process
+        worker.join(timeout=60)
+        assert worker.exitcode == 0
+
+
 def test_a_batch_that_cannot_be_sent_is_an_error():
     class Odd(Clips):
         def __getitem__(self, index):

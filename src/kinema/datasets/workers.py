@@ -49,6 +49,7 @@ class WorkerStart:
     def __call__(self, worker_id: int) -> None:
         if self.stacks is not None and STACKS_SIGNAL is not None and signal.getsignal(STACKS_SIGNAL) == signal.SIG_DFL:
             faulthandler.register(STACKS_SIGNAL, file=self.stacks.fileno(), all_threads=True)
+        _leave_stopping_to_parent()
         # The main process cannot see a failure in the thread that sends, but it can see an end.
         multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
         if self.then is not None:
@@ -64,6 +65,25 @@ def running_workers() -> list[tuple[int, Connection]]:
         for worker in iterator._workers
         if worker.pid is not None and worker.exitcode is None
     ]
+
+
+def _leave_stopping_to_parent() -> None:
+    """SIGTERM and SIGUSR1 to a whole group of processes do not end a worker.
+
+    Slurm, systemd and `timeout` send them so. The main process finishes its step, for which it
+    needs the workers, and then ends them; SIGTERM from it counts.
+    """
+    if hasattr(signal, "SIGUSR1") and signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # Linux: a handler would not know the sender
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_for(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _end_worker(error: Exception, obj: Any) -> None:
