@@ -192,3 +192,12 @@ def test_the_config_of_a_run_builds_the_runner_that_it_names() -> None:
         del RUNNERS._users["OwnRunner"]
     with pytest.raises(RegistryError, match="Runer is not in the runner registry: did you mean Runner"):
         RUNNERS.build({"runner_type": "Runer"})
+
+
+def test_a_scope_names_its_registry_also_before_it_has_parts() -> None:
+    root = Registry("toy", scope="root")
+    child = Registry("toy", parent=root, scope="child")
+    with root.switch_scope_and_registry("child") as chosen:
+        assert chosen is child
+    with child.switch_scope_and_registry("root") as chosen:
+        assert chosen is root

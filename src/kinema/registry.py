@@ -197,7 +197,8 @@ class Registry:
         if scope == self.scope:
             return self
         root = self.root
-        registry = self._search_child(scope) or root._search_child(scope)
+        registry = self._search_child(scope)
+        registry = root._search_child(scope) if registry is None else registry  # one without parts is false
         return root if registry is None and scope in OWN_SCOPES else registry
 
     def _search_child(self, scope: str) -> "Registry | None":
@@ -254,7 +255,8 @@ class Registry:
                 return
             if scope is None:  # never one that the config of a part names
                 import_registries_of(chosen)
-            yield self._registry_of(chosen) or self
+            of_scope = self._registry_of(chosen)
+            yield self if of_scope is None else of_scope
 
     def _find(self, name: str) -> Part | None:
         self.import_from_location()
