@@ -246,6 +246,7 @@ def test_a_trace_may_go_elsewhere(tmp_path, caplog):
     [
         (dict(profile_times=0), "profile_times must be at least 1, got 0"),
         (dict(activity_with_cpu=False), "nothing to profile: set activity_with_cpu"),
+        (dict(on_trace_ready="log_trace"), "on_trace_ready must be a function or a dict, got 'log_trace'"),
         (dict(schedule=2), "schedule must be a dict such as"),
         (dict(on_trace_ready=dict(type="print")), "on_trace_ready.type must be log_trace or tb_trace"),
     ],

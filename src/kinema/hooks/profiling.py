@@ -73,6 +73,8 @@ class ProfilerHook(Hook):
         self.settings |= {"with_stack": with_stack, "with_flops": with_flops}
         self.by_epoch, self.profile_times, self.schedule = by_epoch, profile_times, schedule
         self.on_trace_ready, self.json_trace_path = on_trace_ready, json_trace_path
+        if not (callable(on_trace_ready) or isinstance(on_trace_ready, Mapping | None)):
+            raise ConfigError(f"ProfilerHook: on_trace_ready must be a function or a dict, got {on_trace_ready!r}")
         if isinstance(on_trace_ready, Mapping) and on_trace_ready.get("type") not in ("log_trace", "tb_trace"):
             raise ConfigError(f"ProfilerHook: on_trace_ready.type must be log_trace or tb_trace, got {on_trace_ready}")
         self.profiler: profile | None = None
@@ -80,7 +82,7 @@ class ProfilerHook(Hook):
 
     def before_train(self, runner: Run) -> None:
         """Start."""
-        self.profiler = profile(**self.settings, schedule=self.plan, on_trace_ready=self._handler(runner))
+        self.profiler = profile(**self.settings, schedule=self.plan, on_trace_ready=self._parse_trace_config(runner))
         self.profiler.start()
 
     def after_train_iter(
@@ -110,7 +112,8 @@ class ProfilerHook(Hook):
             self.profiler.stop()
             self.profiler = None
 
-    def _handler(self, runner: Run) -> Callable[[Any], Any]:
+    def _parse_trace_config(self, runner: Run) -> Callable[[Any], Any]:
+        """What is called with the profiler when a trace is ready; by MMEngine's name, which subclasses override."""
         if callable(self.on_trace_ready):
             return self.on_trace_ready
         options = dict(self.on_trace_ready or {})

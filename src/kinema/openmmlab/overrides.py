@@ -56,7 +56,7 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "EMAHook": ("_swap_ema_parameters", "_swap_ema_state_dict", "_ema_started"),
     "EarlyStoppingHook": ("_init_rule", "_check_stop_condition"),
     "LoggerHook": ("_process_tags",),
-    "ProfilerHook": ("_parse_trace_config", "_export_chrome_trace"),
+    "ProfilerHook": ("_export_chrome_trace",),
     "Runner": ("_build_param_scheduler", "_check_scheduler_cfg", "_log_env"),
 }
 OWN_PACKAGE = "kinema"
