@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import BaseHead, BCELossWithLogits, I3DHead
+from kinema.models import BaseHead, BCELossWithLogits, I3DHead, TimeSformerHead, UniFormerHead
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 
@@ -196,3 +196,11 @@ def test_i3d_head_says_how_many_channels_the_backbone_gives() -> None:
 def test_i3d_head_refuses_an_unknown_pooling() -> None:
     with pytest.raises(ValueError, match="spatial_type must be 'avg' or None, got 'max'"):
         I3DHead(5, 4, spatial_type="max")
+
+
+@pytest.mark.parametrize("kind", [TimeSformerHead, UniFormerHead])
+def test_heads_of_vectors_refuse_maps(kind) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{kind.__name__} takes one vector a clip, .* \(1, 8, 2, 3, 3\): .* I3DHead"
+    ):
+        kind(3, 8)(torch.zeros(1, 8, 2, 3, 3))

@@ -63,6 +63,16 @@ def check_frame_features(head: BaseHead, x: Any) -> None:
         )
 
 
+def check_pooled(head: BaseHead, x: Any) -> None:
+    """Raise `ConfigError` unless `x` is one feature of clips that is pooled, (B, C)."""
+    check_single(head, x)
+    if x.dim() != 2:
+        raise ConfigError(
+            f"{_name(head)} takes one vector a clip, (clips, channels), got {tuple(x.shape)}: for maps of features set"
+            " cls_head to I3DHead"
+        )
+
+
 def check_single(head: BaseHead, x: Any) -> None:
     """Raise `ConfigError` unless `x` is one tensor."""
     if not isinstance(x, Tensor):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.heads.features import check_single, check_single_source
+from kinema.models.heads.features import check_pooled, check_single_source
 from kinema.models.layers.settings import check_rates
 from kinema.registry import MODELS
 
@@ -52,7 +52,7 @@ class TimeSformerHead(BaseHead):
 
     def forward(self, x: Tensor, num_segs: int | None = None) -> Tensor:
         """Classify. `num_segs`, the frames of a sample, has no effect here."""
-        check_single(self, x)
+        check_pooled(self, x)
         self.check_channels(x)
         if self.dropout is not None:
             x = self.dropout(x)
