@@ -58,6 +58,20 @@ def test_names_numbers_and_contents_are_what_the_config_says(tmp_path: Path) -> 
     assert names(tmp_path / "work") == []
 
 
+def test_the_files_are_written_by_the_runners_own_save_checkpoint(tmp_path: Path) -> None:
+    class Annotating(Runner):
+        def save_checkpoint(self, out_dir, filename, **settings):
+            super().save_checkpoint(out_dir, filename, meta={"written_as": filename}, **settings)
+
+    settings = dict(by_epoch=True, save_optimizer=False, save_best="acc/top1")
+    Annotating.from_cfg(run_config(tmp_path, epochs=1, default_hooks=dict(checkpoint=settings))).train()
+    assert names(tmp_path) == ["best_acc_top1_epoch_1.pth", "epoch_1.pth"]
+    for name in names(tmp_path):
+        content = torch.load(tmp_path / name, weights_only=True)
+        assert content["meta"]["written_as"] == name
+        assert "optimizer" not in content
+
+
 def test_a_run_writes_none_unless_it_is_asked_or_openmmlabs_names_are_served(tmp_path: Path) -> None:
     trained(tmp_path)
     assert names(tmp_path) == []

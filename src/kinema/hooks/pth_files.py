@@ -84,8 +84,7 @@ class PthFiles:
         """
         if self.by_epoch and run.progress.batch:
             return
-        number = place_of(run, by_epoch=self.by_epoch)["epoch" if self.by_epoch else "iter"]
-        folder, self.last = self.folder(run), self.filename_tmpl.format(number)
+        folder, self.last = self.folder(run), self.filename_tmpl.format(self._number(run))
         run.message_hub.update_info("last_ckpt", str(folder / self.last))  # which the file itself holds
         file = self._write(run, self.filename_tmpl)
         if self.last not in self.kept:
@@ -115,15 +114,18 @@ class PthFiles:
             run.message_hub.update_info_dict({f"best_score{suffix}": value, f"best_ckpt{suffix}": str(file)})
 
     def _write(self, run: Run, name: str) -> Path:
-        description = run.about_checkpoint()
-        return write_pth(
-            run,
-            self.folder(run) / name,
-            description,
-            by_epoch=self.by_epoch,
-            with_optimizer=self.save_optimizer,
-            with_schedules=self.save_param_scheduler,
-        )
+        """Write a file, by `save_checkpoint` of the runner, which users override, where it has that."""
+        file = self.folder(run) / name.format(self._number(run))
+        save = getattr(run, "save_checkpoint", None)
+        if save is None:
+            options = {"with_optimizer": self.save_optimizer, "with_schedules": self.save_param_scheduler}
+            return write_pth(run, file, run.about_checkpoint(), by_epoch=self.by_epoch, **options)
+        options = {"save_optimizer": self.save_optimizer, "save_param_scheduler": self.save_param_scheduler}
+        save(str(file.parent), filename=file.name, by_epoch=self.by_epoch, **options)
+        return file
+
+    def _number(self, run: Run) -> int:
+        return place_of(run, by_epoch=self.by_epoch)["epoch" if self.by_epoch else "iter"]
 
     def publish(self, run: Run) -> None:
         """Write copies of the last file and of the best ones that hold `published_keys` alone."""
