@@ -1,6 +1,7 @@
 """`MultiProcessTestCase`: each test runs in several processes at once and passes where it passes in all of them."""
 
 import atexit
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -11,13 +12,16 @@ import types
 import unittest
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Barrier
 from operator import attrgetter
+from threading import BrokenBarrierError
 from typing import Any
 
 import kinema.compat
 
 _FAILED = 10  # exit status of a process whose test failed
 _SKIPPED = 11
+_SECONDS_FOR_OTHERS = 20.0  # one that has crashed does not say so
 
 
 class MultiProcessTestCase(unittest.TestCase):
@@ -85,8 +89,10 @@ class MultiProcessTestCase(unittest.TestCase):
         start = multiprocessing.get_context("spawn")
         kind = type(self)
         place = (kind.__module__, kind.__qualname__, self._testMethodName, self.file_name)
+        self._passed = start.Barrier(self.world_size)  # lives while processes that start read it
         for rank in range(self.world_size):
-            process = start.Process(target=_run, args=(rank, *place, kinema.compat.is_installed()), daemon=True)
+            arguments = (rank, *place, kinema.compat.is_installed(), self._passed)
+            process = start.Process(target=_run, args=arguments, daemon=True)
             process.start()
             self.processes.append(process)
 
@@ -102,11 +108,12 @@ class MultiProcessTestCase(unittest.TestCase):
             raise AssertionError(f"the processes ended with {codes}: see their errors above")
 
 
-def _run(rank: int, module: str, kind: str, test: str, file_name: str, uses_compat: bool) -> None:
+def _run(rank: int, module: str, kind: str, test: str, file_name: str, uses_compat: bool, passed: Barrier) -> None:
     """Run one test in this process, and end it without taking the interpreter down.
 
     Threads of a test's process group live on where something still refers to the group; one that
-    finds the interpreter on its way out aborts the process, after the test has passed.
+    finds the interpreter on its way out aborts the process, after the test has passed. The others
+    may still read what this process sent last: it stays until they have passed, or one has not.
     """
     if uses_compat:
         kinema.compat.install()
@@ -119,8 +126,11 @@ def _run(rank: int, module: str, kind: str, test: str, file_name: str, uses_comp
     except unittest.SkipTest:
         status = _SKIPPED
     except BaseException:  # an assertion as well
+        passed.abort()
         traceback.print_exc()
         status = _FAILED
+    with contextlib.suppress(BrokenBarrierError):
+        passed.wait(_SECONDS_FOR_OTHERS)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
