@@ -51,7 +51,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_in_no_number(small_run: Path, t
     value = json.loads(result.stdout)
     assert (value["clips"], value["failed"]) == (4, 1)
     page = (tmp_path / "a.html").read_text()
-    assert "1 clips cannot be read" in page
+    assert "1 clip cannot be read and is in no number" in page
     assert "broken.mp4" in page
 
 

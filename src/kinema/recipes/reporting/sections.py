@@ -102,7 +102,10 @@ def _notices(figures: Mapping[str, Any]) -> list[str]:
             f" {figures['sources']} source videos are few."
         )
     if figures["failed"]:
-        notices.append(f"{figures['failed']} clips cannot be read and are in no number: see Data.")
+        clips = plural(figures["failed"], "clip")
+        notices.append(
+            f"{clips} cannot be read and {'is' if figures['failed'] == 1 else 'are'} in no number: see Data."
+        )
     return notices
 
 
@@ -175,7 +178,7 @@ def data_section(measured: Measured, trains: Mapping[str, Split | None]) -> Sect
     if measured.failed:
         examples = tuple(failed.error for failed in measured.failed[:10])
         problems.append(
-            Problem("broken", len(measured.failed), f"{len(measured.failed)} clips cannot be read.", examples)
+            Problem("broken", len(measured.failed), f"{plural(len(measured.failed), 'clip')} cannot be read.", examples)
         )
     first = next(iter(trains.values()))
     if first is not None:
