@@ -27,6 +27,20 @@ def test_a_module_runs_with_the_shim(tmp_path, run_python) -> None:
     assert run.stdout == "['-x', '1'] True __main__\n", run.stderr
 
 
+def test_what_is_refused_is_one_line_that_names_the_place_in_the_script(tmp_path, run_python) -> None:
+    (tmp_path / "train.py").write_text("from mmengine import Config\nConfig.fromfile('missing.py')\n")
+    run = run_python("-m", "kinema.compat", "train.py")
+    assert run.returncode == 1
+    assert run.stderr == (
+        f"error: {tmp_path / 'missing.py'}: there is no such config file"
+        " (from train.py:2; python -m kinema.compat --traceback ... shows all calls)\n"
+    )
+    run = run_python("-m", "kinema.compat", "--traceback", "train.py")
+    assert "Traceback" in run.stderr
+    (tmp_path / "train.py").write_text("1 / 0\n")
+    assert "Traceback" in run_python("-m", "kinema.compat", "train.py").stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver", "fork"])
 def test_a_scripts_own_classes_reach_worker_processes(tmp_path, run_python, start_method: str) -> None:
@@ -66,6 +80,6 @@ def test_a_missing_module_is_one_line_and_status_2(module, capsys) -> None:
 
 def test_help_shows_both_forms_and_nothing_to_run_is_wrong_usage(capsys) -> None:
     assert main(["--help"]) == 0
-    assert "python -m kinema.compat -m MODULE [ARGS ...]" in capsys.readouterr().out
+    assert "python -m kinema.compat [--traceback] -m MODULE [ARGS ...]" in capsys.readouterr().out
     assert main([]) == 2
     assert capsys.readouterr().err.startswith("usage: ")

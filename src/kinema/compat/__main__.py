@@ -3,16 +3,20 @@
 import importlib.util
 import runpy
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from kinema.compat import install
 from kinema.compat.script import run_script
+from kinema.errors import KinemaError
 
-USAGE = """usage: python -m kinema.compat SCRIPT [ARGS ...]
-       python -m kinema.compat -m MODULE [ARGS ...]
+USAGE = """usage: python -m kinema.compat [--traceback] SCRIPT [ARGS ...]
+       python -m kinema.compat [--traceback] -m MODULE [ARGS ...]
 
-Run a script or module; its imports of mmaction, mmengine, mmcv and decord are served by Kinema."""
+Run a script or module; its imports of mmaction, mmengine, mmcv and decord are served by Kinema.
+What Kinema refuses is one line; --traceback shows the calls that led there."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,10 +56,27 @@ def _run_module(target: str, arguments: list[str]) -> int:
     return 0
 
 
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show what ends the script: an error of Kinema's by its message and the script's line."""
+    if not isinstance(error, KinemaError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    own = [
+        f"{Path(frame.f_code.co_filename).name}:{line}"
+        for frame, line in traceback.walk_tb(trace)
+        if frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_filename != __file__
+    ]
+    where = f"from {own[-1]}; " if own else ""
+    sys.stderr.write(f"error: {error} ({where}python -m kinema.compat --traceback ... shows all calls)\n")
+
+
 def _refuse(message: str) -> int:
     sys.stderr.write(f"kinema.compat: {message}\n")
     return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    wants_traceback = sys.argv[1:2] == ["--traceback"]
+    if not wants_traceback:
+        sys.excepthook = _show
+    sys.exit(main(sys.argv[1 + wants_traceback :]))

@@ -4,6 +4,7 @@ import pytest
 
 from kinema.compat.parts.arguments import DictAction
 from kinema.config import Config
+from kinema.errors import ConfigError
 
 
 @pytest.fixture
@@ -54,9 +55,6 @@ def test_numbers_and_none_are_read_as_in_openmmlab_tools(
     assert parser.parse_args(["--cfg-options", f"a={text}"]).cfg_options == {"a": value}
 
 
-def test_what_is_no_override_is_wrong_usage(
-    parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
+def test_what_is_no_override_is_an_error(parser: argparse.ArgumentParser) -> None:
+    with pytest.raises(ConfigError, match="argument --cfg-options: an override must be KEY=VALUE"):
         parser.parse_args(["--cfg-options", "depth"])
-    assert "argument --cfg-options: an override must be KEY=VALUE" in capsys.readouterr().err

@@ -18,6 +18,9 @@ class DictAction(argparse.Action):
 
     Use: `parser.add_argument("--cfg-options", nargs="+", action=DictAction)`, then
     `cfg.merge_from_dict(args.cfg_options)`.
+
+    Raises:
+        ConfigError: an argument is no override; OpenMMLab's raises an AssertionError.
     """
 
     def __call__(
@@ -32,7 +35,7 @@ class DictAction(argparse.Action):
             try:
                 key, value = parse_override(_without_quotes(text), scalar=_scalar)
             except ConfigError as error:
-                parser.error(f"argument {option_string}: {error}")
+                raise ConfigError(f"argument {option_string}: {error}") from None
             options[key] = value
         setattr(namespace, self.dest, options)
 
