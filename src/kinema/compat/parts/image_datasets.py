@@ -1,12 +1,13 @@
 """MMPretrain's dataset of images with class labels, which MMAction2's config of OmniSource names."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets import BaseDataset
 from kinema.datasets.annotations.lists import read_list
 from kinema.datasets.storage.columns import ColumnSamples, LabelColumn, TextColumn
@@ -31,8 +32,7 @@ class ImageNet(BaseDataset):
         with_label: False: images without labels, of a list of paths or at any depth of the folder.
         extensions: suffixes of the files that are images.
         classes: names of the classes, or a text file with one name a line.
-        pipeline, filter_cfg, indices, serialize_data, test_mode, lazy_init, max_refetch: see
-            `BaseDataset`.
+        **settings: further arguments of `BaseDataset`.
 
     Raises:
         AnnotationError: the list is missing or wrong, there is no image, or the number of folders
@@ -40,6 +40,7 @@ class ImageNet(BaseDataset):
         ValueError: there is no such split, or nothing says where the images are.
     """
 
+    @takes_arguments_of(BaseDataset)
     def __init__(
         self,
         data_root: str | os.PathLike = "",
@@ -51,13 +52,7 @@ class ImageNet(BaseDataset):
         with_label: bool = True,
         extensions: Sequence[str] = SUFFIXES,
         classes: str | Sequence[str] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable[[Any], Any]] = (),
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **settings: Any,
     ) -> None:
         if split not in ("", "train", "val", "test"):
             raise ValueError(f"ImageNet: split must be 'train', 'val' or 'test', got {split!r}")
@@ -74,13 +69,7 @@ class ImageNet(BaseDataset):
             metainfo={**(metainfo or {}), **({} if classes is None else {"classes": classes})},
             data_root=data_root,
             data_prefix=data_prefix if isinstance(data_prefix, Mapping) else {"img_path": data_prefix},
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
+            **settings,
         )
 
     def load_data_list(self) -> ColumnSamples:
