@@ -39,7 +39,9 @@ from kinema.models.backbones import (
     VJEPA2Predictor,
 )
 from kinema.models.base import BaseModel, BaseModule
+from kinema.models.clip_recognition import Recognizer3D
 from kinema.models.complexity import count_operations
+from kinema.models.frame_recognition import Recognizer2D
 from kinema.models.heads import (
     AttentiveHead,
     AvgConsensus,
@@ -80,7 +82,7 @@ from kinema.models.necks import TPN
 from kinema.models.omni_recognition import RecognizerOmni
 from kinema.models.preprocessors import ActionDataPreprocessor, BaseDataPreprocessor, stack_batch
 from kinema.models.pretraining import MaskedAutoencoder
-from kinema.models.recognition import BaseRecognizer, Recognizer2D, Recognizer3D
+from kinema.models.recognition import BaseRecognizer
 from kinema.models.sound_recognition import RecognizerAudio
 from kinema.models.tta import BaseTTAModel, MeanScoreTTA
 from kinema.models.zoo import create_model

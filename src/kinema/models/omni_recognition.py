@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kinema.models.layers.inputs import sizes
 from kinema.models.recognition import BaseRecognizer, Folded, Mode, Part
 from kinema.registry import MODELS
 
@@ -54,6 +55,6 @@ class RecognizerOmni(BaseRecognizer):
         if inputs.dim() not in (4, 6):
             raise ValueError(
                 "RecognizerOmni takes images (batch, channels, height, width) or clips (batch, views, channels, frames,"
-                f" height, width), got {tuple(inputs.shape)}"
+                f" height, width), got {sizes(inputs)}"
             )
         return Folded(inputs if inputs.dim() == 4 else inputs.flatten(0, 1))

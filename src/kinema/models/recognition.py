@@ -20,7 +20,6 @@ from kinema.models.backbones.libraries import build_third_party, is_third_party
 from kinema.models.base import BaseModel, Mode
 from kinema.models.features import features_of
 from kinema.models.heads.base import BaseHead
-from kinema.models.layers.carried_state import CarriedState
 from kinema.models.library_recognition import built_config
 from kinema.models.preprocessors import ActionDataPreprocessor, check_range
 from kinema.models.view_chunks import in_chunks
@@ -349,149 +348,6 @@ class BaseRecognizer(BaseModel):
                 )
 
 
-@MODELS.register_module()
-class Recognizer2D(BaseRecognizer):
-    """Recognizer whose backbone sees single frames; the head, or the backbone's layers, join the frames of a clip.
-
-    It takes inputs (B, S, C, H, W): the S frames of all of a sample's views, those of a view one
-    after the other, and `"tensor"` gives the features of B * S frames, or what the neck makes of
-    them.
-
-    Args:
-        backbone: (B * S, C, H, W) -> (B * S, C', H', W'); module or config, also of other
-            libraries: `timm.NAME`, `torchvision.NAME`, `transformers.NAME`, whose further keys go to
-            that library. One with an attribute `num_segments` joins so many frames, which must divide S.
-        cls_head: called with `num_segs` too: frames of a sample among the features.
-        neck: gets every level as (B, C, S, H, W); see `BaseRecognizer`, as `train_cfg` and
-            `data_preprocessor`.
-        train_cfg: see there.
-        test_cfg: see there; `num_segs`: frames of a view that a neck joins in prediction, default
-            those of the backbone.
-        data_preprocessor: see there.
-    """
-
-    test_keys = ("fcn_test", "num_segs", "max_testing_views")
-    takes_clips = False
-
-    def __init__(
-        self,
-        backbone: Part,
-        cls_head: Part | None = None,
-        neck: Part | None = None,
-        train_cfg: Mapping[str, Any] | None = None,
-        test_cfg: Mapping[str, Any] | None = None,
-        data_preprocessor: Part | None = None,
-    ) -> None:
-        super().__init__(backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor)
-        self.num_segs = (test_cfg or {}).get("num_segs")
-        joined = features_of(self.backbone).frames_per_row
-        if joined and (self.max_testing_views or 0) % joined:
-            raise ConfigError(
-                f"max_testing_views={self.max_testing_views} of test_cfg cuts clips apart: it must be a multiple of the"
-                f" {joined} frames that the backbone joins (num_segments)"
-            )
-
-    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> dict[str, Tensor]:
-        self._check_joined()
-        return super().loss(inputs, data_samples)
-
-    def _check_joined(self) -> None:
-        """In training, a row of scores must be of whole clips: it is compared with their label."""
-        clip, joined = (features_of(part).frames_per_row for part in (self.backbone, self.cls_head))
-        if clip and joined and joined % clip:
-            raise ConfigError(
-                f"the backbone ({type(self.backbone).__name__}) joins num_segments={clip} frames, but the head "
-                f"({type(self.cls_head).__name__}) scores {joined} of them: set num_segments={clip} in cls_head"
-            )
-
-    def fold(self, inputs: Tensor) -> Folded:
-        """(B, S, C, H, W) -> (B * S, C, H, W), without a copy where memory allows."""
-        if inputs.dim() != 5:
-            raise ValueError(
-                "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
-                f" {_sizes(inputs)}: set input_format='NCHW' in FormatShape; for frames of one clip without batch:"
-                " inputs.unsqueeze(0)"
-            )
-        channels = getattr(self.backbone, "in_channels", None)
-        if channels == inputs.shape[1] != inputs.shape[2]:
-            raise ConfigError(
-                "Recognizer2D takes inputs of shape (batch, segments, channels, height, width), got"
-                f" {_sizes(inputs)}, whose {channels} channels seem to come before the segments: set"
-                " input_format='NCHW' in FormatShape"
-            )
-        self._check_frames(inputs, "backbone", self.backbone)
-        return Folded(inputs.flatten(0, 1), num_segs=inputs.shape[1])
-
-    def _check_scored(self, inputs: Tensor) -> None:
-        if inputs.dim() == 5:
-            self._check_frames(inputs, "cls_head", self.cls_head)
-
-    @staticmethod
-    def _check_frames(inputs: Tensor, name: str, part: nn.Module | None) -> None:
-        joined = features_of(part).frames_per_row
-        if joined and inputs.shape[1] % joined:
-            raise ConfigError(
-                f"a sample has {inputs.shape[1]} frames, but the {name} ({type(part).__name__}) joins"
-                f" num_segments={joined} of them: sample a multiple of {joined} frames, or set num_segments of the"
-                f" {name}"
-            )
-
-
-@MODELS.register_module()
-class Recognizer3D(BaseRecognizer):
-    """Recognizer whose backbone sees a whole clip; the views of a sample go through it like samples.
-
-    It takes inputs (B, V, C, T, H, W), and `"tensor"` gives the features of B * V views.
-
-    Args:
-        backbone: (B, C, T, H, W) -> features; module or config, also of `transformers.NAME`.
-        cls_head: see `BaseRecognizer`, as `neck`, `train_cfg` and `data_preprocessor`.
-        neck: see there.
-        train_cfg: see there.
-        test_cfg: see there.
-        data_preprocessor: see there.
-    """
-
-    def fold(self, inputs: Tensor) -> Folded:
-        """(B, V, C, T, H, W) -> (B * V, C, T, H, W), without a copy where memory allows."""
-        if inputs.dim() != 6:
-            raise ValueError(
-                "Recognizer3D takes inputs of shape (batch, views, channels, frames, height, width), got"
-                f" {_sizes(inputs)}: set input_format='NCTHW' in FormatShape; for clips without views:"
-                " inputs.unsqueeze(1)"
-            )
-        return Folded(inputs.flatten(0, 1))
-
-    @property
-    def carries_state(self) -> bool:
-        """Can streams go through it piece by piece, see `predict_piece`?"""
-        return self.neck is None and all(features_of(part).carries_state for part in (self.backbone, self.cls_head))
-
-    def predict_piece(
-        self, inputs: Tensor, state: CarriedState, data_samples: Sequence[Any] | None = None
-    ) -> list[Any]:
-        """`predict` for the next frames of streams: the scores are those of all frames so far.
-
-        Args:
-            inputs: (B, V, C, T, H, W), T >= 1; a view is a stream of its own.
-            state: of the pieces before, which becomes that of the next; a new one at the start.
-            data_samples: see `predict`.
-
-        Raises:
-            ConfigError: a part of the model looks at frames behind.
-            ValueError: the inputs have another shape, or are of other streams than the state.
-        """
-        if not self.carries_state:
-            raise ConfigError(
-                "this recognizer carries no state from piece to piece: that takes MoViNet with causal=True, and"
-                " MoViNetHead"
-            )
-        head = self._head()
-        scores = head(self.backbone(self.fold(inputs).rows, state), state=state)
-        samples = [ActionDataSample() for _ in inputs] if data_samples is None else data_samples
-        return head.predict_by_feat(scores, samples)
-
-
 def build_part(part: Part) -> nn.Module:
     """The module itself, or the one that a config describes."""
     return part if isinstance(part, nn.Module) else MODELS.build(part)
@@ -506,8 +362,3 @@ def features_and_options(extracted: Any) -> tuple[Any, dict[str, Any]]:
 
 def _call(backbone: nn.Module, frames: Tensor) -> Any:
     return backbone(frames)
-
-
-def _sizes(inputs: Tensor) -> tuple[int, ...]:
-    """The shape as numbers, also where a trace gives tensors."""
-    return tuple(map(int, inputs.shape))

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from kinema.models.layers.inputs import sizes
 from kinema.models.recognition import BaseRecognizer, Folded
 from kinema.registry import MODELS
 
@@ -21,6 +22,6 @@ class RecognizerAudio(BaseRecognizer):
         if inputs.dim() != 5:
             raise ValueError(
                 "RecognizerAudio takes sound of shape (batch, clips, channels, time, frequency), got"
-                f" {tuple(inputs.shape)}: set input_format='NCTF' in FormatAudioShape"
+                f" {sizes(inputs)}: set input_format='NCTF' in FormatAudioShape"
             )
         return Folded(inputs.flatten(0, 1))

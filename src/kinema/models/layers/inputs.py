@@ -1,8 +1,13 @@
-"""What a backbone says about input that it cannot take."""
+"""What a network says about input that it cannot take."""
 
 from torch import Tensor
 
 from kinema.errors import ConfigError
+
+
+def sizes(x: Tensor) -> tuple[int, ...]:
+    """The shape as numbers, also where a trace gives tensors."""
+    return tuple(map(int, x.shape))
 
 
 def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
@@ -14,12 +19,12 @@ def check_clips(x: Tensor, in_channels: int, backbone: str) -> None:
     """
     if x.dim() != 5:
         raise ValueError(
-            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}: in a"
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {sizes(x)}: in a"
             " model it needs Recognizer3D, and input_format='NCTHW' in FormatShape"
         )
     if x.shape[1] != in_channels and x.shape[2] == in_channels:
         raise ConfigError(
-            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {tuple(x.shape)}, whose"
+            f"{backbone} takes clips of shape (batch, channels, frames, height, width), got {sizes(x)}, whose"
             f" frames seem to come before their {in_channels} channels: set input_format='NCTHW' in FormatShape"
         )
     if x.shape[1] != in_channels:
@@ -42,7 +47,7 @@ def check_frames(x: Tensor, in_channels: int, backbone: str) -> None:
     """
     if x.dim() != 4:
         raise ValueError(
-            f"{backbone} takes frames of shape (batch, channels, height, width), got {tuple(x.shape)}: in a model it"
+            f"{backbone} takes frames of shape (batch, channels, height, width), got {sizes(x)}: in a model it"
             " needs Recognizer2D, and input_format='NCHW' in FormatShape"
         )
     if x.shape[1] != in_channels:
