@@ -172,7 +172,7 @@ class BaseDataset(Dataset):
         info = copy.deepcopy(self.data_list[place]) if self._samples is None else self._samples[place]
         info |= {key: value for key, value in self.common_info().items() if key not in info} | {"sample_idx": place}
         num_classes = self.multi_hot_classes()
-        if num_classes is not None and isinstance(info.get("label"), list):
+        if num_classes is not None and info.get("label") is not None and not _is_multi_hot(info["label"]):
             hot = np.zeros(num_classes, dtype=np.float32)
             hot[info["label"]] = 1
             info["label"] = hot
@@ -281,6 +281,11 @@ def force_full_init(method: Callable[..., Any]) -> Callable[..., Any]:
         return method(self, *args, **kwargs)
 
     return wrapper
+
+
+def _is_multi_hot(label: Any) -> bool:
+    """Whether a label is a vector of 0 and 1 already, not class indices."""
+    return hasattr(label, "dtype") and not np.issubdtype(np.asarray(label).dtype, np.integer)
 
 
 def _read_names(path: str | os.PathLike) -> list[str]:

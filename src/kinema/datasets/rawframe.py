@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations import read_annotations
-from kinema.datasets.annotations.hold_out import take_part
-from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
+from kinema.datasets.annotations.samples import require_lengths
 from kinema.datasets.base import BaseDataset
+from kinema.datasets.labelled import LabelledDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.registry import DATASETS
 
 
 @DATASETS.register_module()
-class RawframeDataset(BaseDataset):
+class RawframeDataset(LabelledDataset):
     """Folders of image files, one a frame, with class labels.
 
     A sample, before the pipeline: `frame_dir`, `total_frames`, `label` (a class index; (N,) float32
@@ -70,10 +70,6 @@ class RawframeDataset(BaseDataset):
     ) -> None:
         self.filename_tmpl = filename_tmpl
         self.with_offset = with_offset
-        self.multi_class = multi_class
-        self.num_classes = num_classes
-        self.start_index = start_index
-        self.modality = modality
         self.ann_format = ann_format
         self.delimiter = delimiter
         self.columns = columns
@@ -82,12 +78,15 @@ class RawframeDataset(BaseDataset):
             ann_file,
             data_prefix={"img": ""} if data_prefix is None else data_prefix,
             pipeline=pipeline,
+            multi_class=multi_class,
+            num_classes=num_classes,
+            start_index=start_index,
+            modality=modality,
             test_mode=test_mode,
             **settings,
         )
 
-    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
-        """The clips. A subclass that calls this gets a list of dicts, which it may change."""
+    def load_columns(self) -> ColumnSamples:
         annotations = read_annotations(
             self.ann_file or self.data_root,
             self.ann_format,
@@ -98,21 +97,7 @@ class RawframeDataset(BaseDataset):
             class_names=self._metainfo.get("classes"),
         )
         require_lengths(annotations)
-        self.num_classes = settle_classes(
-            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
-        )
-        samples = samples_of(
-            take_part(annotations, self.hold_out),
-            "frame_dir",
-            self.data_prefix.get("img") or "",
-            multi_class=self.multi_class,
-        )
-        return samples if type(self).load_data_list is RawframeDataset.load_data_list else list(samples)
-
-    def multi_hot_classes(self) -> int | None:
-        """N where a clip may have several labels."""
-        return self.num_classes if self.multi_class else None
+        return self.columns_of(annotations, "frame_dir", self.data_prefix.get("img") or "", self.hold_out)
 
     def common_info(self) -> dict[str, Any]:
-        """What transforms need of every sample, also where a subclass lists the clips."""
-        return {"filename_tmpl": self.filename_tmpl, "start_index": self.start_index, "modality": self.modality}
+        return {"filename_tmpl": self.filename_tmpl, **super().common_info()}

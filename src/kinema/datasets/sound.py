@@ -8,15 +8,16 @@ import numpy as np
 
 from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations import read_annotations
-from kinema.datasets.annotations.samples import require_lengths, samples_of, settle_classes
+from kinema.datasets.annotations.samples import require_lengths
 from kinema.datasets.base import BaseDataset
+from kinema.datasets.labelled import LabelledDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.errors import AnnotationError
 from kinema.registry import DATASETS
 
 
 @DATASETS.register_module()
-class AudioDataset(BaseDataset):
+class AudioDataset(LabelledDataset):
     """Files of features of sound, with class labels.
 
     A sample, before the pipeline: `audio_path`, `total_frames` of the video, `label` (a class index; (N,)
@@ -49,18 +50,18 @@ class AudioDataset(BaseDataset):
         start_index: int = 0,
         **settings: Any,
     ) -> None:
-        self.multi_class = multi_class
-        self.num_classes = num_classes
-        self.start_index = start_index
         super().__init__(
             ann_file,
             data_prefix={"audio": ""} if data_prefix is None else data_prefix,
             pipeline=pipeline,
+            multi_class=multi_class,
+            num_classes=num_classes,
+            start_index=start_index,
+            modality="Audio",
             **settings,
         )
 
-    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
-        """The samples. A subclass that calls this gets a list of dicts, which it may change."""
+    def load_columns(self) -> ColumnSamples:
         annotations = read_annotations(
             self.ann_file, "rawframes", multi_label=True, class_names=self._metainfo.get("classes")
         )
@@ -72,18 +73,4 @@ class AudioDataset(BaseDataset):
                 f"{annotations.place_of(place)}: {annotations.paths[place]!r} has the labels"
                 f" {annotations.labels.of(place)}: set multi_class=True and num_classes for several"
             )
-        self.num_classes = settle_classes(
-            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
-        )
-        samples = samples_of(
-            annotations, "audio_path", self.data_prefix.get("audio") or "", multi_class=self.multi_class
-        )
-        return samples if type(self).load_data_list is AudioDataset.load_data_list else list(samples)
-
-    def multi_hot_classes(self) -> int | None:
-        """N where a sample may have several labels."""
-        return self.num_classes if self.multi_class else None
-
-    def common_info(self) -> dict[str, Any]:
-        """What transforms need of every sample, also where a subclass lists them."""
-        return {"start_index": self.start_index, "modality": "Audio"}
+        return self.columns_of(annotations, "audio_path", self.data_prefix.get("audio") or "")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations import Annotations, read_annotations
 from kinema.datasets.annotations.samples import samples_of
 from kinema.datasets.annotations.walking import find_videos, notes_on_skipped
@@ -62,7 +63,7 @@ class UnlabelledVideos(BaseDataset):
         held_out: share of the samples that is the side "val".
         seed: of the samples held out.
         test_mode: for evaluation: a rejected sample is an error.
-        metainfo, indices, lazy_init, max_refetch: see `BaseDataset`.
+        **settings: further arguments of `BaseDataset`.
 
     Attributes:
         notes: what a user should know of the reading, a sentence each.
@@ -72,6 +73,7 @@ class UnlabelledVideos(BaseDataset):
         ValueError: there is no such part, or the share is not between 0 and 1.
     """
 
+    @takes_arguments_of(BaseDataset, without=("ann_file", "data_root", "data_prefix"))
     def __init__(
         self,
         source: str | os.PathLike[str],
@@ -81,10 +83,7 @@ class UnlabelledVideos(BaseDataset):
         held_out: float = 0.1,
         seed: int = 0,
         test_mode: bool = False,
-        metainfo: Mapping[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **settings: Any,
     ) -> None:
         if part not in (None, "train", "val"):
             raise ValueError(f"part must be 'train', 'val' or None, got {part!r}")
@@ -95,20 +94,13 @@ class UnlabelledVideos(BaseDataset):
         self.held_out = held_out
         self.seed = seed
         self.notes: tuple[str, ...] = ()
-        super().__init__(
-            metainfo=metainfo,
-            indices=indices,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-        )
+        super().__init__(pipeline=pipeline, test_mode=test_mode, **settings)
 
     def load_data_list(self) -> ColumnSamples:
         annotations, root = read_unlabelled(self.source)
         self.notes = annotations.notes
         columns = samples_of(annotations, "filename", os.fspath(root)).columns
-        samples = ColumnSamples({key: column for key, column in columns.items() if key != "label"}, {})
+        samples = ColumnSamples({key: column for key, column in columns.items() if key != "label"})
         if self.part is None:
             return samples
         count = round(self.held_out * len(samples))

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations import Annotations, read_annotations
-from kinema.datasets.annotations.hold_out import take_part
-from kinema.datasets.annotations.samples import samples_of, settle_classes
 from kinema.datasets.base import BaseDataset
+from kinema.datasets.labelled import LabelledDataset
 from kinema.datasets.storage.columns import ColumnSamples
 from kinema.errors import AnnotationError
 from kinema.registry import DATASETS
@@ -18,7 +17,7 @@ logger = logging.getLogger("kinema")
 
 
 @DATASETS.register_module()
-class VideoDataset(BaseDataset):
+class VideoDataset(LabelledDataset):
     """Video files with class labels.
 
     A sample, before the pipeline: `filename`, `label` (a class index; (N,) float32 multi-hot with
@@ -77,10 +76,6 @@ class VideoDataset(BaseDataset):
         hold_out: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        self.multi_class = multi_class
-        self.num_classes = num_classes
-        self.start_index = start_index
-        self.modality = modality
         self.delimiter = delimiter
         self.ann_format = ann_format
         self.split = split
@@ -91,12 +86,15 @@ class VideoDataset(BaseDataset):
             ann_file,
             data_prefix={"video": ""} if data_prefix is None else data_prefix,
             pipeline=pipeline,
+            multi_class=multi_class,
+            num_classes=num_classes,
+            start_index=start_index,
+            modality=modality,
             test_mode=test_mode,
             **settings,
         )
 
-    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
-        """The clips. A subclass that calls this gets a list of dicts, which it may change."""
+    def load_columns(self) -> ColumnSamples:
         annotations = self._read()
         if annotations.total_frames is not None and annotations.format == "rawframes":
             raise AnnotationError(f"{annotations.source}: lists folders of frames: RawframeDataset reads these")
@@ -104,24 +102,7 @@ class VideoDataset(BaseDataset):
             raise AnnotationError(f"{annotations.source}: holds videos in tar files: ShardDataset reads these")
         for note in annotations.notes:
             logger.info("%s: %s", annotations.source, note)
-        self.num_classes = settle_classes(
-            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
-        )
-        samples = samples_of(
-            take_part(annotations, self.hold_out),
-            "filename",
-            self.data_prefix["video"],
-            multi_class=self.multi_class,
-        )
-        return samples if type(self).load_data_list is VideoDataset.load_data_list else list(samples)
-
-    def multi_hot_classes(self) -> int | None:
-        """N where a clip may have several labels."""
-        return self.num_classes if self.multi_class else None
-
-    def common_info(self) -> dict[str, Any]:
-        """What transforms need of every sample, also where a subclass lists the clips."""
-        return {"start_index": self.start_index, "modality": self.modality}
+        return self.columns_of(annotations, "filename", self.data_prefix["video"], self.hold_out)
 
     def _read(self) -> Annotations:
         annotations = read_annotations(

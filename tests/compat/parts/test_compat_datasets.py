@@ -33,6 +33,9 @@ def test_several_labels_become_a_vector() -> None:
     dataset = Clips([[0, 2], [1]], "", [], {"video": "clips"}, multi_class=True, num_classes=3)
     assert [sample["label"].tolist() for sample in dataset] == [[1, 0, 1], [0, 1, 0]]
     assert [sample["label"].tolist() for sample in dataset] == [[1, 0, 1], [0, 1, 0]]
+    others = [2, np.array([0, 1]), np.array([0, 1, 0.5])]  # an index, indices, and a vector already
+    dataset = Clips(others, "", [], {"video": "clips"}, multi_class=True, num_classes=3)
+    assert [sample["label"].tolist() for sample in dataset] == [[0, 0, 1], [1, 1, 0], [0, 1, 0.5]]
     with pytest.raises(ValueError, match="Clips: multi_class=True needs num_classes"):
         Clips([[0]], "", [], multi_class=True)
 

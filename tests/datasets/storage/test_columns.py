@@ -34,7 +34,7 @@ def used_by_worker(samples, method):
 def made_samples(count: int) -> ColumnSamples:
     texts = TextColumn.from_texts(f"class_{index % 9}/{'x' * 60}{index}.mp4" for index in range(count))
     labels = LabelColumn(np.arange(count, dtype=np.int32) % 9)
-    return ColumnSamples({"filename": texts, "label": labels}, {"start_index": 0})
+    return ColumnSamples({"filename": texts, "label": labels})
 
 
 def test_texts_come_back_as_they_were_and_stand_below_their_folder():

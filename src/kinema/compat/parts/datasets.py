@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from kinema.arguments import takes_arguments_of
-from kinema.datasets import BaseDataset
+from kinema.datasets.base import BaseDataset
+from kinema.datasets.labelled import LabelledDataset
+from kinema.datasets.storage.columns import ColumnSamples
 from kinema.registry import DATASETS
 
 
@@ -24,7 +26,7 @@ def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None
     return DATASETS.build({**(default_args or {}), **cfg})
 
 
-class BaseActionDataset(BaseDataset):
+class BaseActionDataset(LabelledDataset):
     """A dataset of clips whose subclass overrides `load_data_list()`.
 
     It gets what the transforms need of every sample.
@@ -62,27 +64,24 @@ class BaseActionDataset(BaseDataset):
     ) -> None:
         if multi_class and num_classes is None:
             raise ValueError(f"{type(self).__name__}: multi_class=True needs num_classes")
-        self.multi_class = multi_class
-        self.num_classes = num_classes
-        self.start_index = start_index
-        self.modality = modality
         super().__init__(
             ann_file,
             data_prefix={"prefix": ""} if data_prefix is None else data_prefix,
             pipeline=pipeline,
             test_mode=test_mode,
+            multi_class=multi_class,
+            num_classes=num_classes,
+            start_index=start_index,
+            modality=modality,
             **settings,
         )
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        info = super().get_data_info(idx)
-        info["modality"] = self.modality
-        info["start_index"] = self.start_index
-        if self.num_classes is not None and self.multi_class:
-            hot = np.zeros(self.num_classes, dtype=np.float32)
-            hot[info["label"]] = 1
-            info["label"] = hot
-        return info
+        return super().get_data_info(idx) | self.common_info()
+
+    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
+        """See `BaseDataset`, unless a subclass overrides it."""
+        return BaseDataset.load_data_list(self)
 
 
 def worker_init_fn(

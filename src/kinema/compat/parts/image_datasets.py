@@ -76,7 +76,7 @@ class ImageNet(BaseDataset):
         folder = self.data_prefix["img_path"]
         paths, labels = self._listed() if self.ann_file else self._of_folder(Path(folder))
         columns: dict[str, Any] = {"img_path": paths.below(folder)}
-        return ColumnSamples(columns if labels is None else {**columns, "gt_label": labels}, {})
+        return ColumnSamples(columns if labels is None else {**columns, "gt_label": labels})
 
     def _listed(self) -> tuple[TextColumn, LabelColumn | None]:
         annotations = read_list(self.ann_file, class_names=())

@@ -1,6 +1,6 @@
 """From annotations to the samples of a dataset."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,6 @@ def samples_of(
     folder: str,
     *,
     multi_class: bool = False,
-    constants: Mapping[str, Any] | None = None,
 ) -> ColumnSamples:
     """The samples of a dataset, by column.
 
@@ -86,7 +85,6 @@ def samples_of(
         folder: put before relative paths.
         multi_class: labels are lists of class indices; else the first class index, -1 where there is
             none.
-        constants: what all samples have besides.
 
     Returns:
         Samples with `path_key`, `label` and, where the annotations have them, `total_frames`,
@@ -102,4 +100,4 @@ def samples_of(
         f"end_{unit}": annotations.clip_ends,
     }
     columns |= {key: NumberColumn(values) for key, values in numbers.items() if values is not None}
-    return ColumnSamples(columns, constants or {})
+    return ColumnSamples(columns)

@@ -221,18 +221,16 @@ class ColumnSamples:
 
     Args:
         columns: the values of each key, all of one length.
-        constants: what all samples have.
     """
 
-    def __init__(self, columns: Mapping[str, Column], constants: Mapping[str, Any]) -> None:
+    def __init__(self, columns: Mapping[str, Column]) -> None:
         self.columns = dict(columns)
-        self.constants = dict(constants)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        return {key: column[place] for key, column in self.columns.items()} | self.constants
+        return {key: column[place] for key, column in self.columns.items()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))
@@ -245,7 +243,7 @@ class ColumnSamples:
 
     def take(self, places: Indices) -> "ColumnSamples":
         """These samples, in this order."""
-        return ColumnSamples({key: column.take(places) for key, column in self.columns.items()}, self.constants)
+        return ColumnSamples({key: column.take(places) for key, column in self.columns.items()})
 
 
 class PickledSamples(WorkerShared):

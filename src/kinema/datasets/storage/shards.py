@@ -14,9 +14,9 @@ import numpy as np
 from kinema.arguments import takes_arguments_of
 from kinema.datasets.annotations.class_names import write_class_names
 from kinema.datasets.annotations.hold_out import take_part
-from kinema.datasets.annotations.samples import samples_of, settle_classes
 from kinema.datasets.annotations.shard_index import PART_KEYS, build_index, load_index
 from kinema.datasets.base import BaseDataset
+from kinema.datasets.labelled import LabelledDataset
 from kinema.datasets.storage.columns import ColumnSamples, Indices, WorkerShared
 from kinema.errors import AnnotationError
 from kinema.files import open_regular, rename_complete
@@ -178,7 +178,7 @@ class _SliceColumn(WorkerShared):
 
 
 @DATASETS.register_module()
-class ShardDataset(BaseDataset):
+class ShardDataset(LabelledDataset):
     """Videos in tar files of the WebDataset layout, each to be had by its index.
 
     A sample, before the pipeline: `filename` (`shard-000000.tar/000000042.mp4`), `video_bytes`
@@ -215,33 +215,25 @@ class ShardDataset(BaseDataset):
         hold_out: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        self.multi_class = multi_class
-        self.num_classes = num_classes
         self.hold_out = hold_out
-        super().__init__(folder, data_prefix={}, pipeline=pipeline, test_mode=test_mode, **settings)
+        super().__init__(
+            folder,
+            data_prefix={},
+            pipeline=pipeline,
+            multi_class=multi_class,
+            num_classes=num_classes,
+            test_mode=test_mode,
+            **settings,
+        )
 
-    def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
-        """The clips. A subclass that calls this gets a list of dicts, which it may change."""
+    def load_columns(self) -> ColumnSamples:
         folder = Path(self.ann_file)
         index = load_index(folder)
         annotations = index.annotations
-        self.num_classes = settle_classes(
-            annotations, self._metainfo, self.num_classes, multi_class=self.multi_class, test_mode=self.test_mode
-        )
-        samples = samples_of(
-            annotations,
-            "filename",
-            str(folder),
-            multi_class=self.multi_class,
-            constants={"start_index": 0, "modality": "RGB"},
-        )
+        samples = self.columns_of(annotations, "filename", str(folder))
         shards = [str(folder / name) for name in index.shards]
         samples.columns["video_bytes"] = _SliceColumn(shards, index.shard, index.offsets, index.sizes)
         if self.hold_out is not None:
             places = {path: place for place, path in enumerate(annotations.paths)}
             samples = samples.take([places[path] for path in take_part(annotations, self.hold_out).paths])
-        return samples if type(self).load_data_list is ShardDataset.load_data_list else list(samples)
-
-    def multi_hot_classes(self) -> int | None:
-        """N where a clip may have several labels."""
-        return self.num_classes if self.multi_class else None
+        return samples
