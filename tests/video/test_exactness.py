@@ -96,7 +96,12 @@ def x264(params: str, **options: object) -> Callable[[Path], None]:
 
 
 def x265(params: str, **options: object) -> Callable[[Path], None]:
-    return made("libx265", **options, **{"x265-params": f"log-level=none:{params}"}, preset="ultrafast")
+    return made(
+        "libx265",
+        **options,
+        **{"x265-params": f"log-level=none:pools=none:frame-threads=1:{params}"},
+        preset="ultrafast",
+    )
 
 
 def shifted(seconds: float, suffix: str = ".mp4", **options: str) -> Callable[[Path], None]:
