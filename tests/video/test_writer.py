@@ -12,7 +12,7 @@ import pytest
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader, VideoWriter, write_video
-from kinema.video.writer import frame_rate, rate_options
+from kinema.video.writer import frame_rate
 
 GREY = np.full((4, 32, 48, 3), 120, np.uint8)
 SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi", "gif")
@@ -104,15 +104,6 @@ def test_better_quality_is_nearer_to_the_frames(tmp_path: Path, suffix: str) -> 
     ]
     assert noise == sorted(noise)
     assert noise[2] > noise[0] + 2
-
-
-def test_quality_is_one_scale_for_all_encoders() -> None:
-    assert [rate_options("libx264", quality) for quality in (0, 75, 100)] == [
-        {"crf": crf} for crf in ("44", "23", "16")
-    ]
-    assert [rate_options("libvpx-vp9", quality)["crf"] for quality in (0, 75, 100)] == ["63", "29", "18"]
-    assert [rate_options("mpeg4", quality)["qmax"] for quality in (0, 75, 100)] == ["31", "4", "2"]
-    assert rate_options("ffv1", 75) == {}
 
 
 def test_an_option_that_sets_the_rate_takes_the_place_of_quality(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
 from kinema.files import partial_path, rename_complete
+from kinema.video.encoding import x264_parameters
 from kinema.video.probe import SAME_TIME_SECONDS, VideoFacts, is_variable_rate, probe_video
 from kinema.video.reader import VideoReader
 from kinema.video.source import open_video, packets_of, reason_of
@@ -305,7 +306,7 @@ class _Encoder:
 
 def _x264_params(settings: TranscodeSettings) -> str:
     interval = settings.keyframe_interval
-    return f"keyint={interval}:min-keyint={interval}:{_FOR_RANDOM_ACCESS}"
+    return x264_parameters(f"keyint={interval}:min-keyint={interval}:{_FOR_RANDOM_ACCESS}")
 
 
 # ---- what it is good for

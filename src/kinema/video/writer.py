@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
 from kinema.files import partial_path, rename_complete
+from kinema.video.encoding import DEFAULT_QUALITY, encoder_options, gif_colours
 from kinema.video.palette import PaletteGraph
 from kinema.video.source import reason_of
 
@@ -29,16 +30,6 @@ _ENCODERS = {
     ".avi": "mpeg4",
     ".gif": "gif",
 }
-# Constant rate factors at quality 0 and 100, chosen so that one quality looks alike with all.
-_CRF = {"libx264": (44, 16), "libx264rgb": (44, 16), "libx265": (46, 18), "libvpx-vp9": (63, 18)}
-_QUANTIZERS = (31, 2)  # at quality 0 and 100, of the encoders below
-_QUANTIZED = ("mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "msmpeg4", "libxvid", "flv", "h263")
-_COLOURS = (16, 256)  # of a GIF, at quality 0 and from the default quality on
-_RATE_OPTIONS = {"crf", "qp", "b", "q", "qscale", "global_quality", "qmin", "qmax", "lossless"}
-_DEFAULT_QUALITY = 75
-# Without a limit VP9's own default bit rate caps the quality; its slowest pace takes seconds a
-# frame.
-_NEEDED_OPTIONS = {"libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4"}}
 _NTSC_BASES = (24, 30, 48, 60, 120)
 _TIMED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # hold a time for each frame
 _TICKS_PER_SECOND = 90_000  # of such times
@@ -51,9 +42,9 @@ _inherited: list[object] = []
 class VideoWriter:
     """Encode frames into one video file, which appears under its name only when it is complete.
 
-    The same frames give the same file on every machine: one encoder thread. As a context manager it
-    completes the file at the end of the block; when the block raises, there is no file, and an
-    older one of that name stays.
+    The same frames give the same file on every machine: one encoder thread, and x264 without
+    AVX-512. As a context manager it completes the file at the end of the block; when the block
+    raises, there is no file, and an older one of that name stays.
 
         with VideoWriter("demo.mp4", fps=25) as writer:
             for frame in frames:
@@ -98,7 +89,7 @@ class VideoWriter:
         path: str | Path,
         fps: float | Fraction,
         *,
-        quality: int = _DEFAULT_QUALITY,
+        quality: int = DEFAULT_QUALITY,
         codec: str | None = None,
         pixel_format: str | None = None,
         options: Mapping[str, str] | None = None,
@@ -116,9 +107,7 @@ class VideoWriter:
                 "leave out frames, or write .mp4 or .webm"
             )
         self._quality = quality
-        self._options = {**_NEEDED_OPTIONS.get(self._codec, {}), **(options or {})}
-        if not _RATE_OPTIONS & set(options or {}):
-            self._options |= rate_options(self._codec, quality)
+        self._options = encoder_options(self._codec, quality, options or {})
         # Hidden, beside its place, and with its suffix, by which FFmpeg chooses the container.
         self._partial = partial_path(self.path, keep_suffix=True)
         self._shape: tuple[int, ...] | None = None
@@ -239,7 +228,7 @@ class VideoWriter:
                 Colorspace.ITU601
             )  # what the conversion below makes; players guess otherwise
         if self._pixel_format == "pal8":
-            self._palette = PaletteGraph(width, height, self._rate, _gif_colours(self._quality))
+            self._palette = PaletteGraph(width, height, self._rate, gif_colours(self._quality))
 
     def _tick_of(self, time_seconds: float | None) -> int:
         """The time of the next frame, in units of the file.
@@ -311,7 +300,7 @@ def write_video(
     frames: Iterable[np.ndarray],
     fps: float | Fraction,
     *,
-    quality: int = _DEFAULT_QUALITY,
+    quality: int = DEFAULT_QUALITY,
     codec: str | None = None,
     crf: int | None = None,
     pixel_format: str | None = None,
@@ -356,27 +345,6 @@ def frame_rate(fps: float | Fraction) -> Fraction:
         if abs(fps * 1.001 - base) < 2e-4 * base:
             return Fraction(base * 1000, 1001)
     return Fraction(fps).limit_denominator(1001)
-
-
-def rate_options(codec: str, quality: int) -> dict[str, str]:
-    """The options of encoder `codec` for a quality from 0 to 100; none for encoders without such a scale."""
-    if codec in _CRF:
-        worst, best = _CRF[codec]
-        return {"crf": str(round(worst + (best - worst) * quality / 100))}
-    if codec in _QUANTIZED:
-        # The quantizer is a step, whose size a constant rate factor counts in logarithms.
-        quantizer = str(round(_geometric(*_QUANTIZERS, quality / 100)))
-        return {"qmin": quantizer, "qmax": quantizer}
-    return {}
-
-
-def _gif_colours(quality: int) -> int:
-    return round(_geometric(*_COLOURS, min(quality / _DEFAULT_QUALITY, 1.0)))
-
-
-def _geometric(start: float, end: float, share: float) -> float:
-    """The value `share` of the way from `start` to `end` in equal ratios."""
-    return float(start * (end / start) ** share)
 
 
 def _default_codec(path: Path) -> str:
