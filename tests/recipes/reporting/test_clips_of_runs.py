@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kinema.datasets.annotations import read_split
+from kinema.datasets.annotations import Split, read_annotations, read_split
 from kinema.errors import AnnotationError
 from kinema.recipes.reporting import Measured
 from kinema.recipes.reporting.clips import animation, shown_path, span_of
 from kinema.recipes.reporting.run_files import RunFiles, clips_of_run, run_files, shown_command, training_clips
+from kinema.recipes.reporting.sections import clips_section
 
 
 def run_with(dataset: dict[str, Any], folder: Path) -> RunFiles:
@@ -79,3 +80,23 @@ def test_a_clip_that_is_gone_is_shown_as_its_error(part: Measured, tmp_path: Pat
         "a", part.classes, replace(part.split, video_root=tmp_path / "gone"), part.places, part.labels, part.scores
     )
     assert "a.mp4" in animation(gone, 0).error
+
+
+@pytest.mark.parametrize(
+    ("names", "root", "files"),
+    [
+        (("a.mp4", "b.mp4"), "ROOT", "Files"),
+        (("a.mp4", "ROOT/b.mp4"), "ROOT", "Files"),
+        (("a.mp4", "/elsewhere/b.mp4"), "ROOT", "Relative paths"),
+        (("/elsewhere/a.mp4", "/elsewhere/b.mp4"), "", "Relative paths"),
+    ],
+)
+def test_the_folder_of_the_clips_is_that_of_their_paths(
+    tmp_path: Path, names: tuple[str, ...], root: str, files: str
+) -> None:
+    lines = [f"{name.replace('ROOT', str(tmp_path))} {label}\n" for label, name in enumerate(names)]
+    (tmp_path / "list.txt").write_text("".join(lines))
+    split = Split(read_annotations(tmp_path / "list.txt"), tmp_path)
+    section = clips_section(Measured("a", ("x", "y"), split, np.arange(2), np.array([0, 1]), np.eye(2)), 1)
+    assert section is not None
+    assert (section.values["root"], section.values["files"]) == (root.replace("ROOT", str(tmp_path)), files)

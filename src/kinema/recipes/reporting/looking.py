@@ -50,7 +50,7 @@ def looked_section(recognizer: VideoRecognizer, measured: Measured, count: int =
         "looked",
         "Attention",
         "clips",
-        {"groups": [CardGroup("What spoke for the predicted class", "", cards)], "root": "", "wide": True},
+        {"groups": [CardGroup("What spoke for the predicted class", "", cards)], "root": "", "files": "", "wide": True},
         "Left the frames that the model saw, right what in them spoke for the class that it predicted (Grad-CAM: dark"
         " is nothing, yellow is most); the bar shows which frames mattered. A model that looks at the background has"
         " learnt the place, not the action.",

@@ -1,6 +1,7 @@
 """The sections of a report that one model fills."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,11 +161,22 @@ def clips_section(measured: Measured, count: int) -> Section | None:
     """The clips that say most."""
     choose = several_labels.clip_groups if measured.is_multi_label else clip_groups
     groups = choose(measured, count) if count else []
-    return (
-        Section("clips", "Clips", "clips", {"groups": groups, "root": str(measured.split.video_root), "wide": False})
-        if groups
-        else None
-    )
+    if not groups:
+        return None
+    root, elsewhere = measured.split.video_root, _num_elsewhere(measured)
+    shown = {
+        "groups": groups,
+        "root": "" if elsewhere == len(measured.paths) else str(root),
+        "files": "Relative paths" if elsewhere else "Files",
+        "wide": False,
+    }
+    return Section("clips", "Clips", "clips", shown)
+
+
+def _num_elsewhere(measured: Measured) -> int:
+    """How many clips are named by a full path that is not below the folder of the others."""
+    root = measured.split.video_root
+    return sum(Path(path).is_absolute() and not Path(path).is_relative_to(root) for path in measured.paths)
 
 
 def data_section(measured: Measured, trains: Mapping[str, Split | None]) -> Section:
