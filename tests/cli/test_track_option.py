@@ -1,4 +1,4 @@
-"""`kinema train --track`."""
+"""`kinema train --track`, and other options that are checked before the clips."""
 
 import json
 
@@ -56,3 +56,17 @@ def test_a_tracker_that_there_is_not_is_one_line_before_anything_is_written(tmp_
         "error: tensorbord is not in the tracker registry: did you mean tensor"
     )
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--precision", "fp8", "precision must be auto, fp32, bf16, fp16, got 'fp8'"),
+        ("--strategy", "dpp", "strategy='dpp' is no strategy of Kinema: there are auto, single, ddp, fsdp2"),
+        ("--track", "tensorbord", "tensorbord is not in the tracker registry: did you mean tensorboard"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_before_the_clips_are_looked_over(command, option, value, message) -> None:
+    done = kinema(command, "no_such_clips", option, value)
+    assert done.stderr.startswith(f"error: {message}")

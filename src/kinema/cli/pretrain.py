@@ -11,7 +11,7 @@ import typer
 from kinema.cli import training_options as options
 from kinema.cli.options import Json, Workers
 from kinema.cli.output import print_json, print_line, print_note, print_table
-from kinema.cli.training_config import check_resumed, hold_folder, known_settings, run_name
+from kinema.cli.training_config import check_choices, check_resumed, hold_folder, known_settings, run_name
 
 DEFAULT_MODEL = "videomae_vit_tiny"
 EPILOG = """Examples:
@@ -90,6 +90,8 @@ def pretrain(
     init_from_environment(launcher=launcher or "none", device=device or "auto")
     if save_every is not None:
         Every.parse(save_every, "--save-every")
+    settings = dict(map(parse_override, overrides or []))
+    check_choices(precision, strategy, track or [], settings)
     folder = work_dir or Path("work") / f"{run_name(data)}_pretrained"
     config = pretraining(
         data,
@@ -112,7 +114,7 @@ def pretrain(
         "trackers": tracker_configs(track) if track else None,
     }
     config.merge_from_dict({key: value for key, value in chosen.items() if value is not None})
-    config.merge_from_dict(known_settings(dict(map(parse_override, overrides or [])), config))
+    config.merge_from_dict(known_settings(settings, config))
     config["resume"] = resume
     with ExitStack() as stack:
         held = hold_folder(stack, Path(config["work_dir"]))

@@ -16,6 +16,7 @@ from kinema.cli.guide import show_guide
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_note
 from kinema.cli.training_config import (
+    check_choices,
     check_resumed,
     hold_folder,
     known_settings,
@@ -115,6 +116,7 @@ def train(
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = dict(map(parse_override, overrides or []))
     check_kinds(settings)
+    check_choices(precision, strategy, track or [], settings)
     of_config = {"epochs": epochs, "batch_size": batch_size, "workers": workers}
     of_clips: dict[str, Any] = {
         "--val": val,

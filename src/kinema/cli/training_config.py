@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,33 @@ def read_patience(text: str | None) -> int | Literal["off"] | None:
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"--patience: expected a number of epochs from 1, or 'off', got {text!r}")
     return int(text)
+
+
+def check_choices(
+    precision: str | None, strategy: str | None, track: Sequence[str], settings: Mapping[str, Any]
+) -> None:
+    """Refuse what `--precision`, `--strategy` and `--track` name wrongly, before minutes are spent on the clips.
+
+    Args:
+        precision: of the option.
+        strategy: of the option.
+        track: of the option.
+        settings: of `--set`; those of trackers wait for the whole config.
+
+    Raises:
+        ConfigError: there is no such precision, strategy or tracker.
+        MissingDependencyError: the library of a tracker is not installed.
+    """
+    from kinema.distributed import is_main_process
+    from kinema.openmmlab.distribution import strategy_of
+    from kinema.optim.precision import Precision
+    from kinema.runs.trackers import build_trackers, tracker_configs
+
+    if precision is not None:
+        Precision(precision)  # type: ignore[arg-type]
+    strategy_of({"strategy": strategy})
+    if is_main_process() and not any(key.split(".")[0] == "trackers" for key in settings):  # which alone tracks
+        build_trackers(tracker_configs(track))
 
 
 def known_settings(settings: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
