@@ -18,7 +18,7 @@ from time import sleep
 import pytest
 
 from kinema.checkpoints import downloads
-from kinema.checkpoints.downloads import fetch, is_address
+from kinema.checkpoints.downloads import fetch, find_cached, is_address
 from kinema.errors import CheckpointError
 
 CONTENT = bytes(range(256)) * 1200
@@ -188,6 +188,19 @@ def test_an_address_has_a_scheme(text: str, expected: bool) -> None:
 )
 def test_files_of_this_machine_stay_where_they_are(address: str, path: str) -> None:
     assert fetch(address) == Path(path.replace("HOME", str(Path.home())))
+
+
+def test_what_is_in_the_cache_needs_no_download(cache: Path) -> None:
+    address, named_address = f"http://127.0.0.1:1/{named(CONTENT)}", "mmcls://mobilenet_v2"
+    assert (find_cached(address), find_cached(named_address)) == (None, None)
+    cache.mkdir(parents=True)
+    for file in (named(CONTENT), "mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth"):
+        (cache / file).write_bytes(CONTENT)
+    assert find_cached(address) == fetch(address) == cache / named(CONTENT)
+    assert find_cached(named_address) is None  # of another hash
+    assert find_cached("file:///weights/a.pth") == Path("/weights/a.pth")
+    with pytest.raises(CheckpointError, match="no network of that name is known"):
+        find_cached("mmcls://mobilnet")
 
 
 def test_a_scheme_that_nobody_serves_is_named_with_those_that_are() -> None:

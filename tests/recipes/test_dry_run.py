@@ -6,6 +6,7 @@ from torch import nn
 from toy_run import Points, ToyModel, run_config
 
 from kinema.errors import ConfigError, KinemaError
+from kinema.models import ResNet
 from kinema.recipes import dry_run as module
 from kinema.recipes.dry_run import dry_run, epoch_length, memory_of
 
@@ -78,6 +79,26 @@ def test_a_batch_of_more_clips_than_there_are_is_that_of_all(tmp_path: Path) -> 
     config["train_dataloader"] = {**config["train_dataloader"], "batch_size": 1000}
     run = dry_run(config)
     assert run.measured_samples == run.samples < run.batch_size == 1000
+
+
+class Started(ToyModel):
+    """A model whose part starts from weights over images, and which starts from others itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = ResNet(18, pretrained="mmcls://mobilenet_v2")
+        self.init_cfg = [dict(type="Pretrained", checkpoint="torchvision://resnet18")]
+
+
+def test_a_dry_run_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    run = dry_run(run_config(tmp_path, model=dict(type=Started)))
+    assert sorted(run.to_download) == ["mmcls://mobilenet_v2", "torchvision://resnet18"]
+    run = dry_run(run_config(tmp_path, model=dict(type=Started), load_from="https://someone:secret@x.org/a.pth"))
+    assert run.to_download == ("https://x.org/a.pth",)
+    assert not (tmp_path / "empty").exists()
+    with pytest.raises(KinemaError, match="no network of that name is known"):
+        dry_run(run_config(tmp_path, load_from="mmcls://mobilnet"))
 
 
 def test_what_a_run_would_refuse_is_refused(tmp_path: Path) -> None:

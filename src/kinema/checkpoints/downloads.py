@@ -84,6 +84,35 @@ def fetch(address: str) -> Path:
         CheckpointError: the address is wrong, or the file is not in the cache and cannot be
             downloaded whole.
     """
+    place = _place_of(address)
+    if isinstance(place, Path):
+        return place
+    try:
+        return _fetch_url(place)
+    except CheckpointError as error:
+        if place == address:
+            raise
+        raise CheckpointError(f"{shown_address(address)}: {error}") from None
+
+
+def find_cached(address: str) -> Path | None:
+    """The file that `fetch` gives without a download; None: it would have to be downloaded.
+
+    Raises:
+        CheckpointError: the address is wrong.
+    """
+    place = _place_of(address)
+    if isinstance(place, Path):
+        return place
+    item = _item(place)
+    try:
+        return item.path if _is_usable(item) else None
+    except OSError:
+        return None
+
+
+def _place_of(address: str) -> Path | str:
+    """The path that an address names, or its URL."""
     match = _SCHEME.match(address)
     if match is None:
         return Path(address).expanduser()
@@ -91,27 +120,14 @@ def fetch(address: str) -> Path:
     if scheme == "file":
         return Path(url2pathname(re.sub(r"^localhost(?=/)", "", rest))).expanduser()
     if scheme in ("http", "https"):
-        return _fetch_url(address)
+        return address
     if scheme not in PUBLISHED:
         known = ", ".join(f"{name}://" for name in ("file", "http", "https", *PUBLISHED))
         raise CheckpointError(
             f"{shown_address(address)}: files cannot be fetched by {scheme}://, only by {known}; get the file yourself"
             " and give its path"
         )
-    url = published_url(scheme, rest)
-    try:
-        return _fetch_url(url)
-    except CheckpointError as error:
-        raise CheckpointError(f"{shown_address(address)}: {error}") from None
-
-
-def find_cached(address: str) -> Path | None:
-    """The file at an `http(s)://` address where it is in the cache already; None: it would have to be downloaded."""
-    item = _item(address)
-    try:
-        return item.path if _is_usable(item) else None
-    except OSError:
-        return None
+    return published_url(scheme, rest)
 
 
 # ---- the cache

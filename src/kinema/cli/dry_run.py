@@ -34,7 +34,8 @@ def print_dry_run(config: Mapping[str, Any], world_size: int, *, as_json: bool) 
         ["samples an epoch", f"{run.samples:,}"],
         ["samples a step", f"{run.samples_per_step:,} ({run.batch_size} a process and batch)"],
         ["steps an epoch", f"{run.steps_per_epoch:,} ({steps})"],
-        ["loss of the step", f"{run.loss:.4f}"],
+        ["loss of the step", f"{run.loss:.4f}" + (", without the weights to download" if run.to_download else "")],
+        *(["weights to download", address] for address in run.to_download),
     ]
     sizes = asdict(run.memory)
     rows += [[f"memory: {name}", size_in_words(sizes[key])] for key, name in _MEMORY.items() if sizes[key]]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from kinema.checkpoints.connections import shown_address
 from kinema.engine import Runner
 from kinema.engine.assembly import build_evaluation_loop, build_loader, build_step, build_train_loop
 from kinema.errors import ConfigError
@@ -19,6 +20,7 @@ from kinema.logs import only_to_files
 from kinema.optim.accumulation import Window
 from kinema.optim.schedules import check_schedule_config
 from kinema.parallel.shards import units_of
+from kinema.recipes.start_weights import leave_out_downloads, must_be_downloaded
 from kinema.training.loops import ValLoop
 from kinema.training.step import TrainStep
 
@@ -73,6 +75,8 @@ class DryRun:
         loss: of that step.
         step_seconds: of a batch.
         load_seconds: of a batch, read by one process.
+        to_download: addresses of the weights to start from that are not on this machine: the step
+            was taken without them.
         epoch_seconds: at the speed of this machine, when each process has a device and workers like
             it and exchanges cost nothing; without validation.
     """
@@ -95,15 +99,20 @@ class DryRun:
     step_seconds: float
     load_seconds: float
     epoch_seconds: float
+    to_download: tuple[str, ...] = ()
 
 
-def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: float | None = None) -> DryRun:
+def dry_run(
+    config: Mapping[str, Any], *, world_size: int = 1, most_seconds: float | None = None, downloads: bool = False
+) -> DryRun:
     """Build all parts of a training, read a batch, take one step; the work folder stays as it is.
 
     Args:
         config: of a run.
         world_size: processes that would train; this one stands for each of them.
         most_seconds: take no step with the whole batch that lasts longer; default: `MOST_SECONDS`.
+        downloads: download the weights to start from, too; else those that are not in the cache are
+            left out.
 
     Raises:
         ConfigError: a value of the config is wrong, or there is no training in it.
@@ -123,11 +132,7 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: flo
     if plan.val is not None:
         validation = build_evaluation_loop(runner, plan, "val", ValLoop).dataloader
         next(iter(_probe_loader(plan.val.loader, validation, 1)))
-    if plan.load_from is not None:
-        runner.load_checkpoint(plan.load_from)
-    elif hasattr(runner.model, "init_weights") and not getattr(runner.model, "is_init", False):
-        with only_to_files():  # a line a parameter
-            runner.model.init_weights()
+    missing = _load_start(runner, plan.load_from, downloads=downloads)
     step = runner.train_step = build_step(replace(plan, strategy={}), runner.model, runner.device)
     runner.train_dataloader = loader
     runner.train_loop = build_train_loop(runner, plan.train.loop, loader, plan.until)
@@ -178,7 +183,23 @@ def dry_run(config: Mapping[str, Any], *, world_size: int = 1, most_seconds: flo
         step_seconds=step_seconds,
         load_seconds=load_seconds,
         epoch_seconds=batches * seconds,
+        to_download=tuple(map(shown_address, missing)),
     )
+
+
+def _load_start(runner: Runner, load_from: Any, *, downloads: bool) -> list[str]:
+    """Load the weights to start from, and return the addresses of those that are left out."""
+    if load_from is not None:
+        if not downloads and must_be_downloaded(load_from):
+            return [load_from]
+        runner.load_checkpoint(load_from)
+        return []
+    if not hasattr(runner.model, "init_weights") or getattr(runner.model, "is_init", False):
+        return []
+    missing = [] if downloads else leave_out_downloads(runner.model)
+    with only_to_files():  # a line a parameter
+        runner.model.init_weights()
+    return missing
 
 
 def epoch_length(

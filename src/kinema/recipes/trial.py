@@ -71,7 +71,7 @@ def try_training(config: Mapping[str, Any]) -> Trial:
     state = capture_state()
     try:
         with only_to_files():  # the training says the same again
-            run = dry_run(config, most_seconds=MOST_SECONDS)
+            run = dry_run(config, most_seconds=MOST_SECONDS, downloads=True)
     finally:
         restore_state(state)
         if torch.cuda.is_available() and torch.cuda.is_initialized():
