@@ -36,10 +36,17 @@ def test_clips_lie_in_the_middle_of_equal_parts_or_overlap(num_frames: int, num_
 
 
 def test_the_frames_of_a_clip_lie_a_little_farther_apart_than_the_interval() -> None:
+    # 16 x 4: a clip of 64 frames begins in the middle, at (300 - 64) / 2; its frames are 64 / 15 = 4.27 apart.
     (clip,) = segment_clips(300, 16, 4, 1)
-    assert clip[0] == 118
-    assert clip[-1] == 118 + 63
-    assert set(np.diff(clip)) == {4, 5}
+    assert (clip - 118).tolist() == [0, 4, 8, 12, 17, 21, 25, 29, 34, 38, 42, 46, 51, 55, 59, 63]
+    (longer,) = segment_clips(1000, 64, 2, 1)
+    assert [longer[place] - longer[0] for place in (1, 31, 32, 62, 63)] == [
+        2,
+        62,
+        65,
+        125,
+        127,
+    ]  # 128 / 63 = 2.03 apart
 
 
 def test_in_training_clips_begin_anywhere_in_their_parts() -> None:
