@@ -80,6 +80,7 @@ class Registry:
         self._children: dict[str, Registry] = {}
         self._own: dict[str, Entry] = {}
         self._users: dict[str, Entry] = {}
+        self._libraries: dict[str, Callable[[str], Part]] = {}
         self._imported = False
         if parent is not None:
             parent._children[self.scope] = self
@@ -120,6 +121,15 @@ class Registry:
             return part
 
         return decorator
+
+    def register_library(self, scope: str, part_of: Callable[[str], Part]) -> None:
+        """Give parts of another library names here: `scope.NAME`.
+
+        Args:
+            scope: prefix of the names, such as `"transformers"`.
+            part_of: the part that a full name stands for.
+        """
+        self._libraries[scope] = part_of
 
     @staticmethod
     def _check_names(name: Any) -> list[str] | None:
@@ -166,7 +176,7 @@ class Registry:
     def get(self, key: str) -> Part | None:
         """The part called `key`, or None.
 
-        `key` may carry a prefix: `kinema.X`, `mmaction.X`, `mypackage.X`.
+        `key` may carry a prefix: `kinema.X`, `mmaction.X`, `mypackage.X`; one of `register_library`.
         """
         if not isinstance(key, str):
             raise TypeError(f"the name of a {self.name} must be a str, got {type(key)}: {key!r}")
@@ -182,6 +192,8 @@ class Registry:
             part = None if child is None else child._find(name)
             return self._find(name) if part is None else part
         registry = self._registry_of(scope)
+        if registry is None and (part_of := self._library(scope)) is not None:
+            return part_of(key)
         if registry is None:
             same = same_part(self.root.name, key)
             return None if same is None else object_named(same) if "." in same else self._find(same)
@@ -200,6 +212,11 @@ class Registry:
         registry = self._search_child(scope)
         registry = root._search_child(scope) if registry is None else registry  # one without parts is false
         return root if registry is None and scope in OWN_SCOPES else registry
+
+    def _library(self, scope: str) -> Callable[[str], Part] | None:
+        root = self.root
+        root.import_from_location()
+        return root._libraries.get(scope)
 
     def _search_child(self, scope: str) -> "Registry | None":
         """The registry of that scope among this one and those below it."""
@@ -420,28 +437,12 @@ def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
 def build_model_from_cfg(
     cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
 ) -> Any:
-    """Build a module; a list of configs gives a `torch.nn.Sequential` of them.
-
-    A classifier of transformers becomes a recognizer, see `kinema.models.backbones.libraries`.
-    """
+    """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
     if not isinstance(cfg, list):
-        if isinstance(cfg, Mapping) and str(cfg.get("type")).startswith("transformers."):
-            recognition = importlib.import_module("kinema.models.library_recognition")
-            return build_from_cfg(recognition.recognizer_config({**(default_args or {}), **defaults, **cfg}), registry)
         return build_from_cfg(cfg, registry, default_args, **defaults)
     import torch
 
     return torch.nn.Sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
-
-
-def _build_schedule(
-    cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
-) -> Any:
-    """Build a schedule of a run; one with an optimizer is one of OpenMMLab's, which step by themselves."""
-    if not isinstance(cfg, Mapping) or "optimizer" not in {**(default_args or {}), **cfg}:
-        return build_from_cfg(cfg, registry, default_args, **defaults)
-    building = importlib.import_module("kinema.compat.parts.scheduler_building")
-    return building.build_scheduler_from_cfg(cfg, registry, default_args)
 
 
 # Each name beside the package that holds its parts. Packages that do not exist yet are not named.
@@ -454,7 +455,7 @@ STRATEGIES = Registry("strategy")
 OPTIMIZERS = Registry("optimizer", locations=["kinema.optim"])
 OPTIM_WRAPPERS = Registry("optim wrapper", locations=["kinema.optim"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry("optim wrapper constructor", locations=["kinema.optim"])
-PARAM_SCHEDULERS = Registry("parameter scheduler", build_func=_build_schedule, locations=["kinema.optim"])
+PARAM_SCHEDULERS = Registry("parameter scheduler", locations=["kinema.optim"])
 DATASETS = Registry("dataset", locations=["kinema.datasets"])
 DATA_SAMPLERS = Registry("data sampler", locations=["kinema.datasets"])
 TRANSFORMS = Registry("transform", locations=["kinema.transforms"])

@@ -1,6 +1,6 @@
 """Classifiers of transformers as whole recognizers: `dict(type="transformers.VivitForVideoClassification", ...)`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from kinema.errors import ConfigError
 from kinema.models.backbones.libraries.hugging_face_files import check_folder, normalisation, number_of_labels
+from kinema.registry import MODELS
 
 _OF_RECOGNIZER = ("data_preprocessor", "train_cfg", "test_cfg")
 _OF_HEAD = ("average_clips", "loss_cls", "topk", "multi_class", "label_smooth_eps")
@@ -82,3 +83,16 @@ def built_config(config: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
         return dict(config)
     whole = recognizer_config(config) if str(config.get("type")).startswith("transformers.") else dict(config)
     return {**whole, "backbone": backbone}
+
+
+def _classifier(kind: str) -> Callable[..., nn.Module]:
+    """What builds the recognizer that the classifier of this full name becomes."""
+
+    def build(**settings: Any) -> nn.Module:
+        recognizer: nn.Module = MODELS.build(recognizer_config({"type": kind, **settings}))
+        return recognizer
+
+    return build
+
+
+MODELS.register_library("transformers", _classifier)

@@ -13,6 +13,7 @@ def optimizer() -> torch.optim.Optimizer:
     return torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.1)
 
 
+@pytest.mark.usefixtures("shim")
 def test_a_scheduler_with_an_optimizer_steps(optimizer: torch.optim.Optimizer) -> None:
     built = PARAM_SCHEDULERS.build(dict(type="StepLR", step_size=1, gamma=0.5, optimizer=optimizer))
     assert type(built) is StepLR
@@ -26,6 +27,7 @@ def test_a_scheduler_with_an_optimizer_steps(optimizer: torch.optim.Optimizer) -
     assert type(PARAM_SCHEDULERS.build(dict(type="StepLR", step_size=1))) is schedules.StepLR
 
 
+@pytest.mark.usefixtures("shim")
 def test_what_is_no_scheduler_with_an_optimizer_is_refused(optimizer: torch.optim.Optimizer) -> None:
     with pytest.raises(RegistryError, match="StepLRR is not in the parameter scheduler registry: did you mean StepLR"):
         build_scheduler_from_cfg(dict(type="StepLRR", optimizer=optimizer), PARAM_SCHEDULERS)
