@@ -12,6 +12,7 @@ from kinema.datasets.loader import ReproducibleLoader
 from kinema.distributed import get_world_size
 from kinema.errors import ConfigError
 from kinema.hooks.hook import Hook
+from kinema.models.layers.sub_batch_norm import SubBatchNorm3D
 from kinema.randomness import capture_state, restore_state, seeded
 from kinema.registry import HOOKS
 from kinema.training.progress import Every, Mark, Progress
@@ -83,6 +84,8 @@ class PreciseBNHook(Hook):
                 assert buffer is not None
                 dist.all_reduce(buffer)
                 buffer /= get_world_size()
+            for split in (module for module in model.modules() if isinstance(module, SubBatchNorm3D)):
+                split.aggregate_stats()
 
     def state_dict(self) -> dict[str, Any]:
         return {"mark": dict(self._mark)}

@@ -5,7 +5,7 @@ section 3.3.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from kinema.registry import MODELS
 class SubBatchNorm3D(nn.Module):
     """Normalise each of `num_splits` parts of a batch by itself: (B, C, T, H, W) -> the same.
 
-    In training the statistics of the parts are in `split_bn`. They are joined in `bn`, which
-    evaluation uses, when the module is set to evaluate, and when its state is read.
+    In training the statistics of the parts are in `split_bn`. Every batch joins them in `bn`, which
+    evaluation uses: whatever reads the buffers, such as averages of the weights, finds those of now.
 
     Args:
         num_features: C.
@@ -59,19 +59,6 @@ class SubBatchNorm3D(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
         self.bn = nn.BatchNorm3d(num_features, **settings)
         self.split_bn = nn.BatchNorm3d(num_features * num_splits, **settings)
-        self._is_new = False  # are there statistics of the parts that `bn` does not have?
-        self.register_state_dict_pre_hook(_join_before_state)
-
-    def train(self, mode: bool = True) -> Self:
-        """Join the statistics before an evaluation."""
-        if not mode:
-            self._join()
-        return super().train(mode)
-
-    def _join(self) -> None:
-        if self._is_new:
-            self.aggregate_stats()
-            self._is_new = False
 
     @torch.no_grad()
     def aggregate_stats(self) -> None:
@@ -91,14 +78,10 @@ class SubBatchNorm3D(nn.Module):
             # Part p of the batch becomes channels p * C to (p + 1) * C.
             parts = x.reshape(-1, self.num_splits * self.num_features, *x.shape[2:])
             x = self.split_bn(parts).view_as(x)
-            self._is_new = True
+            self.aggregate_stats()
         else:
             x = self.bn(x)
         if self.weight is None or self.bias is None:
             return x
         shape = (-1, 1, 1, 1)
         return x * self.weight.view(shape) + self.bias.view(shape)
-
-
-def _join_before_state(module: nn.Module, *_: Any) -> None:  # no lambda: modules are pickled
-    module._join()  # type: ignore[operator]
