@@ -35,6 +35,18 @@ def test_a_figure_improves_when_it_is_far_enough_from_the_best(values, settings,
     assert ends_at(values, **settings) == expected
 
 
+def test_a_run_that_was_killed_before_it_could_end_ends_where_it_is_resumed():
+    hook, resumed = EarlyStoppingHook("acc", patience=2), EarlyStoppingHook("acc", patience=2)
+    runner = SimpleNamespace(is_training=True, train_loop=SimpleNamespace(stop_training=False), stop_reason=None)
+    for value in (0.5, 0.5, 0.5):
+        hook.after_val_epoch(runner, {"acc": value})
+    runner = SimpleNamespace(train_loop=SimpleNamespace(stop_training=False), stop_reason=None)
+    resumed.load_state_dict(hook.state_dict())
+    resumed.at_border(runner)
+    assert runner.train_loop.stop_training
+    assert runner.stop_reason == "acc has not improved by 0.1 for 2 validations"
+
+
 def test_the_rule_is_in_the_name_of_the_figure_or_has_to_be_given():
     rules = {name: EarlyStoppingHook(name).rule for name in ("acc", "ACC", "mAP_50", "loss", "ABC_Loss")}
     assert rules == {"acc": "greater", "ACC": "greater", "mAP_50": "greater", "loss": "less", "ABC_Loss": "less"}

@@ -188,6 +188,8 @@ class EarlyStoppingHook(Hook):
         self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
         self.stopping_threshold = stopping_threshold
         self.best_score, self.wait_count = math.inf if known == "less" else -math.inf, 0
+        self._last: float | None = None  # value
+        self._is_resumed = False
 
     def before_run(self, runner: Run) -> None:
         if self.strict and isinstance(runner, Run):
@@ -202,18 +204,33 @@ class EarlyStoppingHook(Hook):
                 raise ConfigError(text)
             logger.warning("%s", text)
             return
-        if reason := self._reason(float(metrics[self.monitor])):
+        value = self._last = float(metrics[self.monitor])
+        if math.isfinite(value) or not self.check_finite:
+            self._count(value)
+        self._stop_if_done(runner, value)
+
+    def at_border(self, runner: Run) -> None:
+        """A run that was killed between its last validation and its end ends where it is resumed."""
+        is_resumed, self._is_resumed = self._is_resumed, False
+        if is_resumed and self._last is not None:
+            self._stop_if_done(runner, self._last)
+
+    def _stop_if_done(self, runner: Run, value: float) -> None:
+        if reason := self._reason(value):
             runner.stop_reason = reason
             runner.train_loop.stop_training = runner.train_loop.stops_at_border = True
+
+    def _count(self, value: float) -> None:
+        sign = -1.0 if self.rule == "less" else 1.0
+        if sign * value >= sign * (self.best_score + sign * self.min_delta):
+            self.best_score, self.wait_count = value, 0
+        else:
+            self.wait_count += 1
 
     def _reason(self, value: float) -> str | None:
         name, sign = self.monitor, -1.0 if self.rule == "less" else 1.0
         if self.check_finite and not math.isfinite(value):
             return f"{name} is {value}"
-        if sign * value >= sign * (self.best_score + sign * self.min_delta):
-            self.best_score, self.wait_count = value, 0
-        else:
-            self.wait_count += 1
         if self.stopping_threshold is not None and sign * value > sign * self.stopping_threshold:
             return f"{name} is {value:.4f}, better than {self.stopping_threshold:g}"
         if self.wait_count >= self.patience:
@@ -221,7 +238,8 @@ class EarlyStoppingHook(Hook):
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best_score, "waited": self.wait_count}
+        return {"best": self.best_score, "waited": self.wait_count, "last": self._last}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best_score, self.wait_count = state["best"], state["waited"]
+        self._last, self._is_resumed = state.get("last"), True
