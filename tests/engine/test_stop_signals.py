@@ -72,6 +72,26 @@ def test_a_stopped_run_resumes_exactly(tmp_path, caplog, number, iteration, poin
     assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
 
 
+def test_a_checkpoint_that_only_a_signal_asked_for_is_there_until_the_next(tmp_path) -> None:
+    hooks = dict(checkpoint=dict(interval=3, by_epoch=False, max_keep_ckpts=3))
+    changes = dict(epochs=4, default_hooks=hooks, optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)))
+
+    def run(name, **more):
+        Runner.from_cfg(run_config(tmp_path / name, **changes, **more)).train()
+
+    def names(name):
+        return sorted(str(path.relative_to(tmp_path / name)) for path in (tmp_path / name).rglob("*"))
+
+    run("whole")
+    for iteration in (6, 7, 10, 12):
+        with pytest.raises(KeyboardInterrupt):
+            run("cut", custom_hooks=[SendAt(signal.SIGTERM, iteration)], resume=True)
+        assert f"checkpoints/step_{iteration + 1:08d}/complete.json" in names("cut")
+        assert f"iter_{iteration + 1}.pth" not in names("cut")
+    run("cut", resume=True)
+    assert names("cut") == names("whole")
+
+
 def test_a_second_interrupt_leaves_at_once(tmp_path) -> None:
     class Twice(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):

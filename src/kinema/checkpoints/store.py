@@ -42,8 +42,9 @@ class CheckpointStore:
         contract: ModelContract,
         training: Mapping[str, Any],
         is_best: bool,
+        replaces: str | None = None,
     ) -> Path:
-        """Write checkpoint `name`, point `last` (and `best`) to it, remove those that are too old.
+        """Write checkpoint `name`, point `last` (and `best`) to it, remove those that are too old, and `replaces`.
 
         A checkpoint is complete or not there: it is written beside its place and then renamed.
         """
@@ -51,7 +52,7 @@ class CheckpointStore:
         self.point("last", name)
         if is_best:
             self.point("best", name)
-        self._prune()
+        self._prune(replaces)
         return folder
 
     def point(self, pointer: str, name: str) -> None:
@@ -69,11 +70,12 @@ class CheckpointStore:
         if name and known.is_dir() and self.pointed("best") != known:
             self.point("best", known.name)
 
-    def _prune(self) -> None:
-        if self.keep < 0:
-            return
+    def _prune(self, replaced: str | None) -> None:
         pointed = (self.pointed("best"), self.pointed("last"))
-        for folder in self.newest_first()[self.keep :]:
+        folders = self.newest_first()
+        old = [folder for folder in folders if folder.name == replaced and folder not in pointed]
+        rest = [folder for folder in folders if folder not in old]
+        for folder in old + (rest[self.keep :] if self.keep >= 0 else []):
             if folder not in pointed:
                 shutil.rmtree(folder)
 

@@ -30,7 +30,9 @@ logger = logging.getLogger("kinema")
 class CheckpointHook(Hook):
     """Write checkpoints at an interval, at the best validation, at the end, and when the run is asked to stop.
 
-    What is due when a validation is, is written before it, and again with its figures. A subclass
+    What is due when a validation is, is written before it, and again with its figures. What a signal
+    asked for between two intervals is there until the next: a run that was stopped and resumed keeps
+    the same checkpoints as one that was not. A subclass
     may call `save_checkpoint(runner)` at any point: what cannot be saved exactly there, inside a
     step, is saved at the next border.
 
@@ -120,6 +122,8 @@ class CheckpointHook(Hook):
         self._mark: Mark = Progress().mark()
         self._saved: int | None = None  # the step of the last checkpoint
         self._is_asked = False  # for one, where none could be written
+        self._extra: str | None = None  # the last checkpoint, where only a signal asked for it
+        self._is_extra = False  # the next one is such
         self._writer = Writer()
 
     def before_run(self, runner: Run) -> None:
@@ -145,7 +149,9 @@ class CheckpointHook(Hook):
         if is_best:
             progress.best = self._describe(runner)
         is_due = self.every.due(progress, self._mark) or (self.save_last and runner.train_loop.is_done)
-        if is_due and runner.progress.iteration:
+        again = self._extra == name_of(runner) and not is_due
+        self._is_extra = not is_best and (again or self._only_signalled(runner))
+        if is_due and runner.progress.iteration and not self._is_extra:
             self._save_pth(runner)
         if self.pth is not None and runner.metrics:
             self.pth.save_best(runner, runner.metrics)
@@ -154,6 +160,14 @@ class CheckpointHook(Hook):
         self._mark = progress.mark()
         if is_new and (is_best or is_due or runner.stop_reason is not None or self._saved == progress.step):
             self.save_checkpoint(runner, is_best=is_best)
+        self._is_extra = False
+
+    def _only_signalled(self, runner: Run) -> bool:
+        """Is a signal all that asks for a checkpoint here?"""
+        progress, until = runner.progress, getattr(runner.train_loop, "until", None)
+        is_end = until is not None and until.reached(progress)
+        is_regular = is_end or self._is_asked or self.every.due(progress, self._mark)
+        return runner.interrupt.is_asked and not is_regular
 
     def _describe(self, runner: Run) -> dict[str, Any]:
         name = self.monitor.name(runner.metrics)
@@ -166,7 +180,7 @@ class CheckpointHook(Hook):
 
     def after_train(self, runner: Run) -> None:
         self._writer.wait()
-        if self.pth is not None:
+        if self.pth is not None and not runner.interrupt.is_asked:
             self.pth.publish(runner)
 
     def close(self, runner: Run) -> None:
@@ -177,8 +191,9 @@ class CheckpointHook(Hook):
         if not runner.is_at_border:
             self._is_asked = True
             return
-        progress = runner.progress
+        progress, name = runner.progress, name_of(runner)
         self._saved = progress.step
+        old, self._extra = self._extra, name if self._is_extra else None
         runner.call_hook("before_snapshot")
         weights, state = snapshot(runner)
         state["meta"] = {"epoch": progress.epoch, "iter": progress.iteration, "seed": runner.seed}
@@ -188,10 +203,9 @@ class CheckpointHook(Hook):
         if not is_main_process():
             return
         contract = replace(runner.contract(), metrics=dict(runner.metrics), best=dict(progress.best))
-        name = name_of(runner)
 
         def write() -> None:
-            runner.store.save(name, weights, contract=contract, training=state, is_best=is_best)
+            runner.store.save(name, weights, contract=contract, training=state, is_best=is_best, replaces=old)
 
         if self.asynchronous:
             weights, state = copied((weights, state))
@@ -204,11 +218,11 @@ class CheckpointHook(Hook):
         self.save_checkpoint(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        state = {"mark": dict(self._mark), "saved": self._saved}
+        state = {"mark": dict(self._mark), "saved": self._saved, "extra": self._extra}
         return state if self.pth is None else {**state, "pth": self.pth.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._mark, self._saved = state["mark"], state["saved"]
+        self._mark, self._saved, self._extra = state["mark"], state["saved"], state.get("extra")
         if self.pth is not None and "pth" in state:
             self.pth.load_state_dict(state["pth"])
 
