@@ -99,6 +99,13 @@ def test_a_killed_run_is_what_its_figures_and_its_best_checkpoint_say(tmp_path):
     assert (row.metric, row.best, row.interval, row.last) == ("acc/top1", 0.6, [0.4, 0.8], 0.5)
 
 
+def test_how_a_run_without_a_runner_ended_is_not_known(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "metrics.jsonl").write_text(json.dumps(train_line(10, 1)) + "\n")
+    (row,) = list_runs(tmp_path)
+    assert (row.state, row.steps, row.problems) == ("unknown", 10, [])
+
+
 def test_a_run_that_was_never_validated_has_no_best(tmp_path):
     make_run(tmp_path / "a", lines=[train_line(10, 1)])
     (row,) = list_runs(tmp_path)

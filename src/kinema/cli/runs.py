@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WIDTH_OF_DATA = 112  # columns of a terminal below which a list leaves out the data, and first:
 _WIDTH_OF_START = 132
 _STYLES = {"running": "bold cyan", "finished": "green", "stopped": "yellow", "failed": "red", "killed": "red"}
+_STYLES["unknown"] = "dim"
 
 
 def runs(

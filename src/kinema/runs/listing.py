@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-State = Literal["running", "finished", "stopped", "failed", "killed"]
+State = Literal["running", "finished", "stopped", "failed", "killed", "unknown"]
 
 _SIGNS = ("metrics.jsonl", "summary.json", SETTINGS_FILE)  # a folder with one of these is the work folder of a run
 _MOST = 1e300  # a number above is none that a run writes, and may be too large for a float
@@ -37,7 +37,8 @@ class RunRow:
         folder: the work folder.
         name: its path below the folder that was asked for.
         state: "running" while a process holds the lock, what the summary says ("finished", "stopped",
-            "failed"), or "killed" where there is none.
+            "failed"), "killed" where there is none; "unknown" of a run without a runner, which holds
+            no lock and writes neither `run.json` nor a summary.
         started: when it was started first, in ISO 8601.
         epochs, steps: how far it has come.
         max_epochs, max_steps: how far it is to come, by what it counts in.
@@ -117,6 +118,8 @@ def read_row(work_dir: Path, base: Path) -> RunRow:
     elif summary:
         state = summary.get("state", "finished")
         row.state = state if state in ("finished", "stopped", "failed") else "finished"
+    elif not (work_dir / SETTINGS_FILE).exists() and not (work_dir / "summary.json").exists():
+        row.state = "unknown"
     row.started = _started(work_dir, settings)
     row.epochs = _whole(summary.get("epochs", newest.get("epoch")))
     row.steps = _whole(summary.get("steps", newest.get("step")))
