@@ -112,7 +112,19 @@ def test_steps_that_a_run_of_a_tracker_has_are_known_after_a_kill(tmp_path):
     again = LoggedSteps(file, "abc")
     assert [again.has("train", step) for step in (3, 4, 5)] == [True, True, False]
     assert [again.has("val", step) for step in (2, 3)] == [True, False]
+    assert LoggedSteps.run_id(file) == "abc"
     assert not LoggedSteps(file, "another run").has("train", 1)
+
+
+def test_figures_that_a_kill_came_between_are_asked_for(tmp_path):
+    file = tmp_path / "steps.json"
+    steps = LoggedSteps(file, "abc")
+    steps.note("train", 3)
+    steps.begin("train", 4)  # killed
+    lost, sent = LoggedSteps(file, "abc"), LoggedSteps(file, "abc")
+    lost.settle(lambda split, step: False)
+    sent.settle(lambda split, step: (split, step) == ("train", 4))
+    assert [lost.has("train", 4), sent.has("train", 4), sent.has("train", 5)] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -82,16 +82,23 @@ class MLflowTracker(BaseVisBackend):
         """
         folder = Path(self.save_dir or run.work_dir).absolute()
         uri = self._uri = self._uri_in(folder)
+        file = run.work_dir / "mlflow_steps.json"
+        self.id = self.id or LoggedSteps.run_id(file)
         try:
             self._client = self._mlflow.MlflowClient(tracking_uri=uri)
             if self.id is None:
                 self._begin(run, folder)
             else:
                 self._client.update_run(self.id, status="RUNNING")
+            self._steps = LoggedSteps(file, self.id)
+            self._steps.settle(self._is_there)
         except self._mlflow.MlflowException as error:
             text = " ".join(str(error).split())
             raise ConfigError(f"the tracker 'mlflow' cannot use {uri}: {text}") from error
-        self._steps = LoggedSteps(run.work_dir / "mlflow_steps.json", self.id)
+
+    def _is_there(self, split: str, step: int) -> bool:
+        names = [name for name in self._client.get_run(self.id).data.metrics if name.startswith(f"{split}/")]
+        return any(metric.step == step for name in names for metric in self._client.get_metric_history(self.id, name))
 
     def _uri_in(self, folder: Path) -> str:
         return self.tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
@@ -121,6 +128,7 @@ class MLflowTracker(BaseVisBackend):
             self._mlflow.entities.Metric(_NOT_IN_A_NAME.sub("_", name), value, now, step)
             for name, value in in_split(figures, split).items()
         ]
+        self._steps.begin(split, step)
         self._client.log_batch(self.id, metrics=metrics)
         self._steps.note(split, step)
 

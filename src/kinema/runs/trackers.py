@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from kinema.errors import ConfigError, MissingDependencyError
+from kinema.files import write_text
 from kinema.openmmlab import run_files
 from kinema.registry import VISBACKENDS
 
@@ -77,21 +78,56 @@ class LoggedSteps:
 
     def __init__(self, file: Path, run_id: str | None) -> None:
         self._file, self._run_id = file, run_id
-        self._last: dict[str, int] = {}
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            known = json.loads(file.read_text(encoding="utf-8"))
-            if known["id"] == run_id:
-                self._last = {str(split): int(step) for split, step in known["last"].items()}
+        known = _read_steps(file)
+        is_same = run_id is not None and known["id"] == run_id
+        self._last: dict[str, int] = known["last"] if is_same else {}
+        self._begun: list[Any] | None = known["begun"] if is_same else None
         self._before = dict(self._last)
+        self._write()
+
+    @staticmethod
+    def run_id(file: Path) -> str | None:
+        """The tracker's run of the file: also that of a run which was killed before its first checkpoint."""
+        identity: str | None = _read_steps(file)["id"]
+        return identity
 
     def has(self, split: str, step: int) -> bool:
         """Are figures of this step there from before? Those of this process are never in question."""
         return step <= self._before.get(split, -1)
 
+    def begin(self, split: str, step: int) -> None:
+        """Figures of this step are about to be sent: a kill may come before they are there, or behind."""
+        self._begun = [split, step]
+        self._write()
+
+    def settle(self, is_there: Callable[[str, int], bool]) -> None:
+        """Ask the tracker for the figures during whose sending the run was killed."""
+        if self._begun is not None and is_there(*self._begun):
+            split, step = self._begun
+            self._before[split] = max(step, self._before.get(split, step))
+            self.note(split, step)
+
     def note(self, split: str, step: int) -> None:
         """Figures of this step are there."""
         self._last[split] = max(step, self._last.get(split, step))
-        self._file.write_text(json.dumps({"id": self._run_id, "last": self._last}), encoding="utf-8")
+        self._begun = None
+        self._write()
+
+    def _write(self) -> None:
+        write_text(self._file, json.dumps({"id": self._run_id, "last": self._last, "begun": self._begun}))
+
+
+def _read_steps(file: Path) -> dict[str, Any]:
+    """The content of a file of `LoggedSteps`; one that is damaged is empty."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        known = json.loads(file.read_text(encoding="utf-8"))
+        begun = known.get("begun")
+        return {
+            "id": None if known["id"] is None else str(known["id"]),
+            "last": {str(split): int(step) for split, step in known["last"].items()},
+            "begun": None if begun is None else [str(begun[0]), int(begun[1])],
+        }
+    return {"id": None, "last": {}, "begun": None}
 
 
 def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:

@@ -84,6 +84,8 @@ class WandbTracker(BaseVisBackend):
         }
         if self._run is not None:  # which a visualizer began before the training
             self.id = self._run.id
+        file = run.work_dir / "wandb_steps.json"
+        self.id = self.id or LoggedSteps.run_id(file)
         try:
             self._run = self._wandb.init(**{**defaults, **self.settings}, id=self.id)
         except (self._wandb.Error, TypeError, ValueError) as error:
@@ -92,7 +94,7 @@ class WandbTracker(BaseVisBackend):
                 " with dict(type='wandb', mode='offline')"
             ) from error
         self.id = self._run.id
-        self._steps = LoggedSteps(run.work_dir / "wandb_steps.json", self.id)
+        self._steps = LoggedSteps(file, self.id)
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
         self._define_metrics()
