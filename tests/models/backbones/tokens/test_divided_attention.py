@@ -9,9 +9,8 @@ from kinema.errors import ConfigError
 from kinema.models.backbones.tokens.divided_attention import (
     DividedSpatialAttentionWithNorm,
     DividedTemporalAttentionWithNorm,
-    FFNWithNorm,
 )
-from kinema.models.backbones.tokens.timesformer import DividedLayer
+from kinema.models.backbones.tokens.timesformer_layers import DividedLayer, FFNWithNorm
 from kinema.registry import MODELS
 
 

@@ -7,15 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.backbones.tokens.timesformer import SpatialAttention, TemporalAttention
-from kinema.models.layers import LayerCfg, build_norm_layer
-from kinema.models.layers.bricks import FFN
+from kinema.models.backbones.tokens.timesformer_layers import NORM, SpatialAttention, TemporalAttention
+from kinema.models.layers import LayerCfg
 from kinema.models.layers.bricks.drop import build_dropout
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 _DROP_PATH: LayerCfg = {"type": "DropPath", "drop_prob": 0.1}
-_NORM: LayerCfg = {"type": "LN"}
 
 
 class _Divided(nn.Module):
@@ -43,7 +41,7 @@ class _Divided(nn.Module):
         attn_drop: float = 0.0,
         proj_drop: float = 0.0,
         dropout_layer: Mapping[str, Any] = _DROP_PATH,
-        norm_cfg: LayerCfg = _NORM,
+        norm_cfg: LayerCfg = NORM,
         init_cfg: None = None,
     ) -> None:
         name = type(self).__name__
@@ -100,24 +98,3 @@ class DividedSpatialAttentionWithNorm(_Divided, SpatialAttention):
 
     def init_weights(self) -> None:
         """Leave the weights as torch draws them."""
-
-
-@MODELS.register_module()
-class FFNWithNorm(FFN):
-    """`FFN` behind a norm: (B, N, E) -> (B, N, E).
-
-    Args:
-        *args: those of `FFN`, by position.
-        norm_cfg: of the norm.
-        **settings: those of `FFN`, by keyword.
-    """
-
-    def __init__(self, *args: Any, norm_cfg: LayerCfg = _NORM, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.norm = build_norm_layer(norm_cfg, self.embed_dims)[1]
-
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """The layers, and `x` added, as without a norm; `residual` must not be given."""
-        if residual is not None:
-            raise ConfigError("FFNWithNorm adds its own input: leave residual out")
-        return super().forward(self.norm(x), x)
