@@ -58,3 +58,14 @@ def test_a_wrong_argument_is_refused_in_the_name_of_the_class() -> None:
         Variant()
     with pytest.raises(TypeError, match=r"Network.__init__\(\) too many positional arguments"):
         Network(1, 2, "red")
+
+
+def test_a_function_gives_what_it_returns() -> None:
+    @takes_arguments_of(Sizes, without=("depth",))
+    def deep(**settings: Any) -> Sizes:
+        return Sizes(12, **settings)
+
+    assert str(inspect.signature(deep)) == "(*, width: int = 8) -> test_arguments.Sizes"
+    assert deep(width=3) == Sizes(12, 3)
+    with pytest.raises(TypeError, match=r"deep\(\) got an unexpected keyword argument 'depth'"):
+        deep(depth=3)

@@ -1,15 +1,15 @@
-"""Constructors that share a list of arguments, which stands in one place."""
+"""Constructors and functions that share a list of arguments, which stands in one place."""
 
 import functools
 import inspect
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-Init = TypeVar("Init", bound=Callable[..., None])
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
-def takes_arguments_of(*sources: Callable[..., Any], without: Collection[str] = ()) -> Callable[[Init], Init]:
-    """Decorator for an `__init__` that passes further arguments on.
+def takes_arguments_of(*sources: Callable[..., Any], without: Collection[str] = ()) -> Callable[[Call], Call]:
+    """Decorator for an `__init__`, or a function, that passes further arguments on.
 
     Its signature then lists them, so that help, editors and the registry's messages name the real
     keywords, and wrong ones are refused in its name. With `*args` the arguments of the first source
@@ -20,8 +20,8 @@ def takes_arguments_of(*sources: Callable[..., Any], without: Collection[str] = 
         without: arguments of these that may not be given.
     """
 
-    def decorate(init: Init) -> Init:
-        own = inspect.signature(init)
+    def decorate(call: Call) -> Call:
+        own = inspect.signature(call)
         named = [item for item in own.parameters.values() if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
         has_args = any(item.kind is item.VAR_POSITIONAL for item in own.parameters.values())
         further: dict[str, inspect.Parameter] = {}
@@ -31,13 +31,13 @@ def takes_arguments_of(*sources: Callable[..., Any], without: Collection[str] = 
                     further[name] = item if has_args and number == 0 else item.replace(kind=item.KEYWORD_ONLY)
         signature = own.replace(parameters=[*named, *further.values()])
 
-        @functools.wraps(init)
-        def checked(*args: Any, **settings: Any) -> None:
+        @functools.wraps(call)
+        def checked(*args: Any, **settings: Any) -> Any:
             try:
                 signature.bind(*args, **settings)
             except TypeError as error:
-                raise TypeError(f"{init.__qualname__}() {error}") from None
-            init(*args, **settings)
+                raise TypeError(f"{call.__qualname__}() {error}") from None
+            return call(*args, **settings)
 
         checked.__signature__ = signature  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]

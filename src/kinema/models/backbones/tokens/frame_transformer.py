@@ -7,11 +7,12 @@ arXiv:2304.07193. The names of weights are those of timm, except in `attn_pool`.
 
 from collections.abc import Sequence
 from math import prod
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.checkpoints.file_formats import FileFormat
 from kinema.errors import ConfigError
 from kinema.models.backbones.base import Backbone
@@ -246,87 +247,49 @@ class FrameTransformer(Backbone):
         return out
 
 
+_FIXED = (
+    *(
+        "class_token",
+        "num_registers",
+        "token_positions",
+        "pre_norm",
+        "norm_after_pooling",
+        "projection_bias",
+        "qkv_bias",
+    ),
+    *("layer_scale", "init_cfg"),
+)
+
+
 @MODELS.register_module()
+@takes_arguments_of(FrameTransformer, without=(*_FIXED, "pooling"))
 def clip_vision(
     img_size: int = 224,
     patch_size: int = 16,
     *,
-    pos_grid: Sequence[int] | None = None,
-    projection: int | None = None,
     act_cfg: LayerCfg | None = QUICK_GELU,
     norm_eps: float = 1e-5,
-    embed_dims: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    in_channels: int = 3,
-    feedforward_channels: int | None = None,
-    drop_path_rate: float = 0.0,
-    interpolate_positions: bool = False,
-    with_cp: bool = False,
-    pretrained: str | None = None,
+    **settings: Any,
 ) -> FrameTransformer:
     """The image encoder of CLIP (B/16); `projection=512` gives embeddings that compare with texts.
 
     Args: see `FrameTransformer`.
     """
-    return FrameTransformer(
-        img_size,
-        patch_size,
-        pos_grid=pos_grid,
-        embed_dims=embed_dims,
-        depth=depth,
-        num_heads=num_heads,
-        in_channels=in_channels,
-        feedforward_channels=feedforward_channels,
-        pre_norm=True,
-        projection=projection,
-        act_cfg=act_cfg,
-        norm_eps=norm_eps,
-        drop_path_rate=drop_path_rate,
-        interpolate_positions=interpolate_positions,
-        with_cp=with_cp,
-        pretrained=pretrained,
-    )
+    return FrameTransformer(img_size, patch_size, pre_norm=True, act_cfg=act_cfg, norm_eps=norm_eps, **settings)
 
 
 @MODELS.register_module()
+@takes_arguments_of(FrameTransformer, without=(*_FIXED, "projection"))
 def siglip_vision(
     img_size: int = 224,
     patch_size: int = 16,
     *,
-    pos_grid: Sequence[int] | None = None,
     pooling: Pooling = "attention",
     act_cfg: LayerCfg | None = TANH_GELU,
-    norm_eps: float = 1e-6,
-    embed_dims: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    in_channels: int = 3,
-    feedforward_channels: int | None = None,
-    drop_path_rate: float = 0.0,
-    interpolate_positions: bool = False,
-    with_cp: bool = False,
-    pretrained: str | None = None,
+    **settings: Any,
 ) -> FrameTransformer:
     """The image encoder of SigLIP, and of SigLIP 2 with a fixed size (B/16).
 
     Args: see `FrameTransformer`.
     """
-    return FrameTransformer(
-        img_size,
-        patch_size,
-        pos_grid=pos_grid,
-        embed_dims=embed_dims,
-        depth=depth,
-        num_heads=num_heads,
-        in_channels=in_channels,
-        feedforward_channels=feedforward_channels,
-        pooling=pooling,
-        class_token=False,
-        act_cfg=act_cfg,
-        norm_eps=norm_eps,
-        drop_path_rate=drop_path_rate,
-        interpolate_positions=interpolate_positions,
-        with_cp=with_cp,
-        pretrained=pretrained,
-    )
+    return FrameTransformer(img_size, patch_size, class_token=False, pooling=pooling, act_cfg=act_cfg, **settings)

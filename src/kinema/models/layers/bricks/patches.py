@@ -1,10 +1,11 @@
 """Images and clips to sequences of patches, and neighbouring patches to one."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from kinema.arguments import takes_arguments_of
 from kinema.models.base import BaseModule
 from kinema.models.init import InitCfg
 from kinema.models.layers.bricks.padding import AdaptivePadding, AdaptivePadding3D, Pair, Sides, sides
@@ -77,6 +78,7 @@ class PatchEmbed3D(PatchEmbed):
 
     _padding = AdaptivePadding3D
 
+    @takes_arguments_of(PatchEmbed)
     def __init__(
         self,
         in_channels: int = 3,
@@ -84,15 +86,10 @@ class PatchEmbed3D(PatchEmbed):
         conv_type: str = "Conv3d",
         kernel_size: Sides = (2, 4, 4),
         stride: Sides | None = (2, 4, 4),
-        padding: Sides | Literal["same", "corner"] = "corner",
-        dilation: Sides = 1,
-        bias: bool = True,
-        norm_cfg: LayerCfg | None = None,
-        input_size: Sides | None = None,
-        init_cfg: InitCfg | None = None,
+        *args: Any,
+        **settings: Any,
     ) -> None:
-        convolution = conv_type, kernel_size, stride, padding, dilation, bias
-        super().__init__(in_channels, embed_dims, *convolution, norm_cfg, input_size, init_cfg)
+        super().__init__(in_channels, embed_dims, conv_type, kernel_size, stride, *args, **settings)
 
 
 class PatchMerging(BaseModule):
