@@ -279,55 +279,19 @@ def hevc_needs_what_precedes(packet: bytes, length_size: int) -> bool:
     return _first_hevc_slice(packet, length_size) in (8, 9)
 
 
-def early_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | None:
-    """Make the function that says whether a packet's picture comes out before an earlier packet's.
-
-    None for codecs whose packets do not say it.
-
-    H.264 encoders let B pictures do so and no others, HEVC encoders at least those that no other
-    refers to. It is asked of every packet, so it reads the first slice's two bytes, where they
-    mostly are, and no more.
-    """
-    if codec not in _SLICE_START:
-        return None
-    kinds = _H264_SLICE if codec == "h264" else _HEVC_SLICE
-    start_code = _SLICE_START[codec]
-    says_so, early = _EARLY[codec]
-    second = length_size + 1
-
-    def find_by_length(packet: Packet) -> bool:
-        content = memoryview(packet)
-        if len(content) > second and content[length_size] in kinds:
-            return content[length_size + says_so] in early
-        slices = (unit for unit in nal_units(bytes(content), length_size) if len(unit) > 1 and unit[0] in kinds)
-        return any(unit[says_so] in early for unit in slices)
-
-    def find_by_start_code(packet: Packet) -> bool:
-        content = memoryview(packet)
-        match = start_code.search(content)
-        return match is not None and match.end() < len(content) and content[match.end() - 1 + says_so] in early
-
-    return find_by_length if length_size else find_by_start_code
-
-
 # ---- packets that hold no picture, and pictures that no other refers to
 
-# Types of NAL units that hold slices: the five lower bits of H.264's first byte, six bits above the
-# lowest one in HEVC's.
-_H264_SLICE = frozenset(first for first in range(256) if first & 31 in (1, 2, 5))
-_HEVC_SLICE = frozenset(first for first in range(128) if first >> 1 < 32)
-_SLICE_START = {
+# First bytes of NAL units that hold slices: the type is in the five lower bits of H.264's, in six
+# bits above the lowest one in HEVC's.
+SLICE_KINDS = {
+    "h264": frozenset(first for first in range(256) if first & 31 in (1, 2, 5)),
+    "hevc": frozenset(first for first in range(128) if first >> 1 < 32),
+}
+SLICE_START = {
     "h264": re.compile(
-        rb"\x00\x00\x01[" + bytes(sorted(_H264_SLICE)).replace(b"\\", b"\\\\").replace(b"]", b"\\]") + rb"]"
+        rb"\x00\x00\x01[" + bytes(sorted(SLICE_KINDS["h264"])).replace(b"\\", b"\\\\").replace(b"]", b"\\]") + rb"]"
     ),
     "hevc": re.compile(rb"\x00\x00\x01[\x00-\x3f]"),
-}
-# Which byte of a slice says that its picture comes out early, and with which values. H.264: the
-# number of the first macroblock is 0 and the type 1 or 6 (7.3.3, 7.4.3, 9.1); HEVC: no other
-# picture refers to this one (table 7-1).
-_EARLY = {
-    "h264": (1, frozenset(second for second in range(256) if second >> 4 == 0b1010 or second >> 2 == 0b100111)),
-    "hevc": (0, frozenset(first for first in range(32) if first >> 1 & 1 == 0)),
 }
 
 
@@ -336,9 +300,9 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
 
     When these decoders are asked to leave pictures out they say nothing of a packet without any.
     """
-    if codec not in _SLICE_START:
+    if codec not in SLICE_START:
         return None
-    kinds = _H264_SLICE if codec == "h264" else _HEVC_SLICE
+    kinds = SLICE_KINDS[codec]
 
     def find_by_length(packet: Packet) -> bool:
         content = memoryview(packet)
@@ -347,7 +311,7 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
         return any(unit[0] in kinds for unit in nal_units(bytes(content), length_size) if unit)
 
     def find_by_start_code(packet: Packet) -> bool:
-        return _SLICE_START[codec].search(memoryview(packet)) is not None
+        return SLICE_START[codec].search(memoryview(packet)) is not None
 
     return find_by_length if length_size else find_by_start_code
 

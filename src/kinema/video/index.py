@@ -114,7 +114,7 @@ class PacketIndex:
 
     def settled(self, headers: Sequence[SliceHeader | None]) -> "PacketIndex":
         """The same with an order that the headers of the P pictures confirm or correct."""
-        packets, is_second_field, order = order_by_headers(self.packet_of_frame.tolist(), headers)
+        packets, is_second_field, order = order_by_headers(self.packet_of_frame.tolist(), headers, self.order)
         index = self._with_order(packets, self.is_cut_off, np.asarray(is_second_field, bool), order)
         if not any(is_second_field) or not index.num_frames:
             return index

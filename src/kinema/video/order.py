@@ -1,7 +1,7 @@
 """In which order the pictures of a stream leave the decoder, computed without decoding, and how sure that is."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import numpy as np
@@ -15,13 +15,20 @@ class Order(Enum):
     """How sure an order is."""
 
     CERTAIN = "certain"
+    PLAUSIBLE = "plausible"  # the pictures' headers may confirm it; where they are damaged, it is likely
     DOUBTFUL = "doubtful"  # the pictures' headers may confirm it
     LIKELY = "likely"  # decoding shows it; where that fails, this order stands
     UNKNOWN = "unknown"  # only decoding shows it
 
 
 def order_by_time(
-    pts: Sequence[int], shown: Sequence[bool], reorder_depth: int, early: Sequence[bool] | None, *, only_early: bool
+    pts: Sequence[int],
+    shown: Sequence[bool],
+    reorder_depth: int,
+    early: np.ndarray | None = None,
+    *,
+    only_early: bool = False,
+    confirms: Callable[[np.ndarray], bool | None] = lambda _: None,
 ) -> tuple[list[int], Order]:
     """Packets by presentation time.
 
@@ -32,6 +39,8 @@ def order_by_time(
         early: (P,) whether a picture should come out before one that precedes it in the file; None
             for codecs whose pictures do not say their order themselves.
         only_early: whether no other pictures should.
+        confirms: whether the pictures' own counts confirm an order of those that are shown; None
+            where that cannot be said.
 
     Returns:
         All packets in this order, or in that of the file where times are missing or repeated; and
@@ -41,17 +50,27 @@ def order_by_time(
     if len(set(pts)) < len(pts) or NO_TIME in pts:
         return in_file, Order.DOUBTFUL
     by_time = sorted(in_file, key=pts.__getitem__)
-    if by_time == in_file and (early is None or True not in early):
-        # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the
-        # file.
-        return by_time, Order.DOUBTFUL if reorder_depth else Order.CERTAIN
+    packets, is_shown = np.asarray(by_time, np.int64), np.asarray(shown, bool)
+    is_right = confirms(packets[is_shown[packets]])
+    if is_right and _num_held_back(packets) <= reorder_depth:
+        return by_time, Order.CERTAIN
+    # AVI holds no presentation times, and those that FFmpeg makes up are in the order of the file.
+    may_be_made_up = bool(by_time == in_file and reorder_depth)
+    if is_right is not None:
+        return by_time, Order.DOUBTFUL if may_be_made_up else Order.PLAUSIBLE
+    if by_time == in_file and (early is None or not early.any()):
+        return by_time, Order.DOUBTFUL if may_be_made_up else Order.CERTAIN
     if early is None:
         return by_time, Order.CERTAIN
-    packets, is_shown = np.asarray(by_time, np.int64), np.asarray(shown, bool)
     is_plausible = _has_even_steps(np.asarray(pts)[packets[is_shown[packets]]]) and _suits_pictures(
-        packets, is_shown, reorder_depth, np.asarray(early), only_early=only_early
+        packets, is_shown, reorder_depth, early, only_early=only_early
     )
     return by_time, Order.CERTAIN if is_plausible else Order.DOUBTFUL
+
+
+def _num_held_back(by_time: np.ndarray) -> int:
+    """Pictures that a decoder must hold back for this order."""
+    return int((by_time - np.arange(len(by_time))).max(initial=0))
 
 
 def _has_even_steps(times: np.ndarray) -> bool:
@@ -72,8 +91,7 @@ def _suits_pictures(
     place[by_time] = np.arange(len(by_time))
     comes_early = place < np.maximum.accumulate(place)
     differs = comes_early != early if only_early else early & ~comes_early
-    held_back = by_time - np.arange(len(by_time))
-    return not (differs & shown).any() and bool(held_back.max(initial=0) <= reorder_depth)
+    return not (differs & shown).any() and _num_held_back(by_time) <= reorder_depth
 
 
 def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
@@ -98,13 +116,14 @@ def order_by_pictures(pictures: Sequence[Picture]) -> list[int]:
 
 
 def order_by_headers(
-    packets: Sequence[int], headers: Sequence[SliceHeader | None]
+    packets: Sequence[int], headers: Sequence[SliceHeader | None], known: Order = Order.DOUBTFUL
 ) -> tuple[list[int], list[bool], Order]:
     """Confirm an order, or find another, by what the pictures say.
 
     Args:
         packets: those that are shown, in the order in question.
         headers: (P,) of each packet in the file.
+        known: how sure that order is without them.
 
     Returns:
         The packets that frames come from: of two that hold the fields of one frame, the first.
@@ -115,7 +134,8 @@ def order_by_headers(
     pictures = [(packet, headers[packet]) for packet in frames]
     counts = {packet: (header.sequence, header.place) for packet, header in pictures if header is not None}
     if len(set(counts.values())) < len(frames):  # some are missing or repeated: damage
-        return frames, is_second, Order.UNKNOWN if frames == sorted(frames) else Order.LIKELY
+        is_likely = known is Order.PLAUSIBLE or frames != sorted(frames)
+        return frames, is_second, Order.LIKELY if is_likely else Order.UNKNOWN
     by_count = sorted(frames, key=counts.__getitem__)
     return by_count, is_second, Order.CERTAIN if by_count == frames and is_complete else Order.LIKELY
 

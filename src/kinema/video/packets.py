@@ -76,7 +76,7 @@ class PacketSource:
             index, self._kept = scan_packets(self._container, self._stream, self.watch, keep=_KEPT_BYTES)
             self._next = index.num_packets
             self._index = index
-            if index.order is Order.DOUBTFUL:
+            if index.order in (Order.PLAUSIBLE, Order.DOUBTFUL):
                 index = index.settled(self._slice_headers())
             self.replace_index(index)
             return index

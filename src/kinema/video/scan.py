@@ -16,7 +16,6 @@ from kinema.video.bitstream import (
     Mpeg4Pictures,
     Mpeg12Pictures,
     Picture,
-    early_finder,
     h264_can_start_at,
     h264_is_recovered_at,
     hevc_can_start_at,
@@ -24,6 +23,7 @@ from kinema.video.bitstream import (
     vp8_picture,
 )
 from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
+from kinema.video.counts import Heads, head_finder
 from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.index import PacketIndex, arrange_frames
 from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, LastingNotes, side_data_of
@@ -65,7 +65,7 @@ class _Walk:
     is_key: list[bool] = field(default_factory=list)
     is_shown: list[bool] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)  # of MPEG codecs only
-    is_early: list[bool] = field(default_factory=list)  # of H.264 and HEVC only: see order_by_time
+    heads: bytearray = field(default_factory=bytearray)  # of H.264 and HEVC only: see counts.py
     leading: list[int] = field(
         default_factory=list
     )  # packets that say that they refer to what lies before their key picture
@@ -97,10 +97,12 @@ class _Walk:
                 codec.lasting.note(start + place, side_data.get(place, ()), content)
             if keys[place] and codec.can_start_at(content or b""):
                 self.entries.append(start + place)
-            if content is not None and isinstance(codec.slices, H264Headers) and not codec.slices.may_hold_fields:
-                codec.slices.look(content)
-        if codec.is_early is not None:
-            self.is_early += map(codec.is_early, packets)
+            if codec.slices is not None:
+                for extradata in (data for kind, data in side_data.get(place, ()) if kind == "new_extradata"):
+                    codec.slices.take_extradata(extradata)
+                codec.slices.look(content or b"")
+        if codec.head_of is not None:
+            self.heads += b"".join(map(codec.head_of, packets))
         shown = list(map(not_, discards))
         if codec.picture is not None:
             pictures = list(map(codec.picture, map(bytes, packets)))
@@ -130,7 +132,7 @@ class _Codec:
         self.keeps_side_data = self.name not in CODECS_WITHOUT_SIDE_DATA
         self.counts_pieces = stream.container.format.name in _READ_IN_PIECES
         self.slices = slice_headers(self.name, extradata)
-        self.is_early = early_finder(self.name, self.lasting.length_size)
+        self.head_of = head_finder(self.name, self.lasting.length_size)
         self.mpeg4: Mpeg4Pictures | None = None
         if self.name == "mpeg4":
             self.mpeg4 = Mpeg4Pictures(extradata, has_bidirectional=bool(self.reorder_depth))
@@ -341,11 +343,21 @@ def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], Order]:
         return order_by_pictures(walk.pictures), Order.CERTAIN
     if not codec.reorders:
         return list(range(len(walk.sizes))), Order.CERTAIN
-    early = None if codec.is_early is None else walk.is_early
-    order, how = order_by_time(walk.pts, walk.is_shown, codec.reorder_depth, early, only_early=codec.name == "h264")
+    if codec.slices is None:
+        order, how = order_by_time(walk.pts, walk.is_shown, codec.reorder_depth)
+        return order, how if how is Order.CERTAIN else Order.UNKNOWN
+    heads = Heads(walk.heads, codec.slices)
+    order, how = order_by_time(
+        walk.pts,
+        walk.is_shown,
+        codec.reorder_depth,
+        heads.is_early(),
+        only_early=codec.name == "h264",
+        confirms=heads.confirm,
+    )
     if how is Order.CERTAIN and isinstance(codec.slices, H264Headers) and codec.slices.may_hold_fields:
         how = Order.DOUBTFUL
-    return order, how if codec.slices is not None or how is Order.CERTAIN else Order.UNKNOWN
+    return order, how
 
 
 def _shown_seconds(walk: _Walk, time_base: Any) -> float | None:

@@ -6,7 +6,7 @@ count (picture order count) that orders them from one IDR picture to the next. S
 """
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kinema.video.bitstream import Bits, nal_length_size, nal_units
 from kinema.video.headers import headers_in_extradata
@@ -78,24 +78,34 @@ def slice_headers(codec: str, extradata: bytes | None) -> "H264Headers | HevcHea
 
 
 class H264Headers:
-    """Read the packets of an H.264 stream in order."""
+    """Read the packets of an H.264 stream in order.
+
+    Attributes:
+        sequence_sets: those valid now, by their numbers.
+        set_of_picture_set: number of a picture set -> that of its sequence set.
+        have_changed: whether they did so far.
+    """
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._sequence_sets: dict[int, _SequenceSet] = {}
-        self._set_of_picture_set: dict[int, int] = {}
+        self.sequence_sets: dict[int, _SequenceSet] = {}
+        self.set_of_picture_set: dict[int, int] = {}
         self._sequence = self._last_count = self._last_low = self._last_high = 0
+        self.have_changed = False
+        self._length_size = -1
         self.take_extradata(extradata)
 
     def take_extradata(self, extradata: bytes | None) -> None:
         """Take the header of the stream, or one that replaces it from here on."""
-        self._length_size = nal_length_size("h264", extradata)
+        length_size = nal_length_size("h264", extradata)
+        self.have_changed |= self._length_size not in (-1, length_size)
+        self._length_size = length_size
         for unit in headers_in_extradata("h264", extradata).values():
             self._take_set(unit)
 
     @property
     def may_hold_fields(self) -> bool:
         """Whether a header so far allows pictures that are fields."""
-        return any(not sequence_set.frames_only for sequence_set in self._sequence_sets.values())
+        return any(not sequence_set.frames_only for sequence_set in self.sequence_sets.values())
 
     def look(self, packet: bytes) -> None:
         """Take the headers of the stream that `packet` holds before its picture."""
@@ -118,7 +128,7 @@ class H264Headers:
         bits = Bits(plain(unit[1:_SLICE_BYTES]))
         bits.take_exp_golomb()  # first macroblock
         bits.take_exp_golomb()  # type
-        sequence_set = self._sequence_sets.get(self._set_of_picture_set.get(bits.take_exp_golomb(), -1))
+        sequence_set = self.sequence_sets.get(self.set_of_picture_set.get(bits.take_exp_golomb(), -1))
         if sequence_set is None:
             return None
         if sequence_set.separate_planes:
@@ -177,28 +187,47 @@ class H264Headers:
                 bits.take_exp_golomb(),
                 bits.take_exp_golomb(),
             )  # references, gaps, width, height
-            self._sequence_sets[name] = _SequenceSet(
+            sequence_set = _SequenceSet(
                 separate_planes, min(frame_number_bits, 16), count_type, min(count_bits, 16), bool(bits.take(1))
             )
+            self.have_changed |= _replace(self.sequence_sets, name, sequence_set)
         elif unit and unit[0] & 31 == 8:
             name = bits.take_exp_golomb()
-            self._set_of_picture_set[name] = bits.take_exp_golomb()
+            self.have_changed |= _replace(self.set_of_picture_set, name, bits.take_exp_golomb())
 
 
 class HevcHeaders:
-    """Read the packets of an HEVC stream in order."""
+    """Read the packets of an HEVC stream in order.
+
+    Attributes:
+        sequence_sets: those valid now, by their numbers.
+        picture_sets: likewise.
+        have_changed: whether they did so far.
+    """
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._sequence_sets: dict[int, _HevcSequenceSet] = {}
-        self._picture_sets: dict[int, _HevcPictureSet] = {}
+        self.sequence_sets: dict[int, _HevcSequenceSet] = {}
+        self.picture_sets: dict[int, _HevcPictureSet] = {}
         self._sequence = self._last_low = self._last_high = 0
         self._is_first = True
+        self.have_changed = False
+        self._length_size = -1
         self.take_extradata(extradata)
 
     def take_extradata(self, extradata: bytes | None) -> None:
         """Take the header of the stream, or one that replaces it from here on."""
-        self._length_size = nal_length_size("hevc", extradata)
+        length_size = nal_length_size("hevc", extradata)
+        self.have_changed |= self._length_size not in (-1, length_size)
+        self._length_size = length_size
         for unit in headers_in_extradata("hevc", extradata).values():
+            self._take_set(unit)
+
+    def look(self, packet: bytes) -> None:
+        """Take the headers of the stream that `packet` holds before its picture."""
+        for unit in nal_units(packet, self._length_size, _SET_BYTES):
+            kind = unit[0] >> 1 & 63 if unit else 63
+            if kind < 32:
+                return
             self._take_set(unit)
 
     def read(self, packet: bytes) -> SliceHeader | None:
@@ -217,8 +246,8 @@ class HevcHeaders:
             return None  # the picture's first slice is gone
         if 16 <= kind <= 23:
             bits.take(1)
-        picture_set = self._picture_sets.get(bits.take_exp_golomb())
-        sequence_set = None if picture_set is None else self._sequence_sets.get(picture_set.sequence_set)
+        picture_set = self.picture_sets.get(bits.take_exp_golomb())
+        sequence_set = None if picture_set is None else self.sequence_sets.get(picture_set.sequence_set)
         if picture_set is None or sequence_set is None:
             return None
         bits.take(picture_set.num_extra_bits)
@@ -258,11 +287,20 @@ class HevcHeaders:
                 for _ in range(4):
                     bits.take_exp_golomb()  # what is cut off at the edges
             bits.take_exp_golomb(), bits.take_exp_golomb()  # depths
-            self._sequence_sets[name] = _HevcSequenceSet(separate_planes, min(bits.take_exp_golomb() + 4, 16))
+            new = _HevcSequenceSet(separate_planes, min(bits.take_exp_golomb() + 4, 16))
+            self.have_changed |= _replace(self.sequence_sets, name, new)
         elif kind == 34:
             name, sequence_set = bits.take_exp_golomb(), bits.take_exp_golomb()
             bits.take(1)
-            self._picture_sets[name] = _HevcPictureSet(sequence_set, bool(bits.take(1)), bits.take(3))
+            picture_set = _HevcPictureSet(sequence_set, bool(bits.take(1)), bits.take(3))
+            self.have_changed |= _replace(self.picture_sets, name, picture_set)
+
+
+def _replace(sets: dict[int, Any], name: int, new: object) -> bool:
+    """Take a set of parameters; whether another one had its number."""
+    is_other = sets.get(name, new) != new
+    sets[name] = new
+    return is_other
 
 
 def _high_part(low: int, num_bits: int, last_low: int, last_high: int) -> int:
