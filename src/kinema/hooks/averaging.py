@@ -61,15 +61,21 @@ class EMAHook(Hook):
     # Hooks behind this one see the averages when an evaluation begins, and the trained weights when it ends.
 
     def before_val_epoch(self, runner: Run) -> None:
+        self._use_averages(runner)
+
+    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        self._use_weights(runner)
+
+    def before_test_epoch(self, runner: Run) -> None:
+        self._use_averages(runner)
+
+    def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        self._use_weights(runner)
+
+    def _use_averages(self, runner: Run) -> None:
         if isinstance(runner, Run) and runner.train_step is not None and runner.train_step.ema is not None:
             runner.evaluating.enter_context(runner.train_step.ema.applied())
 
-    def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+    def _use_weights(self, runner: Run) -> None:
         if isinstance(runner, Run):
             runner.evaluating.close()
-
-    def before_test_epoch(self, runner: Run) -> None:
-        self.before_val_epoch(runner)
-
-    def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
-        self.after_val_epoch(runner)

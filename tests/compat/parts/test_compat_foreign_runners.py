@@ -107,6 +107,10 @@ def test_averages_change_places_with_the_weights_for_evaluations_and_checkpoints
     hook.before_val_epoch(runner)
     assert (model.weight.item(), hook.ema_model.module.weight.item()) == (3.0, 4.0)
     hook.after_val_epoch(runner)
+    hook.before_test_epoch(runner)
+    assert (model.weight.item(), hook.ema_model.module.weight.item()) == (3.0, 4.0)
+    hook.after_test_epoch(runner)
+    assert (model.weight.item(), hook.ema_model.module.weight.item()) == (4.0, 3.0)
     checkpoint = {"state_dict": model.state_dict()}
     hook.before_save_checkpoint(runner, checkpoint)
     saved = checkpoint["state_dict"]["weight"].item(), checkpoint["ema_state_dict"]["module.weight"].item()  # type: ignore

@@ -107,23 +107,13 @@ class EMAHook(hooks.EMAHook):
         for name, value in target.items():
             value.copy_(source[name])
 
-    def before_val_epoch(self, runner: Any) -> None:
-        super().before_val_epoch(runner)
-        self._swap(runner)
+    def _use_averages(self, runner: Any) -> None:
+        super()._use_averages(runner)
+        if not isinstance(runner, Run):
+            self._swap_ema_parameters()
 
-    def after_val_epoch(self, runner: Any, metrics: Mapping[str, float] | None = None) -> None:
-        super().after_val_epoch(runner, metrics)
-        self._swap(runner)
-
-    def before_test_epoch(self, runner: Any) -> None:
-        super().before_test_epoch(runner)
-        self._swap(runner)
-
-    def after_test_epoch(self, runner: Any, metrics: Mapping[str, float] | None = None) -> None:
-        super().after_test_epoch(runner, metrics)
-        self._swap(runner)
-
-    def _swap(self, runner: Any) -> None:
+    def _use_weights(self, runner: Any) -> None:
+        super()._use_weights(runner)
         if not isinstance(runner, Run):
             self._swap_ema_parameters()
 
