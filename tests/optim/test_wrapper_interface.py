@@ -11,7 +11,8 @@ from kinema.engine import RunPlan
 from kinema.engine.assembly import build_step
 from kinema.errors import ConfigError
 from kinema.optim import OptimWrapper
-from kinema.optim.building import build_optim_wrapper
+from kinema.optim.building import build_optim_wrapper, check_optim_config
+from kinema.optim.precision import Precision
 from kinema.optim.wrapper import AmpOptimWrapper, BaseOptimWrapper
 from kinema.optim.wrapper_dict import OptimWrapperDict
 
@@ -132,5 +133,11 @@ def test_a_constructor_of_the_users_own_builds_wrappers_by_name():
     both = build_optim_wrapper(model, configs)
     assert both.get_lr() == {"first.lr": [0.1], "second.lr": [0.2]}
     assert list(build_optim_wrapper(model, dict(both.items()))) == ["first", "second"]
-    with pytest.raises(ConfigError, match=r"several optimizers \(first, second\): a run trains with one"):
-        build_step(RunPlan(model=model, work_dir=Path(), optim_wrapper=both), model, torch.device("cpu"))
+    step = build_step(RunPlan(model=model, work_dir=Path(), optim_wrapper=both), model, torch.device("cpu"))
+    assert (step.optim_wrapper, step.accumulate) == (both, 1)
+    in_bf16 = build_optim_wrapper(model, configs, Precision("bf16"))
+    assert {wrapper.precision.name for wrapper in in_bf16.values()} == {"bf16"}
+    with pytest.raises(ConfigError, match=r"several optimizers by name are OptimWrappers, or .*; got second=dict"):
+        build_optim_wrapper(model, dict(first=both["first"], second=dict(optimizer=dict(type="SGD", lr=0.1))))
+    with pytest.raises(ConfigError, match=r"optim_wrapper.first.optimizer.lr must be"):
+        check_optim_config(dict(first=dict(optimizer=dict(type="SGD", lr="0.1")), second=one))

@@ -34,13 +34,13 @@ def test_the_memory_of_each_strategy() -> None:
     optimizer = torch.optim.Adam(parameter for parameter in model.parameters() if parameter.requires_grad)
     model[0](torch.randn(1, 600)).sum().backward()
     optimizer.step()
-    single = memory_of(model, optimizer, "single", 1, activations=7)
+    single = memory_of(model, [optimizer], "single", 1, activations=7)
     assert single.parameters == size + frozen + buffers
     assert (single.gradients, single.optimizer, single.units, single.activations) == (size, 2 * size, 0, 7)
     assert single.total == 4 * size + frozen + buffers + 7
-    ddp = memory_of(model, optimizer, "ddp", 4, averages=True)
+    ddp = memory_of(model, [optimizer], "ddp", 4, averages=True)
     assert (ddp.gradients, ddp.optimizer) == (2 * size, 2 * size + size + frozen)
-    sharded = memory_of(model, optimizer, "fsdp2", 4)
+    sharded = memory_of(model, [optimizer], "fsdp2", 4)
     assert (sharded.parameters, sharded.gradients) == ((size + frozen) // 4 + buffers, size // 4)
     assert (sharded.optimizer, sharded.units) == (2 * size // 4, 2 * (size + frozen))
 

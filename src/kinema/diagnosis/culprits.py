@@ -36,6 +36,28 @@ def first_bad_module(model: nn.Module, forward: Callable[[], Any]) -> str:
     return findings[0] if findings else "in a second forward pass the outputs of all modules are finite"
 
 
+class WithoutUpdates:
+    """An optimizer wrapper, or several by name, for a `train_step` that shall compute the losses only.
+
+    Args:
+        wrapper: gives everything but what changes weights and gradients.
+    """
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapper, name)
+
+    def __getitem__(self, name: str) -> "WithoutUpdates":
+        return WithoutUpdates(self._wrapper[name])
+
+    def update_params(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    backward = step = zero_grad = update_params
+
+
 def _watch(name: str, findings: list[str]) -> Callable[[nn.Module, Any, Any], None]:
     def look(module: nn.Module, inputs: Any, output: Any) -> None:
         if findings or are_finite(output):

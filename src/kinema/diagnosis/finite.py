@@ -10,7 +10,7 @@ so that averaging gives every process gradients that are not finite. Only shards
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,12 +31,14 @@ class Finding:
         batch: of its batches the first whose loss, in this process, is not finite; -1: none is.
         count: such updates since the last `look`.
         loss: that loss, where it is known.
+        places: of its batches, see `FiniteGuard.place`.
     """
 
     update: int = 0
     batch: int = NONE
     count: int = 1
     loss: float | None = None
+    places: Sequence[Any] = field(default=(), compare=False)
 
 
 class FiniteGuard:
@@ -52,7 +54,13 @@ class FiniteGuard:
         has_scaler: a `GradScaler` leaves out updates whose gradients are not finite, which is
             normal: only losses count.
         is_deferred: keep flags on the device until `look`; default: on all devices but the CPU.
+
+    Attributes:
+        place: of the present batch, in whatever form; findings have those of an update's batches. A
+            batch may have several losses; None: each loss is of a batch of its own.
     """
+
+    place: Any = None
 
     def __init__(
         self,
@@ -74,7 +82,8 @@ class FiniteGuard:
         self._batch, self._first, self._first_batch = (torch.full((), NONE, device=device) for _ in range(3))
         self._count = torch.zeros((), dtype=torch.int64, device=device)
         self.bad_batch, self._loss = NONE, 0.0  # where each update is looked at
-        self._num_batches = self._num_updates = 0
+        self._places: list[Any] = []  # of this update
+        self._updates: list[list[Any]] = []  # since the last look, their places
         self._supports_found_inf = bool(getattr(optimizer, "_step_supports_amp_scaling", False))
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
@@ -86,7 +95,9 @@ class FiniteGuard:
 
     def check_loss(self, loss: Tensor) -> Tensor:
         """Look at the loss of a batch, and return the one to compute gradients of."""
-        number, self._num_batches = self._num_batches, self._num_batches + 1
+        if self.place is None or not self._places or self._places[-1] is not self.place:
+            self._places.append(self.place)
+        number = len(self._places) - 1
         if self.is_deferred:
             is_bad = ~torch.isfinite(loss.detach())
             self._batch = torch.where(is_bad & (self._batch == NONE), number, self._batch)
@@ -109,8 +120,9 @@ class FiniteGuard:
         if self.is_deferred:
             self._defer(gradients, is_sharded)
             return True
-        finding = Finding(batch=self.bad_batch, loss=self._loss if self.bad_batch != NONE else None)
-        self.bad_batch, self._num_batches = NONE, 0
+        loss = self._loss if self.bad_batch != NONE else None
+        finding = Finding(batch=self.bad_batch, loss=loss, places=self._places)
+        self.bad_batch, self._places = NONE, []
         return self._bad.item() == 0 or self.on_bad(finding)
 
     def _defer(self, gradients: Sequence[Tensor], is_sharded: bool) -> None:
@@ -118,11 +130,12 @@ class FiniteGuard:
         has_bad_loss = self._batch != NONE
         is_bad = has_bad_loss if self.has_scaler else self._bad > 0
         is_first = is_bad & (self._first == NONE)
-        self._first = torch.where(is_first, self._num_updates, self._first)
+        self._first = torch.where(is_first, len(self._updates), self._first)
         self._first_batch = torch.where(is_first, self._batch, self._first_batch)
         self._count += is_bad
         self._batch.fill_(NONE)
-        self._num_batches, self._num_updates = 0, self._num_updates + 1
+        self._updates.append(self._places)
+        self._places = []
         if not self.leaves_out:
             is_bad = self._first != NONE
         for buffer, kept in self._buffers:
@@ -154,11 +167,13 @@ class FiniteGuard:
         first, count = figures.tolist()
         batch = int(self._first_batch) if count else NONE
         own = int(self._first) if count else NONE
-        self._num_updates = 0
+        updates, self._updates = self._updates, []
         for figure in (self._first, self._first_batch):
             figure.fill_(NONE)
         self._count.zero_()
-        return Finding(-first, batch if own == -first else NONE, count) if count else None
+        if not count:
+            return None
+        return Finding(-first, batch if own == -first else NONE, count, places=updates[-first])
 
 
 def flag_if_bad(tensors: Sequence[Tensor], flag: Tensor, unit: Tensor) -> None:

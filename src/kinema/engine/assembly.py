@@ -22,7 +22,6 @@ from kinema.optim.building import build_optim_wrapper, check_optim_config
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper
-from kinema.optim.wrapper_dict import OptimWrapperDict
 from kinema.parallel.strategies import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
 from kinema.training.base_loop import BaseLoop
@@ -100,7 +99,7 @@ def build_step(
         build: makes the optimizer wrapper of its config; default: `build_optim_wrapper`.
 
     Raises:
-        ConfigError: a value does not fit, or there are several optimizers.
+        ConfigError: a value does not fit.
     """
     strategy = choose_strategy(world_size=get_world_size(), device=device, **plan.strategy)
     strategy.wrap(model)
@@ -108,24 +107,28 @@ def build_step(
     with naming("optim_wrapper"):
         precision = Precision(plan.precision, device)  # type: ignore[arg-type]
         optim_wrapper = (build or partial(build_optim_wrapper, model, precision=precision))(plan.optim_wrapper)
-    if isinstance(optim_wrapper, OptimWrapperDict):
-        raise ConfigError(
-            f"optim_wrapper has several optimizers ({', '.join(optim_wrapper)}): a run trains with one; use"
-            " OptimWrapperDict in a training loop of your own"
-        )
     return TrainStep(model, optim_wrapper, strategy)
 
 
-def scale_rates(optim_wrapper: OptimWrapper, loader: DataLoader, base_batch_size: int) -> None:
+def scale_rates(
+    optim_wrapper: OptimWrapper, loader: DataLoader, base_batch_size: int, *, counts_accumulation: bool = True
+) -> None:
     """Scale the learning rates of all groups from `base_batch_size` to the samples of an update of this run.
+
+    Args:
+        optim_wrapper: of one optimizer or of several.
+        loader: of the training.
+        base_batch_size: samples of an update that the rates are for.
+        counts_accumulation: False: of an update that accumulates several batches only one counts.
 
     Raises:
         ConfigError: the loader does not know its batch size.
     """
     if not loader.batch_size:
         raise ConfigError("auto_scale_lr needs train_dataloader.batch_size, which this loader does not have")
-    for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
-        size = loader.batch_size * get_world_size() * wrapper.accumulative_counts
+    for wrapper in optim_wrapper.wrappers.values():
+        batches = wrapper.accumulative_counts if counts_accumulation else 1
+        size = loader.batch_size * get_world_size() * batches
         for group in wrapper.param_groups:
             group["lr"] = scaled_rate(group["lr"], base_batch_size, size)
         factor = size / base_batch_size

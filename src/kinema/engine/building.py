@@ -30,6 +30,8 @@ from kinema.training.base_loop import BaseLoop
 from kinema.training.loops import TestLoop, ValLoop
 from kinema.training.run import Run
 
+logger = logging.getLogger("kinema")
+
 
 class RunnerParts(Run):
     """A `Run` that builds parts of their configs."""
@@ -40,6 +42,7 @@ class RunnerParts(Run):
     train_dataloader: Any
     visualizer: Any
     _tolerates_broken = False  # clips of validations
+    _counts_accumulation = True  # in scaled rates
 
     def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
         """Join the other processes, where there are some, and set cuDNN's benchmark, at the beginning of a run.
@@ -93,7 +96,8 @@ class RunnerParts(Run):
         """
         size = base_batch_size_of(self.plan.auto_scale_lr if auto_scale_lr is None else auto_scale_lr)
         if size is not None:
-            scale_rates(optim_wrapper, self.train_dataloader, size)
+            loader, counts = self.train_dataloader, self._counts_accumulation
+            scale_rates(optim_wrapper, loader, size, counts_accumulation=counts)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
         """An optimizer wrapper for the model of the run.
@@ -104,14 +108,37 @@ class RunnerParts(Run):
         _expect("optim_wrapper", optim_wrapper, BaseOptimWrapper, Optimizer, Mapping)
         return build_optim_wrapper(self.model, optim_wrapper, Precision(self.plan.precision, self.device))  # type: ignore
 
-    def build_param_scheduler(self, scheduler: Any) -> list[Any]:
-        """Schedules of their config, or of several; those of the user's own hold the optimizer of the run."""
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Schedules of their config, or of several; those of the user's own hold the optimizer of the run.
+
+        Of several optimizers they are a dict of lists by name, built of a dict by name or, all
+        alike, of one config or list.
+
+        Raises:
+            ConfigError: an optimizer has no entry.
+        """
+        wrapper = self.optim_wrapper
+        if not isinstance(wrapper, BaseOptimWrapper) or "" in wrapper.wrappers:
+            return self._schedules_of(wrapper, scheduler)
+        if not isinstance(scheduler, Mapping) or "type" in scheduler:
+            scheduler = dict.fromkeys(wrapper.wrappers, scheduler)
+        names = ", ".join(wrapper.wrappers)
+        if missing := [name for name in wrapper.wrappers if name not in scheduler]:
+            raise ConfigError(
+                f"param_scheduler has nothing for {missing[0]}: the optimizers are {names}; give each a list, which"
+                " may be empty"
+            )
+        if unread := [name for name in scheduler if name not in wrapper.wrappers]:
+            logger.warning("param_scheduler is also for %s, but the optimizers are %s", ", ".join(unread), names)
+        return {name: self._schedules_of(part, scheduler[name]) for name, part in wrapper.wrappers.items()}
+
+    def _schedules_of(self, optim_wrapper: Any, scheduler: Any) -> list[Any]:
         entries = scheduler if isinstance(scheduler, list | tuple) else [] if scheduler is None else [scheduler]
         schedules = []
         for entry in entries:
             settings = entry if isinstance(entry, Mapping) else {}
             end = self.max_epochs if settings.get("by_epoch", True) else self.max_iters
-            stepping = {"optimizer": self.optim_wrapper, **({"end": end} if end else {})}
+            stepping = {"optimizer": optim_wrapper, **({"end": end} if end else {})}
             if settings.get("convert_to_iter_based") and self.train_loop.epoch_length is not None:
                 stepping["epoch_length"] = self.train_loop.epoch_length
             schedules += build_schedules(entry, **stepping)

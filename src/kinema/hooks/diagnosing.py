@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from kinema.datasets import ReproducibleLoader
 from kinema.diagnosis import Finding, FiniteGuard, Watchdog, bad_gradients, bad_weights, first_bad_module
-from kinema.diagnosis.culprits import random_states, set_random_states
+from kinema.diagnosis.culprits import WithoutUpdates, random_states, set_random_states
 from kinema.diagnosis.reports import CURE, FILE_NAME, Batch, Report, as_data, describe, samples_in, samples_of
 from kinema.distributed import gather_objects, get_rank, is_main_process
 from kinema.errors import ConfigError, TrainingError
 from kinema.hooks.hook import Hook
 from kinema.hooks.recording import LoggerHook
+from kinema.optim.wrapper import OptimWrapper
 from kinema.registry import HOOKS
 from kinema.training.run import Run
 
@@ -25,6 +27,7 @@ LOW_SCALE, LEAST_SCALE = 1.0, 2.0**-10
 class _Place(NamedTuple):
     """Where a batch is, and torch's and Python's random state before it."""
 
+    step: int
     epoch: int
     batch: int
     epoch_samples: int
@@ -66,56 +69,59 @@ class NonFiniteHook(Hook):
         self.skipped = 0
         self._has_warned = False
         self._failure: TrainingError | None = None
-        self._windows: list[list[_Place]] = []  # since the last look: the places of each update's batches
+        self._guards: list[FiniteGuard] = []  # one an optimizer
         self._suspect: tuple[Any, tuple[Any, ...]] = (None, ())
         self._batch = 0  # of this pass, at the border before
-        self._step = -1  # updates before the newest window
+        self._step = -1  # updates before the batch that was trained last
+        self._has_news = False  # was a batch trained since the last look?
 
     def before_train(self, runner: Run) -> None:
         step = runner.train_step
         assert step is not None  # there is a training
         self._run, self._optim = runner, step.optim_wrapper
-        self.guard = self._optim.guard = FiniteGuard(
-            self._optim.optimizer,
-            runner.device,
-            self._on_bad,
-            leaves_out=self.policy == "skip",
-            has_scaler=self._optim.precision.scaler is not None,
-            is_deferred=self.is_deferred,
-        )
+        self._guards = []
+        for wrapper in self._optim.wrappers.values():
+            wrapper.guard = FiniteGuard(
+                wrapper.optimizer,
+                runner.device,
+                partial(self._on_bad, wrapper),
+                leaves_out=self.policy == "skip",
+                has_scaler=wrapper.precision.scaler is not None,
+                is_deferred=self.is_deferred,
+            )
+            self._guards.append(wrapper.guard)
         self._interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 20)
 
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         progress = runner.progress
-        if progress.step != self._step or not self._windows:
-            self._step = progress.step
-            if not self.guard.is_deferred:
-                self._windows.clear()
-            self._windows.append([])
-            if self.policy == "skip":
-                self.guard.protect([buffer for buffer in runner.model.buffers() if buffer.is_floating_point()])
+        if self.policy == "skip" and progress.step != self._step:
+            buffers = [buffer for buffer in runner.model.buffers() if buffer.is_floating_point()]
+            for guard in self._guards:
+                guard.protect(buffers)
+        self._step, self._has_news = progress.step, True
         states = random_states(runner.device)
-        self._windows[-1].append(_Place(progress.epoch, progress.batch, progress.epoch_samples, states))
-        if self.guard.bad_batch < 0:
+        place = _Place(progress.step, progress.epoch, progress.batch, progress.epoch_samples, states)
+        if all(guard.bad_batch < 0 for guard in self._guards):
             self._suspect = (data_batch, states)
+        for guard in self._guards:
+            guard.place = place
 
     def at_border(self, runner: Run) -> None:
         batch = runner.progress.batch
         is_due = batch == 0 or batch // self._interval > self._batch // self._interval or runner.train_loop.is_done
-        if self.guard.is_deferred and self._windows and is_due:
+        if self._has_news and is_due:
             self._look()
         self._batch = batch
 
     def before_val(self, runner: Run) -> None:
-        if runner.is_training and self.guard.is_deferred:
+        if runner.is_training:
             self._look()
 
     def before_snapshot(self, runner: Run) -> None:
         """A checkpoint has finite numbers only."""
         if self._failure is not None:
             raise self._failure
-        if self.guard.is_deferred:
-            self._look()
+        self._look()
         names = next((names for names in gather_objects(bad_weights(runner.model)) if names), None)
         if names:
             raise TrainingError(
@@ -125,25 +131,29 @@ class NonFiniteHook(Hook):
 
     def _look(self) -> None:
         """What flags on the device say of the updates since the last time."""
-        finding = self.guard.look()
-        windows, self._windows = self._windows, []
-        self._check_scale()
-        if finding is not None:
-            step = self._run.progress.step - len(windows) + finding.update + 1
-            self._report(finding, windows[finding.update], step)
+        self._has_news = False
+        for guard, wrapper in zip(self._guards, self._optim.wrappers.values(), strict=True):
+            if guard.is_deferred:
+                finding = guard.look()
+                self._check_scale(wrapper)
+                if finding is not None:
+                    self._report(finding)
 
-    def _on_bad(self, finding: Finding) -> bool:
+    def _on_bad(self, wrapper: OptimWrapper, finding: Finding) -> bool:
         """An update is not finite: whether to make it nevertheless, since the scaler leaves it out by itself."""
-        if self.guard.has_scaler and not any(gather_objects(finding.batch >= 0)):
-            self._check_scale()
+        guard: Any = wrapper.guard
+        if guard.has_scaler and not any(gather_objects(finding.batch >= 0)):
+            self._check_scale(wrapper)
             return True
-        self._report(finding, self._windows[-1], self._run.progress.step + 1)
-        self.guard.restore_buffers()
-        return self.guard.has_scaler
+        self._report(finding)
+        guard.restore_buffers()
+        return bool(guard.has_scaler)
 
-    def _report(self, finding: Finding, places: list[_Place], step: int) -> None:
+    def _report(self, finding: Finding) -> None:
         """Describe an update, in all processes alike; raise, or count it."""
         runner = self._run
+        places: Sequence[_Place] = finding.places or [self._guards[0].place]
+        step = places[0].step + 1
         batches = [self._batch_of(place) for place in places]
         bad = finding.batch
         own = Report(get_rank(), batches, bad, finding.loss, *self._culprits(places[bad] if bad >= 0 else places[-1]))
@@ -182,13 +192,16 @@ class NonFiniteHook(Hook):
         runner, loader, model = self._run, self._run.train_loop.dataloader, self._run.model
         gradients = bad_gradients(model.named_parameters())
         batch, states = self._suspect
-        if self.guard.is_deferred:
+        if self._guards[0].is_deferred:
             states = place.random
             if isinstance(loader, ReproducibleLoader):
                 indices = loader.indices_at(place.epoch, place.batch, epoch_samples=place.epoch_samples)
                 batch = loader.read_batch(place.epoch, indices)
 
         def forward() -> None:
+            if "" not in self._optim.wrappers:  # only its own train_step knows how
+                model.train_step(batch, optim_wrapper=WithoutUpdates(self._optim))
+                return
             with self._optim.optim_context(model):
                 model._run_forward(model.data_preprocessor(batch, True), "loss")
 
@@ -199,9 +212,9 @@ class NonFiniteHook(Hook):
         finally:
             set_random_states(now, runner.device)
 
-    def _check_scale(self) -> None:
+    def _check_scale(self, wrapper: OptimWrapper) -> None:
         """A scale that keeps falling: the gradients overflow whatever it is."""
-        scaler = self._optim.precision.scaler
+        scaler = wrapper.precision.scaler
         scale = scaler.get_scale() if scaler is not None else LOW_SCALE
         if scale >= LOW_SCALE:
             return

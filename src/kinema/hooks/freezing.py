@@ -46,7 +46,9 @@ class FreezeHook(Hook):
             return
         step, is_over = runner.train_step, runner.progress.epoch >= self.until_epoch
         assert step is not None
-        step.optim_wrapper.frozen = [] if is_over else [p for module in self._modules for p in module.parameters()]
+        frozen = [] if is_over else [p for module in self._modules for p in module.parameters()]
+        for wrapper in step.optim_wrapper.wrappers.values():
+            wrapper.frozen = frozen
         if is_over and self._modules:
             self._modules = []
             runner.model.train()

@@ -73,7 +73,7 @@ class PreciseBNHook(Hook):
                     norm.reset_running_stats()
                     norm.momentum = None  # the plain mean over batches
                 for batch in islice(loader.twin().from_position(runner.progress.epoch), self.num_iters):
-                    with step.optim_wrapper.optim_context(model):
+                    with next(iter(step.optim_wrapper.wrappers.values())).optim_context(model):
                         model._run_forward(model.data_preprocessor(batch, True), "loss")
         finally:
             restore_state(generators, runner.device)

@@ -111,7 +111,9 @@ class LoggerHook(Hook):
         self._samples, self._waited, self._took = progress.samples, 0.0, 0.0
         if not figures:
             return
-        figures["lr"] = runner.train_step.optim_wrapper.get_lr()["lr"][0]  # type: ignore[union-attr]
+        for name, rates in runner.optim_wrapper.get_lr().items():
+            if not name.endswith("base_lr"):
+                figures[name] = rates[0]
         runner.record("train", figures, pace)
         total = runner.train_loop.batches_per_epoch
         if is_main_process() and runner.line_processor is None:

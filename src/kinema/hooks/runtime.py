@@ -72,10 +72,12 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         for name, value in (outputs or {}).items():
             runner.message_hub.note(f"train/{name}", value)
-        wrapper = runner.optim_wrapper
-        if isinstance(wrapper, BaseOptimWrapper) and wrapper.grad_norm is not None:
-            runner.message_hub.update_scalar("train/grad_norm", wrapper.grad_norm)
-            wrapper.grad_norm = None
+        given = runner.optim_wrapper
+        for name, wrapper in given.wrappers.items() if isinstance(given, BaseOptimWrapper) else ():
+            if wrapper.grad_norm is not None:
+                figure = f"{name}.grad_norm" if name else "grad_norm"
+                runner.message_hub.update_scalar(f"train/{figure}", wrapper.grad_norm)
+                wrapper.grad_norm = None
 
     def before_val(self, runner: Run) -> None:
         self._stage = runner.message_hub.get_info("loop_stage")

@@ -5,7 +5,7 @@ from typing import Any
 
 from kinema.errors import ConfigError
 from kinema.hooks.hook import Hook
-from kinema.optim.schedules import Schedule, apply_schedules
+from kinema.optim.schedules import Schedule, apply_schedules, schedules_by_optimizer
 from kinema.registry import HOOKS
 from kinema.training.run import Run
 
@@ -23,7 +23,7 @@ class ParamSchedulerHook(Hook):
 
     def before_train(self, runner: Run) -> None:
         if runner.train_loop.epoch_length is None and any(
-            getattr(schedule, "convert_to_iter_based", False) for schedule in runner.schedules
+            getattr(schedule, "convert_to_iter_based", False) for schedule in _schedulers(runner)
         ):
             raise ConfigError(
                 "param_scheduler: convert_to_iter_based needs the batches of an epoch, but the training data has no"
@@ -37,8 +37,10 @@ class ParamSchedulerHook(Hook):
         self._apply(runner)
 
     def _apply(self, runner: Run) -> None:
-        if runner.schedules:
-            apply_schedules(runner.schedules, runner.optim_wrapper, runner.position)
+        wrappers, position = runner.optim_wrapper.wrappers, runner.position
+        for name, schedules in schedules_by_optimizer(runner.schedules).items():
+            if schedules:
+                apply_schedules(schedules, wrappers[name], position)
 
     def after_train_iter(
         self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
@@ -69,8 +71,7 @@ def _take_step(runner: Run, *, by_epoch: bool) -> None:
 def _schedulers(runner: Run) -> list[Any]:
     """All of a run, of one optimizer or of several by name."""
     given: Any = getattr(runner, "param_schedulers", runner.schedules) or ()
-    groups = given.values() if isinstance(given, dict) else (given,)
-    return [scheduler for schedulers in groups for scheduler in schedulers]
+    return [scheduler for schedulers in schedules_by_optimizer(given).values() for scheduler in schedulers]
 
 
 def _waits_for_figures(scheduler: Any) -> bool:

@@ -27,11 +27,12 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
             accumulative_counts=..., paramwise_cfg=..., constructor=...)`, an optimizer, or a
             wrapper that is built already. For the last two keys see `kinema.optim.constructors`.
             Wrappers by name are an `OptimWrapperDict`; configs of several by name are for a
-            `constructor` of the user's own.
+            `constructor` of the user's own, which builds one.
         precision: of the forward pass, unless `cfg` says another.
 
     Raises:
-        ConfigError: no such optimizer or keyword, or a value that it does not take.
+        ConfigError: no such optimizer or keyword, a value that it does not take, or configs of
+            several without a constructor.
     """
     if isinstance(cfg, OptimWrapper):
         return cfg
@@ -39,13 +40,10 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
         return OptimWrapper(cfg, precision=precision)
     if isinstance(cfg, Mapping) and cfg and all(isinstance(value, OptimWrapper) for value in cfg.values()):
         return OptimWrapperDict(**cfg)
+    if names_several(cfg):
+        return _several(model, cfg, precision)
     keywords = {"type": "OptimWrapper", **cfg}
     constructor, rules = keywords.pop("constructor", None), keywords.pop("paramwise_cfg", None)
-    if constructor is not None and any(isinstance(value, Mapping) and "optimizer" in value for value in cfg.values()):
-        several = {key: value for key, value in cfg.items() if key not in ("constructor", "paramwise_cfg")}
-        arguments = {"optim_wrapper_cfg": several, "paramwise_cfg": rules}
-        built: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": constructor}, default_args=arguments)(model)
-        return built
     optimizer = keywords.get("optimizer")
     kind: Any = keywords["type"]
     kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
@@ -69,6 +67,40 @@ def build_optim_wrapper(model: nn.Module, cfg: Any, precision: Precision | None 
     if precision is not None and not takes_precision:  # a class of the user's own
         wrapper.precision = precision
     return wrapper
+
+
+def names_several(cfg: Any) -> bool:
+    """Does a config name several optimizers?"""
+    kinds = (OptimWrapper, torch.optim.Optimizer)
+    return (
+        isinstance(cfg, Mapping)
+        and "optimizer" not in cfg
+        and any(
+            isinstance(value, kinds) or (isinstance(value, Mapping) and "optimizer" in value) for value in cfg.values()
+        )
+    )
+
+
+def _several(model: nn.Module, cfg: Mapping[str, Any], precision: Precision | None) -> OptimWrapper:
+    """What the user's constructor builds of configs by name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    settings = dict(cfg)
+    constructor, rules = settings.pop("constructor", None), settings.pop("paramwise_cfg", None)
+    if constructor is None:
+        name, value = next(item for item in cfg.items() if not isinstance(item[1], OptimWrapper))
+        raise ConfigError(
+            f"optim_wrapper: several optimizers by name are OptimWrappers, or configs for a constructor=... of your"
+            f" own that builds an OptimWrapperDict; got {name}={type(value).__name__}"
+        )
+    arguments = {"optim_wrapper_cfg": settings, "paramwise_cfg": rules}
+    built: OptimWrapper = OPTIM_WRAPPER_CONSTRUCTORS.build({"type": constructor}, default_args=arguments)(model)
+    for wrapper in built.wrappers.values():
+        if precision is not None and wrapper.precision.name == "fp32":  # each has a scaler of its own
+            wrapper.precision = Precision(precision.name, precision.device_type)
+    return built
 
 
 def build_optimizer(cfg: Mapping[str, Any], parameters: Sequence[Any]) -> torch.optim.Optimizer:
@@ -99,6 +131,10 @@ def check_optim_config(cfg: Any, where: str = "optim_wrapper") -> None:
         ConfigError: names the key.
     """
     if not isinstance(cfg, Mapping):
+        return
+    if names_several(cfg):
+        for name, part in cfg.items():
+            check_optim_config(part, f"{where}.{name}")
         return
     check_types(OptimWrapper, cfg, where)
     check_types(nn.utils.clip_grad_norm_, cfg.get("clip_grad"), f"{where}.clip_grad")

@@ -63,6 +63,11 @@ class BaseOptimWrapper(ABC):
         """Update the parameters."""
 
     @property
+    def wrappers(self) -> Mapping[str, Any]:
+        """The wrappers of one optimizer each, by name; of one alone it is "", see `by_optimizer`."""
+        return {"": self}
+
+    @property
     def param_groups(self) -> Any:
         """The optimizer's parameter groups."""
         return self.optimizer.param_groups
@@ -189,6 +194,11 @@ class OptimWrapper(BaseOptimWrapper):
     def inner_count(self) -> int:
         """Batches whose gradients were added."""
         return self._inner_count
+
+    @property
+    def max_counts(self) -> int:
+        """Batches of the whole training; -1: unknown."""
+        return self._max_counts
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Say how far the training is, for a loop that sets no `window`.

@@ -1,16 +1,43 @@
 """Several optimizers by name, for models whose own `train_step` updates with each of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from torch import Tensor, nn
 
-from kinema.optim.wrapper import OptimWrapper
+from kinema.optim.wrapper import BaseOptimWrapper, OptimWrapper
+
+T = TypeVar("T")
+
+
+def by_optimizer(wrapper: BaseOptimWrapper, function: Callable[[Any], T]) -> T | dict[str, T]:
+    """What `function` gives for the wrapper of an optimizer; of several a dict of it by name."""
+    values = {name: function(part) for name, part in wrapper.wrappers.items()}
+    return values.get("", values)
+
+
+def share_of(values: Any, name: str) -> Any:
+    """The share of the optimizer `name` in what `by_optimizer` gave.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name and name not in values:
+        raise KeyError(f"there is nothing of the optimizer {name!r}, but of {', '.join(map(str, values))}")
+    return values[name] if name else values
+
+
+def label(kind: str, name: str) -> str:
+    """The name of a part of a kind that belongs to the optimizer `name`."""
+    return f"{kind}.{name}" if name else kind
 
 
 class OptimWrapperDict(OptimWrapper):
     """Optimizer wrappers by name. Each updates by itself; together they only report and clear.
+
+    Each also counts the batches that it accumulates by itself, across the ends of epochs. To a run
+    each batch is an update.
 
     Args:
         optim_wrapper_dict: the wrappers by name.
@@ -20,11 +47,18 @@ class OptimWrapperDict(OptimWrapper):
         NotImplementedError: what each wrapper does by itself is asked of all.
     """
 
+    accumulative_counts = 1
+    window = None
+
     def __init__(self, **optim_wrapper_dict: OptimWrapper) -> None:
         for name, wrapper in optim_wrapper_dict.items():
             if not isinstance(wrapper, OptimWrapper):
                 raise TypeError(f"OptimWrapperDict takes OptimWrappers, got {name}={type(wrapper).__name__}")
         self.optim_wrappers = optim_wrapper_dict
+
+    @property
+    def wrappers(self) -> Mapping[str, OptimWrapper]:
+        return self.optim_wrappers
 
     def _of_each(self, method: str) -> NoReturn:
         names = ", ".join(self)

@@ -130,6 +130,11 @@ class Strategy:
                 buffer /= get_world_size()
         copy_from_first(buffers)
 
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters of the user's model, by name."""
+        return {name: parameter for parameter, name in self._names.items()}
+
     # ---- state: whole in the first process, by names
 
     def full(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +178,7 @@ class Strategy:
         Raises:
             CheckpointError: its parameters, or their groups, are not those of this optimizer.
         """
-        parameters = {name: parameter for parameter, name in self._names.items()}
+        parameters = self.parameters
         flat = {(name, key): value for name, entry in state.get("state", {}).items() for key, value in entry.items()}
         named = {
             "state": spread(flat, lambda key: parameters.get(key[0]), self.device),

@@ -49,13 +49,15 @@ def stretched(schedules: Any, factor: float) -> Any:
     """Schedules of learning rates whose epochs are multiplied by a factor, rounded to whole ones of at least 1.
 
     Args:
-        schedules: config of a schedule, or a list of them.
+        schedules: config of a schedule, or a list of them; of several optimizers by name.
         factor: 1 leaves them as they are.
     """
     if factor == 1:
         return schedules
     if isinstance(schedules, Sequence):
         return [stretched(entry, factor) for entry in schedules]
+    if "type" not in schedules:
+        return {name: stretched(entry, factor) for name, entry in schedules.items()}
     if not schedules.get("by_epoch", True):
         return schedules
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,7 +172,7 @@ def dry_run(
         trainable=sum(parameter.numel() for parameter in runner.model.parameters() if parameter.requires_grad),
         memory=memory_of(
             runner.model,
-            step.optim_wrapper.optimizer,
+            [wrapper.optimizer for wrapper in step.optim_wrapper.wrappers.values()],
             strategy,
             world_size,
             activations=round(probe.activation_bytes * factor),
@@ -217,7 +217,7 @@ def epoch_length(
 
 def memory_of(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     strategy: str,
     world_size: int,
     *,
@@ -228,7 +228,7 @@ def memory_of(
 
     Args:
         model: the model.
-        optimizer: after a step, when its state is there.
+        optimizers: after a step, when their state is there.
         strategy: "single", "ddp" or "fsdp2".
         world_size: number of processes.
         activations: bytes, of a batch.
@@ -237,7 +237,8 @@ def memory_of(
     parameters = list(model.parameters())
     weights = sum(map(_bytes, parameters))
     trainable = sum(_bytes(parameter) for parameter in parameters if parameter.requires_grad)
-    state = sum(_bytes(value) for entry in optimizer.state.values() for value in entry.values() if _is_large(value))
+    entries = [entry for optimizer in optimizers for entry in optimizer.state.values()]
+    state = sum(_bytes(value) for entry in entries for value in entry.values() if _is_large(value))
     state += weights if averages else 0
     buffers = sum(map(_bytes, model.buffers()))
     if strategy != "fsdp2":

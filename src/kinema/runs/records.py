@@ -161,5 +161,6 @@ def format_validation(figures: Mapping[str, float]) -> str:
 def format_figures(figures: Mapping[str, float]) -> str:
     """`loss 0.693  acc/top1 0.5000`: the figures of a line on the console."""
     return "  ".join(
-        f"{name} {value:.2e}" if name == "lr" else f"{name} {value:.4f}" for name, value in figures.items()
+        f"{name} {value:.2e}" if name.rpartition(".")[2] == "lr" else f"{name} {value:.4f}"
+        for name, value in figures.items()
     )

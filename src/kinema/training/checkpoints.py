@@ -13,9 +13,11 @@ from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.store import FORMAT, read_training_state
 from kinema.distributed import broadcast_object, get_rank, get_world_size, is_main_process
 from kinema.errors import CheckpointError
+from kinema.optim.wrapper_dict import by_optimizer, share_of
 from kinema.parallel.shards import spread
 from kinema.printable import first_line
 from kinema.randomness import gather_states, restore_rank_state
+from kinema.training.pending import pending_state, restore_pending
 from kinema.training.run import Run
 
 logger = logging.getLogger("kinema")
@@ -33,7 +35,8 @@ def snapshot(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Returns:
         The weights: the averages, where the run has them. And the state: `parts` by name (see
         `Run.parts`), `optimizer` by parameter names, `random` of every process, `raw`, the weights
-        themselves where the others are averages.
+        themselves where the others are averages; `pending`, see `kinema.training.pending`. The
+        optimizers of several are a dict by name.
     """
     assert run.train_step is not None
     strategy, ema = run.train_step.strategy, run.train_step.ema
@@ -44,7 +47,8 @@ def snapshot(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state: dict[str, Any] = {
         "format": FORMAT,
         "seed": run.seed,
-        "optimizer": strategy.optimizer_state(run.train_step.optim_wrapper.optimizer),
+        "optimizer": by_optimizer(run.optim_wrapper, lambda wrapper: strategy.optimizer_state(wrapper.optimizer)),
+        "pending": pending_state(run.train_step),
         "parts": {name: part.state_dict() for name, part in run.parts().items()},
         "history": list(run.history),
         "train_figures": dict(run.train_figures),
@@ -86,7 +90,10 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
     weights = state["state_dict"] if "state_dict" in state else _weights_of(folder)
     try:
         strategy.load_model_state({**weights, **state.get("raw", {})})
-        strategy.load_optimizer_state(run.train_step.optim_wrapper.optimizer, state.get("optimizer", {}))
+        saved = state.get("optimizer", {})
+        for name, wrapper in run.optim_wrapper.wrappers.items():
+            strategy.load_optimizer_state(wrapper.optimizer, share_of(saved, name) if saved else {})
+        restore_pending(run.train_step, state.get("pending", {}))
         if ema is not None:
             own = {name: weights[name] for name in ema.averages} if is_main_process() else {}
             averages = spread(own, ema.averages.get, run.device)
@@ -138,7 +145,7 @@ def find_to_resume(run: Run, named: str | os.PathLike | None = None) -> tuple[Pa
     problem = broadcast_object(problem)
     if problem is not None:
         raise CheckpointError(problem)
-    light = {key: value for key, value in state.items() if key not in ("optimizer", "raw")}
+    light = {key: value for key, value in state.items() if key not in ("optimizer", "raw", "pending")}
     folder, light = broadcast_object((folder, light))
     if folder is None:
         logger.warning("nothing to resume in %s: starting from the beginning", run.work_dir)

@@ -16,7 +16,8 @@ from kinema.distributed import is_main_process
 from kinema.errors import CheckpointError
 from kinema.files import write_text, written_whole
 from kinema.openmmlab import run_files
-from kinema.optim.schedules import apply_schedules
+from kinema.optim.schedules import Schedule, apply_schedules, schedules_by_optimizer
+from kinema.optim.wrapper_dict import share_of
 from kinema.printable import first_line
 from kinema.training.checkpoints import snapshot
 from kinema.training.progress import Progress
@@ -39,8 +40,9 @@ def write_pth(
     """Write weights and states as MMEngine does. All processes call it.
 
     The file holds `meta`, `state_dict` (the averaged weights where the run has some), `message_hub`
-    (facts), `optimizer` and `param_schedulers` in the order in which MMEngine builds them, so that it
-    can resume from the file. Kinema itself resumes exactly from its own checkpoints only.
+    (facts), `optimizer` and `param_schedulers` in the order in which MMEngine builds them, of several
+    optimizers by name, so that it can resume from the file. Kinema itself resumes exactly from its
+    own checkpoints only.
 
     Args:
         run: a training.
@@ -66,9 +68,16 @@ def write_pth(
         trained = {f"module.{name}": tensor for name, tensor in {**weights, **state["raw"]}.items()}
         checkpoint["ema_state_dict"] = {"steps": torch.tensor(state["ema_updates"]), **trained}
     if with_optimizer and is_main_process():
-        checkpoint["optimizer"] = _by_index(run, state["optimizer"], place)
+        checkpoint["optimizer"] = {
+            name: _by_index(run, name, share_of(state["optimizer"], name), place) for name in run.optim_wrapper.wrappers
+        }
     if with_schedules:
-        checkpoint["param_schedulers"] = [_schedule_state(run, schedule, place) for schedule in run.schedules]
+        checkpoint["param_schedulers"] = {
+            name: [_schedule_state(run, schedule, place) for schedule in schedules]
+            for name, schedules in schedules_by_optimizer(run.schedules).items()
+        }
+    for key in {"optimizer", "param_schedulers"} & checkpoint.keys():
+        checkpoint[key] = checkpoint[key].get("", checkpoint[key])
     run.call_hook("before_save_checkpoint", checkpoint=checkpoint)
     target = file.with_name(file.name.format(place["epoch"] if by_epoch else place["iter"]))
     if is_main_process():
@@ -94,22 +103,24 @@ def _facts_of(run: Run, place: Mapping[str, int]) -> dict[str, Any]:
     return {"log_scalars": {}, "runtime_info": facts, "resumed_keys": dict.fromkeys(facts, True)}
 
 
-def _by_index(run: Run, named: Mapping[str, Any], place: Mapping[str, int]) -> dict[str, Any]:
-    """A state of the optimizer by parameter names in the numbers and groups that MMEngine gives parameters.
+def _by_index(run: Run, optimizer: str, named: Mapping[str, Any], place: Mapping[str, int]) -> dict[str, Any]:
+    """A state of an optimizer by parameter names in the numbers and groups that MMEngine gives parameters.
 
     There all parameters, also frozen ones, are one group, or each its own where `paramwise_cfg` has
-    rules. The groups of other constructors stay. Rates are those of the batch that comes next.
+    rules. The groups of other constructors, and of several optimizers, stay. Rates are those of the
+    batch that comes next.
     """
-    groups = run.optim_wrapper.optimizer.param_groups
+    groups = run.optim_wrapper.wrappers[optimizer].optimizer.param_groups
     names_of = {id(parameter): name for name, parameter in run.model.named_parameters()}
     in_groups = [[names_of[id(parameter)] for parameter in group["params"]] for group in groups]
     settings = [
         {key: value for key, value in group.items() if key not in ("params", "param_names")} for group in groups
     ]
-    apply_schedules(run.schedules, settings, replace(run.position, epoch=place["epoch"], step=place["iter"]))
-    if len(groups) == 1 and "param_names" not in groups[0]:
+    schedules = schedules_by_optimizer(run.schedules).get(optimizer, ())
+    apply_schedules(schedules, settings, replace(run.position, epoch=place["epoch"], step=place["iter"]))
+    if not optimizer and len(groups) == 1 and "param_names" not in groups[0]:
         layout = [(list(names_of.values()), settings[0])]
-    elif _has_own_constructor(run):
+    elif optimizer or _has_own_constructor(run):
         layout = list(zip(in_groups, settings, strict=True))
     else:
         own = {name: entry for names, entry in zip(in_groups, settings, strict=True) for name in names}
@@ -131,9 +142,11 @@ def _has_own_constructor(run: Run) -> bool:
 def _schedule_state(run: Run, schedule: Any, place: Mapping[str, int]) -> dict[str, Any]:
     """Where a schedule is, as MMEngine's schedulers count."""
     own = dict(schedule.state_dict()) if hasattr(schedule, "state_dict") else {}
-    in_epochs = getattr(schedule, "in_epochs", getattr(schedule, "by_epoch", True))
-    done, end = (place["epoch"], run.max_epochs) if in_epochs else (place["iter"], run.max_iters)
-    return {"last_step": min(done, end - 1) if end else done, "_global_step": done, **own}
+    if not isinstance(schedule, Schedule):
+        return own
+    position = replace(run.position, epoch=place["epoch"], step=place["iter"])
+    last, done = schedule.count(position)
+    return {"last_step": last, "_global_step": done, **own}
 
 
 def newest_pth(folder: Path) -> Path | None:
@@ -179,10 +192,10 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
     try:
         step.strategy.load_model_state(read.training_state() if is_main else {})
         if with_optimizer and "optimizer" in read.content:
-            optimizer = step.optim_wrapper.optimizer
-            own = step.strategy.optimizer_state(optimizer)
-            named = {**own, "state": _by_name(run.model, optimizer, read.content["optimizer"], file)} if is_main else {}
-            step.strategy.load_optimizer_state(optimizer, named)
+            for name, wrapper in step.optim_wrapper.wrappers.items():
+                own, saved = step.strategy.optimizer_state(wrapper.optimizer), share_of(read.content["optimizer"], name)
+                named = {**own, "state": _by_name(run.model, wrapper.optimizer, saved, file)} if is_main else {}
+                step.strategy.load_optimizer_state(wrapper.optimizer, named)
         _count(run, meta["epoch"], meta["iter"])
         if step.ema is not None:
             averages = {name: read.state[name].to(run.device) for name in step.ema.averages}

@@ -12,7 +12,8 @@ from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.store import CheckpointStore
 from kinema.distributed import is_main_process
 from kinema.evaluation import Evaluator
-from kinema.optim.schedules import Position
+from kinema.optim.schedules import Position, schedules_by_optimizer
+from kinema.optim.wrapper_dict import label
 from kinema.runs.history import Monitor
 from kinema.runs.message_hub import CheckpointedHub, MessageHub
 from kinema.runs.records import MetricsFile
@@ -47,7 +48,7 @@ class Run:
     Attributes:
         progress: the counters.
         loops: what moves them, "train", and what evaluates, "val" and "test"; there once needed.
-        schedules: of learning rate and momentum.
+        schedules: of learning rate and momentum; of several optimizers a dict of lists by name.
         history: the validations, see `kinema.runs.history`.
         monitor: which figure of a validation says how good the model is.
         train_figures: of the epoch that was trained last.
@@ -83,7 +84,7 @@ class Run:
         self.progress = Progress()
         self.store = CheckpointStore(self.work_dir, keep)
         self.metrics_file = MetricsFile(self.work_dir / "metrics.jsonl")
-        self.schedules: list[Any] = []
+        self.schedules: Any = []
         self.loops: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
         self.monitor = Monitor()
@@ -240,13 +241,17 @@ class Run:
     def parts(self) -> Mapping[str, Stateful]:
         """Everything with a state, by name, but for model and optimizer, which the strategy saves."""
         assert self.train_step is not None  # an evaluation saves nothing
-        parts: dict[str, Any] = {"progress": self.progress, "precision": self.train_step.optim_wrapper.precision}
+        wrappers = self.train_step.optim_wrapper.wrappers
+        parts: dict[str, Any] = {"progress": self.progress}
+        parts |= {label("precision", name): wrapper.precision for name, wrapper in wrappers.items()}
         parts |= {
             "metrics_file": self.metrics_file,
             "train_loop": self.train_loop,
             "message_hub": CheckpointedHub(self.message_hub),
         }
-        parts |= {f"schedule.{place}": part for place, part in enumerate(self.schedules) if hasattr(part, "state_dict")}
+        for name, schedules in schedules_by_optimizer(self.schedules).items():
+            of = label("schedule", name)
+            parts |= {f"{of}.{place}": part for place, part in enumerate(schedules) if hasattr(part, "state_dict")}
         for hook in self.hooks:
             if hasattr(hook, "load_state_dict"):
                 name = type(hook).__name__

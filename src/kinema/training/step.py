@@ -41,7 +41,8 @@ class TrainStep:
     def update_by(self, optim_wrapper: OptimWrapper) -> None:
         """Let this one update the parameters from now on."""
         self.optim_wrapper = optim_wrapper
-        optim_wrapper.clip_norm = self.strategy.clip_norm
+        for wrapper in optim_wrapper.wrappers.values():
+            wrapper.clip_norm = self.strategy.clip_norm
 
     @property
     def accumulate(self) -> int:

@@ -47,7 +47,7 @@ def test_schedulers_are_built_of_several_optimizers_by_name(tmp_path):
     config = [dict(type="StepLR", step_size=1)]
     with pytest.raises(ConfigError, match="the optimizer is not built yet, see build_optim_wrapper"):
         runner.build_param_scheduler(config)
-    runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(rate()), b=OptimWrapper(rate()))
+    runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(rate()), b=OptimWrapper(rate(), accumulative_counts=2))
     assert {name: len(built) for name, built in runner.build_param_scheduler(config).items()} == {"a": 1, "b": 1}
     assert list(runner.build_param_scheduler(dict(a=config, b=config))) == ["a", "b"]
     runner.scale_lr(runner.optim_wrapper, dict(enable=True, base_batch_size=runner.train_dataloader.batch_size * 2))

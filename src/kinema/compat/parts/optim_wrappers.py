@@ -69,6 +69,7 @@ class _Names(wrapper.OptimWrapper):
         super()._clip_grad()
         if self.window is None and self.grad_norm is not None:
             self.message_hub.update_scalar(f"train/{self.grad_name}", self.grad_norm)
+            self.grad_norm = None
 
 
 class OptimWrapper(_Names):

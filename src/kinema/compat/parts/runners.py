@@ -1,7 +1,7 @@
 """`Runner` with what code for MMEngine reads of one beside its methods."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,12 @@ from kinema.compat.parts.loggers import MMLogger
 from kinema.errors import ConfigError
 from kinema.hooks.hook import points_of
 from kinema.optim.wrapper import BaseOptimWrapper
-from kinema.optim.wrapper_dict import OptimWrapperDict
 
 
 class Runner(engine.Runner):
     """Kinema's `Runner`, with a logger of its own, and building by hand what MMEngine's builds."""
+
+    _counts_accumulation = False  # `auto_scale_lr` does not look at accumulative_counts there
 
     # ---- what the run is made of
 
@@ -56,17 +57,9 @@ class Runner(engine.Runner):
         Raises:
             ConfigError: the optimizer is not built yet.
         """
-        wrapper = self.optim_wrapper
-        if scheduler and not isinstance(wrapper, BaseOptimWrapper):
+        if scheduler and not isinstance(self.optim_wrapper, BaseOptimWrapper):
             raise ConfigError("build_param_scheduler: the optimizer is not built yet, see build_optim_wrapper")
-        if not isinstance(wrapper, OptimWrapperDict):
-            return super().build_param_scheduler(scheduler)
-        by_name = scheduler if isinstance(scheduler, Mapping) and "type" not in scheduler else None
-        built = {}
-        for name, self._optim_wrapper in wrapper.items():
-            built[name] = super().build_param_scheduler(scheduler if by_name is None else by_name[name])
-        self._optim_wrapper = wrapper
-        return built
+        return super().build_param_scheduler(scheduler)
 
     # ---- hooks
 

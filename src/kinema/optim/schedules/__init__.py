@@ -1,6 +1,12 @@
 """Schedules of learning rate, momentum and other settings of an optimizer."""
 
-from kinema.optim.schedules.chain import apply_schedules, build_schedules, check_schedule_config, scheduled_values
+from kinema.optim.schedules.chain import (
+    apply_schedules,
+    build_schedules,
+    check_schedule_config,
+    scheduled_values,
+    schedules_by_optimizer,
+)
 from kinema.optim.schedules.curves import (
     ConstantLR,
     ConstantMomentum,
@@ -74,4 +80,5 @@ __all__ = [
     "build_schedules",
     "check_schedule_config",
     "scheduled_values",
+    "schedules_by_optimizer",
 ]

@@ -74,6 +74,11 @@ class _Chain:
 _chain = lru_cache(maxsize=64)(_Chain)
 
 
+def schedules_by_optimizer(schedules: Any) -> Mapping[str, Sequence[Any]]:
+    """Schedules of several optimizers by name; a list of those of one alone is under ""."""
+    return schedules if isinstance(schedules, Mapping) else {"": schedules}
+
+
 def apply_schedules(
     schedules: Sequence[Schedule], optimizer: OptimWrapper | Optimizer | list[dict[str, Any]], position: Position
 ) -> None:
@@ -174,6 +179,10 @@ def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
     Raises:
         ConfigError: names the key.
     """
+    if isinstance(config, Mapping) and "type" not in config:  # of several optimizers
+        for name, own in config.items():
+            check_schedule_config(own, f"{where}.{name}")
+        return
     places = enumerate(config) if isinstance(config, list | tuple) else [("", config)]
     for place, entry in places:
         if isinstance(entry, Mapping):

@@ -133,6 +133,11 @@ class Schedule:
         end = position.last(self.in_epochs) if self.end is None else int(self.end * unit)
         return now - begin, end - begin, unit
 
+    def count(self, position: Position) -> tuple[int, int]:
+        """The last tick, as OpenMMLab's schedulers count: from `begin`, -1 before it; and from the start of the run."""
+        t, length, _ = self.ticks(position)
+        return int(max(-1, min(t, length - 1))), position.epoch if self.in_epochs else position.step
+
     def batches(self, position: Position) -> tuple[float, float]:
         """`begin` and `end` in batches of the training."""
         t, length, _ = self.ticks(position)
