@@ -38,6 +38,7 @@ auto_scale_lr = dict(enable=False, base_batch_size=4)
 default_hooks = dict(logger=dict(type="LoggerHook", interval=1), visualization=dict(type="VisualizationHook"))
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="ActionVisualizer", vis_backends=vis_backends)
+log_processor = dict(type="LogProcessor", window_size=20, by_epoch=True)
 default_scope = "mmaction"
 """
 
@@ -145,5 +146,9 @@ def test_a_training_is_resumed_tested_dumped_and_measured_from_its_dump(config: 
     assert sorted(folder.name for folder in Path("shown").iterdir()) == ["0_0", "2_0"]
     again = Evaluator(Config.fromfile(config).test_evaluator).offline_evaluate(mmengine.load("dump.pkl"), None)
     assert again == {name: metrics[name] for name in again} != {}
+    (figures,), (log,) = Path("work").glob("20*/20*.json"), Path("work").glob("20*/20*.log")
+    assert mmengine.load(figures)["acc/top1"] == metrics["acc/top1"]
+    assert log.read_text().count("Epoch(test) [1/2]") == 1  # its progress, for jobs without a terminal
+    assert Path("work/train.log").read_text().count("acc/top1") == 2  # a line a validation
     counts = Evaluator(ConfusionMatrix()).offline_evaluate(mmengine.load("dump.pkl"), None)
     assert int(counts["confusion_matrix/result"].trace()) == round(4 * metrics["acc/top1"])

@@ -202,7 +202,9 @@ def test_cudnn_may_try_its_algorithms_unless_the_run_is_deterministic(tmp_path, 
     with caplog.at_level(logging.INFO, logger="kinema"):
         Runner.from_cfg(run_config(tmp_path, env_cfg=env))
     assert torch.backends.cudnn.benchmark
-    assert "env_cfg: without effect: mp_cfg (the loaders set up their processes and threads)" in caplog.messages
+    assert (
+        caplog.messages.count("env_cfg: without effect: mp_cfg (the loaders set up their processes and threads)") == 1
+    )
     from kinema.engine import plan_of
 
     assert not plan_of(run_config(tmp_path, env_cfg=env, randomness=dict(deterministic=True))).cudnn_benchmark

@@ -246,7 +246,7 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
         (dict(train_cfg=dict(max_iters=5, by_epoch=True)), ConfigError, "by_epoch=True does not go with max_iters"),
         (dict(train_cfg=dict(max_epochs=5, val_intervall=2)), ConfigError, "did you mean val_interval?"),
         (dict(load_from="absent"), CheckpointError, "absent"),
-        (dict(resume=True, load_from="absent"), CheckpointError, "no training.pt here"),
+        (dict(resume=True, load_from="absent"), CheckpointError, "no such checkpoint to resume"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, change, kind, message):
@@ -351,8 +351,17 @@ def test_a_log_processor_makes_the_lines_of_the_log(tmp_path, caplog) -> None:
         r"  loss_cls: \S+  most: \S+",
         lines[0],
     )
-    assert lines[2].startswith("Epoch(val) [1][3/3]    acc/top1: ")
+    assert lines[2].startswith("Epoch(val) [1][2/3]    eta: ")  # for jobs without a terminal
+    assert lines[3].startswith("Epoch(val) [1][3/3]    acc/top1: ")
+    assert not any("validation  acc/top1" in text for text in caplog.messages)  # those figures again
     assert "time" not in json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+
+
+def test_a_figure_of_several_lines_is_logged_line_by_line(tmp_path, caplog) -> None:
+    settings = dict(val_evaluator=dict(type="ConfusionMatrix"), log_processor=dict(type="LogProcessor"))
+    with caplog.at_level(logging.INFO, logger="kinema"):
+        Runner.from_cfg(run_config(tmp_path, **settings)).val()
+    assert any(text.startswith("tensor([[") and text.endswith("],") for text in caplog.messages)
 
 
 def test_the_work_folder_says_where_each_value_of_the_config_was_written(tmp_path):

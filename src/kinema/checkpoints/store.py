@@ -195,6 +195,8 @@ def read_training_state(folder: Path) -> dict[str, Any]:
         CheckpointError: the folder holds none, or it cannot be read, or lacks something.
     """
     file = folder / TRAINING_FILE
+    if not folder.exists():
+        raise CheckpointError(f"{folder}: there is no such checkpoint to resume")
     if not file.is_file():
         raise CheckpointError(
             f"{folder}: no {TRAINING_FILE} here: training can only be resumed from a checkpoint of a training run"

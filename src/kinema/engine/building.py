@@ -17,7 +17,7 @@ from kinema.engine.log_processor import LogProcessor
 from kinema.engine.plan import RunPlan
 from kinema.errors import ConfigError
 from kinema.evaluation import BaseMetric, Evaluator
-from kinema.openmmlab.configs import base_batch_size_of, cudnn_benchmark_of
+from kinema.openmmlab.configs import base_batch_size_of, cudnn_benchmark_of, log_needless_environment
 from kinema.openmmlab.distribution import connection_of
 from kinema.optim.building import build_optim_wrapper
 from kinema.optim.precision import Precision
@@ -53,6 +53,7 @@ class RunnerParts(Run):
         init_from_environment(launcher=self.plan.launcher, device=self.plan.device, **connection_of(env_cfg))
         if cudnn_benchmark_of(env_cfg) and not self.plan.deterministic:
             torch.backends.cudnn.benchmark = True
+        log_needless_environment(env_cfg)
 
     def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
         """Seed all generators; the seed is `self.seed`.

@@ -23,7 +23,7 @@ from kinema.distributed import choose_device, is_main_process
 from kinema.engine.assembly import build_step, model_of
 from kinema.engine.plan import DEFAULT_TYPES, plan_of
 from kinema.engine.state import RunnerState
-from kinema.engine.written import keep_config, summary_written
+from kinema.engine.written import evaluation_log, keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
 from kinema.files import lacks_room
 from kinema.hooks.averaging import EMAHook
@@ -242,11 +242,12 @@ class Runner(RunnerState):
         return self._evaluate(self.test_loop)
 
     def _evaluate(self, loop: Any) -> dict[str, Any]:
-        self._load_weights()
-        self.call_hook("before_run")
-        with compile_errors_explained():
-            metrics: dict[str, Any] = loop.run()
-        self.call_hook("after_run")
+        with evaluation_log(self, self.timestamp):
+            self._load_weights()
+            self.call_hook("before_run")
+            with compile_errors_explained():
+                metrics: dict[str, Any] = loop.run()
+            self.call_hook("after_run")
         return metrics
 
     # ---- building

@@ -1,4 +1,4 @@
-"""What a run writes of itself: `run.json` and `config.py` when it starts, `summary.json` when it ends."""
+"""What a run writes of itself: `run.json` and `config.py` at its start, `summary.json` at its end, logs of tests."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from kinema.config import Config
 from kinema.distributed import get_world_size, is_main_process
 from kinema.errors import ConfigError
 from kinema.files import write_text
+from kinema.logs import log_to_file, stop_logging
 from kinema.openmmlab import run_files
 from kinema.printable import first_line
 from kinema.runs.description import changed_hashes, describe_run
@@ -63,6 +64,21 @@ def _origins(config: Mapping[str, Any]) -> dict[str, Any]:
     except ConfigError:  # the file is not there any more
         return {}
     return {} if places is None else {"origins": {key: places.of(key) for key in flat(as_data(config))}}
+
+
+@contextmanager
+def evaluation_log(run: Run, timestamp: str) -> Iterator[None]:
+    """Around a test or validation alone: write `TIMESTAMP/TIMESTAMP.log` into the work folder for OpenMMLab's code."""
+    if run.is_training or not run_files.also_pth or not is_main_process():
+        yield
+        return
+    folder = run.work_dir / timestamp
+    folder.mkdir(parents=True, exist_ok=True)
+    log = log_to_file(folder / f"{timestamp}.log")
+    try:
+        yield
+    finally:
+        stop_logging(log)
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """What a training reports: averaged figures, on the console and in `metrics.jsonl`."""
 
+import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kinema.distributed import is_main_process
 from kinema.hooks.hook import Hook
+from kinema.openmmlab import run_files
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import HOOKS
 from kinema.runs.console import PassBar, format_pace, pace_of, peak_memory
@@ -75,13 +78,36 @@ class LoggerHook(Hook):
         total = runner.train_loop.batches_per_epoch
         return self.every_n_inner_iters(batch_idx, self.interval) or runner.progress.batch + 1 == total
 
+    def after_val_iter(
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self._say_batch(runner, batch_idx, "val")
+
+    def after_test_iter(
+        self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self._say_batch(runner, batch_idx, "test")
+
+    def _say_batch(self, runner: Run, batch_idx: int, mode: str) -> None:
+        """How far an evaluation is, for logs of jobs without a terminal."""
+        if runner.line_processor is not None and self.every_n_inner_iters(batch_idx, self.interval):
+            _say(runner.line_processor.get_log_after_iter(runner, batch_idx, mode)[1])
+
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
         if runner.line_processor is not None:
             _say(runner.line_processor.get_log_after_epoch(runner, len(runner.val_loop.dataloader), "val")[1])
 
     def after_test_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
+        if runner.line_processor is None and not run_files.also_pth:
+            return
+        processor = runner.log_processor  # type: ignore[attr-defined]
+        length = len(runner.test_loop.dataloader)
+        figures, line = processor.get_log_after_epoch(runner, length, "test", with_non_scalar=True)
         if runner.line_processor is not None:
-            _say(runner.line_processor.get_log_after_epoch(runner, len(runner.test_loop.dataloader), "test")[1])
+            _say(line)
+        if run_files.also_pth and is_main_process():
+            timestamp = runner.timestamp  # type: ignore[attr-defined]
+            write_figures(runner.work_dir / timestamp / f"{timestamp}.json", figures)
 
     def after_train_epoch(self, runner: Run) -> None:
         self.epoch_averages.include(self.averages)
@@ -147,6 +173,13 @@ class LoggerHook(Hook):
         self._mark, self._batch = state["mark"], state["batch"]
 
 
+def write_figures(file: Path, figures: Mapping[str, Any]) -> None:
+    """Write the figures of a test as a JSON object, which code for OpenMMLab reads."""
+    plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in figures.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(plain, default=str), encoding="utf-8")
+
+
 def _of_console(figures: Mapping[str, float]) -> dict[str, float]:
     """Without the norm of gradients, which is for plots."""
     return {name: value for name, value in figures.items() if name != "grad_norm"}
@@ -154,4 +187,5 @@ def _of_console(figures: Mapping[str, float]) -> dict[str, float]:
 
 def _say(line: str) -> None:
     if is_main_process():
-        logger.info("%s", line)
+        for part in filter(str.strip, line.split("\n")):  # a matrix among the figures has several
+            logger.info("%s", part)

@@ -106,7 +106,8 @@ class ValidationHook(Hook):
         runner.history.append({"epoch": epoch, "step": progress.step, "train": runner.train_figures, "val": figures})
         runner.record("val", figures)
         place = f"epoch {epoch}" if progress.batch == 0 else f"step {progress.step}"
-        logger.info("%s  validation  %s", place, format_validation(figures))
+        if runner.line_processor is None:  # whose line has the same figures
+            logger.info("%s  validation  %s", place, format_validation(figures))
 
     def state_dict(self) -> dict[str, Any]:
         return {"mark": dict(self._mark)}

@@ -113,7 +113,7 @@ _ENVIRONMENT = {
 
 
 def cudnn_benchmark_of(env_cfg: Any) -> bool:
-    """Whether `env_cfg` asks for cuDNN's benchmark; what it says of processes needs nothing, which is logged.
+    """Whether `env_cfg` asks for cuDNN's benchmark.
 
     Raises:
         ConfigError: it has another key, or is no dict.
@@ -123,9 +123,13 @@ def cudnn_benchmark_of(env_cfg: Any) -> bool:
     for key in env_cfg:
         if key not in (known := ("cudnn_benchmark", "dist_cfg", *_ENVIRONMENT)):
             raise ConfigError(f"env_cfg has no {key!r}: it takes {', '.join(known)}")
+    return bool(env_cfg.get("cudnn_benchmark"))
+
+
+def log_needless_environment(env_cfg: Mapping[str, Any]) -> None:
+    """Log the keys of `env_cfg` that need nothing here."""
     if given := [key for key in _ENVIRONMENT if env_cfg.get(key)]:
         logger.info("env_cfg: without effect: %s", "; ".join(f"{key} ({_ENVIRONMENT[key]})" for key in given))
-    return bool(env_cfg.get("cudnn_benchmark"))
 
 
 def base_batch_size_of(auto_scale_lr: Any) -> int | None:

@@ -1,7 +1,6 @@
 """`LoggerHook` for runners that are not Kinema's."""
 
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from kinema import hooks
 from kinema.compat.parts.fileio.choosing import get_file_backend
 from kinema.compat.parts.fileio.client import FileClient
 from kinema.compat.parts.paths import scandir
+from kinema.hooks.recording import write_figures
 from kinema.openmmlab.keywords import log_needless, needless_keywords
 from kinema.training.run import Run
 
@@ -91,16 +91,10 @@ class LoggerHook(hooks.LoggerHook):
             runner.logger.info(line)
             runner.visualizer.add_scalars(figures, step=runner.iter + 1, file_path=self.json_log_path)
 
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        super().after_val_iter(runner, batch_idx, data_batch, outputs)
-        self._log_batch(runner, batch_idx, "val")
-
-    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        super().after_test_iter(runner, batch_idx, data_batch, outputs)
-        self._log_batch(runner, batch_idx, "test")
-
-    def _log_batch(self, runner: Any, batch_idx: int, mode: str) -> None:
-        if not isinstance(runner, Run) and self.every_n_inner_iters(batch_idx, self.interval):
+    def _say_batch(self, runner: Any, batch_idx: int, mode: str) -> None:
+        if isinstance(runner, Run):
+            super()._say_batch(runner, batch_idx, mode)
+        elif self.every_n_inner_iters(batch_idx, self.interval):
             runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, mode)[1])
 
     def after_val_epoch(self, runner: Any, metrics: Mapping[str, float] | None = None) -> None:
@@ -122,9 +116,7 @@ class LoggerHook(hooks.LoggerHook):
         length = len(runner.test_dataloader)
         figures, line = runner.log_processor.get_log_after_epoch(runner, length, "test", with_non_scalar=True)
         runner.logger.info(line)
-        plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in figures.items()}
-        file = Path(runner.log_dir, self.json_log_path or "test.json")
-        file.write_text(json.dumps(plain, default=str), encoding="utf-8")
+        write_figures(Path(runner.log_dir, self.json_log_path or "test.json"), figures)
 
     def after_run(self, runner: Any) -> None:
         super().after_run(runner)
