@@ -132,6 +132,20 @@ def cut(make_source: Callable[[Path], None], share: float) -> Callable[[Path], N
     return make
 
 
+def all_keys(make_source: Callable[[Path], None]) -> Callable[[Path], None]:
+    """With an index that calls every picture of an AVI file a key frame, as FFmpeg's encoder of H.263 does."""
+
+    def make(path: Path) -> None:
+        make_source(path)
+        content = bytearray(path.read_bytes())
+        start = content.index(b"idx1") + 8
+        for place in range(start, start + int.from_bytes(content[start - 4 : start], "little"), 16):
+            content[place + 4] |= 0x10
+        path.write_bytes(content)
+
+    return make
+
+
 def without_first(count: int, make_source: Callable[[Path], None]) -> Callable[[Path], None]:
     """Without the first packets."""
 
@@ -238,7 +252,19 @@ MADE: dict[str, Callable[[Path], None]] = {
     "flv1.flv": made("flv", g="9"),
     "h264.flv": x264(CLOSED),
     "h263.3gp": made("h263", size=(176, 144), g="9"),
+    "h263.avi": made("h263", size=(176, 144), g="9"),
+    "h263p.avi": made("h263p", size=(160, 112), g="9"),
+    "all_keys_mpeg1.avi": all_keys(made("mpeg1video", g="9")),
+    "all_keys_mpeg4.avi": all_keys(made("mpeg4", g="9", bf="2")),
+    "all_keys_msmpeg4.avi": all_keys(made("msmpeg4", g="9")),
+    "all_keys_msmpeg4v2.avi": all_keys(made("msmpeg4v2", g="9")),
+    "all_keys_wmv1.avi": all_keys(made("wmv1", g="9")),
+    "all_keys_wmv2.avi": all_keys(made("wmv2", g="9")),
+    "all_keys_flv1.avi": all_keys(made("flv", g="9")),
+    "all_keys_vp8.avi": all_keys(made("libvpx", g="9", auto_alt_ref="0", cpu_used="8")),
     "h264.3gp": x264(CLOSED),
+    "cut_wmv2.avi": without_first(3, made("wmv2", g="9")),
+    "cut_flv1.flv": without_first(3, made("flv", g="9")),
     "gif.gif": made("gif", pixel_format="rgb8"),
     "mjpeg.avi": made("mjpeg", pixel_format="yuvj420p"),
     "mjpeg.mov": made("mjpeg", pixel_format="yuvj444p", size=(51, 37)),

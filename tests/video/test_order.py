@@ -141,6 +141,25 @@ def test_a_flipped_bit_in_a_picture_s_count_gives_the_same_frames_in_every_order
     assert num_moved > 2
 
 
+def test_damage_at_the_end_does_not_show_in_frames_that_are_asked_for_alone(
+    tmp_path: Path, moving_frames: list[np.ndarray]
+) -> None:
+    """Times that are in doubt have the decoder watched to the end; flushing leaves state of broken slices in it."""
+    options = {"x264-params": "keyint=12:bframes=3:slices=3:cabac=0:mbtree=0:threads=1"}
+    source = write_video(tmp_path / "slices.mov", moving_frames, 25, options=options)
+    path = with_times(source, tmp_path / "doubtful.mov", exchanged)
+    good = plain_decode(path)
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    entries = VideoReader(path).index.entries
+    start, size = places[entries[-1]]
+    for place in range(start + 20, start + size, 20):
+        content = bytearray(path.read_bytes())
+        content[place] ^= 0x10
+        number = int(entries[1]) + 2
+        assert np.array_equal(VideoReader(bytes(content))[number], good[number]), place - start
+
+
 def flv_tags(content: bytes) -> list[tuple[int, int, bytes]]:
     """Kind, milliseconds and body of each part of an FLV file."""
     tags, place = [], 13

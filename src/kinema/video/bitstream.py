@@ -205,6 +205,58 @@ def vp8_picture(packet: bytes) -> Picture:
     return Picture.REFERENCE if packet[0] & 0x10 else Picture.NONE
 
 
+# ---- which pictures need no other
+
+
+def is_intra(codec: str, packet: bytes) -> bool:
+    """Whether a packet that the container calls a key frame holds a picture that refers to no other.
+
+    Its decoder would take anything for the picture before it. True for codecs whose pictures this
+    function does not read. Sources: ISO/IEC 14496-2, 6.2.5; 13818-2, 6.2.3; RFC 6386, 9.1; Theora
+    specification, 7.1; ITU-T H.263, 5.1; FFmpeg's decoders of what has no specification.
+    """
+    if codec == "mpeg4":
+        place = packet.find(_MPEG4_PICTURE) + 4
+        return place < 4 or place >= len(packet) or packet[place] >> 6 == 0
+    if codec in ("mpeg1video", "mpeg2video"):
+        place = packet.find(_MPEG12_PICTURE) + 5
+        return place < 5 or place >= len(packet) or packet[place] >> 3 & 7 == 1
+    return codec not in _IS_INTRA or _IS_INTRA[codec](Bits(packet[:16]))
+
+
+def _h263_is_intra(bits: Bits) -> bool:
+    bits.take(22 + 8 + 5)  # start code, time, flags
+    if bits.take(3) < 6:  # size
+        return not bits.take(1)
+    if bits.take(3) == 1:
+        bits.take(18)
+    return not bits.take(3)
+
+
+def _flv1_is_intra(bits: Bits) -> bool:
+    bits.take(17 + 5 + 8)  # start code, version, time
+    bits.take({0: 16, 1: 32}.get(bits.take(3), 0))  # size
+    return not bits.take(2)
+
+
+def _msmpeg4v1_is_intra(bits: Bits) -> bool:
+    bits.take(32 + 5)  # start code, number
+    return not bits.take(2)
+
+
+_IS_INTRA: dict[str, Callable[[Bits], bool]] = {
+    "vp8": lambda bits: not bits.take(8) & 1,
+    "theora": lambda bits: not bits.take(2) & 1,
+    "h263": _h263_is_intra,
+    "flv1": _flv1_is_intra,
+    "msmpeg4v1": _msmpeg4v1_is_intra,
+    "msmpeg4v2": lambda bits: not bits.take(2),
+    "msmpeg4v3": lambda bits: not bits.take(2),
+    "wmv1": lambda bits: not bits.take(2),
+    "wmv2": lambda bits: not bits.take(1),
+}
+
+
 # ---- H.264 and HEVC
 
 

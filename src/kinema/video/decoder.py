@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from kinema.video.bitstream import Mpeg4Pictures, is_unreferenced, nal_length_size, slice_finder
+from kinema.video.bitstream import Mpeg4Pictures, is_intra, is_unreferenced, nal_length_size, slice_finder
 from kinema.video.contexts import let_go
 from kinema.video.coverage import UNCOVERED_IN_SILENCE, Coverage, Waiting
 from kinema.video.damage import DamagedVideo, FrameLost, OrderDiffers, PacketFailed, check, tag, tag_of
@@ -69,6 +69,8 @@ class Decoder:
         self._wholeness: Wholeness | None = None
         self._num_threads = num_threads
         self._knows_start = self._is_cut_open = False
+        self._has_failed = False  # this context, in a way that was passed over
+        self._has_start: bool | None = None
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
         self._can_skip = self._codec in _SKIPPABLE
@@ -290,10 +292,14 @@ class Decoder:
             if self._coverage is not None and self._waiting is not None:
                 self._waiting.clear()
                 self._take_rest(self._coverage)
-            if self._packets.lasting_at(packet).is_partial:
-                let_go(self._context)
-                self._context = self._make_context()  # flushing does not take away a palette
-                self._leaves_out = False
+            # Flushing does not take away a palette, what damaged slices leave behind, nor the
+            # picture to which one refers that has none.
+            if (
+                self._packets.lasting_at(packet).is_partial
+                or self._has_failed
+                or (packet == 0 and self._starts_in_the_middle())
+            ):
+                self._renew_context()
             else:
                 self._context.flush_buffers()
             if self._coverage is not None:
@@ -302,11 +308,19 @@ class Decoder:
         self._pending.clear()
         self._drained_at = None
 
+    def _starts_in_the_middle(self) -> bool:
+        """Whether the first picture refers to one that the file does not hold."""
+        if self._has_start is None:
+            first = self._packets.packet(0)
+            self._has_start = first is None or is_intra(self._codec, bytes(first))
+        return not self._has_start
+
     def _take_rest(self, coverage: Coverage) -> None:
         """Let the pictures out that the decoder holds, so that none of them gets back to it unmarked."""
         try:
             rest = [] if self._drained_at is not None else self._context.decode(None)
         except (av.FFmpegError, OSError):
+            self._has_failed = True
             return
         for frame in rest:
             coverage.take(frame)
@@ -329,6 +343,7 @@ class Decoder:
         except (av.FFmpegError, OSError) as error:
             if not table.is_cut_off[number]:
                 raise PacketFailed(number, reason_of(error)) from error
+            self._has_failed = True
             frames = []
         self._next = number + 1
         if not leave_out:
@@ -392,10 +407,13 @@ class Decoder:
 
     # ---- what the packets did not say
 
-    def _use_new_context(self) -> None:
+    def _renew_context(self) -> None:
         let_go(self._context)
         self._context = self._make_context()
-        self._leaves_out = False
+        self._leaves_out = self._has_failed = False
+
+    def _use_new_context(self) -> None:
+        self._renew_context()
         self._restart(0)
 
     def _damaged_video(self) -> DamagedVideo:
@@ -473,6 +491,7 @@ class Decoder:
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, OSError):
+            self._has_failed = True
             return [], number is not None and is_start and bool(self._packets.index.is_cut_off[number])
         packets, is_well = [], True
         for frame in frames:
@@ -482,7 +501,7 @@ class Decoder:
                 try:
                     check(frame, origin, self._codec, self._coverage)
                 except PacketFailed:
-                    is_well = False
+                    is_well, self._has_failed = False, True
             if self._coverage is not None:
                 self._coverage.take(frame)
         return packets, is_well

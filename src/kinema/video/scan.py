@@ -20,11 +20,11 @@ from kinema.video.bitstream import (
     h264_is_recovered_at,
     hevc_can_start_at,
     hevc_needs_what_precedes,
+    is_intra,
     vp8_picture,
 )
 from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
 from kinema.video.counts import Heads, head_finder
-from kinema.video.headers import CODECS_WITH_HEADERS
 from kinema.video.index import PacketIndex, arrange_frames
 from kinema.video.lasting import CODECS_WITHOUT_SIDE_DATA, LastingNotes, side_data_of
 from kinema.video.limits import Watch
@@ -92,7 +92,7 @@ class _Walk:
         side_data = side_data_of(packets) if codec.keeps_side_data else {}
         places = list(compress(range(len(packets)), keys))
         for place in sorted({*places, *side_data}) if side_data else places:
-            content = bytes(packets[place]) if keys[place] and codec.has_headers else None
+            content = bytes(packets[place]) if keys[place] and not codec.intra_only else None
             if content is not None or place in side_data:
                 codec.lasting.note(start + place, side_data.get(place, ()), content)
             if keys[place] and codec.can_start_at(content or b""):
@@ -128,7 +128,7 @@ class _Codec:
         self.reorder_depth = context.reorder_depth
         extradata = context.extradata
         self.lasting = LastingNotes(self.name, extradata, context.pix_fmt)
-        self.has_headers = self.name in CODECS_WITH_HEADERS
+        self.intra_only = bool(codec.intra_only)
         self.keeps_side_data = self.name not in CODECS_WITHOUT_SIDE_DATA
         self.counts_pieces = stream.container.format.name in _READ_IN_PIECES
         self.slices = slice_headers(self.name, extradata)
@@ -147,8 +147,10 @@ class _Codec:
         elif self.name == "hevc":
             self.can_start_at = lambda content: hevc_can_start_at(content, notes.length_size)
             self.is_leading = lambda packet: hevc_needs_what_precedes(bytes(packet), notes.length_size)
-        elif codec.intra_only or self.name in _STARTS_AT_ANY_KEY_FRAME:
+        elif self.intra_only:
             self.can_start_at = _always
+        elif self.name in _STARTS_AT_ANY_KEY_FRAME:
+            self.can_start_at = lambda content: is_intra(self.name, content)
         if self.mpeg4 is not None:
             self.picture = self.mpeg4.read
         elif self.name in _MPEG_PICTURES:
