@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,16 +19,7 @@ from kinema.recipes.own import config_of_recipe_file, is_recipe_file
 from kinema.recipes.presets import PRESETS, ClipSetFacts, choose, this_machine
 from kinema.recipes.published import find_recipe, model_of_recipe
 from kinema.recipes.recipe import Recipe
-from kinema.recipes.sampling import (
-    choose_frame_interval,
-    clip_seconds,
-    describe_frame,
-    describe_sampling,
-    probe_clips,
-    published_interval,
-    sampling_warnings,
-    takes_whole_frame,
-)
+from kinema.recipes.sampling import ClipSampling, choose_sampling
 from kinema.recipes.training import (
     log_recipe,
     model_of_training,
@@ -160,103 +151,44 @@ def classification(
         epochs, batch_size = epochs or choice.epochs, batch_size or choice.batch_size
         pretrained = pretrained or choice.pretrained
     card, chosen = _named(model, recipe)
-    model = card.name
     fits_clips = chosen is None or chosen.fits_clips
-    classes, train_clips, val_clips = list(data.classes), data.train, data.val
-    probed = probe_clips(data.layout.train)
-    frame_interval = choose_frame_interval(card.input, probed) if fits_clips else published_interval(card.input)
-    # Where the data set names no validation clips, the work folder says which were held out.
-    hooks = [{"type": "ClipListsHook"}] if data.layout.val is None or fold is not None else []
-    views: dict[str, Any] = {"frame_interval": frame_interval, "num_clips": 1}
-    whole_frame = views["whole_frame"] = fits_clips and takes_whole_frame(probed, from_weights=pretrained is not None)
-    count = len(train_clips)
-    of_loss: dict[str, Any] = {
+    sampling = choose_sampling(
+        card.input, data.layout.train, fits_clips=fits_clips, from_weights=pretrained is not None
+    )
+    batch_size = min(16, max(2, len(data.train) // 8)) if batch_size is None else batch_size
+    if epochs is None:
+        epochs = None if chosen is None else chosen.epochs
+    epochs = int(np.clip(500 * batch_size // max(len(data.train), 1), 12, 60)) if epochs is None else epochs
+    if patience is None:
+        patience = max(10, epochs // 3) if fits_clips else "off"
+    loss_options: dict[str, Any] = {
         "class_weights": class_weights,
         "label_smoothing": label_smoothing,
         "mixup": mixup,
     }
-    problems = problems_of_splits(train_clips, val_clips, classes)
-    if fold is not None:  # all folds together validate on every clip
-        problems = [problem for problem in problems if problem.kind != FEW_TO_VALIDATE_ON]
-    batch_size = min(16, max(2, count // 8)) if batch_size is None else batch_size
-    if epochs is None and chosen is not None:
-        epochs = chosen.epochs
-    epochs = int(np.clip(500 * batch_size // max(count, 1), 12, 60)) if epochs is None else epochs
-    loader = {"batch_size": batch_size, "num_workers": default_readers() if workers is None else workers}
-    loader["persistent_workers"] = loader["num_workers"] > 0
-    metainfo = {"classes": classes, "clip_seconds": clip_seconds(card.input, frame_interval, probed)}
-    train_steps, val_steps = (zoo.video_pipeline(card, **views, train=train) for train in (True, False))
-    training = card.training
-    if chosen is not None:
-        train_steps = train_pipeline(train_steps, chosen, card.input, classes)
-        val_steps = sampled(val_steps, chosen)
-        training = training_settings(chosen, epochs)
-    if prepared is not None:
-        opening = {"type": "OpenVideo", "prepared": os.fspath(prepared)}
-        train_steps, val_steps = ([opening, *steps[1:]] for steps in (train_steps, val_steps))
-    train_set = {
-        "type": "VideoDataset",
-        **data.train_data,
-        "metainfo": metainfo,
-        "pipeline": train_steps,
-    }
-    if chosen is not None:
-        train_set = repeated(train_set, chosen)
-    val_set = {
-        "type": "VideoDataset",
-        **data.val_data,
-        "metainfo": metainfo,
-        "pipeline": val_steps,
-    }
-    warnings = [
-        *sampling_warnings(card.input, frame_interval, probed, whole_frame=whole_frame),
-        *map(in_words, problems),
-    ]
     facts = {
         "layout": data.layout.description,
-        "train_clips": count,
-        "val_clips": len(val_clips),
+        "train_clips": len(data.train),
+        "val_clips": len(data.val),
         "split": data.how,
-        "model": model,
-        "sees": describe_sampling(card.input, frame_interval, probed),
+        "model": card.name,
+        "sees": sampling.sees,
         "why": why,
-        "frame": describe_frame(card.input, probed, whole_frame=whole_frame),
+        "frame": sampling.frame,
         "epochs": epochs,
         "batch_size": batch_size,
         "folds": None if fold is None else fold[1],
         "prepared": None if prepared is None else os.fspath(prepared),
-        "options": describe_loss_options(multi_label=data.multi_label, **of_loss),
-        "warnings": warnings,
-    }
-    logger.info(
-        "%d clips of %d classes to train on; %s sees %s, and of each %s",
-        *(count, len(classes), model, facts["sees"], facts["frame"]),
-    )
-    for sentence in warnings:
-        logger.warning("%s", sentence)
-    model_config = zoo.model_config(model, num_classes=len(classes))
-    if chosen is not None:
-        model_config = model_of_training(model_config, chosen, len(classes), multi_label=data.multi_label)
-    model_config = with_loss_options(
-        model_config,
-        class_counts(train_clips, len(classes)),
-        multi_label=data.multi_label,
-        **of_loss,
-    )
-    load_from = None if pretrained is None else os.fspath(pretrained)
-    if load_from == "published":
-        load_from = published_weights(card)
-    if load_from == "recipe" and chosen is None:
-        raise ConfigError("pretrained 'recipe' are the weights that a recipe starts from: name one, or 'auto'")
-    if chosen is not None:
-        has_weights = start_address(model_config, chosen, card) is not None
-        log_recipe(chosen, classes, starts_fresh=pretrained is None, has_weights=has_weights)
-        if load_from == "recipe":
-            model_config, load_from = start_weights(model_config, chosen, card)
-    if patience is None:
-        patience = max(10, epochs // 3) if fits_clips else "off"
-    if chosen is not None:
-        facts["recipe"] = chosen.name
+        "options": describe_loss_options(multi_label=data.multi_label, **loss_options),
+        "warnings": [*sampling.warnings(), *_warnings(data, of_folds=fold is not None)],
+    } | ({} if chosen is None else {"recipe": chosen.name})
+    _log(facts, len(data.classes))
+    train_set, val_set = _datasets(data, card, chosen, sampling, prepared)
+    model_config = _model(data, card, chosen, loss_options)
+    model_config, load_from = _start(model_config, card, chosen, pretrained, data.classes)
+    # Where the data set names no validation clips, the work folder says which were held out.
+    hooks = [{"type": "ClipListsHook"}] if data.layout.val is None or fold is not None else []
+    loader = _loader(batch_size, workers)
     return Config(
         {
             "model": model_config,
@@ -270,10 +202,10 @@ def classification(
                 "dataset": {**val_set, "test_mode": True},
                 "sampler": {"type": "DefaultSampler", "shuffle": False},
             },
-            "val_evaluator": _metrics(len(classes), multi_label=data.multi_label),
+            "val_evaluator": _metrics(len(data.classes), multi_label=data.multi_label),
             "train_cfg": {"max_epochs": epochs, "val_interval": 1, "patience": None if patience == "off" else patience},
             "val_cfg": {},
-            **training,
+            **(card.training if chosen is None else training_settings(chosen, epochs)),
             "default_hooks": {
                 "checkpoint": {
                     "interval": 1,
@@ -288,6 +220,87 @@ def classification(
             **({} if load_from is None else {"load_from": load_from}),
         }
     )
+
+
+def _warnings(clips: TrainingClips, *, of_folds: bool) -> list[str]:
+    """What is wrong with the clips, a sentence each."""
+    problems = problems_of_splits(clips.train, clips.val, list(clips.classes))
+    # All folds together validate on every clip.
+    return [in_words(problem) for problem in problems if not (of_folds and problem.kind == FEW_TO_VALIDATE_ON)]
+
+
+def _log(facts: Mapping[str, Any], num_classes: int) -> None:
+    logger.info(
+        "%d clips of %d classes to train on; %s sees %s, and of each %s",
+        *(facts["train_clips"], num_classes, facts["model"], facts["sees"], facts["frame"]),
+    )
+    for sentence in facts["warnings"]:
+        logger.warning("%s", sentence)
+
+
+def _datasets(
+    clips: TrainingClips,
+    card: zoo.Card,
+    recipe: Recipe | None,
+    sampling: ClipSampling,
+    prepared: str | os.PathLike | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Configs of the datasets to train and to validate on."""
+    train_steps, val_steps = (zoo.video_pipeline(card, **sampling.settings, train=train) for train in (True, False))
+    if recipe is not None:
+        train_steps = train_pipeline(train_steps, recipe, card.input, list(clips.classes))
+        val_steps = sampled(val_steps, recipe)
+    if prepared is not None:
+        opening = {"type": "OpenVideo", "prepared": os.fspath(prepared)}
+        train_steps, val_steps = ([opening, *steps[1:]] for steps in (train_steps, val_steps))
+    metainfo = {"classes": list(clips.classes), "clip_seconds": sampling.clip_seconds}
+    train_set, val_set = (
+        {"type": "VideoDataset", **dataset, "metainfo": metainfo, "pipeline": steps}
+        for dataset, steps in ((clips.train_data, train_steps), (clips.val_data, val_steps))
+    )
+    return train_set if recipe is None else repeated(train_set, recipe), val_set
+
+
+def _model(
+    clips: TrainingClips, card: zoo.Card, recipe: Recipe | None, loss_options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Config of the model for these classes, with the loss that was asked for."""
+    num_classes = len(clips.classes)
+    model = zoo.model_config(card.name, num_classes=num_classes)
+    if recipe is not None:
+        model = model_of_training(model, recipe, num_classes, multi_label=clips.multi_label)
+    counts = class_counts(clips.train, num_classes)
+    return with_loss_options(model, counts, multi_label=clips.multi_label, **loss_options)
+
+
+def _start(
+    model: dict[str, Any],
+    card: zoo.Card,
+    recipe: Recipe | None,
+    pretrained: str | os.PathLike | None,
+    classes: Sequence[str],
+) -> tuple[dict[str, Any], str | None]:
+    """The config of a model with what it starts from, and the weights to load before a training.
+
+    Raises:
+        ConfigError: there are no such weights.
+    """
+    load_from = None if pretrained is None else os.fspath(pretrained)
+    if load_from == "published":
+        load_from = published_weights(card)
+    if recipe is None:
+        if load_from == "recipe":
+            raise ConfigError("pretrained 'recipe' are the weights that a recipe starts from: name one, or 'auto'")
+        return model, load_from
+    has_weights = start_address(model, recipe, card) is not None
+    log_recipe(recipe, list(classes), starts_fresh=pretrained is None, has_weights=has_weights)
+    return start_weights(model, recipe, card) if load_from == "recipe" else (model, load_from)
+
+
+def _loader(batch_size: int, workers: int | None) -> dict[str, Any]:
+    """What the configs of both loaders share."""
+    num_workers = default_readers() if workers is None else workers
+    return {"batch_size": batch_size, "num_workers": num_workers, "persistent_workers": num_workers > 0}
 
 
 def check_choice(model: str | None, recipe: str | None, preset: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,64 @@ class ProbedClips:
     def middle_seconds(self) -> float:
         """Duration of the clip of middle length."""
         return float(np.median(self.seconds))
+
+
+@dataclass(frozen=True)
+class ClipSampling:
+    """What a model sees of the clips at hand.
+
+    Attributes:
+        spec: what the model takes.
+        clips: some of the clips.
+        frame_interval: distance of the frames that it sees; None: segments of the whole clip.
+        whole_frame: frames are made square, rather than squares cut out of them.
+    """
+
+    spec: InputSpec
+    clips: ProbedClips
+    frame_interval: int | None
+    whole_frame: bool
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keywords of `kinema.models.zoo.video_pipeline`."""
+        return {"frame_interval": self.frame_interval, "num_clips": 1, "whole_frame": self.whole_frame}
+
+    @property
+    def clip_seconds(self) -> float:
+        """How much of a clip it sees at a time."""
+        return clip_seconds(self.spec, self.frame_interval, self.clips)
+
+    @property
+    def sees(self) -> str:
+        """In words, what it sees of a clip."""
+        return describe_sampling(self.spec, self.frame_interval, self.clips)
+
+    @property
+    def frame(self) -> str:
+        """In words, what it sees of a frame."""
+        return describe_frame(self.spec, self.clips, whole_frame=self.whole_frame)
+
+    def warnings(self) -> list[str]:
+        """What it misses, a sentence each."""
+        return list(sampling_warnings(self.spec, self.frame_interval, self.clips, whole_frame=self.whole_frame))
+
+
+def choose_sampling(spec: InputSpec, split: Split, *, fits_clips: bool, from_weights: bool) -> ClipSampling:
+    """What a model is to see of the clips of a split.
+
+    Args:
+        spec: what the model takes.
+        split: the clips to train on.
+        fits_clips: a clip of the model spans one of middle length; False: as published.
+        from_weights: the training starts from weights.
+
+    Raises:
+        VideoError: no clip can be read.
+    """
+    clips = probe_clips(split)
+    interval = choose_frame_interval(spec, clips) if fits_clips else published_interval(spec)
+    return ClipSampling(spec, clips, interval, fits_clips and takes_whole_frame(clips, from_weights=from_weights))
 
 
 def probe_clips(split: Split, count: int = PROBED_CLIPS) -> ProbedClips:
