@@ -2,7 +2,9 @@
 
 import json
 import signal
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
     from kinema.config import Config
+    from kinema.recipes.guidance import Guide
 
 EPILOG = """Examples:
 
@@ -88,13 +91,9 @@ def train(
     data = _data_of(data, data_option)
     from kinema.config import parse_override
     from kinema.config.kinds import check_kinds
-    from kinema.distributed import choose_device, get_world_size, init_from_environment, is_main_process
-    from kinema.engine import Every, Runner
+    from kinema.distributed import choose_device, init_from_environment
+    from kinema.engine import Every
     from kinema.logs import show_on_console
-    from kinema.recipes.guidance import as_set, views_of
-    from kinema.recipes.results import results_of
-    from kinema.runs.settings_file import read_settings
-    from kinema.runs.trackers import tracker_configs
 
     show_on_console()
     _check_combinations(data, world_size, folds, only_try=only_try, prepare=prepare)
@@ -105,6 +104,9 @@ def train(
         choose_device(device)  # before minutes are spent on the clips
     if save_every is not None:
         Every.parse(save_every, "--save-every")
+    settings = dict(map(parse_override, overrides or []))
+    check_kinds(settings)
+    check_choices(precision, strategy, track or [], settings)
     chosen = {
         "precision": precision,
         "strategy": strategy,
@@ -114,9 +116,6 @@ def train(
         "default_hooks.hang.timeout": hang_timeout,
     }
     chosen = {key: value for key, value in chosen.items() if value is not None}
-    settings = dict(map(parse_override, overrides or []))
-    check_kinds(settings)
-    check_choices(precision, strategy, track or [], settings)
     of_config = {"epochs": epochs, "batch_size": batch_size, "workers": workers}
     of_clips: dict[str, Any] = {
         "--val": val,
@@ -150,46 +149,83 @@ def train(
             as_json=as_json,
         )
         return
-    with ExitStack() as stack:
-        guide = None
-        if is_config(data):
-            config = _changed_config(data, of_clips, **of_config)
-        else:
-            folder = Path(settings.get("work_dir") or work_dir or Path("work") / run_name(data))
-            require_folder(folder)
-            before = (read_settings(folder) or {}) if resume else None
-            config, guide = config_of_clips(
-                data,
-                work_dir=folder,
-                is_guided=not before and is_main_process(),
-                is_prepared=prepare,
-                resumed=before,
-                **recipe_settings,
-            )
-        if work_dir is not None:
-            config.merge_from_dict({"work_dir": str(work_dir)})
-        if device is not None or "device" not in config:
-            config.merge_from_dict({"device": device or "auto"})
-        if seed is not None or "randomness" not in config:
-            config["randomness"] = {**config.get("randomness", {}), "seed": seed or 0}
-        if track:
-            config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *track])
-        views = views_of(config) if guide is not None else {}
-        config.merge_from_dict(chosen)
-        config.merge_from_dict(known_settings(settings, config))
+    guide = None
+    if is_config(data):
+        config = _changed_config(data, of_clips, **of_config)
+    else:
+        folder = Path(settings.get("work_dir") or work_dir or Path("work") / run_name(data))
+        config, guide = _guided_config(data, folder, recipe_settings, resume=resume, prepare=prepare)
+    given = _Given(work_dir, device, seed, track or [], chosen, settings)
+    guide = given.apply(config, guide)
+    if only_try:
         if guide is not None:
-            guide = as_set(guide, views, config)
-        if only_try:
-            if guide is not None:
-                show_guide(guide, to_stderr=True)
-            print_dry_run(config, world_size or 1, as_json=as_json)
-            return
-        check_kinds(config)
-        config["resume"] = resume or bool(config.get("resume"))
+            show_guide(guide, to_stderr=True)
+        print_dry_run(config, world_size or 1, as_json=as_json)
+        return
+    check_kinds(config)
+    config["resume"] = resume or bool(config.get("resume"))
+    _train(config, guide, is_tried=not no_trial, workers=workers, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the options say of any config."""
+
+    work_dir: Path | None
+    device: str | None
+    seed: int | None
+    track: Sequence[str]
+    chosen: Mapping[str, Any]  # values by key
+    settings: Mapping[str, Any]  # those of `--set`
+
+    def apply(self, config: "Config", guide: "Guide | None") -> "Guide | None":
+        """Change the config, and return what to say of it then."""
+        from kinema.recipes.guidance import as_set, views_of
+        from kinema.runs.trackers import tracker_configs
+
+        if self.work_dir is not None:
+            config.merge_from_dict({"work_dir": str(self.work_dir)})
+        if self.device is not None or "device" not in config:
+            config.merge_from_dict({"device": self.device or "auto"})
+        if self.seed is not None or "randomness" not in config:
+            config["randomness"] = {**config.get("randomness", {}), "seed": self.seed or 0}
+        if self.track:
+            config["trackers"] = tracker_configs([*tracker_configs(config.get("trackers")), *self.track])
+        views = views_of(config) if guide is not None else {}
+        config.merge_from_dict(dict(self.chosen))
+        config.merge_from_dict(known_settings(dict(self.settings), config))
+        return None if guide is None else as_set(guide, views, config)
+
+
+def _guided_config(
+    data: Path, folder: Path, recipe_settings: dict[str, Any], *, resume: bool, prepare: bool
+) -> tuple["Config", "Guide | None"]:
+    """The config of a training on clips, and what to say of them."""
+    from kinema.distributed import is_main_process
+    from kinema.runs.settings_file import read_settings
+
+    require_folder(folder)
+    before = (read_settings(folder) or {}) if resume else None
+    return config_of_clips(
+        data,
+        work_dir=folder,
+        is_guided=not before and is_main_process(),
+        is_prepared=prepare,
+        resumed=before,
+        **recipe_settings,
+    )
+
+
+def _train(config: "Config", guide: "Guide | None", *, is_tried: bool, workers: int | None, as_json: bool) -> None:
+    """Train, and print what was reached."""
+    from kinema.distributed import get_world_size, is_main_process
+    from kinema.engine import Runner
+    from kinema.recipes.results import results_of
+
+    with ExitStack() as stack:
         held = hold_folder(stack, Path(config["work_dir"]))
         if guide is not None:
-            is_tried = not no_trial and get_world_size() == 1 and guide.stops is None
-            guide = try_and_warn(guide, config, is_tried=is_tried)
+            guide = try_and_warn(guide, config, is_tried=is_tried and get_world_size() == 1 and guide.stops is None)
             require_readable(guide, config)
         if not config["resume"]:
             held.set_aside(config.get("load_from"))
