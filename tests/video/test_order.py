@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from field_coded import write_fields
 
+from kinema.errors import VideoError
 from kinema.video import VideoReader, write_video
 from kinema.video.clock import NO_TIME
 from kinema.video.order import Order, order_by_headers, order_by_time, settle_order, with_missing
@@ -139,6 +140,37 @@ def test_a_flipped_bit_in_a_picture_s_count_gives_the_same_frames_in_every_order
             num_moved += not np.array_equal(plain_decode(path), good)
             check_all_orders(path)
     assert num_moved > 2
+
+
+@pytest.mark.parametrize("number", [14, 15, 16])
+def test_a_wrong_number_of_a_picture_gives_the_same_frames_in_every_order(
+    number: int, tmp_path: Path, moving_frames: list[np.ndarray]
+) -> None:
+    """The decoder makes up the pictures that seem to be missing, also for one that is left out otherwise."""
+    x264 = "keyint=12:bframes=3:b-adapt=0:direct=temporal:ref=4:mbtree=0:threads=1"
+    source = write_video(tmp_path / "good.mp4", moving_frames, 25, options={"x264-params": x264})
+    with av.open(str(source)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+
+    def frames(content: bytes, order: list[int], num_threads: int = 1) -> dict[int, bytes | None]:
+        reader = VideoReader(content, num_threads=num_threads)
+        return {place: frame_or_none(reader, place) for place in order}
+
+    for bit in range(7, 11):
+        content = bytearray(source.read_bytes())
+        content[places[number] + 5 + bit // 8] ^= 0x80 >> bit % 8
+        in_sequence = frames(bytes(content), list(range(40)))
+        for num_threads in (1, 3):
+            assert frames(bytes(content), random.Random(bit).sample(range(40), 40), num_threads) == in_sequence
+        for place in range(10, 26):
+            assert frames(bytes(content), [place]) == {place: in_sequence[place]}
+
+
+def frame_or_none(reader: VideoReader, number: int) -> bytes | None:
+    try:
+        return reader[number].tobytes()
+    except VideoError:
+        return None
 
 
 def test_damage_at_the_end_does_not_show_in_frames_that_are_asked_for_alone(

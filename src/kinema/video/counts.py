@@ -7,6 +7,8 @@ reads one after the other, which takes ten times as long. Sources: ITU-T H.264, 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from av.packet import Packet
@@ -82,22 +84,38 @@ class Heads:
             return None
         if self._headers.have_changed:
             return False
-        if isinstance(self._headers, H264Headers):
-            counts = _h264_counts(self._bytes, self._headers)
-        else:
-            counts = _hevc_counts(self._bytes, self._headers)
+        counts = self._counts
         if counts is None:
             return None
-        sequence, count, is_known = counts
-        known = packets[is_known[packets]]
-        steps, sequence_steps = np.diff(count[known]), np.diff(sequence[known])
+        known = packets[counts.is_known[packets]]
+        steps, sequence_steps = np.diff(counts.place[known]), np.diff(counts.sequence[known])
         if not ((sequence_steps > 0) | ((sequence_steps == 0) & (steps > 0))).all():
             return False
         return True if len(known) == len(packets) else None
 
+    def have_gaps(self) -> bool:
+        """Whether an H.264 picture has another number than one that follows, also when others are left out.
 
-# Each picture's run of pictures between which counts compare, its count, and whether it is known.
-_Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
+        The decoder then makes up the pictures that seem to be missing.
+        """
+        return self._counts is not None and self._counts.has_gaps
+
+    @cached_property
+    def _counts(self) -> "_Counts | None":
+        if self._headers.have_changed or not len(self._bytes):
+            return None
+        if isinstance(self._headers, H264Headers):
+            return _h264_counts(self._bytes, self._headers)
+        return _hevc_counts(self._bytes, self._headers)
+
+
+class _Counts(NamedTuple):
+    """Of each picture."""
+
+    sequence: np.ndarray  # its run of pictures between which counts compare
+    place: np.ndarray  # in the output within its run
+    is_known: np.ndarray
+    has_gaps: bool = False  # see Heads
 
 
 class _Rows:
@@ -153,14 +171,20 @@ def _h264_counts(heads: np.ndarray, headers: H264Headers) -> _Counts | None:
     rows.take_exp_golomb()  # first macroblock
     rows.take_exp_golomb()  # type
     is_known = ((kind == 1) | is_idr) & _is_among(rows.take_exp_golomb(), picture_sets)
-    rows.take(2 * sequence_set.separate_planes + sequence_set.frame_number_bits)
+    rows.take(2 * sequence_set.separate_planes)
+    number = rows.take(sequence_set.frame_number_bits)
     rows.take_exp_golomb(is_idr)  # idr_pic_id
     low = rows.take(sequence_set.count_bits)
     is_known &= rows.are_whole
-    if sequence_set.count_type == 2:  # output is in the order of decoding
-        return np.zeros(len(heads), np.int64), np.arange(len(heads)), is_known
     is_anchor = is_known & (heads[:, 0] & 0x60 > 0)
-    return np.cumsum(is_idr), _unwrapped(low * is_known, 1 << sequence_set.count_bits, is_idr, is_anchor), is_known
+    has_gaps = False
+    for before in (is_known, is_anchor):
+        step = (number - number[_last(before)]) % (1 << sequence_set.frame_number_bits)
+        has_gaps = has_gaps or bool(((step > 1) & is_known & ~is_idr)[1:].any())
+    if sequence_set.count_type == 2:  # output is in the order of decoding
+        return _Counts(np.zeros(len(heads), np.int64), np.arange(len(heads)), is_known, has_gaps)
+    count = _unwrapped(low * is_known, 1 << sequence_set.count_bits, is_idr, is_anchor)
+    return _Counts(np.cumsum(is_idr), count, is_known, has_gaps)
 
 
 def _hevc_counts(heads: np.ndarray, headers: HevcHeaders) -> _Counts | None:
@@ -186,12 +210,19 @@ def _hevc_counts(heads: np.ndarray, headers: HevcHeaders) -> _Counts | None:
     is_left_out = ((kind >= 6) & (kind <= 9)) | ((kind < 16) & (kind % 2 == 0))
     is_known &= rows.are_whole
     is_anchor = is_known & (heads[:, 1] & 7 == 1) & ~is_left_out
-    return np.cumsum(is_start), _unwrapped(low * is_known, 1 << sequence_set.count_bits, is_start, is_anchor), is_known
+    count = _unwrapped(low * is_known, 1 << sequence_set.count_bits, is_start, is_anchor)
+    return _Counts(np.cumsum(is_start), count, is_known)
 
 
 def _is_among(values: np.ndarray, names: Sequence[int]) -> np.ndarray:
     """(P,) bool; faster than `np.isin` where names are few, as they mostly are."""
     return values == names[0] if len(names) == 1 else np.isin(values, names)
+
+
+def _last(flags: np.ndarray) -> np.ndarray:
+    """(P,) place of the last true one before each; 0 where there is none."""
+    last = np.maximum.accumulate(np.where(flags, np.arange(len(flags)), 0))
+    return np.concatenate([[0], last[:-1]])
 
 
 def _unwrapped(low: np.ndarray, span: int, is_start: np.ndarray, is_anchor: np.ndarray) -> np.ndarray:
@@ -204,8 +235,7 @@ def _unwrapped(low: np.ndarray, span: int, is_start: np.ndarray, is_anchor: np.n
         is_anchor: (P,) whether those that follow, up to the next anchor, are less than half a span away.
     """
     is_anchor = is_anchor | is_start
-    last_anchor = np.maximum.accumulate(np.where(is_anchor, np.arange(len(low)), 0))
-    step = low - low[np.concatenate([[0], last_anchor[:-1]])]
+    step = low - low[_last(is_anchor)]
     step = (step + span // 2 - 1) % span - (span // 2 - 1)
     step[is_start] = 0
     total = np.cumsum(np.where(is_anchor, step, 0))

@@ -69,6 +69,7 @@ class Decoder:
         self._wholeness: Wholeness | None = None
         self._num_threads = num_threads
         self._knows_start = self._is_cut_open = False
+        self._is_isolated = False  # every group of pictures has a decoder of its own
         self._has_failed = False  # this context, in a way that was passed over
         self._has_start: bool | None = None
         self._context = self._make_context()
@@ -121,7 +122,10 @@ class Decoder:
     def _adapt_to_start(self, index: PacketIndex) -> None:
         """Choose the decoder for a stream that was cut; it has seen nothing so far."""
         self._knows_start = True
-        if index.is_cut_open or (index.is_cut_off.any() and self._num_threads > 1):
+        # Motion of pictures that the decoder makes up is that of older ones in the same memory.
+        self._is_isolated = index.has_number_gaps
+        is_strange = bool(index.is_cut_off.any()) or index.has_number_gaps
+        if index.is_cut_open or (is_strange and self._num_threads > 1):
             self._is_cut_open = index.is_cut_open
             self._num_threads = 1  # several report an error when they decode other pictures already
             self._use_new_context()
@@ -248,7 +252,9 @@ class Decoder:
         # Where packets are lost, pictures may be referred to by others that should not: decoding
         # must not depend on what is asked. Of frames in two fields, one left out would leave the
         # other alone.
-        may_leave_out = self._can_skip and table.is_second_field is None and not self._packets.index.has_losses
+        index = self._packets.index
+        has_all = not (index.has_losses or index.has_number_gaps)
+        may_leave_out = self._can_skip and table.is_second_field is None and has_all
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
             self._waiting.drop_before(group[0])
@@ -267,6 +273,9 @@ class Decoder:
         """Choose the packet to continue with: the next one, or the key picture from which the first frame decodes."""
         table = self._table
         entry = table.entry_of[group[0]]
+        if self._is_isolated and self._start != entry:
+            self._restart(entry)
+            return
         goes_on = self._next > entry or self._is_decoded(group[0])
         if goes_on and all(self._is_ahead(frame) for frame in group):
             return
@@ -297,6 +306,7 @@ class Decoder:
             if (
                 self._packets.lasting_at(packet).is_partial
                 or self._has_failed
+                or self._is_isolated
                 or (packet == 0 and self._starts_in_the_middle())
             ):
                 self._renew_context()

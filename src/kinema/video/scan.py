@@ -213,7 +213,8 @@ def scan_packets(
         starts_clearly = _hide_what_has_no_key_frame(walk, codec)
     if codec.mpeg4 is not None:
         _note_what_mpeg4_needs(walk, codec.mpeg4)
-    order, how = _output_order(walk, codec)
+    heads = None if codec.slices is None else Heads(walk.heads, codec.slices)
+    order, how = _output_order(walk, codec, heads)
     shown = order if all(walk.is_shown) else [packet for packet in order if walk.is_shown[packet]]
     num_packets = len(walk.sizes)
     index = PacketIndex(
@@ -229,6 +230,7 @@ def scan_packets(
         lasting=codec.lasting.result(),
         gaps=np.asarray(walk.gaps, np.int64),
         has_losses=codec.counts_pieces and (bool(walk.gaps) or not is_even(walk.pts)),
+        has_number_gaps=heads is not None and heads.have_gaps(),
         has_jumps=bool(jumps),
         order=how if starts_clearly else Order.UNKNOWN,
         is_cut_open=walk.is_cut_open,
@@ -339,16 +341,15 @@ def _note_what_mpeg4_needs(walk: _Walk, mpeg4: Mpeg4Pictures) -> None:
         walk.entries = [0]
 
 
-def _output_order(walk: _Walk, codec: _Codec) -> tuple[list[int], Order]:
+def _output_order(walk: _Walk, codec: _Codec, heads: Heads | None) -> tuple[list[int], Order]:
     """Packets in the order in which their pictures leave the decoder, and how sure that is."""
     if codec.name in _MPEG_PICTURES:
         return order_by_pictures(walk.pictures), Order.CERTAIN
     if not codec.reorders:
         return list(range(len(walk.sizes))), Order.CERTAIN
-    if codec.slices is None:
+    if heads is None:
         order, how = order_by_time(walk.pts, walk.is_shown, codec.reorder_depth)
         return order, how if how is Order.CERTAIN else Order.UNKNOWN
-    heads = Heads(walk.heads, codec.slices)
     order, how = order_by_time(
         walk.pts,
         walk.is_shown,
