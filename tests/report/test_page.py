@@ -64,7 +64,7 @@ def sections(names: list[str], clips: int) -> list[Section]:
             "clips",
             "Clips",
             "clips",
-            {"groups": [CardGroup("Wrong", "", [card] * 36)], "root": names[0], "wide": False},
+            {"groups": [CardGroup("Wrong", "", [card] * 36)], "root": names[0], "files": "Files", "wide": False},
         ),
         Section("data", "Data", "problems", {"problems": []}),
         Section("settings", "Settings", "settings", {"facts": {"seed": "0"}, "command": names[0], "config": []}),
