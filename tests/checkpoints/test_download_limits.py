@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.checkpoints import downloads
+from kinema.checkpoints import receiving
 from kinema.checkpoints.connections import said, shown_address
 from kinema.checkpoints.downloads import fetch
 from kinema.errors import CheckpointError
@@ -57,8 +57,8 @@ class RawServer:
 def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Answer], RawServer]]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(downloads, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(downloads, "RETRIES", 1)
+    monkeypatch.setattr(receiving, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(receiving, "RETRIES", 1)
     servers: list[RawServer] = []
 
     def start(answer: Answer) -> RawServer:
@@ -81,7 +81,7 @@ def endless(connection: socket.socket, _: bytes) -> None:
 
 
 def test_a_server_that_never_ends_is_left_at_the_limit(serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "MOST_BYTES", 3_000_000)
+    monkeypatch.setattr(receiving, "MOST_BYTES", 3_000_000)
     server = serve(endless)
     with pytest.raises(
         CheckpointError, match=r"a\.pth: the file is larger than 3 MB, the most .* KINEMA_DOWNLOAD_MOST_BYTES"
@@ -101,7 +101,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(
     serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = shutil.disk_usage(tmp_path).free + 10**9
-    monkeypatch.setattr(downloads, "MOST_BYTES", size * 2)
+    monkeypatch.setattr(receiving, "MOST_BYTES", size * 2)
     server = serve(lambda connection, _: connection.sendall(head(f"Content-Length: {size}") + b"x"))
     with pytest.raises(
         CheckpointError, match=r"MB are to come, and \d+ MB are free at .*: make room there, or set TORCH_HOME"
@@ -110,19 +110,19 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(
 
 
 def test_the_disk_is_looked_at_while_a_file_of_unknown_length_comes(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "LOOK_BYTES", 1 << 20)
+    monkeypatch.setattr(receiving, "LOOK_BYTES", 1 << 20)
     server = serve(endless)
 
     def fill(*_: object) -> None:
-        monkeypatch.setattr(downloads, "SPARE_BYTES", 1 << 60)
+        monkeypatch.setattr(receiving, "SPARE_BYTES", 1 << 60)
 
-    monkeypatch.setattr(downloads.ProgressBar, "update", fill)
+    monkeypatch.setattr(receiving.ProgressBar, "update", fill)
     with pytest.raises(CheckpointError, match=r"0 MB are to come, and \d+ MB are free"):
         fetch(f"http://127.0.0.1:{server.port}/a.pth")
 
 
 def test_a_server_that_trickles_is_left(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(receiving, "TIMEOUT_SECONDS", 0.3)
 
     def trickle(connection: socket.socket, _: bytes) -> None:
         connection.sendall(head("Content-Length: 100000", 'ETag: "1"'))
@@ -135,7 +135,7 @@ def test_a_server_that_trickles_is_left(serve, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_whose_head_trickles_is_left(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(receiving, "TIMEOUT_SECONDS", 0.3)
 
     def trickle(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.0 200 OK\r\nX-Long: ")

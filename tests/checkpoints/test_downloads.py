@@ -17,7 +17,7 @@ from time import sleep
 
 import pytest
 
-from kinema.checkpoints import downloads
+from kinema.checkpoints import receiving
 from kinema.checkpoints.downloads import fetch, find_cached, is_address
 from kinema.errors import CheckpointError
 
@@ -149,7 +149,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(downloads, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(receiving, "PAUSE_SECONDS", 0.0)
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 
@@ -358,7 +358,7 @@ def plain_address(server: FileServer) -> str:
 
 def leave_part(server: FileServer, address: str, size: int = 1000) -> None:
     """Let a download of `address` end for good after `size` bytes."""
-    server.cuts = [size] + [0] * downloads.RETRIES * 2
+    server.cuts = [size] + [0] * receiving.RETRIES * 2
     with pytest.raises(CheckpointError):
         fetch(address)
     server.cuts = []
@@ -391,7 +391,7 @@ def test_a_reset_connection_is_tried_again(server: FileServer, address: str, cap
 def test_a_server_that_stalls_is_asked_again(
     server: FileServer, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(receiving, "TIMEOUT_SECONDS", 0.5)
     server.hold_at = 1000
     assert fetch(address).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=1000-"]
@@ -401,7 +401,7 @@ def test_a_server_that_stalls_is_asked_again(
 def test_a_download_that_keeps_ending_fails_and_the_next_goes_on(
     server: FileServer, plain_address: str, cache: Path
 ) -> None:
-    server.cuts = [1000, 2000] + [0] * (downloads.RETRIES + 1)
+    server.cuts = [1000, 2000] + [0] * (receiving.RETRIES + 1)
     with pytest.raises(
         CheckpointError,
         match=(
@@ -429,8 +429,8 @@ def test_a_network_that_goes_away_is_waited_for(
         pauses.append(seconds)
         server.stop()
 
-    monkeypatch.setattr(downloads, "sleep", pause)
-    monkeypatch.setattr(downloads, "PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(receiving, "sleep", pause)
+    monkeypatch.setattr(receiving, "PAUSE_SECONDS", 1.0)
     server.cuts = [1000]
     with pytest.raises(CheckpointError, match=r"refused, 5 times in a row; what came, 1000 bytes, is kept"):
         fetch(address)
@@ -623,7 +623,7 @@ def test_of_processes_that_ask_at_once_one_downloads(
         messages.append(message % values)
         server.go_on.set()
 
-    monkeypatch.setattr(downloads.logger, "info", note)
+    monkeypatch.setattr(receiving.logger, "info", note)
     with start(address) as process:
         while process.poll() is None and not server.requests:
             sleep(0.01)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kinema.checkpoints.downloads import _item
+from kinema.checkpoints.cache import cached_file
 from kinema.checkpoints.file_formats import load_published
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.errors import CheckpointError
@@ -91,7 +91,7 @@ def test_an_encoder_of_another_width_is_refused(write) -> None:
     file = write({"target_encoder": wrapped(encoder())})
     with pytest.raises(CheckpointError, match=r"of another shape: patch_embed\.proj\.weight \(24x3x2x16x16 there, 48x"):
         VJEPA2(48, 3, num_heads=2, pretrained=str(file)).init_weights()
-    paths = [_item(f"https://dl.fbaipublicfiles.com/vjepa2/vjepa2_1_vit{size}_384.pt").path for size in "gG"]
+    paths = [cached_file(f"https://dl.fbaipublicfiles.com/vjepa2/vjepa2_1_vit{size}_384.pt").path for size in "gG"]
     assert len({str(path).lower() for path in paths}) == 2
 
 
