@@ -1,11 +1,14 @@
 """Trackers: which a config asks for, and what they write of a run that is resumed."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 
 from kinema.errors import ConfigError, MissingDependencyError, RegistryError
 from kinema.registry import VISBACKENDS
+from kinema.runs.records import MetricsFile
 from kinema.runs.settings_file import flat
 from kinema.runs.trackers import LoggedSteps, RunInfo, Tracker, build_trackers, in_split, tracker_configs
 
@@ -190,6 +193,36 @@ def test_wandb_continues_the_same_run_offline(tmp_path):
     folders = [folder.name for folder in (tmp_path / "wandb").iterdir() if folder.name.startswith("offline-run")]
     assert len(folders) == 2
     assert all(name.endswith(state["id"]) for name in folders)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_has_each_step_once_when_a_kill_lost_what_it_had_not_written(tmp_path):
+    pytest.importorskip("wandb")
+    from kinema.runs.wandb_files import steps_in_files
+
+    code = (
+        "import os, sys; from pathlib import Path; from kinema.runs.trackers import RunInfo, build_trackers;"
+        "from kinema.runs.records import MetricsFile; work = Path(sys.argv[1]);"
+        "(tracker,) = build_trackers([dict(type='wandb', mode='offline')]); tracker.start(RunInfo('toy', work));"
+        "file = MetricsFile(work / 'metrics.jsonl');\n"
+        "for step in range(1, 6):\n"
+        "    file.write(step=step, epoch=1, split='train', figures={'loss': 0.5}, seconds=1.0)\n"
+        "    tracker.log({'loss': 0.5, 'pace': 3.0}, step, 'train')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    alone = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # of another test
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False, capture_output=True, timeout=300, env=alone)
+    MetricsFile(tmp_path / "metrics.jsonl").load_state_dict({"lines": 3})  # as the checkpoint of step 3 says
+    tracker = build_trackers([{"type": "wandb", "mode": "offline"}])[0]
+    tracker.start(RunInfo("toy", tmp_path, step=3))
+    for step in (4, 5, 6):
+        tracker.log({"loss": 0.25}, step, "train")
+    tracker.finish({"state": "finished"})
+    files = sorted(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
+    assert [file.stem for file in files] == [f"run-{tracker.id}"] * 2
+    assert steps_in_files(files) == {"train": {1, 2, 3, 4, 5, 6}}
+    assert sum(len(steps_in_files([file]).get("train", ())) for file in files) == 6
 
 
 @pytest.mark.filterwarnings("ignore")

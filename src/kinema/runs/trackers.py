@@ -74,6 +74,10 @@ class LoggedSteps:
         file: in the work folder; one of another run of the tracker's, or damaged, counts for
             nothing.
         run_id: of the tracker's run.
+
+    Attributes:
+        files: that the tracker wrote in its starts, by their places in the work folder, where it
+            names them.
     """
 
     def __init__(self, file: Path, run_id: str | None) -> None:
@@ -82,7 +86,9 @@ class LoggedSteps:
         is_same = run_id is not None and known["id"] == run_id
         self._last: dict[str, int] = known["last"] if is_same else {}
         self._begun: list[Any] | None = known["begun"] if is_same else None
+        self.files: list[str] = known["files"] if is_same else []
         self._before = dict(self._last)
+        self._written: Mapping[str, set[int]] | None = None
         self._write()
 
     @staticmethod
@@ -93,6 +99,8 @@ class LoggedSteps:
 
     def has(self, split: str, step: int) -> bool:
         """Are figures of this step there from before? Those of this process are never in question."""
+        if self._written is not None:
+            return step in self._written.get(split, ())
         return step <= self._before.get(split, -1)
 
     def begin(self, split: str, step: int) -> None:
@@ -107,6 +115,11 @@ class LoggedSteps:
             self._before[split] = max(step, self._before.get(split, step))
             self.note(split, step)
 
+    def believe(self, written: Mapping[str, set[int]] | None) -> None:
+        """Steps that the tracker's files hold, which know better than the notes; None: they do not."""
+        self._written = written
+        self._write()
+
     def note(self, split: str, step: int) -> None:
         """Figures of this step are there."""
         self._last[split] = max(step, self._last.get(split, step))
@@ -114,7 +127,8 @@ class LoggedSteps:
         self._write()
 
     def _write(self) -> None:
-        write_text(self._file, json.dumps({"id": self._run_id, "last": self._last, "begun": self._begun}))
+        content = {"id": self._run_id, "last": self._last, "begun": self._begun, "files": self.files}
+        write_text(self._file, json.dumps(content))
 
 
 def _read_steps(file: Path) -> dict[str, Any]:
@@ -126,8 +140,9 @@ def _read_steps(file: Path) -> dict[str, Any]:
             "id": None if known["id"] is None else str(known["id"]),
             "last": {str(split): int(step) for split, step in known["last"].items()},
             "begun": None if begun is None else [str(begun[0]), int(begun[1])],
+            "files": [str(name) for name in known.get("files", [])],
         }
-    return {"id": None, "last": {}, "begun": None}
+    return {"id": None, "last": {}, "begun": None, "files": []}
 
 
 def tracker_configs(trackers: Any, visualizer: Any = None) -> list[Any]:

@@ -9,8 +9,12 @@ import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
+from kinema.runs.records import MetricsFile
 from kinema.runs.trackers import LoggedSteps, RunInfo, in_split, library
 from kinema.runs.vis_backend import BaseVisBackend
+from kinema.runs.wandb_files import steps_in_files
+
+_OF_A_LINE = ("step", "epoch", "split", "seconds")  # of `metrics.jsonl`, which are no figures
 
 
 @VISBACKENDS.register_module(name=["wandb", "WandbVisBackend"])
@@ -19,7 +23,8 @@ class WandbTracker(BaseVisBackend):
 
     A resumed run continues the run of the same id; the axis is `step`. Steps that it makes again keep
     the figures that are there. Offline, each start is a folder of its own below `wandb`
-    in the work folder, for `wandb sync`.
+    in the work folder, for `wandb sync`; what a kill kept from being written there is taken from
+    `metrics.jsonl` when the run is resumed.
 
     Args:
         save_dir: folder for W&B's files; default: the work folder.
@@ -98,6 +103,22 @@ class WandbTracker(BaseVisBackend):
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
         self._define_metrics()
+        if self._run.settings.mode in ("offline", "dryrun"):
+            self._complete(run.work_dir)
+
+    def _complete(self, work_dir: Path) -> None:
+        """Log what is in `metrics.jsonl`, but not in the files of earlier starts."""
+        files, lines = self._steps.files, MetricsFile(work_dir / "metrics.jsonl")
+        written = steps_in_files([work_dir / name for name in files]) if files else None
+        files.append(os.path.relpath(self._run.settings.sync_file, work_dir))
+        self._steps.believe(written)
+        if written is None or not lines.path.is_file():
+            return
+        for line in lines.read():
+            split, step = str(line.get("split")), line["step"]
+            if step not in written.get(split, ()):
+                figures = {name: value for name, value in line.items() if name not in _OF_A_LINE and value is not None}
+                self._run.log({**in_split(figures, split), "step": step})
 
     def _define_metrics(self) -> None:
         given = self._define_metric_cfg or ()
