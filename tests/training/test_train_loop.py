@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from toy_run import Pack, Points
 
+from kinema.datasets import build_dataloader
 from kinema.engine import Progress, TrainLoop, Until
 from kinema.errors import ConfigError
 
@@ -104,3 +106,12 @@ def test_a_loader_of_unknown_length_trains_but_accumulates_nothing() -> None:
 def test_a_loader_without_batches_is_named() -> None:
     with pytest.raises(ConfigError, match="the training loader gives no batches: it has fewer samples than a batch"):
         loop_over(0, until=Until(steps=3)).run()
+
+
+def test_epochs_of_a_pass_without_end_are_refused() -> None:
+    loader = build_dataloader(
+        dict(dataset=Points(count=4, pipeline=[Pack()]), batch_size=2, sampler=dict(type="InfiniteSampler")), seed=0
+    )
+    loop = TrainLoop(loader, lambda batch, window: {}, Progress(), Until(epochs=3))
+    with pytest.raises(ConfigError, match="max_epochs=3 never comes: a pass of the training loader's sampler has no"):
+        loop.run()

@@ -140,10 +140,16 @@ class TrainLoop(BaseLoop):
         return None
 
     def _check(self, last: float) -> None:
-        """Refuse a pass of no batches, and windows whose end nobody knows."""
+        """Refuse a pass of no batches, one without end that is to end, and windows whose end nobody knows."""
         if last == 0:
             raise ConfigError("the training loader gives no batches: it has fewer samples than a batch, or none")
-        if math.isinf(last) and self.accumulate > 1 and not getattr(self.dataloader, "is_endless", False):
+        is_endless = getattr(self.dataloader, "is_endless", False)
+        if is_endless and self.until.epochs is not None:
+            raise ConfigError(
+                f"max_epochs={self.until.epochs} never comes: a pass of the training loader's sampler has no end;"
+                " give max_iters or max_steps, or another sampler, such as DefaultSampler"
+            )
+        if math.isinf(last) and self.accumulate > 1 and not is_endless:
             raise ConfigError(
                 f"accumulative_counts={self.accumulate} needs a training loader of known length: give its dataset a"
                 " __len__"
