@@ -100,3 +100,11 @@ def test_a_length_and_an_interval_are_checked() -> None:
         Every(epochs=1, steps=2)
     with pytest.raises(ValueError, match="an interval must be at least 1, got"):
         Every(steps=0)
+
+
+@pytest.mark.parametrize("change", [{"batch": -5}, {"epoch": "x"}, {"best": 7}, {"step": True}])
+def test_counters_that_cannot_be_are_refused(change: dict) -> None:
+    progress, state = Progress(), {**Progress(step=3).state_dict(), **change}
+    with pytest.raises(ValueError, match=f"{next(iter(change))} of the progress is {next(iter(change.values()))!r}"):
+        progress.load_state_dict(state)
+    assert progress == Progress()

@@ -104,7 +104,7 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
                 parts[name].load_state_dict(part_state)
             elif part_state:
                 logger.warning("%s: the state of %s is left out: this run has no such part", folder, name)
-        run.history = list(state["history"])
+        run.history = [dict(entry) for entry in state["history"]]
         run.train_figures = dict(state["train_figures"])
         _say_other_processes(len(state["random"]))
         restore_rank_state(state["random"], get_rank(), seed=run.seed, step=run.progress.iteration, device=run.device)

@@ -61,7 +61,16 @@ class Progress:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the counters of `state_dict()` back."""
+        """Take the counters of `state_dict()` back.
+
+        Raises:
+            ValueError: one of them cannot be.
+        """
+        for entry in fields(self):
+            value, kind = state[entry.name], type(getattr(self, entry.name))
+            fits = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
+            if not fits or (kind is not dict and value < 0):
+                raise ValueError(f"{entry.name} of the progress is {value!r}")
         for entry in fields(self):
             setattr(self, entry.name, state[entry.name])
 
