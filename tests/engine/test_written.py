@@ -111,7 +111,8 @@ def test_run_json_keeps_each_start_and_a_resumed_run_names_what_changed(tmp_path
     with caplog.at_level(logging.INFO, logger="kinema"):
         train(tmp_path, epochs=2, resume=True, train_dataloader=changed)
     assert [message for message in caplog.messages if "changed since" in message] == [
-        "changed since the run was started last: config, training clips (24, now 30)"
+        "changed since the run was started last: train_cfg.max_epochs (1, now 2),"
+        " train_dataloader.dataset.count (not there, now 30), training clips (24, now 30)"
     ]
     assert len(read_run(tmp_path)["sessions"]) == 3
 

@@ -14,6 +14,7 @@ from group_of_one import group_of_one
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
+from kinema.optim.schedules import CosineAnnealingMomentum, LinearLR, Position, apply_schedules
 from kinema.parallel.shards import can_shard, units_of
 from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
 
@@ -72,6 +73,25 @@ def test_an_optimizer_of_other_parameters_or_groups_is_refused() -> None:
         strategy.load_optimizer_state(torch.optim.AdamW(parameters), state)
     with pytest.raises(CheckpointError, match="is of parameters that are grouped otherwise; resume with"):
         strategy.load_optimizer_state(torch.optim.AdamW(strategy.model.parameters()), state)
+    of_sgd = [{"params": group["params"], "momentum": 0.9} for group in optimizer.param_groups]
+    with pytest.raises(CheckpointError, match="another optimizer: it has amsgrad, betas, .*, this one dampening, mom"):
+        strategy.load_optimizer_state(torch.optim.SGD(of_sgd, lr=0.05), state)
+
+
+def test_settings_that_a_loaded_optimizer_keeps_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    strategy, optimizer = begin("single")
+    train(strategy, optimizer, [batch_of(range(4))], 1)
+    schedules = [LinearLR(0.1, end=5, by_epoch=False), CosineAnnealingMomentum(T_max=5, by_epoch=False)]
+    apply_schedules(schedules, optimizer, Position(epoch=0, step=2, steps_per_epoch=10))
+    state = strategy.optimizer_state(optimizer)
+    other, own = begin("single")
+    other.load_optimizer_state(own, state)
+    assert not caplog.messages  # what schedules changed is no setting
+    other, own = begin("single")
+    own.param_groups[0]["lr"] = 0.5
+    other.load_optimizer_state(own, state)
+    (message,) = caplog.messages
+    assert message.startswith("the optimizer resumes with its settings of the checkpoint: lr 0.01, not 0.5; for others")
 
 
 def test_a_parameter_without_a_name_is_an_error() -> None:

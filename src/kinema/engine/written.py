@@ -42,7 +42,8 @@ def keep_config(
     description = describe_run(
         plain, **datasets, classes=classes, seed=run.seed, world_size=get_world_size(), device=run.device
     )
-    changed = changed_hashes(read_run(run.work_dir) or {}, description) if run.progress.iteration else []
+    description_now = {**description, "config": as_data(plain)}
+    changed = changed_hashes(read_run(run.work_dir) or {}, description_now) if run.progress.iteration else []
     if changed:
         logger.warning("changed since the run was started last: %s", ", ".join(changed))
     write_settings(run.work_dir, plain, {"experiment": experiment, **description, **_origins(config)})

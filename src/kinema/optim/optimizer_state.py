@@ -51,12 +51,45 @@ def by_index(named: Mapping[str, Any], packed: Mapping[str, Any], names: Sequenc
         raise CheckpointError(
             f"the state of the optimizer is {what}; resume with the model and optimizer that the run began with"
         )
+    _check_kind(*(set().union(*map(_settings, of)) for of in (named["groups"], groups)))
     places = {name: index for index, name in enumerate(names)}
     state: dict[int, dict[str, Any]] = {}
     for (name, key), value in named["state"].items():
         state.setdefault(places[name], {})[key] = value
     own = [{**group, "params": now["params"]} for group, now in zip(named["groups"], groups, strict=True)]
     return {"state": state, "param_groups": own}
+
+
+_SCHEDULED = ("initial_", "scheduled_")  # what schedules note beside a setting
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimizer's own settings of a group, with the values that it was given, before schedules changed them."""
+    names = [name for name in group if name not in ("params", "param_names") and not name.startswith(_SCHEDULED)]
+    settings = {name: group.get(f"initial_{name}", group[name]) for name in names}
+    if "betas" in group and "initial_momentum" in group:
+        settings["betas"] = (group["initial_momentum"], *group["betas"][1:])
+    return settings
+
+
+def _check_kind(saved: set[str], own: set[str]) -> None:
+    """Versions of an optimizer add settings; another optimizer has others."""
+    if saved - own and own - saved:
+        raise CheckpointError(
+            f"the state is that of another optimizer: it has {listed(saved - own)}, this one {listed(own - saved)}"
+        )
+
+
+def kept_settings(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settings that a loaded state keeps, though the optimizer was built with others: `lr 0.1, not 0.01`, each once."""
+    pairs = zip(map(_settings, saved), map(_settings, groups), strict=True)
+    texts = [
+        f"{name} {old[name]}, not {value}"
+        for old, new in pairs
+        for name, value in new.items()
+        if name in old and isinstance(value, int | float | tuple) and old[name] != value
+    ]
+    return list(dict.fromkeys(texts))
 
 
 def nested(flat: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:

@@ -18,10 +18,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kinema.distributed import get_world_size, is_distributed
+from kinema.distributed import get_world_size, is_distributed, is_main_process
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import separate_batch_norms, synchronise_batch_norms
-from kinema.optim.optimizer_state import by_index, by_name, listed, nested
+from kinema.optim.optimizer_state import by_index, by_name, kept_settings, listed, nested
 from kinema.parallel.shards import can_shard, copy_from_first, gather, is_sharded, spread, units_of
 
 logger = logging.getLogger("kinema")
@@ -184,7 +184,15 @@ class Strategy:
             "state": spread(flat, lambda key: parameters.get(key[0]), self.device),
             **spread({"groups": state.get("groups")}, lambda key: None, self.device),
         }
-        optimizer.load_state_dict(by_index(named, optimizer.state_dict(), self._names_of(optimizer)))
+        packed = optimizer.state_dict()
+        indexed = by_index(named, packed, self._names_of(optimizer))
+        if is_main_process() and (kept := kept_settings(indexed["param_groups"], packed["param_groups"])):
+            logger.warning(
+                "the optimizer resumes with its settings of the checkpoint: %s; for others start a new run from the"
+                " weights (load_from)",
+                "; ".join(kept[:4]) + (f" and {len(kept) - 4} more" if len(kept) > 4 else ""),
+            )
+        optimizer.load_state_dict(indexed)
 
     def _names_of(self, optimizer: torch.optim.Optimizer) -> list[str]:
         """Names in the order in which the optimizer numbers its parameters."""

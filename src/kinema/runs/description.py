@@ -21,8 +21,10 @@ import torch
 from kinema import __version__
 from kinema.cores import available_cores
 from kinema.datasets.identity import hash_of_clips, hash_of_names
-from kinema.runs.settings_file import as_data
+from kinema.printable import printable
+from kinema.runs.settings_file import as_data, flat
 
+_LONGEST = 60  # characters of a value in a message
 GIT_SECONDS = 5.0  # a repository on a slow disk must not hold up a run
 _NO_MATTER = (
     "work_dir",
@@ -104,7 +106,7 @@ def changed_hashes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
         now: a description.
 
     Returns:
-        Such as `["training clips (24, now 30)", "classes"]`.
+        Such as `["optim_wrapper.optimizer.lr (0.1, now 0.01)", "training clips (24, now 30)"]`.
     """
     names = {"config": "config", "train_clips": "training clips", "val_clips": "validation clips", "classes": "classes"}
     old, new = (entry.get("hashes") for entry in (before, now))
@@ -114,9 +116,37 @@ def changed_hashes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
     for key, name in names.items():
         if None in (old.get(key), new.get(key)) or old[key] == new[key]:
             continue
+        if key == "config":
+            changed += changed_settings(before.get("config"), now.get("config")) or [name]
+            continue
         counts = [(entry.get("num_clips") or {}).get(key.partition("_")[0]) for entry in (before, now)]
         changed.append(name if None in counts else f"{name} ({counts[0]}, now {counts[1]})")
     return changed
+
+
+def changed_settings(before: Any, now: Any, most: int = 5) -> list[str]:
+    """The first settings that are not the same in two configs, as data, with their values, and how many more."""
+    old, new = (
+        flat({key: value for key, value in config.items() if key not in _NO_MATTER})
+        if isinstance(config, Mapping)
+        else {}
+        for config in (before, now)
+    )
+    if not (old and new):
+        return []
+    names = [name for name in {**old, **new} if old.get(name, _NOT_THERE) != new.get(name, _NOT_THERE)]
+    texts = [f"{name} ({_short(old, name)}, now {_short(new, name)})" for name in names[:most]]
+    return texts + ([f"{len(names) - most} more settings"] if len(names) > most else [])
+
+
+_NOT_THERE = object()
+
+
+def _short(values: Mapping[str, Any], name: str) -> str:
+    if name not in values:
+        return "not there"
+    text = printable(json.dumps(values[name], ensure_ascii=False))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def versions() -> dict[str, str | None]:
