@@ -16,13 +16,14 @@ from kinema.config.dictionary import DELETE_KEY, ConfigDict, plain_dicts, raw_it
 from kinema.config.origins import Places, override_places
 from kinema.config.overrides import apply_override
 from kinema.config.reading import RESERVED_KEYS, SUFFIXES, Reading, read_places
+from kinema.config.reading_steps import ReadingSteps
 from kinema.config.writing import python_text, text_of, write
 from kinema.errors import ConfigError
 
 logger = logging.getLogger("kinema")
 
 
-class Config(MutableMapping[str, Any]):
+class Config(ReadingSteps, MutableMapping[str, Any]):
     """A config: a mapping with attribute access that knows the file it came from.
 
     Args:

@@ -78,7 +78,7 @@ class Reading:
         path = path.resolve()
         if path in chain:
             raise ConfigError(f"{path} inherits from itself: {' -> '.join(file.name for file in (*chain, path))}")
-        text = filled = _text_of(path)
+        text = filled = text_of_config(path)
         try:
             if self.file_variables:
                 filled = with_file_variables(filled, path)
@@ -169,7 +169,12 @@ def read_places(path: Path) -> Places:
     return places
 
 
-def _text_of(path: Path) -> str:
+def text_of_config(path: Path) -> str:
+    """The text of a config file.
+
+    Raises:
+        ConfigError: there is no such file, or it is no text of a config.
+    """
     if path.is_dir():
         inside = path / "config.py"
         hint = f": name {inside}" if inside.is_file() else ""

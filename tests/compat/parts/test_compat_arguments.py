@@ -58,3 +58,11 @@ def test_numbers_and_none_are_read_as_in_openmmlab_tools(
 def test_what_is_no_override_is_an_error(parser: argparse.ArgumentParser) -> None:
     with pytest.raises(ConfigError, match="argument --cfg-options: an override must be KEY=VALUE"):
         parser.parse_args(["--cfg-options", "depth"])
+
+
+def test_the_parsers_of_single_values_can_be_called() -> None:
+    texts = ["3", "2.5", "true", "None", "fast"]
+    assert [DictAction._parse_int_float_bool(text) for text in texts] == [3, 2.5, True, None, "fast"]
+    assert DictAction._parse_iterable("(1,2)") == (1, 2)
+    assert DictAction._parse_iterable("[a,[b,c]]") == ["a", ["b", "c"]]
+    assert DictAction._parse_iterable("1,2,3") == [1, 2, 3]

@@ -39,6 +39,16 @@ class DictAction(argparse.Action):
             options[key] = value
         setattr(namespace, self.dest, options)
 
+    @staticmethod
+    def _parse_int_float_bool(val: str) -> Any:
+        """The number, bool or None that a text stands for; the text itself where it is none."""
+        return _scalar(val)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """The list or tuple that a text stands for, or the single value."""
+        return parse_override(f"value={_without_quotes(val)}", scalar=_scalar)[1]
+
 
 def _scalar(text: str) -> Any:
     if text == "None":
