@@ -152,6 +152,8 @@ def test_wrong_loader_configs_are_named() -> None:
         PartArgumentError, match=r"a data loader has no keyword 'batchsize' \(did you mean batch_size\?\)"
     ):
         build_dataloader(dict(batchsize=2, dataset=Draws()))
+    with pytest.raises(TypeError, match=r"collate_fn, worker_init_fn: give a function, its name or dict.*, got 1"):
+        build_dataloader(dict(dataset=[1, 2], batch_size=1, collate_fn=1))
     with pytest.raises(TypeError, match="a data loader needs 'dataset'"):
         build_dataloader(dict(batch_size=2))
     with pytest.raises(TypeError, match=r"needs 'dataset': a dataset or dict\(type=...\), got str: 'Draws'"):

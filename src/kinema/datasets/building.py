@@ -118,4 +118,6 @@ def _build_function(function: Any) -> Callable[..., Any] | None:
         if registered is None:
             raise FUNCTIONS.unknown(function)
         function = registered
+    if not (function is None or callable(function)):
+        raise TypeError(f"collate_fn, worker_init_fn: give a function, its name or dict(type=...), got {function!r}")
     return partial(function, **options) if options else function
