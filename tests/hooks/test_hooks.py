@@ -134,7 +134,7 @@ def test_the_runner_shows_its_loaders_and_its_length(tmp_path):
     assert (runner.max_epochs, runner.max_iters) == (2, 8)
     assert (len(runner.train_dataloader), len(runner.val_dataloader), runner.test_dataloader) == (4, 3, None)
     assert runner.logger.name == "kinema"
-    assert ready(tmp_path, train_cfg=None, train_dataloader=None, optim_wrapper=None).max_epochs == 0
+    assert ready(tmp_path, train_cfg=None, train_dataloader=None, optim_wrapper=None).max_epochs == 1
 
 
 def test_the_norm_of_clipped_gradients_is_recorded(tmp_path):

@@ -138,7 +138,7 @@ class RunnerParts(Run):
         schedules = []
         for entry in entries:
             settings = entry if isinstance(entry, Mapping) else {}
-            end = self.max_epochs if settings.get("by_epoch", True) else self.max_iters
+            end = self.num_epochs if settings.get("by_epoch", True) else self.max_iters
             stepping = {"optimizer": optim_wrapper, **({"end": end} if end else {})}
             if settings.get("convert_to_iter_based") and self.train_loop.epoch_length is not None:
                 stepping["epoch_length"] = self.train_loop.epoch_length

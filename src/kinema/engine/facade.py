@@ -47,7 +47,7 @@ class RunnerNames(RunnerParts):
         return self._contract
 
     @property
-    def max_epochs(self) -> int:
+    def num_epochs(self) -> int:
         """Epochs of the training; 0 where it is not counted in epochs."""
         until = getattr(self.loops.get("train"), "until", self.plan.until)
         return int(getattr(self.loops.get("train"), "max_epochs", 0)) if until is None else until.epochs or 0
@@ -247,7 +247,7 @@ class RunnerNames(RunnerParts):
     @property
     def val_interval(self) -> int:
         """Epochs, or batches, between two validations."""
-        return int(self.train_cfg.get("val_interval", 1 if self.max_epochs else 1000))
+        return int(self.train_cfg.get("val_interval", 1 if self.num_epochs else 1000))
 
     @property
     def val_begin(self) -> int:

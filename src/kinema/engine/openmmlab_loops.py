@@ -47,7 +47,7 @@ class _NamedLoop(TrainLoop):
         BaseLoop.__init__(self, runner, dataloader)
         self.val_begin, self.val_interval = val_begin, val_interval
         pairs = [(0, val_interval), *(dynamic_intervals or ())]
-        self.dynamic_milestones, self.dynamic_intervals = zip(*pairs, strict=True)
+        self.dynamic_milestones, self.dynamic_intervals = map(list, zip(*pairs, strict=True))
         super().__init__(self.dataloader, _no_step, runner.progress, until, self._emit)
         self._border: Any = None  # the place that was emitted last
         self._first = 0
@@ -188,8 +188,8 @@ class _NamedLoop(TrainLoop):
 
     @property
     def max_epochs(self) -> int:
-        """Passes of the training; 0 where it is not counted in them."""
-        return self.until.epochs or 0
+        """Passes of the training; as in OpenMMLab's loops 1 where it is not counted in them."""
+        return self.until.epochs or 1
 
     @property
     def max_iters(self) -> int:

@@ -145,7 +145,7 @@ class LoggerHook(Hook):
         if is_main_process() and runner.line_processor is None:
             logger.info(
                 "epoch %d%s  batch %s%s  %s  %s",
-                *(progress.present_epoch, f"/{runner.max_epochs}" if runner.max_epochs else ""),
+                *(progress.present_epoch, f"/{runner.num_epochs}" if runner.num_epochs else ""),
                 *(progress.batch or total or "last", "" if total is None else f"/{total}"),
                 *(format_figures(_of_console(figures)), format_pace(pace, self._seconds_left(runner))),
             )

@@ -88,4 +88,4 @@ class TrackingHook(Hook):
 def _place_of(runner: Run) -> dict[str, Any]:
     progress = runner.progress
     place = {"iter": progress.iteration, "seconds": progress.seconds}
-    return {"epoch": progress.present_epoch, **place} if runner.max_epochs else place
+    return {"epoch": progress.present_epoch, **place} if runner.num_epochs else place

@@ -182,8 +182,8 @@ class Run:
             self.epoch,
             self.iter,
             self.train_loop.epoch_length,
-            max_epochs=self.max_epochs or None,
-            max_steps=None if self.max_epochs else self.max_iters or None,
+            max_epochs=self.num_epochs or None,
+            max_steps=None if self.num_epochs else self.max_iters or None,
         )
 
     @property
@@ -205,11 +205,16 @@ class Run:
         return evaluator.names() if isinstance(evaluator, Evaluator) else None
 
     @property
-    def max_epochs(self) -> int:
+    def num_epochs(self) -> int:
         """Epochs of the training; 0 where it is not counted in epochs."""
         loop = self.loops.get("train")
         until = getattr(loop, "until", None)
         return 0 if until is None else until.epochs or 0
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of the training; as in OpenMMLab's runner 1 where it is not counted in epochs."""
+        return self.num_epochs or 1
 
     @property
     def max_iters(self) -> int:
