@@ -137,7 +137,7 @@ class Runner(RunnerState):
         self.set_randomness(plan.seed, deterministic=plan.deterministic)
         self.device = chosen
         built = self.wrap_model(None, self.build_model(model_of(plan)))
-        super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=plan.experiment_name)
+        super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=self.experiment_name)
         self.device = chosen
         if plan.compiled:
             compile_model(self.model, plan.compiled)

@@ -1,6 +1,7 @@
 """Learning rate and momentum before every batch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from kinema.errors import ConfigError
@@ -36,8 +37,9 @@ class ParamSchedulerHook(Hook):
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         self._apply(runner)
 
-    def _apply(self, runner: Run) -> None:
-        wrappers, position = runner.optim_wrapper.wrappers, runner.position
+    def _apply(self, runner: Run, **changes: int) -> None:
+        """Set the rates of this place of the training, or of one with another `epoch` or `step`."""
+        wrappers, position = runner.optim_wrapper.wrappers, replace(runner.position, **changes)
         for name, schedules in schedules_by_optimizer(runner.schedules).items():
             if schedules:
                 apply_schedules(schedules, wrappers[name], position)
@@ -51,12 +53,12 @@ class ParamSchedulerHook(Hook):
         _take_step(runner, by_epoch=True)
 
     def after_val_epoch(self, runner: Run, metrics: Mapping[str, float] | None = None) -> None:
-        if runner.is_training:
+        if runner.is_training and metrics is not None:
             for schedule in _schedulers(runner):
                 if isinstance(schedule, Schedule) and hasattr(schedule, "observe"):
-                    schedule.observe(metrics or {})
+                    schedule.observe(metrics)
                 elif _waits_for_figures(schedule):
-                    schedule.step(metrics or {})
+                    schedule.step(metrics)
 
 
 def _take_step(runner: Run, *, by_epoch: bool) -> None:

@@ -56,6 +56,12 @@ def test_checkpoints_are_written_by_the_runner_at_the_interval_and_the_best(tmp_
     assert (tmp_path / "last_checkpoint").read_text() == str(folder / "epoch_4.pth")
     hub = runner.message_hub
     assert (hook.key_indicators, hook.rules, hub.get_info("best_score")) == (["acc"], ["greater"], 0.7)
+    again = CheckpointHook(2, save_best="acc")
+    again.before_train(runner)
+    assert again.best_ckpt_path == str(folder / "best_acc_epoch_7.pth")
+    with pytest.raises(KeyError, match="save_best='acc', but the validation gave top1"):
+        again.after_val_epoch(runner, {"top1": 0.5})
+    assert CheckpointHook().interval == -1
     with pytest.raises(ValueError, match="give file_client_args or backend_args, not both"):
         CheckpointHook(file_client_args={"backend": "disk"}, backend_args={"backend": "local"})
 

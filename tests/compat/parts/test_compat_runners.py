@@ -1,5 +1,7 @@
 """What code for MMEngine reads of a runner and of an optimizer wrapper, and builds with them by hand."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from kinema.compat.parts.loggers import MMLogger
 from kinema.compat.parts.optim_wrappers import AmpOptimWrapper, OptimWrapper
 from kinema.compat.parts.runners import Runner
 from kinema.compat.parts.schedulers import MultiStepLR
+from kinema.config import Config
 from kinema.errors import ConfigError
 from kinema.hooks import Hook
 from kinema.optim import wrapper
@@ -32,6 +35,29 @@ def test_a_runner_says_what_it_is_made_of_before_it_trains(tmp_path):
     runner._resume = True
     assert runner.plan.resume is runner._resume is True
     assert runner.val_loop.evaluator is runner._val_evaluator
+
+
+def test_a_runner_has_a_name_with_the_time_and_figures_for_analyze_logs(tmp_path, shim):
+    config = Config({**run_config(tmp_path / "work", epochs=1), "default_scope": "mmengine"})
+    runner = Runner.from_cfg(config)
+    assert runner.experiment_name == runner.message_hub.instance_name == runner.timestamp
+    runner.train()
+    lines = (tmp_path / "work" / "vis_data" / "scalars.json").read_text().splitlines()
+    assert "acc/top1" in json.loads(lines[-1])
+    config.dump(tmp_path / "slow.py")
+    runner = Runner.from_cfg(Config.fromfile(tmp_path / "slow.py"))
+    assert runner.experiment_name == f"slow_{runner.timestamp}"
+    config.experiment_name = "mine"
+    assert Runner.from_cfg(config).experiment_name.startswith("mine_2")
+
+
+def test_a_part_of_a_training_is_refused_before_anything_is_built(tmp_path):
+    config = run_config(tmp_path)
+    del config["optim_wrapper"]
+    with pytest.raises(ValueError, match="optim_wrapper missing: train_dataloader, train_cfg, optim_wrapper are given"):
+        Runner.from_cfg(config)
+    with pytest.raises(ValueError, match="param_scheduler is given, but no optim_wrapper"):
+        Runner(config["model"], tmp_path, param_scheduler=dict(type="StepLR", step_size=1))
 
 
 def test_hooks_of_a_runner_are_registered_as_there(tmp_path):

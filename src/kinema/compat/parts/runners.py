@@ -1,8 +1,10 @@
 """`Runner` with what code for MMEngine reads of one beside its methods."""
 
+import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kinema import engine
@@ -17,7 +19,21 @@ class Runner(engine.Runner):
 
     _counts_accumulation = False  # `auto_scale_lr` does not look at accumulative_counts there
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(engine.Runner).bind(*args, **kwargs).arguments
+        _check_training(given)
+        file = getattr(given.get("cfg"), "filename", None)
+        self._given_name: str = given.get("experiment_name") or (Path(file).stem if file else "")
+        if given.get("visualizer") is None:
+            given["visualizer"] = {"vis_backends": [{"type": "LocalVisBackend"}]}
+        super().__init__(**given)
+
     # ---- what the run is made of
+
+    @property
+    def experiment_name(self) -> str:
+        """The name that was given, or that of the config's file, and when the run began."""
+        return f"{self._given_name}_{self.timestamp}" if self._given_name else self.timestamp
 
     @property
     def max_iters(self) -> int:
@@ -71,3 +87,17 @@ class Runner(engine.Runner):
     def get_hooks_info(self) -> str:
         """For each point of a run the hooks that do something there, but for Kinema's own, in their order."""
         return points_of(self._hooks)
+
+
+def _check_training(given: Mapping[str, Any]) -> None:
+    """Refuse a part of a training, as MMEngine's runner does before anything is built.
+
+    Raises:
+        ValueError: a part is missing.
+    """
+    names = ("train_dataloader", "train_cfg", "optim_wrapper")
+    missing = [name for name in names if given.get(name) is None]
+    if 0 < len(missing) < len(names):
+        raise ValueError(f"{' and '.join(missing)} missing: {', '.join(names)} are given together or not at all")
+    if missing and given.get("param_scheduler") is not None:
+        raise ValueError("param_scheduler is given, but no optim_wrapper whose rates it could change")

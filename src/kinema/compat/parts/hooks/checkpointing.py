@@ -1,10 +1,11 @@
 """`CheckpointHook` for runners that are not Kinema's."""
 
+import math
 import operator
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kinema import hooks
 from kinema.compat.parts.fileio.choosing import get_file_backend
@@ -18,10 +19,15 @@ _ORDER = ("interval", "by_epoch", "save_optimizer", "save_param_scheduler", "out
 class CheckpointHook(hooks.CheckpointHook):
     """Kinema's `CheckpointHook`; another runner writes `.pth` files by its `save_checkpoint`.
 
+    Without an `interval` there is no `.pth` file but the last and the best, as there; checkpoints to
+    resume from are written after every epoch all the same.
+
     Args:
         args, kwargs: those of `kinema.hooks.CheckpointHook`.
 
     Attributes:
+        rule_map, init_value_map: by "greater" or "less" how two values compare, and what is worse
+            than any value.
         key_indicators, rules: the figures of the best files, and "greater" or "less" for each.
         is_better_than: by figure, whether a value is better than another.
         best_ckpt_path, best_ckpt_path_dict: the best file, of several figures by name.
@@ -31,9 +37,13 @@ class CheckpointHook(hooks.CheckpointHook):
         ValueError: `file_client_args` and `backend_args` are both given.
     """
 
+    rule_map: ClassVar = {"greater": operator.gt, "less": operator.lt}
+    init_value_map: ClassVar = {"greater": -math.inf, "less": math.inf}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         given = {**dict(zip(_ORDER, args, strict=False)), **kwargs}
+        self.interval = given.get("interval", -1)
         self.save_optimizer = given.get("save_optimizer") is not False
         self.save_param_scheduler = given.get("save_param_scheduler") is not False
         self._given_out_dir: Any = given.get("out_dir")
@@ -56,14 +66,15 @@ class CheckpointHook(hooks.CheckpointHook):
         rules = [self.rule] if self.rule is None or isinstance(self.rule, str) else list(self.rule)
         if len(rules) == 1:
             rules *= len(self.key_indicators)
-        self.rules = [rule or rule_of(key) or "greater" for key, rule in zip(self.key_indicators, rules, strict=True)]
+        self.rules: list[str | None] = [
+            rule or (None if key == "auto" else rule_of(key) or "greater")
+            for key, rule in zip(self.key_indicators, rules, strict=True)
+        ]
 
     @property
     def is_better_than(self) -> dict[str, Callable[[float, float], bool]]:
-        return {
-            key: operator.lt if rule == "less" else operator.gt
-            for key, rule in zip(self.key_indicators, self.rules, strict=True)
-        }
+        pairs = zip(self.key_indicators, self.rules, strict=True)
+        return {key: self.rule_map[rule] for key, rule in pairs if rule is not None}
 
     def at_border(self, runner: Run) -> None:
         super().at_border(runner)
@@ -78,6 +89,8 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _save_pth(self, runner: Run) -> None:
         """Write the file of this place, unless a subclass saves in its own way, in place of the method for it."""
+        if self.interval == -1 and not (self.save_last and runner.train_loop.is_done):
+            return
         method = "after_train_epoch" if self.by_epoch else "after_train_iter"
         if getattr(type(self), method) is getattr(CheckpointHook, method) or self._is_called:
             super()._save_pth(runner)
@@ -98,6 +111,10 @@ class CheckpointHook(hooks.CheckpointHook):
             if self.file_client_args
             else get_file_backend(self.out_dir, backend_args=self.backend_args)
         )
+        for key in self.key_indicators:
+            best = runner.message_hub.get_info(f"best_ckpt{self._suffix(key)}")
+            if isinstance(best, str):
+                self._note_best(key, best)
         kept = runner.message_hub.get_info("keep_ckpt_ids")
         if isinstance(kept, list | tuple | deque):
             self.keep_ckpt_ids = deque(kept)
@@ -132,8 +149,10 @@ class CheckpointHook(hooks.CheckpointHook):
         if metrics and self.key_indicators == ["auto"]:
             self.key_indicators = [next(iter(metrics))]
             self.rules = [rule_of(self.key_indicators[0]) or "greater" if self.rule is None else self.rules[0]]
-        for key in self.key_indicators:
-            if (metrics or {}).get(key) is not None:
+        for key in self.key_indicators if metrics else ():
+            if key not in metrics:  # type: ignore[operator]
+                raise KeyError(f"CheckpointHook: save_best={key!r}, but the validation gave {', '.join(metrics)}")  # type: ignore[arg-type]
+            if metrics[key] is not None:  # type: ignore[index]
                 self._write_best(runner, key, metrics[key])  # type: ignore[index]
 
     def _write(self, runner: Any, number: int) -> None:
@@ -157,7 +176,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _write_best(self, runner: Any, key: str, value: float) -> None:
         """A file in place of the best before, if `value` is better."""
-        hub, suffix = runner.message_hub, f"_{key}" if len(self.key_indicators) > 1 else ""
+        hub, suffix = runner.message_hub, self._suffix(key)
         best, old = hub.get_info(f"best_score{suffix}"), hub.get_info(f"best_ckpt{suffix}")
         if best is not None and not self.is_better_than[key](value, best):
             return
@@ -166,13 +185,20 @@ class CheckpointHook(hooks.CheckpointHook):
         path = self.file_backend.join_path(self.out_dir, name)
         hub.update_info(f"best_score{suffix}", value)
         hub.update_info(f"best_ckpt{suffix}", path)
-        if suffix:
-            self.best_ckpt_path_dict[key] = path
-        else:
-            self.best_ckpt_path = path
+        self._note_best(key, path)
         if old and old != path:
             self._remove(old)
         self._save(runner, name, by_epoch=False, save_optimizer=False, save_param_scheduler=False)
+
+    def _suffix(self, key: str) -> str:
+        """Behind the names of the facts of a figure, where there are several."""
+        return f"_{key}" if len(self.key_indicators) > 1 else ""
+
+    def _note_best(self, key: str, path: str) -> None:
+        if self._suffix(key):
+            self.best_ckpt_path_dict[key] = path
+        else:
+            self.best_ckpt_path = path
 
     def _save(self, runner: Any, name: str, **settings: bool) -> None:
         places = {"file_client_args": self.file_client_args, "backend_args": self.backend_args}

@@ -4,10 +4,16 @@ from kinema import hooks
 from kinema.compat.parts.hooks.averaging import EMAHook
 from kinema.compat.parts.hooks.checkpointing import CheckpointHook
 from kinema.compat.parts.hooks.recording import LoggerHook
+from kinema.compat.parts.hooks.scheduling import ParamSchedulerHook
 from kinema.registry import HOOKS, Registry
 
 REGISTRY: Registry = HOOKS
-IN_PLACE_OF = {CheckpointHook: hooks.CheckpointHook, EMAHook: hooks.EMAHook, LoggerHook: hooks.LoggerHook}
+IN_PLACE_OF = {
+    CheckpointHook: hooks.CheckpointHook,
+    EMAHook: hooks.EMAHook,
+    LoggerHook: hooks.LoggerHook,
+    ParamSchedulerHook: hooks.ParamSchedulerHook,
+}
 
 for _part in IN_PLACE_OF:
     REGISTRY.register_module(module=_part, force=True)
