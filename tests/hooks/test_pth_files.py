@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_run import run_config
+from toy_run import ToyModel, run_config
 
 import kinema.compat
 from kinema.engine import CheckpointHook, Runner
@@ -43,6 +43,20 @@ def test_a_config_that_asks_gets_the_files_of_openmmlab(tmp_path: Path) -> None:
     assert group["lr"] == pytest.approx(0.01)  # of the batch that comes next
     assert content["param_schedulers"] == [{"last_step": 1, "_global_step": 1}]
     assert (tmp_path / "checkpoints" / "last").is_file()
+
+
+def test_rules_leave_frozen_parameters_out_of_the_groups(tmp_path: Path) -> None:
+    model = ToyModel()
+    model.layers[0].requires_grad_(False)
+    wrapper = dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9), paramwise_cfg=dict(bias_lr_mult=2.0))
+    hooks = dict(checkpoint=dict(also_pth=True))
+    config = run_config(tmp_path, epochs=1, model=model, optim_wrapper=wrapper, default_hooks=hooks)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    state = torch.load(tmp_path / "epoch_1.pth", weights_only=True)["optimizer"]
+    count = sum(parameter.requires_grad for parameter in runner.model.parameters())
+    assert [group["params"] for group in state["param_groups"]] == [[number] for number in range(count)]
+    assert sorted(state["state"]) == list(range(count))
 
 
 def test_names_numbers_and_contents_are_what_the_config_says(tmp_path: Path) -> None:

@@ -106,9 +106,9 @@ def _facts_of(run: Run, place: Mapping[str, int]) -> dict[str, Any]:
 def _by_index(run: Run, optimizer: str, named: Mapping[str, Any], place: Mapping[str, int]) -> dict[str, Any]:
     """A state of an optimizer by parameter names in the numbers and groups that MMEngine gives parameters.
 
-    There all parameters, also frozen ones, are one group, or each its own where `paramwise_cfg` has
-    rules. The groups of other constructors, and of several optimizers, stay. Rates are those of the
-    batch that comes next.
+    There all parameters, also frozen ones, are one group, or each that is not frozen its own where
+    `paramwise_cfg` has rules. The groups of other constructors, and of several optimizers, stay.
+    Rates are those of the batch that comes next.
     """
     groups = run.optim_wrapper.wrappers[optimizer].optimizer.param_groups
     names_of = {id(parameter): name for name, parameter in run.model.named_parameters()}
@@ -124,7 +124,7 @@ def _by_index(run: Run, optimizer: str, named: Mapping[str, Any], place: Mapping
         layout = list(zip(in_groups, settings, strict=True))
     else:
         own = {name: entry for names, entry in zip(in_groups, settings, strict=True) for name in names}
-        layout = [([name], own.get(name, settings[0])) for name in names_of.values()]
+        layout = [([name], own[name]) for name in names_of.values() if name in own]
     numbers = {name: number for number, name in enumerate(name for names, _ in layout for name in names)}
     return {
         "state": {numbers[name]: dict(entry) for name, entry in named["state"].items()},
