@@ -84,6 +84,33 @@ def test_a_lost_picture_whose_header_is_gone_takes_those_after_it_along(
         assert np.array_equal(reader[number], good[number])
 
 
+def test_a_missing_slice_is_noticed_in_the_pictures_that_come_out_before_it(
+    tmp_path: Path, moving_frames: list[np.ndarray]
+) -> None:
+    """Only the picture without it carries FFmpeg's mark, and B pictures that refer to it come out first."""
+    x264 = "keyint=10:min-keyint=10:scenecut=0:bframes=3:b-adapt=0:slices=3:mbtree=0:threads=1"
+    path = write_video(tmp_path / "slices.mp4", moving_frames, 25, options={"x264-params": x264})
+    good = VideoReader(path)[:]
+    with av.open(str(path)) as container:
+        packet = [one for one in container.demux(video=0) if one.size][11]  # the first behind the second key picture
+        assert packet.pos is not None
+        start, data = packet.pos, bytes(packet)
+    second = 4 + int.from_bytes(data[:4])  # NAL units stand behind their lengths
+    assert data[second + 4] & 31 == 1
+    content = bytearray(path.read_bytes())
+    content[start + second + 4] = 12  # a filler
+    lost = set()
+    for number in range(40):
+        reader = VideoReader(bytes(content))
+        try:
+            assert np.array_equal(reader[number], good[number])
+        except VideoError:
+            lost.add(number)
+    assert lost == set(range(11, 20))
+    with pytest.raises(VideoError, match="frame 12 cannot be decoded: the decoder says that it is damaged"):
+        VideoReader(bytes(content)).get_batch([5, 12])
+
+
 def test_a_damaged_time_in_an_mpeg4_picture_is_no_crash(tmp_path: Path, moving_frames: list[np.ndarray]) -> None:
     path = write_video(tmp_path / "seconds.avi", moving_frames, 25, codec="mpeg4", options={"g": "10"})
     spoil_packet(path, 25)

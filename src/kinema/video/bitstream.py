@@ -368,13 +368,18 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
     return find_by_length if length_size else find_by_start_code
 
 
+def num_slices(packet: bytes, length_size: int) -> int:
+    """Slices of H.264 in a packet."""
+    return sum(unit[0] in SLICE_KINDS["h264"] for unit in nal_units(packet, length_size, 1) if unit)
+
+
 def is_unreferenced(codec: str, packet: bytes, length_size: int) -> bool:
     """Whether a packet says that no other picture refers to what it holds; False where it does not say so clearly."""
     if codec == "h264":
-        slices = [unit[0] for unit in nal_units(packet, length_size) if unit and unit[0] & 31 in (1, 2, 5)]
+        slices = [unit[0] for unit in nal_units(packet, length_size, 1) if unit and unit[0] & 31 in (1, 2, 5)]
         return bool(slices) and not any(first & 0x60 for first in slices)  # nal_ref_idc, 7.4.1
     if codec == "hevc":
-        kinds = [unit[0] >> 1 & 63 for unit in nal_units(packet, length_size) if unit]
+        kinds = [unit[0] >> 1 & 63 for unit in nal_units(packet, length_size, 1) if unit]
         slices = [kind for kind in kinds if kind < 32]
         return bool(slices) and all(kind < 16 and kind % 2 == 0 for kind in slices)  # table 7-1
     if codec == "mpeg4":

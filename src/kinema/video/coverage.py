@@ -8,7 +8,7 @@ damaged.
 """
 
 from collections import deque
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from typing import cast
 
 import numpy as np
@@ -115,17 +115,22 @@ class Waiting:
     known to be whole.
 
     Args:
-        coverage: takes frames that are of no more use.
+        take: is given frames that are of no more use.
     """
 
-    def __init__(self, coverage: Coverage) -> None:
-        self._coverage = coverage
+    def __init__(self, take: Callable[[VideoFrame], None] = lambda _: None) -> None:
+        self._take = take
         self._unseen: set[int] = set()  # packets of pictures that others may refer to and that have not come out yet
         self._held: list[tuple[int, int, VideoFrame]] = []  # packet, number and frame
         self._ready: dict[int, VideoFrame] = {}
 
     def __contains__(self, number: int) -> bool:
         return number in self._ready or any(held == number for _, held, _ in self._held)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame is kept."""
+        return not self._held and not self._ready
 
     def fed(self, packet: int) -> None:
         """The decoder got a picture that others may refer to."""
@@ -152,7 +157,7 @@ class Waiting:
         for number in sorted(wanted & self._ready.keys()):
             frame = self._ready.pop(number)
             yield number, frame
-            self._coverage.take(frame)
+            self._take(frame)
 
     def blocked_by(self, most: int) -> int | None:
         """The packet whose picture does not come out although more than `most` frames wait for it."""
@@ -161,12 +166,12 @@ class Waiting:
     def drop_before(self, number: int) -> None:
         """Frames before this one are not needed any more."""
         for earlier in [earlier for earlier in self._ready if earlier < number]:
-            self._coverage.take(self._ready.pop(earlier))
+            self._take(self._ready.pop(earlier))
 
     def clear(self) -> None:
         """Forget all."""
         for frame in [*self._ready.values(), *(frame for _, _, frame in self._held)]:
-            self._coverage.take(frame)
+            self._take(frame)
         self._unseen.clear()
         self._held.clear()
         self._ready.clear()

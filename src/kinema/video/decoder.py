@@ -72,6 +72,7 @@ class Decoder:
         self._is_isolated = False  # every group of pictures has a decoder of its own
         self._has_failed = False  # this context, in a way that was passed over
         self._has_start: bool | None = None
+        self._waiting: Waiting | None = None
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
         self._can_skip = self._codec in _SKIPPABLE
@@ -105,7 +106,10 @@ class Decoder:
         # Where only pictures that come out show whether they are whole, frames wait for those
         # decoded before them.
         self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
-        self._waiting = None if self._coverage is None else Waiting(self._coverage)
+        if self._coverage is not None:
+            self._waiting = Waiting(self._coverage.take)
+        elif self._waiting is not None:
+            self._waiting = Waiting()
         return context
 
     @property
@@ -122,6 +126,8 @@ class Decoder:
     def _adapt_to_start(self, index: PacketIndex) -> None:
         """Choose the decoder for a stream that was cut; it has seen nothing so far."""
         self._knows_start = True
+        if index.has_slices:
+            self._waiting = Waiting()  # the mark of a missing slice comes out with its picture
         # Motion of pictures that the decoder makes up is that of older ones in the same memory.
         self._is_isolated = index.has_number_gaps
         is_strange = bool(index.is_cut_off.any()) or index.has_number_gaps
@@ -298,8 +304,9 @@ class Decoder:
 
     def _restart(self, packet: int) -> None:
         if self._context.is_open:
-            if self._coverage is not None and self._waiting is not None:
+            if self._waiting is not None:
                 self._waiting.clear()
+            if self._coverage is not None:
                 self._take_rest(self._coverage)
             # Flushing does not take away a palette, what damaged slices leave behind, nor the
             # picture to which one refers that has none.
@@ -364,7 +371,7 @@ class Decoder:
             self._note_fed(self._waiting, number, packet, leave_out=leave_out)
         for decoded in frames:
             self._emit(decoded, wanted, deliver)
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.is_empty:
             self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
 
     def _drain(self, wanted: set[int], deliver: OnFrame) -> None:
