@@ -6,9 +6,10 @@ from typing import Any
 from foundation_fixtures import Built
 from torch import Tensor
 
-from kinema.models.backbones.clips.movinet import HARD_SIGMOID, HARD_SWISH, SIGMOID, SWISH, MoViNet
+from kinema.models.backbones.clips.movinet import MoViNet
 from kinema.models.heads.movinet import MoViNetHead
 from kinema.models.layers.carried_state import CarriedState
+from kinema.models.layers.movinet_blocks import HARD_SIGMOID, HARD_SWISH, SIGMOID, SWISH
 
 
 def build(fixture: Mapping[str, Any]) -> Built:

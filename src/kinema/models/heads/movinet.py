@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinema.arguments import takes_arguments_of
-from kinema.models.backbones.clips.movinet import HARD_SIGMOID, SWISH, ConvBlock, Style
 from kinema.models.heads.base import BaseHead
 from kinema.models.heads.features import check_clip_features, check_single_source
 from kinema.models.layers.carried_state import CarriedState, mean_so_far
+from kinema.models.layers.movinet_blocks import HARD_SIGMOID, SWISH, ConvBlock, Style
 from kinema.models.layers.settings import check_rates, check_sizes
 from kinema.registry import MODELS
 

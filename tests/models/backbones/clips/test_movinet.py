@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from kinema.checkpoints.file_formats import load_whole
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models import MoViNet, MoViNetHead, Recognizer3D, zoo
-from kinema.models.backbones.clips.movinet import ARCHITECTURES, HalfSize, architecture, pad_same
+from kinema.models.backbones.clips.movinet import ARCHITECTURES, architecture
 from kinema.models.layers import PlanarConv3d
 from kinema.models.layers.carried_state import CarriedState, mean_so_far, with_past
+from kinema.models.layers.movinet_blocks import HalfSize, pad_same
 from kinema.models.layers.settings import divisible
 
 TINY = {
