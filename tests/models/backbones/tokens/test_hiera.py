@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from kinema.checkpoints.file_formats import load_whole
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models import Hiera, Recognizer3D, TimeSformerHead, zoo
-from kinema.models.backbones.tokens.hiera import UnitAttention, pool, reroll, unroll
+from kinema.models.backbones.tokens.hiera_layers import UnitAttention, pool, reroll, unroll
 
 
 def small(**settings: object) -> Hiera:
