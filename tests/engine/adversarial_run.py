@@ -14,7 +14,9 @@ from toy_run import Pack, Points
 
 from kinema.engine import Hook, OptimWrapper, Runner
 from kinema.models import BaseModel
+from kinema.models.wrappers import MMSeparateDistributedDataParallel
 from kinema.optim.wrapper_dict import OptimWrapperDict
+from kinema.registry import MODEL_WRAPPERS
 
 RATES = {"gen": 0.01, "dis": 0.05}
 LENGTH = 6  # batches of an epoch
@@ -53,6 +55,17 @@ class Adversaries(BaseModel):
             gen.update_params(loss_gen)
             logs["loss_gen"] = loss_gen.detach()
         return logs
+
+
+@MODEL_WRAPPERS.register_module()
+class UsersWrapper(MMSeparateDistributedDataParallel):
+    """Counts its steps."""
+
+    steps = 0
+
+    def train_step(self, data, optim_wrapper):
+        self.steps += 1
+        return super().train_step(data, optim_wrapper)
 
 
 def soft(scores):
@@ -115,6 +128,8 @@ def main():
     changes = {name: eval(value) for name, value in (entry.split("=", 1) for entry in sys.argv[4:])}  # of this test
     runner = adversarial_run(work_dir, stop=stop, **changes)
     runner.train()
+    wrapper = runner.train_step.strategy.module
+    assert not isinstance(wrapper, UsersWrapper) or wrapper.steps
     strategy, wrappers = runner.train_step.strategy, runner.optim_wrapper.items()
     state = {"model": strategy.model_state(), "optim": {k: strategy.optimizer_state(w.optimizer) for k, w in wrappers}}
     if runner.rank == 0:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from adversarial_run import LENGTH, RATES, Adversaries, adversarial_run, optimizers_of
+from toy_run import same
 
+from kinema.checkpoints.store import read_training_state
 from kinema.engine import Hook
-from kinema.errors import CheckpointError, ConfigError, TrainingError
+from kinema.errors import CheckpointError, ConfigError, RegistryError, TrainingError
 from kinema.optim.wrapper_dict import OptimWrapperDict
 
 
@@ -61,33 +63,57 @@ def test_each_optimizer_updates_as_in_a_loop_by_hand(tmp_path):
     assert runner.message_hub.get_scalar("train/gen.lr").current() == pytest.approx(0.01)
 
 
+SCRIPT = Path(__file__).with_name("adversarial_run.py")
+AVERAGES = "dict(type='EMAHook', momentum=0.1)"
+
+
+def run_script(folder, name, out, stop=0, *arguments, processes=1, status=0):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *(launcher if processes > 1 else ()), SCRIPT, folder / name, folder / out, str(stop)]
+    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    return done.stderr
+
+
+def lines_of(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
+
+
 def test_a_run_stopped_inside_the_window_of_one_resumes_to_the_same_weights(tmp_path):
-    script = Path(__file__).with_name("adversarial_run.py")
-
-    def run(name, out, *arguments, status=0):
-        done = subprocess.run([sys.executable, script, tmp_path / name, tmp_path / out, *arguments], check=False)
-        assert done.returncode == status
-
-    run("whole", "whole.pt", "0", "custom_hooks=[dict(type='EMAHook', momentum=0.1)]")
-    ema = "[EndsInBatch(7), dict(type='EMAHook', momentum=0.1)]"
-    run("killed", "none.pt", "7", f"custom_hooks={ema}", status=9)
-    saved = torch.load(tmp_path / "killed/checkpoints/step_00000006/training.pt")
+    run_script(tmp_path, "whole", "whole.pt", 0, f"custom_hooks=[{AVERAGES}]")
+    run_script(tmp_path, "killed", "none.pt", 7, f"custom_hooks=[EndsInBatch(7), {AVERAGES}]", status=9)
+    saved = read_training_state(tmp_path / "killed/checkpoints/step_00000006")
     assert saved["pending"]["counts"] == {"gen": 3, "dis": 6}
-    assert set(saved["pending"]["gradients"][0]) == {
-        f"discriminator.{i}.{w}" for i in (0, 2) for w in ("weight", "bias")
-    }
-    run("killed", "resumed.pt", "0", "custom_hooks=[dict(type='EMAHook', momentum=0.1)]", "resume=True")
-    whole, resumed = torch.load(tmp_path / "whole.pt"), torch.load(tmp_path / "resumed.pt")
-    assert all(torch.equal(whole["model"][name], value) for name, value in resumed["model"].items())
-    assert all(
-        torch.equal(whole["optim"][name]["state"][parameter][key], value)
-        for name, state in resumed["optim"].items()
-        for parameter, entry in state["state"].items()
-        for key, value in entry.items()
-    )
-    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "killed")]
-    whole_lines, killed_lines = ([{**json.loads(line), "seconds": 0} for line in part] for part in lines)
-    assert whole_lines == killed_lines
+    discriminator = {f"discriminator.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")}
+    assert saved["pending"]["gradients"][0].keys() == discriminator
+    run_script(tmp_path, "killed", "resumed.pt", 0, f"custom_hooks=[{AVERAGES}]", "resume=True")
+    assert same(torch.load(tmp_path / "whole.pt"), torch.load(tmp_path / "resumed.pt"))
+    assert lines_of(tmp_path / "whole") == lines_of(tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_two_processes_train_by_a_wrapper_of_the_users_choice_and_resume_exactly(tmp_path):
+    separate = "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')"
+    users = "model_wrapper_cfg=dict(type='UsersWrapper', find_unused_parameters=True)"
+    hooks = f"custom_hooks=[EndsInBatch(%d), {AVERAGES}]"
+    often = "default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval='1steps'))"
+    run_script(tmp_path, "whole", "whole.pt", 0, separate, hooks % 0, processes=2)
+    run_script(tmp_path, "killed", "none.pt", 8, users, hooks % 8, often, processes=2, status=1)
+    saved = read_training_state(tmp_path / "killed/checkpoints/step_00000007")
+    assert [len(own) for own in saved["pending"]["gradients"]] == [4, 4]  # not yet exchanged
+    assert all(".module" not in name for own in saved["pending"]["gradients"] for name in own)
+    run_script(tmp_path, "killed", "resumed.pt", 0, users, hooks % 0, "resume=True", processes=2)
+    whole = torch.load(tmp_path / "whole.pt")
+    assert same(whole, torch.load(tmp_path / "resumed.pt"))
+    assert lines_of(tmp_path / "whole") == lines_of(tmp_path / "killed")
+    assert whole["model"].keys() == Adversaries().state_dict().keys()
+    said = run_script(tmp_path, "plain", "plain.pt", processes=2, status=1)
+    assert "use model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')" in said
+    alone = adversarial_run(tmp_path / "alone", load_from=tmp_path / "killed/checkpoints/step_00000018", resume=True)
+    alone._prepare_training()
+    alone._take_up()
+    assert same(alone.model.state_dict()["discriminator.0.bias"], whole["model"]["discriminator.0.bias"])
 
 
 def test_a_pth_file_holds_their_states_by_name_and_resumes(tmp_path):
@@ -116,6 +142,8 @@ def test_schedules_are_for_all_or_by_name(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "kinema"):
         assert len(runner.build_param_scheduler(dict(gen=step, dis=[], critic=step))["gen"]) == 1
     assert "param_scheduler is also for critic, but the optimizers are gen, dis" in caplog.text
+    with pytest.raises(RegistryError, match="no model wrapper named 'Missing'|Missing"):
+        adversarial_run(tmp_path, model_wrapper_cfg=dict(type="Missing")).train()
     with pytest.raises(ConfigError, match="param_scheduler has nothing for dis: the optimizers are gen, dis"):
         runner.build_param_scheduler(dict(gen=step))
     with pytest.raises(ConfigError, match="param_scheduler.dis.0.step_size must be"):

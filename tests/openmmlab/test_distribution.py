@@ -15,6 +15,12 @@ from kinema.openmmlab.distribution import connection_of, strategy_of
         ),
         ({"model_wrapper_cfg": {"static_graph": True}}, {"name": "ddp", "static_graph": True}),
         ({"model_wrapper_cfg": {"type": "MMFullyShardedDataParallel"}}, {"name": "fsdp2"}),
+        ({"model_wrapper_cfg": {"type": "Users"}}, {"wrapper": {"type": "Users"}}),
+        (
+            {"model_wrapper_cfg": {"bucket_cap_mb": 1}, "sync_bn": "torch"},
+            {"wrapper": {"type": "MMDistributedDataParallel", "bucket_cap_mb": 1}, "sync_bn": "torch"},
+        ),
+        ({"cfg": {"find_unused_parameters": True}}, {"find_unused_parameters": True}),
         ({"strategy": {"type": "DDPStrategy"}}, {"name": "ddp"}),
         ({"strategy": "fsdp2"}, {"name": "fsdp2"}),
         ({"strategy": {"broadcast_buffers": False}}, {"name": "auto", "broadcast_buffers": False}),

@@ -15,8 +15,9 @@ from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
 from kinema.optim.schedules import CosineAnnealingMomentum, LinearLR, Position, apply_schedules
+from kinema.parallel.choosing import choose_strategy
 from kinema.parallel.shards import can_shard, units_of
-from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice, choose_strategy
+from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice
 
 HERE = Path(__file__).parent
 needs_sharding = pytest.mark.skipif(not can_shard(torch.device("cpu")), reason="torch 2.6 shards models on GPUs only")

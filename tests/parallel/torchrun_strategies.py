@@ -14,8 +14,9 @@ from torch import nn
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.distributed import barrier, gather_objects, get_rank, init_from_environment, is_main_process
 from kinema.models import BaseModel
+from kinema.parallel.choosing import choose_strategy
 from kinema.parallel.shards import can_shard, gather, is_sharded
-from kinema.parallel.strategies import SingleDevice, Strategy, choose_strategy
+from kinema.parallel.strategies import SingleDevice, Strategy
 
 SAMPLES = 40
 NAMES = ["ddp", "fsdp2"] if can_shard(torch.device("cpu")) else ["ddp"]

@@ -22,7 +22,7 @@ from kinema.optim.building import build_optim_wrapper, check_optim_config
 from kinema.optim.parameter_groups import scaled_rate
 from kinema.optim.precision import Precision
 from kinema.optim.wrapper import OptimWrapper
-from kinema.parallel.strategies import choose_strategy
+from kinema.parallel.choosing import choose_strategy
 from kinema.registry import EVALUATOR, LOOPS, MODELS, TRANSFORMS
 from kinema.training.base_loop import BaseLoop
 from kinema.training.loops import TrainLoop
@@ -99,7 +99,8 @@ def build_step(
         build: makes the optimizer wrapper of its config; default: `build_optim_wrapper`.
 
     Raises:
-        ConfigError: a value does not fit.
+        ConfigError: a value does not fit, or there are several optimizers and nothing wraps their
+            networks for several processes.
     """
     strategy = choose_strategy(world_size=get_world_size(), device=device, **plan.strategy)
     strategy.wrap(model)
@@ -107,6 +108,12 @@ def build_step(
     with naming("optim_wrapper"):
         precision = Precision(plan.precision, device)  # type: ignore[arg-type]
         optim_wrapper = (build or partial(build_optim_wrapper, model, precision=precision))(plan.optim_wrapper)
+    if "" not in optim_wrapper.wrappers and strategy.name in ("ddp", "fsdp2"):
+        raise ConfigError(
+            f"optim_wrapper has several optimizers ({', '.join(optim_wrapper.wrappers)}): on several processes only the"
+            " model's own train_step knows what exchanges gradients: use"
+            " model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'), or a wrapper of your own"
+        )
     return TrainStep(model, optim_wrapper, strategy)
 
 
@@ -182,7 +189,7 @@ def build_evaluation_loop(
     phase: Phase | None = getattr(plan, split)
     if phase is None:
         raise ConfigError(f"there is nothing to evaluate: give {split}_dataloader, {split}_cfg and {split}_evaluator")
-    loader = build_loader(phase, split, run.model, run.seed, build)
+    loader = build_loader(phase, split, run.network, run.seed, build)
     if isinstance(loader, ReproducibleLoader):
         loader = loader.for_evaluation(allow_broken=allow_broken)
     parts = {"runner": run, "dataloader": loader, "evaluator": build_evaluator(phase.evaluator)}

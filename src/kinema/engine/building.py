@@ -107,7 +107,7 @@ class RunnerParts(Run):
             TypeError: it is neither a wrapper, nor an optimizer, nor a config.
         """
         _expect("optim_wrapper", optim_wrapper, BaseOptimWrapper, Optimizer, Mapping)
-        return build_optim_wrapper(self.model, optim_wrapper, Precision(self.plan.precision, self.device))  # type: ignore
+        return build_optim_wrapper(self.network, optim_wrapper, Precision(self.plan.precision, self.device))  # type: ignore
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Schedules of their config, or of several; those of the user's own hold the optimizer of the run.

@@ -43,7 +43,7 @@ class RunnerNames(RunnerParts):
         """What the checkpoints of the run say of the model: its config, classes, sampling."""
         if self._contract is None:
             clip_seconds = self._metainfo.get("clip_seconds")
-            self._contract = contract_of(self.plan, self.model, self.classes, clip_seconds=clip_seconds)
+            self._contract = contract_of(self.plan, self.network, self.classes, clip_seconds=clip_seconds)
         return self._contract
 
     @property
@@ -148,7 +148,7 @@ class RunnerNames(RunnerParts):
         """The loader of the training, which is built at the first use; None: there is no training."""
         if self.plan.train is not None and not isinstance(self._train_dataloader, DataLoader):
             given = Phase(self._train_dataloader, self.plan.train.loop)
-            self._train_dataloader = build_loader(given, "train", self.model, self.seed, self.build_dataloader)
+            self._train_dataloader = build_loader(given, "train", self.network, self.seed, self.build_dataloader)
         return self._train_dataloader
 
     @train_dataloader.setter
@@ -222,7 +222,7 @@ class RunnerNames(RunnerParts):
     @property
     def model_name(self) -> str:
         """Name of the model's class."""
-        return type(self.model).__name__
+        return type(self.network).__name__
 
     @property
     def launcher(self) -> str:

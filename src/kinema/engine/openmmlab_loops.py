@@ -62,9 +62,9 @@ class _NamedLoop(TrainLoop):
         """Take the training step of the run, which may be there later than the loop."""
         self.step, self.accumulate = step, step.accumulate
         shared = (TrainLoop.run_iter, IterBasedTrainLoop.run_iter)
-        if step.strategy.name != "single" and type(self).run_iter not in shared:
+        if step.strategy.name in ("ddp", "fsdp2") and type(self).run_iter not in shared:
             # What a user's `run_iter` calls must exchange gradients.
-            self.runner.model.train_step = step.train_step
+            self.runner.network.train_step = step.strategy.train_step
 
     def _emit(self, point: str, **arguments: Any) -> None:
         if point == "at_border":
@@ -75,7 +75,7 @@ class _NamedLoop(TrainLoop):
             self._decide_current_val_interval()
         self.runner.call_hook(point, **arguments)
         if point == "before_train_epoch":
-            self.runner.model.train()  # as in OpenMMLab: what a hook set to evaluate trains all the same
+            self.runner.network.train()  # as in OpenMMLab: what a hook set to evaluate trains all the same
 
     def _decide_current_val_interval(self) -> None:
         done = self.progress.iteration if self.until.epochs is None else self.progress.epoch

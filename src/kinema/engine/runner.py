@@ -140,7 +140,7 @@ class Runner(RunnerState):
         super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=self.experiment_name)
         self.device = chosen
         if plan.compiled:
-            compile_model(self.model, plan.compiled)
+            compile_model(self.network, plan.compiled)
         self.cfg = Config(cfg or {})
         self._config_file = Path(cfg.filename) if isinstance(cfg, Config) and cfg.filename else None
         self.cfg_name = self._config_file.name if self._config_file else ""
@@ -215,7 +215,7 @@ class Runner(RunnerState):
                 self._prepare_training()
                 self.call_hook("before_run")
                 self._take_up()
-                self.optim_wrapper.initialize_count_status(self.model, self.progress.iteration, self.max_iters or -1)
+                self.optim_wrapper.initialize_count_status(self.network, self.progress.iteration, self.max_iters or -1)
                 keep_config(self, self.cfg, self.plan.experiment_name, self.classes, self._config_file)
                 logger.info("training on %s, seed %d, work folder %s", self.device, self.seed, self.work_dir)
                 with self.interrupt, summary_written(self, self.plan.experiment_name, self.classes):
@@ -230,7 +230,7 @@ class Runner(RunnerState):
                 self.call_hook("close")
                 if log is not None:
                     stop_logging(log)
-        model: nn.Module = self.model
+        model: nn.Module = self.network
         return model
 
     def val(self) -> dict[str, Any]:
@@ -275,7 +275,7 @@ class Runner(RunnerState):
             self._init_model_weights()
             self._load_weights()
         self.call_hook("before_optimizer")
-        self.train_step = build_step(plan, self.model, self.device, self.build_optim_wrapper)
+        self.train_step = build_step(plan, self.network, self.device, self.build_optim_wrapper)
         self.scale_lr(self.train_step.optim_wrapper)
         check_schedule_config(self._param_schedulers)
         if "train" not in self.loops:
@@ -291,5 +291,5 @@ class Runner(RunnerState):
             self._taking_up = partial(take_up, self, folder, state)
         elif file is not None:
             self._taking_up = partial(resume_pth, self, file)
-        if isinstance(self.model, BaseRecognizer):  # whose `save_pretrained` writes it
-            self.model.contract = self.contract()
+        if isinstance(self.network, BaseRecognizer):  # whose `save_pretrained` writes it
+            self.network.contract = self.contract()

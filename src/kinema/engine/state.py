@@ -117,9 +117,9 @@ class RunnerState(RunnerNames):
         return None if self.store.newest_first() else newest_pth(self.work_dir)
 
     def _init_model_weights(self) -> None:
-        if hasattr(self.model, "init_weights") and not getattr(self.model, "is_init", False):
+        if hasattr(self.network, "init_weights") and not getattr(self.network, "is_init", False):
             with only_to_files():  # a line a parameter
-                self.model.init_weights()
+                self.network.init_weights()
 
     def _load_weights(self) -> None:
         if self._load_from is not None:
@@ -148,8 +148,8 @@ class RunnerState(RunnerNames):
         content = {**read.content, "state_dict": read.state}
         self.call_hook("after_load_checkpoint", checkpoint=content)  # which may change the weights that are loaded
         read = replace(read, state=content["state_dict"])
-        if load_published(self.model, read) is None:
-            log_report(filename, load_checkpoint(self.model, read, strict=strict, revise_keys=tuple(revise_keys)))
+        if load_published(self.network, read) is None:
+            log_report(filename, load_checkpoint(self.network, read, strict=strict, revise_keys=tuple(revise_keys)))
         self._has_loaded = True
         return content
 

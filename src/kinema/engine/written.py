@@ -123,7 +123,7 @@ def _summary(run: Run, experiment: str, classes: Sequence[str], problem: BaseExc
         "stopped_early": state == "finished" and reason is not None,
         "last": None if last is None else last.name,
         "classes": list(classes),
-        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in run.network.parameters()),
         "seed": run.seed,
         "device": str(run.device),
         "train_seconds": round(progress.seconds, 3),

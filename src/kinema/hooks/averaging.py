@@ -56,7 +56,7 @@ class EMAHook(Hook):
         """The averages of a run, before it is resumed."""
         loop = runner.train_loop
         batches = self.begin_iter + self.begin_epoch * (loop.epoch_length or 0)
-        return Ema(runner.model, begin=-(-batches // loop.accumulate), **self.settings)
+        return Ema(runner.network, begin=-(-batches // loop.accumulate), **self.settings)
 
     # Hooks behind this one see the averages when an evaluation begins, and the trained weights when it ends.
 

@@ -130,7 +130,7 @@ class CheckpointHook(Hook):
         self.out_dir = str(runner.work_dir if self.pth is None else self.pth.folder(runner))
         runner.store.keep, runner.monitor = self.keep, self.monitor
         if "train" in runner.loops:
-            check_room(runner.work_dir, runner.model)
+            check_room(runner.work_dir, runner.network)
             check_figure(self.monitor.metric, runner.known_figures, "save_best")
 
     def before_val(self, runner: Run) -> None:

@@ -95,7 +95,7 @@ class NonFiniteHook(Hook):
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None) -> None:
         progress = runner.progress
         if self.policy == "skip" and progress.step != self._step:
-            buffers = [buffer for buffer in runner.model.buffers() if buffer.is_floating_point()]
+            buffers = [buffer for buffer in runner.network.buffers() if buffer.is_floating_point()]
             for guard in self._guards:
                 guard.protect(buffers)
         self._step, self._has_news = progress.step, True
@@ -122,7 +122,7 @@ class NonFiniteHook(Hook):
         if self._failure is not None:
             raise self._failure
         self._look()
-        names = next((names for names in gather_objects(bad_weights(runner.model)) if names), None)
+        names = next((names for names in gather_objects(bad_weights(runner.network)) if names), None)
         if names:
             raise TrainingError(
                 f"step {runner.progress.step}: {len(names)} weights or buffers of the model are not finite, the first"
@@ -189,7 +189,7 @@ class NonFiniteHook(Hook):
 
     def _culprits(self, place: _Place) -> tuple[str, list[str]]:
         """The first module with a bad output, by another forward pass, and the parameters with bad gradients."""
-        runner, loader, model = self._run, self._run.train_loop.dataloader, self._run.model
+        runner, loader, model = self._run, self._run.train_loop.dataloader, self._run.network
         gradients = bad_gradients(model.named_parameters())
         batch, states = self._suspect
         if self._guards[0].is_deferred:

@@ -36,7 +36,7 @@ class FreezeHook(Hook):
         self._modules: list[nn.Module] = []
 
     def before_optimizer(self, runner: Run) -> None:
-        self._modules = [module for pattern in self.patterns for module in _matching(runner.model, pattern)]
+        self._modules = [module for pattern in self.patterns for module in _matching(runner.network, pattern)]
         if self.until_epoch is None:
             for module in self._modules:
                 module.requires_grad_(False)
@@ -51,7 +51,7 @@ class FreezeHook(Hook):
             wrapper.frozen = frozen
         if is_over and self._modules:
             self._modules = []
-            runner.model.train()
+            runner.network.train()
 
     def before_train_iter(self, runner: Run, batch_idx: int, data_batch: object = None) -> None:
         for module in self._modules:

@@ -55,14 +55,14 @@ class PreciseBNHook(Hook):
         is_due = self.every.due(progress, self._mark) or runner.train_loop.until.reached(progress)
         self._mark = progress.mark()
         norms = [
-            m for m in runner.model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
+            m for m in runner.network.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
         ]
         if is_due and norms:
             self._recompute(runner, norms)
 
     @torch.no_grad()
     def _recompute(self, runner: Run, norms: list[_BatchNorm]) -> None:
-        loader, model, step = runner.train_loop.dataloader, runner.model, runner.train_step
+        loader, model, step = runner.train_loop.dataloader, runner.network, runner.train_step
         assert step is not None
         if not isinstance(loader, ReproducibleLoader):
             raise ConfigError("PreciseBNHook: train_dataloader must be a config, or a loader of build_dataloader")

@@ -24,11 +24,11 @@ class PrepareTTAHook(Hook):
         self.tta_cfg = tta_cfg
 
     def before_test(self, runner: Run) -> None:
-        self._plain = runner.model
-        runner.model = MODELS.build(self.tta_cfg, default_args={"module": runner.model}).to(runner.device)
+        self._plain = runner.network
+        runner.network = MODELS.build(self.tta_cfg, default_args={"module": runner.network}).to(runner.device)
 
     def after_test(self, runner: Run) -> None:
-        runner.model = self._plain
+        runner.network = self._plain
 
 
 def with_test_augmentation(config: Mapping[str, Any]) -> dict[str, Any]:

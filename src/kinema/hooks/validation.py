@@ -84,7 +84,7 @@ class ValidationHook(Hook):
             raise
         finally:
             self._is_asking = False
-            runner.model.train()
+            runner.network.train()
         self._mark = progress.mark()
         self._record(runner, figures)
 
@@ -95,7 +95,7 @@ class ValidationHook(Hook):
     def after_val(self, runner: Run) -> None:
         """Write down what a loop of the user's own validated, and let the best be saved: here, or behind this batch."""
         if self._figures:
-            runner.model.train()
+            runner.network.train()
             if runner.is_at_border or runner.train_loop.validates_itself:
                 runner.call_hook("at_border")
 

@@ -10,10 +10,10 @@ STRATEGIES = {
     "DDPStrategy": "ddp",
     "FSDPStrategy": "fsdp2",
     "MMDistributedDataParallel": "ddp",
-    "MMSeparateDistributedDataParallel": "ddp",
     "DistributedDataParallel": "ddp",
     "MMFullyShardedDataParallel": "fsdp2",
 }
+_OF_PROCESSES = ("strategy", "model_wrapper_cfg", "sync_bn", "find_unused_parameters")
 _CONNECTION = ("backend", "timeout", "port", "init_backend")
 OPTIONS = ("find_unused_parameters", "static_graph", "broadcast_buffers")
 
@@ -22,29 +22,46 @@ def strategy_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `choose_strategy` that a config names.
 
     Args:
-        config: of a run. Read are `strategy`, a name or `dict(type=..., static_graph=True, ...)`;
-            OpenMMLab's `model_wrapper_cfg`, `find_unused_parameters` and `sync_bn`.
+        config: of a run, or with it as `cfg`. Read are `strategy`, a name or `dict(type=..., static_graph=True, ...)`;
+            OpenMMLab's `model_wrapper_cfg`, `find_unused_parameters` and `sync_bn`. A wrapper that no
+            strategy stands for is `wrapper`.
 
     Raises:
         ConfigError: a strategy or an option that there is not.
     """
     options: dict[str, Any] = {}
-    if config.get("sync_bn"):
+    whole = config.get("cfg") or {}  # in which OpenMMLab's runner looks for them
+    config = {key: config.get(key) or whole.get(key) for key in _OF_PROCESSES}
+    if config["sync_bn"]:
         options["sync_bn"] = config["sync_bn"]
-    if config.get("find_unused_parameters"):
+    if config["find_unused_parameters"]:
         options["find_unused_parameters"] = True
     for key, kind in (("model_wrapper_cfg", "MMDistributedDataParallel"), ("strategy", "auto")):
-        value = config.get(key)
+        value = config[key]
         if not value:
             continue
         entry = {"type": value} if isinstance(value, str) else {"type": kind, **value}
-        name = str(entry.pop("type")).rpartition(".")[2]
+        name = _name_of(entry["type"])
+        if key == "model_wrapper_cfg" and _is_users(name, entry):
+            options["wrapper"] = entry
+            continue
+        del entry["type"]
         options["name"] = _known(STRATEGIES.get(name, name), f"{key}.type" if isinstance(value, Mapping) else key)
         for option, setting in entry.items():
             if option not in OPTIONS:
                 raise ConfigError(f"{key}.{option} is no option of a strategy: there are {', '.join(OPTIONS)}")
             options[option] = bool(setting)
     return options
+
+
+def _name_of(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
+
+
+def _is_users(name: str, entry: Mapping[str, Any]) -> bool:
+    """Is it a wrapper that no strategy of Kinema stands for? DDP with further arguments is one."""
+    strategy = STRATEGIES.get(name)
+    return strategy is None or (strategy == "ddp" and not {"type", *OPTIONS} >= entry.keys())
 
 
 def _known(name: str, where: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kinema.models.wrappers import plain_name, wrapped_places
+
 Kind = Literal["exponential", "annealed", "mean"]
 
 
@@ -53,14 +55,15 @@ class Ema:
         self.updates = 0  # of the weights
         saved = model.state_dict()  # without buffers that are no state, which no checkpoint holds
         self._buffers = {name for name, value in model.named_buffers() if name in saved and value.is_floating_point()}
+        self._places = wrapped_places(model)
         self.averages = {name: value.detach().clone() for name, value in self._values().items()}
 
     def _values(self) -> dict[str, Tensor]:
-        """What is averaged: the model's own tensors by name."""
+        """What is averaged: the model's own tensors, by names without wrappers."""
         values: dict[str, Tensor] = dict(self.model.named_parameters())
         if self.update_buffers:
             values |= {name: value for name, value in self.model.named_buffers() if name in self._buffers}
-        return values
+        return {plain_name(name, self._places): value for name, value in values.items()} if self._places else values
 
     @torch.no_grad()
     def update(self) -> None:

@@ -157,7 +157,7 @@ class OptimWrapper(BaseOptimWrapper):
 
     def optim_context(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Around forward and loss: their precision; several processes exchange no gradients that wait for others."""
-        if self.window is None and not self.should_sync() and hasattr(model, "no_sync"):
+        if not self.should_sync() and hasattr(model, "no_sync"):
             stack = ExitStack()
             parallel: Any = model
             stack.enter_context(parallel.no_sync())

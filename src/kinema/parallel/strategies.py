@@ -10,27 +10,25 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from inspect import signature
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from kinema.distributed import get_world_size, is_distributed, is_main_process
+from kinema.distributed import get_world_size, is_main_process
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import separate_batch_norms, synchronise_batch_norms
+from kinema.models.wrappers import MMDistributedDataParallel, plain_name, wrapped_places
 from kinema.optim.optimizer_state import by_index, by_name, kept_settings, listed, nested
-from kinema.parallel.shards import can_shard, copy_from_first, gather, is_sharded, spread, units_of
+from kinema.optim.wrapper import OptimWrapper
+from kinema.parallel.shards import copy_from_first, gather, is_sharded, spread, units_of
 
 logger = logging.getLogger("kinema")
 
-StrategyName = Literal["auto", "single", "ddp", "fsdp2"]
-
 
 class _Losses(nn.Module):
-    """`forward` computes the losses of a batch: DistributedDataParallel needs the work inside `forward`."""
+    """`forward` computes the losses of a batch: FSDP needs the work inside `forward`."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -96,17 +94,37 @@ class Strategy:
             synchronise_batch_norms(model, every=self.options.sync_bn)
         elif self.options.sync_bn:
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        self.model = model
-        self.module = self._wrapped(model)
-        self._names = {parameter: name for name, parameter in model.named_parameters()}
+        self.model: Any = model
+        self.module: Any = self._wrapped(model)
+        self._places = wrapped_places(model)
+        self._names = {parameter: self._plain(name) for name, parameter in model.named_parameters()}
         return self.module
+
+    def _plain(self, name: str) -> str:
+        return plain_name(name, self._places)
 
     def _wrapped(self, model: nn.Module) -> nn.Module:
         return _Losses(model)
 
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Any]:
+        """What a model's `train_step` does, on several processes; only the last batch of a window exchanges gradients.
+
+        Args:
+            data: a batch as the loader gives it.
+            optim_wrapper: updates the parameters.
+        """
+        window = optim_wrapper.window
+        with self.synchronising(window is None or window.is_last):
+            with optim_wrapper.optim_context(self.model):
+                losses = self.losses(data)
+            loss, logs = self.model.parse_losses(losses)
+            optim_wrapper.update_params(loss)
+        return dict(logs)
+
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
         """The losses of a batch as the loader gives it: preprocessed, then `forward(mode="loss")`."""
-        return self.module(batch)
+        losses: Mapping[str, Tensor] = self.module(batch)
+        return losses
 
     def synchronising(self, on: bool) -> AbstractContextManager[None]:
         """Around forward and backward of a batch; off: gradients stay in their process, to be added up."""
@@ -144,7 +162,7 @@ class Strategy:
     def model_state(self) -> dict[str, Any]:
         """The whole state dict of the user's model, in the first process. All processes call it."""
         self.align_buffers()
-        return gather(self.model.state_dict())
+        return gather({self._plain(name): value for name, value in self.model.state_dict().items()})
 
     def load_model_state(self, state: Mapping[str, Any]) -> None:
         """Load what `model_state` gave the first process. All processes call it.
@@ -152,16 +170,17 @@ class Strategy:
         Raises:
             CheckpointError: names or shapes are not those of the model.
         """
-        own, shape_of = self.model.state_dict(), lambda value: getattr(value, "shape", None)
+        present = self.model.state_dict()
+        own = {self._plain(name): value for name, value in present.items()}
         new = spread(state, own.get, self.device)
         faults = {
             "missing": own.keys() - new.keys(),
             "not in the model": new.keys() - own.keys(),
-            "of another shape": {key for key in own.keys() & new.keys() if shape_of(own[key]) != shape_of(new[key])},
+            "of another shape": {key for key in own.keys() & new.keys() if _shape_of(own[key]) != _shape_of(new[key])},
         }
         if texts := [f"{what}: {listed(names)}" for what, names in faults.items() if names]:
             raise CheckpointError(f"the state is not that of this {type(self.model).__name__}: {'; '.join(texts)}")
-        self.model.load_state_dict(new)
+        self.model.load_state_dict({name: new[self._plain(name)] for name in present})
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """The whole state of an optimizer, by parameter names, in the first process. All processes call it.
@@ -202,21 +221,22 @@ class Strategy:
         return [self._names[tensor] for tensor in tensors]
 
 
+def _shape_of(value: Any) -> Any:
+    return getattr(value, "shape", None)  # an extra state has none
+
+
 class SingleDevice(Strategy):
     """One process: plain PyTorch."""
 
     name = "single"
 
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Any]:
+        """The model's own, which may be the user's."""
+        logs: dict[str, Any] = self.model.train_step(data, optim_wrapper=optim_wrapper)
+        return logs
+
     def align_buffers(self) -> None:
         """Nothing to do."""
-
-
-def in_torch_terms(options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `DistributedDataParallel` under the names that this torch has for them."""
-    options = dict(options)
-    if "broadcast_buffers" in options and "forward_sync_buffers" in signature(DistributedDataParallel).parameters:
-        options["forward_sync_buffers"] = options.pop("broadcast_buffers")  # since torch 2.13
-    return options
 
 
 class DataParallel(Strategy):
@@ -228,7 +248,13 @@ class DataParallel(Strategy):
     def _wrapped(self, model: nn.Module) -> nn.Module:
         options = asdict(self.options)
         del options["sync_bn"]
-        return DistributedDataParallel(_Losses(model), **in_torch_terms(options))
+        return MMDistributedDataParallel(model, **options)
+
+    def losses(self, batch: Any) -> Mapping[str, Tensor]:
+        """The preprocessor's work is not DDP's."""
+        data = self.model.data_preprocessor(batch, True)
+        losses: Mapping[str, Tensor] = self.module._run_forward(data, "loss")
+        return losses
 
     def synchronising(self, on: bool) -> AbstractContextManager[None]:
         """Off: `no_sync`."""
@@ -309,45 +335,3 @@ class FullyShard(Strategy):
         """The norm is that of the whole gradients."""
         norm: Any = super().clip_norm(parameters, max_norm, norm_type)
         return norm.full_tensor() if is_sharded(norm) else norm
-
-
-def choose_strategy(
-    name: StrategyName = "auto",
-    world_size: int = 1,
-    device: torch.device | str = "cpu",
-    *,
-    sync_bn: Literal["torch", "mmcv"] | bool | None = None,
-    **options: bool,
-) -> Strategy:
-    """The strategy of a name.
-
-    Args:
-        name: "single", "ddp", "fsdp2", or "auto": DDP on several processes, else "single". Outside
-            a distributed run all of them are "single".
-        world_size: number of processes.
-        device: of this process.
-        sync_bn: see `Options`; OpenMMLab's names for it mean True.
-        **options: see `Options`.
-
-    Raises:
-        ConfigError: no such strategy, not with so many processes, or an option that it does not
-            have.
-    """
-    if name not in get_args(StrategyName):
-        raise ConfigError(f"strategy must be one of {', '.join(get_args(StrategyName))}, got {name!r}")
-    if sync_bn not in (None, False, True, "torch", "mmcv"):
-        raise ConfigError(f"sync_bn must be 'torch', True, False or None, got {sync_bn!r}")
-    if name == "single" and world_size > 1:
-        raise ConfigError(f"strategy='single' trains in one process, but there are {world_size}: use 'ddp' or 'fsdp2'")
-    if name == "auto":
-        name = "ddp" if world_size > 1 else "single"
-    if name != "single" and not is_distributed():
-        logger.info("one process: the strategy %r has nothing to distribute", name)
-        name = "single"
-    of_ddp = [key for key in ("find_unused_parameters", "static_graph") if options.get(key)]
-    if name == "fsdp2" and of_ddp:
-        raise ConfigError(f"{of_ddp[0]} is an option of strategy='ddp': 'fsdp2' needs nothing like it, leave it out")
-    if name == "fsdp2" and not can_shard(torch.device(device)):
-        raise ConfigError(f"strategy='fsdp2' on a CPU needs a newer torch than {torch.__version__}: use 'ddp'")
-    kind = {"single": SingleDevice, "ddp": DataParallel, "fsdp2": FullyShard}[name]
-    return kind(device, Options(sync_bn=bool(sync_bn) and name != "single", **options))

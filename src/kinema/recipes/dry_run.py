@@ -126,14 +126,14 @@ def dry_run(
     if strategy == "single" and world_size > 1:
         raise ConfigError(f"strategy='single' trains in one process, but there are {world_size}: use 'ddp' or 'fsdp2'")
     strategy = "single" if world_size == 1 else {"auto": "ddp"}.get(strategy, strategy)
-    loader: Any = build_loader(plan.train, "train", runner.model, runner.seed)
+    loader: Any = build_loader(plan.train, "train", runner.network, runner.seed)
     if not loader.batch_size:
         raise ConfigError("a dry run needs train_dataloader.batch_size, which this loader does not have")
     if plan.val is not None:
         validation = build_evaluation_loop(runner, plan, "val", ValLoop).dataloader
         next(iter(_probe_loader(plan.val.loader, validation, 1)))
     missing = _load_start(runner, plan.load_from, downloads=downloads)
-    step = runner.train_step = build_step(replace(plan, strategy={}), runner.model, runner.device)
+    step = runner.train_step = build_step(replace(plan, strategy={}), runner.network, runner.device)
     runner.train_dataloader = loader
     runner.train_loop = build_train_loop(runner, plan.train.loop, loader, plan.until)
     check_schedule_config(plan.param_scheduler)
@@ -158,7 +158,7 @@ def dry_run(
     of_iterations = plan.until.iterations and math.ceil(plan.until.iterations / step.accumulate)
     averages = any(isinstance(hook, EMAHook) for hook in runner.hooks)
     return DryRun(
-        model=type(getattr(runner.model, "backbone", runner.model)).__name__,
+        model=type(getattr(runner.network, "backbone", runner.network)).__name__,
         device=str(runner.device),
         strategy=strategy,
         world_size=world_size,
@@ -168,10 +168,10 @@ def dry_run(
         batches_per_epoch=batches,
         steps_per_epoch=steps,
         steps=next((limit for limit in (*limits, of_iterations) if limit), None),
-        parameters=sum(parameter.numel() for parameter in runner.model.parameters()),
-        trainable=sum(parameter.numel() for parameter in runner.model.parameters() if parameter.requires_grad),
+        parameters=sum(parameter.numel() for parameter in runner.network.parameters()),
+        trainable=sum(parameter.numel() for parameter in runner.network.parameters() if parameter.requires_grad),
         memory=memory_of(
-            runner.model,
+            runner.network,
             [wrapper.optimizer for wrapper in step.optim_wrapper.wrappers.values()],
             strategy,
             world_size,
@@ -194,11 +194,11 @@ def _load_start(runner: Runner, load_from: Any, *, downloads: bool) -> list[str]
             return [load_from]
         runner.load_checkpoint(load_from)
         return []
-    if not hasattr(runner.model, "init_weights") or getattr(runner.model, "is_init", False):
+    if not hasattr(runner.network, "init_weights") or getattr(runner.network, "is_init", False):
         return []
-    missing = [] if downloads else leave_out_downloads(runner.model)
+    missing = [] if downloads else leave_out_downloads(runner.network)
     with only_to_files():  # a line a parameter
-        runner.model.init_weights()
+        runner.network.init_weights()
     return missing
 
 

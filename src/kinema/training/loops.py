@@ -232,7 +232,7 @@ class _EvaluationLoop(BaseLoop):
         runner.call_hook(f"before_{mode}")
         with runner.evaluating:
             runner.call_hook(f"before_{mode}_epoch")
-            runner.model.eval()
+            runner.network.eval()
             with runner.evaluated_weights():
                 metrics, self.broken = evaluate_loader(
                     self._predict,
@@ -261,7 +261,7 @@ class _EvaluationLoop(BaseLoop):
             self.runner.interrupt.check()
 
     def _predict(self, data_batch: Any) -> Any:
-        model = self.runner.model
+        model = self.runner.network
         step = model.val_step if self.mode == "val" else model.test_step
         if not self.fp16:
             return step(data_batch)

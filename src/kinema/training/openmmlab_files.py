@@ -111,7 +111,8 @@ def _by_index(run: Run, optimizer: str, named: Mapping[str, Any], place: Mapping
     Rates are those of the batch that comes next.
     """
     groups = run.optim_wrapper.wrappers[optimizer].optimizer.param_groups
-    names_of = {id(parameter): name for name, parameter in run.model.named_parameters()}
+    assert run.train_step is not None
+    names_of = {id(parameter): name for name, parameter in run.train_step.strategy.parameters.items()}
     in_groups = [[names_of[id(parameter)] for parameter in group["params"]] for group in groups]
     settings = [
         {key: value for key, value in group.items() if key not in ("params", "param_names")} for group in groups
@@ -194,8 +195,9 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
         if with_optimizer and "optimizer" in read.content:
             for name, wrapper in step.optim_wrapper.wrappers.items():
                 own, saved = step.strategy.optimizer_state(wrapper.optimizer), share_of(read.content["optimizer"], name)
-                named = {**own, "state": _by_name(run.model, wrapper.optimizer, saved, file)} if is_main else {}
-                step.strategy.load_optimizer_state(wrapper.optimizer, named)
+                if is_main:
+                    own["state"] = _by_name(step.strategy.parameters, wrapper.optimizer, saved, file)
+                step.strategy.load_optimizer_state(wrapper.optimizer, own if is_main else {})
         _count(run, meta["epoch"], meta["iter"])
         if step.ema is not None:
             averages = {name: read.state[name].to(run.device) for name in step.ema.averages}
@@ -207,14 +209,16 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
     logger.info("resumed from %s: %d epochs, %d batches done", file, run.progress.epoch, run.progress.iteration)
 
 
-def _by_name(model: nn.Module, optimizer: torch.optim.Optimizer, state: Any, file: Path) -> dict[str, Any]:
+def _by_name(
+    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, state: Any, file: Path
+) -> dict[str, Any]:
     """The entries of an optimizer's state by names of parameters, of which the file has numbers.
 
     Raises:
         CheckpointError: the file is of another optimizer.
     """
-    names_of = {id(parameter): name for name, parameter in model.named_parameters()}
-    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    names_of = {id(parameter): name for name, parameter in parameters.items()}
+    trained = [name for name, parameter in parameters.items() if parameter.requires_grad]
     own = [[names_of[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
     sizes = [len(group["params"]) for group in state["param_groups"]]
     count = sum(sizes)

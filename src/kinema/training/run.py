@@ -46,6 +46,7 @@ class Run:
         name: of its message hub; default: that of the work folder.
 
     Attributes:
+        network: the model, without what wraps it for several processes.
         progress: the counters.
         loops: what moves them, "train", and what evaluates, "val" and "test"; there once needed.
         schedules: of learning rate and momentum; of several optimizers a dict of lists by name.
@@ -75,7 +76,7 @@ class Run:
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        self.model: Any = model
+        self.network: Any = model
         self.work_dir = Path(work_dir)
         self.train_step = train_step
         self.hooks = build_hooks(hooks)
@@ -97,6 +98,15 @@ class Run:
         self.line_processor: Any = None
         self.is_at_border = False
         self.closing, self.evaluating = ExitStack(), ExitStack()
+
+    @property
+    def model(self) -> Any:
+        """The model, as users' code reads it."""
+        return self.network
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self.network = model
 
     def call_hook(self, point: str, **arguments: Any) -> None:
         """Call `point` of every hook that has it."""
@@ -236,7 +246,7 @@ class Run:
 
     def contract(self) -> ModelContract:
         """What the checkpoints of the run say of the model: its config, classes, sampling."""
-        known = getattr(self.model, "contract", None)
+        known = getattr(self.network, "contract", None)
         return known if isinstance(known, ModelContract) else ModelContract()
 
     def about_checkpoint(self) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from kinema.parallel.strategies import SingleDevice, Strategy
 class TrainStep:
     """Forward, losses, backward and, where the batch completes its window, clip, update, average.
 
-    On one process it is the model's own `train_step`, which may be the user's; on several the
-    strategy runs the forward pass, so that gradients are exchanged.
+    The strategy takes the step: on one process by the model's own `train_step`, which may be the
+    user's, on several so that gradients are exchanged.
 
     Args:
         model: on its device already.
@@ -52,18 +52,7 @@ class TrainStep:
     def __call__(self, batch: Any, window: Window) -> dict[str, Any]:
         """Train on a batch as the loader gives it; returns what to log, `loss` among it."""
         self.optim_wrapper.window = window
-        train_step = self.model.train_step if self.strategy.name == "single" else self.train_step
-        logs: dict[str, Any] = train_step(batch, optim_wrapper=self.optim_wrapper)
+        logs = self.strategy.train_step(batch, self.optim_wrapper)
         if window.is_last and self.ema is not None:
             self.ema.update()
         return logs
-
-    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Any]:
-        """What a model's `train_step` does, on several processes."""
-        window = optim_wrapper.window
-        with self.strategy.synchronising(window is None or window.is_last):
-            with optim_wrapper.optim_context(self.model):
-                losses = self.strategy.losses(data)
-            loss, logs = self.model.parse_losses(losses)
-            optim_wrapper.update_params(loss)
-        return dict(logs)

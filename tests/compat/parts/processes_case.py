@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from kinema.compat.parts.model_wrappers import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from kinema.compat.parts.multi_process_test_case import MultiProcessTestCase
 from kinema.models import BaseModel
+from kinema.models.wrappers import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from kinema.optim.wrapper import OptimWrapper
 
 

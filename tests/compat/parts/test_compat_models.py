@@ -7,26 +7,10 @@ from torch import nn
 from kinema.compat.parts.models import (
     build_model,
     convert_sync_batchnorm,
-    detect_anomalous_params,
-    is_model_wrapper,
     merge_dict,
     revert_sync_batchnorm,
 )
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
-from kinema.registry import Registry
-
-
-def test_a_wrapper_is_one_of_torchs_or_a_registered_one() -> None:
-    class Wrapper(nn.Module):
-        pass
-
-    wrappers = Registry("wrapper")
-    wrappers.register_module(module=Wrapper)
-    assert is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))
-    assert not is_model_wrapper(nn.Linear(1, 1))
-    assert not is_model_wrapper(Wrapper())
-    assert is_model_wrapper(Wrapper(), wrappers)
-    assert is_model_wrapper(Wrapper(), Registry("parent of wrapper", scope="a")) is False
 
 
 def test_later_dicts_win() -> None:
@@ -47,16 +31,6 @@ def test_batch_norms_over_processes_become_plain_and_back() -> None:
     assert type(convert_sync_batchnorm(net)[1][0]) is nn.SyncBatchNorm
     with pytest.raises(ValueError, match="only implementation='torch' is there, got 'mmcv'"):
         convert_sync_batchnorm(net, implementation="mmcv")
-
-
-def test_parameters_that_a_loss_does_not_use_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    net = nn.ModuleDict({"used": nn.Linear(1, 1), "other": nn.Linear(2, 1, bias=False)})
-    loss = net["used"](torch.ones(1, 1)).sum()
-    loss.backward()
-    detect_anomalous_params(loss, net)
-    assert [record.getMessage() for record in caplog.records] == [
-        "other.weight with shape (1, 2) is not in the computational graph"
-    ]
 
 
 def test_a_model_of_an_older_config_gets_the_settings_beside_it() -> None:

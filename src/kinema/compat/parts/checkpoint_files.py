@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from kinema.checkpoints import Checkpoint
 from kinema.checkpoints import read_checkpoint as read_any_checkpoint
-from kinema.compat.parts.models import is_model_wrapper
 from kinema.datasets.samplers import draw_shared_seed
 from kinema.distributed import get_rank
 from kinema.files import written_whole
+from kinema.models.wrappers import is_model_wrapper
 from kinema.randomness import seed_everything
 
 Loader = Callable[..., Any]

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from kinema.models.init_report import active_report
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd, replaced, separate_batch_norms
-from kinema.registry import MODEL_WRAPPERS, MODELS, Registry
+from kinema.registry import MODELS
 
 logger = logging.getLogger("kinema")
 
@@ -28,22 +27,6 @@ def build_model(
     defaults = {key: value for key, value in settings.items() if value is not None}
     model: nn.Module = MODELS.build(cfg, **defaults)
     return model
-
-
-def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> bool:
-    """Whether `model` holds the real model in its attribute `module`.
-
-    Args:
-        model: any module.
-        registry: holds further wrapper classes, as do its children.
-    """
-    wrappers: list[Any] = [DataParallel, DistributedDataParallel]
-    registries = [registry]
-    while registries:
-        current = registries.pop()
-        wrappers.extend(current.module_dict.values())
-        registries.extend(current.children.values())
-    return isinstance(model, tuple(wrapper for wrapper in wrappers if isinstance(wrapper, type)))
 
 
 def merge_dict(*args: dict[str, Any]) -> dict[str, Any]:
@@ -77,26 +60,6 @@ def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> 
         raise ValueError(f"only implementation='torch' is there, got {implementation!r}")
     converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     return converted
-
-
-def detect_anomalous_params(loss: Tensor, model: nn.Module) -> None:
-    """Log, as errors, the trainable parameters that `loss` does not depend on.
-
-    Args:
-        loss: a loss that `model` computed, before or after its backward pass.
-        model: the model.
-    """
-    nodes, seen, used = [loss.grad_fn], set(), set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        used.add(getattr(node, "variable", None))  # of the nodes that accumulate gradients
-        nodes.extend(following for following, _ in node.next_functions)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and parameter not in used:
-            logger.error("%s with shape %s is not in the computational graph", name, tuple(parameter.shape))
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:

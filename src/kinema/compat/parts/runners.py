@@ -36,6 +36,16 @@ class Runner(engine.Runner):
         return f"{self._given_name}_{self.timestamp}" if self._given_name else self.timestamp
 
     @property
+    def model(self) -> Any:
+        """The model; on several processes, once a training is prepared, in what wraps it, as its `module`."""
+        wrapper = None if self.train_step is None else self.train_step.strategy.module
+        return wrapper if getattr(wrapper, "module", None) is self.network else self.network
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self.network = model
+
+    @property
     def max_iters(self) -> int:
         """Batches of the whole training, whose loop is built to count them; 0 where they are not known."""
         return 0 if self.plan.train is None or self.train_loop is None else super().max_iters

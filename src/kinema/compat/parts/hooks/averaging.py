@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kinema import hooks
 from kinema.compat.parts.averaged_models import BaseAveragedModel
-from kinema.compat.parts.models import is_model_wrapper
+from kinema.models.wrappers import is_model_wrapper
 from kinema.openmmlab.keywords import log_needless
 from kinema.registry import MODELS
 from kinema.training.run import Run

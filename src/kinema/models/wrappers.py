@@ -1,19 +1,59 @@
-"""Models wrapped for training on several processes by hand; Kinema's runs choose a strategy instead."""
+"""Models wrapped for training on several processes, and their names without what wraps them."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from kinema.compat.parts.models import detect_anomalous_params
-from kinema.parallel.strategies import in_torch_terms
-from kinema.registry import MODEL_WRAPPERS
+from kinema.registry import MODEL_WRAPPERS, Registry
+
+logger = logging.getLogger("kinema")
 
 MODEL_WRAPPERS.register_module(module=DataParallel)
 MODEL_WRAPPERS.register_module(module=DistributedDataParallel)
+
+
+def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> bool:
+    """Whether `model` holds the real model in its attribute `module`.
+
+    Args:
+        model: any module.
+        registry: holds further wrapper classes, as do its children.
+    """
+    wrappers: list[Any] = [DataParallel, DistributedDataParallel]
+    registries = [registry]
+    while registries:
+        current = registries.pop()
+        wrappers.extend(current.module_dict.values())
+        registries.extend(current.children.values())
+    return isinstance(model, tuple(wrapper for wrapper in wrappers if isinstance(wrapper, type)))
+
+
+def wrapped_places(model: nn.Module) -> list[str]:
+    """The names of modules of a model that are wrapped, inner before outer."""
+    places = [name for name, module in model.named_modules() if name and is_model_wrapper(module)]
+    return sorted(places, key=len, reverse=True)
+
+
+def plain_name(name: str, places: Sequence[str]) -> str:
+    """The name of a parameter or buffer without the wrappers at `wrapped_places`."""
+    for place in places:
+        if name.startswith(f"{place}.module."):
+            name = place + name.removeprefix(f"{place}.module")
+    return name
+
+
+def in_torch_terms(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `DistributedDataParallel` under the names that this torch has for them."""
+    options = dict(options)
+    if "broadcast_buffers" in options and "forward_sync_buffers" in signature(DistributedDataParallel).parameters:
+        options["forward_sync_buffers"] = options.pop("broadcast_buffers")  # since torch 2.13
+    return options
 
 
 @MODEL_WRAPPERS.register_module()
@@ -119,3 +159,23 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
         self.training = mode
         self.module.train(mode)
         return self
+
+
+def detect_anomalous_params(loss: Tensor, model: nn.Module) -> None:
+    """Log, as errors, the trainable parameters that `loss` does not depend on.
+
+    Args:
+        loss: a loss that `model` computed, before or after its backward pass.
+        model: the model.
+    """
+    nodes, seen, used = [loss.grad_fn], set(), set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        used.add(getattr(node, "variable", None))  # of the nodes that accumulate gradients
+        nodes.extend(following for following, _ in node.next_functions)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter not in used:
+            logger.error("%s with shape %s is not in the computational graph", name, tuple(parameter.shape))
