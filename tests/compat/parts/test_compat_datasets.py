@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kinema.compat.parts.datasets import BaseActionDataset, worker_init_fn
+from kinema.datasets import AudioDataset, BaseDataset, RawframeDataset, RepeatAugDataset, VideoDataset
 
 
 class Clips(BaseActionDataset):
@@ -27,6 +28,12 @@ def test_samples_carry_what_the_transforms_need() -> None:
     assert dataset[0] == {
         "filename": "root/clips/0.mp4", "label": 2, "sample_idx": 0, "modality": "Flow", "start_index": 1
     }  # fmt: skip
+
+
+def test_the_datasets_of_clips_count_as_this_one() -> None:
+    kinds = (AudioDataset, RawframeDataset, RepeatAugDataset, VideoDataset, Clips)
+    assert [issubclass(kind, BaseActionDataset) for kind in kinds] == [True] * 5
+    assert not issubclass(BaseDataset, BaseActionDataset)
 
 
 def test_several_labels_become_a_vector() -> None:

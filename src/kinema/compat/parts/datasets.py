@@ -3,6 +3,7 @@
 import os
 import random
 import warnings
+from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from kinema.arguments import takes_arguments_of
+from kinema.datasets import AudioDataset, RawframeDataset, VideoDataset
 from kinema.datasets.base import BaseDataset
 from kinema.datasets.labelled import LabelledDataset
 from kinema.datasets.storage.columns import ColumnSamples
@@ -26,7 +28,7 @@ def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None
     return DATASETS.build({**(default_args or {}), **cfg})
 
 
-class BaseActionDataset(LabelledDataset):
+class BaseActionDataset(LabelledDataset, metaclass=ABCMeta):
     """A dataset of clips whose subclass overrides `load_data_list()`.
 
     It gets what the transforms need of every sample.
@@ -82,6 +84,10 @@ class BaseActionDataset(LabelledDataset):
     def load_data_list(self) -> list[dict[str, Any]] | ColumnSamples:
         """See `BaseDataset`, unless a subclass overrides it."""
         return BaseDataset.load_data_list(self)
+
+
+for _dataset in (AudioDataset, RawframeDataset, VideoDataset):  # as there, but for the methods
+    BaseActionDataset.register(_dataset)
 
 
 def worker_init_fn(
