@@ -14,6 +14,7 @@ from toy_run import Pack, Points, run_config
 from kinema.datasets import DefaultSampler, InfiniteSampler, build_dataloader, pseudo_collate
 from kinema.engine import Hook, Runner
 from kinema.errors import ConfigError
+from kinema.training import restore
 
 pytestmark = pytest.mark.slow  # trains many small networks
 
@@ -178,6 +179,18 @@ def test_a_sampler_that_cannot_start_there_ends_the_run_with_one_line(tmp_path):
     train(tmp_path, loader=fresh(4), stop_at=3)
     with pytest.raises(ConfigError, match="RandomSampler cannot resume with another number of processes or another"):
         train(tmp_path, loader=fresh(2))
+
+
+def test_a_run_of_another_number_of_processes_says_what_is_not_the_same(tmp_path, caplog):
+    runner = Runner.from_cfg(run_config(tmp_path, epochs=1))
+    runner.train()
+    folder, state = runner.store.find_to_resume()
+    restore(runner, folder, {**state, "random": state["random"] * 2})
+    assert caplog.messages[-1] == (
+        "the checkpoint was saved by 2 processes, now there are 1: the samples and their order stay the same, random"
+        " numbers of the network (dropout) do not, and batch norms see other shares of a batch unless sync_bn=True"
+        " joins them"
+    )
 
 
 def test_a_resumed_run_reports_what_it_would_have_reported(tmp_path, caplog):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from kinema.checkpoints.reading import read_checkpoint
 from kinema.checkpoints.store import FORMAT, read_training_state
@@ -106,7 +107,7 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
                 logger.warning("%s: the state of %s is left out: this run has no such part", folder, name)
         run.history = [dict(entry) for entry in state["history"]]
         run.train_figures = dict(state["train_figures"])
-        _say_other_processes(len(state["random"]))
+        _say_other_processes(len(state["random"]), run.model)
         restore_rank_state(state["random"], get_rank(), seed=run.seed, step=run.progress.iteration, device=run.device)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, CheckpointError) as error:
         kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
@@ -172,10 +173,13 @@ def take_up(run: Run, folder: Path, state: dict[str, Any]) -> None:
         logger.warning("nothing left to train: %s; ask for more to continue", limit)
 
 
-def _say_other_processes(before: int) -> None:
-    if get_world_size() != before and is_main_process():
-        logger.warning(
-            "the checkpoint was saved by %d processes, now there are %d: the samples and their order stay the same,"
-            " random numbers of the network (dropout) do not",
-            *(before, get_world_size()),
-        )
+def _say_other_processes(before: int, model: nn.Module) -> None:
+    if get_world_size() == before or not is_main_process():
+        return
+    has_norms = any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    norms = ", and batch norms see other shares of a batch unless sync_bn=True joins them" if has_norms else ""
+    logger.warning(
+        "the checkpoint was saved by %d processes, now there are %d: the samples and their order stay the same, random"
+        " numbers of the network (dropout) do not%s",
+        *(before, get_world_size(), norms),
+    )
