@@ -71,6 +71,15 @@ def test_a_missing_script_is_one_line_and_status_2(arguments, message, capsys) -
     assert capsys.readouterr().err == message
 
 
+def test_a_shell_script_is_refused_by_a_line_that_says_what_to_start(tmp_path, capsys) -> None:
+    script = tmp_path / "dist_train.sh"
+    script.write_text("CONFIG=$1\n")
+    assert main([str(script), "config.py", "2"]) == 2
+    assert (
+        "is a shell script: start the Python file that it names, on N processes by `torchrun" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.usefixtures("shim")
 @pytest.mark.parametrize("module", ["not_there_at_all", "not_there.at_all"])
 def test_a_missing_module_is_one_line_and_status_2(module, capsys) -> None:

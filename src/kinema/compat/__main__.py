@@ -36,6 +36,11 @@ def _run_script(target: str, arguments: list[str]) -> int:
     script = Path(target)
     if not script.is_file():
         return _refuse(f"there is no file {target}")
+    if script.suffix == ".sh":
+        return _refuse(
+            f"{target} is a shell script: start the Python file that it names, on N processes by `torchrun"
+            " --nproc-per-node N -m kinema.compat tools/train.py CONFIG --launcher pytorch`"
+        )
     install()
     sys.argv = [target, *arguments]
     sys.path[0] = str(script.resolve().parent)
