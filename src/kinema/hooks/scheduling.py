@@ -39,6 +39,8 @@ class ParamSchedulerHook(Hook):
 
     def _apply(self, runner: Run, **changes: int) -> None:
         """Set the rates of this place of the training, or of one with another `epoch` or `step`."""
+        if not runner.schedules:
+            return
         wrappers, position = runner.optim_wrapper.wrappers, replace(runner.position, **changes)
         for name, schedules in schedules_by_optimizer(runner.schedules).items():
             if schedules:

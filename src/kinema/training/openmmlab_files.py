@@ -145,6 +145,8 @@ def _schedule_state(run: Run, schedule: Any, place: Mapping[str, int]) -> dict[s
     own = dict(schedule.state_dict()) if hasattr(schedule, "state_dict") else {}
     if not isinstance(schedule, Schedule):
         return own
+    if not schedule.follows_metrics:
+        own = {}  # of where it is now
     position = replace(run.position, epoch=place["epoch"], step=place["iter"])
     last, done = schedule.count(position)
     return {"last_step": last, "_global_step": done, **own}

@@ -12,7 +12,7 @@ from kinema.checkpoints.contract import ModelContract
 from kinema.checkpoints.store import CheckpointStore
 from kinema.distributed import is_main_process
 from kinema.evaluation import Evaluator
-from kinema.optim.schedules import Position, schedules_by_optimizer
+from kinema.optim.schedules import Position, Schedule, schedules_by_optimizer
 from kinema.optim.wrapper_dict import label
 from kinema.runs.history import Monitor
 from kinema.runs.message_hub import CheckpointedHub, MessageHub
@@ -266,10 +266,16 @@ class Run:
         }
         for name, schedules in schedules_by_optimizer(self.schedules).items():
             of = label("schedule", name)
-            parts |= {f"{of}.{place}": part for place, part in enumerate(schedules) if hasattr(part, "state_dict")}
+            parts |= {f"{of}.{place}": part for place, part in enumerate(schedules) if _has_state(part)}
         for hook in self.hooks:
             if hasattr(hook, "load_state_dict"):
                 name = type(hook).__name__
                 place = sum(key.split("#")[0] == f"hook.{name}" for key in parts)
                 parts[f"hook.{name}" + (f"#{place}" if place else "")] = hook
         return parts
+
+
+def _has_state(schedule: Any) -> bool:
+    if isinstance(schedule, Schedule):  # a function of the place, but for one
+        return schedule.follows_metrics
+    return hasattr(schedule, "state_dict")

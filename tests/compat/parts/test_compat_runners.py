@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from toy_run import run_config
 
+from kinema.compat.parts.hooks.scheduling import ParamSchedulerHook
 from kinema.compat.parts.loggers import MMLogger
 from kinema.compat.parts.optim_wrappers import AmpOptimWrapper, OptimWrapper
 from kinema.compat.parts.runners import Runner
-from kinema.compat.parts.schedulers import MultiStepLR
+from kinema.compat.parts.schedulers import LinearLR, MultiStepLR
 from kinema.config import Config
 from kinema.errors import ConfigError
 from kinema.hooks import Hook
@@ -78,6 +79,43 @@ def test_schedulers_are_built_of_several_optimizers_by_name(tmp_path):
     assert list(runner.build_param_scheduler(dict(a=config, b=config))) == ["a", "b"]
     runner.scale_lr(runner.optim_wrapper, dict(enable=True, base_batch_size=runner.train_dataloader.batch_size * 2))
     assert runner.optim_wrapper.get_lr() == {"a.lr": [pytest.approx(0.05)], "b.lr": [pytest.approx(0.05)]}
+
+
+def test_schedules_of_a_run_say_where_they_are_as_schedulers_do(tmp_path):
+    class Look(Hook):
+        priority = "LOWEST"
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            warm_up, later, by_epoch = runner.param_schedulers
+            seen.append((warm_up.last_step, warm_up._global_step, later.last_step, by_epoch.last_step))
+            values.append(warm_up.get_last_value()[0])
+
+    seen, values = [], []
+    config = [
+        dict(type="LinearLR", start_factor=0.1, end=4, by_epoch=False),
+        dict(type="ConstantMomentum", factor=0.5, begin=2, end=9, by_epoch=False),
+        dict(type="StepLR", step_size=2),
+    ]
+    hooks = dict(custom_hooks=[Look()], default_hooks=dict(param_scheduler=ParamSchedulerHook()))
+    runner = Runner.from_cfg(run_config(tmp_path, param_scheduler=config, epochs=2, **hooks))
+    runner.train()
+    # As MMEngine's: behind the hook of the schedulers they have taken the step of this batch.
+    assert seen == [
+        (1, 1, -1, 0),
+        (2, 2, 0, 0),
+        (3, 3, 1, 0),
+        (3, 4, 2, 0),
+        (3, 5, 3, 1),
+        (3, 6, 4, 1),
+        (3, 7, 5, 1),
+        (3, 8, 6, 1),
+    ]
+    assert values == pytest.approx([0.04, 0.07] + [0.1] * 6)
+    warm_up, later, _ = runner.param_schedulers
+    assert isinstance(warm_up, LinearLR)
+    assert (warm_up.base_values, later.base_values, later.param_name) == ([0.1], [0.9], "momentum")
+    assert warm_up.state_dict()["last_step"] == 3
+    assert warm_up.optimizer is runner.optim_wrapper
 
 
 def test_a_scheduler_that_is_built_steps_in_a_run(tmp_path):

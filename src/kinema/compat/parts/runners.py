@@ -9,14 +9,17 @@ from typing import Any
 
 from kinema import engine
 from kinema.compat.parts.loggers import MMLogger
+from kinema.compat.parts.run_schedules import know_run
 from kinema.errors import ConfigError
 from kinema.hooks.hook import points_of
+from kinema.optim.schedules import Position, schedules_by_optimizer
 from kinema.optim.wrapper import BaseOptimWrapper
 
 
 class Runner(engine.Runner):
     """Kinema's `Runner`, with a logger of its own, and building by hand what MMEngine's builds."""
 
+    scheduled_position: Position | None = None  # whose rates and momenta were set last
     _counts_accumulation = False  # `auto_scale_lr` does not look at accumulative_counts there
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -85,7 +88,11 @@ class Runner(engine.Runner):
         """
         if scheduler and not isinstance(self.optim_wrapper, BaseOptimWrapper):
             raise ConfigError("build_param_scheduler: the optimizer is not built yet, see build_optim_wrapper")
-        return super().build_param_scheduler(scheduler)
+        built = super().build_param_scheduler(scheduler)
+        for name, schedules in schedules_by_optimizer(built).items():
+            for schedule in schedules:
+                know_run(schedule, self, self.optim_wrapper.wrappers[name])
+        return built
 
     # ---- hooks
 

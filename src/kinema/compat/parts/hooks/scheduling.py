@@ -1,6 +1,7 @@
 """`ParamSchedulerHook` in its place among OpenMMLab's hooks: behind the log, before checkpoints."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from kinema import hooks
@@ -15,6 +16,10 @@ class ParamSchedulerHook(hooks.ParamSchedulerHook):
     """
 
     priority = "LOW"
+
+    def _apply(self, runner: Any, **changes: int) -> None:
+        super()._apply(runner, **changes)
+        runner.scheduled_position = replace(runner.position, **changes)
 
     def before_train(self, runner: Any) -> None:
         if isinstance(runner, Run):
