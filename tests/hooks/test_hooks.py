@@ -176,3 +176,27 @@ def test_an_entry_that_is_no_hook_is_an_error_that_shows_it(tmp_path, entry):
     message = r"default_hooks, custom_hooks: a hook must be a dict with 'type' or an object of a subclass of Hook, got "
     with pytest.raises(ConfigError, match=message + type(entry).__name__):
         Runner.from_cfg(run_config(tmp_path, custom_hooks=[entry]))
+
+
+class Validated(Hook):
+    """Note after how many epochs, or batches, the run validates."""
+
+    def __init__(self):
+        self.seen = []
+
+    def before_val(self, runner):
+        self.seen.append((runner.epoch, runner.iter))
+
+
+@pytest.mark.parametrize(
+    ("loop", "expected"),
+    [
+        (dict(max_epochs=6, val_interval=5, dynamic_intervals=[(4, 1)]), [(3, 12), (4, 16), (5, 20), (6, 24)]),
+        (dict(max_epochs=6, val_interval=5, dynamic_intervals=[(4, 2)]), [(4, 16), (6, 24)]),
+        (dict(max_iters=8, val_interval=8, dynamic_intervals=[(5, 2)]), [(1, 4), (1, 6), (2, 8)]),
+    ],
+)
+def test_another_interval_of_validations_decides_where_its_epoch_begins(tmp_path, loop, expected):
+    hook = Validated()
+    ready(tmp_path, train_cfg=loop, custom_hooks=[hook]).train()
+    assert hook.seen == expected

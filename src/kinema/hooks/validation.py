@@ -30,8 +30,8 @@ class ValidationHook(Hook):
         interval: epochs or iterations between two validations.
         begin: the first epoch or iteration, counted from 1, after which to validate.
         by_epoch: count in epochs, otherwise in iterations.
-        dynamic_intervals: pairs `(epoch, interval)`: other intervals from that epoch (or iteration)
-            on.
+        dynamic_intervals: pairs `(epoch, interval)`: other intervals while that epoch (or iteration)
+            and later ones are trained; the first decides where that epoch begins, as in OpenMMLab.
 
     Raises:
         ValueError: an interval is below 1.
@@ -49,7 +49,7 @@ class ValidationHook(Hook):
         if interval < 1:
             raise ValueError(f"val_interval must be at least 1, got {interval}")
         unit = "epochs" if by_epoch else "iterations"
-        starts = [(0, interval), *sorted(tuple(pair) for pair in dynamic_intervals or ())]
+        starts = [(0, interval), *sorted((epoch - 1, length) for epoch, length in dynamic_intervals or ())]
         self.unit = unit.removesuffix("s")
         # From which count on, and what is due from there.
         self.plan = [(start, Every(**{unit: length, "begin": max(start, begin)})) for start, length in starts]
