@@ -406,7 +406,7 @@ def test_a_custom_import_that_fails_is_an_error_unless_allowed(
         ConfigError, match=r"a\.py: custom_imports: no_such_part cannot be imported: No module named 'no_such_part'"
     ):
         read(tmp_path, "a.py", "custom_imports = dict(imports='no_such_part')\n")
-    with caplog.at_level(logging.WARNING, logger="kinema"):
+    with caplog.at_level(logging.WARNING, logger="kinema"), pytest.warns(UserWarning, match="no_such_part cannot"):
         read(tmp_path, "a.py", "custom_imports = dict(imports=['no_such_part'], allow_failed_imports=True)\n")
     assert "no_such_part cannot be imported" in caplog.text
     with pytest.raises(

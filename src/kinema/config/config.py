@@ -6,6 +6,7 @@ import difflib
 import importlib
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, KeysView, Mapping, MutableMapping
 from os import PathLike
 from pathlib import Path, PurePath
@@ -360,3 +361,4 @@ def import_modules(custom_imports: Any, where: str) -> None:
             if not custom_imports.get("allow_failed_imports", False):
                 raise ConfigError(message) from error
             logger.warning("%s", message)
+            warnings.warn(message, UserWarning, stacklevel=2)

@@ -21,9 +21,10 @@ class BaseVisBackend:
         save_dir: folder that it writes to, where it writes files.
     """
 
+    _env_initialized = False  # see `force_init_env` of `mmengine.visualization`
+
     def __init__(self, save_dir: str | os.PathLike[str] | None = None) -> None:
         self._save_dir = "" if save_dir is None else os.fspath(save_dir)
-
         self._train_names: set[str] = set()
 
     @property

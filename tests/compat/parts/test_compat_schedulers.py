@@ -176,3 +176,13 @@ def test_restarts_of_a_scheduler_without_an_end_last_as_long_as_their_periods() 
         optimizer.step()
         scheduler.step()
     assert rates == pytest.approx([1.0, 0.5, 0.25])
+
+
+def test_one_cycle_has_an_end():
+    optimizer = optimizer_of()
+    scheduler = schedulers.OneCycleLR(optimizer, eta_max=0.5, total_steps=2)
+    for _ in range(2):
+        optimizer.step()
+        scheduler.step()
+    with pytest.raises(ValueError, match="OneCycleLR: this is step 3, total_steps is 2"):
+        scheduler.step()

@@ -17,6 +17,7 @@ from kinema.compat.parts import (
     devices,
     environment,
     process_groups,
+    torch_tools,
 )
 from kinema.compat.parts.metric_values import get_metric_value
 from kinema.errors import CheckpointError
@@ -204,3 +205,9 @@ def test_a_shared_seed_is_drawn_by_numpy() -> None:
     expected = np.random.randint(2**31)
     np.random.seed(3)
     assert communication.sync_random_seed() == expected
+
+
+def test_a_build_for_gpus_of_amd_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert torch_tools.is_rocm_pytorch() is (torch.version.hip is not None)
+    monkeypatch.setattr(torch.version, "hip", "6.2")
+    assert torch_tools.is_rocm_pytorch()

@@ -315,16 +315,26 @@ class CosineRestartParamScheduler(_OverCurve):
 
 
 class OneCycleParamScheduler(_OverCurve):
-    """`OneCycleLR` for any parameter, which lasts `total_steps`."""
+    """`OneCycleLR` for any parameter, which lasts `total_steps`.
+
+    Raises:
+        ValueError: a step behind the last.
+    """
 
     curve, scaled = schedules.OneCycleLR, ("total_steps",)
     order = (
         *("eta_max", "total_steps", "pct_start", "anneal_strategy", "div_factor", "final_div_factor", "three_phase"),
         *_CLOCK,
     )
+    total_steps: int
 
     def _length(self) -> float:
         return math.inf if self.end == INF else super()._length()
+
+    def _get_value(self) -> list[float]:
+        if self.last_step > self.total_steps:
+            raise ValueError(f"{type(self).__name__}: this is step {self.last_step}, total_steps is {self.total_steps}")
+        return super()._get_value()
 
 
 class ReduceOnPlateauParamScheduler(ParamScheduler):

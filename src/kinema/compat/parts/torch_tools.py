@@ -26,6 +26,11 @@ def mmcv_full_available() -> bool:
     return False
 
 
+def is_rocm_pytorch() -> bool:
+    """Whether torch is built for GPUs of AMD."""
+    return torch.version.hip is not None
+
+
 def is_jit_tracing() -> bool:
     """Whether torch traces at the moment."""
     return bool(torch.jit.is_tracing())
