@@ -1,14 +1,12 @@
 """`kinema train --folds N`: several trainings, and what they say together."""
 
 import shlex
-import signal
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from kinema.cli.config_or_clips import is_config
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.stopping import RESUME, stopped_with
 from kinema.cli.training_config import known_settings
 from kinema.cli.training_guide import config_of_clips, require_readable, try_and_warn, write_guide
 from kinema.cli.training_preparation import prepared_of
@@ -68,13 +66,10 @@ def cross_validate_clips(
         require_readable(guide, config)
         write_guide(folder, guide)
     settings["prepared"] = prepared_of(config)
-    try:
+    with stopped_with(RESUME):
         results = cross_validate(
             data, folds=folds, work_dir=folder, change=change, resume=resume, announce=guide is None, **settings
         )
-    except KeyboardInterrupt as stop:
-        print_note("stopped; the same command with --resume continues where it stopped")
-        raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     if not is_main_process():
         return
     if as_json:

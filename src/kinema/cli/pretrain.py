@@ -1,7 +1,6 @@
 """`kinema pretrain`: from videos without labels to weights that a training starts from."""
 
 import json
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,8 @@ import typer
 
 from kinema.cli import training_options as options
 from kinema.cli.options import Json, Workers
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.stopping import RESUME, stopped_with
 from kinema.cli.training_config import check_choices, check_resumed, hold_folder, known_settings, run_name
 
 DEFAULT_MODEL = "videomae_vit_tiny"
@@ -122,11 +122,8 @@ def pretrain(
             held.set_aside(pretrained)
         check_resumed(Path(config["work_dir"]), config)
         runner = Runner.from_cfg(config)
-        try:
+        with stopped_with(RESUME):
             runner.train()
-        except KeyboardInterrupt as stop:
-            print_note("stopped; the same command with --resume continues where it stopped")
-            raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
         if not is_main_process():  # which alone writes
             return
         page = report_pretraining(runner.work_dir)

@@ -1,7 +1,6 @@
 """`kinema train`: from clips, or from a config, to a trained recognizer."""
 
 import json
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from kinema.cli.cross_validation import cross_validate_clips
 from kinema.cli.dry_run import print_dry_run
 from kinema.cli.guide import show_guide
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
-from kinema.cli.output import print_json, print_note
+from kinema.cli.output import print_json
+from kinema.cli.stopping import RESUME, stopped_with
 from kinema.cli.training_config import (
     check_choices,
     check_resumed,
@@ -235,11 +235,8 @@ def _train(config: "Config", guide: "Guide | None", *, is_tried: bool, workers: 
             write_guide(runner.work_dir, guide)
         if is_main_process():
             runner.notes.update(read_guide(runner.work_dir))
-        try:
+        with stopped_with(RESUME):
             runner.train()
-        except KeyboardInterrupt as stop:
-            print_note("stopped; the same command with --resume continues where it stopped")
-            raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
         # Of all processes, which share the clips; the folder is still held.
         results = results_of(runner.work_dir, workers=workers, device=str(config["device"]))
     if not is_main_process():  # which alone writes the summary

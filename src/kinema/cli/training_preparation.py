@@ -1,17 +1,15 @@
 """`kinema train --prepare`: the clips are re-encoded once, beside the work folder, and read from there."""
 
 import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from kinema.cli.data.ledger import Ledger
 from kinema.cli.data.prepare import Failed, check_places, prepare_sources
 from kinema.cli.data.sources import Sources, absolute_path
 from kinema.cli.output import print_note
+from kinema.cli.stopping import stopped_with
 from kinema.cores import available_cores
 from kinema.errors import ConfigError
 
@@ -71,13 +69,9 @@ def _prepare(clips: "TrainingClips", folder: Path, short_side: int) -> None:
     sources = sources_of(clips)
     check_places(sources.root / "clips", folder, sources)
     print_note(f"preparing {len(sources.paths)} videos in {folder} ...")
-    try:
-        with Ledger(folder) as ledger:
-            settings = TranscodeSettings(short_side)
-            done, failed, num_before = prepare_sources(sources, ledger, settings, available_cores(), None)
-    except KeyboardInterrupt:
-        print_note("stopped; the same command continues to prepare where it stopped")
-        raise typer.Exit(128 + signal.SIGINT) from None
+    with stopped_with("stopped; the same command continues to prepare where it stopped"), Ledger(folder) as ledger:
+        settings = TranscodeSettings(short_side)
+        done, failed, num_before = prepare_sources(sources, ledger, settings, available_cores(), None)
     print_note(f"prepared {len(done) - num_before}, {num_before} were there{_named(failed)}")
 
 

@@ -1,6 +1,5 @@
 """`kinema validate`: what `kinema train` would say before it trains, without training."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,8 @@ import typer
 from kinema.cli import training_options as options
 from kinema.cli.config_or_clips import is_config
 from kinema.cli.options import ColumnsOption, Json, Workers, parsed_columns
-from kinema.cli.output import print_json, print_line, print_note
+from kinema.cli.output import print_json, print_line
+from kinema.cli.stopping import stopped_with
 from kinema.cli.training_config import run_name
 from kinema.cli.training_guide import config_of_clips, try_and_warn
 from kinema.errors import ConfigError
@@ -52,7 +52,7 @@ def validate(
     if is_config(data):
         raise ConfigError(f"{data}: is a config: `kinema config {data} --check` looks it over, this command clips")
     show_on_console("ERROR")
-    try:
+    with stopped_with("stopped"):
         config, guide = config_of_clips(
             data,
             work_dir=Path("work") / run_name(data),
@@ -72,9 +72,6 @@ def validate(
         config["device"] = device or "auto"
         is_tried = not no_trial and guide.stops is None
         guide = try_and_warn(guide, config, is_tried=is_tried, is_shown=not as_json, to_stderr=False)
-    except KeyboardInterrupt:
-        print_note("stopped")
-        raise typer.Exit(128 + signal.SIGINT) from None
     if as_json:
         print_json(guide.as_dict())
     elif guide.stops is not None:

@@ -12,7 +12,8 @@ import typer
 from kinema.cli.data.sources import find_sources
 from kinema.cli.data.workers import Failure, run_isolated
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.stopping import stopped_with
 from kinema.cores import available_cores
 from kinema.errors import VideoError
 from kinema.files import write_text
@@ -74,12 +75,9 @@ def check(
     from kinema.datasets.annotations.splits import listable  # brings torch with it
 
     paths = find_sources(source).paths
-    try:
+    with stopped_with("stopped before all videos were checked"):
         limit = timeout or usual_timeout
         problems = find_problems(paths, fast=fast, num_workers=workers or available_cores(), timeout_seconds=limit)
-    except KeyboardInterrupt:
-        print_note("stopped before all videos were checked")
-        raise typer.Exit(130) from None
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(

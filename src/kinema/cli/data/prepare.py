@@ -14,7 +14,8 @@ from kinema.cli.data.ledger import Entry, Ledger
 from kinema.cli.data.sources import Sources, absolute_path, find_sources
 from kinema.cli.data.workers import Failure, run_isolated
 from kinema.cli.options import Json
-from kinema.cli.output import print_json, print_line, print_note, print_table
+from kinema.cli.output import print_json, print_line, print_table
+from kinema.cli.stopping import stopped_with
 from kinema.cores import available_cores
 from kinema.errors import ConfigError, VideoError
 from kinema.files import write_text
@@ -95,15 +96,9 @@ def prepare(
     sources = find_sources(source)
     check_places(source, target, sources)
     _check_parts(sources, fps)
-    try:
-        with Ledger(target) as ledger:
-            done, failed, num_skipped = prepare_sources(
-                sources, ledger, settings, workers or available_cores(), timeout
-            )
-            lists = _write_lists(_lists_of(source, target, sources), target, done)
-    except KeyboardInterrupt:
-        print_note("stopped; the same command resumes from here")
-        raise typer.Exit(130) from None
+    with stopped_with("stopped; the same command resumes from here"), Ledger(target) as ledger:
+        done, failed, num_skipped = prepare_sources(sources, ledger, settings, workers or available_cores(), timeout)
+        lists = _write_lists(_lists_of(source, target, sources), target, done)
     gain = _measured_gain(list(done.values()), target)
     if as_json:
         print_json(_json_value(done, failed, num_skipped, lists, gain))
