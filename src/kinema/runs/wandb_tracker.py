@@ -9,7 +9,6 @@ import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.registry import VISBACKENDS
-from kinema.runs.records import MetricsFile
 from kinema.runs.trackers import LoggedSteps, RunInfo, in_split, library
 from kinema.runs.vis_backend import BaseVisBackend
 from kinema.runs.wandb_files import steps_in_files
@@ -108,6 +107,8 @@ class WandbTracker(BaseVisBackend):
 
     def _complete(self, work_dir: Path) -> None:
         """Log what is in `metrics.jsonl`, but not in the files of earlier starts."""
+        from kinema.runs.records import MetricsFile  # imports torch, which the command line does without
+
         files, lines = self._steps.files, MetricsFile(work_dir / "metrics.jsonl")
         written = steps_in_files([work_dir / name for name in files]) if files else None
         files.append(os.path.relpath(self._run.settings.sync_file, work_dir))
