@@ -110,6 +110,7 @@ def test_clips_are_trained_by_a_recipe_that_the_command_wrote(tmp_path: Path, sm
 
 
 WRONG = [
+    (dict(train_cfg=None), r"c\.py: it has no training \(train_cfg\), of which a recipe is made"),
     (dict(train_cfg=dict(max_iters=5)), r"c\.py: a recipe is made of a config with train_cfg\.max_epochs, got None"),
     (dict(val_evaluator=None), r"c\.py: .* trains and validates: it has no val_evaluator"),
     (dict(model=dict(type="X")), r"c\.py: a recipe is made of a model with cls_head\.num_classes"),

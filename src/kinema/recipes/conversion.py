@@ -87,7 +87,9 @@ def recipe_text(config: Mapping[str, Any], name: str) -> str:
     Raises:
         ConfigError: it trains on something else, or says not how long.
     """
-    epochs = (config.get("train_cfg") or {}).get("max_epochs")
+    if not config.get("train_cfg"):
+        raise ConfigError(f"{name}: it has no training (train_cfg), of which a recipe is made")
+    epochs = config["train_cfg"].get("max_epochs")
     if not isinstance(epochs, int):
         raise ConfigError(f"{name}: a recipe is made of a config with train_cfg.max_epochs, got {epochs!r}")
     for key in ("model", "train_dataloader", "val_dataloader", "val_evaluator", "optim_wrapper"):
