@@ -125,6 +125,19 @@ def test_frames_that_are_not_there_are_named(frame_folder):
             decode({**keys, "frame_inds": np.array([], dtype=int)})
 
 
+def test_pillow_reads_the_same_pixels_and_names_what_it_cannot_read(frame_folder, tmp_path):
+    with_pillow = RawFrameDecode(decoding_backend="pillow")
+    for keys in ({}, {"modality": "Flow", "filename_tmpl": "flow_{}_{:05d}.png"}):
+        frames = with_pillow({**sample_of(frame_folder, [2, 3]), **keys})["imgs"]
+        expected = RawFrameDecode()({**sample_of(frame_folder, [2, 3]), **keys})["imgs"]
+        np.testing.assert_array_equal(frames, expected)
+    image = ImageDecode(decoding_backend="pillow")({"filename": str(frame_folder / "img_00002.png")})
+    assert image["imgs"][0][0, 0].tolist() == [20, 40, 60]
+    (tmp_path / "half.png").write_bytes((frame_folder / "img_00002.png").read_bytes()[:40])
+    with pytest.raises(VideoError, match=r"half\.png: expected an image file that Pillow reads"):
+        read_image(tmp_path / "half.png", library="pillow")
+
+
 def test_bad_input_is_named(frame_folder, tmp_path):
     with pytest.raises(VideoError, match=r"img_00009\.png: the image cannot be read: No such file"):
         RawFrameDecode()(sample_of(frame_folder, [9]))
@@ -132,7 +145,7 @@ def test_bad_input_is_named(frame_folder, tmp_path):
     with pytest.raises(VideoError, match=r"text\.png: expected an image file"):
         read_image(tmp_path / "text.png")
     with pytest.raises(
-        ValueError, match="io_backend must be 'disk' and decoding_backend 'cv2', got 'petrel' and 'cv2'"
+        ValueError, match="io_backend must be 'disk' and decoding_backend 'cv2' or 'pillow', got 'petrel' and 'cv2'"
     ):
         RawFrameDecode("petrel")
     with pytest.raises(ValueError, match="BuildPseudoClip repeats one image, got 2"):

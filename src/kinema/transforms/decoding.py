@@ -13,7 +13,7 @@ from kinema.transforms.points_and_boxes import boxes_to_pixels
 from kinema.transforms.prepared_files import PreparedFiles
 from kinema.transforms.video_parts import choose_part
 from kinema.video import VideoLimits, VideoReader
-from kinema.video.images import read_image
+from kinema.video.images import Library, read_image
 from kinema.video.remote import NamedBytes
 from kinema.video.slices import FileSlice
 from kinema.video.suffixes import VIDEO_SUFFIXES
@@ -183,7 +183,7 @@ class RawFrameDecode(BaseTransform):
 
     Args:
         io_backend: only "disk".
-        decoding_backend: only "cv2".
+        decoding_backend: the library that reads, "cv2" or "pillow".
 
     Raises:
         ValueError: another backend.
@@ -191,11 +191,11 @@ class RawFrameDecode(BaseTransform):
         SampleValueError: another `modality`.
     """
 
-    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
-        if io_backend not in ("disk", "local") or decoding_backend != "cv2":
+    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Library = "cv2") -> None:
+        if io_backend not in ("disk", "local") or decoding_backend not in ("cv2", "pillow"):
             raise ValueError(
-                "RawFrameDecode reads files where they lie, by OpenCV: io_backend must be 'disk' and decoding_backend"
-                f" 'cv2', got {io_backend!r} and {decoding_backend!r}"
+                "RawFrameDecode reads files where they lie: io_backend must be 'disk' and decoding_backend 'cv2' or"
+                f" 'pillow', got {io_backend!r} and {decoding_backend!r}"
             )
         self.io_backend = io_backend
         self.decoding_backend = decoding_backend
@@ -208,12 +208,12 @@ class RawFrameDecode(BaseTransform):
         chosen = [frames[i] if last[i] == place else frames[i].copy() for place, i in enumerate(indices)]
         return write_frames(results, chosen)
 
-    @staticmethod
-    def _read(results: Sample, number: int) -> np.ndarray:
-        folder, template = Path(results["frame_dir"]), results["filename_tmpl"]
+    def _read(self, results: Sample, number: int) -> np.ndarray:
+        folder, template, library = Path(results["frame_dir"]), results["filename_tmpl"], self.decoding_backend
         if _is_flow(results, "RawFrameDecode"):
-            return np.stack([read_image(folder / template.format(axis, number), grey=True) for axis in "xy"], axis=-1)
-        return read_image(folder / template.format(number))
+            files = [folder / template.format(axis, number) for axis in "xy"]
+            return np.stack([read_image(file, grey=True, library=library) for file in files], axis=-1)
+        return read_image(folder / template.format(number), library=library)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(io_backend={self.io_backend}, decoding_backend={self.decoding_backend})"
@@ -253,20 +253,20 @@ class ImageDecode(BaseTransform):
 
     Args:
         io_backend: only "disk".
-        decoding_backend: only "cv2".
+        decoding_backend: the library that reads, "cv2" or "pillow".
 
     Raises:
         ValueError: another backend.
         VideoError: the file cannot be read.
     """
 
-    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Literal["cv2"] = "cv2") -> None:
+    def __init__(self, io_backend: Literal["disk"] = "disk", decoding_backend: Library = "cv2") -> None:
         RawFrameDecode(io_backend, decoding_backend)  # the same limits
         self.io_backend = io_backend
         self.decoding_backend = decoding_backend
 
     def transform(self, results: Sample) -> Sample:
-        return write_frames(results, [read_image(results["filename"])])
+        return write_frames(results, [read_image(results["filename"], library=self.decoding_backend)])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(io_backend={self.io_backend}, decoding_backend={self.decoding_backend})"

@@ -1,7 +1,9 @@
 """Image files to arrays."""
 
+import io
 import struct
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,13 +15,19 @@ from kinema.video.limits import VideoLimits, Watch, default_limits
 _KINDS = "a JPEG, PNG, BMP, WebP, TIFF, GIF, PPM or JPEG 2000 image"
 
 
-def read_image(path: str | Path, *, grey: bool = False, limits: VideoLimits | None = None) -> np.ndarray:
+Library = Literal["cv2", "pillow"]
+
+
+def read_image(
+    path: str | Path, *, grey: bool = False, limits: VideoLimits | None = None, library: Library = "cv2"
+) -> np.ndarray:
     """An image file as (H, W, 3) uint8 RGB, or (H, W) grey.
 
     Args:
         path: the file.
         grey: without colour.
         limits: what it may ask for; None for `default_limits()`.
+        library: OpenCV or Pillow; values of a JPEG file differ by a few levels.
 
     Raises:
         VideoError: there is no such file, it is no image, or has more pixels than `limits` say.
@@ -29,6 +37,8 @@ def read_image(path: str | Path, *, grey: bool = False, limits: VideoLimits | No
         content = read_bytes(path)
     except OSError as error:
         raise VideoError(f"{path}: the image cannot be read: {error.strerror or error}") from error
+    if library == "pillow":
+        return _decode_with_pillow(content, str(path), grey, limits)
     image = decode_image(content, str(path), grey=grey, limits=limits)
     return image if grey else np.ascontiguousarray(image[..., ::-1])
 
@@ -52,6 +62,21 @@ def decode_image(content: bytes, name: str, *, grey: bool = False, limits: Video
         if image is not None:
             return image
     raise VideoError(f"{name}: expected an image file that OpenCV reads, such as .jpg or .png: {_KINDS}")
+
+
+def _decode_with_pillow(content: bytes, name: str, grey: bool, limits: VideoLimits | None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, or (H, W) grey."""
+    from PIL import Image, ImageOps
+
+    size = image_size(content)
+    if size is not None:
+        Watch(limits or default_limits(), name).check_size(*size)
+        try:
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+            return np.array(image.convert("L") if grey else image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            pass
+    raise VideoError(f"{name}: expected an image file that Pillow reads, such as .jpg or .png: {_KINDS}")
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:
