@@ -8,8 +8,7 @@ from kinema import registry
 from kinema.errors import RegistryError
 from kinema.openmmlab.overrides import UNCALLED, uncalled_override
 from kinema.registry import TRANSFORMS, Registry
-from kinema.transforms import Compose
-from kinema.transforms.cropping import RandomCrop
+from kinema.transforms import Compose, PyAVDecode
 
 REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
 
@@ -30,13 +29,13 @@ def test_what_no_part_calls_is_refused_in_a_subclass(name: str) -> None:
 
 
 def test_the_refusal_names_class_method_and_what_to_do() -> None:
-    class Own(RandomCrop):
-        def _crop_imgs(self, imgs, crop_bbox):
-            return imgs
+    class Own(PyAVDecode):
+        def frame_generator(self, container, stream):
+            return []
 
     with pytest.raises(
         RegistryError,
-        match=r"Own \(test_overrides\..*\) overrides RandomCrop\._crop_imgs, which OpenMMLab's part calls"
+        match=r"Own \(test_overrides\..*\) overrides PyAVDecode\.frame_generator, which OpenMMLab's part calls"
         r" and Kinema's does not: override a public method",
     ):
         TRANSFORMS.register_module(module=Own)
@@ -44,12 +43,12 @@ def test_the_refusal_names_class_method_and_what_to_do() -> None:
 
 
 def test_a_method_that_the_subclass_calls_itself_is_its_own_affair() -> None:
-    class Own(RandomCrop):
-        def _crop_imgs(self, imgs, crop_bbox):
-            return imgs
+    class Own(PyAVDecode):
+        def frame_generator(self, container, stream):
+            return []
 
         def transform(self, results):
-            return [self._crop_imgs(image, None) for image in results["imgs"]]
+            return self.frame_generator(results["video_reader"], None)
 
     assert uncalled_override(Own) is None
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import SampleValueError
-from kinema.transforms import CenterCrop, Compose, Flip, RandomResizedCrop, Resize, TenCrop, ThreeCrop
+from kinema.transforms import CenterCrop, Compose, Flip, RandomCrop, RandomResizedCrop, Resize, TenCrop, ThreeCrop
 from kinema.transforms.points_and_boxes import swapped_joints
 
 DOT = np.array([40.0, 10.0])  # a bright pixel, x and y, in frames of 64x48
@@ -13,6 +13,46 @@ def sample_with_a_dot(**keys):
     frames[:, 10, 40] = 255
     joints = np.tile(DOT, (1, 2, 3, 1)).astype(np.float32)  # one person, 2 frames, 3 joints
     return {"imgs": frames, "img_shape": (48, 64), "modality": "RGB", "keypoint": joints, **keys}
+
+
+class EdgeCrop(RandomCrop):
+    """A crop as users of MMAction2 write them: it calls the steps of the class that it derives from."""
+
+    def transform(self, results):
+        box = np.array([30, 5, 60, 45])
+        results["imgs"] = self._crop_imgs(results["imgs"], box)
+        results["keypoint"] = self._crop_kps(results["keypoint"], box)
+        return self._all_box_crop(results, box)
+
+
+def test_subclasses_find_the_steps_that_they_call():
+    cropped = EdgeCrop(4)(sample_with_a_dot(gt_bboxes=np.array([[20.0, 10, 80, 40]])))
+    assert cropped["imgs"][0].shape == (40, 30, 3)
+    assert cropped["keypoint"][0, 0, 0].tolist() == [10, 5]
+    assert cropped["gt_bboxes"].tolist() == EdgeCrop._box_crop(np.array([[20, 10, 80, 40]]), [30, 5, 60, 45]).tolist()
+    assert cropped["gt_bboxes"].tolist() == [[0, 5, 29, 35]]
+    resize, flip = Resize((32, 24)), Flip(left_kp=[0], right_kp=[1])
+    assert resize._resize_imgs(cropped["imgs"], 15, 20)[1].shape == (20, 15, 3)
+    assert resize._resize_kps(np.ones(2), np.array([2, 3])).tolist() == [2, 3]
+    assert resize._box_resize(np.ones(4), [2, 3]).tolist() == [2, 3, 2, 3]
+    assert dot_in(np.array(flip._flip_imgs(cropped["imgs"], "RGB"))) == [19, 5]
+    joints, scores = flip._flip_kps(np.array([[[[10.0, 5], [20, 6]]]]), np.array([[[0.1, 0.2]]]), 30)
+    assert (joints.tolist(), scores.tolist()) == ([[[[10, 6], [20, 5]]]], [[[0.2, 0.1]]])
+    assert flip._box_flip(np.array([1, 2, 9, 4]), 30).tolist() == [21, 2, 29, 4]
+
+
+class Whole(RandomCrop):
+    """A crop that leaves the frames as they are."""
+
+    def _crop_imgs(self, imgs, crop_bbox):
+        return imgs
+
+
+def test_steps_that_subclasses_override_are_called():
+    assert Whole(8)(sample_with_a_dot())["imgs"].shape == (2, 48, 64, 3)
+    flip = type("Own", (Flip,), {"_box_flip": staticmethod(lambda box, img_width: box - img_width)})
+    sample = sample_with_a_dot(gt_bboxes=np.array([[20.0, 10, 80, 40]]))
+    assert flip(1.0, left_kp=[], right_kp=[])(sample)["gt_bboxes"].tolist() == [[-44, -54, 16, -24]]
 
 
 def dot_in(frames):

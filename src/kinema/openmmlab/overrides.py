@@ -6,7 +6,6 @@ A subclass that overrides such a method would run without it and say nothing.
 import types
 from collections.abc import Iterator
 
-_CROPS = ("_crop_kps", "_crop_imgs", "_box_crop", "_all_box_crop")
 _RESNET = ("_make_stem_layer", "_load_conv_params", "_load_bn_params", "_load_torchvision_checkpoint", "_partial_bn")
 _TSM = (*_RESNET, "init_structure", "make_temporal_shift", "make_temporal_pool", "make_non_local", "_get_wrap_prefix")
 _INFLATED = (
@@ -35,9 +34,6 @@ UNCALLED: dict[str, tuple[str, ...]] = {
     "SubBatchNorm3D": ("_get_aggregated_mean_std",),
     "TPNHead": ("_init_new_cls",),
     "RandomBatchAugment": ("do_blending",),
-    **dict.fromkeys(("CenterCrop", "MultiScaleCrop", "RandomCrop", "RandomResizedCrop"), _CROPS),
-    "Resize": ("_resize_imgs", "_resize_kps", "_box_resize"),
-    "Flip": ("_flip_imgs", "_flip_kps", "_box_flip"),
     "ColorJitter": ("check_input", "rgb_to_grayscale", "adjust_contrast", "adjust_saturation", "adjust_hue"),
     "RandomErasing": ("_img_fill_pixels", "_fill_pixels", "random_disable", "random_patch"),
     "DecordInit": ("_get_video_reader",),

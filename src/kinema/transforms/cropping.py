@@ -108,30 +108,6 @@ def crop_frames(frames: Any, box: Box) -> Any:
     return [frame[top:bottom, left:right] for frame in frames]
 
 
-def crop_sample(results: Sample, box: Box, *, lazy: bool = False) -> Sample:
-    """Cut `box` out of the sample's frames, joints and boxes, and write down what was cut.
-
-    With `lazy` wait for `Fuse`.
-    """
-    height, width = results["img_shape"]
-    left, top, right, bottom = box
-    results["crop_bbox"] = np.array(box)
-    results["img_shape"] = (bottom - top, right - left)
-    old = results.get("crop_quadruple", np.array([0, 0, 1, 1], dtype=np.float32))
-    new = [left / width, top / height, (right - left) / width, (bottom - top) / height]
-    kept = [old[0] + new[0] * old[2], old[1] + new[1] * old[3], new[2] * old[2], new[3] * old[3]]
-    results["crop_quadruple"] = np.array(kept, dtype=np.float32)
-    if lazy:
-        crop_later(results, box, (width, height))
-        return results
-    if has_frames(results):
-        results["imgs"] = crop_frames(results["imgs"], box)
-    if "keypoint" in results:
-        results["keypoint"] = results["keypoint"] - results["crop_bbox"][:2]
-    map_boxes(results, lambda boxes: crop_boxes(boxes, box))
-    return results
-
-
 def require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> None:
     """Raise SampleValueError when a (W, H) crop is larger than the frames."""
     height, width = results["img_shape"]
@@ -145,8 +121,52 @@ def require_inside(results: Sample, crop_size: tuple[int, int], who: str) -> Non
 # ---- transforms
 
 
+class _Crop(BaseTransform):
+    """Cuts one box out of a sample; its steps have MMAction2's names, which subclasses call and override."""
+
+    lazy: bool
+
+    def _crop(self, results: Sample, box: Box) -> Sample:
+        """Cut `box` out of the sample's frames, joints and boxes, and write down what was cut.
+
+        With `lazy` wait for `Fuse`.
+        """
+        height, width = results["img_shape"]
+        left, top, right, bottom = box
+        crop = results["crop_bbox"] = np.array(box)
+        results["img_shape"] = (bottom - top, right - left)
+        old = results.get("crop_quadruple", np.array([0, 0, 1, 1], dtype=np.float32))
+        new = [left / width, top / height, (right - left) / width, (bottom - top) / height]
+        kept = [old[0] + new[0] * old[2], old[1] + new[1] * old[3], new[2] * old[2], new[3] * old[3]]
+        results["crop_quadruple"] = np.array(kept, dtype=np.float32)
+        if self.lazy:
+            crop_later(results, box, (width, height))
+            return results
+        if "keypoint" in results:
+            results["keypoint"] = self._crop_kps(results["keypoint"], crop)
+        if has_frames(results):
+            results["imgs"] = self._crop_imgs(results["imgs"], crop)
+        return self._all_box_crop(results, crop)
+
+    @staticmethod
+    def _crop_kps(kps: np.ndarray, crop_bbox: np.ndarray) -> np.ndarray:
+        return kps - crop_bbox[:2]
+
+    @staticmethod
+    def _crop_imgs(imgs: Any, crop_bbox: Any) -> Any:
+        return crop_frames(imgs, crop_bbox)
+
+    @staticmethod
+    def _box_crop(box: np.ndarray, crop_bbox: np.ndarray) -> np.ndarray:
+        return crop_boxes(box, crop_bbox)  # type: ignore[arg-type]
+
+    def _all_box_crop(self, results: Sample, crop_bbox: np.ndarray) -> Sample:
+        map_boxes(results, lambda boxes: self._box_crop(boxes, crop_bbox))
+        return results
+
+
 @TRANSFORMS.register_module()
-class CenterCrop(BaseTransform):
+class CenterCrop(_Crop):
     """Cut the middle of the frames out.
 
     Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
@@ -168,14 +188,14 @@ class CenterCrop(BaseTransform):
     def transform(self, results: Sample) -> Sample:
         height, width = begin_step(results, self.lazy, "CenterCrop")
         require_inside(results, self.crop_size, "CenterCrop")
-        return crop_sample(results, center_box((width, height), self.crop_size), lazy=self.lazy)
+        return self._crop(results, center_box((width, height), self.crop_size))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(crop_size={self.crop_size}, lazy={self.lazy})"
 
 
 @TRANSFORMS.register_module()
-class RandomCrop(BaseTransform):
+class RandomCrop(_Crop):
     """Cut a square at a random place, the same in all frames.
 
     Reads `imgs`, `img_shape`. Writes `imgs`, `img_shape`, `crop_bbox`, `crop_quadruple`. Joints and
@@ -199,14 +219,14 @@ class RandomCrop(BaseTransform):
     def transform(self, results: Sample) -> Sample:
         height, width = begin_step(results, self.lazy, "RandomCrop")
         require_inside(results, (self.size, self.size), "RandomCrop")
-        return crop_sample(results, random_box((width, height), self.size), lazy=self.lazy)
+        return self._crop(results, random_box((width, height), self.size))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, lazy={self.lazy})"
 
 
 @TRANSFORMS.register_module()
-class RandomResizedCrop(BaseTransform):
+class RandomResizedCrop(_Crop):
     """Cut a box of random area, shape and place, the same in all frames.
 
     A `Resize` behind it sets the final size.
@@ -241,7 +261,7 @@ class RandomResizedCrop(BaseTransform):
     def transform(self, results: Sample) -> Sample:
         height, width = begin_step(results, self.lazy, "RandomResizedCrop")
         box = self.get_crop_bbox((height, width), self.area_range, self.aspect_ratio_range)
-        return crop_sample(results, box, lazy=self.lazy)
+        return self._crop(results, box)
 
     # Named as in OpenMMLab: crops of users' own override it.
     @staticmethod
@@ -269,7 +289,7 @@ class RandomResizedCrop(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class MultiScaleCrop(BaseTransform):
+class MultiScaleCrop(_Crop):
     """Cut a box whose sides are drawn from shares of the short side.
 
     A `Resize` behind it sets the final size.
@@ -327,7 +347,7 @@ class MultiScaleCrop(BaseTransform):
         else:
             left, top = random.choice(fixed_places((width, height), (crop_width, crop_height), self.num_fixed_crops))
         results["scales"] = self.scales
-        return crop_sample(results, (left, top, left + crop_width, top + crop_height), lazy=self.lazy)
+        return self._crop(results, (left, top, left + crop_width, top + crop_height))
 
     def __repr__(self) -> str:
         return (

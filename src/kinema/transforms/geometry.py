@@ -196,11 +196,24 @@ class Resize(BaseTransform):
             results["lazy"]["interpolation"] = self.interpolation
             return results
         if has_frames(results):
-            results["imgs"] = resize_frames(results["imgs"], (new_width, new_height), self.interpolation)
+            results["imgs"] = self._resize_imgs(results["imgs"], new_width, new_height)
         if "keypoint" in results:
-            results["keypoint"] = results["keypoint"] * factors
-        map_boxes(results, lambda boxes: scale_boxes(boxes, factors))
+            results["keypoint"] = self._resize_kps(results["keypoint"], factors)
+        map_boxes(results, lambda boxes: self._box_resize(boxes, factors))
         return results
+
+    # The steps have MMAction2's names, which subclasses call and override.
+
+    def _resize_imgs(self, imgs: Any, new_w: int, new_h: int) -> Any:
+        return resize_frames(imgs, (new_w, new_h), self.interpolation)
+
+    @staticmethod
+    def _resize_kps(kps: np.ndarray, scale_factor: np.ndarray) -> np.ndarray:
+        return kps * scale_factor
+
+    @staticmethod
+    def _box_resize(box: np.ndarray, scale_factor: np.ndarray) -> np.ndarray:
+        return scale_boxes(box, scale_factor)
 
     def __repr__(self) -> str:
         return (
@@ -313,11 +326,27 @@ class Flip(BaseTransform):
         if self.lazy:
             return results
         if has_frames(results):
-            results["imgs"] = mirror_clip(results["imgs"], self.direction, results.get("modality", "RGB"))
+            results["imgs"] = self._flip_imgs(results["imgs"], results.get("modality", "RGB"))
         if "keypoint" in results:
-            self._mirror_joints(results, width)
-        map_boxes(results, lambda boxes: mirror_boxes(boxes, width))
+            joints, scores = self._flip_kps(results["keypoint"], results.get("keypoint_score"), width)
+            results["keypoint"] = joints
+            if scores is not None:
+                results["keypoint_score"] = scores
+        map_boxes(results, lambda boxes: self._box_flip(boxes, width))
         return results
+
+    # The steps have MMAction2's names, which subclasses call and override.
+
+    def _flip_imgs(self, imgs: Any, modality: str) -> Any:
+        return mirror_clip(imgs, self.direction, modality)
+
+    def _flip_kps(self, kps: np.ndarray, kpscores: Any, img_width: int) -> tuple[np.ndarray, Any]:
+        order = swapped_joints(kps.shape[2], self.left_kp or (), self.right_kp or ())
+        return mirror_points(kps, img_width)[:, :, order], None if kpscores is None else kpscores[:, :, order]
+
+    @staticmethod
+    def _box_flip(box: np.ndarray, img_width: int) -> np.ndarray:
+        return mirror_boxes(box, img_width)
 
     def _require_possible(self, results: Sample) -> None:
         """Refuse what could not be mirrored, whether or not this sample would be."""
@@ -334,13 +363,6 @@ class Flip(BaseTransform):
             raise SampleValueError(
                 f"Flip: flip_label_map is for samples with one label, a whole number, got {results['label']!r}"
             )
-
-    def _mirror_joints(self, results: Sample, width: int) -> None:
-        joints = mirror_points(results["keypoint"], width)
-        order = swapped_joints(joints.shape[2], self.left_kp or (), self.right_kp or ())
-        results["keypoint"] = joints[:, :, order]
-        if "keypoint_score" in results:
-            results["keypoint_score"] = results["keypoint_score"][:, :, order]
 
     def __repr__(self) -> str:
         return (
