@@ -21,8 +21,10 @@ def test_a_block_is_its_convolution_norm_and_activation() -> None:
 def test_a_bias_is_there_only_where_no_norm_takes_it_away() -> None:
     assert ConvModule(3, 4, 1).conv.bias is not None
     assert ConvModule(3, 4, 1, norm_cfg={"type": "BN"}).conv.bias is None
-    with pytest.warns(UserWarning, match="ConvModule has norm and bias at the same time"):
+    with pytest.warns(UserWarning, match="Unnecessary conv bias before batch/instance norm"):
         assert ConvModule(3, 4, 1, norm_cfg={"type": "BN"}, bias=True).conv.bias is not None
+    # A norm over groups of channels keeps what their biases differ by: no warning, which would be an error here.
+    assert ConvModule(3, 4, 1, norm_cfg={"type": "GN", "num_groups": 2}, bias=True).conv.bias is not None
     assert ConvModule(3, 4, 1).norm is None
 
 

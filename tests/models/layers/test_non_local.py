@@ -70,6 +70,13 @@ def test_a_fresh_block_is_the_identity(norm_cfg: dict | None) -> None:
     assert not torch.equal(block(x), x)
 
 
+def test_weights_are_drawn_as_wide_as_asked() -> None:
+    block = NonLocal2d(64, reduction=4, zeros_init=False, std=0.5)
+    assert (block.reduction, block.inter_channels) == (4, 16)
+    for layer in (block.g, block.theta, block.phi, block.conv_out):
+        assert 0.4 < layer.conv.weight.std() < 0.6
+
+
 def test_an_unknown_mode_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"the modes gaussian, embedded_gaussian, .*, not 'dot'"):
         NonLocal3d(8, mode="dot")

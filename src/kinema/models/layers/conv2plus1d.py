@@ -60,6 +60,7 @@ class Conv2plus1d(PreparedConv):
         self.out_channels = out_channels
         self.kernel_size, self.stride, self.padding, self.dilation = kernel, step, pad, spacing
         self.groups = groups
+        self.transposed, self.output_padding = False, (0, 0, 0)  # what a block around a convolution reads of it
         self.conv_s = Conv3d(
             in_channels,
             mid_channels,

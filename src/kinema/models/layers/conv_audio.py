@@ -56,6 +56,9 @@ class ConvAudio(BaseModule):
             raise ConfigError(f"ConvAudio: padding={padding!r} is not supported: it follows from kernel_size")
         over_time, over_frequency = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         self.op = op
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = (over_time, over_frequency)
+        self.stride, self.dilation, self.groups = stride, dilation, groups
         kernels = ((over_time, 1), (1, over_frequency))
         self.conv_1, self.conv_2 = (
             ConvModule(

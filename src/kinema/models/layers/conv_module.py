@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from kinema.errors import ConfigError
 from kinema.models.init import constant_init, kaiming_init
@@ -90,8 +92,6 @@ class ConvModule(nn.Module):
         self.with_activation = act_cfg is not None
         self.with_bias = not self.with_norm if bias == "auto" else bias
         self.with_spectral_norm = with_spectral_norm
-        if self.with_norm and self.with_bias:
-            warnings.warn("ConvModule has norm and bias at the same time: the norm takes the bias away", stacklevel=2)
         self.order = tuple(order)
         kind, _ = layer_of("conv_cfg", conv_cfg if conv_cfg is not None else {"type": "Conv2d"}, CONVS)
         self.with_explicit_padding = padding_mode in _PADDING_LAYERS and not issubclass(kind, nn.Conv1d | nn.Conv3d)
@@ -117,6 +117,8 @@ class ConvModule(nn.Module):
             # A norm in front of the convolution sees the input's channels.
             channels = out_channels if order.index("norm") > order.index("conv") else in_channels
             self.norm_name, norm = build_norm_layer(norm_cfg, channels)
+            if self.with_bias and isinstance(norm, _BatchNorm | _InstanceNorm):
+                warnings.warn("Unnecessary conv bias before batch/instance norm", stacklevel=2)
             self.add_module(self.norm_name, norm)
         if act_cfg is not None:
             self.activate = build_activation_layer(act_cfg, inplace=inplace)

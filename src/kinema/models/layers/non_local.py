@@ -36,6 +36,8 @@ class _NonLocalNd(nn.Module):
         norm_cfg: norm after the last convolution; None: none.
         mode: how two positions are compared, equations 2 to 6 of the paper.
         zeros_init: the block starts as the identity.
+        std: standard deviation of the initial weights of the projections, and of the last layer
+            without `zeros_init`.
 
     Raises:
         ConfigError: there is no such mode, or (when called) there are too few positions for
@@ -60,17 +62,20 @@ class _NonLocalNd(nn.Module):
         norm_cfg: LayerCfg | None = None,
         mode: NonLocalMode = "embedded_gaussian",
         zeros_init: bool = True,
+        std: float = 0.01,
     ) -> None:
         super().__init__()
         if mode not in MODES:
             raise ConfigError(f"a non-local block has the modes {', '.join(MODES)}, not {mode!r}")
         conv_cfg = {"type": self.conv_type} if conv_cfg is None else conv_cfg
         self.in_channels = in_channels
+        self.reduction = reduction
         self.inter_channels = max(in_channels // reduction, 1)
         self.use_scale = use_scale
         self.mode = mode
         self.sub_sample = sub_sample
         self.zeros_init = zeros_init
+        self.std = std
 
         def project() -> ConvModule:
             return ConvModule(in_channels, self.inter_channels, 1, conv_cfg=conv_cfg, act_cfg=None)
@@ -93,16 +98,16 @@ class _NonLocalNd(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Draw the projections from N(0, 0.01^2); the last layer is zero, so that the block starts as the identity."""
+        """Draw the projections from N(0, `std`^2); the last layer is zero, so that the block starts as the identity."""
         for part in (self.g, getattr(self, "theta", None), getattr(self, "phi", None)):
             for layer in () if part is None else part.modules():
                 if isinstance(layer, ConvModule):
-                    normal_init(layer.conv, std=0.01)
+                    normal_init(layer.conv, std=self.std)
         last = self.conv_out.norm or self.conv_out.conv
         if self.zeros_init:
             constant_init(last, 0)
         else:
-            normal_init(self.conv_out.conv, std=0.01)
+            normal_init(self.conv_out.conv, std=self.std)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.sub_sample and min(x.shape[-2:] if x.dim() > 3 else x.shape[-1:]) < 2:

@@ -205,7 +205,8 @@ FEED = {"type": "FFN", "embed_dims": 8, "feedforward_channels": 16}
 
 def test_a_transformer_layer_applies_its_operations_in_their_order() -> None:
     order = ("self_attn", "norm", "cross_attn", "norm", "ffn", "norm")
-    layer = BaseTransformerLayer(ATTENTION, FEED, order, ffn_num_fcs=3, batch_first=True)
+    with pytest.warns(DeprecationWarning, match="BaseTransformerLayer: set num_fcs in ffn_cfgs"):
+        layer = BaseTransformerLayer(ATTENTION, FEED, order, ffn_num_fcs=3, batch_first=True)
     x, key = torch.rand(2, 3, 8), torch.rand(2, 5, 8)
     hidden = layer.norms[0](layer.attentions[0](x, x, x))
     hidden = layer.norms[1](layer.attentions[1](hidden, key, key))
@@ -318,6 +319,9 @@ def test_generalized_attention_equals_its_sum_over_all_pairs(kinds: str) -> None
 def test_generalized_attention_enlarges_what_fewer_positions_gather() -> None:
     block = GeneralizedAttention(8, num_heads=2, q_stride=2, attention_type="1000")
     assert block(torch.rand(2, 8, 7, 6)).shape == (2, 8, 7, 6)
+    before = block.value_conv.weight.clone()
+    block.init_weights()
+    assert not torch.equal(block.value_conv.weight, before)
     with pytest.raises(ValueError, match="attention_type is four digits of 0 and 1 such as '1111', got '12'"):
         GeneralizedAttention(8, attention_type="12")
 

@@ -66,12 +66,9 @@ class GeneralizedAttention(nn.Module):
         width = self.qk_embed_dim * num_heads
         if contents or content_place:
             self.query_conv = nn.Conv2d(in_channels, width, 1, bias=False)
-            kaiming_init(self.query_conv, a=1, mode="fan_in", distribution="uniform", nonlinearity="leaky_relu")
         if contents or key_alone:
             self.key_conv = nn.Conv2d(in_channels, width, 1, bias=False)
-            kaiming_init(self.key_conv, a=1, mode="fan_in", distribution="uniform", nonlinearity="leaky_relu")
         self.value_conv = nn.Conv2d(in_channels, width, 1, bias=False)
-        kaiming_init(self.value_conv, a=1, mode="fan_in", distribution="uniform", nonlinearity="leaky_relu")
         if content_place or place_alone:
             self.appr_geom_fc_x = nn.Linear(self.position_embedding_dim // 2, width, bias=False)
             self.appr_geom_fc_y = nn.Linear(self.position_embedding_dim // 2, width, bias=False)
@@ -81,11 +78,17 @@ class GeneralizedAttention(nn.Module):
         if place_alone:
             self.geom_bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
         self.proj_conv = nn.Conv2d(width, in_channels, 1)
-        kaiming_init(self.proj_conv, a=1, mode="fan_in", distribution="uniform", nonlinearity="leaky_relu")
         self.gamma = nn.Parameter(torch.zeros(1))
         self.q_downsample = nn.AvgPool2d(1, q_stride) if q_stride > 1 else None
         self.kv_downsample = nn.AvgPool2d(1, kv_stride) if kv_stride > 1 else None
         self.register_load_state_dict_pre_hook(_without_map)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Draw the convolutions by Kaiming's rule, each evenly from -b to b."""
+        for layer in self.children():
+            if isinstance(layer, nn.Conv2d):
+                kaiming_init(layer, a=1, mode="fan_in", distribution="uniform", nonlinearity="leaky_relu")
 
     def forward(self, x: Tensor) -> Tensor:
         contents, content_place, key_alone, place_alone = self.attention_type

@@ -1,6 +1,7 @@
 """Transformer layers that a config puts together from attention, feed-forward blocks and norms, and stacks of them."""
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,6 +88,8 @@ class BaseTransformerLayer(BaseModule):
         self.embed_dims: int = self.attentions[0].embed_dims  # type: ignore[assignment]
         older = {"feedforward_channels": feedforward_channels, "ffn_drop": ffn_dropout, "num_fcs": ffn_num_fcs}
         older = {name: value for name, value in older.items() if value is not None}
+        if older:
+            warnings.warn(f"BaseTransformerLayer: set {', '.join(older)} in ffn_cfgs", DeprecationWarning, stacklevel=2)
         self.ffns = ModuleList()
         for cfg in _each(ffn_cfgs, order.count("ffn"), "ffn_cfgs"):
             cfg.update(older)
