@@ -109,6 +109,8 @@ def test_without_mean_only_the_type_changes() -> None:
     assert result.dtype == torch.float32
     assert torch.equal(result[0], clips[0].float())
     assert ActionDataPreprocessor(to_float32=False)({"inputs": clips})["inputs"].dtype == torch.uint8
+    proposals = ActionDataPreprocessor(format_shape="NPTCHW")({"inputs": [torch.ones(2, 5, 3, 4, 4)] * 2})
+    assert proposals["inputs"].shape == (2, 2, 5, 3, 4, 4)
 
 
 def test_a_batch_that_is_stacked_already_is_not_changed_in_place() -> None:
@@ -144,6 +146,10 @@ def test_blending_happens_in_training_only() -> None:
     ("arguments", "message"),
     [
         ({"mean": [1]}, r"mean and std go together, got mean=\[1\], std=None"),
+        (
+            {"format_shape": "NPTCHW", "mean": [1], "std": [1]},
+            "format_shape must be 'NCHW', 'NCTHW' or 'MIX2d3d', got 'NPTCHW'",
+        ),
         ({"format_shape": "NTCHW"}, "format_shape must be 'NCHW', 'NCTHW' or 'MIX2d3d', got 'NTCHW'"),
     ],
 )

@@ -230,6 +230,7 @@ class AccMetric(BaseMetric):
         for name in self.metrics:
             if name not in ACCURACY_METRICS:
                 raise ValueError(f"unknown metric {name!r}; there are: {', '.join(ACCURACY_METRICS)}")
+        self.metric_options = metric_options or {"top_k_accuracy": {"topk": (1, 5)}}
         options = dict(metric_options or {})
         top_k_options = dict(options.pop("top_k_accuracy", {}))
         self._leaves_out_trivial = "topk" not in top_k_options

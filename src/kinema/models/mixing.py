@@ -113,6 +113,11 @@ class _PairBlending(BatchBlending):
             raise ValueError(f"{type(self).__name__}: alpha must be above 0, got {alpha}")
         self.alpha = alpha
 
+    @property
+    def beta(self) -> torch.distributions.Beta:
+        """What the shares are drawn from."""
+        return torch.distributions.Beta(self.alpha, self.alpha)
+
     @abstractmethod
     def blend(self, inputs: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
         """Blend (B, ...) inputs with `inputs[partner]`, of which (1 - share) is wanted.
@@ -123,7 +128,7 @@ class _PairBlending(BatchBlending):
     def do_blending(self, imgs: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Blend each sample with another of the batch, drawn anew; see `BatchBlending.do_blending`."""
         partner = torch.randperm(len(imgs)) if self._draws_partner_first else None
-        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample().numpy())
+        share = float(self.beta.sample().numpy())
         partner = onto(torch.randperm(len(imgs)) if partner is None else partner, imgs.device)
         imgs, share = self.blend(imgs, partner, share)
         return imgs, share * label + (1 - share) * label[partner]

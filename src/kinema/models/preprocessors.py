@@ -1,7 +1,7 @@
 """From the loader's batch to the arguments of a model, on the model's device: stack, normalise, blend."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,7 @@ from kinema.errors import ConfigError
 from kinema.models.mixing import Blending
 from kinema.registry import MODELS
 from kinema.structures import BaseDataElement
-
-FormatShape = Literal["NCHW", "NCTHW", "MIX2d3d"]
+from kinema.transforms.formatting import LAYOUTS
 
 
 def stack_batch(tensors: Sequence[Tensor], pad_size_divisor: int = 1, pad_value: float = 0) -> Tensor:
@@ -114,7 +113,8 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
             `RandomBatchAugment`, any callable `(inputs, data_samples) -> (inputs, data_samples)`,
             or a config.
         format_shape: where a sample's channels are: `"NCHW"` (views, C, H, W), `"NCTHW"` (views, C,
-            T, H, W), or `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns.
+            T, H, W), or `"MIX2d3d"`: images (C, H, W) and clips (views, C, T, H, W) in turns. Without
+            `mean` also another layout of `FormatShape`.
     """
 
     def __init__(
@@ -124,12 +124,12 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         to_rgb: bool = False,
         to_float32: bool = True,
         blending: Blending | Mapping[str, Any] | None = None,
-        format_shape: FormatShape = "NCHW",
+        format_shape: str = "NCHW",
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError(f"mean and std go together, got {mean=}, {std=}")
-        if format_shape not in ("NCHW", "NCTHW", "MIX2d3d"):
+        if format_shape not in ("NCHW", "NCTHW", "MIX2d3d", *(LAYOUTS if mean is None else ())):
             raise ValueError(f"format_shape must be 'NCHW', 'NCTHW' or 'MIX2d3d', got {format_shape!r}")
         self.to_rgb = to_rgb
         self.to_float32 = to_float32

@@ -75,7 +75,6 @@ NEEDLESS: dict[str, dict[str, Needless]] = {
     },
     "MobileNetV2TSM": {"pretrained2d": Needless(_IS_2D, 3)},
     "MobileOneTSM": {"pretrained2d": Needless(_IS_2D, 4)},
-    "TSMHead": {"is_shift": Needless("the backbone shifts", 8)},
     "CheckpointHook": {
         "file_client_args": Needless(_LOCAL),
         "backend_args": Needless(_LOCAL),

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.compat.parts.datasets import BaseActionDataset, worker_init_fn
+from kinema.compat.parts.datasets import BaseActionDataset, get_type, worker_init_fn
 from kinema.datasets import AudioDataset, BaseDataset, RawframeDataset, RepeatAugDataset, VideoDataset
+from kinema.transforms import DecordInit
 
 
 class Clips(BaseActionDataset):
@@ -61,3 +62,10 @@ def test_the_start_of_a_worker_seeds_all_generators() -> None:
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
+
+
+def test_the_type_of_a_transform_is_read_of_its_config_or_of_itself() -> None:
+    assert get_type({"type": "DecordDecode", "mode": "accurate"}) == "DecordDecode"
+    assert get_type(DecordInit()) == "DecordInit"
+    with pytest.raises(TypeError, match="a transform or its config is expected, got 3"):
+        get_type(3)

@@ -68,7 +68,7 @@ def test_registering_all_modules_warns_where_it_changes_the_scope(monkeypatch: p
 
     monkeypatch.setattr(DefaultScope, "_instance_dict", OrderedDict())
     DefaultScope.get_instance("first", scope_name="other")
-    with pytest.warns(UserWarning, match='The default scope "other" is not "mmaction"'):
+    with pytest.warns(UserWarning, match='The current default scope "other" is not "mmaction"'):
         register_all_modules()
     register_all_modules()
     assert default_scope() == "mmaction"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.compat.parts import checks, paths, timers, versions
+from kinema.compat.parts import checks, optimizers, paths, timers, versions
 
 
 def test_sequences_are_told_by_what_they_hold() -> None:
@@ -129,3 +129,8 @@ def test_versions_are_split_into_numbers() -> None:
     assert versions.parse_padded_version_info("2.0.0rc1", length=3) == (2, 0, 0, "rc", 1)
     with pytest.raises(ValueError, match="failed to parse the version 'new'"):
         versions.parse_padded_version_info("new")
+
+
+def test_the_layer_of_a_parameter_is_read_of_its_name() -> None:
+    names = ("backbone.cls_token", "backbone.patch_embed.w", "backbone.blocks.3.w", "backbone.norm.w", "cls_head.fc")
+    assert [optimizers.get_layer_id(name, 14) for name in names] == [0, 0, 4, 15, 15]

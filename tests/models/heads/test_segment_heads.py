@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.models import AvgConsensus, TPNHead, TRNHead, TSMHead, TSNHead
+from kinema.models import AvgConsensus, MViTHead, TPNHead, TRNHead, TSMHead, TSNHead
 from kinema.registry import MODELS
 
 FEATS = torch.rand(6, 5, 2, 3)
@@ -35,7 +35,7 @@ def test_both_heads_average_over_frames() -> None:
 
 def test_a_backbone_that_pools_time_leaves_half_the_frames() -> None:
     assert TSMHead(4, 5, num_segments=6, temporal_pool=True)(FEATS).shape == (2, 4)
-    assert TSMHead(4, 5, num_segments=6, temporal_pool=True, is_shift=False)(FEATS).shape == (2, 4)
+    assert TSMHead(4, 5, num_segments=6, temporal_pool=True, is_shift=False)(FEATS).shape == (1, 4)
 
 
 def test_pooled_features_and_other_consensus_are_taken() -> None:
@@ -88,3 +88,10 @@ def test_features_of_clips_and_of_several_stages_are_sent_to_other_heads() -> No
     for kind in (TSNHead, TPNHead, TSMHead, TRNHead):
         with pytest.raises(ConfigError, match=f"gives 2 features, but {kind.__name__} takes one: set out_indices"):
             kind(4, 5)((FEATS, FEATS))
+
+
+def test_the_token_of_the_last_scale_is_taken_from_a_list_or_a_tuple_of_scales() -> None:
+    head, token = MViTHead(5, 4).eval(), torch.rand(2, 4)
+    scores = head([torch.rand(2, 4, 1, 1, 1), token])
+    for scales in ([[None, token]], ([None, None], [None, token])):
+        assert torch.equal(head(scales), scores)

@@ -28,6 +28,19 @@ def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None
     return DATASETS.build({**(default_args or {}), **cfg})
 
 
+def get_type(transform: Mapping[str, Any] | Callable[..., Any]) -> Any:
+    """The `type` of a transform's config, or the name of a transform as its repr begins.
+
+    Raises:
+        TypeError: it is neither a config nor callable.
+    """
+    if isinstance(transform, Mapping) and "type" in transform:
+        return transform["type"]
+    if not callable(transform):
+        raise TypeError(f"a transform or its config is expected, got {transform!r}")
+    return repr(transform).partition("(")[0]
+
+
 class BaseActionDataset(LabelledDataset, metaclass=ABCMeta):
     """A dataset of clips whose subclass overrides `load_data_list()`.
 

@@ -85,7 +85,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         current = DefaultScope.get_current_instance()
         if current is not None and current.scope_name not in ("mmaction", "mmengine"):
             warnings.warn(
-                f'The default scope "{current.scope_name}" is not "mmaction": register_all_modules sets that',
+                f'The current default scope "{current.scope_name}" is not "mmaction": register_all_modules sets that',
                 stacklevel=2,
             )
         DefaultScope.get_instance(f"mmaction-{time.time_ns()}", scope_name="mmaction")

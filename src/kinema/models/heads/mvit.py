@@ -69,7 +69,8 @@ class MViTHead(BaseHead):
         Raises:
             ConfigError: the backbone gives no class token.
         """
-        last = feats[-1] if isinstance(feats, tuple) else feats
+        is_of_scales = isinstance(feats, tuple) or (isinstance(feats, list) and isinstance(feats[-1], list | tuple))
+        last = feats[-1] if is_of_scales else feats
         if self.with_cls_token:
             if not isinstance(last, list | tuple):
                 raise ConfigError("MViTHead with with_cls_token=True needs a backbone with output_cls_token=True")

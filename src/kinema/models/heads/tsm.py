@@ -22,12 +22,10 @@ from kinema.models.heads.segments import (
     join_segments,
     pool_frames,
 )
-from kinema.openmmlab.keywords import accepts_openmmlab_keywords
 from kinema.registry import MODELS
 
 
 @MODELS.register_module()
-@accepts_openmmlab_keywords
 class TSMHead(BaseHead):
     """(B * S, C, H, W) features of frames -> (B * S / num_segments, N) scores, one row a view.
 
@@ -41,6 +39,7 @@ class TSMHead(BaseHead):
         consensus: joins the segments, (V, num_segments, N) -> (V, 1, N); module or config.
         dropout_ratio: probability that a feature is set to 0 in training.
         init_std: standard deviation of the initial class weights.
+        is_shift: the backbone shifts features between frames; without it nothing halves them.
         temporal_pool: the backbone halves the number of frames.
         **settings: further arguments of `BaseHead`; `init_cfg` replaces the initialisation with
             `init_std`.
@@ -57,7 +56,7 @@ class TSMHead(BaseHead):
         consensus: Consensus = AVERAGE,
         dropout_ratio: float = 0.8,
         init_std: float = 0.001,
-        *,
+        is_shift: bool = True,
         temporal_pool: bool = False,
         **settings: Any,
     ) -> None:
@@ -69,6 +68,7 @@ class TSMHead(BaseHead):
         self.dropout_ratio = dropout_ratio
         self.num_segments = num_segments
         self.init_std = init_std
+        self.is_shift = is_shift
         self.temporal_pool = temporal_pool
         self.consensus = build_consensus(consensus)
         self.dropout = nn.Dropout(dropout_ratio) if dropout_ratio else None
@@ -90,5 +90,5 @@ class TSMHead(BaseHead):
         self.check_channels(x)
         if self.dropout is not None:
             x = self.dropout(x)
-        frames = self.num_segments // 2 if self.temporal_pool else self.num_segments
+        frames = self.num_segments // 2 if self.is_shift and self.temporal_pool else self.num_segments
         return join_segments(self.consensus, by_segment(self.fc_cls(x), frames, type(self).__name__))

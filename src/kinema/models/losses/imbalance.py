@@ -93,6 +93,7 @@ class CBFocalLoss(nn.Module):
             raise ValueError(f"beta of CBFocalLoss must be in [0, 1), got {beta}")
         counts = _counts("CBFocalLoss", samples_per_cls)
         weights = (1 - beta) / (1 - beta**counts)
+        self.num_classes = len(weights)
         self.loss_weight = loss_weight
         self.beta = beta
         self.gamma = gamma

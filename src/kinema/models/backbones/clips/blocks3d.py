@@ -195,6 +195,9 @@ class Bottleneck3d(Block3d):
         first: Triple = (3 if inflate and inflate_style == "3x1x1" else 1, 1, 1)
         middle: Triple = (3 if inflate and inflate_style == "3x3x3" else 1, 3, 3)
         strides = ((1, 1, 1), stride) if style == "pytorch" else (stride, (1, 1, 1))
+        (self.conv1_stride_t, self.conv1_stride_s), (self.conv2_stride_t, self.conv2_stride_s) = (
+            step[:2] for step in strides
+        )
         self.conv1 = self._conv(inplanes, planes, first, stride=strides[0])
         self.conv2: nn.Module = self._middle(planes, middle, strides[1], dilation)
         self.conv3 = self._conv(planes, planes * self.expansion, (1, 1, 1), act_cfg=None)

@@ -145,6 +145,7 @@ class Bottleneck(_Block):
         act_cfg: LayerCfg,
     ) -> None:
         first, second = (1, spatial["stride"]) if style == "pytorch" else (spatial["stride"], 1)
+        self.conv1_stride, self.conv2_stride = first, second
         self.conv1 = ConvModule(inplanes, planes, 1, stride=first, **layers, act_cfg=act_cfg)
         self.conv2 = ConvModule(planes, planes, 3, **{**spatial, "stride": second}, **layers, act_cfg=act_cfg)
         self.conv3 = ConvModule(planes, planes * self.expansion, 1, **layers, act_cfg=None)

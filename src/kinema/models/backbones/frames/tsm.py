@@ -43,6 +43,7 @@ class NL3DWrapper(nn.Module):
         super().__init__()
         self.block = block
         self.num_segments = num_segments
+        self.non_local_cfg = dict(non_local_cfg or {})
         self.non_local_block = NonLocal3d(channels or block.out_channels, **(non_local_cfg or {}))  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
