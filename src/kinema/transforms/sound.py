@@ -34,7 +34,7 @@ class LoadAudioFeature(BaseTransform):
 
     def transform(self, results: Sample) -> Sample:
         path = Path(results["audio_path"])
-        features = _read(path) if path.exists() else np.zeros(_SILENCE, np.float32)
+        features = read_sound_features(path) if path.exists() else np.zeros(_SILENCE, np.float32)
         results["audios"], results["length"] = features, len(features)
         return results
 
@@ -42,7 +42,12 @@ class LoadAudioFeature(BaseTransform):
         return f"{type(self).__name__}(pad_method={self.pad_method})"
 
 
-def _read(path: Path) -> np.ndarray:
+def read_sound_features(path: Path) -> np.ndarray:
+    """Features of sound, (rows, bands) numbers, of a file `.npy`.
+
+    Raises:
+        VideoError: it holds no numbers of that shape.
+    """
     try:
         features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -10,6 +10,7 @@ from torch import nn
 from kinema.compat.parts.inference import inference_recognizer, init_recognizer
 from kinema.config import Config
 from kinema.errors import CheckpointError, ConfigError, VideoError
+from kinema.models import RecognizerAudio, TSNAudioHead
 from kinema.transforms import Compose
 from kinema.video import VideoReader
 
@@ -81,3 +82,24 @@ def test_what_is_missing_or_broken_is_named(config: Config, checkpoint: Path, tm
         inference_recognizer(model, "a.mp4")
     with pytest.raises(VideoError, match=r"a\.mp4"):
         inference_recognizer(model, str(tmp_path / "a.mp4"), PIPELINE)
+
+
+def test_features_of_sound_are_classified(tmp_path: Path) -> None:
+    file = tmp_path / "clip.npy"
+    np.save(file, np.random.default_rng(0).normal(size=(128, 80)).astype(np.float32))
+    pipeline = [
+        {"type": "LoadAudioFeature"},
+        {"type": "SampleFrames", "clip_len": 64, "num_clips": 1, "test_mode": True},
+        {"type": "AudioFeatureSelector"},
+        {"type": "FormatAudioShape", "input_format": "NCTF"},
+        {"type": "PackActionInputs"},
+    ]
+    model = RecognizerAudio(
+        {"type": "ResNet", "depth": 18, "in_channels": 1}, TSNAudioHead(3, 512, average_clips="prob")
+    ).eval()
+    prediction = inference_recognizer(model, str(file), pipeline)
+    assert prediction.pred_score.shape == (3,)
+    assert prediction.pred_score.sum() == pytest.approx(1)
+    file.write_bytes(b"no array")
+    with pytest.raises(VideoError, match=r"clip\.npy: the features of sound cannot be read"):
+        inference_recognizer(model, file, pipeline)

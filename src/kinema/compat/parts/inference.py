@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from kinema.openmmlab.configs import pipeline_of_tests, without_pretrained
 from kinema.registry import MODELS
 from kinema.structures import ActionDataSample
 from kinema.transforms import Compose
+from kinema.transforms.sound import read_sound_features
 
 
 def init_recognizer(
@@ -56,8 +58,8 @@ def inference_recognizer(
 
     Args:
         model: what `init_recognizer` gave.
-        video: path of a video or of a folder of images; frames (T, H, W, 3) uint8 RGB; or the
-            sample dict that the pipeline begins with.
+        video: path of a video, of a folder of images or of features of sound (`.npy`); frames
+            (T, H, W, 3) uint8 RGB; or the sample dict that the pipeline begins with.
         test_pipeline: a `Compose` or a list of transforms; default: the one of the model's config
             (`test_pipeline`, else that of `test_dataloader.dataset`).
 
@@ -72,6 +74,9 @@ def inference_recognizer(
     steps = test_pipeline if test_pipeline is not None else _test_pipeline(model.cfg)
     if isinstance(video, Mapping):
         sample = dict(video)
+    elif isinstance(video, str | PathLike) and Path(video).suffix == ".npy":
+        sample = {"audio_path": str(video), "total_frames": len(read_sound_features(Path(video)))}
+        sample |= {"label": -1, "start_index": 0}
     else:
         source = video_source(video)
         sample = {**source.sample, "label": -1, "start_index": 0, "modality": "RGB"}
