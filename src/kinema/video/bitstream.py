@@ -368,11 +368,6 @@ def slice_finder(codec: str, length_size: int) -> Callable[[Packet], bool] | Non
     return find_by_length if length_size else find_by_start_code
 
 
-def num_slices(packet: bytes, length_size: int) -> int:
-    """Slices of H.264 in a packet."""
-    return sum(unit[0] in SLICE_KINDS["h264"] for unit in nal_units(packet, length_size, 1) if unit)
-
-
 def is_unreferenced(codec: str, packet: bytes, length_size: int) -> bool:
     """Whether a packet says that no other picture refers to what it holds; False where it does not say so clearly."""
     if codec == "h264":

@@ -8,7 +8,7 @@ damaged.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import cast
 
 import numpy as np
@@ -131,6 +131,10 @@ class Waiting:
     def is_empty(self) -> bool:
         """Whether no frame is kept."""
         return not self._held and not self._ready
+
+    def wait_for(self, packets: Iterable[int]) -> None:
+        """The pictures of `packets`, and no others, are still to come out."""
+        self._unseen = set(packets)
 
     def fed(self, packet: int) -> None:
         """The decoder got a picture that others may refer to."""

@@ -72,9 +72,10 @@ class Decoder:
         self._is_isolated = False  # every group of pictures has a decoder of its own
         self._has_failed = False  # this context, in a way that was passed over
         self._has_start: bool | None = None
-        self._waiting: Waiting | None = None
         self._context = self._make_context()
         self._codec = self._context.codec.canonical_name
+        # Its decoder marks pictures of which a part is missing. B pictures that refer to one come out before it.
+        self._is_marked_late = self._codec == "h264" and self._context.reorder_depth > 0
         self._can_skip = self._codec in _SKIPPABLE
         self._length_size = nal_length_size(self._codec, self._context.extradata)
         self._has_slice = slice_finder(self._codec, self._length_size)
@@ -106,10 +107,7 @@ class Decoder:
         # Where only pictures that come out show whether they are whole, frames wait for those
         # decoded before them.
         self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
-        if self._coverage is not None:
-            self._waiting = Waiting(self._coverage.take)
-        elif self._waiting is not None:
-            self._waiting = Waiting()
+        self._waiting: Waiting | None = None if self._coverage is None else Waiting(self._coverage.take)
         return context
 
     @property
@@ -126,8 +124,6 @@ class Decoder:
     def _adapt_to_start(self, index: PacketIndex) -> None:
         """Choose the decoder for a stream that was cut; it has seen nothing so far."""
         self._knows_start = True
-        if index.has_slices:
-            self._waiting = Waiting()  # the mark of a missing slice comes out with its picture
         # Motion of pictures that the decoder makes up is that of older ones in the same memory.
         self._is_isolated = index.has_number_gaps
         is_strange = bool(index.is_cut_off.any()) or index.has_number_gaps
@@ -188,10 +184,11 @@ class Decoder:
         Raises:
             FrameLost: one of them cannot be decoded; those before it have been handed out.
         """
-        left = list(frames)
+        left, delivered = list(frames), []
 
         def deliver(number: int, frame: VideoFrame) -> None:
             left.remove(number)
+            delivered.append(number)
             on_frame(number, frame)
 
         table = self._table
@@ -200,8 +197,10 @@ class Decoder:
         except OrderDiffers:
             if self._learns_order():
                 return self.decode(frames, on_frame, stays=stays)
-        except PacketFailed:
-            pass  # what was handed out before is good, if its number is
+        except PacketFailed as failure:
+            # What was handed out before is good, if its number is, but for B pictures that came out
+            # before the one to which they refer.
+            left[:] = sorted(left + [number for number in delivered if table.packet_of[number] > failure.packet])
         if left:
             damaged = self._damaged_video()
             if self._table is not table:  # the search for damage found other numbers
@@ -250,6 +249,8 @@ class Decoder:
     def _decode_group(self, group: list[int], deliver: OnFrame, *, stays: bool) -> None:
         table = self._table
         stays = stays or not self._ends_streams
+        if self._is_marked_late:
+            self._choose_waiting(stays=stays)
         self._move_to(group)
         packets = [table.packet_of[frame] for frame in group]
         in_full = table.with_chained(packets)
@@ -263,14 +264,15 @@ class Decoder:
         may_leave_out = self._can_skip and table.is_second_field is None and has_all
         if self._waiting is not None:
             self._keeps_after = last_frame if stays else None
-            self._waiting.drop_before(group[0])
-            self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
+            if not self._waiting.is_empty:
+                self._waiting.drop_before(group[0])
+                self._deliver_what_waited(self._waiting, wanted, deliver, most=_LONGEST_REORDERING)
         for number in range(self._next, last_packet + 1):
             leave_out = may_leave_out and number not in in_full and (not stays or table.frame_of[number] < last_frame)
             self._feed(number, leave_out, wanted, deliver)
         while wanted and stays and self._next < len(table.frame_of):
             self._feed(self._next, False, wanted, deliver)
-        if wanted:
+        if wanted or (self._is_marked_late and self._waiting is None and self._has_older_pending(max(packets))):
             self._drain(wanted, deliver)
         if wanted:
             raise OrderDiffers
@@ -289,6 +291,18 @@ class Decoder:
             self._ends_streams = False  # the caller reads everything: starting anew each time costs more than it saves
         if entry != self._next or self._drained_at is not None:
             self._restart(entry)
+
+    def _has_older_pending(self, packet: int) -> bool:
+        """Whether a picture is still to come out that was decoded before that of `packet`."""
+        packet_of = self._table.packet_of
+        return any(packet_of[frame] < packet for frame in self._pending)
+
+    def _choose_waiting(self, *, stays: bool) -> None:
+        """Where the caller keeps single frames, those that come out wait until all decoded before them have."""
+        if stays and self._waiting is None:
+            self._waiting = Waiting()
+        elif not stays and self._waiting is not None and self._waiting.is_empty:
+            self._waiting = None
 
     def _is_decoded(self, frame: int) -> bool:
         return frame in self._pending or (self._waiting is not None and frame in self._waiting)
@@ -367,7 +381,7 @@ class Decoder:
             frame = table.frame_of[number]
             if frame >= 0 and table.entry_of[frame] >= self._start:
                 self._pending.add(frame)
-        if self._waiting is not None:
+        if self._waiting is not None and not self._is_marked_late:
             self._note_fed(self._waiting, number, packet, leave_out=leave_out)
         for decoded in frames:
             self._emit(decoded, wanted, deliver)
@@ -393,6 +407,8 @@ class Decoder:
             waiting.fed(number)
 
     def _deliver_what_waited(self, waiting: Waiting, wanted: set[int], deliver: OnFrame, *, most: int) -> None:
+        if self._is_marked_late:
+            waiting.wait_for(self._table.packet_of[frame] for frame in self._pending)
         for number, frame in waiting.leave(wanted):
             wanted.discard(number)
             deliver(number, frame)
@@ -416,7 +432,12 @@ class Decoder:
                 wanted.discard(number)
                 deliver(number, frame)
             return
-        self._waiting.seen(packet)
+        if not self._is_marked_late:
+            self._waiting.seen(packet)
+        elif is_due and number in wanted and self._waiting.is_empty and not self._has_older_pending(packet):
+            wanted.discard(number)
+            deliver(number, frame)
+            return
         if is_due and (number in wanted or (self._keeps_after is not None and number > self._keeps_after)):
             self._waiting.hold(packet, number, frame)
         elif self._coverage is not None:

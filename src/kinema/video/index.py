@@ -45,8 +45,6 @@ class PacketIndex:
             or repeated.
         has_losses: whether whole pictures, or parts of them, seem to be missing in a transport
             stream.
-        has_slices: whether H.264 pictures have several slices, of which one may be missing without an
-            error, and are reordered.
         has_number_gaps: whether the numbers of H.264 pictures have gaps, which decoders fill with
             pictures of their own.
         has_jumps: whether the file's clock jumps, as in joined recordings; `pts` and `dts` continue
@@ -74,7 +72,6 @@ class PacketIndex:
     lasting: tuple[Lasting, ...] = ()
     gaps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     has_losses: bool = False
-    has_slices: bool = False
     has_number_gaps: bool = False
     has_jumps: bool = False
     order: Order = Order.CERTAIN

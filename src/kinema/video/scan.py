@@ -21,7 +21,6 @@ from kinema.video.bitstream import (
     hevc_can_start_at,
     hevc_needs_what_precedes,
     is_intra,
-    num_slices,
     vp8_picture,
 )
 from kinema.video.clock import NO_TIME, continue_clock, find_jumps, is_even
@@ -76,7 +75,6 @@ class _Walk:
     is_cut_open: bool = False  # see PacketIndex
     starts_right: bool = True  # pictures are right from the first key frame on
     gaps: list[int] = field(default_factory=list)
-    has_slices: bool | None = None  # several in the first key picture, of H.264 only
 
     def note(self, packets: list[Packet], codec: "_Codec") -> None:
         """Add some packets."""
@@ -103,8 +101,6 @@ class _Walk:
                 for extradata in (data for kind, data in side_data.get(place, ()) if kind == "new_extradata"):
                     codec.slices.take_extradata(extradata)
                 codec.slices.look(content or b"")
-            if codec.name == "h264" and self.has_slices is None and content is not None:
-                self.has_slices = num_slices(content, codec.lasting.length_size) > 1
         if codec.head_of is not None:
             self.heads += b"".join(map(codec.head_of, packets))
         shown = list(map(not_, discards))
@@ -234,7 +230,6 @@ def scan_packets(
         lasting=codec.lasting.result(),
         gaps=np.asarray(walk.gaps, np.int64),
         has_losses=codec.counts_pieces and (bool(walk.gaps) or not is_even(walk.pts)),
-        has_slices=bool(walk.has_slices and codec.reorder_depth),
         has_number_gaps=heads is not None and heads.have_gaps(),
         has_jumps=bool(jumps),
         order=how if starts_clearly else Order.UNKNOWN,
