@@ -28,10 +28,11 @@ class VideoReader:
 
     Frame i is the i-th one that a decode of the whole file outputs, bit for bit.
 
-    Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames; ascending
-    order is the fastest. A reader can be pickled and used after a fork: the copy opens the file
-    itself. One that is dropped closes itself. Threads may share a reader: they take turns, call by
-    call. For speed give each thread a reader of its own.
+    Frames are (H, W, 3) uint8 RGB arrays. Any order of numbers gives the same frames, but of some
+    damaged MPEG-1, -2 and -4 files (docs/video.md, Damage); ascending order is the fastest. A
+    reader can be pickled and used after a fork: the copy opens the file itself. One that is dropped
+    closes itself. Threads may share a reader: they take turns, call by call. For speed give each
+    thread a reader of its own.
 
     Args:
         source: path, bytes, seekable binary file object, URL, or a folder of frames. A file object
