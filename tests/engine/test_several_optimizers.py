@@ -165,3 +165,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_of_its_optimizer(tmp_
 
     with pytest.raises(TrainingError, match=r"step 4: the loss is not finite.*batch 4 of epoch 1"):
         adversarial_run(tmp_path, Bad()).train()
+
+    class BadEarly(Adversaries):
+        def losses_of_discriminator(self, real):
+            return super().losses_of_discriminator(real) * (math.nan if self.batches == 1 else 1.0)
+
+    with pytest.raises(TrainingError, match=r"step 4: the loss is not finite.*batch 2 of epoch 1"):  # of a window of 4
+        adversarial_run(tmp_path / "early", BadEarly()).train()

@@ -153,7 +153,7 @@ class NonFiniteHook(Hook):
         """Describe an update, in all processes alike; raise, or count it."""
         runner = self._run
         places: Sequence[_Place] = finding.places or [self._guards[0].place]
-        step = places[0].step + 1
+        step = places[-1].step + 1
         batches = [self._batch_of(place) for place in places]
         bad = finding.batch
         own = Report(get_rank(), batches, bad, finding.loss, *self._culprits(places[bad] if bad >= 0 else places[-1]))
