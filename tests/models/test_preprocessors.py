@@ -111,6 +111,8 @@ def test_without_mean_only_the_type_changes() -> None:
     assert ActionDataPreprocessor(to_float32=False)({"inputs": clips})["inputs"].dtype == torch.uint8
     proposals = ActionDataPreprocessor(format_shape="NPTCHW")({"inputs": [torch.ones(2, 5, 3, 4, 4)] * 2})
     assert proposals["inputs"].shape == (2, 2, 5, 3, 4, 4)
+    switches = [ActionDataPreprocessor(**settings)._enable_normalize for settings in ({}, {"mean": [1], "std": [1]})]
+    assert switches == [False, True]
 
 
 def test_a_batch_that_is_stacked_already_is_not_changed_in_place() -> None:

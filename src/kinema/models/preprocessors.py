@@ -154,6 +154,11 @@ class ActionDataPreprocessor(BaseDataPreprocessor):
         """What is divided by, of the shape of `mean`."""
         return self._for_batches(self._std)
 
+    @property
+    def _enable_normalize(self) -> bool:
+        """Whether anything is normalised, by the name that subclasses written for MMEngine read."""
+        return self._mean is not None
+
     def _for_batches(self, values: Tensor | None) -> Tensor | None:
         return values if values is None else values.view((-1, 1, 1) if self.format_shape == "NCHW" else (-1, 1, 1, 1))
 
