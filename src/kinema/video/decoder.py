@@ -14,8 +14,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from kinema.video.bitstream import Mpeg4Pictures, is_intra, is_unreferenced, nal_length_size, slice_finder
-from kinema.video.contexts import let_go
+from kinema.video.bitstream import is_intra, is_unreferenced, nal_length_size, slice_finder
+from kinema.video.contexts import let_go, set_up
 from kinema.video.coverage import UNCOVERED_IN_SILENCE, Coverage, Waiting
 from kinema.video.damage import DamagedVideo, FrameLost, OrderDiffers, PacketFailed, check, tag, tag_of
 from kinema.video.frame_table import FrameTable
@@ -24,17 +24,13 @@ from kinema.video.index import PacketIndex
 from kinema.video.limits import Watch
 from kinema.video.order import Order, settle_order
 from kinema.video.packets import PacketSource
-from kinema.video.source import VideoSource, decoder_limits, reason_of
+from kinema.video.source import VideoSource, reason_of
+from kinema.video.watching import watch_decoder
 from kinema.video.wholeness import Wholeness
 
 # Their decoders leave out just the pictures that no other refers to.
 _SKIPPABLE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 
-# FFmpeg's threads wait forever for a picture that these refuse to decode: only parts of one picture
-# are decoded at a time.
-_HANGS_IN_FRAME_THREADS = frozenset({"vp9"})
-# Of damaged pictures several threads make others than one thread does, without an error.
-_ONE_THREAD = UNCOVERED_IN_SILENCE
 # A decoder holds back fewer pictures.
 _LONGEST_REORDERING = 17
 
@@ -92,18 +88,9 @@ class Decoder:
 
     def _make_context(self) -> VideoCodecContext:
         context = self._packets.new_context()
-        if context.codec.canonical_name == "mpeg4" and Mpeg4Pictures(context.extradata).is_interlaced:
-            self._num_threads = 1  # others do not learn the time between fields that the first thread has found
-        if context.codec.canonical_name in _ONE_THREAD:
-            self._num_threads = 1
-        context.thread_count = self._num_threads
-        one_picture = context.codec.canonical_name in _HANGS_IN_FRAME_THREADS
-        context.thread_type = "NONE" if self._num_threads == 1 else "SLICE" if one_picture else "AUTO"
-        # "explode" makes errors of what else is patched up from its neighbours and handed out as if
-        # it were right. It does so too when a picture says of one that was cut off that it is
-        # needed no more; without it, pictures are marked as damaged.
-        errors = "crccheck" if self._is_cut_open else "explode+crccheck"
-        context.options = {"err_detect": errors, **decoder_limits(self._packets.watch.limits)}
+        self._num_threads = set_up(
+            context, self._num_threads, self._packets.watch.limits, marks_damage=self._is_cut_open
+        )
         # Where only pictures that come out show whether they are whole, frames wait for those
         # decoded before them.
         self._coverage = Coverage() if context.codec.canonical_name in UNCOVERED_IN_SILENCE else None
@@ -499,47 +486,14 @@ class Decoder:
         self._restart(0)
         self._context.skip_frame = "DEFAULT"
         self._leaves_out = False
-        seen: dict[int, None] = {}
-        num_good: int | None = None  # frames before the first failure
-        for number in [*range(index.num_packets), None]:
-            packets, is_well = self._watched_packets(number, is_start=not seen)
-            if not is_well and num_good is None:
-                num_good = len(seen)
-            seen.update(dict.fromkeys(packets))
+        watched = watch_decoder(self._packets, self._context, self._coverage)
+        self._has_failed = self._has_failed or watched.has_failed
         self._restart(0)
         expected = index.packet_of_frame
-        if num_good is None:
+        if watched.num_good is None:
             expected = expected[~index.is_cut_off[expected]]
         has_fields = bool(index.is_second_field.any())
         order, self._num_ordered = settle_order(
-            list(seen), expected.tolist(), index.order, num_good=num_good, has_fields=has_fields
+            list(watched.packets), expected.tolist(), index.order, num_good=watched.num_good, has_fields=has_fields
         )
         self._packets.replace_index(index.reordered(order), is_kept=self._num_ordered is None)
-
-    def _watched_packets(self, number: int | None, *, is_start: bool) -> tuple[list[int], bool]:
-        """Packets of the frames that come out when packet `number`, or the end of the stream, goes in.
-
-        Whether all is well.
-        """
-        packet = None if number is None else self._packets.packet(number, starts=number == 0)
-        if number is not None:
-            if packet is None:
-                return [], False
-            tag(packet, number)
-        try:
-            frames = self._context.decode(packet)
-        except (av.FFmpegError, OSError):
-            self._has_failed = True
-            return [], number is not None and is_start and bool(self._packets.index.is_cut_off[number])
-        packets, is_well = [], True
-        for frame in frames:
-            origin = tag_of(frame)
-            if origin is not None:
-                packets.append(origin)
-                try:
-                    check(frame, origin, self._codec, self._coverage)
-                except PacketFailed:
-                    is_well, self._has_failed = False, True
-            if self._coverage is not None:
-                self._coverage.take(frame)
-        return packets, is_well
