@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,16 @@ def test_an_optimizer_of_other_parameters_or_groups_is_refused() -> None:
     of_sgd = [{"params": group["params"], "momentum": 0.9} for group in optimizer.param_groups]
     with pytest.raises(CheckpointError, match="another optimizer: it has amsgrad, betas, .*, this one dampening, mom"):
         strategy.load_optimizer_state(torch.optim.SGD(of_sgd, lr=0.05), state)
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", "0.1"), ("weight_decay", [0.1]), ("lr", {"a": 1})])
+def test_a_setting_of_an_optimizer_that_is_no_number_is_refused(name: str, value: object) -> None:
+    strategy, optimizer = begin("single")
+    state = strategy.optimizer_state(optimizer)
+    state["groups"] = [{**group, name: value} for group in state["groups"]]
+    message = f"{name} in the state of the optimizer is no number, but {value!r}"
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        strategy.load_optimizer_state(optimizer, state)
 
 
 def test_settings_that_a_loaded_optimizer_keeps_are_named_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,7 @@
 """The counters of a run, against counting one by one."""
 
+import re
+
 import pytest
 
 from kinema.engine import Every, Progress, Until
@@ -108,3 +110,15 @@ def test_counters_that_cannot_be_are_refused(change: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))} of the progress is {next(iter(change.values()))!r}"):
         progress.load_state_dict(state)
     assert progress == Progress()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("value", "high"), ("checkpoint", 3), ("metric", None), ("epoch", 1.5), ("smoothed", [1])]
+)
+def test_a_best_validation_that_cannot_be_is_refused(name: str, value: object) -> None:
+    best = {"metric": "acc/top1", "value": 0.5, "epoch": 1, "step": 4, "checkpoint": "step_4"}
+    progress = Progress()
+    progress.load_state_dict(Progress(best=best).state_dict())
+    assert progress.best == best
+    with pytest.raises(ValueError, match=re.escape(f"{name} of the best validation is {value!r}")):
+        progress.load_state_dict(Progress(best={**best, name: value}).state_dict())

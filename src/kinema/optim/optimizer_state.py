@@ -51,6 +51,7 @@ def by_index(named: Mapping[str, Any], packed: Mapping[str, Any], names: Sequenc
         raise CheckpointError(
             f"the state of the optimizer is {what}; resume with the model and optimizer that the run began with"
         )
+    _check_numbers(named["groups"], groups)
     _check_kind(*(set().union(*map(_settings, of)) for of in (named["groups"], groups)))
     places = {name: index for index, name in enumerate(names)}
     state: dict[int, dict[str, Any]] = {}
@@ -78,6 +79,13 @@ def _check_kind(saved: set[str], own: set[str]) -> None:
         raise CheckpointError(
             f"the state is that of another optimizer: it has {listed(saved - own)}, this one {listed(own - saved)}"
         )
+
+
+def _check_numbers(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
+    for old, new in zip(saved, groups, strict=True):
+        for name, value in new.items():
+            if isinstance(value, int | float) and isinstance(old.get(name), str | bytes | list | tuple | dict):
+                raise CheckpointError(f"{name} in the state of the optimizer is no number, but {old[name]!r}")
 
 
 def kept_settings(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> list[str]:

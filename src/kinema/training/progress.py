@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from kinema.errors import ConfigError
 
+_IN_BEST = {"metric": str, "value": int | float, "epoch": int, "step": int, "checkpoint": str, "smoothed": int | float}
+
 Mark = Mapping[str, int]  # `epoch`, `step` and `iteration` of a moment
 
 
@@ -71,6 +73,9 @@ class Progress:
             fits = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
             if not fits or (kind is not dict and value < 0):
                 raise ValueError(f"{entry.name} of the progress is {value!r}")
+        for name, value in state["best"].items():
+            if not isinstance(value, _IN_BEST.get(name, object)):
+                raise ValueError(f"{name} of the best validation is {value!r}")
         for entry in fields(self):
             setattr(self, entry.name, state[entry.name])
 
