@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.files import write_text
 from kinema.hooks.hook import Hook
+from kinema.models.wrappers import unwrapped
 from kinema.registry import HOOKS
 from kinema.training.run import Run
 
@@ -193,12 +194,12 @@ class RFSearchHook(Hook):
     def after_train_epoch(self, runner: Run) -> None:
         """Search, by epochs."""
         if self.by_epoch and self.mode == "search":
-            self.step(runner.network, runner.work_dir)
+            self.step(unwrapped(runner.model), runner.work_dir)
 
     def after_train_iter(self, runner: Run, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Search, by steps."""
         if not self.by_epoch and self.mode == "search":
-            self.step(runner.network, runner.work_dir)
+            self.step(unwrapped(runner.model), runner.work_dir)
 
     def step(self, model: nn.Module, work_dir: str | Path) -> None:
         """Count; every `search_interval` until `max_step`, move the dilations and write them down."""

@@ -34,6 +34,11 @@ def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> b
     return isinstance(model, tuple(wrapper for wrapper in wrappers if isinstance(wrapper, type)))
 
 
+def unwrapped(model: nn.Module) -> Any:
+    """The real model, whether `model` wraps it or is it."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def wrapped_places(model: nn.Module) -> list[str]:
     """The names of modules of a model that are wrapped, inner before outer."""
     places = [name for name, module in model.named_modules() if name and is_model_wrapper(module)]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kinema import hooks
 from kinema.compat.parts.averaged_models import BaseAveragedModel
-from kinema.models.wrappers import is_model_wrapper
+from kinema.models.wrappers import unwrapped
 from kinema.openmmlab.keywords import log_needless
 from kinema.registry import MODELS
 from kinema.training.run import Run
@@ -69,7 +69,7 @@ class EMAHook(hooks.EMAHook):
     def before_run(self, runner: Any) -> None:
         super().before_run(runner)
         model = runner.model
-        self.src_model: nn.Module = model.module if is_model_wrapper(model) else model
+        self.src_model: nn.Module = unwrapped(model)
         if isinstance(runner, Run):
             self._run = runner
             log_needless("EMAHook", ["strict_load"] if self.strict_load else [])
