@@ -1,5 +1,6 @@
 """Loaders whose processes are killed, stopped or cannot send: each ends with one error, and no process stays behind."""
 
+import gc
 import os
 import re
 import signal
@@ -251,3 +252,21 @@ def test_a_pinned_message_gives_its_batch_once(monkeypatch):
 @pytest.mark.parametrize(("code", "message"), [(-99, r"\(signal 99\)"), (1, "exit status 1")])
 def test_an_end_is_described(code, message):
     assert re.search(message, describe_end(code))
+
+
+def test_workers_that_stay_end_with_a_loader_that_is_lost_in_a_cycle(monkeypatch):
+    data = loader(int, persistent_workers=True)
+    list(data)
+    workers, ended = list(data._iterator._workers), []
+    join = type(workers[0]).join
+
+    def joined(worker, timeout=None):
+        join(worker, timeout)
+        ended.append(worker.exitcode)  # None: it was waited for in vain
+
+    monkeypatch.setattr(type(workers[0]), "join", joined)
+    cycle = [data]
+    cycle.append(cycle)
+    del data, cycle
+    gc.collect()
+    assert ended[: len(workers)] == [0] * len(workers)

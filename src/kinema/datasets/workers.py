@@ -11,6 +11,7 @@ import faulthandler
 import multiprocessing.queues
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -105,6 +106,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
 
     def __init__(self, loader: DataLoader) -> None:
         self._has_given_up = False
+        self._owner = os.getpid()
         start = loader.worker_init_fn
         self.stacks, stacks = Pipe(duplex=False)
         if isinstance(start, WorkerStart):
@@ -125,6 +127,15 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
                 signal.signal(
                     signal.SIGCHLD, handler
                 )  # torch's raises wherever the program is; see _end_if_a_worker_failed
+
+    def __del__(self) -> None:
+        # The garbage collector closes the queues first: workers that stay would not hear that they
+        # should end, and torch waits for each of them for 5 seconds.
+        is_own = self._owner == os.getpid() and not sys.is_finalizing()
+        if is_own and "_workers" in vars(self) and self._persistent_workers and not self._shutdown:
+            for worker in self._workers:
+                worker.terminate()
+        super().__del__()
 
     def __next__(self) -> Any:
         """The next batch."""
