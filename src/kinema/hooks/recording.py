@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.distributed import is_main_process
+from kinema.files import write_text
 from kinema.hooks.hook import Hook
 from kinema.openmmlab import run_files
 from kinema.openmmlab.keywords import accepts_openmmlab_keywords
@@ -177,7 +178,7 @@ def write_figures(file: Path, figures: Mapping[str, Any]) -> None:
     """Write the figures of a test as a JSON object, which code for OpenMMLab reads."""
     plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in figures.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(plain, default=str), encoding="utf-8")
+    write_text(file, json.dumps(plain, default=str))
 
 
 def _of_console(figures: Mapping[str, float]) -> dict[str, float]:
