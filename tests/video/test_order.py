@@ -120,6 +120,12 @@ def decodes_without_error(path: Path) -> bool:
             return False
 
 
+def packet_places(path: Path) -> list[int | None]:
+    """At which byte of the file each packet begins."""
+    with av.open(str(path)) as container:
+        return [packet.pos for packet in container.demux(video=0) if packet.size]
+
+
 def test_a_flipped_bit_in_a_picture_s_count_gives_the_same_frames_in_every_order(
     tmp_path: Path, moving_frames: list[np.ndarray]
 ) -> None:
@@ -127,8 +133,7 @@ def test_a_flipped_bit_in_a_picture_s_count_gives_the_same_frames_in_every_order
     options = {"x264-params": "keyint=12:bframes=3:b-adapt=0:mbtree=0:threads=1"}
     source = write_video(tmp_path / "good.mp4", moving_frames, 25, options=options)
     good = plain_decode(source)
-    with av.open(str(source)) as container:
-        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    places = packet_places(source)
     assert places[16] is not None  # a B picture to which no other refers
     num_moved = 0
     for bit in range(11, 17):  # behind macroblock, type and set, 7 bits, and the frame number, 4 bits
@@ -149,8 +154,7 @@ def test_a_wrong_number_of_a_picture_gives_the_same_frames_in_every_order(
     """The decoder makes up the pictures that seem to be missing, also for one that is left out otherwise."""
     x264 = "keyint=12:bframes=3:b-adapt=0:direct=temporal:ref=4:mbtree=0:threads=1"
     source = write_video(tmp_path / "good.mp4", moving_frames, 25, options={"x264-params": x264})
-    with av.open(str(source)) as container:
-        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    places = packet_places(source)
 
     def frames(content: bytes, order: list[int], num_threads: int = 1) -> dict[int, bytes | None]:
         reader = VideoReader(content, num_threads=num_threads)
