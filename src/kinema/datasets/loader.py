@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from kinema.datasets.broken import BrokenAwareCollate, BrokenSample, Failure, LoadedBatch, SeededDataset, WhenBroken
+from kinema.datasets.forking import beginning_context
 from kinema.datasets.handover import SHARED_MEMORY, Message, Packing, shared_memory_size
 from kinema.datasets.positions import KeyedBatches, Pass, is_endless, num_batches, sampler_of
 from kinema.datasets.workers import WatchedIterator, WorkerStart
@@ -24,6 +25,7 @@ from kinema.distributed import get_world_size
 logger = logging.getLogger("kinema")
 
 MAX_BROKEN_SHARE = 0.05
+_CONTEXT = "_DataLoader__multiprocessing_context"
 
 
 class WatchedLoader(DataLoader):
@@ -31,13 +33,15 @@ class WatchedLoader(DataLoader):
 
     def _get_iterator(self) -> Any:
         # DataLoader refuses to have some attributes assigned, hence the way through vars().
+        if not self.num_workers:
+            return super()._get_iterator()
         own = vars(self)
-        start = own["worker_init_fn"]
-        own["worker_init_fn"] = WorkerStart(start)
+        start, context = own["worker_init_fn"], own[_CONTEXT]
+        own["worker_init_fn"], own[_CONTEXT] = WorkerStart(start), beginning_context(context)
         try:
-            return WatchedIterator(self) if self.num_workers else super()._get_iterator()
+            return WatchedIterator(self)
         finally:
-            own["worker_init_fn"] = start
+            own["worker_init_fn"], own[_CONTEXT] = start, context
 
 
 class ReproducibleLoader(WatchedLoader):
