@@ -25,7 +25,7 @@ from typing import Any
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.instances import ManagerMixin
 from kinema.openmmlab.keywords import needless_keywords
-from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, same_part
+from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, not_yet, same_part
 from kinema.openmmlab.overrides import uncalled_override
 from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
@@ -350,7 +350,7 @@ class Registry:
         if name in INSTEAD:
             return RegistryError(f"{key} is not in Kinema: {INSTEAD[name]}")
         if name in NOT_YET:
-            return RegistryError(f"{key} of MMAction2 is not in Kinema yet: docs/compat.md says what there is")
+            return RegistryError(not_yet([key]))
         scope = key.partition(".")[0] if "." in key else ""
         if scope in OTHER_PROJECTS:
             return RegistryError(f"{key} is not in the {self.name} registry: {instead_of(scope, name, {}, self.name)}")

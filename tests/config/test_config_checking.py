@@ -8,7 +8,7 @@ import kinema.engine  # noqa: F401  # registers loops and hooks
 from kinema.config import Config
 from kinema.config.checking import check_parts, problems_of
 from kinema.engine.plan import DEFAULT_TYPES
-from kinema.errors import ConfigError, ConfigProblemsError
+from kinema.errors import ConfigError, ConfigProblemsError, RegistryError
 
 TEXT = """\
 model = dict(
@@ -93,3 +93,25 @@ def test_parts_that_are_there_are_no_problem(tmp_path: Path) -> None:
     }
     problems = list(problems_of(config, DEFAULT_TYPES))
     assert [problem.path for problem in problems] == ["model.extra"]
+
+
+def test_parts_of_mmaction2_that_are_not_there_yet_are_one_line(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """\
+model = dict(
+    type="RecognizerGCN", backbone=dict(type="STGCN", graph_cfg=dict(mode="stgcn_spatial")),
+    cls_head=dict(type="GCNHead"), train_cfg=dict(sampler=dict(type="OfAnotherProject")))
+train_dataloader = dict(dataset=dict(type="PoseDataset", pipeline=[dict(type="PoseDecode")]))
+val_dataloader = dict(dataset=dict(type="mmaction.PoseDataset", pipeline=[dict(type="PoseDecode")]))
+""",
+    )
+    with pytest.raises(
+        RegistryError,
+        match=r"run\.py:2: model: RecognizerGCN, STGCN, GCNHead, PoseDataset, PoseDecode of MMAction2"
+        r" are not in Kinema yet \(skeletons\): docs/compat\.md says what there is$",
+    ):
+        check_parts(config, DEFAULT_TYPES)
+    config.merge_from_dict({"optim_wrapper": {"optimizer": {"type": "SGDD"}}})
+    with pytest.raises(ConfigProblemsError, match=r"^the config has 2 problems:\n.*GCNHead, .*\n.*SGDD is not in"):
+        check_parts(config, DEFAULT_TYPES)

@@ -5,13 +5,13 @@ the part.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kinema import registry as registries
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
-from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, instead_of
+from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, instead_of, not_yet
 from kinema.registry import Registry, unknown_keywords
 from kinema.spelling import nearest
 
@@ -56,11 +56,13 @@ class Problem:
         path: dotted path of the entry.
         message: what is wrong with it.
         error: class of the error, where it is the only one.
+        not_yet: name of the part, where it is one of MMAction2 that Kinema does not have yet.
     """
 
     path: str
     message: str
     error: type[ConfigError] = PartArgumentError
+    not_yet: str = ""
 
 
 def check_parts(config: Mapping[str, Any], default_types: Mapping[str, str] | None = None) -> None:
@@ -73,7 +75,7 @@ def check_parts(config: Mapping[str, Any], default_types: Mapping[str, str] | No
     Raises:
         ConfigError: names every unknown part and keyword, its place, and the nearest that are there.
     """
-    problems = list(problems_of(config, default_types or {}))
+    problems = _with_one_of_not_yet(list(problems_of(config, default_types or {})))
     if not problems:
         return
     places = getattr(config, "places", lambda: None)()
@@ -92,14 +94,29 @@ def problems_of(config: Mapping[str, Any], default_types: Mapping[str, str]) -> 
             yield from _walk(config[key], key, registry, default_types)
 
 
+def _with_one_of_not_yet(problems: list[Problem]) -> list[Problem]:
+    """The problems, of which one names all parts that Kinema does not have yet: they are absent together."""
+    absent = [problem for problem in problems if problem.not_yet]
+    if len(absent) < 2:
+        return problems
+    first = absent[0]
+    names = list(dict.fromkeys(problem.not_yet for problem in absent))
+    together = replace(first, message=f"{first.path.removesuffix('.type')}: {not_yet(names)}")
+    return [
+        together if problem is first else problem for problem in problems if problem is first or not problem.not_yet
+    ]
+
+
 def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str, str]) -> Iterator[Problem]:
     if isinstance(value, Mapping):
         kind = value.get("type", default_types.get(path))
-        if kind is not None:
-            yield from _problems_of_part(kind, value, path, registry)
+        problems = [] if kind is None else list(_problems_of_part(kind, value, path, registry))
+        yield from problems
+        is_absent = any(problem.not_yet for problem in problems)  # what its settings hold is its own business
         for key, entry in value.items():
             if key not in _NO_PARTS:
-                yield from _walk(entry, f"{path}.{key}", _KEYS.get(key, registry), default_types)
+                below = _walk(entry, f"{path}.{key}", _KEYS.get(key, registry), default_types)
+                yield from (problem for problem in below if problem.not_yet or not is_absent)
         if isinstance(value.get("constructor"), str):
             yield from _problems_of_part(value["constructor"], {}, f"{path}.constructor", _KEYS["constructor"])
     elif isinstance(value, list | tuple):
@@ -129,7 +146,9 @@ def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, regist
     if part is None:
         if kind.partition(".")[0] not in LIBRARIES and not any(kind in other for other in _ALL):
             place = f"{path}.type" if "type" in arguments else path
-            yield Problem(place, f"{path}: {_unknown(kind, arguments, registry)}", RegistryError)
+            name = kind.rpartition(".")[2]
+            absent = name if name in NOT_YET else ""
+            yield Problem(place, f"{path}: {_unknown(kind, arguments, registry)}", RegistryError, absent)
         return
     last = path.rpartition(".")[2]
     if not callable(part) or (last.endswith("_cfg") and last != "init_cfg" and registry is registries.MODELS):

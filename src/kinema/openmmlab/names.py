@@ -1,13 +1,34 @@
 """Names that OpenMMLab's configs give Kinema's parts, and those of other projects' parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Prefixes that all name Kinema's own parts: configs write `mmaction.Resize`, `mmengine.SGD`.
 OWN_SCOPES = ("kinema", "mmaction", "mmengine", "mmcv")
 
-# Networks of MMAction2's configs, over skeletons, that Kinema does not have yet.
-NOT_YET = ("AAGCN", "RGBPoseConv3D", "STGCN")
+# Parts of MMAction2's configs that Kinema does not have yet, by what they are for.
+_NOT_YET = {
+    "skeletons": (
+        "AAGCN DecompressPose FormatGCNInput GCNHead GenSkeFeat GeneratePoseTarget JointToBone MMCompact MMDecode"
+        " MMRecognizer3D MMUniformSampleFrames MergeSkeFeat PadTo PoseCompact PoseDataset PoseDecode PreNormalize2D"
+        " PreNormalize3D RGBPoseConv3D RGBPoseHead RecognizerGCN STGCN ToMotion"
+    ),
+    "detection of actions": (
+        "ACRNHead AVADataset AVAKineticsDataset AVAMetric AVARoIHead BBoxHeadAVA FBOHead FastRCNN LFBInferHead"
+        " MaxIoUAssignerAVA MultiSportsMetric SampleAVAFrames SingleRoIExtractor3D"
+    ),
+    "localization": (
+        "ANetMetric ActivityNetDataset BMN BMNLoss BinaryLogisticRegressionLoss CharadesSTADataset DRN"
+        " GenerateLocalizationLabels LoadLocalizationFeature LoadProposals PEM PackLocalizationInputs RecallatTopK"
+        " SSNLoss TCANet TEM"
+    ),
+    "videos with text": (
+        "BeitModel3D BertDecoder CLIPSimilarity CLIPTokenize MSRVTTRetrieval MSRVTTVQA MSRVTTVQAMC ReportVQA"
+        " RetrievalMetric RetrievalRecall RetrievalTestLoop RetrievalValLoop SimpleMeanAdapter TransformerAdapter"
+        " VQAAcc VQAMCACC VideoTextDataset VindLURetrieval VindLURetrievalMC VindLUTokenizer VindLUVQA XBertModel"
+    ),
+}
+NOT_YET = {name: kind for kind, names in _NOT_YET.items() for name in names.split()}
 
 # What to use instead of a name that Kinema does by another way, by the name alone.
 INSTEAD = {
@@ -34,6 +55,17 @@ _OVER_IMAGES = {
     },
 }
 _OF_IMAGES = ("mmpretrain", "mmcls")
+
+
+def not_yet(keys: Sequence[str]) -> str:
+    """What a message says of parts of MMAction2 that Kinema does not have yet.
+
+    Args:
+        keys: names of `NOT_YET`, at least one, with or without a prefix.
+    """
+    kinds = ", ".join(dict.fromkeys(NOT_YET[key.rpartition(".")[2]] for key in keys))
+    verb = "is" if len(keys) == 1 else "are"
+    return f"{', '.join(keys)} of MMAction2 {verb} not in Kinema yet ({kinds}): docs/compat.md says what there is"
 
 
 def same_part(kind: str, key: str) -> str | None:
