@@ -1,8 +1,9 @@
 """Memory of this process and of the machine, where the system says it (Linux)."""
 
+import gc
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -49,3 +50,19 @@ def memory_in_use() -> int | None:
 def most_memory_in_use() -> int:
     """The most bytes that this process had at once, on Linux."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def collections_paused() -> Iterator[None]:
+    """Look for no garbage in a `with` block that imports.
+
+    What modules define stays for good, and Python would go through all of it again and again: a
+    fifth of the time that torch and Kinema take to import.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -24,6 +24,7 @@ from typing import Any
 
 from kinema.errors import PartArgumentError, RegistryError
 from kinema.instances import ManagerMixin
+from kinema.memory import collections_paused
 from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, not_yet, same_part
 from kinema.openmmlab.overrides import uncalled_override
@@ -293,8 +294,9 @@ class Registry:
             return
         self._imported = True  # before the imports: they may look names up
         try:
-            for location in self.locations:
-                importlib.import_module(location)
+            with collections_paused():
+                for location in self.locations:
+                    importlib.import_module(location)
         except BaseException:  # the next look-up must meet the same error, not an empty registry
             self._imported = False
             raise

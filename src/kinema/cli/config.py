@@ -8,6 +8,7 @@ import typer
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_line, print_lines, print_note
 from kinema.cli.training_options import Overrides
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.config import Config
@@ -56,8 +57,9 @@ def config(
     elif origin:
         _print_origins(resolved, as_json=as_json)
     elif as_recipe:
-        import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
-        from kinema.recipes.conversion import recipe_text
+        with collections_paused():
+            import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
+            from kinema.recipes.conversion import recipe_text
 
         text = recipe_text(resolved, file.name)
         print_json({"recipe": text}) if as_json else print_lines(text.rstrip("\n"))
@@ -70,9 +72,10 @@ def config(
 
 
 def _check(resolved: "Config", file: Path, *, as_json: bool) -> None:
-    import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
-    from kinema.config.checking import check_parts, problems_of
-    from kinema.engine.plan import DEFAULT_TYPES
+    with collections_paused():
+        import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
+        from kinema.config.checking import check_parts, problems_of
+        from kinema.engine.plan import DEFAULT_TYPES
     from kinema.registry import init_default_scope
 
     if resolved.get("default_scope"):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import ConfigError
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.config import Config
@@ -34,7 +35,9 @@ def read_config(source: Path, *, model: str | None = None, **settings: Any) -> "
         AnnotationError: the clips are wrong.
     """
     from kinema.config import Config
-    from kinema.recipes import classification
+
+    with collections_paused():
+        from kinema.recipes import classification
     from kinema.registry import init_default_scope
 
     if not is_config(source):

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from kinema.cli.output import print_json, print_line, print_note, print_table, share_text
 from kinema.printable import plural
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from kinema.evaluation import ClipScores
     from kinema.recipes import Evaluation
 
@@ -252,7 +252,7 @@ def _videos(count: int) -> str:
     return "one source video" if count == 1 else f"{count} source videos"
 
 
-def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:
+def _show_classes(matrix: "np.ndarray", names: Sequence[str]) -> None:
     from kinema.evaluation import class_results
 
     results = list(zip(names, class_results(matrix), strict=True))
@@ -274,7 +274,7 @@ def _show_classes(matrix: np.ndarray, names: Sequence[str]) -> None:
     print_table(title, ["class", "clips", "right", "predicted", "precision", "recall (top-1)", "F1"], rows)
 
 
-def _show_confusions(matrix: np.ndarray, names: Sequence[str]) -> None:
+def _show_confusions(matrix: "np.ndarray", names: Sequence[str]) -> None:
     from kinema.evaluation import worst_confusions
 
     worst = worst_confusions(matrix, MOST_CONFUSIONS)
@@ -320,8 +320,8 @@ def _name_of(row: dict[str, Any]) -> str:
     return f"{Path(path.parent.name) / path.name}{part}"
 
 
-def _best(scores: np.ndarray) -> list[int]:
-    best: list[int] = np.argsort(-scores, kind="stable")[:BEST].tolist()
+def _best(scores: "np.ndarray") -> list[int]:
+    best: list[int] = (-scores).argsort(kind="stable")[:BEST].tolist()
     return best
 
 

@@ -8,6 +8,7 @@ import typer
 from kinema.cli.inputs import require_checkpoint_first
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, ViewsOption, parsed_views
 from kinema.cli.output import print_json, print_note, print_table
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.report.explanation import Explanation
@@ -70,7 +71,9 @@ def explain(
     if not is_file and out.is_file():
         raise typer.BadParameter(f"{out} is a file: name a folder, or a {', '.join(SUFFIXES)} file", param_hint="--out")
     from kinema.errors import VideoError
-    from kinema.inference import load
+
+    with collections_paused():
+        from kinema.inference import load
     from kinema.logs import show_on_console
     from kinema.progress import track_iter_progress
     from kinema.report.explanation import GradCam, explain_video

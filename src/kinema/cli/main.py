@@ -1,5 +1,7 @@
 """`kinema`: the commands, and how their errors are shown."""
 
+import atexit
+import gc
 import os
 import sys
 import traceback
@@ -92,6 +94,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Of several processes that end together, each would print a trace of torch's C++ code.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Else the end of a command that has imported torch takes half a second of a core, for Python looks
+    # for garbage once more in all that goes with the process.
+    atexit.register(gc.freeze)
     prepare_streams()
     wants_traceback = "--traceback" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]

@@ -9,6 +9,7 @@ import typer
 from kinema.cli.inputs import require_checkpoint_first, require_no_folder
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, TtaOption, ViewsOption, parsed_tta, parsed_views
 from kinema.cli.output import print_json, print_lines, print_note, print_table
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.inference import FailedInput, Prediction, VideoRecognizer
@@ -69,7 +70,8 @@ def predict(
     _require_no_output(videos, "--csv" if as_csv else "--json" if as_json else None)
     require_checkpoint_first(checkpoint, videos, USAGE)
     require_no_folder(out, "--out")
-    from kinema.inference import FailedInput, Prediction, load
+    with collections_paused():
+        from kinema.inference import FailedInput, Prediction, load
     from kinema.logs import show_on_console
     from kinema.progress import track_iter_progress
     from kinema.report.prediction_table import csv_text, require_suffix, write_predictions

@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 from kinema.cli.inputs import require_checkpoint_first, require_no_folder
 from kinema.cli.options import Checkpoint, ColumnsOption, Device, ForeignConfig, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line
+from kinema.memory import collections_paused
 
 USAGE = "kinema report CHECKPOINT [DATA]"
 EPILOG = """Examples:
@@ -77,7 +78,9 @@ def report(
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"expected an .html file, got {out}", param_hint="--out")
     from kinema.logs import show_on_console
-    from kinema.recipes.reporting import report_models
+
+    with collections_paused():
+        from kinema.recipes.reporting import report_models
 
     show_on_console()
     written = report_models(

@@ -23,6 +23,7 @@ from kinema.cli.decision_options import (
 )
 from kinema.cli.inputs import require_checkpoint_first
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, ViewsOption, parsed_views
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.inference.stream.recorder import EventRecorder
@@ -160,7 +161,8 @@ def _loaded(
     fps: float,
 ) -> "Stream":
     """The model, with what the options say on windows and decisions."""
-    from kinema.inference import load
+    with collections_paused():
+        from kinema.inference import load
     from kinema.inference.decisions import DecisionSettings
     from kinema.inference.stream.stream import Stream
 

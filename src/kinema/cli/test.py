@@ -22,6 +22,7 @@ from kinema.cli.options import (
 )
 from kinema.cli.output import print_note
 from kinema.errors import VideoError
+from kinema.memory import collections_paused
 
 USAGE = "kinema test CHECKPOINT DATA"
 
@@ -88,10 +89,11 @@ def test(
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
     require_no_folder(csv, "--csv")
     require_no_folder(out, "--out")
-    from kinema.evaluation import dump_suffix, write_dump
-    from kinema.inference import load
-    from kinema.logs import show_on_console
-    from kinema.recipes import evaluate, evaluation_clips
+    with collections_paused():
+        from kinema.evaluation import dump_suffix, write_dump
+        from kinema.inference import load
+        from kinema.logs import show_on_console
+        from kinema.recipes import evaluate, evaluation_clips
 
     if out is not None:
         dump_suffix(out)  # a wrong name is said before the clips are read

@@ -25,6 +25,7 @@ from kinema.cli.options import Device, ForeignConfig, Json, ViewsOption, parsed_
 from kinema.cli.output import print_json, print_line, print_note
 from kinema.cli.timeline_tables import json_of, print_bouts, print_segments
 from kinema.errors import DumpError, VideoError
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.cli.timeline_files import TimelineFiles
@@ -247,7 +248,8 @@ class _ScannedVideos:
             raise typer.BadParameter(
                 f"a timeline is of files: for standard input use kinema stream {checkpoint} -", param_hint="VIDEO..."
             )
-        from kinema.inference import load
+        with collections_paused():
+            from kinema.inference import load
         from kinema.inference.finding import find_videos
         from kinema.inference.windows import WindowEngine
         from kinema.logs import show_on_console

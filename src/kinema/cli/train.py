@@ -29,6 +29,7 @@ from kinema.cli.training_config import (
 from kinema.cli.training_guide import config_of_clips, read_guide, require_readable, try_and_warn, write_guide
 from kinema.cli.training_results import print_summary
 from kinema.errors import ConfigError
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from kinema.config import Config
@@ -92,7 +93,9 @@ def train(
     from kinema.config import parse_override
     from kinema.config.kinds import check_kinds
     from kinema.distributed import choose_device, init_from_environment
-    from kinema.engine import Every
+
+    with collections_paused():
+        from kinema.engine import Every
     from kinema.logs import show_on_console
 
     show_on_console()

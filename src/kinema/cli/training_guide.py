@@ -11,7 +11,6 @@ from kinema.cli.guide import show_guide
 from kinema.cli.output import print_note
 from kinema.cli.training_preparation import SHORT_SIDE, prepare_clips, prepared_folder, prepared_of
 from kinema.errors import ConfigError
-from kinema.runs.layout import GUIDE_FILE
 
 if TYPE_CHECKING:
     from kinema.config import Config
@@ -105,6 +104,7 @@ def require_readable(guide: "Guide", config: "Config") -> None:
 def write_guide(work_dir: Path, guide: "Guide") -> None:
     """Keep a guide in the work folder of its run, for the summary, also of a run that is resumed."""
     from kinema.files import write_text
+    from kinema.runs.layout import GUIDE_FILE
 
     work_dir.mkdir(parents=True, exist_ok=True)
     write_text(work_dir / GUIDE_FILE, json.dumps(guide.as_dict(), indent=2) + "\n")
@@ -113,6 +113,7 @@ def write_guide(work_dir: Path, guide: "Guide") -> None:
 def read_guide(work_dir: Path) -> dict[str, Any]:
     """The entry `guide` for the summary, from the work folder; empty where there is none that can be read."""
     from kinema.files import read_text
+    from kinema.runs.layout import GUIDE_FILE
 
     try:
         return {"guide": json.loads(read_text(work_dir / GUIDE_FILE))}

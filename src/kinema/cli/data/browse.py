@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 from kinema.cli.config_or_clips import DEFAULT_MODEL, is_config, read_config
@@ -186,6 +185,8 @@ def _view_strips(seen: "WatchedSample", views: Any) -> list["Strip"]:
 
 def _same(first: "Version", other: "Version") -> bool:
     """Do two runs of the pipeline give the same pictures of the same frames?"""
+    import numpy as np
+
     if other.before is not None and other.before.numbers:
         return False  # the decoded frames stand there again only where they are others
     first_frames, other_frames = (
@@ -238,6 +239,8 @@ def _shown_label(label: Any) -> str:
 
 def class_shares(label: Any) -> dict[int, float]:
     """A class index, several, or a row of N shares -> what share each class has; classes without any are left out."""
+    import numpy as np
+
     array = np.asarray(label)
     if array.ndim and np.issubdtype(array.dtype, np.floating):
         return {int(place): float(array[place]) for place in np.flatnonzero(array)}

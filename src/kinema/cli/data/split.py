@@ -1,11 +1,11 @@
 """`kinema data split`: lists of training, validation and test clips, with all clips of a source video on one side."""
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from kinema.cli.options import ColumnsOption, Json, Seed, parsed_columns
@@ -13,6 +13,8 @@ from kinema.cli.output import print_json, print_line, print_note, print_table
 from kinema.errors import AnnotationError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from kinema.datasets.annotations import Annotations, Split
 
 PART_NAMES = ("train", "val", "test")
@@ -80,6 +82,8 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Split clips into training, validation and test lists; no source video lies on two sides."""
+    import numpy as np
+
     from kinema.datasets.annotations import split_by_fractions
     from kinema.datasets.annotations.labels import check_labels
     from kinema.datasets.annotations.merging import read_whole
@@ -197,7 +201,7 @@ def parse_fractions(text: str) -> tuple[float, ...]:
         numbers = tuple(map(float, text.split(",")))
     except ValueError:
         numbers = ()
-    if not 2 <= len(numbers) <= len(PART_NAMES) or not all(0 < number < np.inf for number in numbers):
+    if not 2 <= len(numbers) <= len(PART_NAMES) or not all(0 < number < math.inf for number in numbers):
         raise typer.BadParameter(
             f"expected two or three numbers above 0, such as 0.8,0.2 or 0.8,0.1,0.1, got {text!r}",
             param_hint="--fractions",
@@ -229,7 +233,7 @@ def _warn_of_absent(part: str, absent: Sequence[str], num_classes: int, what: st
 
 
 def _print_counts(
-    names: Sequence[str], counts: dict[str, np.ndarray], facts: dict[str, Any], groups: Sequence[int], what: str
+    names: Sequence[str], counts: "dict[str, np.ndarray]", facts: dict[str, Any], groups: Sequence[int], what: str
 ) -> None:
     rows = [
         [name, *(str(number[place]) for number in counts.values()), str(groups[place])]
