@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import os
+import random
 import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -49,7 +50,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `gpu` need one."""
+    """Tests marked `gpu` need one; and each draws the same random numbers, whichever tests ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
     if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
         pytest.skip("no GPU")
 
