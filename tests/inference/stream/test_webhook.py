@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,6 +9,7 @@ import pytest
 
 from kinema.inference.stream.webhook import Webhook
 from kinema.inference.stream.worker import Worker
+from waiting import wait_until
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def server_that(answers):
             status = answers[min(len(posts), len(answers) - 1)]
             posts.append((self.path, dict(self.headers), body))
             if status is None:
-                hung.wait(10)
+                hung.wait(300)
                 return
             self.send_response(status)
             if status in (301, 307):
@@ -44,20 +44,12 @@ def server_that(answers):
         server.server_close()
 
 
-def wait_until(is_so):
-    for _ in range(1000):
-        if is_so():
-            return
-        time.sleep(0.01)
-    raise AssertionError
-
-
 def test_events_are_posted_in_order_as_json():
     with server_that([200]) as (host, posts):
         hook = Webhook(f"http://me:se%3Acret@{host}/hook?key=1")
         for number in range(5):
             hook.post({"number": number, "label": "jümp"})
-        hook.close()
+        hook.close(300)
     assert [json.loads(body) for _, _, body in posts] == [{"number": number, "label": "jümp"} for number in range(5)]
     path, headers, _ = posts[0]
     assert (path, headers["Content-Type"]) == ("/hook?key=1", "application/json")
@@ -72,7 +64,7 @@ def test_a_failed_post_is_tried_again_and_given_up_after_a_while(caplog):
         wait_until(lambda: hook.num_posted)
         hook.post({"number": 1})
         wait_until(lambda: hook.num_failed)
-        hook.close()
+        hook.close(300)
     assert len(posts) == 6
     assert (hook.num_posted, hook.num_failed) == (1, 1)
     assert "an event was not taken (it answered 404); 1 so far" in caplog.text
@@ -83,25 +75,28 @@ def test_redirects_are_not_followed():
     with server_that([307]) as (host, posts):
         hook = Webhook(f"http://{host}/here", num_retries=0)
         hook.post({})
-        hook.close()
+        hook.close(300)
     assert [path for path, _, _ in posts] == ["/here"]
     assert (hook.num_posted, hook.num_failed) == (0, 1)
 
 
 def test_a_server_that_hangs_holds_nothing_up_and_what_waits_counts_as_failed(caplog):
-    with server_that([None]) as (host, _):
+    with server_that([None]) as (host, posts):
         hook = Webhook(f"http://{host}/", timeout_seconds=0.2, num_retries=0)
         for number in range(400):  # at once; more than may wait
             hook.post({"number": number})
         hook.close(timeout_seconds=0.05)
         assert (hook.num_posted, hook.num_failed) == (0, 400)
+        assert hook._worker.close(300), "the others are dropped"
+        assert (hook.num_posted, hook.num_failed) == (0, 400)
+    assert len(posts) < 10
     assert "256 events wait already" in caplog.text or "timed out" in caplog.text
 
 
 def test_a_server_that_is_not_there_is_a_failure():
     hook = Webhook("http://127.0.0.1:9/", num_retries=1, first_pause_seconds=0.01)
     hook.post({})
-    hook.close()
+    hook.close(300)
     assert (hook.num_posted, hook.num_failed) == (0, 1)
 
 
@@ -121,7 +116,7 @@ def test_a_worker_refuses_what_is_too_much_and_survives_a_job_that_fails(caplog)
     assert worker.submit(lambda: done.append("needed"), is_needed=True)
     assert not worker.close(0.01), "it is still at work"
     begin.set()
-    assert worker.close(5)
+    assert worker.close(300)
     assert not worker.submit(lambda: None)
     assert answers[2:] == [False] * 4 or answers[3:] == [False] * 3
     assert done == [number for number, answer in enumerate(answers) if answer] + ["needed"]

@@ -50,6 +50,8 @@ class Webhook:
         if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
             raise ValueError(f"a webhook must be an http or https address, got {printable(without_secrets(url))!r}")
         self.num_posted = self.num_failed = self._num_given = 0
+        self._lock = threading.Lock()  # of these numbers
+        self._is_closed = False
         self._name = printable(without_secrets(url))
         self._url, self._headers = _with_authentication(url)
         self._timeout_seconds = timeout_seconds
@@ -69,21 +71,25 @@ class Webhook:
             self._give_up(f"{_MOST_WAITING} events wait already")
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Send what waits, as far as the time allows; what does not get out counts as failed."""
+        """Send what waits, as far as the time allows; what does not get out counts as failed, and is not sent later."""
         self._is_closing.set()
         self._worker.close(timeout_seconds)
-        self.num_failed = self._num_given - self.num_posted
+        with self._lock:
+            self._is_closed = True
+            self.num_failed = self._num_given - self.num_posted
 
     def _send(self, body: bytes) -> None:
         reason = ""
         for attempt in range(self._num_retries + 1):
+            if self._is_closed:
+                return  # it counts as failed
             if attempt and self._is_closing.wait(self._first_pause_seconds * 2 ** (attempt - 1)):
                 break  # a last word to a server that fails is not worth the wait
             try:
                 request = urllib.request.Request(self._url, body, self._headers, method="POST")
                 with self._opener.open(request, timeout=self._timeout_seconds) as answer:
                     answer.read(_MOST_ANSWER_BYTES)
-                self.num_posted += 1
+                self._count(1, 0)
                 return
             except urllib.error.HTTPError as error:
                 reason = f"it answered {error.code}"
@@ -92,8 +98,14 @@ class Webhook:
                 reason = first_line(error)
         self._give_up(reason)
 
+    def _count(self, posted: int, failed: int) -> None:
+        with self._lock:
+            if not self._is_closed:  # afterwards the numbers stay
+                self.num_posted += posted
+                self.num_failed += failed
+
     def _give_up(self, reason: str) -> None:
-        self.num_failed += 1
+        self._count(0, 1)
         if time.monotonic() - self._last_line > _LOG_SECONDS:
             self._last_line = time.monotonic()
             _log.warning(
