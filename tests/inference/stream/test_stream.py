@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +20,7 @@ from kinema.inference.windows import WindowEngine
 from kinema.models import create_model
 from kinema.video import VideoReader, VideoWriter, write_video
 from small_clips import pipeline_of_small_clips
+from waiting import wait_until
 
 CLASSES = ("jump", "run", "sit")
 PIPELINE = pipeline_of_small_clips()
@@ -262,7 +262,7 @@ def test_a_file_at_its_own_pace_lets_frames_give_way(recognizer, make_video):
         def push(self, frame, time_seconds):
             if self.is_first:
                 self.is_first = False
-                time.sleep(0.4)
+                wait_until(lambda: source.num_dropped)
             return super().push(frame, time_seconds)
 
     source = open_source(str(make_video(fps=40)), 0.1, is_realtime=True)
