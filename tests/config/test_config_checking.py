@@ -16,7 +16,7 @@ model = dict(
     backbone=dict(type="ResNet", depht=50),
     cls_head=dict(type="TSNHed", num_classes=4, in_channels=2048))
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=2, workers=2,
     sampler=dict(type="DefaultSampler", shufle=True),
     dataset=dict(
         type="VideoDataset", ann_file="list.txt",
@@ -41,7 +41,7 @@ def read(folder: Path, text: str) -> Config:
 def test_all_unknown_parts_and_keywords_are_named_at_once_with_their_lines(tmp_path: Path) -> None:
     config = read(tmp_path, TEXT)
     config.merge_from_dict({"model.backbone.wrong": 1})
-    with pytest.raises(ConfigProblemsError, match="^the config has 12 problems:\n") as caught:
+    with pytest.raises(ConfigProblemsError, match="^the config has 13 problems:\n") as caught:
         check_parts(config, DEFAULT_TYPES)
     problems = [line.replace(f"{tmp_path.resolve()}/", "") for line in caught.value.problems]
     assert problems == [
@@ -61,6 +61,7 @@ def test_all_unknown_parts_and_keywords_are_named_at_once_with_their_lines(tmp_p
         "run.py:12: train_dataloader.dataset.pipeline.1.clip_len must be a number, got 'eight'",
         "run.py:13: train_dataloader.dataset.pipeline.2: Resise is not in the transform registry:"
         " did you mean Resize?" + problems[11].partition("Resize?")[2],
+        "run.py:6: train_dataloader: a data loader has no keyword 'workers' (did you mean num_workers?)",
     ]
 
 

@@ -59,6 +59,22 @@ def test_resuming_with_another_model_is_one_line(tmp_path):
     assert "resume with the model and the optimizer that it was saved with" in text
 
 
+def test_a_keyword_that_a_loader_does_not_have_is_named_before_its_use(tmp_path):
+    config = run_config(tmp_path, epochs=1)
+    config |= dict(
+        test_dataloader=dict(config["val_dataloader"], pipeline=[]),
+        test_evaluator=dict(type=AccMetric),
+        test_cfg=dict(type="TestLoop"),
+    )
+    runner = Runner.from_cfg(config)
+    runner.train()  # which needs no test
+    with pytest.raises(ConfigError, match=r"^test_dataloader: a data loader has no keyword 'pipeline'; its keywords: "):
+        runner.test()
+    config["val_dataloader"] = dict(config["val_dataloader"], batchsize=1)
+    with pytest.raises(ConfigError, match=r"^val_dataloader: a data loader has no keyword 'batchsize' \(did you mean"):
+        Runner.from_cfg(config)
+
+
 def test_metrics_say_which_numbers_they_give():
     metrics = [
         AccMetric(metric_options=dict(top_k_accuracy=dict(topk=(1, 3)))),

@@ -8,13 +8,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from kinema import registry as registries
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
+from kinema.openmmlab.keywords import NEEDLESS
 from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, instead_of, not_yet
 from kinema.registry import Registry, unknown_keywords
 from kinema.spelling import nearest
 
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 # The registry of what stands at a key, there and below.
 _ROOTS = {
     **dict.fromkeys(("model", "data_preprocessor"), registries.MODELS),
@@ -22,7 +26,7 @@ _ROOTS = {
     "param_scheduler": registries.PARAM_SCHEDULERS,
     **dict.fromkeys(("val_evaluator", "test_evaluator"), registries.METRICS),
     **dict.fromkeys(("default_hooks", "custom_hooks"), registries.HOOKS),
-    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), registries.DATASETS),
+    **dict.fromkeys(LOADERS, registries.DATASETS),
     **dict.fromkeys(("train_cfg", "val_cfg", "test_cfg"), registries.LOOPS),
 }
 _KEYS = {
@@ -45,6 +49,8 @@ _OF_BUILDERS: dict[Registry, Collection[str]] = {
     registries.PARAM_SCHEDULERS: ("convert_to_iter_based", "epoch_length"),
     registries.HOOKS: ("priority",),
 }
+# Keywords of a loader's config beside those of torch's.
+_OF_LOADERS = ("allow_broken", "max_broken_share", "num_batch_per_epoch", *NEEDLESS["build_dataloader"])
 _ALL = [value for value in vars(registries).values() if isinstance(value, Registry)]
 
 
@@ -65,17 +71,21 @@ class Problem:
     not_yet: str = ""
 
 
-def check_parts(config: Mapping[str, Any], default_types: Mapping[str, str] | None = None) -> None:
+def check_parts(
+    config: Mapping[str, Any], default_types: Mapping[str, str] | None = None, *, loaders: Collection[str] = LOADERS
+) -> None:
     """Look all parts and keywords of a run's config up, and build nothing.
 
     Args:
         config: of a run; a `Config` knows the files and lines of its values.
         default_types: names of parts whose config may leave the type out, by dotted path.
+        loaders: keys of the loaders whose own keywords are checked, too. A training needs none for
+            tests, whose keywords are checked when it is built.
 
     Raises:
         ConfigError: names every unknown part and keyword, its place, and the nearest that are there.
     """
-    problems = _with_one_of_not_yet(list(problems_of(config, default_types or {})))
+    problems = _with_one_of_not_yet(list(problems_of(config, default_types or {}, loaders=loaders)))
     if not problems:
         return
     places = getattr(config, "places", lambda: None)()
@@ -87,11 +97,31 @@ def check_parts(config: Mapping[str, Any], default_types: Mapping[str, str] | No
     raise ConfigProblemsError(lines)
 
 
-def problems_of(config: Mapping[str, Any], default_types: Mapping[str, str]) -> Iterator[Problem]:
+def problems_of(
+    config: Mapping[str, Any], default_types: Mapping[str, str], *, loaders: Collection[str] = LOADERS
+) -> Iterator[Problem]:
     """The unknown parts and keywords of a run's config."""
     for key, registry in _ROOTS.items():
         if key in config:
             yield from _walk(config[key], key, registry, default_types)
+        if key in loaders:
+            yield from problems_of_loader(config.get(key), key)
+
+
+def problems_of_loader(loader: Any, path: str) -> Iterator[Problem]:
+    """The unknown keywords of a loader's config; those of its parts are left to `problems_of`."""
+    if isinstance(loader, Mapping):
+        unknown, known = unknown_keywords(DataLoader, loader)
+        yield from (
+            Problem(f"{path}.{name}", f"{path}: a data loader has no keyword {name!r}{_hint(name, known)}")
+            for name in unknown
+            if name not in _OF_LOADERS
+        )
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = nearest(name, known, count=1)
+    return f" (did you mean {near[0]}?)" if near else f"; its keywords: {', '.join(known) or 'none'}"
 
 
 def _with_one_of_not_yet(problems: list[Problem]) -> list[Problem]:
@@ -157,9 +187,8 @@ def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, regist
     given = {key: value for key, value in arguments.items() if key not in of_builder}
     unknown, known = unknown_keywords(part, given)
     for name in unknown:
-        near = nearest(name, known, count=1)
-        hint = f" (did you mean {near[0]}?)" if near else f"; its keywords: {', '.join(known) or 'none'}"
-        yield Problem(f"{path}.{name}", f"{path}: {getattr(part, '__name__', part)} has no keyword {name!r}{hint}")
+        title = getattr(part, "__name__", part)
+        yield Problem(f"{path}.{name}", f"{path}: {title} has no keyword {name!r}{_hint(name, known)}")
     for name in given if registry is not registries.HOOKS else ():  # whose intervals may be texts
         try:
             check_types(part, {name: given[name]}, path)

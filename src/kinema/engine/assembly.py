@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from kinema.checkpoints.contract import ModelContract, portable_config
+from kinema.config.checking import problems_of_loader
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.distributed import get_world_size
@@ -58,6 +59,8 @@ def build_loader(
         ConfigError: a value of its config does not fit, or the classes do not.
     """
     where = f"{split}_dataloader"
+    for problem in problems_of_loader(phase.loader, where):
+        raise problem.error(problem.message)
     for kind in (DataLoader, ReproducibleLoader):
         check_types(kind, phase.loader, where)
     with naming(where):

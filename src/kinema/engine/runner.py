@@ -177,7 +177,7 @@ class Runner(RunnerState):
                 raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
         if cfg.get("default_scope"):
             init_default_scope(cfg["default_scope"])
-        check_parts(cfg, DEFAULT_TYPES)
+        check_parts(cfg, DEFAULT_TYPES, loaders=("train_dataloader", "val_dataloader"))
         return cls(**keywords, cfg=cfg)
 
     # ---- the three calls
