@@ -22,13 +22,10 @@ SERVICES = (
         "files",
         "spelling",
         "real_modules",
-        "scopes",
         "instances",
         "openmmlab",
-        "plugins",
     ),
     *(
-        "registrations",
         "registry",
         "config",
         "structures",

@@ -19,11 +19,10 @@ ORDER = [
         "files",
         "spelling",
         "real_modules",
-        "scopes",
         "instances",
         "openmmlab",
     ),
-    *("plugins", "registrations", "registry", "config", "structures"),
+    *("registry", "config", "structures"),
     *("launching", "peers", "distributed", "randomness"),
     *("logs", "progress"),
     *(

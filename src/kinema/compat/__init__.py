@@ -17,8 +17,11 @@ from kinema.compat.parts.image_transforms import registry as image_transforms
 from kinema.logs import show_on_console
 from kinema.openmmlab import run_files
 from kinema.real_modules import import_real
+from kinema.registry import INFERENCERS
 
 __all__ = ["PACKAGES", "import_real", "install", "is_installed", "uninstall"]
+
+INFERENCERS.add_location("kinema.compat.parts.recognition_inferencers")  # they are OpenMMLab's alone
 
 
 def install() -> None:

@@ -23,7 +23,7 @@ from kinema.errors import CheckpointError, MissingDependencyError
 from kinema.models.backbones.libraries import check_plain, is_third_party
 from kinema.printable import first_line
 from kinema.registry import MODELS, TRANSFORMS, Registry
-from kinema.scopes import registered_names_only
+from kinema.registry.scopes import registered_names_only
 
 # Transforms that call what another library or the config names.
 REFUSED_TRANSFORMS = frozenset({"TensorTransform", "TorchVisionWrapper", "KorniaWrapper", "PytorchVideoWrapper"})

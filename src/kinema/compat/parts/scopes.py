@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from kinema import scopes
 from kinema.instances import ManagerMixin
+from kinema.registry import scopes
 
 
 class DefaultScope(ManagerMixin):

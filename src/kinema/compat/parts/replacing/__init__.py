@@ -19,9 +19,8 @@ def attach() -> None:
         location = f"{__name__}.{name}"
         if location in sys.modules:
             _register(sys.modules[location])
-        elif location not in registry.locations:
-            registry.locations.append(location)  # imported when a part is looked up
-            registry._imported = False
+        else:
+            registry.add_location(location)
     PARAM_SCHEDULERS.build_func = _build_schedule
 
 

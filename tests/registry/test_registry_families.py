@@ -9,7 +9,7 @@ import torch
 from kinema.errors import RegistryError
 from kinema.instances import ManagerMixin
 from kinema.registry import HOOKS, MODELS, RUNNERS, Registry, build_from_cfg
-from kinema.scopes import default_scope, init_default_scope, registered_names_only
+from kinema.registry.scopes import default_scope, init_default_scope, registered_names_only
 
 
 @pytest.fixture(autouse=True)

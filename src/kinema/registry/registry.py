@@ -1,17 +1,4 @@
-"""Registries: an index of parts by name, one registry a kind of part.
-
-A part is a class, or a function that returns one configured object. Parts work without any
-registry; a registry only lets a config name them::
-
-    @TRANSFORMS.register_module()
-    class MyTransform(BaseTransform): ...
-
-    TRANSFORMS.build(dict(type="MyTransform", size=224))
-
-A name is found whether or not the module that defines it was imported: each registry knows the
-package that holds its parts and imports it at the first look-up, and so it does with the plug-ins
-of the entry-point group `kinema.plugins`.
-"""
+"""A registry: an index of parts of one kind by name, and how one is built from its config."""
 
 import contextlib
 import functools
@@ -19,22 +6,20 @@ import importlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kinema.errors import PartArgumentError, RegistryError
+from kinema.errors import RegistryError
 from kinema.instances import ManagerMixin
 from kinema.memory import collections_paused
-from kinema.openmmlab.keywords import needless_keywords
 from kinema.openmmlab.names import INSTEAD, NOT_YET, OTHER_PROJECTS, OWN_SCOPES, instead_of, not_yet, same_part
 from kinema.openmmlab.overrides import uncalled_override
-from kinema.plugins import load_plugins
 from kinema.real_modules import object_named
-from kinema.registrations import Entry, Part, PartsByName
-from kinema.scopes import default_scope as default_scope
-from kinema.scopes import default_scope_of, import_registries_of, imports_names
-from kinema.scopes import init_default_scope as init_default_scope
-from kinema.spelling import nearest, suggestion
+from kinema.registry.part_arguments import check_arguments
+from kinema.registry.plugins import load_plugins
+from kinema.registry.registrations import Entry, Part, PartsByName
+from kinema.registry.scopes import default_scope, default_scope_of, import_registries_of, imports_names
+from kinema.spelling import suggestion
 
 logger = logging.getLogger("kinema")
 
@@ -288,6 +273,12 @@ class Registry:
         """True when `part` is one that Kinema itself registered, in the whole family."""
         return any(entry.part is part for entry in self.root._own.values())
 
+    def add_location(self, module: str) -> None:
+        """Import one more module, which registers its parts, at the next look-up."""
+        if module not in self.locations:
+            self.locations.append(module)
+            self._imported = False
+
     def import_from_location(self) -> None:
         """Import the modules that hold this registry's parts, and the plug-ins, once."""
         if self._imported:
@@ -394,80 +385,3 @@ def build_from_cfg(
         if inspect.isclass(part) and issubclass(part, ManagerMixin) and "name" in arguments:
             return part.get_instance(**arguments)  # any part of the program gets it by that name
         return part(**arguments)
-
-
-def check_arguments(part: Part, arguments: Mapping[str, Any], what: str) -> None:
-    """Raise `PartArgumentError` when `part(**arguments)` would fail over a keyword, naming the real ones."""
-    unknown, known = unknown_keywords(part, arguments)
-    if unknown:
-        near = nearest(unknown[0], known, count=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise PartArgumentError(
-            f"{what} has no keyword {unknown[0]!r}{hint}; its keywords: {', '.join(known) or 'none'}"
-        )
-    missing = [name for name in known if known[name].default is inspect.Parameter.empty and name not in arguments]
-    if missing:
-        raise PartArgumentError(f"{what} needs {', '.join(missing)}; it was given {', '.join(arguments) or 'nothing'}")
-
-
-def unknown_keywords(part: Part, names: Iterable[str]) -> tuple[list[str], dict[str, inspect.Parameter]]:
-    """Those of `names` that are no keywords of a part, and the keywords that it has."""
-    try:
-        parameters = inspect.signature(part).parameters
-    except (TypeError, ValueError):  # built-in types may have no signature
-        return [], {}
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return [], known
-    accepted = known.keys() | needless_keywords(part).keys()
-    return [name for name in names if name not in accepted], known
-
-
-def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
-    """Build the runner of a whole run by its `from_cfg`; the config's `runner_type` names it, default "Runner"."""
-    if not isinstance(cfg, Mapping) or "type" in cfg:
-        return build_from_cfg(cfg, registry)
-    with registry.switch_scope_and_registry(cfg.get("_scope_")) as chosen:
-        kind = cfg.get("runner_type", "Runner")
-        part: Any = chosen.get(kind) if isinstance(kind, str) else kind
-        if part is None:
-            raise registry.unknown(kind)
-        return part.from_cfg(cfg)
-
-
-def build_model_from_cfg(
-    cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
-) -> Any:
-    """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
-    if not isinstance(cfg, list):
-        return build_from_cfg(cfg, registry, default_args, **defaults)
-    import torch
-
-    return torch.nn.Sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
-
-
-# Each name beside the package that holds its parts. Packages that do not exist yet are not named.
-RUNNERS = Registry("runner", build_func=build_runner_from_cfg, locations=["kinema.engine"])
-RUNNER_CONSTRUCTORS = Registry("runner constructor")
-LOOPS = Registry("loop", locations=["kinema.engine"])
-HOOKS = Registry("hook", locations=["kinema.hooks"])
-LOG_PROCESSORS = Registry("log processor", locations=["kinema.engine"])
-STRATEGIES = Registry("strategy")
-OPTIMIZERS = Registry("optimizer", locations=["kinema.optim"])
-OPTIM_WRAPPERS = Registry("optim wrapper", locations=["kinema.optim"])
-OPTIM_WRAPPER_CONSTRUCTORS = Registry("optim wrapper constructor", locations=["kinema.optim"])
-PARAM_SCHEDULERS = Registry("parameter scheduler", locations=["kinema.optim"])
-DATASETS = Registry("dataset", locations=["kinema.datasets"])
-DATA_SAMPLERS = Registry("data sampler", locations=["kinema.datasets"])
-TRANSFORMS = Registry("transform", locations=["kinema.transforms"])
-FUNCTIONS = Registry("function", locations=["kinema.datasets"])
-MODELS = Registry("model", build_func=build_model_from_cfg, locations=["kinema.models"])
-MODEL_WRAPPERS = Registry("model wrapper", locations=["kinema.models.wrappers"])
-WEIGHT_INITIALIZERS = Registry("weight initializer", locations=["kinema.models"])
-TASK_UTILS = Registry("task util")
-METRICS = Registry("metric", locations=["kinema.evaluation"])
-EVALUATOR = Registry("evaluator", locations=["kinema.evaluation"])
-VISUALIZERS = Registry("visualizer", locations=["kinema.visualization"])
-VISBACKENDS = Registry("tracker", locations=["kinema.runs"])
-INFERENCERS = Registry("inferencer", locations=["kinema.compat.parts.recognition_inferencers"])

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from kinema import plugins
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
 from kinema.openmmlab.names import NOT_YET
-from kinema.registry import DATASETS, MODELS, TRANSFORMS, Registry, default_scope, init_default_scope
+from kinema.registry import DATASETS, MODELS, TRANSFORMS, Registry, default_scope, init_default_scope, plugins
 
 ALL = [value for value in vars(registry_module).values() if isinstance(value, Registry)]
 
@@ -405,6 +404,22 @@ def test_a_registry_imports_its_parts_at_the_first_look_up(tmp_path: Path, monke
     assert "lazy_widgets" not in sys.modules
     assert "Lazy" in R
     assert "lazy_widgets" in sys.modules
+
+
+def test_a_location_that_is_added_after_a_look_up_is_imported_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "later_registry.py").write_text("from kinema.registry import Registry\n\nR = Registry('widget')\n")
+    (tmp_path / "later_widgets.py").write_text(
+        "from later_registry import R\n\n@R.register_module()\nclass Later:\n    pass\n"
+    )
+    from later_registry import R  # type: ignore[import-not-found]
+
+    assert R.get("Later") is None
+    for _ in range(2):
+        R.add_location("later_widgets")
+    assert (R.names(), R.locations) == (["Later"], ["later_widgets"])
 
 
 def test_a_failing_import_fails_at_every_look_up() -> None:
