@@ -1,6 +1,6 @@
 """A recognizer of single frames."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kinema.errors import ConfigError
 from kinema.models.features import features_of
 from kinema.models.layers.inputs import sizes
-from kinema.models.recognition import BaseRecognizer, Folded, Part
+from kinema.models.recognition import BaseRecognizer, Folded
 from kinema.registry import MODELS
 
 
@@ -36,17 +36,8 @@ class Recognizer2D(BaseRecognizer):
     test_keys = ("fcn_test", "num_segs", "max_testing_views")
     takes_clips = False
 
-    def __init__(
-        self,
-        backbone: Part,
-        cls_head: Part | None = None,
-        neck: Part | None = None,
-        train_cfg: Mapping[str, Any] | None = None,
-        test_cfg: Mapping[str, Any] | None = None,
-        data_preprocessor: Part | None = None,
-    ) -> None:
-        super().__init__(backbone, cls_head, neck, train_cfg, test_cfg, data_preprocessor)
-        self.num_segs = (test_cfg or {}).get("num_segs")
+    def _check_test_views(self) -> None:
+        super()._check_test_views()
         joined = features_of(self.backbone).frames_per_row
         if joined and (self.max_testing_views or 0) % joined:
             raise ConfigError(

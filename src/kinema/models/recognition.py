@@ -82,7 +82,7 @@ class BaseRecognizer(BaseModel):
     """
 
     contract: ModelContract | None = None
-    num_segs: int | None = None  # frames of a view that a neck joins in prediction
+    num_segs: int | None  # frames of a view that a neck joins in prediction
     takes_clips: ClassVar[bool] = True  # the backbone sees (B, C, T, H, W), not (B, C, H, W)
     test_keys: ClassVar[tuple[str, ...]] = ("fcn_test", "max_testing_views")
 
@@ -109,13 +109,18 @@ class BaseRecognizer(BaseModel):
         if isinstance(self.cls_head, BaseHead):
             source, what = (self.backbone, "backbone") if self.neck is None else (self.neck, "neck")
             self.cls_head.check_source(source, what)
+        self.num_segs = (test_cfg or {}).get("num_segs")
         self.max_testing_views: int | None = (test_cfg or {}).get("max_testing_views")
-        if self.max_testing_views is not None and self.max_testing_views < 1:
-            raise ConfigError(f"max_testing_views of test_cfg must be at least 1, got {self.max_testing_views}")
+        self._check_test_views()
         # What the head gets in prediction.
         self.predict_options = {"fcn_test": True} if (test_cfg or {}).get("fcn_test") else {}
         if self.predict_options:
             self._prepare_fcn_test()
+
+    def _check_test_views(self) -> None:
+        """Refuse a number of views in prediction that the parts cannot take."""
+        if self.max_testing_views is not None and self.max_testing_views < 1:
+            raise ConfigError(f"max_testing_views of test_cfg must be at least 1, got {self.max_testing_views}")
 
     def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: Mode = "tensor") -> Any:
         """Compute on preprocessed clips.

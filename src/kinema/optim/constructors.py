@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from kinema.errors import ConfigError
+from kinema.models.wrappers import unwrapped
 from kinema.optim.building import build_optimizer
 from kinema.optim.parameter_groups import (
     RULES,
@@ -97,7 +97,7 @@ class DefaultOptimWrapperConstructor:
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Parameter groups of `model`, each with the names of its parameters as `param_names`."""
-        model = model.module if isinstance(model, DistributedDataParallel) else model
+        model = unwrapped(model)
         groups: list[dict[str, Any]] = []
         self.add_params(groups, model)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
