@@ -113,6 +113,7 @@ def test_overrides_come_from_the_command_line(files: Path) -> None:
     for text in (
         "model.backbone.depth=18",
         "steps.0.type=X",
+        "steps.-1.last=1",
         "model.new.key=1",
         "model.head={'_delete_': True, 'k': 1}",
         "common._delete_=True",
@@ -122,6 +123,7 @@ def test_overrides_come_from_the_command_line(files: Path) -> None:
         "command line"
     }
     assert places.of("model.backbone.type").endswith("base.py:5")
+    assert places.of("steps.2.last") == "command line"
     assert places.of("model.head.nothing.there") == "command line"  # of what would hold it
     assert not places.entries["common"].entries
 

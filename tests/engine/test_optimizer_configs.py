@@ -172,9 +172,9 @@ def test_a_scaling_that_is_not_enabled_changes_nothing(tmp_path):
     [
         (dict(auto_scale_lr=dict(enable=True)), "base_batch_size must be a whole number of at least 1, got None"),
         (dict(auto_scale_lr=dict(enable=True, base_batch_size=0)), "at least 1, got 0"),
-        (dict(auto_scale_lr=dict(enabled=True)), "auto_scale_lr must be a dict such as"),
+        (dict(auto_scale_lr=dict(enabled=True)), "auto_scale_lr has no 'enabled': did you mean enable"),
         (dict(auto_scale_lr=256), "auto_scale_lr must be a dict such as"),
-        (dict(env_cfg=dict(cudnn_bench=True)), "env_cfg has no 'cudnn_bench': it takes cudnn_benchmark, dist_cfg, mp"),
+        (dict(env_cfg=dict(cudnn_bench=True)), "env_cfg has no 'cudnn_bench': did you mean cudnn_benchmark"),
         (dict(env_cfg=True), "env_cfg must be a dict"),
     ],
 )

@@ -230,7 +230,7 @@ def test_the_console_tells_progress_and_time_left(tmp_path, caplog):
         (dict(precision="fp8"), ConfigError, "precision must be one of auto, fp32, bf16, fp16, got 'fp8'"),
         (dict(strategy="zero"), ConfigError, "strategy='zero' is no strategy of Kinema"),
         (dict(device="gpu"), ConfigError, "the device 'gpu' cannot be used here"),
-        (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': it takes seed and deterministic"),
+        (dict(randomness=dict(sed=1)), ConfigError, "randomness has no 'sed': did you mean seed"),
         (dict(default_hooks=dict(checkpoint=dict(keep=1))), TypeError, "CheckpointHook .*'keep'"),
         (dict(default_hooks=dict(checkpoint=dict(interval="often"))), ConfigError, "such as 500steps .* got 'often'"),
         (dict(default_hooks=dict(checkpoint=dict(save_best=[1]))), ConfigError, "name of one metric"),

@@ -114,6 +114,7 @@ WRONG = [
     (dict(train_cfg=dict(max_iters=5)), r"c\.py: a recipe is made of a config with train_cfg\.max_epochs, got None"),
     (dict(val_evaluator=None), r"c\.py: .* trains and validates: it has no val_evaluator"),
     (dict(model=dict(type="X")), r"c\.py: a recipe is made of a model with cls_head\.num_classes"),
+    (dict(train_dataloader=({},)), r"c\.py: train_dataloader must be a dict, got a tuple"),
     (
         dict(train_dataloader=dict(dataset=dict(type="ConcatDataset", datasets=[]))),
         r"c\.py: a recipe is made of a config with one dataset, got train_dataloader\.dataset of several",

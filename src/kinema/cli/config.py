@@ -75,19 +75,19 @@ def _check(resolved: "Config", file: Path, *, as_json: bool) -> None:
     with collections_paused():
         import kinema.engine  # noqa: F401  # the parts of a run, which the registries know then
         from kinema.config.checking import check_parts, problems_of
-        from kinema.engine.plan import DEFAULT_TYPES
+        from kinema.engine.plan import DEFAULT_TYPES, SECTIONS
     from kinema.registry import init_default_scope
 
     if resolved.get("default_scope"):
         init_default_scope(resolved["default_scope"])
     if not as_json:
-        check_parts(resolved, DEFAULT_TYPES)
+        check_parts(resolved, DEFAULT_TYPES, SECTIONS)
         print_note(f"{file}: all parts and keywords are known")
         return
     places = resolved.places()
     problems = [
         {"key": problem.path, "place": None if places is None else places.of(problem.path), "problem": problem.message}
-        for problem in problems_of(resolved, DEFAULT_TYPES)
+        for problem in problems_of(resolved, DEFAULT_TYPES, SECTIONS)
     ]
     print_json({"problems": problems})
     if problems:

@@ -4,6 +4,7 @@ What cannot be known without building a part, such as a value that does not suit
 the part.
 """
 
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from kinema import registry as registries
+from kinema.config.sections import Section, problems_of_sections, problems_of_shape
 from kinema.config.values import check_types
 from kinema.errors import ConfigError, ConfigProblemsError, PartArgumentError, RegistryError
 from kinema.openmmlab.keywords import NEEDLESS
@@ -22,12 +24,16 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 # The registry of what stands at a key, there and below.
 _ROOTS = {
     **dict.fromkeys(("model", "data_preprocessor"), registries.MODELS),
+    "tta_model": registries.MODELS,
+    "tta_pipeline": registries.TRANSFORMS,
     "optim_wrapper": registries.OPTIM_WRAPPERS,
     "param_scheduler": registries.PARAM_SCHEDULERS,
     **dict.fromkeys(("val_evaluator", "test_evaluator"), registries.METRICS),
     **dict.fromkeys(("default_hooks", "custom_hooks"), registries.HOOKS),
     **dict.fromkeys(LOADERS, registries.DATASETS),
     **dict.fromkeys(("train_cfg", "val_cfg", "test_cfg"), registries.LOOPS),
+    "log_processor": registries.LOG_PROCESSORS,
+    "visualizer": registries.VISUALIZERS,
 }
 _KEYS = {
     **dict.fromkeys(("dataset", "datasets"), registries.DATASETS),
@@ -38,9 +44,12 @@ _KEYS = {
     "optimizer": registries.OPTIMIZERS,
     "constructor": registries.OPTIM_WRAPPER_CONSTRUCTORS,
     "init_cfg": registries.WEIGHT_INITIALIZERS,
+    "vis_backends": registries.VISBACKENDS,
 }
-# Settings with a type that is none of a part.
-_NO_PARTS = ("on_trace_ready",)
+# Settings in which `type` and names of parts mean something else.
+_NO_PARTS = ("on_trace_ready", "paramwise_cfg")
+# Parts that get all their keywords from the config, as transforms do.
+_WITHOUT_DEFAULTS = ("model", "backbone", "neck", "cls_head", "dataset")
 # Networks of other libraries, which an adapter looks up.
 LIBRARIES = ("timm", "torchvision", "transformers")
 # Keywords that what builds a part of a kind takes off its config.
@@ -72,20 +81,25 @@ class Problem:
 
 
 def check_parts(
-    config: Mapping[str, Any], default_types: Mapping[str, str] | None = None, *, loaders: Collection[str] = LOADERS
+    config: Mapping[str, Any],
+    default_types: Mapping[str, str] | None = None,
+    sections: Mapping[str, Section] | None = None,
+    *,
+    loaders: Collection[str] = LOADERS,
 ) -> None:
     """Look all parts and keywords of a run's config up, and build nothing.
 
     Args:
         config: of a run; a `Config` knows the files and lines of its values.
         default_types: names of parts whose config may leave the type out, by dotted path.
+        sections: what is no part, by dotted path; None: only parts and loaders are looked up.
         loaders: keys of the loaders whose own keywords are checked, too. A training needs none for
             tests, whose keywords are checked when it is built.
 
     Raises:
         ConfigError: names every unknown part and keyword, its place, and the nearest that are there.
     """
-    problems = _with_one_of_not_yet(list(problems_of(config, default_types or {}, loaders=loaders)))
+    problems = _with_one_of_not_yet(list(problems_of(config, default_types or {}, sections, loaders=loaders)))
     if not problems:
         return
     places = getattr(config, "places", lambda: None)()
@@ -98,9 +112,16 @@ def check_parts(
 
 
 def problems_of(
-    config: Mapping[str, Any], default_types: Mapping[str, str], *, loaders: Collection[str] = LOADERS
+    config: Mapping[str, Any],
+    default_types: Mapping[str, str],
+    sections: Mapping[str, Section] | None = None,
+    *,
+    loaders: Collection[str] = LOADERS,
 ) -> Iterator[Problem]:
-    """The unknown parts and keywords of a run's config."""
+    """The unknown parts, keywords and keys of a run's config. The arguments are those of `check_parts`."""
+    if sections is not None:
+        for path, message in problems_of_sections(config, sections, default_types):
+            yield Problem(path, message, ConfigError)
     for key, registry in _ROOTS.items():
         if key in config:
             yield from _walk(config[key], key, registry, default_types)
@@ -117,6 +138,7 @@ def problems_of_loader(loader: Any, path: str) -> Iterator[Problem]:
             for name in unknown
             if name not in _OF_LOADERS
         )
+        yield from _problems_of_types(DataLoader, loader, path)
 
 
 def _hint(name: str, known: Collection[str]) -> str:
@@ -138,6 +160,8 @@ def _with_one_of_not_yet(problems: list[Problem]) -> list[Problem]:
 
 
 def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str, str]) -> Iterator[Problem]:
+    for place, message in problems_of_shape(path.rpartition(".")[2], value, path):
+        yield Problem(place, message, RegistryError)
     if isinstance(value, Mapping):
         kind = value.get("type", default_types.get(path))
         problems = [] if kind is None else list(_problems_of_part(kind, value, path, registry))
@@ -149,9 +173,23 @@ def _walk(value: Any, path: str, registry: Registry, default_types: Mapping[str,
                 yield from (problem for problem in below if problem.not_yet or not is_absent)
         if isinstance(value.get("constructor"), str):
             yield from _problems_of_part(value["constructor"], {}, f"{path}.constructor", _KEYS["constructor"])
+        if isinstance(value.get("paramwise_cfg"), Mapping):
+            yield from _problems_of_rules(value, f"{path}.paramwise_cfg")
     elif isinstance(value, list | tuple):
         for number, entry in enumerate(value):
             yield from _walk(entry, f"{path}.{number}", registry, default_types)
+
+
+def _problems_of_rules(wrapper: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """Keys of `paramwise_cfg` that its constructor does not read."""
+    kind = wrapper.get("constructor") or "DefaultOptimWrapperConstructor"
+    constructor = registries.OPTIM_WRAPPER_CONSTRUCTORS.get(kind) if isinstance(kind, str) else kind
+    known = vars(constructor).get("keys", ()) if inspect.isclass(constructor) else ()  # none: it may read any
+    for key in wrapper["paramwise_cfg"] if known else ():
+        if key not in known:
+            near = nearest(key, known, count=1)
+            hint = f"did you mean {near[0]}?" if near else f"its keys: {', '.join(known)}"
+            yield Problem(f"{path}.{key}", f"{path} has no key {key!r}: {hint}", ConfigError)
 
 
 def _unknown(kind: str, arguments: Mapping[str, Any], registry: Registry) -> str:
@@ -189,7 +227,16 @@ def _problems_of_part(kind: Any, arguments: Mapping[str, Any], path: str, regist
     for name in unknown:
         title = getattr(part, "__name__", part)
         yield Problem(f"{path}.{name}", f"{path}: {title} has no keyword {name!r}{_hint(name, known)}")
-    for name in given if registry is not registries.HOOKS else ():  # whose intervals may be texts
+    is_given_all = registry is registries.TRANSFORMS or last in _WITHOUT_DEFAULTS
+    missing = [name for name, keyword in known.items() if keyword.default is keyword.empty and name not in given]
+    if missing and is_given_all and not unknown:  # of which one may be it, misspelled
+        yield Problem(path, f"{path}: {getattr(part, '__name__', part)} needs {', '.join(missing)}")
+    if registry is not registries.HOOKS:  # whose intervals may be texts
+        yield from _problems_of_types(part, given, path)
+
+
+def _problems_of_types(part: Any, given: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    for name in given:
         try:
             check_types(part, {name: given[name]}, path)
         except PartArgumentError as error:

@@ -1,6 +1,6 @@
 """What kind of value each key of a run's config holds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -41,7 +41,13 @@ def check_kinds(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: a value is of another kind.
     """
+    for _, message in wrong_kinds(config):
+        raise ConfigError(message)
+
+
+def wrong_kinds(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keys whose value is of another kind than the run expects, with what is wrong."""
     for key, (kinds, expected) in _KINDS.items():
         value = config.get(key)
         if value is not None and isinstance(value, _DATA) and not isinstance(value, kinds):
-            raise ConfigError(f"{key} must be {expected}, got {type(value).__name__}: {value!r}")
+            yield key, f"{key} must be {expected}, got {type(value).__name__}: {value!r}"

@@ -64,15 +64,22 @@ def override_places(places: Places, path: str, value: Any, where: str = COMMAND_
     *way, last = path.split(".")
     node = places
     for part in way:
-        key = int(part) if not node.is_dict and part.lstrip("-").isdecimal() else part
-        node = node.entries.setdefault(key, Places(where, is_dict=True))
+        node = node.entries.setdefault(_key_of(node, part), Places(where, is_dict=True))
     if last == DELETE_KEY and way:
         if value:
             node.entries.clear()
         return
-    key = int(last) if not node.is_dict and last.lstrip("-").isdecimal() else last
+    key = _key_of(node, last)
     new = uniform_places(value, where)
     node.entries[key] = merge_places(node.entries[key], new) if key in node.entries else new
+
+
+def _key_of(node: Places, part: str) -> str | int:
+    """The key of an entry that a part of a dotted path names; a list is counted from its end, too."""
+    if node.is_dict or not part.lstrip("-").isdecimal():
+        return part
+    number = int(part)
+    return number if number >= 0 else len(node.entries) + number
 
 
 def uniform_places(value: Any, where: str) -> Places:

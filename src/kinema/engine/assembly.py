@@ -61,8 +61,7 @@ def build_loader(
     where = f"{split}_dataloader"
     for problem in problems_of_loader(phase.loader, where):
         raise problem.error(problem.message)
-    for kind in (DataLoader, ReproducibleLoader):
-        check_types(kind, phase.loader, where)
+    check_types(ReproducibleLoader, phase.loader, where)
     with naming(where):
         loader = build(phase.loader, seed=seed)
     classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.config.kinds import check_kinds
+from kinema.config.sections import Section
 from kinema.config.values import check_types, naming
 from kinema.datasets import ReproducibleLoader
 from kinema.engine.openmmlab_loops import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -14,8 +15,8 @@ from kinema.errors import ConfigError
 from kinema.hooks import CheckpointHook, LoggerHook
 from kinema.hooks.validation import ValidationHook
 from kinema.launching import LAUNCHERS
-from kinema.openmmlab.configs import OPTIONAL_HOOKS, base_batch_size_of, cudnn_benchmark_of
-from kinema.openmmlab.distribution import connection_of, strategy_of
+from kinema.openmmlab.configs import ENVIRONMENT, OPTIONAL_HOOKS, SCALING, base_batch_size_of, cudnn_benchmark_of
+from kinema.openmmlab.distribution import CONNECTION, connection_of, strategy_of
 from kinema.optim.precision import DTYPES
 from kinema.randomness import seed_everything
 from kinema.runs.trackers import tracker_configs
@@ -35,12 +36,28 @@ DEFAULT_HOOKS = {
 # Parts whose config may leave the type out, by dotted path.
 DEFAULT_TYPES = {
     "optim_wrapper": "OptimWrapper",
+    "log_processor": "LogProcessor",
     **{f"default_hooks.{key}": DEFAULT_HOOKS[key] for key in DEFAULT_HOOKS},
 }
 # Keys of train_cfg that say how long to train, when to validate and when to end early.
 _OF_LENGTH = ("max_epochs", "max_iters", "max_steps")
 _OF_VALIDATION = ("val_begin", "val_interval", "dynamic_intervals")
 _PLAIN_LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop", EpochBasedTrainLoop, IterBasedTrainLoop)
+
+
+_OF_TRAINING = ("by_epoch", *_OF_LENGTH, *_OF_VALIDATION, "patience")  # of a plain loop
+_RANDOMNESS = ("seed", "deterministic", "diff_rank_seed")
+# What a config says of a run beside its parts, by dotted path.
+SECTIONS = {
+    "optim_wrapper.clip_grad": Section(
+        ("type", "max_norm", "norm_type", "clip_value", "error_if_nonfinite", "foreach")
+    ),
+    "train_cfg": Section(_OF_TRAINING, (EpochBasedTrainLoop, IterBasedTrainLoop)),
+    "randomness": Section(_RANDOMNESS, (seed_everything,)),
+    "env_cfg": Section(ENVIRONMENT),
+    "env_cfg.dist_cfg": Section(CONNECTION),
+    "auto_scale_lr": Section(SCALING),
+}
 
 
 @dataclass(frozen=True)
@@ -192,7 +209,7 @@ def is_plain(train_cfg: Mapping[str, Any]) -> bool:
     """
     if train_cfg.get("type", "EpochBasedTrainLoop") not in _PLAIN_LOOPS:
         return False
-    known = ("type", "by_epoch", *_OF_LENGTH, *_OF_VALIDATION, "patience")
+    known = ("type", *_OF_TRAINING)
     for key in train_cfg:
         if key not in known:
             near = nearest(key, known, count=1)
@@ -249,7 +266,7 @@ def _type_of(hook: Any) -> Any:
 
 
 def _randomness(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    unknown = sorted(set(settings) - {"seed", "deterministic", "diff_rank_seed"})
+    unknown = sorted(set(settings) - set(_RANDOMNESS))
     if unknown:
         raise ConfigError(f"randomness has no {unknown[0]!r}: it takes seed and deterministic")
     check_types(seed_everything, settings, "randomness")

@@ -21,7 +21,7 @@ from kinema.config.checking import check_parts
 from kinema.config.values import naming
 from kinema.distributed import choose_device, is_main_process
 from kinema.engine.assembly import build_step, model_of
-from kinema.engine.plan import DEFAULT_TYPES, plan_of
+from kinema.engine.plan import DEFAULT_TYPES, SECTIONS, plan_of
 from kinema.engine.state import RunnerState
 from kinema.engine.written import evaluation_log, keep_config, summary_written
 from kinema.errors import ConfigError, StorageError
@@ -177,7 +177,7 @@ class Runner(RunnerState):
                 raise ConfigError(f"the config has no {key!r}: the runner needs it (it has {', '.join(cfg)})")
         if cfg.get("default_scope"):
             init_default_scope(cfg["default_scope"])
-        check_parts(cfg, DEFAULT_TYPES, loaders=("train_dataloader", "val_dataloader"))
+        check_parts(cfg, DEFAULT_TYPES, SECTIONS, loaders=("train_dataloader", "val_dataloader"))
         return cls(**keywords, cfg=cfg)
 
     # ---- the three calls

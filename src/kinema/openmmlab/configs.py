@@ -64,16 +64,22 @@ def keys_not_read(config: Mapping[str, Any], known: Collection[str]) -> list[str
     Raises:
         ConfigError: a key looks like a misspelling of a known one, and its value is not part of another entry.
     """
-    unread = [key for key in config if key not in known and key not in _READ_ELSEWHERE]
-    for key in unread:
-        if key in TOP_LEVEL_KEYS or _is_used(key, config):
-            continue
-        near = nearest(key, known, count=1, cutoff=0.8)
-        if near and _looks_misspelled(key, near[0]):
-            raise ConfigError(
-                f"the config's key {key!r} is not known: did you mean {near[0]}? A variable needs another name"
-            )
-    return unread
+    for key, near in misspelled_keys(config, known).items():
+        raise ConfigError(f"the config's key {key!r} is not known: did you mean {near}? A variable needs another name")
+    return [key for key in config if key not in known and key not in _READ_ELSEWHERE]
+
+
+def misspelled_keys(config: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """The top-level keys that look like a misspelling of a known one, which is the value here.
+
+    A key whose value is part of another entry is a variable.
+    """
+    near = {
+        key: nearest(key, known, count=1, cutoff=0.8)
+        for key in config
+        if key not in known and key not in TOP_LEVEL_KEYS and not _is_used(key, config)
+    }
+    return {key: names[0] for key, names in near.items() if names and _looks_misspelled(key, names[0])}
 
 
 def _looks_misspelled(key: str, known: str) -> bool:
@@ -110,6 +116,8 @@ _ENVIRONMENT = {
     "mp_cfg": "the loaders set up their processes and threads",
     "resource_limit": "a loader opens few files at a time",
 }
+ENVIRONMENT = ("cudnn_benchmark", "dist_cfg", *_ENVIRONMENT)
+SCALING = ("enable", "base_batch_size")
 
 
 def cudnn_benchmark_of(env_cfg: Any) -> bool:
@@ -121,8 +129,8 @@ def cudnn_benchmark_of(env_cfg: Any) -> bool:
     if not isinstance(env_cfg, Mapping):
         raise ConfigError(f"env_cfg must be a dict such as dict(cudnn_benchmark=True), got {env_cfg!r}")
     for key in env_cfg:
-        if key not in (known := ("cudnn_benchmark", "dist_cfg", *_ENVIRONMENT)):
-            raise ConfigError(f"env_cfg has no {key!r}: it takes {', '.join(known)}")
+        if key not in ENVIRONMENT:
+            raise ConfigError(f"env_cfg has no {key!r}: it takes {', '.join(ENVIRONMENT)}")
     return bool(env_cfg.get("cudnn_benchmark"))
 
 
@@ -138,7 +146,7 @@ def base_batch_size_of(auto_scale_lr: Any) -> int | None:
     Raises:
         ConfigError: it is no dict of `enable` and `base_batch_size`, or enabled without the latter.
     """
-    if not isinstance(auto_scale_lr, Mapping) or set(auto_scale_lr) - {"enable", "base_batch_size"}:
+    if not isinstance(auto_scale_lr, Mapping) or set(auto_scale_lr) - set(SCALING):
         raise ConfigError(
             f"auto_scale_lr must be a dict such as dict(enable=True, base_batch_size=256), got {auto_scale_lr!r}"
         )

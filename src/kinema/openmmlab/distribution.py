@@ -14,7 +14,7 @@ STRATEGIES = {
     "MMFullyShardedDataParallel": "fsdp2",
 }
 _OF_PROCESSES = ("strategy", "model_wrapper_cfg", "sync_bn", "find_unused_parameters")
-_CONNECTION = ("backend", "timeout", "port", "init_backend")
+CONNECTION = ("backend", "timeout", "port", "init_backend")
 OPTIONS = ("find_unused_parameters", "static_graph", "broadcast_buffers")
 
 
@@ -85,8 +85,8 @@ def connection_of(env_cfg: Any) -> dict[str, Any]:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{where} must be a dict such as dict(backend='nccl', timeout=1800), got {settings!r}")
     for key in settings:
-        if key not in _CONNECTION:
-            raise ConfigError(f"{where} has no {key!r}: it takes {', '.join(_CONNECTION)}")
+        if key not in CONNECTION:
+            raise ConfigError(f"{where} has no {key!r}: it takes {', '.join(CONNECTION)}")
     backend, timeout, port = (settings.get(key) for key in ("backend", "timeout", "port"))
     if backend is not None and not isinstance(backend, str):
         raise ConfigError(f"{where}.backend must be a name such as 'nccl' or 'gloo', got {backend!r}")

@@ -161,8 +161,10 @@ def _model(model: Mapping[str, Any], name: str) -> Any:
     return fitted(changed)
 
 
-def _loader(loader: Mapping[str, Any], part: str, name: str) -> dict[str, Any]:
+def _loader(loader: Any, part: str, name: str) -> dict[str, Any]:
     """The config of a loader whose dataset reads the clips that it is given."""
+    if not isinstance(loader, Mapping):
+        raise ConfigError(f"{name}: {part}_dataloader must be a dict, got a {type(loader).__name__}")
     kept = {key: copy.deepcopy(value) for key, value in loader.items() if key not in ("dataset", "num_workers")}
     kept |= {"num_workers": "@@workers@@", "persistent_workers": "@@workers > 0@@"}
     if part == "train" or loader.get("batch_size", 1) > 1:
