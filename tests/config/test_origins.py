@@ -148,9 +148,33 @@ def test_values_that_an_import_inherits_have_the_place_where_they_were_written(f
     expected = {
         "rate": "lazy.py:1",
         "model": "lazy.py:2",
-        "model.depth": "own_lazy.py:4",
+        "model.depth": "own_lazy.py:5",
         "model.head.a": "lazy.py:4",
         "model.head.b": "own_lazy.py:6",
         "same": "own_lazy.py:7",
     }
     assert {key: Path(places.of(key)).name for key in expected} == expected
+
+
+def test_each_value_of_a_dict_or_list_has_its_own_place(files: Path) -> None:
+    (files / "values.py").write_text(
+        "plain = [1, (2, 3)]\n"
+        "spread = [\n    1,\n    2]\n"
+        "changed = [1, 2]\n"
+        "changed[1] = 5\n"
+        "rules = {'a.b': dict(\n    mult=2)}\n"
+        "rules.update(\n    c=3,\n    d=dict(\n        e=4))\n"
+        "none = []\n"
+    )
+    values = read_places(files / "values.py").values(Config.fromfile(files / "values.py").to_dict())
+    assert [(path, value, place.rpartition(":")[2]) for path, value, place in values] == [
+        ("plain", [1, (2, 3)], "1"),
+        ("spread.0", 1, "3"),
+        ("spread.1", 2, "4"),
+        ("changed.0", 1, "5"),
+        ("changed.1", 5, "6"),
+        ("rules.a.b.mult", 2, "8"),
+        ("rules.c", 3, "10"),
+        ("rules.d.e", 4, "12"),
+        ("none", [], "13"),
+    ]

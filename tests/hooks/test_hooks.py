@@ -171,10 +171,19 @@ def test_a_rate_that_a_hook_sets_outlives_the_schedules_and_a_resume(tmp_path):
     assert list(dict.fromkeys(calls)) == pytest.approx([0.005 * rate])
 
 
-@pytest.mark.parametrize("entry", ["EMAHook", {"type": "EMAHook"}.keys(), 3])
-def test_an_entry_that_is_no_hook_is_an_error_that_shows_it(tmp_path, entry):
-    message = r"default_hooks, custom_hooks: a hook must be a dict with 'type' or an object of a subclass of Hook, got "
-    with pytest.raises(ConfigError, match=message + type(entry).__name__):
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("EMAHook", r"custom_hooks\.0 must be a dict such as dict\(type='EMAHook'\), got str: 'EMAHook'"),
+        (
+            {"type": "EMAHook"}.keys(),
+            r"default_hooks, custom_hooks: a hook must be a dict with .type. or an object .*, got dict_k",
+        ),
+        (3, r"custom_hooks\.0 must be a dict .* got int: 3"),
+    ],
+)
+def test_an_entry_that_is_no_hook_is_an_error_that_shows_it(tmp_path, entry, message):
+    with pytest.raises(ConfigError, match=message):
         Runner.from_cfg(run_config(tmp_path, custom_hooks=[entry]))
 
 

@@ -95,15 +95,15 @@ def _check(resolved: "Config", file: Path, *, as_json: bool) -> None:
 
 
 def _print_origins(resolved: "Config", *, as_json: bool) -> None:
-    from kinema.runs.settings_file import as_data, flat
+    from kinema.runs.settings_file import as_data
 
     places = resolved.places()
     assert places is not None  # it comes from a file
-    values = flat(resolved.to_dict())
+    values = places.values(resolved.to_dict())
     if as_json:
-        print_json({key: {"value": as_data(value), "origin": places.of(key)} for key, value in values.items()})
+        print_json({key: {"value": as_data(value), "origin": place} for key, value, place in values})
         return
-    lines = [(f"{key} = {_shown(value)}", _relative(places.of(key))) for key, value in values.items()]
+    lines = [(f"{key} = {_shown(value)}", _relative(place)) for key, value, place in values]
     width = min(max((len(left) for left, _ in lines), default=0), 76)
     for left, right in lines:
         print_line(f"{left:<{width}}  {right}")

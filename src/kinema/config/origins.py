@@ -48,6 +48,32 @@ class Places:
             node = node.entries[key]
         return node.where
 
+    def values(self, value: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
+        """The values in `value`, whose places these are: dotted path, value and place of each.
+
+        A list without dicts is one value where it was written in one line.
+        """
+        if isinstance(value, Mapping):
+            entries = list(value.items())
+        elif isinstance(value, list | tuple) and not (self._is_one_line() and _is_plain(value)):
+            entries = list(enumerate(value))
+        else:
+            entries = []
+        if not entries:
+            yield path, value, self.where
+        for key, entry in entries:
+            yield from self.entries.get(key, Places(self.where)).values(entry, f"{path}.{key}" if path else str(key))
+
+    def _is_one_line(self) -> bool:
+        return all(entry.where == self.where and entry._is_one_line() for entry in self.entries.values())
+
+
+def _is_plain(value: Any) -> bool:
+    """No dict is in a value, nor in the lists of it."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return not isinstance(value, Mapping)
+
 
 def merge_places(base: Places, own: Places) -> Places:
     """The places of `own` merged over those of `base`, as `kinema.config.dictionary.merged` merges values."""
@@ -189,6 +215,7 @@ class Recorder:
         self.file = file
         self._notes: dict[int, _Note] = {}
         self._offers: dict[str, tuple[Any, Places]] = {}
+        self._written: list[tuple[Any, dict[Any, str]]] = []  # by the present statement: values, places of their keys
 
     def run(self, tree: ast.Module, namespace: dict[str, Any]) -> None:
         """Execute a module's statements in `namespace`, which is the first container that is watched."""
@@ -197,6 +224,7 @@ class Recorder:
         flags = _future_flags(tree)
         for statement in tree.body:
             line = statement.lineno
+            self._written.clear()
             module = ast.Module([_Instrumented().visit(statement)], [])
             exec(compile(ast.fix_missing_locations(module), self.file, "exec", flags, dont_inherit=True), namespace)
             for note in self._reachable(namespace, line):
@@ -237,18 +265,29 @@ class Recorder:
     # ---- inside
 
     def _note(self, value: Any, line: int, lines: Mapping[Any, int], *spread: Any) -> Any:
-        """Note a container that was just written, over those whose entries it took by `**`."""
+        """Note a container that was just written, over those whose entries it took by `**`; and keywords of a call."""
+        self._written.append((value, {key: f"{self.file}:{number}" for key, number in lines.items()}))
         if isinstance(value, dict | list | tuple) and id(value) not in self._notes:
             note = self._watch(value, line)
             for source in spread:
                 known = self._notes.get(id(source))
                 note.places |= {} if known is None else {key: known.places.get(key, known.where) for key in source}
-            note.places |= {key: f"{self.file}:{number}" for key, number in lines.items()}
+            note.places |= self._written[-1][1]
         return value
 
     def _watch(self, value: Any, line: int) -> _Note:
-        seen = {key: id(entry) for key, entry in _entries(value)}
-        return self._notes.setdefault(id(value), _Note(value, f"{self.file}:{line}", {}, seen))
+        if id(value) not in self._notes:
+            entries = _entries(value)
+            seen = {key: id(entry) for key, entry in entries}
+            note = self._notes[id(value)] = _Note(value, f"{self.file}:{line}", {}, seen)
+            note.places |= {key: self._place_in_statement(key, entry, line) for key, entry in entries}
+        return self._notes[id(value)]
+
+    def _place_in_statement(self, key: Any, entry: Any, line: int) -> str:
+        """Where the present statement wrote an entry of a dict, which may have been merged into another one since."""
+        places = [(value, known[key]) for value, known in self._written if isinstance(key, str) and key in known]
+        same = [place for value, place in places if isinstance(value, dict) and dict.get(value, key) is entry]
+        return next(reversed(same or [place for _, place in places]), f"{self.file}:{line}")
 
     def _reachable(self, namespace: dict[str, Any], line: int) -> Iterator[_Note]:
         queue: list[Any] = [namespace]
@@ -277,7 +316,7 @@ class Recorder:
             if offered is not None and offered[0] is entry:
                 note.places[key] = offered[1]
             else:
-                note.places[key] = moved.get(id(entry), f"{self.file}:{line}")
+                note.places[key] = moved.get(id(entry)) or self._place_in_statement(key, entry, line)
         note.seen = {key: id(entry) for key, entry in entries}
 
     def _tree(self, value: Any, place: str | Places) -> Places:

@@ -106,10 +106,14 @@ def _problems_of_default_hooks(hooks: Mapping[str, Any], default_types: Mapping[
         if key in known or not isinstance(entry, Mapping):
             continue
         path, near = f"default_hooks.{key}", nearest(key, known, count=1, cutoff=0.8)
-        if near and entry.get("type", known[near[0]]) == known[near[0]]:
+        if near and _name_of(entry.get("type", known[near[0]])) == known[near[0]]:
             yield path, f"default_hooks has no {key!r}: did you mean {near[0]}?"
         elif "type" not in entry:
             yield path, f"{path} needs 'type': the hooks that every run has are {', '.join(known)}"
+
+
+def _name_of(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
 def _hint(key: Any, known: Sequence[str]) -> str:
