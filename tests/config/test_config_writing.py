@@ -111,3 +111,9 @@ def test_the_text_of_a_config_is_in_the_language_that_it_was_read_from(tmp_path:
     (tmp_path / name).write_text(text)
     assert Config.fromfile(tmp_path / name).dump() == text
     assert Config({"a": {"b": 1}}).dump() == "a = dict(b=1)\n"
+
+
+def test_a_text_with_an_odd_line_break_reads_back_from_yaml(tmp_path: Path) -> None:
+    config = Config({"words": ["\x85", "a\x85 b", "\u2028"]})
+    config.dump(tmp_path / "a.yaml")
+    assert Config.fromfile(tmp_path / "a.yaml").to_dict() == config.to_dict()

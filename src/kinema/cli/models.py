@@ -11,6 +11,7 @@ import typer
 from kinema.cli.options import Json
 from kinema.cli.output import print_json, print_lines, print_table, terminal_width
 from kinema.errors import ConfigError
+from kinema.memory import collections_paused
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -61,7 +62,8 @@ def models(
 
 
 def _matching(pattern: str) -> list["Card"]:
-    from kinema.models import zoo
+    with collections_paused():
+        from kinema.models import zoo
 
     if not _WILDCARDS.intersection(pattern):
         return [zoo.card(pattern)]

@@ -12,6 +12,7 @@ from kinema.cli.options import Json, Workers
 from kinema.cli.output import print_json, print_line, print_table
 from kinema.cli.stopping import RESUME, stopped_with
 from kinema.cli.training_config import check_choices, check_resumed, hold_folder, known_settings, run_name
+from kinema.memory import collections_paused
 
 DEFAULT_MODEL = "videomae_vit_tiny"
 EPILOG = """Examples:
@@ -79,8 +80,10 @@ def pretrain(
     Then `kinema train CLIPS --model NAME --pretrained WORK_DIR` starts from what was learned.
     """
     from kinema.config import parse_override
-    from kinema.distributed import init_from_environment, is_main_process
-    from kinema.engine import Every, Runner
+
+    with collections_paused():
+        from kinema.distributed import init_from_environment, is_main_process
+        from kinema.engine import Every, Runner
     from kinema.logs import show_on_console
     from kinema.recipes.pretraining import pretraining
     from kinema.recipes.reporting.pretraining import report_pretraining

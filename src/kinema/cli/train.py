@@ -92,9 +92,9 @@ def train(
     data = _data_of(data, data_option)
     from kinema.config import parse_override
     from kinema.config.kinds import check_kinds
-    from kinema.distributed import choose_device, init_from_environment
 
     with collections_paused():
+        from kinema.distributed import choose_device, init_from_environment
         from kinema.engine import Every
     from kinema.logs import show_on_console
 

@@ -95,10 +95,17 @@ def _write_tuple(dumper: Dumper, value: tuple[Any, ...]) -> yaml.Node:
     return dumper.represent_sequence(_TUPLE, value, flow_style=True)
 
 
+def _write_text(dumper: Dumper, value: str) -> yaml.Node:
+    """A text; those of YAML's further line breaks are only kept between double quotes."""
+    style = '"' if any(line_break in value for line_break in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
 Loader.add_constructor(_TUPLE, _read_tuple)
 Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_yaml_float)
 Dumper.add_representer(tuple, _write_tuple)
+Dumper.add_representer(str, _write_text)
 for _dialect in (Loader, Dumper):
     # YAML 1.1 takes 1e-3, without a point, for a string; the dumper must know, to put quotes around
     # the string "1e-3".
