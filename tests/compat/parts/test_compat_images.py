@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from kinema.compat.parts.images import adjustments, colors, files, geometry
+from kinema.compat.parts.images import adjustments, colors, files, geometry, resizing
 from kinema.compat.parts.images.tensors import tensor2imgs
 from kinema.errors import KinemaError
 
@@ -17,33 +17,33 @@ def picture() -> np.ndarray:
 
 
 def test_the_guides_resize_keeps_the_shape_with_an_infinite_long_side(picture: np.ndarray) -> None:
-    assert geometry.rescale_size((340, 256), (np.inf, 224)) == (298, 224)
-    assert geometry.rescale_size((8, 6), 0.5, return_scale=True) == ((4, 3), 0.5)
-    assert geometry.rescale_size((8, 6), (4, 4), return_scale=True) == ((4, 3), 0.5)
-    resized = geometry.imresize(picture, (4, 3))
+    assert resizing.rescale_size((340, 256), (np.inf, 224)) == (298, 224)
+    assert resizing.rescale_size((8, 6), 0.5, return_scale=True) == ((4, 3), 0.5)
+    assert resizing.rescale_size((8, 6), (4, 4), return_scale=True) == ((4, 3), 0.5)
+    resized = resizing.imresize(picture, (4, 3))
     assert np.array_equal(resized, cv2.resize(picture, (4, 3)))
-    again, across, down = geometry.imresize(picture, (4, 3), return_scale=True, interpolation="nearest")
+    again, across, down = resizing.imresize(picture, (4, 3), return_scale=True, interpolation="nearest")
     assert again.shape == (3, 4, 3)
     assert (across, down) == (0.5, 0.5)
-    smaller, factor = geometry.imrescale(picture, (4, 4), return_scale=True)
+    smaller, factor = resizing.imrescale(picture, (4, 4), return_scale=True)
     assert factor == 0.5
     assert np.array_equal(smaller, resized)
-    assert np.array_equal(geometry.imrescale(picture, (4, 4)), resized)
+    assert np.array_equal(resizing.imrescale(picture, (4, 4)), resized)
 
 
 def test_unknown_values_are_refused_with_those_there_are(picture: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="backend must be one of cv2, .*, got 'jpeg'"):
-        geometry.imresize(picture, (4, 3), backend="jpeg")
+        resizing.imresize(picture, (4, 3), backend="jpeg")
     with pytest.raises(ImportError, match="with OpenCV or Pillow here, not with turbojpeg"):
         files.use_backend("turbojpeg")
     with pytest.raises(ValueError, match=r"interpolation must be one of nearest, .*, got 'area'"):
-        geometry.imresize(picture, (4, 3), interpolation="area", backend="pillow")
+        resizing.imresize(picture, (4, 3), interpolation="area", backend="pillow")
     with pytest.raises(TypeError, match="Pillow resizes images of uint8, got float32"):
-        geometry.imresize(picture.astype(np.float32), (4, 3), backend="pillow")
+        resizing.imresize(picture.astype(np.float32), (4, 3), backend="pillow")
     with pytest.raises(TypeError, match=r"scale must be a number or a tuple of two .* got \[4, 4\]"):
-        geometry.imrescale(picture, [4, 4])
+        resizing.imrescale(picture, [4, 4])
     with pytest.raises(ValueError, match=r"interpolation must be one of nearest, .*, got 'cubic'"):
-        geometry.imresize(picture, (4, 3), interpolation="cubic")
+        resizing.imresize(picture, (4, 3), interpolation="cubic")
     with pytest.raises(ValueError, match=r"flag must be one of color, .*, got 'colour'"):
         files.imfrombytes(b"", flag="colour")
     with pytest.raises(ValueError, match="channel_order must be one of bgr, rgb, got 'gbr'"):
@@ -140,12 +140,12 @@ def test_a_border_is_put_around(picture: np.ndarray) -> None:
 
 
 def test_sizes_are_rounded_up_to_multiples(picture: np.ndarray) -> None:
-    assert geometry.imresize_to_multiple(picture, 5, size=(11, 4)).shape == (5, 15, 3)
-    assert geometry.imresize_to_multiple(picture, (4, 5), scale_factor=2).shape == (15, 16, 3)
-    assert geometry.imresize_to_multiple(picture, 2, size=(100, 3), keep_ratio=True).shape == (4, 4, 3)
-    assert geometry.imresize_like(picture, picture[:3, :2]).shape == (3, 2, 3)
+    assert resizing.imresize_to_multiple(picture, 5, size=(11, 4)).shape == (5, 15, 3)
+    assert resizing.imresize_to_multiple(picture, (4, 5), scale_factor=2).shape == (15, 16, 3)
+    assert resizing.imresize_to_multiple(picture, 2, size=(100, 3), keep_ratio=True).shape == (4, 4, 3)
+    assert resizing.imresize_like(picture, picture[:3, :2]).shape == (3, 2, 3)
     with pytest.raises(ValueError, match="give either size or scale_factor, got size=None, scale_factor=None"):
-        geometry.imresize_to_multiple(picture, 2)
+        resizing.imresize_to_multiple(picture, 2)
 
 
 def test_images_turn_shear_and_move(picture: np.ndarray) -> None:
@@ -209,7 +209,7 @@ def test_pillow_reads_resizes_and_adjusts_too(picture: np.ndarray, tmp_path: Pat
         np.testing.assert_allclose(flat, picture[..., :1] * alpha + np.array([124, 117, 104]) * (1 - alpha), atol=1)
     finally:
         files.use_backend("cv2")
-    resized = geometry.imresize(picture, (4, 3), interpolation="box", backend="pillow")
+    resized = resizing.imresize(picture, (4, 3), interpolation="box", backend="pillow")
     assert np.array_equal(resized, np.asarray(Image.fromarray(picture).resize((4, 3), Image.Resampling.BOX)))
     rgb = Image.fromarray(picture[..., ::-1].copy())
     for change, enhancer in (

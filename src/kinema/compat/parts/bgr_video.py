@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from kinema.compat.parts.images.files import imread, imwrite
-from kinema.compat.parts.images.geometry import imresize, rescale_size
+from kinema.compat.parts.images.resizing import imresize, rescale_size
 from kinema.errors import VideoError
 from kinema.progress import track_iter_progress
 from kinema.video import VideoReader as _VideoReader

@@ -10,7 +10,7 @@ from torch import Tensor
 from kinema.compat.parts.image_transforms.randomness import cache_randomness
 from kinema.compat.parts.images.choices import check_choice
 from kinema.compat.parts.images.files import require_backend
-from kinema.compat.parts.images.geometry import imresize
+from kinema.compat.parts.images.resizing import imresize
 from kinema.structures import ActionDataSample
 from kinema.transforms import BaseTransform
 from kinema.transforms.formatting import to_tensor

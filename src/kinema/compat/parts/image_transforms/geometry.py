@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kinema.compat.parts.image_transforms.registry import IMAGE_TRANSFORMS
-from kinema.compat.parts.images.geometry import _scale_size, imcrop, impad, imrescale, imresize
+from kinema.compat.parts.images.geometry import imcrop, impad
+from kinema.compat.parts.images.resizing import _scale_size, imrescale, imresize
 from kinema.transforms import BaseTransform
 
 
