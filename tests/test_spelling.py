@@ -30,7 +30,14 @@ def test_a_suggestion_lists_all_of_a_few_names_and_a_part_of_many() -> None:
             ("VideoMAE", "videomae_"),
             ("internvideo2", "internvideo2_"),
         ),
-        *(("umt", "umt_vit_base "), ("i3d", "i3d_r50 "), ("vjepa2", "vjepa2_"), ("slowfest_r50", "slowfast_r50 ")),
+        *(
+            ("tsnn", "tsn_"),
+            ("vdeomae_base", "videomae_"),
+            ("umt", "umt_vit_base "),
+            ("i3d", "i3d_r50 "),
+            ("vjepa2", "vjepa2_"),
+            ("slowfest_r50", "slowfast_r50 "),
+        ),
     ],
 )
 def test_a_model_is_near_to_others_of_its_family(name: str, first: str) -> None:

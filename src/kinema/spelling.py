@@ -31,8 +31,8 @@ def suggestion(name: str, names: Iterable[str], more: str = "", *, by_family: bo
         name: what was written.
         names: what there is, in the order in which it is listed.
         more: what lists all of them, such as "`kinema models` lists all".
-        by_family: names begin with that of a family, such as `swin_t`: those that begin with the same
-            word are the nearest, however long the rest is.
+        by_family: names begin with that of a family, such as `swin_t`: those whose first word is the
+            same, or the nearest, come first, however long the rest is.
 
     Returns:
         "did you mean a or b?", or "there are: a, b, c", of many the first `SHOWN`.
@@ -40,7 +40,9 @@ def suggestion(name: str, names: Iterable[str], more: str = "", *, by_family: bo
     known = list(names)
     near = nearest(name, known)
     if by_family:
-        family = [other for other in known if _first_word(other) == _first_word(name)]
+        families = {_first_word(other) for other in known}
+        of_name = nearest(_first_word(name), families, count=1)
+        family = [other for other in known if _first_word(other) in of_name]
         near = list(dict.fromkeys([*nearest(name, family, cutoff=0), *near]))[:3]
     if near:
         return f"did you mean {' or '.join(near)}?" + (f" {more}" if more else "")
