@@ -45,6 +45,8 @@ def test_a_plain_tree_has_no_validation_clips(tree):
 def test_what_is_missing_is_named(tmp_path, lists):
     with pytest.raises(AnnotationError, match="absent: there is no such file or folder: expected a list"):
         find_splits(tmp_path / "absent")
+    with pytest.raises(AnnotationError, match=r"absent\.txt: there is no such file or folder: expected a list"):
+        find_splits(lists, val=lists / "absent.txt")
     (lists / "other.txt").write_text("gone.mp4 0\n")
     with pytest.raises(AnnotationError, match=r"other\.txt:1: the clip 'gone.mp4' is not there: looked in "):
         read_split(lists / "other.txt")

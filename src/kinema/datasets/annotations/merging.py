@@ -11,7 +11,7 @@ from kinema.datasets.annotations.folders import root_of_classes
 from kinema.datasets.annotations.formats import find_format
 from kinema.datasets.annotations.layout import VAL_NAMES, entry_of, training_part
 from kinema.datasets.annotations.records import Annotations
-from kinema.datasets.annotations.splits import Split, read_split
+from kinema.datasets.annotations.splits import Split, read_split, require_there
 from kinema.datasets.storage.columns import LabelColumn, TextColumn
 from kinema.errors import AnnotationError
 
@@ -30,11 +30,7 @@ def read_whole(path: str | os.PathLike, columns: Mapping[str, str] | None = None
             do not go together.
     """
     path = Path(path)
-    if not path.exists():
-        raise AnnotationError(
-            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class"
-            " folders"
-        )
+    require_there(path)
     if path.is_dir() and find_format(path) == "class-folders":
         path = root_of_classes(path)
     train = training_part(path) if path.is_dir() else None

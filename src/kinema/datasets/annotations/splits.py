@@ -164,6 +164,15 @@ def find_splits(
     return layout.train, layout.val
 
 
+def require_there(path: Path) -> None:
+    """Raise `AnnotationError` where annotations or clips are asked for that are not there."""
+    if not path.exists():
+        raise AnnotationError(
+            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class"
+            " folders"
+        )
+
+
 def find_layout(
     data: str | os.PathLike,
     val: str | os.PathLike | None = None,
@@ -177,11 +186,8 @@ def find_layout(
     the validation clips follow them.
     """
     path = Path(data)
-    if not path.exists():
-        raise AnnotationError(
-            f"{path}: there is no such file or folder: expected a list of 'path label' lines, or a folder of class"
-            " folders"
-        )
+    for given in (path, *(() if val is None else (Path(val),))):
+        require_there(given)
     beside: Path | None
     if not path.is_dir():  # a file, or what reading it names as none
         train, beside = path, (path.parent if is_training_list(path) else None)
