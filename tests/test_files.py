@@ -51,6 +51,12 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["a.txt"]
 
 
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_text(tmp_path / "absent" / "a.txt", "text")
+    assert caught.value.filename == str(tmp_path / "absent" / "a.txt")
+
+
 def test_a_kill_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")

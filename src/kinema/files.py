@@ -82,9 +82,11 @@ def written_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(partial):
+            error.filename = str(target)  # the name that the caller knows
         raise
     sync_folder(target.parent)
 

@@ -102,6 +102,7 @@ def test_metrics_can_be_chosen(files: list[str]) -> None:
         (("--metrics", ","), "expected names of metrics"),
         (("--csv", "."), "is a folder: name a file"),
         (("--out", "."), "is a folder: name a file"),
+        (("--out", f"{__file__}/s.npz"), "nothing can be written in"),
     ],
 )
 def test_options_that_make_no_sense_are_usage_errors(files: list[str], options: tuple[str, ...], message: str) -> None:

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from kinema.cli.evaluation_tables import show_or_write
-from kinema.cli.inputs import require_no_folder
+from kinema.cli.inputs import require_writable
 from kinema.cli.options import Json
 from kinema.cli.output import print_note
 
@@ -74,8 +74,8 @@ def eval_scores(
     They are those of `kinema test`, bit for bit. Clips of several files are matched by their paths,
     and parts of videos by their times, not by their order.
     """
-    require_no_folder(csv, "--csv")
-    require_no_folder(out, "--out")
+    require_writable(csv, "--csv")
+    require_writable(out, "--out")
     shares = None if weights is None else _numbers(weights, files)
     from kinema.errors import DumpError
     from kinema.evaluation import dump_suffix, write_dump

@@ -1,5 +1,6 @@
 """What the commands that use a trained recognizer are given: checkpoints, and other things in their place."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,14 +37,21 @@ def require_checkpoint_first(checkpoint: str, others: Sequence[str], usage: str)
         )
 
 
-def require_no_folder(file: Path | None, option: str) -> None:
-    """Require of the file that an option names that it is no folder.
+def require_writable(file: Path | None, option: str) -> None:
+    """Require of the file that an option names that it can be written, before time is spent on what it will hold.
 
     Raises:
-        BadParameter: it is one.
+        BadParameter: it is a folder, or nothing can be written in its folder.
     """
-    if file is not None and file.is_dir():
+    if file is None:
+        return
+    if file.is_dir():
         raise typer.BadParameter(f"{file} is a folder: name a file", param_hint=option)
+    folder = next(parent for parent in file.parents if parent.exists())  # those below it will be made
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise typer.BadParameter(
+            f"{file}: nothing can be written in {folder}: name a file in another folder", param_hint=option
+        )
 
 
 def looks_like_checkpoint(name: str) -> bool:

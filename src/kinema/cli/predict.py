@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinema.cli.inputs import require_checkpoint_first, require_no_folder
+from kinema.cli.inputs import require_checkpoint_first, require_writable
 from kinema.cli.options import Checkpoint, Device, ForeignConfig, Json, TtaOption, ViewsOption, parsed_tta, parsed_views
 from kinema.cli.output import print_json, print_lines, print_note, print_table
 from kinema.memory import collections_paused
@@ -69,7 +69,7 @@ def predict(
         raise typer.BadParameter("give one of --csv and --json", param_hint="--csv")
     _require_no_output(videos, "--csv" if as_csv else "--json" if as_json else None)
     require_checkpoint_first(checkpoint, videos, USAGE)
-    require_no_folder(out, "--out")
+    require_writable(out, "--out")
     with collections_paused():
         from kinema.inference import FailedInput, Prediction, load
     from kinema.logs import show_on_console

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from kinema.cli.inputs import require_checkpoint_first, require_no_folder
+from kinema.cli.inputs import require_checkpoint_first, require_writable
 from kinema.cli.options import Checkpoint, ColumnsOption, Device, ForeignConfig, Json, Workers, parsed_columns
 from kinema.cli.output import print_json, print_line
 from kinema.memory import collections_paused
@@ -74,7 +74,7 @@ def report(
     It needs no network and nothing beside it. Clips that cannot be read are in no number; the page lists them.
     """
     require_checkpoint_first(checkpoint, [] if data is None else [str(data)], USAGE)
-    require_no_folder(out, "--out")
+    require_writable(out, "--out")
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"expected an .html file, got {out}", param_hint="--out")
     from kinema.logs import show_on_console

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinema.cli.evaluation_tables import show_or_write
-from kinema.cli.inputs import require_checkpoint_first, require_no_folder
+from kinema.cli.inputs import require_checkpoint_first, require_writable
 from kinema.cli.options import (
     Checkpoint,
     ColumnsOption,
@@ -87,8 +87,8 @@ def test(
     """
     views, tta = parsed_views(views), parsed_tta(tta)
     require_checkpoint_first(checkpoint, [str(data)], USAGE)
-    require_no_folder(csv, "--csv")
-    require_no_folder(out, "--out")
+    require_writable(csv, "--csv")
+    require_writable(out, "--out")
     with collections_paused():
         from kinema.evaluation import dump_suffix, write_dump
         from kinema.inference import load
