@@ -17,6 +17,7 @@ from kinema.models.layers.cpu_convolution import (
     PRIVATE_NAMES,
     Conv2d,
     Conv3d,
+    _has_private_names,
     _is_supported,
     best_layout,
     convolve_and_normalize,
@@ -257,6 +258,7 @@ def test_a_torch_without_a_private_name_uses_its_default_kernels(monkeypatch: py
     assert is_plain_cpu(x)
     monkeypatch.delattr(torch.autograd.forward_ad, "_current_level")
     _is_supported.cache_clear()
+    _has_private_names.cache_clear()
     try:
         assert missing_private_names() == ["autograd.forward_ad._current_level"]
         assert not is_plain_cpu(x)
@@ -265,6 +267,7 @@ def test_a_torch_without_a_private_name_uses_its_default_kernels(monkeypatch: py
             assert torch.equal(convolve_and_normalize(conv, norm, x), norm(conv(x)))
     finally:
         _is_supported.cache_clear()
+        _has_private_names.cache_clear()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

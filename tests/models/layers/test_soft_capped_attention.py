@@ -80,3 +80,10 @@ def test_a_compiler_gets_the_same_without_parts() -> None:
     inputs = tuple(part.detach() for part in parts(torch.float32))
     exported = torch.export.export(Attend(), inputs).module()
     torch.testing.assert_close(exported(*inputs), soft_capped_attend(*inputs, 3.0), atol=1e-6, rtol=0)
+
+
+def test_transforms_of_functions_give_the_gradient() -> None:
+    query, key, value = parts(torch.float64)
+    gradient = torch.func.grad(lambda query: soft_capped_attend(query, key, value, 3.0).square().sum())(query)
+    soft_capped_attend(query, key, value, 3.0).square().sum().backward()
+    torch.testing.assert_close(gradient, query.grad, atol=1e-6, rtol=0)  # logits are float32

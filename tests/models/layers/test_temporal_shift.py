@@ -40,6 +40,22 @@ def test_gradients_of_gradients_are_right() -> None:
     assert torch.autograd.gradgradcheck(lambda one: TemporalShift.shift(one, 2, 4).pow(3), x)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # torch 2.14 would rather export
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns of its own age
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of the check that T divides the frames
+def test_traces_and_transforms_of_functions_see_the_shift() -> None:
+    x = torch.randn(4, 8, 2, 3, requires_grad=True)
+    traced = torch.jit.trace(TemporalShift(nn.Identity(), 2), x)
+    other = torch.randn(8, 8, 2, 3)
+    assert torch.equal(traced(other), slow_shift(other, 2, 8))
+    factor = torch.randn(4, 8, 2, 3)
+    gradient = torch.func.grad(lambda frames: (TemporalShift.shift(frames, 2, 4) * factor).sum())(x)
+    (slow_shift(x, 2, 4) * factor).sum().backward()
+    assert torch.equal(gradient, x.grad)
+    tangent = torch.func.jvp(lambda frames: TemporalShift.shift(frames, 2, 4), (x,), (factor,))[1]
+    assert torch.equal(tangent, slow_shift(factor, 2, 4))
+
+
 def test_the_net_gets_the_shifted_frames() -> None:
     x = torch.randn(4, 8, 2, 2)
     layer = TemporalShift(nn.Conv2d(8, 3, 1), num_segments=4)

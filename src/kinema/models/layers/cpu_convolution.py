@@ -211,10 +211,21 @@ def is_plain_cpu(x: Tensor) -> bool:
         and x.dtype == torch.float32
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()
         and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
+        and not is_transformed()
+    )
+
+
+def is_transformed() -> bool:
+    """Does `torch.jit` trace what is computed, or `torch.func` or a forward gradient transform it?
+
+    Functions with gradients of their own cannot be called then. True if this torch cannot tell.
+    """
+    return bool(
+        torch.jit.is_tracing()
+        or not _has_private_names()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
     )
 
 
@@ -232,7 +243,12 @@ def missing_private_names() -> list[str]:
 @functools.cache
 def _is_supported() -> bool:
     """Has this torch oneDNN, and all that is asked of it here?"""
-    return torch.backends.mkldnn.is_available() and not missing_private_names()
+    return torch.backends.mkldnn.is_available() and _has_private_names()
+
+
+@functools.cache
+def _has_private_names() -> bool:
+    return not missing_private_names()
 
 
 def is_watched(module: nn.Module) -> bool:

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kinema.models.layers.cpu_convolution import is_transformed
+
 # Logits at a time: 16 MB in float32.
 LOGITS = 1 << 22
 
@@ -35,7 +37,8 @@ def soft_capped_attend(
     if cap is None:
         return F.scaled_dot_product_attention(query, key, value, scale=scale)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    if torch.compiler.is_compiling():  # which plans memory itself, also for sizes that it does not know
+    # A compiler plans memory itself, also for sizes that it does not know.
+    if torch.compiler.is_compiling() or is_transformed():
         return _attend_at_once(query, key, value, cap, scale)
     needs_grad = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
     attend = _SoftCapped.apply if needs_grad else _attend

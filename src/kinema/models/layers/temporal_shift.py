@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
-from kinema.models.layers.cpu_convolution import PreparedConv
+from kinema.models.layers.cpu_convolution import PreparedConv, is_transformed
 
 
 class TemporalShift(PreparedConv):
@@ -51,7 +51,8 @@ class TemporalShift(PreparedConv):
                 " a multiple of them, or change num_segments"
             )
         fold = x.shape[1] // shift_div
-        if torch.is_grad_enabled() and x.requires_grad:
+        has_gradient = torch.is_grad_enabled() and x.requires_grad
+        if has_gradient and (torch.compiler.is_compiling() or not is_transformed()):
             shifted: Tensor = _Shift.apply(x, num_segments, fold, False)
             return shifted
         return _shifted(x, num_segments, fold, False)
