@@ -52,6 +52,25 @@ def test_a_runner_has_a_name_with_the_time_and_figures_for_analyze_logs(tmp_path
     assert Runner.from_cfg(config).experiment_name.startswith("mine_2")
 
 
+def test_the_config_is_beside_what_a_run_will_write(tmp_path):
+    config = Config(run_config(tmp_path / "work"))
+    runner = Runner.from_cfg(config)
+    assert Config.fromfile(tmp_path / "work" / f"{runner.timestamp}.py") == config
+    config.dump(tmp_path / "mine.py")
+    Runner.from_cfg(Config.fromfile(tmp_path / "mine.py"))
+    assert Config.fromfile(tmp_path / "work" / "mine.py") == config
+
+
+def test_rates_are_not_scaled_behind_the_schedules(tmp_path):
+    runner = Runner.from_cfg({**run_config(tmp_path), "param_scheduler": {"type": "LinearLR"}})
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    scaling = {"enable": True, "base_batch_size": 1}
+    runner.scale_lr(runner.optim_wrapper, scaling)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    with pytest.raises(ConfigError, match="scale_lr: the schedules are built already, with the rates of now"):
+        runner.scale_lr(runner.optim_wrapper, scaling)
+
+
 def test_a_part_of_a_training_is_refused_before_anything_is_built(tmp_path):
     config = run_config(tmp_path)
     del config["optim_wrapper"]

@@ -1,9 +1,14 @@
+import inspect
+
 import pytest
 import torch
 
+import kinema.compat
+from kinema.compat.parts import schedulers
 from kinema.compat.parts.scheduler_building import build_scheduler_from_cfg
 from kinema.compat.parts.schedulers import LinearLR, StepLR
-from kinema.errors import RegistryError
+from kinema.config.checking import check_parts
+from kinema.errors import PartArgumentError, RegistryError
 from kinema.optim import schedules
 from kinema.registry import PARAM_SCHEDULERS
 
@@ -25,6 +30,22 @@ def test_a_scheduler_with_an_optimizer_steps(optimizer: torch.optim.Optimizer) -
     assert (in_iterations.end, in_iterations.by_epoch) == (6, False)
     assert "epoch_length" not in config
     assert type(PARAM_SCHEDULERS.build(dict(type="StepLR", step_size=1))) is schedules.StepLR
+
+
+@pytest.mark.usefixtures("shim")
+def test_a_name_gives_the_class_that_is_built_and_a_run_its_curve(optimizer: torch.optim.Optimizer) -> None:
+    for name in ("StepLR", "mmengine.LinearMomentum", "ReduceOnPlateauParamScheduler"):
+        kind = PARAM_SCHEDULERS.get(name)
+        assert kind is getattr(schedulers, name.rpartition(".")[2])
+    assert list(inspect.signature(StepLR).parameters)[:4] == ["optimizer", "step_size", "gamma", "begin"]
+    assert PARAM_SCHEDULERS.get("StepLR")(optimizer, step_size=2).step_size == 2  # type: ignore[misc]
+    (curve,) = schedules.build_schedules({"type": "StepLR", "step_size": 2, "convert_to_iter_based": True})
+    assert type(curve) is schedules.StepLR
+    config = {"param_scheduler": {"type": "StepLR", "step_size": 2, "gama": 0.1}}
+    with pytest.raises(PartArgumentError, match=r"StepLR has no keyword 'gama' \(did you mean gamma\?\)"):
+        check_parts(config)
+    kinema.compat.uninstall()
+    assert PARAM_SCHEDULERS.get("StepLR") is schedules.StepLR
 
 
 @pytest.mark.usefixtures("shim")

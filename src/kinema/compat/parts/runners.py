@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from kinema import engine
 from kinema.compat.parts.loggers import MMLogger
 from kinema.compat.parts.run_schedules import know_run
+from kinema.config import Config
+from kinema.distributed import is_main_process
 from kinema.errors import ConfigError
 from kinema.hooks.hook import points_of
 from kinema.optim.schedules import Position, schedules_by_optimizer
@@ -30,6 +33,7 @@ class Runner(engine.Runner):
         if given.get("visualizer") is None:
             given["visualizer"] = {"vis_backends": [{"type": "LocalVisBackend"}]}
         super().__init__(**given)
+        self._copy_config()
 
     # ---- what the run is made of
 
@@ -73,12 +77,35 @@ class Runner(engine.Runner):
         phase = getattr(self.plan, split)
         return self.loops[split].evaluator if split in self.loops else phase and phase.evaluator
 
+    def _copy_config(self) -> None:
+        """Write the config beside what this run will write, under the name of its file or of the time."""
+        copy = self.work_dir / (self.cfg_name or f"{self.timestamp}.py")
+        is_source = self._config_file is not None and copy.resolve() == self._config_file.resolve()
+        if not is_main_process() or is_source or copy.suffix != ".py":
+            return
+        with suppress(ConfigError):  # it holds objects
+            self.work_dir.mkdir(parents=True, exist_ok=True)
+            Config(dict(self.cfg)).dump(copy)
+
     # ---- building
 
     def build_logger(self, log_level: int | str = "INFO", log_file: Any = None, **settings: Any) -> logging.Logger:
         """An `MMLogger` with the name of the run; its records are in the log of the run, too."""
         arguments = {"name": self.experiment_name or "mmengine", "log_level": log_level, "log_file": log_file}
         return MMLogger.get_instance(**{**arguments, **settings})
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
+        """Scale the rates of an optimizer to the samples of an update, see `auto_scale_lr` of the run.
+
+        Raises:
+            ConfigError: schedules are built already, which keep the rates of now; or see the runner's.
+        """
+        chosen = self.plan.auto_scale_lr if auto_scale_lr is None else auto_scale_lr
+        lists = [parts for parts in schedules_by_optimizer(self.param_schedulers).values() if isinstance(parts, list)]
+        is_built = any(hasattr(part, "base_values") for parts in lists for part in parts)
+        if is_built and (chosen or {}).get("enable"):
+            raise ConfigError("scale_lr: the schedules are built already, with the rates of now: call it before")
+        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Schedules of their config, or of several; of an `OptimWrapperDict` a dict of them by name.

@@ -5,6 +5,7 @@ momentum. The schedules of a run are instances of them, too, so that `isinstance
 """
 
 import functools
+import inspect
 import logging
 import math
 import warnings
@@ -446,16 +447,29 @@ class MomentumSchedulerMixin:
             group["betas"] = (group["momentum"], *group["betas"][1:])
 
 
+SCHEDULERS: list[type[ParamScheduler]] = []
+
+
 def _for_rate_and_momentum(scheduler: type[ParamScheduler]) -> tuple[Any, Any]:
     """The same scheduler for the learning rate and for the momentum."""
     stem = scheduler.__name__.removesuffix("ParamScheduler")
     of_rate: Any = type(f"{stem}LR", (LRSchedulerMixin, scheduler), {"__module__": __name__})
     of_momentum: Any = type(f"{stem}Momentum", (MomentumSchedulerMixin, scheduler), {"__module__": __name__})
     of_rate.__doc__, of_momentum.__doc__ = (f"`{stem}LR` for the {what}." for what in ("learning rate", "momentum"))
-    for kind in (scheduler, of_rate, of_momentum):
+    kind: Any
+    for kind, fixed in ((scheduler, ("param_name",)), (of_rate, ()), (of_momentum, ())):
         kind.schedule = getattr(schedules, kind.__name__)
         kind.register(kind.schedule)
+        kind.__signature__ = inspect.Signature(_parameters(scheduler, ("optimizer", *fixed)))
+        SCHEDULERS.append(kind)
     return of_rate, of_momentum
+
+
+def _parameters(scheduler: type[ParamScheduler], first: Sequence[str]) -> list[inspect.Parameter]:
+    """What a scheduler takes, in OpenMMLab's order, with the types and defaults of its curve."""
+    known = inspect.signature(ParamScheduler).parameters | inspect.signature(scheduler.schedule).parameters
+    order = getattr(scheduler, "order", ()) or list(inspect.signature(scheduler).parameters)[2:]
+    return [known[name].replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in (*first, *order)]
 
 
 ConstantLR, ConstantMomentum = _for_rate_and_momentum(ConstantParamScheduler)

@@ -140,7 +140,7 @@ def build_schedules(config: Any, **stepping: Any) -> list[Any]:
     if config is None:
         return []
     entries = config if isinstance(config, list | tuple) else [config]
-    return [_built(_of_curve(entry), stepping) for entry in entries]
+    return [_built(with_curve(entry), stepping) for entry in entries]
 
 
 def _built(entry: Any, stepping: Mapping[str, Any]) -> Any:
@@ -167,8 +167,9 @@ def _takes_optimizer(part: Any) -> bool:
     return False
 
 
-def _of_curve(entry: Any) -> Any:
-    kind = entry.get("type") if isinstance(entry, Mapping) else None
+def with_curve(entry: Any) -> Any:
+    """A config of a schedule whose `type` is the curve itself, where it names a class that has it as `schedule`."""
+    kind = _part_of(entry) if isinstance(entry, Mapping) else None
     curve = vars(kind).get("schedule") if isinstance(kind, type) else None
     return entry if curve is None else {**entry, "type": curve}
 
@@ -186,4 +187,4 @@ def check_schedule_config(config: Any, where: str = "param_scheduler") -> None:
     places = enumerate(config) if isinstance(config, list | tuple) else [("", config)]
     for place, entry in places:
         if isinstance(entry, Mapping):
-            check_types(_part_of(_of_curve(entry)), entry, f"{where}.{place}".rstrip("."))
+            check_types(_part_of(with_curve(entry)), entry, f"{where}.{place}".rstrip("."))

@@ -10,7 +10,12 @@ from typing import Any
 
 from kinema.registry import HOOKS, OPTIM_WRAPPERS, PARAM_SCHEDULERS, RUNNERS, Registry, build_from_cfg
 
-_NAMES: tuple[tuple[Registry, str], ...] = ((HOOKS, "hooks"), (OPTIM_WRAPPERS, "optim_wrappers"), (RUNNERS, "runners"))
+_NAMES: tuple[tuple[Registry, str], ...] = (
+    (HOOKS, "hooks"),
+    (OPTIM_WRAPPERS, "optim_wrappers"),
+    (PARAM_SCHEDULERS, "schedulers"),
+    (RUNNERS, "runners"),
+)
 
 
 def attach() -> None:
@@ -48,4 +53,6 @@ def _build_schedule(
         from kinema.compat.parts.scheduler_building import build_scheduler_from_cfg  # imports torch
 
         return build_scheduler_from_cfg(cfg, registry, default_args)
-    return build_from_cfg(cfg, registry, default_args, **defaults)
+    from kinema.optim.schedules.chain import with_curve
+
+    return build_from_cfg(with_curve(cfg), registry, default_args, **defaults)
