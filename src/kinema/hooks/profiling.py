@@ -66,12 +66,12 @@ class ProfilerHook(Hook):
             raise ConfigError("ProfilerHook: activity_with_cuda needs a CUDA device, and there is none here")
         if not isinstance(schedule, Mapping | None):
             raise ConfigError(f"ProfilerHook: schedule must be a dict such as dict(wait=1, ...), got {schedule!r}")
-        self.plan = None if schedule is None else profiler_schedule(**schedule)
+        self.schedule = None if schedule is None else profiler_schedule(**schedule)
         chosen = {ProfilerActivity.CPU: activity_with_cpu, ProfilerActivity.CUDA: activity_with_cuda}
-        self.settings: dict[str, Any] = {"activities": [key for key, is_on in chosen.items() if is_on]}
-        self.settings |= {"record_shapes": record_shapes, "profile_memory": profile_memory}
-        self.settings |= {"with_stack": with_stack, "with_flops": with_flops}
-        self.by_epoch, self.profile_times, self.schedule = by_epoch, profile_times, schedule
+        self.activities = [key for key, is_on in chosen.items() if is_on]
+        self.record_shapes, self.profile_memory = record_shapes, profile_memory
+        self.with_stack, self.with_flops = with_stack, with_flops
+        self.by_epoch, self.profile_times = by_epoch, profile_times
         self.on_trace_ready, self.json_trace_path = on_trace_ready, json_trace_path
         if not (callable(on_trace_ready) or isinstance(on_trace_ready, Mapping | None)):
             raise ConfigError(f"ProfilerHook: on_trace_ready must be a function or a dict, got {on_trace_ready!r}")
@@ -82,7 +82,7 @@ class ProfilerHook(Hook):
 
     def before_train(self, runner: Run) -> None:
         """Start."""
-        self.profiler = profile(**self.settings, schedule=self.plan, on_trace_ready=self._parse_trace_config(runner))
+        self.profiler = self._profiler_of(runner)
         self.profiler.start()
 
     def after_train_iter(
@@ -102,6 +102,11 @@ class ProfilerHook(Hook):
     def after_train(self, runner: Run) -> None:
         self._stop()
 
+    def _profiler_of(self, runner: Run) -> profile:
+        names = ("activities", "schedule", "record_shapes", "profile_memory", "with_stack", "with_flops")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return profile(**settings, on_trace_ready=self._parse_trace_config(runner))
+
     def _count(self) -> None:
         self._left -= 1
         if self._left == 0:
@@ -112,7 +117,7 @@ class ProfilerHook(Hook):
             self.profiler.stop()
             self.profiler = None
 
-    def _parse_trace_config(self, runner: Run) -> Callable[[Any], Any]:
+    def _parse_trace_config(self, runner: Run) -> Callable[[Any], Any] | None:
         """What is called with the profiler when a trace is ready; by MMEngine's name, which subclasses override."""
         if callable(self.on_trace_ready):
             return self.on_trace_ready

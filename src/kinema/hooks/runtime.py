@@ -151,8 +151,11 @@ class IterTimerHook(Hook):
             hub.update_info("eta", self.time_sec_tot / done * (runner.max_iters - runner.iter - 1), resumed=False)
             return
         self.time_sec_test_val += seconds
-        loop = runner.val_loop if mode == "val" else runner.test_loop
-        left = len(loop.dataloader) - batch_idx - 1
+        if isinstance(runner, Run):
+            loader = (runner.val_loop if mode == "val" else runner.test_loop).dataloader
+        else:
+            loader = runner.val_dataloader if mode == "val" else runner.test_dataloader
+        left = len(loader) - batch_idx - 1
         hub.update_info("eta", self.time_sec_test_val / (batch_idx + 1) * left, resumed=False)
 
 

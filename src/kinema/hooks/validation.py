@@ -155,7 +155,8 @@ class EarlyStoppingHook(Hook):
     Args:
         monitor: name of the figure.
         rule: "greater" or "less" is better; default: what the figure's name says.
-        min_delta: least change from the best that counts; smaller ones add up.
+        min_delta: least change from the best that counts; smaller ones add up. The attribute is negative
+            where less is better.
         strict: raise an error where a validation has no such figure; otherwise warn.
         check_finite: also end when the figure is not finite.
         patience: validations without improvement that are borne.
@@ -186,7 +187,8 @@ class EarlyStoppingHook(Hook):
                 f"EarlyStoppingHook: is a greater or a less {monitor!r} better? Set rule to one of the two"
             )
         self.monitor, self.rule = monitor, known
-        self.min_delta, self.strict, self.check_finite, self.patience = min_delta, strict, check_finite, patience
+        self.strict, self.check_finite, self.patience = strict, check_finite, patience
+        self.min_delta = -min_delta if known == "less" else min_delta
         self.stopping_threshold = stopping_threshold
         self.best_score, self.wait_count = math.inf if known == "less" else -math.inf, 0
         self._last: float | None = None  # value
@@ -223,7 +225,7 @@ class EarlyStoppingHook(Hook):
 
     def _count(self, value: float) -> None:
         sign = -1.0 if self.rule == "less" else 1.0
-        if sign * value >= sign * (self.best_score + sign * self.min_delta):
+        if sign * value >= sign * (self.best_score + self.min_delta):
             self.best_score, self.wait_count = value, 0
         else:
             self.wait_count += 1
@@ -235,7 +237,7 @@ class EarlyStoppingHook(Hook):
         if self.stopping_threshold is not None and sign * value > sign * self.stopping_threshold:
             return f"{name} is {value:.4f}, better than {self.stopping_threshold:g}"
         if self.wait_count >= self.patience:
-            return f"{name} has not improved by {self.min_delta:g} for {self.wait_count} validations"
+            return f"{name} has not improved by {abs(self.min_delta):g} for {self.wait_count} validations"
         return None
 
     def state_dict(self) -> dict[str, Any]:

@@ -82,11 +82,12 @@ class LoggerHook(hooks.LoggerHook):
         if isinstance(runner, Run):
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
             return
-        is_last = self.end_of_epoch(runner.train_dataloader, batch_idx)
-        if self.every_n_train_iters(runner, self.interval_exp_name) or is_last:
+        loader = runner.train_dataloader
+        if self.every_n_train_iters(runner, self.interval_exp_name) or self.end_of_epoch(loader, batch_idx):
             runner.logger.info(f"Exp name: {runner.experiment_name}")
-        is_short = len(runner.train_dataloader) <= self.interval
-        if self.every_n_inner_iters(batch_idx, self.interval) or (is_last and (is_short or not self.ignore_last)):
+        if self.every_n_inner_iters(batch_idx, self.interval) or (
+            self.end_of_epoch(loader, batch_idx) and (len(loader) <= self.interval or not self.ignore_last)
+        ):
             figures, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
             runner.logger.info(line)
             runner.visualizer.add_scalars(figures, step=runner.iter + 1, file_path=self.json_log_path)
