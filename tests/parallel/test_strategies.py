@@ -15,6 +15,7 @@ from group_of_one import group_of_one
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import BatchNormXd
+from kinema.openmmlab import run_files
 from kinema.optim.schedules import CosineAnnealingMomentum, LinearLR, Position, apply_schedules
 from kinema.parallel.choosing import choose_strategy
 from kinema.parallel.shards import can_shard, units_of
@@ -110,6 +111,27 @@ def test_a_parameter_without_a_name_is_an_error() -> None:
     strategy, _ = begin("single")
     with pytest.raises(ValueError, match=r"a tensor of shape \(3,\) that is no parameter of the model"):
         strategy.optimizer_state(torch.optim.SGD([nn.Parameter(torch.zeros(3))]))
+
+
+def test_code_for_openmmlab_may_update_tensors_outside_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run_files, "also_pth", True)
+    strategy, optimizer = begin("single")
+    outside = nn.Parameter(torch.ones(3))
+    optimizer.add_param_group({"params": [outside]})
+    outside.sum().backward()
+    optimizer.step()
+    assert strategy.names_in_groups(optimizer)[-1] == [f"outside.{len(strategy.parameters)}"]
+    state, own = strategy.optimizer_state(optimizer), optimizer.state[outside]
+    optimizer.state.clear()
+    strategy.load_optimizer_state(optimizer, state)
+    assert own
+    assert same(optimizer.state[outside], own)
+    (message,) = caplog.messages
+    assert message.endswith(
+        "(3,) that is no parameter of the model: checkpoints do not have it, so a resumed run begins with another"
+    )
 
 
 def test_a_model_of_frozen_parameters_has_nothing_to_train() -> None:

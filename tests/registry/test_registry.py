@@ -11,6 +11,7 @@ import torch
 
 from kinema import registry as registry_module
 from kinema.errors import ConfigError, PartArgumentError, RegistryError
+from kinema.models.base import BaseModule
 from kinema.openmmlab.names import NOT_YET
 from kinema.registry import DATASETS, MODELS, TRANSFORMS, Registry, default_scope, init_default_scope, plugins
 
@@ -326,6 +327,7 @@ def test_a_build_function_of_ones_own_is_used_and_inherited() -> None:
 def test_a_list_of_models_is_a_sequence() -> None:
     built = MODELS.build([{"type": torch.nn.Linear, "in_features": 2, "out_features": 3}, {"type": torch.nn.ReLU}])
     assert isinstance(built, torch.nn.Sequential)
+    assert isinstance(built, BaseModule)  # of which `init_weights` reaches all
     assert built(torch.zeros(1, 2)).shape == (1, 3)
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from kinema.distributed import get_world_size, is_main_process
 from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import separate_batch_norms, synchronise_batch_norms
 from kinema.models.wrappers import MMDistributedDataParallel, plain_name, wrapped_places
+from kinema.openmmlab import run_files
 from kinema.optim.optimizer_state import by_index, by_name, kept_settings, listed, nested
 from kinema.optim.wrapper import OptimWrapper
 from kinema.parallel.shards import copy_from_first, gather, is_sharded, spread, units_of
@@ -98,6 +100,7 @@ class Strategy:
         self.module: Any = self._wrapped(model)
         self._places = wrapped_places(model)
         self._names = {parameter: self._plain(name) for name, parameter in model.named_parameters()}
+        self._is_warned = False  # of tensors outside of the model
         return self.module
 
     def _plain(self, name: str) -> str:
@@ -213,12 +216,27 @@ class Strategy:
             )
         optimizer.load_state_dict(indexed)
 
-    def _names_of(self, optimizer: torch.optim.Optimizer) -> list[str]:
-        """Names in the order in which the optimizer numbers its parameters."""
+    def names_in_groups(self, optimizer: torch.optim.Optimizer) -> list[list[str]]:
+        """Names of the parameters of each group of an optimizer.
+
+        Code for OpenMMLab may update tensors outside of the model, which checkpoints do not have there either.
+
+        Raises:
+            ValueError: a tensor is no parameter of the model.
+        """
         tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
-        for shape in (tuple(tensor.shape) for tensor in tensors if tensor not in self._names):
-            raise ValueError(f"the optimizer updates a tensor of shape {shape} that is no parameter of the model")
-        return [self._names[tensor] for tensor in tensors]
+        shape = next((tuple(tensor.shape) for tensor in tensors if tensor not in self._names), None)
+        text = f"the optimizer updates a tensor of shape {shape} that is no parameter of the model"
+        if shape is not None and not run_files.also_pth:
+            raise ValueError(text)
+        if shape is not None and not self._is_warned:
+            self._is_warned = True
+            logger.warning("%s: checkpoints do not have it, so a resumed run begins with another", text)
+        names = iter([self._names.get(tensor, f"outside.{number}") for number, tensor in enumerate(tensors)])
+        return [list(islice(names, len(group["params"]))) for group in optimizer.param_groups]
+
+    def _names_of(self, optimizer: torch.optim.Optimizer) -> list[str]:
+        return list(chain.from_iterable(self.names_in_groups(optimizer)))
 
 
 def _shape_of(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kinema.real_modules import object_named
 from kinema.registry.registry import Registry, build_from_cfg
 
 
@@ -21,12 +22,11 @@ def build_runner_from_cfg(cfg: Any, registry: Registry) -> Any:
 def build_model_from_cfg(
     cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None, **defaults: Any
 ) -> Any:
-    """Build a module; a list of configs gives a `torch.nn.Sequential` of them."""
+    """Build a module; a list of configs gives a `Sequential` of them, which is a `BaseModule`."""
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args, **defaults)
-    import torch
-
-    return torch.nn.Sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
+    sequential = object_named("kinema.models.base.Sequential")  # which imports this package
+    return sequential(*(build_from_cfg(layer, registry, default_args, **defaults) for layer in cfg))
 
 
 # Each name beside the package that holds its parts. Packages that do not exist yet are not named.

@@ -110,22 +110,24 @@ def _by_index(run: Run, optimizer: str, named: Mapping[str, Any], place: Mapping
     `paramwise_cfg` has rules. The groups of other constructors, and of several optimizers, stay.
     Rates are those of the batch that comes next.
     """
-    groups = run.optim_wrapper.wrappers[optimizer].optimizer.param_groups
+    wrapped = run.optim_wrapper.wrappers[optimizer].optimizer
+    groups = wrapped.param_groups
     assert run.train_step is not None
-    names_of = {id(parameter): name for name, parameter in run.train_step.strategy.parameters.items()}
-    in_groups = [[names_of[id(parameter)] for parameter in group["params"]] for group in groups]
+    known = run.train_step.strategy.parameters
+    in_groups = run.train_step.strategy.names_in_groups(wrapped)
     settings = [
         {key: value for key, value in group.items() if key not in ("params", "param_names")} for group in groups
     ]
     schedules = schedules_by_optimizer(run.schedules).get(optimizer, ())
     apply_schedules(schedules, settings, replace(run.position, epoch=place["epoch"], step=place["iter"]))
-    if not optimizer and len(groups) == 1 and "param_names" not in groups[0]:
-        layout = [(list(names_of.values()), settings[0])]
-    elif optimizer or _has_own_constructor(run):
+    has_others = any(name not in known for names in in_groups for name in names)
+    if not optimizer and len(groups) == 1 and "param_names" not in groups[0] and not has_others:
+        layout = [(list(known), settings[0])]
+    elif has_others or optimizer or _has_own_constructor(run):
         layout = list(zip(in_groups, settings, strict=True))
     else:
         own = {name: entry for names, entry in zip(in_groups, settings, strict=True) for name in names}
-        layout = [([name], own[name]) for name in names_of.values() if name in own]
+        layout = [([name], own[name]) for name in known if name in own]
     numbers = {name: number for number, name in enumerate(name for names, _ in layout for name in names)}
     return {
         "state": {numbers[name]: dict(entry) for name, entry in named["state"].items()},
@@ -198,7 +200,8 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
             for name, wrapper in step.optim_wrapper.wrappers.items():
                 own, saved = step.strategy.optimizer_state(wrapper.optimizer), share_of(read.content["optimizer"], name)
                 if is_main:
-                    own["state"] = _by_name(step.strategy.parameters, wrapper.optimizer, saved, file)
+                    names = step.strategy.names_in_groups(wrapper.optimizer)
+                    own["state"] = _by_name(step.strategy.parameters, names, saved, file)
                 step.strategy.load_optimizer_state(wrapper.optimizer, own if is_main else {})
         _count(run, meta["epoch"], meta["iter"])
         if step.ema is not None:
@@ -211,23 +214,25 @@ def resume_pth(run: Run, file: Path, *, with_optimizer: bool = True) -> None:
     logger.info("resumed from %s: %d epochs, %d batches done", file, run.progress.epoch, run.progress.iteration)
 
 
-def _by_name(
-    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, state: Any, file: Path
-) -> dict[str, Any]:
+def _by_name(parameters: Mapping[str, nn.Parameter], own: list[list[str]], state: Any, file: Path) -> dict[str, Any]:
     """The entries of an optimizer's state by names of parameters, of which the file has numbers.
+
+    Args:
+        parameters: of the model.
+        own: names of those in each group of this run's optimizer.
+        state: of the optimizer in the file.
+        file: for messages.
 
     Raises:
         CheckpointError: the file is of another optimizer.
     """
-    names_of = {id(parameter): name for name, parameter in parameters.items()}
     trained = [name for name, parameter in parameters.items() if parameter.requires_grad]
-    own = [[names_of[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
     sizes = [len(group["params"]) for group in state["param_groups"]]
     count = sum(sizes)
     if sizes == [len(names) for names in own]:
         order = [name for names in own for name in names]
-    elif count == len(names_of):
-        order = list(names_of.values())
+    elif count == len(parameters):
+        order = list(parameters)
     elif count == len(trained):
         order = trained
     else:
