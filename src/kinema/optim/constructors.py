@@ -1,6 +1,7 @@
 """Constructors of optimizers with parameter groups, by the rules of OpenMMLab's configs."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,6 +118,8 @@ class DefaultOptimWrapperConstructor:
             if id(owned.parameter) in seen:
                 if rules and not rules.get("bypass_duplicate"):
                     raise ConfigError(f"{RULES}: {owned.name} has another name too; give bypass_duplicate=True")
+                if rules:
+                    warnings.warn(f"{owned.name} is duplicate: the rules of its other name hold", stacklevel=2)
                 continue
             seen.add(id(owned.parameter))
             deformable = bool(is_dcn_module) if owned.parent is None else _is_deformable(owned.parent)

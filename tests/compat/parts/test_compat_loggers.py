@@ -31,6 +31,7 @@ def test_a_logger_writes_to_stdout_and_its_file(tmp_path: Path, capsys: pytest.C
     logger = MMLogger.get_instance("run", logger_name="mmaction", log_file=file)
     assert MMLogger.get_instance("run") is logger is MMLogger.get_current_instance()
     assert (logger.name, logger.instance_name, logger.parent, logger.level) == ("mmaction", "run", None, 0)
+    assert (logger.log_file, MMLogger("silent").log_file) == (str(file), None)
     logger.info("step 1")
     logger.debug("not shown")
     logger.error("failed")

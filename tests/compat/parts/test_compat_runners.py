@@ -164,6 +164,8 @@ def test_an_optimizer_wrapper_counts_warns_and_notes_norms_as_there(capsys):
         parameter.grad = torch.ones_like(parameter)
     own._clip_grad()
     assert hub.get_scalar("train/grad_norm").current() == pytest.approx(3**0.5)
+    own.message_hub = MessageHub("another")
+    assert own.message_hub.instance_name == "another"
     own.base_param_settings = {"lr": 0.5}
     other = OptimWrapper(rate())
     other.load_state_dict(own.state_dict())

@@ -47,6 +47,9 @@ class MMLogger(logging.Logger, ManagerMixin):
         file_handler_cfg: `type` names another handler of `logging.handlers`, such as
             "TimedRotatingFileHandler"; the rest are its arguments.
 
+    Attributes:
+        log_file: the file of this process, None where it writes none.
+
     Raises:
         ValueError: there is no such level, or `file_handler_cfg` is no handler's.
     """
@@ -68,10 +71,12 @@ class MMLogger(logging.Logger, ManagerMixin):
         console.setFormatter(_Formatter("%m/%d %H:%M:%S"))
         console.setLevel(log_level if rank == 0 else logging.ERROR)
         self.addHandler(console)
+        self.log_file: str | None = None
         if log_file is not None and (rank == 0 or distributed):
             path = Path(log_file)
             if rank:
                 path = path.with_name(f"{path.stem}_rank{rank}{path.suffix}")
+            self.log_file = str(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             handler = _file_handler(path, file_mode, file_handler_cfg)
             handler.setFormatter(_Formatter("%Y/%m/%d %H:%M:%S"))

@@ -14,6 +14,8 @@ WARNING = 30
 
 
 class _Names(wrapper.OptimWrapper):
+    _own_hub: MessageHub | None = None
+
     @property
     def _accumulative_counts(self) -> int:
         return self.accumulative_counts
@@ -25,8 +27,12 @@ class _Names(wrapper.OptimWrapper):
 
     @property
     def message_hub(self) -> MessageHub:
-        """Takes the norm of gradients where no run of Kinema's does."""
-        return MessageHub.get_current_instance()
+        """Takes the norm of gradients where no run of Kinema's does: the current one, unless it is set."""
+        return self._own_hub or MessageHub.get_current_instance()
+
+    @message_hub.setter
+    def message_hub(self, hub: MessageHub) -> None:
+        self._own_hub = hub
 
     @property
     def clip_func(self) -> Callable[..., Any]:
