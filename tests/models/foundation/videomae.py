@@ -114,6 +114,7 @@ def outputs(backbone: VisionTransformer, head: nn.Module, x: Tensor) -> dict[str
 
 def of_transformers(fixture: Mapping[str, Any]) -> Built:
     config = {**TRANSFORMERS, **fixture["config"]}
+    qkv_bias = config.get("qv_bias", config["qkv_bias"])  # its older name
     backbone = VisionTransformer(
         img_size=config["image_size"],
         patch_size=config["patch_size"],
@@ -123,7 +124,7 @@ def of_transformers(fixture: Mapping[str, Any]) -> Built:
         num_heads=config["num_attention_heads"],
         # Half a channel more, so that rounding down gives the number that was meant.
         mlp_ratio=(config["intermediate_size"] + 0.5) / config["hidden_size"],
-        qkv_bias=config["qkv_bias"],
+        qkv_bias=qkv_bias,
         norm_cfg={"type": "LN", "eps": config["layer_norm_eps"]},
         num_frames=config["num_frames"],
         tubelet_size=config["tubelet_size"],

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.models import MViT, SwinTransformer3D, TimeSformer, UniFormerV2
+from kinema.models import MViT, SwinTransformer3D, TimeSformer, UniFormerV2, VisionTransformer
 
 POOLED = dict(embed_dims=8, num_layers=4, num_heads=1, downscale_indices=[1, 3])
 
@@ -94,3 +94,9 @@ def test_a_decoder_looks_at_blocks_in_the_order_of_the_network() -> None:
 def test_an_architecture_that_is_none_is_refused(call, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_learned_positions_of_a_vision_transformer_start_small_but_apart() -> None:
+    sizes = dict(img_size=32, embed_dims=48, depth=1, num_heads=2, num_frames=4)
+    positions = VisionTransformer(**sizes, use_learnable_pos_emb=True).pos_embed
+    assert positions.std().item() == pytest.approx(0.02, rel=0.2)

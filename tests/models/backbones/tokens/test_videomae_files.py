@@ -171,6 +171,20 @@ def test_a_pretraining_file_gives_an_encoder_and_is_said_to_have_no_head(
     assert backbone.fc_norm.weight.eq(1).all()
 
 
+def test_the_encoder_of_transformers_alone_is_read_and_its_classifier_is_not_without_the_norm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = {name: tensor for name, tensor in file_of_transformers().items() if not name.startswith("fc_norm.")}
+    bare = {name.removeprefix("videomae."): tensor for name, tensor in whole.items() if "classifier" not in name}
+    backbone, head = encoder(), TimeSformerHead(CLASSES, WIDTH)
+    with caplog.at_level(logging.INFO, "kinema"):
+        load_whole(write(tmp_path, bare), backbone.file_formats, backbone, head)
+    assert "the encoder alone; the file has no head: the classifier is new" in caplog.text
+    assert torch.equal(backbone.blocks[0].attn.v_bias, file_of_authors()["blocks.0.attn.v_bias"])
+    with pytest.raises(CheckpointError, match=r"missing: fc_norm\.weight, fc_norm\.bias"):
+        load_whole(write(tmp_path, whole), backbone.file_formats, backbone, head)
+
+
 def test_a_fine_tuned_file_without_its_last_norm_is_refused(tmp_path: Path) -> None:
     state = file_of_authors()
     del state["fc_norm.weight"]

@@ -227,6 +227,7 @@ class VisionTransformer(Backbone):
             raise ConfigError(f"pos_grid must be (frames, rows, columns) of tokens, got {pos_grid!r}")
         if use_learnable_pos_emb:
             self.pos_embed: Tensor = nn.Parameter(torch.zeros(1, prod(grid), embed_dims))
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
             self.pos_grid = grid
         else:  # nothing changes it, so it is stretched once
             table = sinusoid_table(prod(grid), embed_dims)

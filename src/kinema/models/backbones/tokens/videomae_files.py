@@ -102,6 +102,13 @@ _FINE_TUNED_TRANSFORMERS = FileFormat(
     spare=r"\.attention\.key\.bias$",
     convert=_with_new_biases,
 )
+# Its `VideoMAEModel` alone: the norm behind the mean belongs to the classifier there.
+_ENCODER_OF_TRANSFORMERS = replace(
+    _FINE_TUNED_TRANSFORMERS,
+    name="VideoMAE of transformers, the encoder alone",
+    of_head="^$",
+    optional=r"^fc_norm\.",
+)
 _PRETRAINED = r"(clip_)?decoder\.|mask_token$|encoder_to_decoder\."
 
 
@@ -119,6 +126,7 @@ def _of_pretraining(kind: FileFormat, norm: str) -> FileFormat:
 FORMATS = (
     _FINE_TUNED,
     _FINE_TUNED_TRANSFORMERS,
+    _ENCODER_OF_TRANSFORMERS,
     _of_pretraining(_FINE_TUNED, "norm"),
     _of_pretraining(_FINE_TUNED_TRANSFORMERS, "layernorm"),
 )
