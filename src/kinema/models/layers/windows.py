@@ -5,7 +5,9 @@ arXiv:2106.13230.
 """
 
 import itertools
+import logging
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from torch import Tensor
 from kinema.models.layers.cpu_convolution import is_plain_cpu
 from kinema.models.layers.tables import kept_table
 from kinema.models.layers.window_gradient import AttentionOfWindows
+
+logger = logging.getLogger("kinema")
 
 Size = tuple[int, int, int]  # frames, rows, columns
 _FAR = -100.0  # what the comparison of tokens of different regions is lowered by, as published
@@ -34,6 +38,30 @@ def fitted_window(clip: Size, window: Size, shift: Size) -> tuple[Size, Size]:
     windows = tuple(there if fit else size for there, size, fit in zip(clip, window, fits, strict=True))
     shifts = tuple(0 if fit else step for step, fit in zip(shift, fits, strict=True))
     return windows, shifts  # type: ignore[return-value]
+
+
+def is_small_for(window: Size, tokens: Sequence[int], pixels: Sequence[int], num_stages: int) -> bool:
+    """Is a map of fewer rows or columns than the windows? Then the log says so.
+
+    A window that is cut to a smaller map takes the first entries of its table of positions, those of other distances.
+
+    Args:
+        window: size of the windows.
+        tokens: rows and columns of the map of the first stage; each further stage has half of them.
+        pixels: rows and columns of the frames.
+        num_stages: stages.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    for stage in range(num_stages):
+        rows, columns = (-(-side // 2**stage) for side in tokens)
+        if rows < window[1] or columns < window[2]:
+            text = "windows of %d x %d tokens (window_size) are larger than the map of %d x %d that stage %d makes of"
+            text += " frames of %d x %d pixels, so tokens get positions of other distances: set larger crops or smaller"
+            text += " windows"
+            logger.warning(text, *window[1:], rows, columns, stage, *pixels)
+            return True
+    return False
 
 
 def to_windows(x: Tensor, window: Size) -> Tensor:

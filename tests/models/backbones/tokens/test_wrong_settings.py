@@ -223,3 +223,16 @@ def test_triples_have_three_numbers() -> None:
         check_triple("Net", window=7)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^Net: window must be whole numbers from 1, got \(8, 0, 7\)"):
         check_triple("Net", window=(8, 0, 7))
+
+
+def test_windows_larger_than_a_map_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    model = MODELS.build({"type": "SwinTransformer3D", **SMALL["SwinTransformer3D"], "window_size": (8, 4, 4)})
+    with caplog.at_level("WARNING", "kinema"):
+        model(torch.zeros(1, 3, 2, 32, 32))  # maps of 8 x 8 and 4 x 4, shorter than the windows as usual
+        assert not caplog.records
+        model(torch.zeros(1, 3, 2, 32, 24))
+        model(torch.zeros(1, 3, 2, 32, 24))
+    assert [record.message for record in caplog.records] == [
+        "windows of 4 x 4 tokens (window_size) are larger than the map of 4 x 3 that stage 1 makes of frames of 32 x 24"
+        " pixels, so tokens get positions of other distances: set larger crops or smaller windows"
+    ]

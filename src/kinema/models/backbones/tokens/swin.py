@@ -29,6 +29,7 @@ from kinema.models.layers.windows import (
     attend_in_windows,
     fitted_window,
     from_windows,
+    is_small_for,
     relative_positions,
     shifted_kinds,
     to_windows,
@@ -318,11 +319,11 @@ class SwinTransformer3D(Backbone):
             ]
             is_last = stage == self.num_layers - 1
             self.layers.append(SwinStage(blocks, None if is_last else PatchMerging(channels, norm_cfg)))
-        widths = [
+        self.num_features = widths = [
             self.embed_dims * 2 ** (stage + (out_after_downsample and stage < self.num_layers - 1))
             for stage in range(self.num_layers)
         ]
-        self.num_features = widths
+        self.warns_of_windows = True  # of windows that are larger than a map, once
         for stage in self.out_indices:
             self.add_module(f"norm{stage}", build_norm_layer(norm_cfg, widths[stage])[1])
         given = tuple(widths[stage] for stage in sorted(self.out_indices))
@@ -346,17 +347,15 @@ class SwinTransformer3D(Backbone):
         if tensor.dim() == 4 and target.dim() == 5:
             frames = target.shape[2]
             return tensor[:, :, None].repeat(1, 1, frames, 1, 1) / frames
-        _, rows, columns = (2 * size - 1 for size in self.window_size)
-        is_table = tensor.dim() == target.dim() == 2 and len(target) == math.prod(
-            2 * size - 1 for size in self.window_size
-        )
+        steps, rows, columns = (2 * size - 1 for size in self.window_size)
+        is_table = tensor.dim() == target.dim() == 2 and len(target) == steps * rows * columns
         side = math.isqrt(len(tensor)) if tensor.dim() else 0
         if not is_table or tensor.shape[1] != target.shape[1] or side * side != len(tensor):
             return tensor
         if (side, side) != (rows, columns):
             image = tensor.T.reshape(1, -1, side, side)
             tensor = F.interpolate(image, (rows, columns), mode="bicubic").reshape(-1, rows * columns).T
-        return tensor.repeat(len(target) // (rows * columns), 1)
+        return tensor.repeat(steps, 1)
 
     def parts_by_stage(self) -> list[list[nn.Module]]:
         """The patches, then each stage."""
@@ -364,7 +363,10 @@ class SwinTransformer3D(Backbone):
 
     def forward(self, x: Tensor) -> Any:
         check_clips(x, self.in_channels, "SwinTransformer3D")
+        pixels = x.shape[-2:]
         x = self.pos_drop(self.patch_embed(x))
+        if self.warns_of_windows:
+            self.warns_of_windows = not is_small_for(self.window_size, x.shape[2:4], pixels, self.num_layers)
         outs = []
         stages: list[SwinStage] = list(self.layers)  # type: ignore[arg-type]
         for stage, layer in enumerate(stages):
@@ -395,7 +397,5 @@ def _architecture(arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _triple(size: int | Sequence[int], name: str) -> Size:
     sizes = (size,) * 3 if isinstance(size, int) else tuple(size)
-    named: dict[str, Any] = {name: sizes}
-    check_triple("SwinTransformer3D", **named)
-    frames, rows, columns = sizes
-    return frames, rows, columns
+    check_triple("SwinTransformer3D", **{name: sizes})  # type: ignore[arg-type]
+    return sizes  # type: ignore[return-value]
