@@ -216,6 +216,8 @@ SIZES: dict[str, tuple[int, int, int, float]] = {
 # Outputs that timm gives an encoder of CLIP, where the fixture does not say.
 CLIP_CLASSES = {"xsmall": 512, "medium": 512, "betwixt": 512, "base_plus": 640, "giant": 1024, "gigantic": 1280}
 QUICK_CLIP_CLASSES = {"base": 512, "large": 768, "huge": 1024, "gigantic": 1280}
+# Plain encoders that timm gives no classifier.
+WITHOUT_CLASSES = ("vit_huge_patch14_224", "vit_large_patch32_224", "vit_small_patch8_224")
 # Encoders of SigLIP that timm builds with the approximate GELU.
 TANH_SIGLIP = re.compile(r"vit_(base_patch32|large_patch16_siglip(_gap)?_512|so400m_patch16|giantopt)")
 ARCHITECTURE = re.compile(
@@ -231,7 +233,7 @@ def classes_of_timm(name: str, kind: str, size: str) -> int:
     if kind == "clip":
         few = name in ("vit_base_patch32_clip_256", "vit_huge_patch14_clip_378")
         return {"base": 512, "huge": 1024}[size] if few else CLIP_CLASSES.get(size, 1000)
-    return 0 if kind.startswith(("siglip", "dinov2")) else 1000
+    return 0 if kind.startswith(("siglip", "dinov2")) or name in WITHOUT_CLASSES else 1000
 
 
 def timm(fixture: Mapping[str, Any]) -> Built:
@@ -270,7 +272,7 @@ def timm(fixture: Mapping[str, Any]) -> Built:
         projection_bias=True,
         act_cfg=ACTIVATIONS[config.get("act_layer") or act],
         norm_eps=1e-5 if kind.startswith("clip") else 1e-6,
-        layer_scale=1e-5 if kind == "dinov2" else None,
+        layer_scale=1e-5 if kind == "dinov2" or (match["plus"] and not kind) else None,
     ).eval()
 
     def compute(x: Tensor) -> dict[str, Tensor]:
