@@ -365,8 +365,8 @@ class SwinTransformer3D(Backbone):
         check_clips(x, self.in_channels, "SwinTransformer3D")
         pixels = x.shape[-2:]
         x = self.pos_drop(self.patch_embed(x))
-        if self.warns_of_windows:
-            self.warns_of_windows = not is_small_for(self.window_size, x.shape[2:4], pixels, self.num_layers)
+        if self.warns_of_windows and is_small_for(self.window_size, x.shape[2:4], pixels, self.num_layers):
+            self.warns_of_windows = False
         outs = []
         stages: list[SwinStage] = list(self.layers)  # type: ignore[arg-type]
         for stage, layer in enumerate(stages):
