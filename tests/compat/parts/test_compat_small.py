@@ -1,8 +1,8 @@
 """Checks, paths and timers: the plain functions of mmengine.utils."""
 
 import importlib
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,18 +100,23 @@ def test_folders_are_made_and_files_listed(tmp_path: Path) -> None:
     assert not paths.is_filepath(3)
 
 
-def test_a_timer_measures_since_its_start_and_since_it_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_timer_measures_since_its_start_and_since_it_was_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [5.0]
+    monkeypatch.setattr(timers, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     timer = timers.Timer()
-    time.sleep(0.01)
+    now[0] += 2
     assert timer.is_running
-    assert timer.since_start() >= 0.01
-    assert timer.since_last_check() < timer.since_start()
+    assert timer.since_start() == 2
+    now[0] += 1
+    assert (timer.since_last_check(), timer.since_start()) == (1, 3)
     with timers.Timer(print_tmpl="took {:.0f} s"):
-        pass
-    assert capsys.readouterr().out == "took 0 s\n"
+        now[0] += 4
+    assert capsys.readouterr().out == "took 4 s\n"
     assert timers.check_time("a timer of this test") == 0
-    time.sleep(0.01)
-    assert timers.check_time("a timer of this test") >= 0.01
+    now[0] += 6
+    assert timers.check_time("a timer of this test") == 6
 
 
 def test_a_timer_that_was_not_started_cannot_be_read() -> None:

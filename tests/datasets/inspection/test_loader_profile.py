@@ -1,7 +1,6 @@
 """Measuring a data loader: every step is found and named, and the samples stay what they are in training."""
 
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kinema.datasets import BaseDataset, ConcatDataset, RepeatDataset, build_dataloader
+from kinema.datasets.inspection import timing
 from kinema.datasets.inspection.loader_profile import LoaderProfile, profile_loader
 from kinema.datasets.inspection.timing import frames_to_decode, transform_names
 from kinema.errors import ConfigError, SampleError, VideoError
 from kinema.transforms import BaseTransform, DecodeVideo, OpenVideo, Resize, SampleFrames
 
-# No time is asserted anywhere but that sleeping takes the longest.
+# No time is asserted anywhere but by a clock that only transforms of these tests move.
 
 
 class Draw(BaseTransform):
@@ -34,11 +34,25 @@ class Draw(BaseTransform):
         return results
 
 
-class Sleep(BaseTransform):
-    """Waits 20 ms."""
+class Clock:
+    """Stands still while a machine is busy; each look at it takes a microsecond."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        self.seconds += 1e-6
+        return self.seconds
+
+
+class Wait(BaseTransform):
+    """Takes 20 ms, and the processor's for 5 of them."""
+
+    def __init__(self, clock: Clock, processor: Clock) -> None:
+        self.clock, self.processor = clock, processor
 
     def transform(self, results: Any) -> Any:
-        time.sleep(0.02)
+        self.clock.seconds += 0.020
+        self.processor.seconds += 0.005
         return results
 
 
@@ -118,15 +132,22 @@ def test_the_random_numbers_of_the_program_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_step_that_sleeps_takes_the_largest_share_and_no_processor(num_workers: int) -> None:
-    profile = profile_loader(loader_of(Numbers([Draw(), Sleep(), Draw()])), epochs=2, num_workers=num_workers)
+def test_a_step_that_waits_takes_the_largest_share_and_little_of_the_processor(
+    num_workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, processor = Clock(), Clock()
+    monkeypatch.setattr(timing, "perf_counter", clock)  # of the processes that are forked, too
+    monkeypatch.setattr(timing, "process_time", processor)
+    steps = [Draw(), Wait(clock, processor), Draw()]
+    workers: dict[str, Any] = {"num_workers": num_workers, "multiprocessing_context": "fork"} if num_workers else {}
+    profile = profile_loader(loader_of(Numbers(steps), **workers), epochs=2)
     assert profile.num_workers == num_workers
     for epoch in profile.epochs:
-        assert [stage.name for stage in epoch.stages] == ["sample list", "Draw", "Sleep", "Draw (2)", "collate"]
+        assert [stage.name for stage in epoch.stages] == ["sample list", "Draw", "Wait", "Draw (2)", "collate"]
         slowest = max(epoch.stages, key=lambda stage: stage.milliseconds)
-        assert slowest.name == "Sleep"
-        assert slowest.milliseconds >= 20
-        assert slowest.cpu_share < 0.5
+        assert slowest.name == "Wait"
+        assert slowest.milliseconds == pytest.approx(20, abs=0.1)
+        assert slowest.cpu_share == pytest.approx(0.25, abs=0.01)
         assert epoch.milliseconds == pytest.approx(sum(stage.milliseconds for stage in epoch.stages))
         assert epoch.clips_per_second == pytest.approx(12 / epoch.seconds)
 
@@ -146,10 +167,10 @@ def test_a_sampler_without_end_is_cut() -> None:
 
 
 def test_datasets_made_of_datasets_are_measured_by_transform() -> None:
-    parts = [RepeatDataset(Numbers([Draw()], 4), 2), Numbers([Draw(), Sleep()], 4)]
+    parts = [RepeatDataset(Numbers([Draw()], 4), 2), Numbers([Draw(), Wait(Clock(), Clock())], 4)]
     profile = profile_loader(loader_of(ConcatDataset(parts)), epochs=1)
     assert profile.epochs[0].num_clips == 12
-    assert names(profile) == ["sample list", "Draw", "Sleep", "collate"]
+    assert names(profile) == ["sample list", "Draw", "Wait", "collate"]
 
 
 def test_a_dataset_without_a_pipeline_is_one_step() -> None:
