@@ -3,7 +3,6 @@
 import json
 import signal
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -16,6 +15,7 @@ from kinema.cli.main import app
 from kinema.errors import VideoError
 from kinema.models import create_model, zoo
 from kinema.video import VideoReader, write_video
+from waiting import wait_until
 
 SAMPLING = [dict(type="SampleFrames", clip_len=4, frame_interval=2, test_mode=True)]
 PREPROCESSING = [
@@ -155,11 +155,8 @@ def test_a_signal_ends_it_with_a_summary(stream, number, status):
     before = signal.getsignal(number)
 
     def send_when_it_is_awaited():
-        for _ in range(3000):
-            if signal.getsignal(number) is not before:
-                signal.raise_signal(number)
-                return
-            time.sleep(0.01)
+        wait_until(lambda: signal.getsignal(number) is not before)
+        signal.raise_signal(number)
 
     sender = threading.Thread(target=send_when_it_is_awaited)
     sender.start()

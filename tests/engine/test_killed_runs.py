@@ -200,7 +200,7 @@ def start_command(folder, name):
 
 @pytest.mark.slow
 def test_a_training_on_clips_that_is_killed_thrice_within_its_epoch_ends_as_one_that_is_not(tmp_path):
-    make_motion_dataset(tmp_path / "clips", num_train=80, num_val=8)
+    make_motion_dataset(tmp_path / "clips", num_train=320, num_val=8)
     generator, killed = random.Random(0), tmp_path / "killed"
     starts = []
     for _ in range(3):
@@ -208,7 +208,7 @@ def test_a_training_on_clips_that_is_killed_thrice_within_its_epoch_ends_as_one_
         process = start_command(tmp_path, "killed")
         while newest_step(killed) == starts[-1] and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(0.1 * generator.random())  # a step takes 30 ms on a fast machine, and there are 20
+        time.sleep(0.1 * generator.random())  # a step takes 30 ms on a fast machine, and there are 80
         process.kill()  # its processes that read clips live a little longer
         assert process.wait() == -signal.SIGKILL, (tmp_path / "killed.log").read_text()
     assert len(set(starts)) == 3, starts

@@ -44,7 +44,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line(tmp_path, point, per
         Runner.from_cfg(config).train()
     children = [child for child in multiprocessing.active_children() if child not in before]
     for child in children:
-        child.join(timeout=20)
+        child.join(timeout=300)
     assert not any(child.is_alive() for child in children)
 
 

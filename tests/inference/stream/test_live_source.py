@@ -20,6 +20,7 @@ from kinema.inference.stream.addresses import parse_source
 from kinema.inference.stream.connection import Pipe
 from kinema.inference.stream.live_source import LiveSource, SourceOptions, pause_seconds
 from kinema.video import VideoLimits, write_video
+from waiting import MOST_SECONDS
 
 
 def load_soak():
@@ -86,7 +87,7 @@ def reading(address, **options):
 def frames_of(source, count=None, *, into=None):
     frames = [] if into is None else into
     while count is None or len(frames) < count:
-        frame = source.frames.get(10.0)
+        frame = source.frames.get(MOST_SECONDS)
         if frame is None:
             break
         frames.append((soak.read_number(frame.rgb()), frame))
@@ -142,18 +143,21 @@ def test_what_is_lost_or_changed_on_the_way_costs_frames_up_to_a_key_frame_and_n
 
 
 def test_a_server_that_sends_nothing_more_counts_as_cut():
-    answers = [transport_stream(range(30)), transport_stream(range(100, 130))]
-    with server_of(answers, holds=True) as address, reading(address, stall_seconds=0.5) as source:
+    answers = [transport_stream(range(30))] + [
+        transport_stream(range(100, 130))
+    ] * 99  # more where a busy machine stalls
+    with server_of(answers, holds=True) as address, reading(address, stall_seconds=1.0) as source:
         frames = frames_of(source, 50)
-    reasons = [frame.break_reason for _, frame in frames if frame.break_reason]
-    assert reasons in (["no new frame for 0.5 s"], ["nothing was received for 0.5 s"])
+    reasons = {frame.break_reason for _, frame in frames if frame.break_reason}
+    assert reasons
+    assert reasons <= {"no new frame for 1 s", "nothing was received for 1 s"}
 
 
 def test_it_gives_up_after_some_tries_in_a_row_only_where_that_is_asked_for():
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     with reading(address, most_reconnects=0) as source, pytest.raises(VideoError, match="cannot be opened .*refused"):
-        source.frames.get(10.0)
+        source.frames.get(MOST_SECONDS)
     with server_of([transport_stream(range(10))]) as address, reading(address, most_reconnects=0) as source:
         assert numbers_until_given_up(source) == list(range(10))
 
@@ -203,7 +207,7 @@ def test_standard_input_without_a_video_is_an_error(monkeypatch, tmp_path):
     with (tmp_path / "text").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         with reading("-") as source, pytest.raises(VideoError, match="standard input: "):
-            source.frames.get(10.0)
+            source.frames.get(MOST_SECONDS)
 
 
 def test_standard_input_whose_table_is_at_its_end_is_an_error(monkeypatch, tmp_path):
@@ -220,7 +224,7 @@ def test_standard_input_whose_table_is_at_its_end_is_an_error(monkeypatch, tmp_p
     with (tmp_path / "late.mp4").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         with reading("-") as source, pytest.raises(VideoError, match="perhaps it has to be read from its end"):
-            source.frames.get(10.0)
+            source.frames.get(MOST_SECONDS)
 
 
 def test_a_pipe_that_is_silent_can_be_left():
