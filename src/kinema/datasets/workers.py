@@ -27,6 +27,7 @@ from kinema.errors import LoaderError
 
 TIMEOUT_SECONDS = 1800.0  # without a batch
 POLL_SECONDS = 1.0
+END_SECONDS = 60.0  # for a killed process to be gone; on a busy machine more than a moment
 STACKS_SIGNAL = getattr(signal, "SIGUSR2", None)  # none on Windows
 CANNOT_SEND = 86  # exit status of a worker that could not send a batch
 
@@ -242,7 +243,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
             error, OSError | EOFError
         ):  # a connection breaks, and a sentinel is ready, a moment before the process is gone
             for sentinel in wait(workers, timeout=2):
-                workers[sentinel].join(timeout=2)  # type: ignore[index]
+                workers[sentinel].join(timeout=END_SECONDS)  # type: ignore[index]
         ended = [worker.exitcode for worker in workers.values() if worker.exitcode is not None]
         if not ended:
             return None
@@ -257,7 +258,7 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         for worker in self._workers:
             worker.kill()
         for worker in self._workers:
-            worker.join(timeout=5)
+            worker.join(timeout=END_SECONDS)
         if self._worker_pids_set:
             signal_handling._remove_worker_pids(id(self))
             self._worker_pids_set = False
