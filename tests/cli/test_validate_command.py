@@ -9,11 +9,18 @@ import pytest
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
+from kinema.recipes import guidance
 from kinema.video import write_video
 
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _all_clips_are_looked_at(monkeypatch):
+    """Also where a busy machine takes long."""
+    monkeypatch.setattr(guidance, "LOOKING_SECONDS", 600.0)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from kinema.engine import HangHook
 from kinema.errors import ConfigError
 
 HERE = Path(__file__).parent
-LINE = r"error: no progress for 3 seconds \({}\): the stacks of all threads and of the processes that read clips"
+LINE = r"error: no progress for 10 seconds \({}\): the stacks of all threads and of the processes that read clips"
 
 
 def end_of(work_dir, case, *, processes=1):
@@ -20,7 +20,7 @@ def end_of(work_dir, case, *, processes=1):
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     result = subprocess.run(
-        [*command, HERE / "hanging_run.py", work_dir, case, "3"],
+        [*command, HERE / "hanging_run.py", work_dir, case, "10"],
         capture_output=True,
         text=True,
         check=False,

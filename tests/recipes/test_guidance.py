@@ -6,11 +6,17 @@ import pytest
 import torch
 
 from kinema.engine import Runner
-from kinema.recipes import classification
+from kinema.recipes import classification, guidance
 from kinema.recipes.clips import read_clips
 from kinema.recipes.dry_run import DryRun, Memory
 from kinema.recipes.guidance import Guide, as_set, clips_to_look_at, guide, views_of, with_trial
 from kinema.recipes.trial import trial_of, try_training
+
+
+@pytest.fixture(autouse=True)
+def _all_clips_are_looked_at(monkeypatch):
+    """Also where a busy machine takes long."""
+    monkeypatch.setattr(guidance, "LOOKING_SECONDS", 600.0)
 
 
 @pytest.fixture(scope="module")
