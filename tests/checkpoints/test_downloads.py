@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         hold_at, served.hold_at = served.hold_at, None
         for start, end in ((0, hold_at), (hold_at, cut)) if hold_at else ((0, cut),):
             if start:
-                served.go_on.wait(30)
+                served.go_on.wait(300)
             asked.sent = min(end, len(body))
             self.wfile.write(body[start:end])
         if served.resets and cut < len(body):

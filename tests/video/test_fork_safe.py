@@ -23,7 +23,7 @@ def forked(check):
 
 def is_free(lock):
     taken = []
-    thread = threading.Thread(target=lambda: taken.append(lock._lock.acquire(timeout=5) and not lock._lock.release()))
+    thread = threading.Thread(target=lambda: taken.append(lock._lock.acquire(timeout=60) and not lock._lock.release()))
     thread.start()
     thread.join()
     return taken == [True]

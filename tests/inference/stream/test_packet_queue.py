@@ -60,6 +60,6 @@ def test_a_reader_that_waits_is_freed_at_the_end():
     source = threading.Thread(target=lambda: [queue.put(Packet(b"x" * 60)) for _ in range(3)])
     source.start()
     queue.end()
-    source.join(5)
+    source.join(300)
     assert not source.is_alive()
     assert all(isinstance(entry, Received) for entry in entries(queue))
