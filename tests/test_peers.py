@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
+from free_ports import free_port
 
 from kinema import peers
 from kinema.peers import SILENT_INTERVALS, PeerWatch, first_cause
@@ -98,10 +99,7 @@ def test_who_this_process_is() -> None:
 
 def run(what: str, rank: int) -> tuple[list[int], str]:
     """Exit statuses, and what both wrote."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environ = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environ = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     environ |= {"TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(SCRIPT), what, str(rank)]
     processes = [

@@ -14,7 +14,6 @@ Each run is forked from this process, which has imported everything but done not
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import torch
 import torch._dynamo  # optimizers import it with their first step, which takes seconds
 import torch.distributed.checkpoint.state_dict
 import torch.nn.functional as F
+from free_ports import free_port
 from toy_run import Pack, Points, ToyModel, run_config
 
 from kinema.distributed import get_rank
@@ -159,12 +159,6 @@ def train(work_dir, case, kill=None):
         else:
             hooks = [Kill(point, count)]
     Runner.from_cfg(config_of(work_dir, case, hooks)).train()
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def start(work_dir, case, kill=None):
