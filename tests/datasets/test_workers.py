@@ -18,7 +18,7 @@ import torch
 
 from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.handover import pack
-from kinema.datasets.workers import CANNOT_SEND, describe_end
+from kinema.datasets.workers import CANNOT_SEND, _iterators, describe_end
 from kinema.errors import LoaderError
 
 
@@ -123,8 +123,9 @@ def test_a_worker_that_stops_with_a_message_on_its_way_is_one_error_too():
     others = set(torch.multiprocessing.active_children())
     batches = iter(loader(num_workers=1))
     next(batches)
-    batches._timeout = 2  # only from here on: a busy machine may let the first batch wait
     (worker,) = set(torch.multiprocessing.active_children()) - others
+    (iterator,) = (one for one in _iterators if one._workers == [worker])
+    iterator._timeout = 2  # only from here on: a busy machine may let the first batch wait
     time.sleep(1)
     os.kill(worker.pid, signal.SIGSTOP)
     with pytest.raises(LoaderError, match=STUCK):
@@ -150,7 +151,8 @@ def test_a_worker_of_another_loader_that_is_killed_is_noticed_too():
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system does not say who sent a signal")
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.slow
-def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_main_process(start):
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_main_process(start, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # NumPy has threads in a process that is not forked
     others = set(torch.multiprocessing.active_children())
     batches = iter(loader(multiprocessing_context=start, persistent_workers=True))
     for _ in range(2):  # one of each worker: both have started

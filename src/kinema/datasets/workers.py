@@ -7,14 +7,16 @@ program just is, or by whatever the broken connection gives; it waits for ever f
 stopped, or whose sending thread failed.
 """
 
+import contextlib
 import faulthandler
 import multiprocessing.queues
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
@@ -82,6 +84,24 @@ def _leave_stopping_to_parent() -> None:
         threading.Thread(target=_end_for, args=(os.getppid(),), daemon=True).start()
 
 
+@contextlib.contextmanager
+def _terminations_held() -> Iterator[None]:
+    """No thread of a process started meanwhile takes SIGTERM; here it comes late, but comes.
+
+    A process that is not forked imports NumPy, which may start threads, before `WorkerStart` is
+    called: each of them would let the signal end the process.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        yield
+        return
+    multiprocessing.resource_tracker.ensure_running()  # its own start would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_for(parent: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
@@ -116,7 +136,10 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
         is_main_thread = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGCHLD) if is_main_thread and hasattr(signal, "SIGCHLD") else None
         try:
-            super().__init__(loader)
+            method = (loader.multiprocessing_context or multiprocessing).get_start_method()
+            is_bare = method == "fork" or not isinstance(start, WorkerStart)
+            with contextlib.nullcontext() if is_bare else _terminations_held():
+                super().__init__(loader)
         except (OSError, ImportError) as error:
             raise LoaderError(
                 f"cannot start {loader.num_workers} processes that read clips ({error}): use --workers 0"
