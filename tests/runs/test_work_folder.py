@@ -95,7 +95,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(ConfigError, match=r"file.work: Not a directory: it cannot be the work folder"),
+        pytest.raises(ConfigError, match=r"Not a directory: .*file.work cannot be the work folder"),
         hold(tmp_path / "file" / "work"),
     ):
         pass
@@ -137,6 +137,53 @@ def fail_in(work_dir, *, has_begun):
         if has_begun:
             folder.begin()
         raise ConfigError("wrong")
+
+
+def put_folder(path):
+    path.mkdir()
+
+
+def put_link_to_nowhere(path):
+    path.symlink_to(path.parent / "nothing")
+
+
+def put_link_to_device(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("put", "kind"),
+    [
+        (put_folder, "a folder"),
+        (os.mkfifo, "a pipe or a device"),
+        (put_link_to_device, "a pipe or a device"),
+        (put_link_to_nowhere, "a link that leads nowhere"),
+    ],
+)
+@pytest.mark.parametrize("name", ["metrics.jsonl", "run.json", "train.log"])
+def test_what_stands_in_a_files_place_is_named_before_a_run_is_resumed(tmp_path, name, put, kind):
+    put(tmp_path / name)
+    with pytest.raises(ConfigError, match=rf"{name}: is {kind}, expected a file that the run writes: move it away"):
+        Runner.from_cfg(run_config(tmp_path, resume=True)).train()
+    assert names(tmp_path) == [".lock", name]
+
+
+def test_a_file_in_a_folders_place_and_a_folder_in_a_pointers_are_named(tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with hold(tmp_path) as folder, pytest.raises(ConfigError, match=r"checkpoints: is a file, expected a folder"):
+        folder.check()
+    (tmp_path / "checkpoints").unlink()
+    (tmp_path / "checkpoints" / "best").mkdir(parents=True)
+    with hold(tmp_path) as folder, pytest.raises(ConfigError, match=r"best: is a folder, expected a file"):
+        folder.check()
+
+
+def test_links_that_lead_nowhere_are_set_aside_and_come_back(tmp_path):
+    put_link_to_nowhere(tmp_path / "metrics.jsonl")
+    aside = set_aside(tmp_path)
+    assert names(aside) == ["metrics.jsonl"]
+    put_back(tmp_path, aside)
+    assert names(tmp_path) == ["metrics.jsonl"]
 
 
 def test_a_run_that_fails_before_it_begins_puts_the_earlier_one_back(tmp_path):

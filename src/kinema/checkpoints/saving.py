@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from kinema.checkpoints.card import CARD_FILE, model_card
 from kinema.checkpoints.contract import CONFIG_FILE, ModelContract, config_text
 from kinema.errors import CheckpointError
-from kinema.files import partial_path, sha256_of, sync_file, sync_folder, write_text
+from kinema.files import partial_path, read_bytes, sha256_of, sync_file, sync_folder, write_text
 
 WEIGHTS_FILE = "model.safetensors"
 TRAINING_FILE = "training.pt"
 MARK_FILE = "complete.json"
+_MARK_BYTES = 1 << 20
 LEFTOVER_SECONDS = 24 * 3600.0  # no save takes so long
 
 # What `partial_path` names what is not yet complete, and here what steps aside for it.
@@ -178,7 +179,7 @@ def _write_mark_of(folder: Path, files: Mapping[str, _Marked]) -> None:
 def _read_mark(folder: Path) -> dict[str, _Marked]:
     """Size and SHA-256 of every file, as the mark says; raises CheckpointError as `check_mark` does."""
     try:
-        files = json.loads((folder / MARK_FILE).read_text(encoding="utf-8"))["files"]
+        files = json.loads(read_bytes(folder / MARK_FILE, _MARK_BYTES))["files"]
         return {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
     except FileNotFoundError:
         raise CheckpointError(f"{folder}: is not complete: has no {MARK_FILE}, which is written last") from None

@@ -15,11 +15,12 @@ from kinema.checkpoints.contract import CONFIG_FILE, ModelContract
 from kinema.checkpoints.saving import TRAINING_FILE, WEIGHTS_FILE, check_mark, save_checkpoint
 from kinema.checkpoints.unpickling import load_restricted
 from kinema.errors import CheckpointError
-from kinema.files import write_text
+from kinema.files import read_bytes, write_text
 
 logger = logging.getLogger("kinema")
 
 _NAME = re.compile(r"(epoch|step)_\d+")
+_LONGEST_NAME = 100  # bytes, far more than a count needs
 
 
 class CheckpointStore:
@@ -65,9 +66,9 @@ class CheckpointStore:
             return
         if self.pointed("last") != last:
             self.point("last", last.name)
-        name = best.get("checkpoint")
-        known = self.folder / str(name)
-        if name and known.is_dir() and self.pointed("best") != known:
+        name = str(best.get("checkpoint"))
+        known = self.folder / name
+        if _NAME.fullmatch(name) and len(name) < _LONGEST_NAME and known.is_dir() and self.pointed("best") != known:
             self.point("best", known.name)
 
     def _prune(self, replaced: str | None) -> None:
@@ -88,7 +89,7 @@ class CheckpointStore:
     def pointed(self, pointer: str) -> Path | None:
         """The folder that `last` or `best` names; None when that file is lost or empty, or names no checkpoint."""
         try:
-            name = (self.folder / pointer).read_text(encoding="utf-8").strip()
+            name = read_bytes(self.folder / pointer, _LONGEST_NAME).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
         # A plain name: the file must not lead to another place.

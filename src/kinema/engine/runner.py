@@ -208,6 +208,7 @@ class Runner(RunnerState):
         with hold(self.work_dir) as folder:
             is_resumed = self.plan.resume or (self._has_loaded and self.progress.iteration > 0)
             aside = None if is_resumed else folder.set_aside(self._load_from)
+            folder.check()
             log = log_to_file(self.work_dir / "train.log") if is_main_process() else None
             try:
                 if aside is not None:

@@ -14,3 +14,4 @@ RUN_FILES = (
     *("nonfinite.jsonl", "hang.txt"),
     *("tensorboard", "wandb", "wandb_steps.json", "mlflow.db", "mlflow_files", "mlflow_steps.json"),  # of trackers
 )
+RUN_FOLDERS = ("checkpoints", "tensorboard", "wandb", "mlflow_files")  # those that are no files

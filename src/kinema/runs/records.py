@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kinema.distributed import is_main_process
-from kinema.files import write_text
+from kinema.files import read_text, write_text
 
 logger = logging.getLogger("kinema")
 
@@ -52,7 +52,7 @@ class MetricsFile:
     def read(self) -> list[dict[str, Any]]:
         """All lines; those that are no record, such as a last one that was cut off in the middle, are left out."""
         lines = []
-        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        for text in read_text(self.path, errors="replace").split("\n"):
             try:
                 line = json.loads(text)
             except (ValueError, RecursionError):

@@ -22,8 +22,10 @@ from typing import Any
 from kinema import __version__
 from kinema.config.text import parse_config_text
 from kinema.errors import ConfigError
-from kinema.files import write_text
+from kinema.files import read_bytes, write_text
 from kinema.runs.layout import SETTINGS_FILE
+
+_MOST_BYTES = 64 << 20  # of a file that is read
 
 logger = logging.getLogger("kinema")
 
@@ -87,10 +89,17 @@ def write_settings(work_dir: Path, config: Mapping[str, Any], description: Mappi
 def read_run(work_dir: Path) -> dict[str, Any] | None:
     """Everything that `run.json` says; None when there is none, or when it cannot be read."""
     try:
-        content = json.loads((work_dir / SETTINGS_FILE).read_text(encoding="utf-8"))
+        content = json.loads(_text_of(work_dir / SETTINGS_FILE))
     except (OSError, ValueError, RecursionError, MemoryError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _text_of(file: Path) -> str:
+    content = read_bytes(file, _MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"is larger than {_MOST_BYTES} bytes")
+    return content.decode()
 
 
 def read_settings(work_dir: Path) -> dict[str, Any] | None:
@@ -105,7 +114,7 @@ def read_settings(work_dir: Path) -> dict[str, Any] | None:
     file = work_dir / SETTINGS_FILE
     try:
         if file.is_file():
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(_text_of(file))
             config = content.get("config") if isinstance(content, dict) else None
             if not isinstance(config, dict):
                 raise ValueError("it holds no config")
@@ -113,7 +122,7 @@ def read_settings(work_dir: Path) -> dict[str, Any] | None:
         file = work_dir / "config.py"
         if not file.is_file():
             return None
-        plain: dict[str, Any] = as_data(parse_config_text(file.read_text(encoding="utf-8"), str(file)))
+        plain: dict[str, Any] = as_data(parse_config_text(_text_of(file), str(file)))
         return plain
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, MemoryError, ConfigError) as error:
         problem = error if isinstance(error, ConfigError) else f"{file}: {error}"

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -30,8 +31,8 @@ except ImportError:  # Windows
 from kinema.checkpoints.saving import remove_leftovers
 from kinema.distributed import broadcast_object, is_main_process
 from kinema.errors import ConfigError
-from kinema.files import sync_folder, write_text
-from kinema.runs.layout import HOLDER_FILE, LOCK_FILE, RUN_FILES, SIGNS_OF_A_RUN
+from kinema.files import read_bytes, sync_folder, write_text
+from kinema.runs.layout import HOLDER_FILE, LOCK_FILE, RUN_FILES, RUN_FOLDERS, SIGNS_OF_A_RUN
 
 logger = logging.getLogger("kinema")
 
@@ -84,6 +85,23 @@ class WorkFolder:
         self.aside = broadcast_object(self.aside)
         return self.aside
 
+    def check(self) -> None:
+        """Require what a run has left here to be of the kinds that the next one writes, before it loses a step on them.
+
+        Raises:
+            ConfigError: a file's place is taken by a folder, a pipe or a link that leads nowhere, or
+                a folder's by a file.
+        """
+        problem: str | None = None
+        if is_main_process():
+            pointers = [self.path / "checkpoints" / name for name in ("last", "best")]
+            # What else is in a pointer's place gives way to it.
+            places = [*(self.path / name for name in RUN_FILES), *(file for file in pointers if file.is_dir())]
+            problem = next(filter(None, map(_misplaced, places)), None)
+        problem = broadcast_object(problem)
+        if problem is not None:
+            raise ConfigError(problem)
+
     def begin(self) -> None:
         """Training begins: from here on the folder belongs to the new run."""
         self._has_begun = True
@@ -111,7 +129,9 @@ class WorkFolder:
             _warn_of_no_lock(self.path, error)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise ConfigError(f"{self.path}: {error.strerror or error}: it cannot be the work folder") from error
+                raise ConfigError(
+                    f"{error.filename or self.path}: {error.strerror or error}: {self.path} cannot be the work folder"
+                ) from error
             _warn_of_no_lock(self.path, error)
         else:
             self._lock = lock
@@ -207,6 +227,25 @@ def _why_no_locks(folder: Path) -> OSError | None:
     return None
 
 
+def _misplaced(path: Path) -> str | None:
+    """What is wrong with the kind of a thing in a work folder; None: nothing."""
+    is_folder = path.name in RUN_FOLDERS
+    expected = "a folder" if is_folder else "a file"
+    try:
+        if not path.is_symlink() and not path.exists():
+            return None
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        kind = "a link that leads nowhere"
+    except OSError as error:
+        kind = f"something else ({error.strerror or error})"
+    else:
+        if stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode):
+            return None
+        kind = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "a pipe or a device"
+    return f"{path}: is {kind}, expected {expected} that the run writes: move it away, or choose another --work-dir"
+
+
 def _warn_of_no_lock(path: Path, error: Exception) -> None:
     logger.warning("%s: this file system has no locks (%s): start no second run in this work folder", path, error)
 
@@ -218,7 +257,7 @@ def _this_process() -> str:
 
 def _holder(folder: Path) -> str:
     try:
-        text = (folder / HOLDER_FILE).read_text(encoding="utf-8", errors="replace")[:200]
+        text = read_bytes(folder / HOLDER_FILE, 200).decode(errors="replace")
     except OSError:
         return "its process is not known"
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
@@ -250,7 +289,7 @@ def set_aside(work_dir: Path) -> Path | None:
     Returns:
         Where they are now; None when there was no run.
     """
-    if not any((work_dir / name).exists() for name in SIGNS_OF_A_RUN):
+    if not any(os.path.lexists(work_dir / name) for name in SIGNS_OF_A_RUN):
         return None
     number = 1
     while (work_dir / f"earlier_{number}").exists():
@@ -258,7 +297,7 @@ def set_aside(work_dir: Path) -> Path | None:
     aside = work_dir / f"earlier_{number}"
     aside.mkdir()
     for name in RUN_FILES:
-        if (work_dir / name).exists():
+        if os.path.lexists(work_dir / name):
             (work_dir / name).rename(aside / name)
     sync_folder(aside)
     sync_folder(work_dir)
@@ -269,11 +308,11 @@ def put_back(work_dir: Path, aside: Path) -> None:
     """Undo `set_aside`; what a run that failed before it began has written in the meantime is removed."""
     for name in RUN_FILES:
         kept, new = aside / name, work_dir / name
-        if new.is_dir():
+        if new.is_dir() and not new.is_symlink():
             shutil.rmtree(new)
         else:
             new.unlink(missing_ok=True)
-        if kept.exists():
+        if os.path.lexists(kept):
             kept.rename(new)
     shutil.rmtree(aside)
     sync_folder(work_dir)
