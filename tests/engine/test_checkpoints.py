@@ -181,3 +181,40 @@ def test_a_training_state_of_another_optimizer_is_named(work):
     write_mark(work / "checkpoints" / "step_00000012")
     with pytest.raises(CheckpointError, match=r"step_00000012: its training state does not fit this run .*resume with"):
         Runner.from_cfg(config).train()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda state: state["parts"]["metrics_file"].update(lines=-3), "metrics_file.lines is -3, expected a count"),
+        (lambda state: state["parts"]["hook.ValidationHook"].update(mark="x"), "hook.ValidationHook.mark is 'x'"),
+        (lambda state: state["parts"].update(train_loop={"a": 1}), "this is no state of the random generators"),
+        (lambda state: state["history"][0].update(val=True), "a validation of the history is"),
+        (lambda state: state.update(train_figures={"loss": "low"}), "a validation of the history is"),
+        (lambda state: state["parts"]["hook.LoggerHook"]["averages"]["sums"].update(a=1), "sums of a, but counts of"),
+    ],
+)
+def test_a_forged_state_is_named_before_the_training(work, change, text):
+    checkpoint = work / "checkpoints" / "step_00000012"
+    state = read_training_state(checkpoint)
+    change(state)
+    torch.save(state, checkpoint / "training.pt")
+    write_mark(checkpoint)
+    with pytest.raises(CheckpointError, match=rf"its training state does not fit this run \(ValueError: {text}"):
+        Runner.from_cfg(run_config(work, epochs=4, resume=True)).train()
+
+
+def test_a_format_that_is_no_number_is_named(work):
+    checkpoint = work / "checkpoints" / "step_00000012"
+    torch.save(read_training_state(checkpoint) | {"format": torch.zeros(3)}, checkpoint / "training.pt")
+    with pytest.raises(CheckpointError, match="is damaged: 'format' is Tensor"):
+        read_training_state(checkpoint)
+
+
+def test_no_pointer_and_no_mark_is_read_without_end(work):
+    store = CheckpointStore(work)
+    for file in (store.folder / "last", store.folder / "step_00000012" / "complete.json"):
+        file.unlink()
+        file.symlink_to("/dev/zero")
+    assert store.pointed("last") is None
+    assert store.find_to_resume()[0].name == "step_00000008"

@@ -91,6 +91,44 @@ def test_a_setting_of_an_optimizer_that_is_no_number_is_refused(name: str, value
         strategy.load_optimizer_state(optimizer, state)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("lr", -0.1, "lr in the state of the optimizer cannot be -0.1"),
+        ("initial_lr", "0.1", "initial_lr in the state of the optimizer is no number, but '0.1'"),
+        ("betas", (0.9, None), "betas in the state of the optimizer cannot be (0.9, None)"),
+        ("amsgrad", 3, "amsgrad in the state of the optimizer cannot be 3"),
+        ("eps", 10**30, "eps in the state of the optimizer is no number, but 1000"),
+    ],
+)
+def test_a_setting_that_an_optimizer_cannot_have_is_refused(name: str, value: object, text: str) -> None:
+    strategy, optimizer = begin("single")
+    state = strategy.optimizer_state(optimizer)
+    state["groups"] = [{**group, name: value} for group in state["groups"]]
+    with pytest.raises(CheckpointError, match=re.escape(text)):
+        strategy.load_optimizer_state(optimizer, state)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("exp_avg", "junk", "exp_avg of {} in the state of the optimizer cannot be 'junk'"),
+        ("exp_avg_sq", None, "exp_avg_sq of {} in the state of the optimizer cannot be None"),
+        ("exp_avg_sq", torch.zeros(7), "exp_avg_sq of {} in the state of the optimizer cannot be a tensor (7,)"),
+        ("step", -3, "step of {} in the state of the optimizer cannot be -3"),
+        ("step", torch.zeros(3), "step of {} in the state of the optimizer cannot be a tensor (3,)"),
+    ],
+)
+def test_what_an_optimizer_cannot_keep_of_a_parameter_is_refused(key: str, value: object, text: str) -> None:
+    strategy, optimizer = begin("single")
+    train(strategy, optimizer, [batch_of(range(4))], 1)
+    state = strategy.optimizer_state(optimizer)
+    name = next(iter(state["state"]))
+    state["state"] = {**state["state"], name: {**state["state"][name], key: value}}
+    with pytest.raises(CheckpointError, match=re.escape(text.format(name))):
+        strategy.load_optimizer_state(optimizer, state)
+
+
 def test_settings_that_a_loaded_optimizer_keeps_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
     strategy, optimizer = begin("single")
     train(strategy, optimizer, [batch_of(range(4))], 1)

@@ -11,6 +11,7 @@ from kinema.evaluation import BaseMetric
 from kinema.hooks import PatienceHook
 from kinema.runs.history import (
     Monitor,
+    check_history,
     rank_of_last,
     summary_of,
     trailing_mean,
@@ -74,6 +75,24 @@ def test_a_lower_metric_may_be_the_better_one() -> None:
     assert rank_of_last(history, "acc/top1", 2, is_less=True) == (-0.6, 0.0)
     with pytest.raises(KeyError, match="acc/other"):
         rank_of_last(history, "acc/other", 2)
+
+
+def test_a_resumed_run_may_choose_its_best_by_another_metric() -> None:
+    history = [*history_of([0.5, 0.3, 0.9]), {"epoch": 4, "step": 40, "train": {}, "val": {"loss": 0.2}}]
+    best = {"metric": "acc/top1", "value": 0.9, "step": 30}
+    assert Monitor("loss").improves(history, best)
+    assert Monitor("loss", smooth=2).improves(history, best)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [3, {"epoch": 1, "step": 2}, {"epoch": "1", "step": 2, "train": {}, "val": {}}]
+    + [{"epoch": 1, "step": 2, "train": {}, "val": val} for val in (True, {3: 0.5}, {"acc/top1": "high"})],
+)
+def test_what_is_no_history_is_refused(entry) -> None:
+    check_history([{"epoch": 1, "step": 2, "train": {"loss": 0.1}, "val": {"acc/top1": 0.5, "loss": None}}])
+    with pytest.raises(ValueError, match="a validation of the history is"):
+        check_history([entry])
 
 
 @pytest.mark.parametrize("smooth", [0, "3", 1.5])

@@ -74,7 +74,8 @@ def test_windows_cover_a_pass(total, accumulate) -> None:
 
 
 def test_counters_come_back() -> None:
-    progress = Progress(epoch=1, batch=2, iteration=6, step=3, samples=60, epoch_samples=20, seconds=1.5, best={"v": 1})
+    best = {"metric": "acc/top1", "value": 0.5, "epoch": 1, "step": 2, "checkpoint": "step_2"}
+    progress = Progress(epoch=1, batch=2, iteration=6, step=3, samples=60, epoch_samples=20, seconds=1.5, best=best)
     other = Progress()
     other.load_state_dict(progress.state_dict())
     assert other == progress
@@ -122,3 +123,8 @@ def test_a_best_validation_that_cannot_be_is_refused(name: str, value: object) -
     assert progress.best == best
     with pytest.raises(ValueError, match=re.escape(f"{name} of the best validation is {value!r}")):
         progress.load_state_dict(Progress(best={**best, name: value}).state_dict())
+
+
+def test_a_best_validation_that_lacks_something_is_refused() -> None:
+    with pytest.raises(ValueError, match="the best validation lacks checkpoint, epoch, step, value"):
+        Progress().load_state_dict(Progress(best={"metric": "acc/top1"}).state_dict())

@@ -211,6 +211,8 @@ def read_training_state(folder: Path) -> dict[str, Any]:
     state: Any = read.content
     if read.inert or not isinstance(state, dict):
         raise CheckpointError(f"{file}: holds no training state of Kinema: resume from an older checkpoint")
+    if type(state.get("format", FORMAT)) is not int:
+        raise CheckpointError(f"{file}: is damaged: 'format' is {type(state['format']).__name__}")
     if ("format" not in state and "optimizer" in state) or state.get("format", FORMAT) != FORMAT:
         raise CheckpointError(
             f"{file}: was written by another version of Kinema, format {state.get('format', 1)} and not {FORMAT}:"

@@ -151,7 +151,7 @@ class PthFiles:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict()` back; that of an earlier version has whole paths."""
         self.kept, self.last = [_name(name) for name in state["kept"]], state["last"] and _name(state["last"])
-        self.best = {figure: (entry[0], _name(entry[1])) for figure, entry in state["best"].items()}
+        self.best = {figure: (float(entry[0]), _name(entry[1])) for figure, entry in state["best"].items()}
 
 
 def _name(file: str) -> str:

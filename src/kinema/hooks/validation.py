@@ -245,4 +245,7 @@ class EarlyStoppingHook(Hook):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best_score, self.wait_count = state["best"], state["waited"]
-        self._last, self._is_resumed = state.get("last"), True
+        last = state.get("last")
+        if not isinstance(last, int | float | None):
+            raise ValueError(f"the last value of {self.monitor} is {last!r:.80}, expected a number")
+        self._last, self._is_resumed = last, True

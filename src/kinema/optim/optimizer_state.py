@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
 from kinema.errors import CheckpointError
 
 
@@ -51,8 +55,8 @@ def by_index(named: Mapping[str, Any], packed: Mapping[str, Any], names: Sequenc
         raise CheckpointError(
             f"the state of the optimizer is {what}; resume with the model and optimizer that the run began with"
         )
-    _check_numbers(named["groups"], groups)
     _check_kind(*(set().union(*map(_settings, of)) for of in (named["groups"], groups)))
+    _check_settings(named["groups"], groups)
     places = {name: index for index, name in enumerate(names)}
     state: dict[int, dict[str, Any]] = {}
     for (name, key), value in named["state"].items():
@@ -81,11 +85,66 @@ def _check_kind(saved: set[str], own: set[str]) -> None:
         )
 
 
-def _check_numbers(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
+def _check_settings(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
     for old, new in zip(saved, groups, strict=True):
-        for name, value in new.items():
-            if isinstance(value, int | float) and isinstance(old.get(name), str | bytes | list | tuple | dict):
-                raise CheckpointError(f"{name} in the state of the optimizer is no number, but {old[name]!r}")
+        for name, like in new.items():
+            if name not in old and _is_number(like):  # versions add switches
+                raise CheckpointError(f"the state of the optimizer has no {name}")
+        for name, value in old.items():
+            like = new.get(name, 0.0 if name.startswith(_SCHEDULED) else None)
+            if not _fits(value, like) or (name.removeprefix("initial_") == "lr" and not value >= 0):
+                kind = "cannot be" if _is_number(value) or not _is_number(like) else "is no number, but"
+                raise CheckpointError(f"{name} in the state of the optimizer {kind} {value!r:.80}")
+
+
+def _fits(value: Any, like: Any) -> bool:
+    """Can a setting that is now `like` have been `value`?"""
+    if isinstance(like, bool):
+        return isinstance(value, bool)
+    if isinstance(like, tuple):
+        return isinstance(value, tuple | list) and len(value) == len(like) and all(map(_is_number, value))
+    return _is_number(value) or not _is_number(like)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+
+
+def check_entries(
+    optimizer: Optimizer, entries: Mapping[tuple[str, str], Any], sizes: Mapping[str, torch.Size]
+) -> None:
+    """Require what torch's own optimizers keep of each parameter: tensors of its size or of its rows, and counts.
+
+    Args:
+        optimizer: one of another's is left to its own `load_state_dict`.
+        entries: by (name, key), whole.
+        sizes: of the parameters.
+
+    Raises:
+        CheckpointError: an entry is something else.
+    """
+    if not type(optimizer).__module__.startswith("torch.optim") or isinstance(optimizer, torch.optim.LBFGS):
+        return
+    kinds = {frozenset(entry) for entry in nested(entries).values()}
+    if len(kinds) > 1 and not isinstance(optimizer, torch.optim.Adafactor) and len(optimizer.param_groups) == 1:
+        raise CheckpointError(f"the state of the optimizer lacks {listed(max(kinds, key=len) - min(kinds, key=len))}")
+    for (name, key), value in entries.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            fits = key != "step" and not value.is_complex()
+            fits &= isinstance(optimizer, torch.optim.Adafactor) or sizes.get(name, value.shape) == value.shape
+        elif value is None:
+            fits = key == "momentum_buffer"
+        else:
+            fits = _is_number(value) and (key != "step" or value >= 0)
+            fits &= isinstance(value, Tensor) or key in _NUMBERS
+        if not fits:
+            text = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.80}"
+            raise CheckpointError(f"{key} of {name} in the state of the optimizer cannot be {text}")
+
+
+_NUMBERS = ("step", "eta", "mu", "mu_product")  # which older versions of torch kept as numbers
 
 
 def kept_settings(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -22,7 +22,7 @@ from kinema.errors import CheckpointError, ConfigError
 from kinema.models.layers.cpu_sync_batch_norm import separate_batch_norms, synchronise_batch_norms
 from kinema.models.wrappers import MMDistributedDataParallel, plain_name, wrapped_places
 from kinema.openmmlab import run_files
-from kinema.optim.optimizer_state import by_index, by_name, kept_settings, listed, nested
+from kinema.optim.optimizer_state import by_index, by_name, check_entries, kept_settings, listed, nested
 from kinema.optim.wrapper import OptimWrapper
 from kinema.parallel.shards import copy_from_first, gather, is_sharded, spread, units_of
 
@@ -202,6 +202,7 @@ class Strategy:
         """
         parameters = self.parameters
         flat = {(name, key): value for name, entry in state.get("state", {}).items() for key, value in entry.items()}
+        check_entries(optimizer, flat, {name: parameter.shape for name, parameter in parameters.items()})
         named = {
             "state": spread(flat, lambda key: parameters.get(key[0]), self.device),
             **spread({"groups": state.get("groups")}, lambda key: None, self.device),

@@ -8,7 +8,7 @@ validation, with the figures of the epoch's training and of the validation behin
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 from kinema.errors import ConfigError
 from kinema.printable import plural
@@ -19,6 +19,24 @@ LOSS = "loss"
 LEAST_LOSS_GAIN = 0.01  # a loss that falls by less than this share of itself has not improved
 OVERFIT_GAP = 0.15  # training accuracy this far above the validation's says that clips are learnt by heart
 LOSS_RISE = 1.5  # as does a validation loss so many times its least
+
+
+def check_history(history: Sequence[Any]) -> None:
+    """Require what a checkpoint says of the validations to be a history.
+
+    Raises:
+        ValueError: an entry is something else.
+    """
+    for entry in history:
+        fits = isinstance(entry, Mapping) and all(type(entry.get(name)) is int for name in ("epoch", "step"))
+        if not fits or not all(_are_figures(entry.get(name)) for name in ("train", "val")):
+            raise ValueError(f"a validation of the history is {entry!r:.120}")
+
+
+def _are_figures(figures: Any) -> bool:
+    return isinstance(figures, Mapping) and all(
+        isinstance(name, str) and isinstance(value, SupportsFloat | None) for name, value in figures.items()
+    )
 
 
 def trailing_mean(history: History, name: str, window: int) -> float | None:
@@ -138,7 +156,8 @@ class Monitor:
         if self.metric is None or not history or not history[-1]["val"]:
             return False
         name = self.name(history[-1]["val"])
-        if not best:
+        history = [entry for entry in history if name in entry["val"]]  # a resumed run may have further metrics
+        if not best or best.get("metric", name) != name:
             return True
         is_less = self.is_less(name)
         if self.smooth == 1:

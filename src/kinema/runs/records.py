@@ -131,8 +131,14 @@ class Averages:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the sums and counts of `state_dict()` back."""
-        self._fresh, self._counts = {}, dict(state["counts"])
+        """Take the sums and counts of `state_dict()` back.
+
+        Raises:
+            ValueError: a figure has one of both only.
+        """
+        if state["counts"].keys() != state["sums"].keys():
+            raise ValueError(f"sums of {', '.join(state['sums'])}, but counts of {', '.join(state['counts'])}")
+        self._fresh, self._counts = {}, {name: int(count) for name, count in state["counts"].items()}
         self._sums = {name: float(total) for name, total in state["sums"].items()}
 
 

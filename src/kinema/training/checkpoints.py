@@ -20,6 +20,7 @@ from kinema.printable import first_line
 from kinema.randomness import gather_states, restore_rank_state
 from kinema.training.pending import pending_state, restore_pending
 from kinema.training.run import Run
+from kinema.training.state_kinds import check_figures, check_like, check_parts
 
 logger = logging.getLogger("kinema")
 
@@ -98,8 +99,12 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
         if ema is not None:
             own = {name: weights[name] for name in ema.averages} if is_main_process() else {}
             averages = spread(own, ema.averages.get, run.device)
-            ema.load_state_dict({"updates": state.get("ema_updates", 0), "averages": averages})
+            updates = state.get("ema_updates", 0)
+            check_like(updates, 0, "ema_updates")
+            ema.load_state_dict({"updates": updates, "averages": averages})
         parts = run.parts()
+        check_parts(parts, state["parts"])
+        check_figures(state["history"], state["train_figures"])
         for name, part_state in state["parts"].items():
             if name in parts:
                 parts[name].load_state_dict(part_state)
@@ -109,7 +114,16 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
         run.train_figures = dict(state["train_figures"])
         _say_other_processes(len(state["random"]), run.model)
         restore_rank_state(state["random"], get_rank(), seed=run.seed, step=run.progress.iteration, device=run.device)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, CheckpointError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+        CheckpointError,
+    ) as error:
         kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
         raise CheckpointError(
             f"{folder}: its training state does not fit this run ({kind}{first_line(error)}): resume with the model and"

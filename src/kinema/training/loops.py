@@ -183,8 +183,16 @@ class TrainLoop(BaseLoop):
         return dict(self._order)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict()` back."""
-        self._order = state
+        """Take the state of `state_dict()` back.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if state:  # each kind of fault has its own error, now rather than when the pass begins
+            now = capture_state()
+            restore_state(state)
+            restore_state(now)
+        self._order = dict(state)
 
     def _batches_left(self, batch: int = 0, epoch_samples: int | None = None) -> float:
         """Batches of the pass from a position on; infinite where nobody knows."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 from kinema.errors import ConfigError
 
 _IN_BEST = {"metric": str, "value": int | float, "epoch": int, "step": int, "checkpoint": str, "smoothed": int | float}
+_OF_BEST = {"metric", "value", "epoch", "step", "checkpoint"}
 
 Mark = Mapping[str, int]  # `epoch`, `step` and `iteration` of a moment
 
@@ -73,6 +74,8 @@ class Progress:
             fits = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
             if not fits or (kind is not dict and value < 0):
                 raise ValueError(f"{entry.name} of the progress is {value!r}")
+        if state["best"] and (missing := _OF_BEST - state["best"].keys()):
+            raise ValueError(f"the best validation lacks {', '.join(sorted(missing))}")
         for name, value in state["best"].items():
             if not isinstance(value, _IN_BEST.get(name, object)):
                 raise ValueError(f"{name} of the best validation is {value!r}")
