@@ -184,6 +184,15 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(ConfigError, match=r"latin\.yaml: a config must be UTF-8 text"):
         Config.fromfile(tmp_path / "latin.yaml")
+    (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
+    with pytest.raises(ConfigError, match=r"loop\.py: is a link that leads back to itself"):
+        Config.fromfile(tmp_path / "loop.py")
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.py", "b = 3\n"), ("a.json", '{"b": 3}'), ("a.yaml", "b: 3\n")])
+def test_the_mark_that_windows_programs_write_before_a_text_is_left_out(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert Config.fromfile(tmp_path / name).b == 3
 
 
 @pytest.mark.parametrize(

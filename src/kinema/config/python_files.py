@@ -37,8 +37,10 @@ class PythonFile:
             self.tree = ast.parse(text, str(path))
             compile(self.tree, str(path), "exec")  # finds what the grammar allows: a return outside a function
         except SyntaxError as error:
+            if error.lineno is None:  # a zero byte
+                raise ConfigError(f"{path}: this is no valid Python: {error.msg}") from None
             raise ConfigError(f"{path}:{error.lineno}: {error.msg}: {(error.text or '').strip()[:200]}") from None
-        except ValueError as error:  # a zero byte
+        except ValueError as error:  # a zero byte, in earlier versions of Python
             raise ConfigError(f"{path}: this is no valid Python: {error}") from None
 
     # ---- how it inherits

@@ -75,7 +75,10 @@ class Reading:
         Raises:
             ConfigError: names the file, and the line where there is one.
         """
-        path = path.resolve()
+        try:
+            path = path.resolve()
+        except RuntimeError:
+            raise ConfigError(f"{path}: is a link that leads back to itself") from None
         if path in chain:
             raise ConfigError(f"{path} inherits from itself: {' -> '.join(file.name for file in (*chain, path))}")
         text = filled = text_of_config(path)
@@ -185,7 +188,7 @@ def text_of_config(path: Path) -> str:
         raise ConfigError(f"{path}: there is no such config file")
     try:
         content = read_bytes(path, LARGEST_CONFIG + 1)
-        text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: a config must be UTF-8 text: {error}") from None
     except OSError as error:
