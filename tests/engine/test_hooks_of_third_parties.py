@@ -520,3 +520,20 @@ def test_a_loop_over_iterations_may_take_the_batch_alone(tmp_path):
     assert own.train_loop.max_epochs == own.max_epochs == 1
     assert_same_weights(ours, own)
     assert lines_of(tmp_path / "ours", "val") == lines_of(tmp_path / "own", "val")
+
+
+def test_a_hook_may_ask_for_the_current_visualizer_when_it_is_built(tmp_path):
+    """As hooks do that draw samples of the validation."""
+
+    class Drawer(Hook):
+        def __init__(self):
+            self.visualizer = Visualizer.get_current_instance()
+
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            self.visualizer.add_image("sample", np.zeros((4, 6, 3), np.uint8), step=runner.iter)
+
+    config = run_config(tmp_path, epochs=1, custom_hooks=[dict(type=Drawer)], visualizer=dict(type="Visualizer"))
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert next(hook for hook in runner.hooks if isinstance(hook, Drawer)).visualizer is runner.visualizer
+    assert [file.name for file in (tmp_path / "images").iterdir()] == ["sample_4.png"]

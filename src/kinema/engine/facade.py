@@ -15,7 +15,7 @@ from kinema.distributed import get_rank, get_world_size, is_distributed
 from kinema.engine.assembly import build_loader, contract_of
 from kinema.engine.building import RunnerParts
 from kinema.engine.plan import DEFAULT_HOOKS, Phase, RunPlan
-from kinema.engine.visualizer import run_visualizer
+from kinema.engine.visualizer import give_trackers, run_visualizer
 from kinema.evaluation import Evaluator
 from kinema.hooks import BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, ValidationHook
 from kinema.hooks.hook import points_of
@@ -288,13 +288,13 @@ class RunnerNames(RunnerParts):
 
     def _add_hooks(self, hooks: Sequence[Any]) -> None:
         self.hooks = build_hooks([*self.hooks, *hooks])
+        give_trackers(self.visualizer, self)
 
     def get_hooks_info(self) -> str:
         """For each point of a run the hooks that do something there, in their order."""
         return points_of(self.hooks)
 
 
-# Those of OpenMMLab by default, by their names in `default_hooks`.
 _DEFAULT_HOOKS = {"runtime_info": "RuntimeInfoHook", "timer": "IterTimerHook", "sampler_seed": "DistSamplerSeedHook"}
-_DEFAULT_HOOKS |= {name: DEFAULT_HOOKS[name] for name in ("logger", "param_scheduler", "checkpoint")}
+_DEFAULT_HOOKS |= {name: DEFAULT_HOOKS[name] for name in ("logger", "param_scheduler", "checkpoint")}  # OpenMMLab's
 _OWN_HOOKS = (BrokenVideosHook, HangHook, NonFiniteHook, PatienceHook, StopSignalHook, TrackingHook, ValidationHook)

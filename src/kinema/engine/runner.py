@@ -137,7 +137,7 @@ class Runner(RunnerState):
         self.set_randomness(plan.seed, deterministic=plan.deterministic)
         self.device = chosen
         built = self.wrap_model(None, self.build_model(model_of(plan)))
-        super().__init__(built, plan.work_dir, hooks=plan.hooks, seed=self.seed, name=self.experiment_name)
+        super().__init__(built, plan.work_dir, seed=self.seed, name=self.experiment_name)
         self.device = chosen
         if plan.compiled:
             compile_model(self.network, plan.compiled)
@@ -146,9 +146,9 @@ class Runner(RunnerState):
         self.cfg_name = self._config_file.name if self._config_file else ""
         self.logger = self.build_logger(log_level)
         self._visualizer_settings = visualizer
-        self.visualizer  # noqa: B018 - built now, for code that asks for the current visualizer
-        self._load_from = plan.load_from
-        self._has_loaded = False
+        self.visualizer  # noqa: B018 - built before the hooks, which may ask for the current one
+        self._add_hooks(plan.hooks)
+        self._load_from, self._has_loaded = plan.load_from, False
         # What was given, until the call that needs it builds the part.
         self._train_dataloader: Any = train_dataloader
         self._val_dataloader: Any = val_dataloader

@@ -31,10 +31,15 @@ def run_visualizer(run: Run, settings: Any, name: str) -> Visualizer:
         visualizer = VISUALIZERS.build({"type": "Visualizer", "name": name, **given})
         if not isinstance(visualizer, Visualizer):
             raise TypeError(f"visualizer must build a Visualizer, got {type(visualizer).__name__}")
+    visualizer._vis_backends = {"Run": _RunBackend(run)}
+    return visualizer
+
+
+def give_trackers(visualizer: Visualizer, run: Run) -> None:
+    """Let the visualizer of a run give images and graphs to the run's trackers, too, once its hooks are built."""
     hooks = [hook for hook in run.hooks if isinstance(hook, TrackingHook)]
     trackers = {name: _TrackerBackend(part) for hook in hooks for name, part in hook.backends.items()}
-    visualizer._vis_backends = {"Run": _RunBackend(run), **trackers}
-    return visualizer
+    visualizer._vis_backends.update(trackers)
 
 
 class _RunBackend(BaseVisBackend):
