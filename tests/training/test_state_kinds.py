@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kinema.engine import Hook
+from kinema.runs.message_hub import CheckpointedHub, MessageHub
 from kinema.training import Progress
 from kinema.training.state_kinds import check_like, check_parts
 
@@ -34,14 +35,18 @@ def test_a_value_of_another_kind_is_refused(value: object, text: str) -> None:
 
 def test_values_of_the_kind_pass() -> None:
     check_like({**LIKE, "count": 3, "share": 1, "any": "thing", "further": []}, LIKE, "part")
+    check_like({"count": 0.5}, {"count": 1}, "part")  # a rate
     check_like({}, LIKE, "part")  # of an earlier version
 
 
-def test_a_hook_of_a_user_knows_its_own_state() -> None:
+def test_states_of_users_are_of_any_kind() -> None:
     class Own(Hook):
         def state_dict(self):
             return {"seen": 0}
 
     check_parts({"hook.Own": Own()}, {"hook.Own": {"seen": "many"}})
+    hub = MessageHub("facts")
+    hub.update_info("threshold", 1)
+    check_parts({"message_hub": CheckpointedHub(hub)}, {"message_hub": {"figures": {}, "facts": {"threshold": "auto"}}})
     with pytest.raises(ValueError, match="progress.epoch is 'many', expected a count"):
         check_parts({"progress": Progress()}, {"progress": {"epoch": "many"}})

@@ -100,7 +100,7 @@ def _check_settings(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping
 def _fits(value: Any, like: Any) -> bool:
     """Can a setting that is now `like` have been `value`?"""
     if isinstance(like, bool):
-        return isinstance(value, bool)
+        return isinstance(value, bool | None)  # None: torch chooses
     if isinstance(like, tuple):
         return isinstance(value, tuple | list) and len(value) == len(like) and all(map(_is_number, value))
     return _is_number(value) or not _is_number(like)
@@ -113,14 +113,14 @@ def _is_number(value: Any) -> bool:
 
 
 def check_entries(
-    optimizer: Optimizer, entries: Mapping[tuple[str, str], Any], sizes: Mapping[str, torch.Size]
+    optimizer: Optimizer, entries: Mapping[tuple[str, str], Any], parameters: Mapping[str, Tensor]
 ) -> None:
     """Require what torch's own optimizers keep of each parameter: tensors of its size or of its rows, and counts.
 
     Args:
         optimizer: one of another's is left to its own `load_state_dict`.
         entries: by (name, key), whole.
-        sizes: of the parameters.
+        parameters: by name.
 
     Raises:
         CheckpointError: an entry is something else.
@@ -132,8 +132,9 @@ def check_entries(
         raise CheckpointError(f"the state of the optimizer lacks {listed(max(kinds, key=len) - min(kinds, key=len))}")
     for (name, key), value in entries.items():
         if isinstance(value, Tensor) and value.numel() != 1:
-            fits = key != "step" and not value.is_complex()
-            fits &= isinstance(optimizer, torch.optim.Adafactor) or sizes.get(name, value.shape) == value.shape
+            like = parameters.get(name, value)
+            fits = key != "step" and like.is_complex() >= value.is_complex()
+            fits &= isinstance(optimizer, torch.optim.Adafactor) or like.shape == value.shape
         elif value is None:
             fits = key == "momentum_buffer"
         else:

@@ -202,7 +202,7 @@ class Strategy:
         """
         parameters = self.parameters
         flat = {(name, key): value for name, entry in state.get("state", {}).items() for key, value in entry.items()}
-        check_entries(optimizer, flat, {name: parameter.shape for name, parameter in parameters.items()})
+        check_entries(optimizer, flat, parameters)
         named = {
             "state": spread(flat, lambda key: parameters.get(key[0]), self.device),
             **spread({"groups": state.get("groups")}, lambda key: None, self.device),

@@ -16,11 +16,13 @@ from kinema.training.run import Stateful
 def check_parts(parts: Mapping[str, Stateful], saved: Mapping[str, Any]) -> None:
     """Compare the saved states with those that Kinema's own parts have now; a user's part knows its own.
 
+    The facts of a message hub are users' own, of any kind.
+
     Raises:
         ValueError: an entry is of another kind, or a count is negative.
     """
     for name, part in parts.items():
-        if name in saved and type(part).__module__.startswith("kinema."):
+        if name in saved and name != "message_hub" and type(part).__module__.startswith("kinema."):
             check_like(saved[name], part.state_dict(), name)
 
 
@@ -50,10 +52,9 @@ def check_like(value: Any, like: Any, where: str) -> None:
         fits = isinstance(value, list | tuple)
     elif isinstance(like, bool | str):
         fits = isinstance(value, type(like))
-    elif isinstance(like, int):
-        fits = isinstance(value, int) and not isinstance(value, bool) and (0 if like >= 0 else -_MOST) <= value < _MOST
-    elif isinstance(like, float):
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    elif isinstance(like, int | float):  # a rate of 1 may have become 0.5
+        least = 0 if isinstance(like, int) and like >= 0 else -_MOST
+        fits = isinstance(value, float) or (type(value) is int and least <= value < _MOST)
     else:
         fits = like is None or isinstance(value, Tensor) == isinstance(like, Tensor)
     if not fits:
