@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import re
@@ -22,6 +23,8 @@ from kinema.parallel.shards import can_shard, units_of
 from kinema.parallel.strategies import DataParallel, FullyShard, Options, SingleDevice
 
 HERE = Path(__file__).parent
+NEEDS_MORE = {"Optimizer", "LBFGS", "SparseAdam"}  # a closure, sparse gradients
+ALL_OPTIMIZERS = sorted(name for name in torch.optim.__all__ if name[0].isupper() and name not in NEEDS_MORE)
 needs_sharding = pytest.mark.skipif(not can_shard(torch.device("cpu")), reason="torch 2.6 shards models on GPUs only")
 FSDP2 = pytest.param("fsdp2", marks=needs_sharding)
 FROZEN_FSDP2 = pytest.param("frozen fsdp2", marks=needs_sharding)
@@ -127,6 +130,23 @@ def test_what_an_optimizer_cannot_keep_of_a_parameter_is_refused(key: str, value
     state["state"] = {**state["state"], name: {**state["state"][name], key: value}}
     with pytest.raises(CheckpointError, match=re.escape(text.format(name))):
         strategy.load_optimizer_state(optimizer, state)
+
+
+@pytest.mark.parametrize("switches", [{}, {"foreach": True}, {"maximize": True}])
+@pytest.mark.parametrize("name", ALL_OPTIMIZERS)
+def test_every_optimizer_of_torch_takes_its_own_state_back(name: str, switches: dict[str, bool]) -> None:
+    if switches.keys() - inspect.signature(getattr(torch.optim, name)).parameters.keys():
+        pytest.skip(f"{name} has no such switch")
+    strategy = SingleDevice()
+    strategy.wrap(nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False)))
+    optimizer = getattr(torch.optim, name)(strategy.model.parameters(), lr=1)
+    for _ in range(2):
+        strategy.model(torch.ones(2, 3)).square().sum().backward()
+        optimizer.step()
+    state = strategy.optimizer_state(optimizer)
+    other = getattr(torch.optim, name)(strategy.model.parameters(), lr=0.5, **switches)
+    strategy.load_optimizer_state(other, state)
+    assert same(strategy.optimizer_state(other), state)
 
 
 def test_settings_that_a_loaded_optimizer_keeps_are_named_once(caplog: pytest.LogCaptureFixture) -> None:

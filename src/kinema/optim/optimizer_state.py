@@ -102,7 +102,7 @@ def _fits(value: Any, like: Any) -> bool:
     if isinstance(like, bool):
         return isinstance(value, bool | None)  # None: torch chooses
     if isinstance(like, tuple):
-        return isinstance(value, tuple | list) and len(value) == len(like) and all(map(_is_number, value))
+        return isinstance(value, tuple | list) and len(value) == len(like) and all(map(_fits, value, like))
     return _is_number(value) or not _is_number(like)
 
 
