@@ -1,7 +1,9 @@
 """The command line as a user types it: output and exit status."""
 
+import errno
 import importlib.util
 import json
+import os
 import runpy
 
 import pytest
@@ -298,3 +300,18 @@ def test_an_error_of_code_of_the_user_keeps_its_type_and_says_how_to_see_the_pla
     with pytest.raises(ValueError, match="no label") as raised:
         runpy.run_path(str(module))["label_of"]("a")
     assert _one_line(raised.value) == "error: ValueError: no label in a.mp4 (--traceback shows where)"
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EACCES, ": see to this user's rights there, or choose another place"),
+        (errno.EROFS, ": nothing can be written there: choose another place"),
+        (errno.ENOSPC, ": free some room, or choose another place"),
+        (errno.EISDIR, ": expected a file: move the folder away, or choose another place"),
+        (errno.EIO, ""),
+    ],
+)
+def test_an_error_of_a_file_says_what_to_do(number, cure):
+    text = os.strerror(number)
+    assert _one_line(OSError(number, text, "out.csv")) == f"error: out.csv: {text}{cure}"

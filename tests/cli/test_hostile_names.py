@@ -82,6 +82,8 @@ def test_an_error_is_never_as_long_as_a_file(tmp_path):
     shown = kinema("data", "split", tmp_path / "train.txt", tmp_path / "out")
     assert shown.returncode == 1
     assert 3000 < len(shown.stderr) < 6000
+    assert "characters) ... xxx" in shown.stderr
+    assert not shown.stderr.rstrip().endswith("x")  # what to do stands at the end
     assert shown.stderr.count("\n") == 1
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.datasets import UnlabelledVideos
+from kinema.datasets import ClassBalancedSampler, UnlabelledVideos
 from kinema.errors import AnnotationError
 
 MakeVideo = Callable[..., Path]
@@ -82,3 +82,8 @@ def test_wrong_arguments_are_named(folder: Path) -> None:
         UnlabelledVideos(folder, part="test")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"held_out must be a share between 0 and 1, got 1\.5"):
         UnlabelledVideos(folder, held_out=1.5)
+
+
+def test_classes_of_videos_without_labels_are_not_counted(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"UnlabelledVideos: sample 0 has no label: what counts classes, such as Cl"):
+        ClassBalancedSampler(UnlabelledVideos(folder))

@@ -1,6 +1,7 @@
 """`kinema`: the commands, and how their errors are shown."""
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -40,9 +41,17 @@ from kinema.cli.tune import tune
 from kinema.cli.validate import EPILOG as VALIDATE_EXAMPLES
 from kinema.cli.validate import validate
 from kinema.errors import ConfigProblemsError, KinemaError
+from kinema.files import lacks_room
 from kinema.peers import first_cause
 
 LONGEST_ERROR = 4000  # characters
+_CURES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "see to this user's rights there, or choose another place"),
+    errno.EROFS: "nothing can be written there: choose another place",
+    errno.EISDIR: "expected a file: move the folder away, or choose another place",
+    errno.ENOTDIR: "a file is in the place of a folder: choose another place",
+    errno.EMFILE: "raise the limit (ulimit -n)",
+}
 
 app = typer.Typer(
     name="kinema",
@@ -134,7 +143,8 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, ValueError) and _is_raised_by(error, "kinema"):
         return f"error: {text}"
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"error: {_shortened(str(error.filename))}: {error.strerror}"
+        cure = "free some room, or choose another place" if lacks_room(error) else _CURES.get(error.errno or 0)
+        return f"error: {_shortened(str(error.filename))}: {error.strerror}{f': {cure}' if cure else ''}"
     return f"error: {type(error).__name__}: {text} (--traceback shows where)"
 
 
@@ -145,5 +155,7 @@ def _is_raised_by(error: BaseException, package: str) -> bool:
 
 
 def _shortened(text: str) -> str:
-    """A message that holds a line of a file may be as long as the file."""
-    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]} ... ({len(text):,} characters)"
+    """A message that holds a line of a file may be as long as the file; its end says what to do."""
+    if len(text) <= LONGEST_ERROR:
+        return text
+    return f"{text[: LONGEST_ERROR - 500]} ... ({len(text):,} characters) ... {text[-500:]}"

@@ -187,8 +187,18 @@ class BaseDataset(Dataset):
         return {}
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Class indices of sample `idx`."""
-        label = self.get_data_info(idx)["label"]
+        """Class indices of sample `idx`.
+
+        Raises:
+            ValueError: it has no label.
+        """
+        info = self.get_data_info(idx)
+        if info.get("label") is None:
+            raise ValueError(
+                f"{type(self).__name__}: sample {idx} has no label: what counts classes, such as ClassBalancedSampler,"
+                " needs one of every sample"
+            )
+        label = info["label"]
         if isinstance(label, np.ndarray) and label.ndim:
             return np.flatnonzero(label).tolist()
         return list(label) if isinstance(label, Sequence) else [int(label)]
