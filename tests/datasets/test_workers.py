@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from kinema.datasets import ReproducibleLoader, build_dataloader
 from kinema.datasets.handover import pack
 from kinema.datasets.workers import CANNOT_SEND, _iterators, describe_end
 from kinema.errors import LoaderError
+from waiting import wait_until
 
 
 class Clips:
@@ -257,23 +258,36 @@ def test_an_end_is_described(code, message):
     assert re.search(message, describe_end(code))
 
 
-def test_workers_that_stay_end_with_a_loader_that_is_lost_in_a_cycle(monkeypatch):
-    data = loader(int, persistent_workers=True)
-    list(data)
-    workers, ended = list(data._iterator._workers), []
-    join = type(workers[0]).join
+@pytest.mark.parametrize("persistent", [True, False])
+def test_workers_end_with_a_loader_that_is_lost_in_a_cycle(persistent, monkeypatch):
+    data = loader(int, persistent_workers=persistent)
+    batches = iter(data)
+    next(batches)
+    workers, ended, failed = list(batches.gi_frame.f_locals["batches"]._workers), [], []
+    join, close = type(workers[0]).join, Connection._close
 
     def joined(worker, timeout=None):
         join(worker, timeout)
         if worker in workers:
             ended.append(worker.exitcode)  # None: it was waited for in vain
 
+    def closed(connection):
+        try:
+            close(connection)
+        except OSError as error:  # twice
+            failed.append(error)
+
     monkeypatch.setattr(type(workers[0]), "join", joined)
-    cycle = [data]
+    monkeypatch.setattr(Connection, "_close", closed)
+    cycle = [data, batches]
     cycle.append(cycle)
-    del data, cycle
-    end = time.monotonic() + 60
-    while len(ended) < len(workers) and time.monotonic() < end:  # another thread may be collecting just now
-        gc.collect()
-        time.sleep(0.01)
-    assert ended[: len(workers)] == [0] * len(workers)
+    del data, batches, cycle
+
+    def have_ended():
+        gc.collect()  # another thread may be collecting just now
+        feeders = [thread for thread in threading.enumerate() if thread.name.startswith("QueueFeederThread")]
+        return len(ended) >= len(workers) and not feeders
+
+    wait_until(have_ended)
+    assert ended[:2] == [0, 0]
+    assert not failed

@@ -13,7 +13,6 @@ import multiprocessing.queues
 import multiprocessing.resource_tracker
 import os
 import signal
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -112,6 +111,10 @@ def _end_worker(error: Exception, obj: Any) -> None:
     os._exit(CANNOT_SEND)
 
 
+def _let_go(*parts: Any) -> None:
+    """Nothing is left to do for what was kept until now."""
+
+
 class WatchedIterator(_MultiProcessingDataLoaderIter):
     """Torch's iterator over the batches of several processes; what goes wrong with them is a `LoaderError`.
 
@@ -127,7 +130,6 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
 
     def __init__(self, loader: DataLoader) -> None:
         self._has_given_up = False
-        self._owner = os.getpid()
         start = loader.worker_init_fn
         self.stacks, stacks = Pipe(duplex=False)
         if isinstance(start, WorkerStart):
@@ -151,15 +153,11 @@ class WatchedIterator(_MultiProcessingDataLoaderIter):
                 signal.signal(
                     signal.SIGCHLD, handler
                 )  # torch's raises wherever the program is; see _end_if_a_worker_failed
-
-    def __del__(self) -> None:
-        # The garbage collector closes the queues first: workers that stay would not hear that they
-        # should end, and torch waits for each of them for 5 seconds.
-        is_own = self._owner == os.getpid() and not sys.is_finalizing()
-        if is_own and "_workers" in vars(self) and self._persistent_workers and not self._shutdown:
-            for worker in self._workers:
-                worker.terminate()
-        super().__del__()
+        # The garbage collector would close the files of the queues before it asks a lost iterator to end: workers would
+        # not hear that they should end, and torch would close the same numbers again, which may be other files by then.
+        # It leaves alone what is known elsewhere.
+        parts = (self._workers, self._index_queues, self._worker_result_queue, self._workers_done_event)
+        weakref.finalize(self, _let_go, *parts).atexit = False
 
     def __next__(self) -> Any:
         """The next batch."""
