@@ -49,7 +49,7 @@ BOMBS = {
     "digits.json": ('{"a": ' + "1" * 5000 + "}", "a number of too many digits"),
     "digits.py": ("a = " + "1" * 5000, "Exceeds the limit|digits"),
     "zero.yaml": ("a: \0", r"it holds the character '\x00'"),
-    "zero.py": ("a = '\0'", r"zero\.py: this is no valid Python: .*null bytes"),
+    "zero.py": ("a = '\0'", "this is no valid Python: source code string cannot contain null bytes"),
     "surrogate.json": ('{"a": "\\ud800"}', r"the value '\ud800' holds half a character"),
     "surrogate.yaml": ('a: "\\ud800"', r"the value '\ud800' holds half a character"),
     "month.yaml": ("a: 2020-13-41", "month must be in 1..12"),
