@@ -22,6 +22,10 @@ from kinema.datasets.workers import CANNOT_SEND, _iterators, describe_end
 from kinema.errors import LoaderError
 from waiting import wait_until
 
+TESTS = str(Path(__file__).parents[1])
+# Scripts import `loader` from this file.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), TESTS]))}
+
 
 class Clips:
     """Clips of `size` bytes; sample 5 does `act`."""
@@ -104,7 +108,7 @@ def test_a_worker_that_is_killed_while_it_sends_is_one_error():
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, check=False
+        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, env=ENVIRONMENT, check=False
     )
     assert "one error: a process that reads clips was killed" in result.stdout, result.stderr
     assert "Traceback" not in result.stderr
@@ -210,7 +214,7 @@ def test_few_open_files_are_enough():
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, check=False
+        command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parent, env=ENVIRONMENT, check=False
     )
     assert result.stdout == "200\n"
     assert "LoaderError: too many open files: raise the limit (ulimit -n) or use fewer" in result.stderr
