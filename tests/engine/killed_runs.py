@@ -190,18 +190,23 @@ def run(work_dir, case, kill=None):
 
     Where a process was killed the others are, too: they would wait for it.
     """
-    left = dict.fromkeys(start(work_dir, case, kill))
+    processes = start(work_dir, case, kill)
+    left = dict.fromkeys(processes)
     while left:
         process, status = os.wait()
         del left[process]
-        if os.WIFSIGNALED(status):
+        if os.WEXITSTATUS(status) and kill and processes[kill[0]] in left:
+            # One that is killed ends the others, and they may be seen first. It would not wait for them here.
+            _, end = os.waitpid(processes[kill[0]], 0)
+            del left[processes[kill[0]]]
+            status = end if os.WIFSIGNALED(end) else status
+        if status:
             for other in left:
                 os.kill(other, signal.SIGKILL)
                 os.waitpid(other, 0)
+        if os.WIFSIGNALED(status):
             return False
-        if os.WEXITSTATUS(status):
-            for other in left:
-                os.kill(other, signal.SIGKILL)
+        if status:
             raise RuntimeError(f"a run failed with {os.WEXITSTATUS(status)}, to be killed at {kill}")
     return True
 
