@@ -9,13 +9,13 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from open_files import open_files
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader
@@ -183,15 +183,6 @@ def test_frames_at_refuses_a_time_at_which_nothing_is_shown(uneven_video: Path, 
 
 
 # ---- life of a reader
-
-
-def open_files(path: Path) -> int:
-    """How often this file is open; other threads may open and close others."""
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # closed in the meantime, or no file
-            count += entry.samefile(path)
-    return count
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")

@@ -1,11 +1,11 @@
 """Readers that come and go leave no memory and no open file behind."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from open_files import open_files
 
 from kinema.errors import VideoError
 from kinema.video import VideoReader, write_video
@@ -18,15 +18,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc"),
 ]
-
-
-def open_files(path: Path) -> int:
-    """How often this file is open; other threads may open and close others."""
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # closed in the meantime, or no file
-            count += entry.samefile(path)
-    return count
 
 
 def memory_mb() -> float:
